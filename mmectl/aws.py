@@ -1,0 +1,345 @@
+"""The one place that makes boto3 clients: identity, role, bucket, SageMaker's control plane.
+
+Nothing of botocore leaves this module: its errors become `ServiceError`, with AWS's code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    ReadTimeoutError,
+)
+
+from mmectl.errors import ServiceError
+from mmectl.state import Credentials, Identity
+
+ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
+SAGEMAKER_METADATA = Path("/opt/ml/metadata/resource-metadata.json")
+_ROLE_HINT = (
+    "set aws.role, or make one: aws iam create-role --role-name AmazonSageMaker-ExecutionRole-mmectl "
+    '--assume-role-policy-document \'{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+    '"Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}\''
+    " and attach AmazonSageMakerFullAccess"
+)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn botocore's errors into ours; `doing` says what was tried."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        text = error.response.get("Error", {}).get("Message", str(error))
+        raise ServiceError(
+            f"{doing}: {text}", hint=_hint(code, doing), code=f"aws_{code}"
+        ) from error
+    except BotoCoreError as error:
+        raise _offline(doing, error) from error
+
+
+def _hint(code: str, doing: str) -> str | None:
+    if code in ("AccessDenied", "AccessDeniedException", "403"):
+        return f"the caller needs the permission for: {doing}"
+    if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
+        return "log in again, for example: aws sso login"
+    if code in ("ResourceLimitExceeded",):
+        return "ask for a higher quota in the Service Quotas console"
+    return None
+
+
+def _offline(doing: str, error: BotoCoreError) -> ServiceError:
+    if isinstance(error, NoCredentialsError):
+        hint = "set aws.profile, or log in: aws configure; without an account: --platform local"
+        return ServiceError(f"{doing}: no AWS credentials found", hint=hint, code="no_credentials")
+    if isinstance(error, EndpointConnectionError):
+        return ServiceError(f"{doing}: {error}", hint="check the network", code="unreachable")
+    if isinstance(error, ReadTimeoutError):
+        return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
+    return ServiceError(f"{doing}: {error}")
+
+
+class Aws:
+    """A boto3 session for one account and region, and the clients made from it.
+
+    `endpoint_url` and `credentials` are those of the embedded platform, else None.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        keys: dict[str, Any] = {}
+        if credentials is not None:
+            keys = {
+                "aws_access_key_id": credentials.access_key_id,
+                "aws_secret_access_key": credentials.secret_access_key,
+                "aws_session_token": credentials.session_token,
+            }
+        try:
+            self._session = boto3.Session(region_name=region, profile_name=profile, **keys)
+        except ProfileNotFound as error:
+            raise ServiceError(
+                f"aws.profile: {error}", hint="list them: aws configure list-profiles"
+            ) from error
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+        if self._session.region_name is None:
+            raise ServiceError(
+                "no AWS region", hint="set aws.region or AWS_REGION", code="no_region"
+            )
+        self.region: str = self._session.region_name
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the embedded platform."""
+        return self._endpoint_url is not None
+
+    def client(self, service: str) -> Any:
+        """A cached boto3 client; the runtime's has no retries (invoke has its own)."""
+        if service not in self._clients:
+            # MXNet may need a minute; SageMaker itself gives up after 60 s.
+            runtime = service == "sagemaker-runtime"
+            config = Config(
+                connect_timeout=5,
+                read_timeout=75 if runtime else 60,
+                retries={"total_max_attempts": 1} if runtime else {"mode": "standard"},
+                max_pool_connections=64,
+            )
+            try:
+                self._clients[service] = self._session.client(
+                    service, endpoint_url=self._endpoint_url, config=config
+                )
+            except (NoRegionError, ValueError) as error:
+                raise ServiceError(f"cannot make a client for {service}: {error}") from error
+        return self._clients[service]
+
+    def identity(self) -> Identity:
+        """Who we are, from STS."""
+        with translated("sts:GetCallerIdentity"):
+            answer = self.client("sts").get_caller_identity()
+        return Identity(answer["Account"], answer["Arn"], self.region)
+
+    def role(self, wanted: str | None) -> str:
+        """The ARN of the execution role: given, of the SageMaker we run in, or found in IAM."""
+        if wanted and wanted.startswith("arn:"):
+            return wanted
+        if wanted:
+            with translated(f"iam:GetRole {wanted}"):
+                return str(self.client("iam").get_role(RoleName=wanted)["Role"]["Arn"])
+        if not self.local and SAGEMAKER_METADATA.exists():
+            return _role_of_sagemaker()
+        return self._found_role()
+
+    def _found_role(self) -> str:
+        with translated("iam:ListRoles"):
+            pages = self.client("iam").get_paginator("list_roles").paginate()
+            roles = [
+                role
+                for page in pages
+                for role in page["Roles"]
+                if role["RoleName"].startswith(ROLE_PREFIX) and trusts_sagemaker(role)
+            ]
+        if not roles:
+            raise ServiceError(
+                f"no IAM role {ROLE_PREFIX}* that SageMaker may assume",
+                hint=_ROLE_HINT,
+                code="no_role",
+            )
+        return str(max(roles, key=lambda role: role["CreateDate"])["Arn"])
+
+    def bucket_name(self, wanted: str | None) -> str:
+        """The given bucket, or the name that SageMaker's own tools use by default."""
+        return wanted or f"sagemaker-{self.region}-{self.identity().account}"
+
+    def ensure_bucket(self, name: str) -> bool:
+        """Create the bucket if it is missing; True when it was created.
+
+        Raises ServiceError when it belongs to somebody else or lies in another region.
+        """
+        s3 = self.client("s3")
+        try:
+            answer = s3.head_bucket(Bucket=name)
+        except ClientError as error:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            self._same_region(name, headers.get("x-amz-bucket-region"))
+            if status != 404:
+                raise ServiceError(
+                    f"bucket {name} cannot be used: {error.response['Error'].get('Message', status)}",
+                    hint="set bucket.name to a bucket of this account",
+                ) from error
+        except BotoCoreError as error:
+            raise _offline(f"s3:HeadBucket {name}", error) from error
+        else:
+            self._same_region(
+                name, answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+            )
+            return False
+        # us-east-1 is the one region that must not be named.
+        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        with translated(f"s3:CreateBucket {name}"):
+            s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
+        return True
+
+    def _same_region(self, name: str, region: str | None) -> None:
+        if region and region != self.region:
+            raise ServiceError(
+                f"bucket {name} lies in {region}, the endpoint in {self.region}",
+                hint=f"set aws.region: {region}, or name another bucket",
+                code="bucket_region",
+            )
+
+
+def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
+    """Whether the role's trust policy names the SageMaker service."""
+    policy = role.get("AssumeRolePolicyDocument", {})
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    return "sagemaker.amazonaws.com" in text
+
+
+def _role_of_sagemaker() -> str:
+    """The role of the notebook or job we run in, by the SageMaker SDK (extra `sagemaker`)."""
+    try:
+        from sagemaker.core.helper.session_helper import get_execution_role
+    except ImportError as error:
+        raise ServiceError(
+            "running inside SageMaker, but its SDK is not installed",
+            hint="pip install 'mmectl[sagemaker]', or set aws.role",
+        ) from error
+    with translated("the execution role of this SageMaker notebook or job"):
+        return str(get_execution_role())
+
+
+class Sagemaker:
+    """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._client = aws.client("sagemaker")
+        self._logs: Callable[[], Any] = lambda: aws.client("logs")
+
+    def describe_model(self, name: str) -> Mapping[str, Any] | None:
+        """The model or None."""
+        return self._described("describe_model", ModelName=name)
+
+    def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
+        """The endpoint configuration or None."""
+        return self._described("describe_endpoint_config", EndpointConfigName=name)
+
+    def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
+        """The endpoint or None."""
+        return self._described("describe_endpoint", EndpointName=name)
+
+    def _described(self, operation: str, **names: str) -> Mapping[str, Any] | None:
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**names)
+        except ClientError as error:
+            # SageMaker has no code of its own for what does not exist.
+            if "could not find" in error.response["Error"].get("Message", "").lower():
+                return None
+            with translated(f"sagemaker:{operation}"):
+                raise
+        except BotoCoreError as error:
+            raise _offline(f"sagemaker:{operation}", error) from error
+        return answer
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        """CreateModel."""
+        with translated(f"create model {request['ModelName']}"):
+            self._client.create_model(**request)
+
+    def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
+        """CreateEndpointConfig."""
+        with translated(f"create endpoint configuration {request['EndpointConfigName']}"):
+            self._client.create_endpoint_config(**request)
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        """CreateEndpoint."""
+        with translated(f"create endpoint {request['EndpointName']}"):
+            self._client.create_endpoint(**request)
+
+    def update_endpoint(self, name: str, config: str) -> None:
+        """UpdateEndpoint."""
+        with translated(f"update endpoint {name}"):
+            self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+
+    def delete_model(self, name: str) -> None:
+        """DeleteModel; what is gone already is fine."""
+        self._deleted("delete_model", ModelName=name)
+
+    def delete_endpoint_config(self, name: str) -> None:
+        """DeleteEndpointConfig; what is gone already is fine."""
+        self._deleted("delete_endpoint_config", EndpointConfigName=name)
+
+    def delete_endpoint(self, name: str) -> None:
+        """DeleteEndpoint; what is gone already is fine."""
+        self._deleted("delete_endpoint", EndpointName=name)
+
+    def _deleted(self, operation: str, **names: str) -> None:
+        self._described(operation, **names)
+
+    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
+        """Names of the models or endpoint configurations that carry the tag."""
+        operation, items, name, arn = {
+            "model": ("list_models", "Models", "ModelName", "ModelArn"),
+            "endpoint-config": (
+                "list_endpoint_configs",
+                "EndpointConfigs",
+                "EndpointConfigName",
+                "EndpointConfigArn",
+            ),
+        }[kind]
+        with translated(f"sagemaker:{operation}"):
+            pages = self._client.get_paginator(operation).paginate(NameContains=contains)
+            found = [item for page in pages for item in page[items]]
+            return tuple(item[name] for item in found if self._carries(item[arn], tag))
+
+    def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
+        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
+        return any((item["Key"], item["Value"]) == tag for page in pages for item in page["Tags"])
+
+    def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
+        """The last lines of the container that wrote last; () where there are none.
+
+        Source: log group `/aws/sagemaker/Endpoints/<name>` (SageMaker developer guide, Logging).
+        """
+        group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        logs = self._logs()
+        try:
+            streams = logs.describe_log_streams(
+                logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+            )["logStreams"]
+            if not streams:
+                return ()
+            events = logs.get_log_events(
+                logGroupName=group,
+                logStreamName=streams[0]["logStreamName"],
+                limit=lines,
+                startFromHead=False,
+            )["events"]
+        except (ClientError, BotoCoreError):
+            return ()  # the reason is being reported already; its logs are an extra
+        return tuple(event["message"].rstrip() for event in events)
+
+
+def region_of_environment() -> str | None:
+    """The region that AWS's own tools would take from the environment."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
