@@ -1,0 +1,283 @@
+"""The book of what is where: choices, evictions, and invariants under random histories."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from mmectl.local.residency import (
+    Evictions,
+    NoRoomError,
+    Phase,
+    Residency,
+    TooWideError,
+)
+
+
+def book(*names: str, memory: int = 100, disk: int = 1000, spread_at: int = 2) -> Residency:
+    residency = Residency(spread_at)
+    for name in names:
+        residency.add(name, memory, disk)
+        residency.ready(name)
+    return residency
+
+
+def hold(residency: Residency, instance: str, target: str, memory: int, disk: int = 10) -> None:
+    residency.begin_load(instance, target)
+    residency.reserve(instance, target, memory, disk)
+    residency.loaded(instance, target, memory)
+
+
+def test_a_model_sticks_to_its_instance() -> None:
+    residency = book("a", "b")
+    assert residency.choose("m") == "a"
+    hold(residency, "b", "m", 10)
+    assert residency.choose("m") == "b"
+
+
+def test_requests_go_where_the_model_is_being_loaded() -> None:
+    residency = book("a", "b")
+    residency.begin_load("b", "m")
+    assert residency.choose("m") == "b"
+
+
+def test_a_new_model_goes_where_most_memory_is_free() -> None:
+    residency = book("a", "b")
+    hold(residency, "a", "x", 50)
+    assert residency.choose("m") == "b"
+
+
+def test_a_known_model_goes_where_it_fits_before_where_its_files_are() -> None:
+    residency = book("a", "b")
+    hold(residency, "a", "m", 60)
+    residency.begin_unload("a", "m")
+    residency.unloaded("a", "m")
+    assert residency.choose("m") == "a"
+    hold(residency, "a", "x", 50)
+    assert residency.choose("m") == "b"
+
+
+def test_no_ready_instance_is_no_choice() -> None:
+    residency = Residency()
+    residency.add("a", 1, 1)
+    assert residency.choose("m") is None
+    residency.ready("a")
+    residency.lost("a")
+    assert residency.choose("m") is None
+
+
+def test_the_copy_with_less_to_do_is_chosen() -> None:
+    residency = book("a", "b")
+    hold(residency, "a", "m", 10)
+    hold(residency, "b", "m", 10)
+    residency.acquire("a", "m")
+    assert residency.choose("m") == "b"
+
+
+def test_a_crowded_model_spreads_once_and_only_where_it_fits() -> None:
+    residency = book("a", "b", "c")
+    hold(residency, "a", "m", 30)
+    held = [residency.acquire("a", "m")]
+    assert residency.spread("m") is None
+    held.append(residency.acquire("a", "m"))
+    hold(residency, "b", "x", 5)
+    assert residency.spread("m") == "c"
+    residency.begin_load("c", "m")
+    assert residency.spread("m") is None
+    residency.loaded("c", "m", 30)
+    assert residency.spread("m") is None  # the new copy has nothing to do yet
+    for copy in held:
+        residency.release(copy)
+
+
+def test_a_crowded_model_does_not_spread_onto_a_full_instance() -> None:
+    residency = book("a", "b")
+    hold(residency, "a", "m", 30)
+    hold(residency, "b", "x", 80)
+    residency.acquire("a", "m")
+    residency.acquire("a", "m")
+    assert residency.spread("m") is None
+
+
+def test_eviction_takes_the_least_recently_used_idle_models() -> None:
+    residency = book("a")
+    for target in ("old", "busy", "mid", "new"):
+        hold(residency, "a", target, 25)
+    residency.acquire("a", "busy")
+    residency.release(residency.acquire("a", "old"))  # used again: now the youngest
+    assert residency.evictions("a", memory=20) == Evictions(unload=("mid",))
+    assert residency.evictions("a", memory=50) == Evictions(unload=("mid", "new"))
+    assert residency.evictions("a", memory=90).enough is False
+    assert residency.oldest_idle("a") == "mid"
+    assert residency.oldest_idle("a", keep="mid") == "new"
+
+
+def test_disk_eviction_prefers_files_of_models_not_in_memory() -> None:
+    residency = book("a", disk=30)
+    for target in ("loaded", "gone", "late"):
+        hold(residency, "a", target, 10)
+    residency.begin_unload("a", "late")
+    residency.unloaded("a", "late")
+    residency.begin_unload("a", "gone")
+    residency.unloaded("a", "gone")
+    assert residency.evictions("a", disk=5) == Evictions(delete=("gone",))
+    plan = residency.evictions("a", disk=25)
+    assert plan == Evictions(unload=("loaded",), delete=("gone", "late", "loaded"))
+
+
+def test_a_model_wider_than_an_instance_is_refused() -> None:
+    residency = book("a")
+    with pytest.raises(TooWideError, match="memory: needs 101 bytes, an instance has 100"):
+        residency.evictions("a", memory=101)
+    with pytest.raises(TooWideError, match="disk"):
+        residency.evictions("a", disk=1001)
+
+
+def test_one_load_at_a_time() -> None:
+    residency = book("a")
+    residency.begin_load("a", "m")
+    with pytest.raises(ValueError, match="loading"):
+        residency.begin_load("a", "m")
+
+
+def test_a_busy_model_is_unloaded_only_when_broken() -> None:
+    residency = book("a")
+    hold(residency, "a", "m", 10)
+    copy = residency.acquire("a", "m")
+    with pytest.raises(ValueError, match="1 in flight"):
+        residency.begin_unload("a", "m")
+    residency.begin_unload("a", "m", broken=True)
+    residency.unloaded("a", "m")
+    residency.release(copy)
+    assert residency.shelf("a").memory_used == 0
+
+
+def test_a_dead_server_forgets_memory_and_keeps_files() -> None:
+    residency = book("a", "b")
+    hold(residency, "a", "m", 10)
+    residency.begin_load("a", "n")
+    residency.lost("a")
+    assert residency.choose("m") == "b"
+    residency.ready("a")
+    found = residency.copy("a", "m")
+    assert found is not None
+    assert (found.phase, found.memory, found.disk) == (Phase.DISK, 0, 10)
+    assert residency.copy("a", "n") is None
+
+
+def test_reports_about_a_removed_instance_are_ignored() -> None:
+    residency = book("a")
+    residency.begin_load("a", "m")
+    residency.remove("a")
+    residency.load_failed("a", "m")
+    residency.unloaded("a", "m")
+    residency.deleted("a", "m")
+    assert residency.choose("m") is None
+
+
+TARGETS = st.sampled_from(["m1", "m2", "m3", "m4", "m5"])
+INSTANCES = st.sampled_from(["a", "b"])
+SIZES = st.integers(1, 60)
+
+
+class Histories(RuleBasedStateMachine):
+    """Random loads, requests, evictions and deaths, done the way a fleet does them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = book("a", "b", memory=100, disk=200)
+        self.held: list[tuple[str, str, object]] = []
+        self.servers = {"a", "b"}
+
+    @rule(model=TARGETS, memory=SIZES, disk=SIZES)
+    def load(self, model: str, memory: int, disk: int) -> None:
+        target, instance = model, self.book.choose(model)
+        if instance is None:
+            return
+        found = self.book.copy(instance, target)
+        if found is not None and found.phase is not Phase.DISK:
+            return
+        files = found.disk if found is not None else 0
+        self.book.begin_load(instance, target)
+        plan = self.book.evictions(instance, memory=memory, disk=max(disk - files, 0), keep=target)
+        assert target not in plan.unload
+        assert target not in plan.delete
+        if not plan.enough:
+            with pytest.raises(NoRoomError):
+                self.book.reserve(instance, target, memory, max(disk, files))
+            self.book.load_failed(instance, target, disk=files)
+            return
+        self.evict(instance, plan)
+        self.book.reserve(instance, target, memory, max(disk, files))
+
+    def evict(self, instance: str, plan: Evictions) -> None:
+        for victim in plan.unload:
+            copy = self.book.copy(instance, victim)
+            assert copy is not None
+            assert copy.busy == 0
+            assert copy.phase is Phase.MEMORY
+            self.book.begin_unload(instance, victim)
+            self.book.unloaded(instance, victim)
+        for victim in plan.delete:
+            self.book.deleted(instance, victim)
+
+    @rule(instance=INSTANCES, model=TARGETS, works=st.booleans())
+    def finish(self, instance: str, model: str, works: bool) -> None:
+        target, copy = model, self.book.copy(instance, model)
+        if copy is None or copy.phase is not Phase.LOADING:
+            return
+        if works and copy.memory:
+            self.book.loaded(instance, target, copy.memory)
+        else:
+            self.book.load_failed(instance, target)
+
+    @rule(model=TARGETS)
+    def request(self, model: str) -> None:
+        target, instance = model, self.book.choose(model)
+        if instance is not None and self.book.in_memory(instance, target):
+            self.held.append((instance, target, self.book.acquire(instance, target)))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, len(self.held) - 1))
+        self.book.release(self.held.pop(index)[2])
+
+    @rule(instance=INSTANCES)
+    def die(self, instance: str) -> None:
+        self.book.lost(instance)
+        self.servers.discard(instance)
+
+    @rule(instance=INSTANCES)
+    def rise(self, instance: str) -> None:
+        if instance not in self.servers:
+            self.servers.add(instance)
+            self.book.ready(instance)
+
+    @invariant()
+    def within_budget(self) -> None:
+        for name in ("a", "b"):
+            shelf = self.book.shelf(name)
+            assert shelf.memory_used <= 100
+            assert shelf.disk_used <= 200
+
+    @invariant()
+    def memory_is_held_only_by_what_is_in_memory(self) -> None:
+        for name in ("a", "b"):
+            for copy in self.book.shelf(name).copies.values():
+                assert copy.busy >= 0
+                if copy.phase is Phase.DISK:
+                    assert copy.memory == 0
+
+    @invariant()
+    def a_loaded_model_is_sticky(self) -> None:
+        for target in ("m1", "m2", "m3", "m4", "m5"):
+            holders = [n for n in self.servers if self.book.in_memory(n, target)]
+            if holders:
+                assert self.book.choose(target) in holders
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

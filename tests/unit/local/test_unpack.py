@@ -1,0 +1,193 @@
+"""Archives: good ones unpack whole, bad ones leave nothing behind."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmectl.local.unpack import (
+    DiskFullError,
+    Limits,
+    StoppedError,
+    TooLargeError,
+    UnpackError,
+    size_hint,
+    unpack,
+)
+
+
+def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = link
+    info.size = len(data) if kind == tarfile.REGTYPE else 0
+    return info, data
+
+
+def plain_tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def refused(tmp_path: Path, packed: bytes, limits: Limits | None = None) -> UnpackError:
+    """Unpack and return the refusal; nothing may be left."""
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(packed)
+    home = tmp_path / "home"
+    with pytest.raises(UnpackError) as caught:
+        unpack(archive, home / "model", limits)
+    assert list(home.iterdir()) == []
+    assert not (tmp_path / "evil").exists()
+    return caught.value
+
+
+def test_a_good_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    tar = plain_tar(
+        member("./", kind=tarfile.DIRTYPE),
+        member("./net-symbol.json", b"{}"),
+        member("./net-0000.params", b"\1" * 3_000_000),
+        member("extra/nested.tar.gz", b"just a file"),
+        member("empty", b""),
+    )
+    archive.write_bytes(gzip.compress(tar))
+    done = unpack(archive, tmp_path / "models" / "model")
+    assert (done.files, done.size) == (4, 3_000_013)
+    folder = tmp_path / "models" / "model"
+    assert (folder / "net-0000.params").read_bytes() == b"\1" * 3_000_000
+    assert (folder / "extra" / "nested.tar.gz").read_bytes() == b"just a file"
+    assert stat.S_IMODE((folder / "net-symbol.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "extra").stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert size_hint(archive) == len(tar)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (member("/evil"), "absolute"),
+        (member("../evil"), "leads out"),
+        (member("a/../../evil"), "leads out"),
+        (member("evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "link"),
+        (member("evil", kind=tarfile.LNKTYPE, link="good"), "link"),
+        (member("evil", kind=tarfile.CHRTYPE), "plain file"),
+        (member("evil", kind=tarfile.BLKTYPE), "plain file"),
+        (member("evil", kind=tarfile.FIFOTYPE), "plain file"),
+        (member("good"), "twice"),
+        (member("./good"), "twice"),
+        (member("good/below"), "file and a directory"),
+        (member("sitecustomize.py"), "execute"),
+        (member("a/json.PY"), "execute"),
+        (member("x.pyc"), "execute"),
+        (member("numpy.so"), "execute"),
+        (member("x.pth"), "execute"),
+        (member("MAR-INF/MANIFEST.json"), "handler"),
+        (member("bad\nname"), "unprintable"),
+        (member("n" * 300), "too long"),
+        (member("d/" * 2500 + "x"), "too long"),
+    ],
+    ids=lambda value: value[0].name[:20] if isinstance(value, tuple) else "",
+)
+def test_bad_members_are_named(
+    tmp_path: Path, entry: tuple[tarfile.TarInfo, bytes], reason: str
+) -> None:
+    error = refused(tmp_path, gzip.compress(plain_tar(member("good"), entry)))
+    assert reason in error.reason
+    assert error.member is not None
+    assert error.member.rstrip(".") in entry[0].name or entry[0].name in error.member
+
+
+def test_code_can_be_allowed(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(plain_tar(member("service.py"))))
+    assert unpack(archive, tmp_path / "model", Limits(code=True)).files == 1
+
+
+GOOD = plain_tar(member("good", bytes(range(256)) * 400))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: b"", "empty"),
+        (lambda: b"PK\3\4 a zip", "not gzip"),
+        (lambda: GOOD, "not gzip"),
+        (lambda: b"\x1f\x8b", "truncated"),
+        (lambda: gzip.compress(GOOD)[:-9], "truncated"),
+        (lambda: gzip.compress(GOOD)[:400], "truncated"),
+        (lambda: gzip.compress(GOOD[:5000]), "sound tar"),
+        (lambda: gzip.compress(b"no tar at all" * 100), "sound tar"),
+        (lambda: gzip.compress(b""), "sound tar"),
+        (lambda: gzip.compress(plain_tar(member("d", kind=tarfile.DIRTYPE))), "no file"),
+        (lambda: gzip.compress(GOOD) + b"much more garbage", "other data"),
+        (lambda: gzip.compress(GOOD + b"garbage"), "other data"),
+        (lambda: gzip.compress(GOOD)[:-6] + b"\0\0\0\0\0\0", "corrupt"),
+    ],
+)
+def test_bad_archives(tmp_path: Path, make: Callable[[], bytes], reason: str) -> None:
+    assert reason in str(refused(tmp_path, make()))
+
+
+def test_limits(tmp_path: Path) -> None:
+    many = gzip.compress(plain_tar(*(member(f"f{n}") for n in range(6))))
+    assert isinstance(refused(tmp_path, many, Limits(members=5)), TooLargeError)
+    big = gzip.compress(plain_tar(member("big", bytes(range(256)) * 20_000)))
+    error = refused(tmp_path, big, Limits(unpacked=2_000_000))
+    assert isinstance(error, TooLargeError)
+    assert error.member == "big"
+
+
+def test_a_bomb_is_stopped_while_it_swells(tmp_path: Path) -> None:
+    bomb = gzip.compress(plain_tar(member("zeros", bytes(20_000_000))))
+    error = refused(tmp_path, bomb, Limits(ratio_from=1_000_000))
+    assert "swells" in error.reason
+
+
+def test_a_lying_sparse_file_is_refused(tmp_path: Path) -> None:
+    info, _ = member("sparse", b"")
+    info.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 50)}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+    assert "plain file" in refused(tmp_path, gzip.compress(out.getvalue())).reason
+
+
+def test_a_full_disk_has_its_own_error(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(GOOD))
+
+    with pytest.raises(DiskFullError, match="disk is full"):
+        unpack(archive, tmp_path / "model", create=lambda place: io.FileIO("/dev/full", "w"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.tar.gz"]
+
+
+def test_it_can_be_called_off(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(GOOD))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        unpack(archive, tmp_path / "model", stop=stop)
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_existing_model_is_not_overwritten(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(GOOD))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine").touch()
+    with pytest.raises(UnpackError, match="could not be written"):
+        unpack(archive, tmp_path / "model")
+    assert (tmp_path / "model" / "mine").exists()
