@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from mmectl.state import Credentials, Identity
 ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
 SAGEMAKER_METADATA = Path("/opt/ml/metadata/resource-metadata.json")
 _ROLE_HINT = (
-    "set aws.role, or make one: aws iam create-role --role-name AmazonSageMaker-ExecutionRole-mmectl "
+    "set aws.role, or make one: aws iam create-role "
+    "--role-name AmazonSageMaker-ExecutionRole-mmectl "
     '--assume-role-policy-document \'{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
     '"Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}\''
     " and attach AmazonSageMakerFullAccess"
@@ -49,7 +50,7 @@ def translated(doing: str) -> Iterator[None]:
             f"{doing}: {text}", hint=_hint(code, doing), code=f"aws_{code}"
         ) from error
     except BotoCoreError as error:
-        raise _offline(doing, error) from error
+        raise offline(doing, error) from error
 
 
 def _hint(code: str, doing: str) -> str | None:
@@ -62,7 +63,8 @@ def _hint(code: str, doing: str) -> str | None:
     return None
 
 
-def _offline(doing: str, error: BotoCoreError) -> ServiceError:
+def offline(doing: str, error: BotoCoreError) -> ServiceError:
+    """An error without an answer: no credentials, no network, no time."""
     if isinstance(error, NoCredentialsError):
         hint = "set aws.profile, or log in: aws configure; without an account: --platform local"
         return ServiceError(f"{doing}: no AWS credentials found", hint=hint, code="no_credentials")
@@ -183,12 +185,13 @@ class Aws:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             self._same_region(name, headers.get("x-amz-bucket-region"))
             if status != 404:
+                text = error.response["Error"].get("Message", status)
                 raise ServiceError(
-                    f"bucket {name} cannot be used: {error.response['Error'].get('Message', status)}",
+                    f"bucket {name} cannot be used: {text}",
                     hint="set bucket.name to a bucket of this account",
                 ) from error
         except BotoCoreError as error:
-            raise _offline(f"s3:HeadBucket {name}", error) from error
+            raise offline(f"s3:HeadBucket {name}", error) from error
         else:
             self._same_region(
                 name, answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
@@ -227,117 +230,6 @@ def _role_of_sagemaker() -> str:
         ) from error
     with translated("the execution role of this SageMaker notebook or job"):
         return str(get_execution_role())
-
-
-class Sagemaker:
-    """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
-
-    def __init__(self, aws: Aws) -> None:
-        self._client = aws.client("sagemaker")
-        self._logs: Callable[[], Any] = lambda: aws.client("logs")
-
-    def describe_model(self, name: str) -> Mapping[str, Any] | None:
-        """The model or None."""
-        return self._described("describe_model", ModelName=name)
-
-    def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
-        """The endpoint configuration or None."""
-        return self._described("describe_endpoint_config", EndpointConfigName=name)
-
-    def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
-        """The endpoint or None."""
-        return self._described("describe_endpoint", EndpointName=name)
-
-    def _described(self, operation: str, **names: str) -> Mapping[str, Any] | None:
-        try:
-            answer: dict[str, Any] = getattr(self._client, operation)(**names)
-        except ClientError as error:
-            # SageMaker has no code of its own for what does not exist.
-            if "could not find" in error.response["Error"].get("Message", "").lower():
-                return None
-            with translated(f"sagemaker:{operation}"):
-                raise
-        except BotoCoreError as error:
-            raise _offline(f"sagemaker:{operation}", error) from error
-        return answer
-
-    def create_model(self, request: Mapping[str, Any]) -> None:
-        """CreateModel."""
-        with translated(f"create model {request['ModelName']}"):
-            self._client.create_model(**request)
-
-    def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
-        """CreateEndpointConfig."""
-        with translated(f"create endpoint configuration {request['EndpointConfigName']}"):
-            self._client.create_endpoint_config(**request)
-
-    def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        """CreateEndpoint."""
-        with translated(f"create endpoint {request['EndpointName']}"):
-            self._client.create_endpoint(**request)
-
-    def update_endpoint(self, name: str, config: str) -> None:
-        """UpdateEndpoint."""
-        with translated(f"update endpoint {name}"):
-            self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
-
-    def delete_model(self, name: str) -> None:
-        """DeleteModel; what is gone already is fine."""
-        self._deleted("delete_model", ModelName=name)
-
-    def delete_endpoint_config(self, name: str) -> None:
-        """DeleteEndpointConfig; what is gone already is fine."""
-        self._deleted("delete_endpoint_config", EndpointConfigName=name)
-
-    def delete_endpoint(self, name: str) -> None:
-        """DeleteEndpoint; what is gone already is fine."""
-        self._deleted("delete_endpoint", EndpointName=name)
-
-    def _deleted(self, operation: str, **names: str) -> None:
-        self._described(operation, **names)
-
-    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
-        """Names of the models or endpoint configurations that carry the tag."""
-        operation, items, name, arn = {
-            "model": ("list_models", "Models", "ModelName", "ModelArn"),
-            "endpoint-config": (
-                "list_endpoint_configs",
-                "EndpointConfigs",
-                "EndpointConfigName",
-                "EndpointConfigArn",
-            ),
-        }[kind]
-        with translated(f"sagemaker:{operation}"):
-            pages = self._client.get_paginator(operation).paginate(NameContains=contains)
-            found = [item for page in pages for item in page[items]]
-            return tuple(item[name] for item in found if self._carries(item[arn], tag))
-
-    def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
-        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
-        return any((item["Key"], item["Value"]) == tag for page in pages for item in page["Tags"])
-
-    def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
-        """The last lines of the container that wrote last; () where there are none.
-
-        Source: log group `/aws/sagemaker/Endpoints/<name>` (SageMaker developer guide, Logging).
-        """
-        group = f"/aws/sagemaker/Endpoints/{endpoint}"
-        logs = self._logs()
-        try:
-            streams = logs.describe_log_streams(
-                logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
-            )["logStreams"]
-            if not streams:
-                return ()
-            events = logs.get_log_events(
-                logGroupName=group,
-                logStreamName=streams[0]["logStreamName"],
-                limit=lines,
-                startFromHead=False,
-            )["events"]
-        except (ClientError, BotoCoreError):
-            return ()  # the reason is being reported already; its logs are an extra
-        return tuple(event["message"].rstrip() for event in events)
 
 
 def region_of_environment() -> str | None:

@@ -64,6 +64,12 @@ class InvokeError(MmectlError):
     code = "invoke"
 
 
+class ModelNotReady(InvokeError):
+    """The model is still being downloaded or loaded (ModelNotReadyException, 429)."""
+
+    code = "model_not_ready"
+
+
 class PlatformError(MmectlError):
     """The embedded local platform could not be started, reached or stopped."""
 

@@ -1,0 +1,157 @@
+"""The composition root: what a command needs, made when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmectl import endpoint
+from mmectl.commands.common import colour_wanted, flags_of
+from mmectl.config import Config, load
+from mmectl.errors import BuildError
+from mmectl.output import Mode, Output
+from mmectl.state import Location
+
+if TYPE_CHECKING:
+    from mmectl.aws import Aws
+    from mmectl.services import Runtime, Sagemaker
+
+LOCAL_REGION = "us-east-1"
+
+
+class App:
+    """Configuration, output and services of one command."""
+
+    def __init__(
+        self, out: Output, config_file: Path | None = None, flags: dict[str, str] | None = None
+    ) -> None:
+        self.out = out
+        self._config_file = config_file
+        self._flags = flags or {}
+
+    @classmethod
+    def of_options(cls, options: dict[str, Any]) -> App:
+        """Take the options that every command has out of `options`."""
+        mode = Mode(
+            json=options.pop("as_json"),
+            quiet=options.pop("quiet"),
+            verbose=options.pop("verbose"),
+            color=colour_wanted(),
+        )
+        flags = flags_of(options.pop("settings"), options.pop("platform"))
+        return cls(Output(mode), options.pop("config_file"), flags)
+
+    @cached_property
+    def config(self) -> Config:
+        """The valid configuration. Raises ConfigError."""
+        return load(self._config_file, flags=self._flags)
+
+    @property
+    def local(self) -> bool:
+        """Whether commands run on the embedded platform."""
+        return self.config.settings.platform == "local"
+
+    @property
+    def region(self) -> str | None:
+        """The configured region, else the environment's; None: the profile's."""
+        from mmectl.aws import region_of_environment
+
+        wanted = self.config.settings.aws.region or region_of_environment()
+        return wanted or (LOCAL_REGION if self.local else None)
+
+    @cached_property
+    def aws(self) -> Aws:
+        """A session: with the account, or with the embedded platform, started on demand."""
+        from mmectl.aws import Aws
+
+        if not self.local:
+            return Aws(region=self.region, profile=self.config.settings.aws.profile)
+        from mmectl.local import platform
+
+        connection = platform.start(
+            self.config.state_dir,
+            region=self.region or LOCAL_REGION,
+            port=self.config.settings.local.port,
+        )
+        return Aws(
+            region=connection.region,
+            endpoint_url=connection.endpoint_url,
+            credentials=connection.credentials,
+        )
+
+    @cached_property
+    def sagemaker(self) -> Sagemaker:
+        """The control plane."""
+        from mmectl.services import Sagemaker
+
+        return Sagemaker(self.aws)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The data plane."""
+        from mmectl.services import Runtime
+
+        return Runtime(self.aws)
+
+    @cached_property
+    def location(self) -> Location:
+        """Bucket and prefix of the models."""
+        return Location(self.aws.bucket_name(self.config.settings.bucket.name), self.config.prefix)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The endpoint's name."""
+        return self.config.settings.endpoint.name
+
+    @cached_property
+    def image(self) -> str:
+        """The image to serve: given, or built from the context as it is now.
+
+        Raises BuildError when the local platform has not built it yet.
+        """
+        from mmectl.image import context_digest, reference
+
+        settings = self.config.settings.image
+        if settings.uri:
+            return settings.uri
+        digest = context_digest(self.config.resolve(settings.context))
+        built = reference(self.aws.identity().account, self.aws.region, settings.repository, digest)
+        if self.local and not self._is_built(digest):
+            raise BuildError(
+                f"the image of {settings.context}/ is not built",
+                hint="mmectl build",
+                code="not_built",
+            )
+        return built
+
+    def _is_built(self, digest: str) -> bool:
+        name = digest.removeprefix("sha256:")
+        return (self.config.state_dir / "images" / f"{name}.json").exists()
+
+    def desired(self) -> endpoint.Desired:
+        """What the configuration asks for, as requests to SageMaker."""
+        settings = self.config.settings
+        wanted = settings.endpoint
+        environment = {
+            "SAGEMAKER_MODEL_SERVER_WORKERS": str(wanted.workers_per_model),
+            "OMP_NUM_THREADS": str(wanted.omp_threads),
+            **wanted.environment,
+        }
+        return endpoint.desired(
+            endpoint.Spec(
+                endpoint=wanted.name,
+                image=self.image,
+                model_data_url=self.location.url,
+                role_arn=self.aws.role(settings.aws.role),
+                instance_type=wanted.instance_type,
+                instance_count=wanted.instance_count,
+                variant=wanted.variant,
+                model_cache=wanted.model_cache,
+                environment=tuple(environment.items()),
+                volume_size_gb=wanted.volume_size_gb,
+                model_download_timeout=wanted.model_download_timeout,
+                startup_timeout=wanted.startup_timeout,
+                tags=tuple(settings.aws.tags.items()),
+            )
+        )

@@ -1,0 +1,93 @@
+"""What every command shares: its options, and how it is run."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mmectl.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmectl.output import Result
+
+Body = Callable[..., "Result"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def command(
+    *, examples: str = "", parent: click.Group | None = None, name: str | None = None
+) -> Callable[[Body], click.Command]:
+    """Make a click command of a function `(app, **options) -> Result`.
+
+    The docstring is the help; `examples` are shown under it as they are to be typed.
+    """
+
+    def decorate(function: Body) -> click.Command:
+        @functools.wraps(function)
+        def run(**options: Any) -> Result:
+            from mmectl.app import App
+
+            app = App.of_options(options)
+            result = function(app, **options)
+            path = click.get_current_context().command_path
+            app.out.result(path.removeprefix("mmectl").strip(), result)
+            return result
+
+        wrap = parent.command if parent is not None else click.command
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.splitlines())
+        made = wrap(name, epilog=epilog if examples else None)(_options(run))
+        made.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+        return made
+
+    return decorate
+
+
+def _options(function: F) -> F:
+    """The options that every command takes, last in its help."""
+    for option in (
+        click.option("--verbose", "-v", is_flag=True, help="Say more on stderr."),
+        click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON envelope."),
+        click.option(
+            "--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."
+        ),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of it."
+        ),
+        click.option(
+            "--config",
+            "-c",
+            "config_file",
+            type=click.Path(path_type=Path),
+            envvar="MMECTL_CONFIG",
+            help="Configuration file [config.yaml].",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def flags_of(settings: tuple[str, ...], platform: str | None) -> dict[str, str]:
+    """`--set key=value` and `--platform` as dotted keys. Raises UsageError."""
+    flags: dict[str, str] = {}
+    for item in settings:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(
+                f"--set {item}: must be KEY=VALUE",
+                hint="for example: --set endpoint.instance_count=3",
+            )
+        flags[key.strip()] = value
+    if platform:
+        flags["platform"] = platform
+    return flags
+
+
+def colour_wanted() -> bool:
+    """NO_COLOR, https://no-color.org: set and not empty means none."""
+    return not os.environ.get("NO_COLOR")

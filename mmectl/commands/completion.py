@@ -1,0 +1,27 @@
+"""`mmectl completion`."""
+
+from __future__ import annotations
+
+import click
+
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.output import Result
+
+
+@command(
+    examples='eval "$(mmectl completion bash)"\nmmectl completion fish > '
+    "~/.config/fish/completions/mmectl.fish"
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(app: App, shell: str) -> Result:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    from mmectl.cli import cli
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.UsageError(f"no completion for {shell}")
+    script = made(cli, {}, "mmectl", "_MMECTL_COMPLETE").source()
+    return Result({"shell": shell, "script": script}, [script])

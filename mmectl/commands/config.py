@@ -1,0 +1,53 @@
+"""`mmectl config check`, `show` and `schema`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.output import Result, Table
+
+
+@click.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@command(parent=config, examples="mmectl config check\nmmectl config check --config prod.yaml")
+def check(app: App) -> Result:
+    """Report every problem of the configuration at once."""
+    path = app.config.path
+    where = path.name if path else "no config.yaml, defaults only"
+    return Result({"path": str(path) if path else None, "problems": []}, [f"{where}: valid"])
+
+
+@command(parent=config, examples="mmectl config show\nmmectl config show --set endpoint.name=test")
+def show(app: App) -> Result:
+    """Show every value and where it comes from."""
+    from mmectl.config import flatten
+
+    values = flatten(app.config.settings)
+    origins = app.config.origins
+    rows = [[key, _text(value), origins[key]] for key, value in values.items()]
+    data = {key: {"value": value, "origin": origins[key]} for key, value in values.items()}
+    return Result(data, [Table(("KEY", "VALUE", "FROM"), rows)])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(item["name"] for item in value) or "-"
+    if value is None or value == {}:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@command(parent=config, examples="mmectl config schema > config.schema.json")
+def schema(app: App) -> Result:
+    """Print the JSON schema of config.yaml, for editors."""
+    from mmectl.config import schema as schema_of_config
+
+    found = schema_of_config()
+    return Result({"schema": found}, [json.dumps(found, indent=2)])

@@ -1,0 +1,98 @@
+"""`mmectl plan` and `mmectl deploy`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from mmectl import endpoint
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.endpoint import Desired, Plan, Timing
+from mmectl.errors import DeployError, Interrupted
+from mmectl.output import Result, Table
+
+
+@command(examples="mmectl plan\nmmectl plan --set endpoint.instance_count=3")
+def plan(app: App) -> Result:
+    """Show what deploy would do, without doing it."""
+    wanted = app.desired()
+    return _planned(wanted, endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted)))
+
+
+def _planned(wanted: Desired, steps: Plan) -> Result:
+    data = {
+        "endpoint": wanted.endpoint,
+        "up_to_date": not steps,
+        "steps": [dataclasses.asdict(step) for step in steps],
+    }
+    if not steps:
+        return Result(data, [f"{wanted.endpoint} is up to date, serving {wanted.config}"])
+    rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
+    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), "do it with: mmectl deploy"])
+
+
+@command(
+    examples="mmectl deploy\n"
+    "mmectl deploy --set endpoint.instance_count=3   # updates, the old one serves meanwhile\n"
+    "mmectl deploy --dry-run                         # the same as mmectl plan"
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until the endpoint serves [wait].")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result:
+    """Create model, endpoint configuration and endpoint, or update them.
+
+    A second deploy does nothing. A changed one makes a new configuration; the
+    old one serves until the new one is InService.
+    """
+    wanted = app.desired()
+    _require_models(app)
+    steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
+    if dry_run:
+        return _planned(wanted, steps)
+    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    try:
+        with app.out.progress() as report:
+            for event in endpoint.deploy(app.sagemaker, wanted, timing=timing, wait=wait):
+                report(event)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"no longer waiting for {wanted.endpoint}; the deployment goes on",
+            hint="look with: mmectl status; wait on with: mmectl deploy",
+        ) from None
+    return Result(*_deployed(app, wanted, steps))
+
+
+def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], list[str]]:
+    found = endpoint.observe(app.sagemaker, wanted)
+    data = {
+        "endpoint": wanted.endpoint,
+        "status": found.status,
+        "config": found.config,
+        "model": wanted.model,
+        "changed": bool(steps),
+        "steps": [{"action": step.action, "name": step.name} for step in steps],
+    }
+    text = f"{wanted.endpoint} is {found.status}, serving {found.config}"
+    return data, [text if steps else f"{text} (nothing to do)"]
+
+
+def _require_models(app: App) -> None:
+    """CreateModel refuses an empty prefix in words that nobody understands; say it first."""
+    from mmectl.aws import translated
+
+    location = app.location
+    with translated(f"s3:ListObjectsV2 {location.url}"):
+        exists = not app.aws.ensure_bucket(location.bucket)
+        found = exists and app.aws.client("s3").list_objects_v2(
+            Bucket=location.bucket, Prefix=location.prefix, MaxKeys=1
+        ).get("KeyCount")
+    if not found:
+        raise DeployError(
+            f"no model lies under {location.url}: SageMaker wants at least one",
+            hint="mmectl upload --all",
+            code="no_models",
+        )

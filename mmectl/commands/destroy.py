@@ -1,0 +1,88 @@
+"""`mmectl destroy`."""
+
+from __future__ import annotations
+
+import click
+
+from mmectl import endpoint
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.endpoint import Timing
+from mmectl.errors import Interrupted, UsageError
+from mmectl.output import Result, Table
+
+
+@command(
+    examples="mmectl destroy\n"
+    "mmectl destroy --dry-run\n"
+    "mmectl destroy --artifacts --yes   # the uploaded models, too"
+)
+@click.option("--artifacts", is_flag=True, help="Delete the uploaded models, too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask (platform aws asks otherwise).")
+@click.option("--timeout", type=click.FloatRange(1), default=900.0, help="Seconds to wait [900].")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool) -> Result:
+    """Remove endpoint, endpoint configurations and models, and verify it.
+
+    Uploaded models stay unless --artifacts is given. Removing what is gone
+    already is fine.
+    """
+    name = app.endpoint_name
+    steps = endpoint.removal(app.sagemaker, name)
+    keys = _keys(app) if artifacts else ()
+    rows = [[step.action, step.name, step.why] for step in steps]
+    rows += [["DeleteObject", key, "--artifacts"] for key in keys]
+    data = {"endpoint": name, "removed": [row[1] for row in rows], "artifacts": len(keys)}
+    if dry_run:
+        table = Table(("ACTION", "NAME", "WHY"), rows)
+        return Result(data, [table] if rows else [f"nothing of {name} exists"])
+    _confirm(app, name, yes, len(rows))
+    try:
+        with app.out.progress() as report:
+            for event in endpoint.destroy(app.sagemaker, name, timing=Timing(timeout=timeout)):
+                report(event)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped while removing {name}; what was asked for goes on",
+            hint="finish with: mmectl destroy",
+        ) from None
+    _delete(app, keys)
+    kept = "" if artifacts else f"; the models under {app.location.url} are kept"
+    return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}"])
+
+
+def _confirm(app: App, name: str, yes: bool, count: int) -> None:
+    if app.local or yes or not count:
+        return
+    if not app.out.interactive:
+        raise UsageError(
+            f"removing {name} from AWS needs a yes, and nobody can be asked here",
+            hint="mmectl destroy --yes",
+        )
+    click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)
+
+
+def _keys(app: App) -> tuple[str, ...]:
+    from mmectl.aws import translated
+
+    location = app.location
+    if app.aws.ensure_bucket(location.bucket):
+        return ()
+    with translated(f"s3:ListObjectsV2 {location.url}"):
+        pages = (
+            app.aws.client("s3")
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=location.bucket, Prefix=location.prefix)
+        )
+        return tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+
+def _delete(app: App, keys: tuple[str, ...]) -> None:
+    from mmectl.aws import translated
+
+    for start in range(0, len(keys), 1000):
+        some = [{"Key": key} for key in keys[start : start + 1000]]
+        with translated(f"s3:DeleteObjects {app.location.bucket}"):
+            app.aws.client("s3").delete_objects(
+                Bucket=app.location.bucket, Delete={"Objects": some, "Quiet": True}
+            )

@@ -1,0 +1,195 @@
+"""`mmectl invoke`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.artifacts import list_models, resolve
+from mmectl.commands.common import command
+from mmectl.errors import InvokeError, UsageError
+from mmectl.invoke import (
+    Failure,
+    Latencies,
+    Prediction,
+    Request,
+    Tally,
+    ask,
+    check_body,
+    content_type_of,
+    random_requests,
+    tally,
+    traffic,
+)
+from mmectl.output import Result, Table, milliseconds
+from mmectl.state import Event
+
+
+@command(
+    examples="mmectl invoke --target-model shapes examples/images/star.png\n"
+    "mmectl invoke --target-model resnet_18_v2.tar.gz cat.jpg   # exactly that version\n"
+    "cat cat.jpg | mmectl invoke --target-model resnet_18 -\n"
+    "mmectl invoke --random 100 --concurrency 4 cat.jpg dog.jpg"
+)
+@click.option("--target-model", "-m", "models", multiple=True, help="Name or tarball; repeatable.")
+@click.option("--random", "count", type=click.IntRange(1, 1_000_000), help="N random models.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=1, help="At once [1].")
+@click.option("--content-type", help="Media type [from the file].")
+@click.option("--accept", help="Media type of the answer.")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds, retries included [420].")
+@click.option("--seed", type=int, default=0, help="Of the random choice [0].")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+def invoke(
+    app: App,
+    models: tuple[str, ...],
+    count: int | None,
+    concurrency: int,
+    content_type: str | None,
+    accept: str | None,
+    timeout: float | None,
+    seed: int,
+    files: tuple[Path, ...],
+) -> Result:
+    """Ask a model about FILES (images, JSON or NPY; - reads standard input).
+
+    The answer goes to stdout, cold or warm and the latency to stderr.
+    `resnet_18` means the newest version, `resnet_18.tar.gz` exactly that one.
+    Without --target-model, --random takes all models that are uploaded.
+    """
+    if not models and not count:
+        raise UsageError(
+            "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
+        )
+    payloads = [_payload(path, content_type) for path in files]
+    wait = timeout or float(app.config.settings.invoke.timeout)
+    targets = _targets(app, models)
+    if count:
+        requests = random_requests(targets, payloads, app.endpoint_name, count, seed)
+        return _many(app, list(requests), concurrency, wait)
+    if len(targets) * len(payloads) == 1:
+        body, kind = payloads[0]
+        return _one(app, Request(app.endpoint_name, targets[0], body, kind, accept), wait)
+    each = [
+        Request(app.endpoint_name, target, body, kind, accept)
+        for target in targets
+        for body, kind in payloads
+    ]
+    return _many(app, each, concurrency, wait, answers=True)
+
+
+def _payload(path: Path, content_type: str | None) -> tuple[bytes, str]:
+    name = str(path)
+    try:
+        body = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{name}: {error.strerror or error}", hint="check the file's name"
+        ) from None
+    check_body(body, name)
+    return body, content_type or content_type_of(body, name)
+
+
+def _targets(app: App, names: Sequence[str]) -> list[str]:
+    """The TargetModels of names; all that are uploaded when none is given."""
+    found = list_models(app.aws.client("s3"), app.location)
+    if names:
+        return [resolve(name, found) for name in names]
+    if not found:
+        raise InvokeError(
+            f"no model lies under {app.location.url}", hint="mmectl upload --all", code="no_models"
+        )
+    return [item.target_model for item in found]
+
+
+def _one(app: App, request: Request, timeout: float) -> Result:
+    prediction = ask(app.runtime, request, timeout=timeout)
+    app.out.note(_how(prediction))
+    return Result(_row(prediction), body=prediction.answer.body)
+
+
+def _how(item: Prediction) -> str:
+    tries = f", {item.attempts} attempts" if item.attempts > 1 else ""
+    return f"{item.target_model}: {_temperature(item.cold)}, {milliseconds(item.seconds)}{tries}"
+
+
+def _temperature(cold: bool | None) -> str:
+    return {True: "cold", False: "warm", None: "cold or warm unknown"}[cold]
+
+
+def _row(item: Prediction) -> dict[str, Any]:
+    return {
+        "target_model": item.target_model,
+        "cold": item.cold,
+        "seconds": round(item.seconds, 6),
+        "attempts": item.attempts,
+        "variant": item.answer.variant,
+        "content_type": item.answer.content_type,
+        "labels": [{"probability": p, "class": name} for p, name in item.labels],
+        "body": item.answer.body.decode("utf-8", "replace"),
+    }
+
+
+def _many(
+    app: App, requests: Sequence[Request], concurrency: int, timeout: float, answers: bool = False
+) -> Result:
+    outcomes: list[Prediction | Failure] = []
+    with (
+        app.out.progress() as report,
+        closing(traffic(app.runtime, requests, concurrency=concurrency, timeout=timeout)) as run,
+    ):
+        for outcome in run:
+            outcomes.append(outcome)
+            report(Event("progress", "invocations", "", len(outcomes), len(requests), "req"))
+    figures = tally(outcomes)
+    data: dict[str, Any] = _figures(figures)
+    if answers:
+        data["answers"] = [
+            _row(item) if isinstance(item, Prediction) else _failed_row(item) for item in outcomes
+        ]
+    failed = sum(number for _, number in figures.errors)
+    return Result(data, _view(figures, len(outcomes)), exit_code=1 if failed else 0)
+
+
+def _failed_row(item: Failure) -> dict[str, Any]:
+    return {"target_model": item.target_model, "error": item.error.message, "code": item.error.code}
+
+
+def _figures(figures: Tally) -> dict[str, Any]:
+    def row(item: Latencies) -> dict[str, float]:
+        return {name: getattr(item, name) for name in ("count", "p50", "p90", "p99", "highest")}
+
+    return {
+        "labels": dict(figures.labels),
+        "errors": dict(figures.errors),
+        "cold": row(figures.cold),
+        "warm": row(figures.warm),
+        "models": figures.models,
+    }
+
+
+def _view(figures: Tally, count: int) -> list[str | Table]:
+    view: list[str | Table] = [
+        Table(("COUNT", "TOP LABEL"), [[str(n), text] for text, n in figures.labels], _RIGHT)
+    ]
+    rows = [
+        [name, str(item.count), *map(milliseconds, (item.p50, item.p90, item.p99, item.highest))]
+        for name, item in (("cold", figures.cold), ("warm", figures.warm))
+        if item.count
+    ]
+    view += ["", Table(("LATENCY", "COUNT", "P50", "P90", "P99", "MAX"), rows, _RIGHT)]
+    failed = sum(number for _, number in figures.errors)
+    view.append(f"\n{count} invocations of {figures.models} models, {failed} failed")
+    if failed:
+        view.append(
+            Table(("COUNT", "ERROR"), [[str(n), text] for text, n in figures.errors], _RIGHT)
+        )
+    return view
+
+
+_RIGHT = frozenset({"COUNT", "P50", "P90", "P99", "MAX"})

@@ -1,0 +1,246 @@
+"""Asking models: one call with its own retries, and traffic over many models.
+
+SageMaker answers a cold model after up to 60 s with ModelNotReadyException while the load goes on
+for up to 360 s, and botocore does not retry it: we do, until a deadline.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mimetypes
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from mmectl.errors import InvokeError, MmectlError, ModelNotReady, UsageError
+
+MAX_BODY = 6_291_456  # bytes, quota of InvokeEndpoint
+# What our handler says of a request in the response's custom attributes.
+_COLD = re.compile(r"\bmmectl-cold=(true|false)\b")
+_LINE = re.compile(r"probability=([0-9.e+-]+), class=(.*)", re.DOTALL)
+_MAGIC = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"BM", "image/bmp"),
+    (b"GIF8", "image/gif"),
+    (b"\x93NUMPY", "application/x-npy"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One InvokeEndpoint call; `body` at most 6,291,456 bytes."""
+
+    endpoint: str
+    target_model: str
+    body: bytes
+    content_type: str | None = None
+    accept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What InvokeEndpoint gave."""
+
+    body: bytes
+    content_type: str
+    variant: str | None = None
+    attributes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer with how it came; `cold` is None where the container does not tell."""
+
+    target_model: str
+    answer: Answer
+    seconds: float
+    attempts: int
+    cold: bool | None
+
+    @property
+    def labels(self) -> tuple[tuple[float, str], ...]:
+        """(probability, class) of each line, best first; () for other answers."""
+        return labels_of(self.answer.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request of traffic that failed."""
+
+    target_model: str
+    error: MmectlError
+    seconds: float
+
+
+class Runtime(Protocol):
+    """InvokeEndpoint."""
+
+    def invoke(self, request: Request) -> Answer:
+        """Raises ModelNotReady while the model loads, InvokeError for anything else."""
+        ...
+
+
+def content_type_of(body: bytes, name: str) -> str:
+    """The media type by the first bytes, else by the file's name, else octet-stream."""
+    for magic, kind in _MAGIC:
+        if body.startswith(magic):
+            return kind
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "image/webp"
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def check_body(body: bytes, name: str) -> None:
+    """Refuse here what SageMaker would refuse. Raises UsageError."""
+    if not body:
+        raise UsageError(f"{name}: is empty", hint="give an image, a JSON or an NPY file")
+    if len(body) > MAX_BODY:
+        raise UsageError(
+            f"{name}: has {len(body):,} bytes, SageMaker takes at most {MAX_BODY:,}",
+            hint="send a smaller image; the networks look at 224 x 224 pixels",
+        )
+
+
+def labels_of(body: bytes) -> tuple[tuple[float, str], ...]:
+    """(probability, class) of a JSON list of `probability=%f, class=%s`; () for anything else."""
+    try:
+        lines = json.loads(body)
+    except ValueError:
+        return ()
+    if not isinstance(lines, list):
+        return ()
+    matches = [_LINE.fullmatch(line) for line in lines if isinstance(line, str)]
+    return tuple((float(found[1]), found[2]) for found in matches if found)
+
+
+def ask(
+    runtime: Runtime,
+    request: Request,
+    *,
+    timeout: float = 420.0,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Prediction:
+    """Invoke once, again while the model is not ready, until `timeout` seconds have passed.
+
+    Raises InvokeError; its text says how long was waited.
+    """
+    start, attempts, pause = clock(), 0, 1.0
+    while True:
+        attempts += 1
+        try:
+            answer = runtime.invoke(request)
+        except ModelNotReady as error:
+            waited = clock() - start
+            if waited + pause > timeout:
+                raise InvokeError(
+                    f"{request.target_model} still loads after {waited:.0f} s: {error.message}",
+                    hint="give it longer with --timeout; the load goes on meanwhile",
+                    code="model_not_ready",
+                ) from error
+            sleep(pause)
+            pause = min(pause * 1.5, 10.0)
+        else:
+            seconds = clock() - start
+            return Prediction(request.target_model, answer, seconds, attempts, _is_cold(answer))
+
+
+def _is_cold(answer: Answer) -> bool | None:
+    found = _COLD.search(answer.attributes or "")
+    return found[1] == "true" if found else None
+
+
+def traffic(
+    runtime: Runtime, requests: Iterable[Request], *, concurrency: int = 1, timeout: float = 420.0
+) -> Iterator[Prediction | Failure]:
+    """Send requests with at most `concurrency` under way; yields outcomes as they come."""
+    source = iter(requests)
+    with ThreadPoolExecutor(concurrency) as pool:
+        running = {pool.submit(_attempt, runtime, r, timeout) for r in islice(source, concurrency)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for request in islice(source, len(done)):
+                    running.add(pool.submit(_attempt, runtime, request, timeout))
+                for future in done:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _attempt(runtime: Runtime, request: Request, timeout: float) -> Prediction | Failure:
+    start = time.perf_counter()
+    try:
+        return ask(runtime, request, timeout=timeout)
+    except MmectlError as error:
+        return Failure(request.target_model, error, time.perf_counter() - start)
+
+
+def random_requests(
+    models: Sequence[str],
+    payloads: Sequence[tuple[bytes, str]],
+    endpoint: str,
+    count: int,
+    seed: int,
+) -> Iterator[Request]:
+    """`count` requests, each for a random model, payloads in turn; a seed fixes the order."""
+    choose = random.Random(seed)
+    for index in range(count):
+        body, kind = payloads[index % len(payloads)]
+        yield Request(endpoint, choose.choice(models), body, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Percentiles in seconds; all 0 when there was none."""
+
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Traffic in figures."""
+
+    labels: tuple[tuple[str, int], ...]
+    errors: tuple[tuple[str, int], ...]
+    cold: Latencies
+    warm: Latencies
+    models: int
+
+
+def tally(outcomes: Sequence[Prediction | Failure]) -> Tally:
+    """Count top labels and errors, and take percentiles of cold and warm answers apart."""
+    good = [item for item in outcomes if isinstance(item, Prediction)]
+    bad = [item for item in outcomes if isinstance(item, Failure)]
+    labels = Counter(item.labels[0][1] if item.labels else "(no label)" for item in good)
+    return Tally(
+        labels=tuple(labels.most_common()),
+        errors=tuple(Counter(item.error.message for item in bad).most_common()),
+        cold=latencies([item.seconds for item in good if item.cold]),
+        warm=latencies([item.seconds for item in good if not item.cold]),
+        models=len({item.target_model for item in outcomes}),
+    )
+
+
+def latencies(seconds: Sequence[float]) -> Latencies:
+    """Nearest-rank percentiles."""
+    if not seconds:
+        return Latencies(0, 0.0, 0.0, 0.0, 0.0)
+    ranked = sorted(seconds)
+
+    def at(share: float) -> float:
+        return ranked[math.ceil(share * len(ranked)) - 1]
+
+    return Latencies(len(ranked), at(0.5), at(0.9), at(0.99), ranked[-1])

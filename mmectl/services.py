@@ -1,0 +1,189 @@
+"""SageMaker's control plane and runtime as `endpoint` and `invoke` want them, over boto3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ConnectionError as NoConnection
+
+from mmectl.aws import Aws, offline, translated
+from mmectl.errors import InvokeError, ModelNotReady
+from mmectl.invoke import Answer, Request
+
+
+class Sagemaker:
+    """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._client = aws.client("sagemaker")
+        self._logs: Callable[[], Any] = lambda: aws.client("logs")
+
+    def describe_model(self, name: str) -> Mapping[str, Any] | None:
+        """The model or None."""
+        return self._described("describe_model", ModelName=name)
+
+    def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
+        """The endpoint configuration or None."""
+        return self._described("describe_endpoint_config", EndpointConfigName=name)
+
+    def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
+        """The endpoint or None."""
+        return self._described("describe_endpoint", EndpointName=name)
+
+    def _described(self, operation: str, **names: str) -> Mapping[str, Any] | None:
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**names)
+        except ClientError as error:
+            # SageMaker has no code of its own for what does not exist.
+            if "could not find" in error.response["Error"].get("Message", "").lower():
+                return None
+            with translated(f"sagemaker:{operation}"):
+                raise
+        except BotoCoreError as error:
+            raise offline(f"sagemaker:{operation}", error) from error
+        return answer
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        """CreateModel."""
+        with translated(f"create model {request['ModelName']}"):
+            self._client.create_model(**request)
+
+    def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
+        """CreateEndpointConfig."""
+        with translated(f"create endpoint configuration {request['EndpointConfigName']}"):
+            self._client.create_endpoint_config(**request)
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        """CreateEndpoint."""
+        with translated(f"create endpoint {request['EndpointName']}"):
+            self._client.create_endpoint(**request)
+
+    def update_endpoint(self, name: str, config: str) -> None:
+        """UpdateEndpoint."""
+        with translated(f"update endpoint {name}"):
+            self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+
+    def delete_model(self, name: str) -> None:
+        """DeleteModel; what is gone already is fine."""
+        self._deleted("delete_model", ModelName=name)
+
+    def delete_endpoint_config(self, name: str) -> None:
+        """DeleteEndpointConfig; what is gone already is fine."""
+        self._deleted("delete_endpoint_config", EndpointConfigName=name)
+
+    def delete_endpoint(self, name: str) -> None:
+        """DeleteEndpoint; what is gone already is fine."""
+        self._deleted("delete_endpoint", EndpointName=name)
+
+    def _deleted(self, operation: str, **names: str) -> None:
+        self._described(operation, **names)
+
+    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
+        """Names of the models or endpoint configurations that carry the tag."""
+        operation, items, name, arn = {
+            "model": ("list_models", "Models", "ModelName", "ModelArn"),
+            "endpoint-config": (
+                "list_endpoint_configs",
+                "EndpointConfigs",
+                "EndpointConfigName",
+                "EndpointConfigArn",
+            ),
+        }[kind]
+        with translated(f"sagemaker:{operation}"):
+            pages = self._client.get_paginator(operation).paginate(NameContains=contains)
+            found = [item for page in pages for item in page[items]]
+            return tuple(item[name] for item in found if self._carries(item[arn], tag))
+
+    def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
+        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
+        return any((item["Key"], item["Value"]) == tag for page in pages for item in page["Tags"])
+
+    def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
+        """The last lines of the container that wrote last; () where there are none.
+
+        Source: log group `/aws/sagemaker/Endpoints/<name>` (SageMaker developer guide, Logging).
+        """
+        group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        logs = self._logs()
+        try:
+            streams = logs.describe_log_streams(
+                logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+            )["logStreams"]
+            if not streams:
+                return ()
+            events = logs.get_log_events(
+                logGroupName=group,
+                logStreamName=streams[0]["logStreamName"],
+                limit=lines,
+                startFromHead=False,
+            )["events"]
+        except (ClientError, BotoCoreError):
+            return ()  # the reason is being reported already; its logs are an extra
+        return tuple(event["message"].rstrip() for event in events)
+
+
+class Runtime:
+    """InvokeEndpoint as `invoke.Runtime` wants it."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._client = aws.client("sagemaker-runtime")
+
+    def invoke(self, request: Request) -> Answer:
+        """One call, no retries. Raises ModelNotReady, InvokeError, ServiceError."""
+        optional = {
+            "ContentType": request.content_type,
+            "Accept": request.accept,
+            "TargetModel": request.target_model,
+        }
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=request.endpoint,
+                Body=request.body,
+                **{name: value for name, value in optional.items() if value is not None},
+            )
+            body = answer["Body"].read()
+        except ClientError as error:
+            raise _refused(request, error) from error
+        except NoConnection as error:
+            raise InvokeError(
+                f"{request.target_model}: the endpoint cannot be reached: {error}",
+                hint="look with: mmectl status",
+                code="unreachable",
+            ) from error
+        except BotoCoreError as error:
+            raise offline(f"sagemaker:InvokeEndpoint {request.endpoint}", error) from error
+        return Answer(
+            body=body,
+            content_type=answer.get("ContentType", ""),
+            variant=answer.get("InvokedProductionVariant"),
+            attributes=answer.get("CustomAttributes"),
+        )
+
+
+def _refused(request: Request, error: ClientError) -> InvokeError:
+    code = error.response["Error"].get("Code", "Unknown")
+    text = error.response["Error"].get("Message", str(error))
+    if code == "ModelNotReadyException":
+        return ModelNotReady(f"{request.target_model}: {text}")
+    if code == "ModelError":
+        original = error.response.get("OriginalMessage") or text
+        status = error.response.get("OriginalStatusCode", "?")
+        return InvokeError(
+            f"{request.target_model} answered {status}: {_inner(original)}",
+            hint=None if str(status).startswith("4") else "read the log: mmectl local logs",
+            code="model_error",
+        )
+    hint = "look with: mmectl status" if "not found" in text else None
+    return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
+
+
+def _inner(text: str) -> str:
+    """The message of a Multi Model Server error body, else the text as it is."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text
+    return str(body.get("message", text)) if isinstance(body, dict) else text
