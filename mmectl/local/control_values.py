@@ -1,0 +1,155 @@
+"""What the control plane remembers: frozen records, their JSON, and their names; no I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from mmectl.local.values import AwsError, FleetSpec, Image
+
+Kind = Literal["model", "endpoint-config", "endpoint"]
+Status = Literal["Creating", "Updating", "InService", "Deleting", "Failed"]
+
+WORDS: Mapping[Kind, str] = {
+    "model": "model",
+    "endpoint-config": "endpoint configuration",
+    "endpoint": "endpoint",
+}
+REASON_LIMIT = 1024
+"""Longest FailureReason, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A model or an endpoint configuration: the members of its request, times in epoch seconds."""
+
+    kind: Kind
+    name: str
+    created: float
+    members: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The instances of one deployment of an endpoint configuration.
+
+    `key` names the fleet to the data plane and is unique among the fleets of its endpoint;
+    `config` is the endpoint configuration's name. The specs are kept because model,
+    configuration and image may be deleted while the endpoint serves. A fleet with a `refusal`
+    cannot be started, and that is why.
+    """
+
+    key: str
+    config: str
+    since: float
+    specs: tuple[FleetSpec, ...] = ()
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint: `serving` answers requests, `target` is being brought up.
+
+    `retired` are the keys of fleets that are to be stopped. An endpoint that failed to come
+    back after a restart is Failed and keeps `serving`, to be tried again at the next start.
+    """
+
+    name: str
+    created: float
+    modified: float
+    status: Status
+    config: str
+    serving: Fleet | None = None
+    target: Fleet | None = None
+    retired: tuple[str, ...] = ()
+    failure: str | None = None
+    deployment: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kind: Kind = "endpoint"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of every fleet that may have instances."""
+        fleets = (self.serving, self.target)
+        return tuple(fleet.key for fleet in fleets if fleet is not None) + self.retired
+
+
+Record: TypeAlias = Resource | Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where requests to an endpoint go: `config` is the fleet's key for the data plane."""
+
+    endpoint: str
+    config: str
+    multi_model: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """ARNs of one account in one region, and the refusals that carry them.
+
+    AWS writes resource names in ARNs in lower case and compares names without regard to case.
+    """
+
+    region: str
+    account: str
+
+    def arn(self, kind: Kind, name: str) -> str:
+        """The ARN of a resource."""
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn` or `aws-us-gov`."""
+        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+        return next((p for start, p in prefixes.items() if self.region.startswith(start)), "aws")
+
+    def missing(self, kind: Kind, name: str) -> AwsError:
+        """Nothing of that name."""
+        return invalid(f'Could not find {WORDS[kind]} "{self.arn(kind, name)}".')
+
+    def existing(self, kind: Kind, name: str) -> AwsError:
+        """The name is taken."""
+        return invalid(f'Cannot create already existing {WORDS[kind]} "{self.arn(kind, name)}".')
+
+    def busy(self, name: str) -> AwsError:
+        """The endpoint is in the middle of a change."""
+        return invalid(f'Cannot update in-progress endpoint "{self.arn("endpoint", name)}".')
+
+
+def invalid(message: str) -> AwsError:
+    """A ValidationException."""
+    return AwsError("ValidationException", message)
+
+
+def encode(record: Record) -> str:
+    """A record as JSON text."""
+    return json.dumps(asdict(record), separators=(",", ":"))
+
+
+def decode(text: str) -> Record:
+    """The record of a JSON text written by `encode`."""
+    data = json.loads(text)
+    if data["kind"] != "endpoint":
+        return Resource(**data)
+    data["serving"] = _fleet(data["serving"])
+    data["target"] = _fleet(data["target"])
+    data["retired"] = tuple(data["retired"])
+    return Endpoint(**data)
+
+
+def _fleet(data: dict[str, Any] | None) -> Fleet | None:
+    if data is None:
+        return None
+    return Fleet(**{**data, "specs": tuple(_spec(spec) for spec in data["specs"])})
+
+
+def _spec(data: dict[str, Any]) -> FleetSpec:
+    image = data["image"]
+    image = Image(**{**image, "entrypoint": tuple(image["entrypoint"])})
+    return FleetSpec(**{**data, "image": image})
