@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command; print its result or its failure; give the exit code."""
-    command = next((word for word in arguments if not word.startswith("-")), "mmectl")
+    command = _command_of(arguments)
     try:
         result = cli.main(arguments, prog_name="mmectl", standalone_mode=False)
     except MmectlError as error:
@@ -109,6 +109,12 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001
         return _bug(command, error, arguments)
     return _exit_code(result)
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The command's name as results carry it: `deploy`, `config show`."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return " ".join(words[: 2 if words[:1] in (["config"], ["local"]) else 1]) or "mmectl"
 
 
 def _exit_code(result: Result | int | None) -> int:

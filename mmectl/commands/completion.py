@@ -14,7 +14,7 @@ from mmectl.output import Result
     "~/.config/fish/completions/mmectl.fish"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(app: App, shell: str) -> Result:
+def completion(_app: App, shell: str) -> Result:
     """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
 

@@ -45,7 +45,7 @@ def _text(value: object) -> str:
 
 
 @command(parent=config, examples="mmectl config schema > config.schema.json")
-def schema(app: App) -> Result:
+def schema(_app: App) -> Result:
     """Print the JSON schema of config.yaml, for editors."""
     from mmectl.config import schema as schema_of_config
 

@@ -1,0 +1,268 @@
+"""Planning is pure; executing is tried against an in-memory control plane."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mmectl import endpoint
+from mmectl.endpoint import Observed, Spec, Timing, desired, plan
+from mmectl.errors import DeployError, ServiceError
+
+SPEC = Spec(
+    endpoint="demo",
+    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1",
+    model_data_url="s3://bucket/demo/",
+    role_arn="arn:aws:iam::123456789012:role/r",
+    instance_type="ml.m5.xlarge",
+    instance_count=2,
+)
+WANTED = desired(SPEC)
+
+
+class Aws:
+    """SageMaker in a dictionary; an endpoint settles after `looks` descriptions."""
+
+    def __init__(self, *, fails: str | None = None, looks: int = 2) -> None:
+        self.models: dict[str, Any] = {}
+        self.configs: dict[str, Any] = {}
+        self.endpoint: dict[str, Any] | None = None
+        self.fails = fails
+        self.looks = looks
+        self.calls: list[str] = []
+        self.refuse_delete = 0
+        self._pending: tuple[int, dict[str, Any] | None] | None = None
+
+    def _settle_later(self, status: str, then: dict[str, Any] | None) -> None:
+        self._pending = (self.looks, then)
+        self.endpoint = {**(self.endpoint or {}), "EndpointStatus": status}
+
+    def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
+        if self._pending:
+            looks, then = self._pending
+            self._pending = (looks - 1, then)
+            if looks == 0:
+                self.endpoint, self._pending = then, None
+        return self.endpoint
+
+    def describe_model(self, name: str) -> Mapping[str, Any] | None:
+        return self.models.get(name)
+
+    def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
+        return self.configs.get(name)
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        self.calls.append("CreateModel")
+        self.models[request["ModelName"]] = request
+
+    def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
+        self.calls.append("CreateEndpointConfig")
+        self.configs[request["EndpointConfigName"]] = request
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        self.calls.append("CreateEndpoint")
+        then = {"EndpointStatus": "InService", "EndpointConfigName": request["EndpointConfigName"]}
+        if self.fails:
+            then = {**then, "EndpointStatus": "Failed", "FailureReason": self.fails}
+        self.endpoint = {"EndpointConfigName": request["EndpointConfigName"]}
+        self._settle_later("Creating", then)
+
+    def update_endpoint(self, name: str, config: str) -> None:
+        self.calls.append("UpdateEndpoint")
+        old = self.endpoint["EndpointConfigName"]
+        then = {"EndpointStatus": "InService", "EndpointConfigName": config}
+        if self.fails:
+            then = {**then, "EndpointConfigName": old, "FailureReason": self.fails}
+        self._settle_later("Updating", then)
+
+    def delete_endpoint(self, name: str) -> None:
+        self.calls.append("DeleteEndpoint")
+        if self.refuse_delete:
+            self.refuse_delete -= 1
+            raise ServiceError("Cannot update in-progress endpoint")
+        self._settle_later("Deleting", None)
+
+    def delete_endpoint_config(self, name: str) -> None:
+        self.calls.append("DeleteEndpointConfig")
+        self.configs.pop(name, None)
+
+    def delete_model(self, name: str) -> None:
+        self.calls.append("DeleteModel")
+        self.models.pop(name, None)
+
+    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
+        items = self.models if kind == "model" else self.configs
+        wanted = {"Key": tag[0], "Value": tag[1]}
+        return tuple(name for name, item in items.items() if wanted in item["Tags"])
+
+    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+        return ("Traceback", "ImportError: no mxnet")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def timing(timeout: float = 100.0) -> Timing:
+    clock = Clock()
+    return Timing(timeout=timeout, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5)
+
+
+def deployed(aws: Aws, spec: Spec = SPEC) -> list[str]:
+    aws.calls.clear()
+    list(endpoint.deploy(aws, desired(spec), timing=timing()))
+    return aws.calls
+
+
+def test_first_deploy_makes_all_three_in_order():
+    aws = Aws()
+    assert deployed(aws) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert aws.endpoint["EndpointStatus"] == "InService"
+
+
+def test_second_deploy_does_nothing():
+    aws = Aws()
+    deployed(aws)
+    assert deployed(aws) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "calls"),
+    [
+        ({"instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"instance_type": "ml.c5.large"}, ["CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"image": "x:2"}, ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]),
+        (
+            {"environment": (("A", "1"),)},
+            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"],
+        ),
+        ({"tags": (("team", "a"),)}, []),
+    ],
+)
+def test_a_change_makes_what_it_changes(change, calls):
+    aws = Aws()
+    deployed(aws)
+    assert deployed(aws, dataclasses.replace(SPEC, **change)) == calls
+
+
+def test_going_back_is_an_update_to_the_previous_configuration():
+    aws = Aws()
+    deployed(aws)
+    first = aws.endpoint["EndpointConfigName"]
+    deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+    assert aws.endpoint["EndpointConfigName"] != first
+    assert deployed(aws) == ["UpdateEndpoint"]
+    assert aws.endpoint["EndpointConfigName"] == first
+
+
+def test_names_are_content_and_fit():
+    assert desired(SPEC) == desired(SPEC)
+    reordered = dataclasses.replace(SPEC, environment=(("B", "2"), ("A", "1")))
+    ordered = dataclasses.replace(SPEC, environment=(("A", "1"), ("B", "2")))
+    assert desired(reordered).model == desired(ordered).model
+    long = desired(dataclasses.replace(SPEC, endpoint="e" * 63))
+    assert len(long.config) <= 63
+
+
+def test_failure_says_reason_and_last_words():
+    aws = Aws(fails="did not pass the ping health check")
+    with pytest.raises(DeployError) as caught:
+        deployed(aws)
+    text = caught.value.message
+    assert "endpoint demo is Failed: did not pass the ping health check" in text
+    assert "serving: nothing" in text
+    assert "  ImportError: no mxnet" in text
+
+
+def test_rolled_back_update_is_no_success():
+    aws = Aws()
+    deployed(aws)
+    old = aws.endpoint["EndpointConfigName"]
+    aws.fails = "no capacity"
+    with pytest.raises(DeployError) as caught:
+        deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+    assert "was rolled back: no capacity" in caught.value.message
+    assert f"still serving: {old}" in caught.value.message
+
+
+def test_broken_endpoint_is_made_anew():
+    aws = Aws(fails="x")
+    with pytest.raises(DeployError):
+        deployed(aws)
+    aws.fails = None
+    assert deployed(aws) == ["DeleteEndpoint", "CreateEndpoint"]
+
+
+def test_somebody_elses_change_is_waited_for():
+    aws = Aws(looks=3)
+    list(endpoint.deploy(aws, WANTED, timing=timing(), wait=False))
+    assert aws.endpoint["EndpointStatus"] == "Creating"
+    assert deployed(aws) == []
+    assert aws.endpoint["EndpointStatus"] == "InService"
+
+
+def test_deadline_is_kept_and_said():
+    aws = Aws(looks=10**6)
+    with pytest.raises(DeployError) as caught:
+        list(endpoint.deploy(aws, WANTED, timing=timing(20.0)))
+    assert caught.value.code == "deploy_timeout"
+    assert "not InService after 20 s; SageMaker goes on" in caught.value.message
+
+
+def test_destroy_removes_in_order_and_again_is_fine():
+    aws = Aws()
+    deployed(aws)
+    deployed(aws, dataclasses.replace(SPEC, image="x:2"))
+    aws.calls.clear()
+    list(endpoint.destroy(aws, "demo", timing=timing()))
+    assert aws.calls == [
+        "DeleteEndpoint",
+        "DeleteEndpointConfig",
+        "DeleteEndpointConfig",
+        "DeleteModel",
+        "DeleteModel",
+    ]
+    assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
+    aws.calls.clear()
+    list(endpoint.destroy(aws, "demo", timing=timing()))
+    assert aws.calls == []
+
+
+def test_destroy_leaves_what_is_not_ours():
+    aws = Aws()
+    aws.models["demo-deadbeef"] = {"Tags": []}
+    aws.models["demo-other-12345678"] = {"Tags": [{"Key": endpoint.TAG, "Value": "demo"}]}
+    deployed(aws)
+    list(endpoint.destroy(aws, "demo", timing=timing()))
+    assert set(aws.models) == {"demo-deadbeef", "demo-other-12345678"}
+
+
+def test_destroy_waits_where_aws_refuses_during_a_change():
+    aws = Aws()
+    list(endpoint.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws.refuse_delete = 1
+    list(endpoint.destroy(aws, "demo", timing=timing()))
+    assert aws.endpoint is None
+
+
+@pytest.mark.parametrize("status", sorted(endpoint.IN_PROGRESS))
+def test_plan_waits_while_something_goes_on(status):
+    steps = plan(WANTED, Observed(status=status))
+    assert [step.action for step in steps] == ["Wait"]
+
+
+def test_plan_and_execution_are_the_same_value():
+    aws = Aws()
+    steps = plan(WANTED, endpoint.observe(aws, WANTED))
+    assert [step.action for step in steps] == deployed(aws)
+    assert steps[0].request == aws.models[WANTED.model]
