@@ -1,0 +1,170 @@
+"""What a model folder holds: finding, reading and checking its files; no MXNet needed.
+
+The layout is the one of the MXNet model zoo and of SageMaker's MXNet samples::
+
+    <any>-symbol.json   the network
+    <any>-0000.params   its weights
+    <any>-shapes.json   [{"name": "data", "shape": [1, 3, 224, 224]}]
+    synset.txt          one class a line, in the order of the outputs (optional)
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SYNSET = "synset.txt"
+
+_LIST_MAGIC = 0x112
+_DENSE_V1, _DENSE_V2, _DENSE_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+# bytes an element, by mshadow's type flag (3rdparty/mshadow/mshadow/base.h)
+_ITEM_SIZES = {0: 4, 1: 8, 2: 2, 3: 1, 4: 4, 5: 1, 6: 8, 7: 1, 8: 2, 9: 2, 10: 4, 11: 8, 12: 2}
+
+
+class ModelError(Exception):
+    """The model folder cannot be served; the text names the file and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the network; `shape` has the batch axis first."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model, found and read; `labels` is None without a synset.txt."""
+
+    name: str
+    symbol: Path
+    params: Path
+    inputs: tuple[Input, ...]
+    labels: tuple[str, ...] | None
+
+
+def find(folder: Path) -> ModelFiles:
+    """Find and check the files of the model in `folder`; raises ModelError."""
+    symbol = _only(folder, "-symbol.json")
+    params = _only(folder, "-0000.params")
+    shapes = _only(folder, "-shapes.json")
+    synset = folder / SYNSET
+    return ModelFiles(
+        name=symbol.name[: -len("-symbol.json")],
+        symbol=symbol,
+        params=params,
+        inputs=parse_shapes(_text(shapes), shapes.name),
+        labels=parse_synset(_text(synset)) if synset.is_file() else None,
+    )
+
+
+def _only(folder: Path, suffix: str) -> Path:
+    found = sorted(p for p in folder.iterdir() if p.name.endswith(suffix) and p.is_file())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        held = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        raise ModelError(f"no *{suffix} in the model folder: it holds {held}")
+    names = ", ".join(p.name for p in found)
+    raise ModelError(f"more than one *{suffix} in the model folder: {names}")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path.name} is not UTF-8 text: {error}") from None
+
+
+def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
+    """Read a shapes file: ``[{"name": "data", "shape": [1, 3, 224, 224]}]``."""
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"{name} is not JSON: {error}") from None
+    if not isinstance(rows, list) or not rows:
+        raise ModelError(f"{name} is not a list with at least one input")
+    inputs = tuple(_parse_input(row, name) for row in rows)
+    if len({i.name for i in inputs}) != len(inputs):
+        raise ModelError(f"{name} names an input twice")
+    if len({i.shape[0] for i in inputs}) != 1:
+        raise ModelError(f"{name} gives inputs of different batch sizes (first axis)")
+    return inputs
+
+
+def _parse_input(row: Any, name: str) -> Input:
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
+        raise ModelError(f'{name}: {row!r} is not {{"name": ..., "shape": [...]}}')
+    shape = row.get("shape")
+    whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+    if not whole or not shape:
+        raise ModelError(f"{name}: the shape of {row['name']!r} is not a list of positive integers")
+    return Input(row["name"], tuple(shape))
+
+
+def parse_synset(text: str) -> tuple[str, ...]:
+    """Read the class names, one a line; blank lines at the end do not count."""
+    return tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+def read_names(data: Any) -> tuple[list[str], int]:
+    """Read the names in a .params file, and the offset at which the list of names starts.
+
+    `data` is any buffer of the whole file. The format is that of NDArray::Save in
+    src/ndarray/ndarray.cc of MXNet 1.9; sparse arrays are refused. Raises ModelError.
+    """
+    reader = _Reader(data)
+    try:
+        if reader.take("<Q") != _LIST_MAGIC:
+            raise ModelError("the .params file is not in MXNet's format")
+        reader.take("<Q")
+        for _ in range(reader.take("<Q")):
+            reader.skip_array()
+        offset = reader.offset
+        names = [reader.name() for _ in range(reader.take("<Q"))]
+    except (struct.error, UnicodeDecodeError, OverflowError):
+        raise ModelError("the .params file is damaged or cut short") from None
+    return names, offset
+
+
+class _Reader:
+    def __init__(self, data: Any) -> None:
+        self.view = memoryview(data).cast("B")
+        self.offset = 0
+
+    def take(self, layout: str) -> int:
+        (value,) = struct.unpack_from(layout, self.view, self.offset)
+        self.offset += struct.calcsize(layout)
+        return int(value)
+
+    def skip(self, count: int) -> None:
+        self.offset += count
+        if self.offset > len(self.view):
+            raise struct.error("beyond the end")
+
+    def name(self) -> str:
+        start = self.offset + 8
+        self.skip(8 + self.take_at("<Q"))
+        return bytes(self.view[start : self.offset]).decode("utf-8")
+
+    def take_at(self, layout: str) -> int:
+        (value,) = struct.unpack_from(layout, self.view, self.offset)
+        return int(value)
+
+    def skip_array(self) -> None:
+        magic = self.take("<I")
+        if magic in (_DENSE_V2, _DENSE_V3) and self.take("<i") != 0:
+            raise ModelError("the .params file holds a sparse array, which is not supported")
+        modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
+        axes = self.take("<I") if modern else magic  # files before 0.11 start with the rank
+        count = 1
+        for _ in range(axes):
+            count *= self.take("<q" if modern else "<I")
+        if axes == 0:
+            return
+        self.skip(8)  # the device it was saved from
+        self.skip(count * _ITEM_SIZES.get(self.take("<i"), 1))

@@ -1,0 +1,161 @@
+"""The handler that Multi Model Server calls: one MXNet model per worker process.
+
+`handle(None, context)` loads the model of context's model_dir, `handle(batch, context)`
+answers requests. What reaches the caller:
+
+======  =========================================================================
+200     JSON (or NPY where Accept asks for it); for images five lines of classes
+400     the payload is bad, 406 the Accept header, 415 the content type; the body
+        is ``{"code", "type", "message"}`` as in the server's own errors
+507     out of memory, at load and at invoke, so that the platform unloads something
+======  =========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import model_files
+import numpy as np
+import payloads
+from model_files import ModelError
+from predictor import Predictor
+
+log = logging.getLogger("model_handler")
+_TYPES = {400: "BadRequestException", 406: "NotAcceptableException",
+          415: "UnsupportedMediaTypeException"}  # fmt: skip
+
+
+class Model:
+    """One loaded model; the constructor ends with a forward pass so that it is warm."""
+
+    def __init__(self, folder: Path) -> None:
+        files = model_files.find(folder)
+        self.name = files.name
+        self.inputs = files.inputs
+        self.labels = files.labels
+        self.size = files.inputs[0].shape[0]
+        self._predictor = Predictor(files.symbol, files.params, files.inputs)
+        outputs = self._predictor.run({i.name: np.zeros(i.shape, np.float32) for i in self.inputs})
+        self._check(outputs)
+
+    def _check(self, outputs: Sequence[Any]) -> None:
+        if any(o.ndim == 0 or o.shape[0] != self.size for o in outputs):
+            shapes = ", ".join(str(list(o.shape)) for o in outputs)
+            raise ModelError(f"the outputs {shapes} do not have the batch axis of the inputs")
+        classes = int(np.prod(outputs[0].shape[1:]))
+        if self.labels is not None and len(self.labels) != classes:
+            raise ModelError(
+                f"synset.txt has {len(self.labels)} lines, the network answers {classes} classes"
+            )
+
+    def predict(self, feed: payloads.Feed) -> list[Any]:
+        """Run all items of a request, as many at once as the shapes file says."""
+        parts = []
+        for start in range(0, feed.items, self.size):
+            count = min(self.size, feed.items - start)
+            chunk = {n: self._filled(a[start : start + count]) for n, a in feed.arrays.items()}
+            parts.append([output[:count] for output in self._predictor.run(chunk)])
+        return [np.concatenate(outputs) for outputs in zip(*parts)]  # noqa: B905 - Python 3.8
+
+    def _filled(self, array: Any) -> Any:
+        lacking = self.size - len(array)
+        if not lacking:
+            return array
+        return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), np.float32)])
+
+
+class _Quiet(logging.Filter):
+    """Drop what the worker logs, with a traceback, when its model is unloaded as planned."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        failure = record.exc_info[1] if record.exc_info else None
+        return "Frontend disconnected" not in f"{record.msg} {failure}"
+
+
+logging.getLogger().addFilter(_Quiet())
+_loaded: Model | None = None
+
+
+def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:
+    """Load the model (`data` is None) or answer a batch of requests, one body for each."""
+    global _loaded  # a worker process serves one model for its whole life
+    if data is None:
+        _loaded = load(Path(context.system_properties["model_dir"]))
+        return None
+    if _loaded is None:
+        raise RuntimeError("a request came before the model was loaded")
+    return [respond(_loaded, request, index, context) for index, request in enumerate(data)]
+
+
+def load(folder: Path) -> Model:
+    """Load a model and log what it took."""
+    started = time.perf_counter()
+    model = Model(folder)
+    log.info(
+        "loaded %s from %s in %.0f ms, %s MB resident",
+        model.name,
+        folder,
+        (time.perf_counter() - started) * 1000,
+        _resident_mb(),
+    )
+    return model
+
+
+def _resident_mb() -> str:
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except (OSError, ValueError):
+        return "?"
+    return str(pages * os.sysconf("SC_PAGE_SIZE") // 2**20)
+
+
+def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) -> bytes:
+    """Answer one request of a batch; the client's mistakes become its status and body."""
+    try:
+        headers = _headers(index, context)
+        default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", payloads.JSON)
+        kind = payloads.accepted(headers.get("accept"), default)
+        body, content_type = _body(request, headers)
+        feed = payloads.parse(body, content_type, model.inputs)
+        result = payloads.answer(model.predict(feed), feed, kind, model.labels)
+    except payloads.PayloadError as error:
+        context.set_response_status(error.status, "", index)
+        context.set_response_content_type(index, payloads.JSON)
+        name = _TYPES.get(error.status, "InternalServerException")
+        return json.dumps({"code": error.status, "type": name, "message": error.message}).encode()
+    context.set_response_content_type(index, kind)
+    return result
+
+
+def _headers(index: int, context: Any) -> dict[str, Any]:
+    """Collect the headers by lower-case name; those of a form's parts stand as mappings."""
+    return {name.lower(): value for name, value in context.get_all_request_header(index).items()}
+
+
+def _body(request: Mapping[str, Any], headers: Mapping[str, Any]) -> tuple[bytes, str | None]:
+    """Take the payload of a request, and its content type.
+
+    The server calls a plain body "body" and gives its type as that part's; a multipart form
+    sends parts by name, of which one is taken. A urlencoded form (curl's default type)
+    arrives as nothing at all.
+    """
+    parts = {name: value for name, value in request.items() if value}
+    if len(parts) > 1:
+        raise payloads.PayloadError(f"send one part, not {len(parts)}: {', '.join(sorted(parts))}")
+    if not parts:
+        raise payloads.PayloadError(
+            "the request has no body: send it with its own Content-Type, not as a form"
+        )
+    name, value = next(iter(parts.items()))
+    part = headers.get(name.lower())
+    content_type = part.get("content-type") if isinstance(part, Mapping) else None
+    if isinstance(content_type, bytes):
+        content_type = content_type.decode("latin-1")
+    return (value.encode() if isinstance(value, str) else bytes(value)), content_type

@@ -1,0 +1,246 @@
+"""Requests to arrays and arrays to answers; no MXNet needed.
+
+A payload is one item or a batch of them. Tensors may come with the batch axis or without
+it, and the answer then has it or not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import images
+import numpy as np
+from model_files import Input
+
+JSON = "application/json"
+NPY = "application/x-npy"
+_NPY_MAGIC = b"\x93NUMPY"
+_SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
+TOP = 5
+
+
+class PayloadError(Exception):
+    """The client's request cannot be served; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one request asks to be predicted: by input name, float32 of (items, *item shape)."""
+
+    arrays: Mapping[str, Any]
+    items: int
+    batched: bool
+
+
+def parse(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> Feed:
+    """Read one request; raises PayloadError 400 (bad content) or 415 (not supported)."""
+    if not body:
+        raise PayloadError("the request has no body")
+    kind = (content_type or "").split(";")[0].strip().lower()
+    if kind in _SNIFF or kind.startswith("image/"):
+        kind = _sniff(body, kind)
+    if kind == "image":
+        return _image(body, inputs)
+    if kind == JSON:
+        return _json(body, inputs)
+    if kind == NPY:
+        return _npy(body, inputs)
+    raise PayloadError(
+        f"content type {kind!r} is not supported: send image/jpeg, image/png, image/bmp, "
+        f"image/gif, image/webp, {JSON} or {NPY}",
+        415,
+    )
+
+
+def _sniff(body: bytes, kind: str) -> str:
+    if kind.startswith("image/") or images.sniff(body):
+        return "image"
+    if body.startswith(_NPY_MAGIC):
+        return NPY
+    if kind == "application/x-image":
+        return "image"
+    return JSON if body.lstrip()[:1] in (b"[", b"{") else kind or "unknown"
+
+
+def _image(body: bytes, inputs: Sequence[Input]) -> Feed:
+    shape = inputs[0].shape
+    if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (1, 3):
+        raise PayloadError(
+            f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
+        )
+    try:
+        pixels = images.decode(body, shape[1])
+    except images.ImageError as error:
+        raise PayloadError(str(error)) from None
+    small = images.resize(pixels, shape[2], shape[3])
+    array = small.transpose(2, 0, 1).astype(np.float32)
+    return Feed({inputs[0].name: array[None]}, 1, batched=False)
+
+
+def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
+    try:
+        value = json.loads(bytes(body).decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"the body is not JSON: {error}") from None
+    if isinstance(value, dict) and len(value) == 1 and "instances" in value:
+        value = value["instances"]
+    if not isinstance(value, dict):
+        if len(inputs) != 1:
+            names = ", ".join(i.name for i in inputs)
+            raise PayloadError(f"this model has several inputs: send an object with {names}")
+        value = {inputs[0].name: value}
+    _check_names(value, inputs)
+    return _feed({i.name: _array(value[i.name], i.name) for i in inputs}, inputs)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _check_names(value: Mapping[str, Any], inputs: Sequence[Input]) -> None:
+    names = [i.name for i in inputs]
+    if sorted(value) != sorted(names):
+        given = ", ".join(sorted(value)[:8]) or "nothing"
+        raise PayloadError(f"the inputs are {', '.join(names)}, the body has {given}")
+
+
+def _array(value: Any, name: str) -> Any:
+    try:
+        array = np.array(value, dtype=object if not isinstance(value, (list, int, float)) else None)
+    except ValueError:
+        raise PayloadError(f"{name!r} is not rectangular: its lists differ in length") from None
+    if array.dtype.kind not in "biuf":
+        raise PayloadError(f"{name!r} is not a rectangular list of numbers")
+    return array
+
+
+def _npy(body: bytes, inputs: Sequence[Input]) -> Feed:
+    if len(inputs) != 1:
+        raise PayloadError(f"this model has several inputs: send {JSON}", 415)
+    stream = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        if dtype.kind not in "biuf":
+            raise PayloadError(f"the NPY array is of type {dtype}, not of numbers")
+        _check_shape(shape, inputs[0])
+        stream.seek(0)
+        array = np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, TypeError, LookupError, OSError) as error:
+        raise PayloadError(f"the body is not an NPY array: {error}") from None
+    return _feed({inputs[0].name: array}, inputs)
+
+
+def _check_shape(shape: Sequence[int], one: Input) -> None:
+    item = one.shape[1:]
+    if tuple(shape) == item or (len(shape) == len(one.shape) and tuple(shape[1:]) == item):
+        return
+    raise PayloadError(
+        f"{one.name!r} has the shape {list(shape)}: send {list(item)}, or a batch of them"
+    )
+
+
+def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
+    for one in inputs:
+        _check_shape(arrays[one.name].shape, one)
+    batched = {arrays[i.name].ndim == len(i.shape) for i in inputs}
+    if len(batched) != 1:
+        raise PayloadError("some inputs have the batch axis and some do not")
+    if batched == {False}:
+        arrays = {name: array[None] for name, array in arrays.items()}
+    counts = {len(array) for array in arrays.values()}
+    if len(counts) != 1 or counts == {0}:
+        raise PayloadError(f"the batch is empty or differs between inputs: {sorted(counts)} items")
+    ready = {name: array.astype(np.float32) for name, array in arrays.items()}
+    for name, array in ready.items():
+        if not np.isfinite(array).all():
+            raise PayloadError(f"{name!r} holds a number that is NaN, infinite or beyond float32")
+    return Feed(ready, counts.pop(), batched=True in batched)
+
+
+def describe(inputs: Sequence[Input]) -> str:
+    """Say what the model takes: ``data [3, 224, 224]``."""
+    return ", ".join(f"{i.name} {list(i.shape[1:])}" for i in inputs)
+
+
+def accepted(header: str | None, default: str = JSON) -> str:
+    """Choose the answer's content type by the Accept header (RFC 9110, 12.5.1).
+
+    Raises PayloadError 406 when none of the types is among those that can be sent.
+    """
+    ranked = sorted(_preferences(header or default), key=lambda pair: -pair[1])
+    for kind, weight in ranked:
+        if weight <= 0:
+            continue
+        if kind in ("*/*", "application/*"):
+            return default if default in (JSON, NPY) else JSON
+        if kind in (JSON, NPY):
+            return kind
+    raise PayloadError(f"cannot answer as {header!r}: accept {JSON} or {NPY}", 406)
+
+
+def _preferences(header: str) -> list[tuple[str, float]]:
+    pairs = []
+    for part in header.split(","):
+        kind, _, rest = part.partition(";")
+        weight = 1.0
+        for parameter in rest.split(";"):
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "q":
+                try:
+                    weight = float(value)
+                except ValueError:
+                    weight = 0.0
+        pairs.append((kind.strip().lower(), weight))
+    return pairs
+
+
+def top_classes(scores: Any, labels: Sequence[str]) -> list[str]:
+    """Format the five likeliest classes: ``probability=0.294877, class=n02326432 hare``.
+
+    `scores` is one row. Rows that are no probabilities (gluon's networks end in logits)
+    go through softmax first.
+    """
+    row = probabilities(np.asarray(scores, np.float64).ravel())
+    best = np.argsort(-row, kind="stable")[:TOP]
+    return [f"probability={row[i]:f}, class={labels[i]}" for i in best]
+
+
+def probabilities(row: Any) -> Any:
+    """Softmax, unless the row is a distribution already (none negative, sum one)."""
+    if (row >= 0).all() and abs(row.sum() - 1) < 1e-3:
+        return row
+    powers = np.exp(row - row.max())
+    return powers / powers.sum()
+
+
+def answer(outputs: Sequence[Any], feed: Feed, kind: str, labels: Sequence[str] | None) -> bytes:
+    """Encode the outputs of one request, each of (items, ...), as `kind`.
+
+    JSON: five lines where there are labels, else the output as nested lists, a list of them
+    when the network has several. NPY: the first output as it is.
+    """
+    rows = [o if feed.batched else o[0] for o in outputs]
+    if kind == NPY:
+        stream = io.BytesIO()
+        np.save(stream, rows[0], allow_pickle=False)
+        return stream.getvalue()
+    if not all(np.isfinite(o).all() for o in outputs):
+        raise PayloadError(f"the model answered NaN or infinity: accept {NPY} to see it", 500)
+    if labels is not None:
+        lines = [top_classes(row, labels) for row in outputs[0]]
+        return json.dumps(lines if feed.batched else lines[0]).encode()
+    values = [np.asarray(o).tolist() for o in rows]
+    return json.dumps(values[0] if len(values) == 1 else values).encode()
