@@ -1,0 +1,131 @@
+"""Identity, role and bucket, each call against botocore's own model of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from mmectl.aws import Aws
+from mmectl.errors import ServiceError
+
+TRUST = '{"Statement":[{"Principal":{"Service":"sagemaker.amazonaws.com"}}]}'
+
+
+def role(name: str, *, day: int = 1, trust: str = TRUST) -> dict:
+    return {
+        "Path": "/",
+        "RoleName": name,
+        "RoleId": "AROA1234567890123456",
+        "Arn": f"arn:aws:iam::123456789012:role/{name}",
+        "CreateDate": dt.datetime(2024, 1, day, tzinfo=dt.timezone.utc),
+        "AssumeRolePolicyDocument": trust,
+    }
+
+
+def test_identity_is_of_sts(aws, stub):
+    stub("sts").add_response(
+        "get_caller_identity",
+        {"Account": "123456789012", "Arn": "arn:aws:sts::123456789012:x", "UserId": "A"},
+        {},
+    )
+    found = aws.identity()
+    assert (found.account, found.region) == ("123456789012", "eu-central-1")
+
+
+def test_role_is_the_newest_that_sagemaker_may_assume_over_all_pages(aws, stub):
+    first = {
+        "Roles": [
+            role("AmazonSageMaker-ExecutionRole-a", day=3),
+            role("AmazonSageMaker-ExecutionRole-b", day=9, trust="{}"),
+            role("Other", day=9),
+        ],
+        "IsTruncated": True,
+        "Marker": "m",
+    }
+    stub("iam").add_response("list_roles", first, {})
+    second = {"Roles": [role("AmazonSageMaker-ExecutionRole-c", day=5)], "IsTruncated": False}
+    stub("iam").add_response("list_roles", second, {"Marker": "m"})
+    assert aws.role(None).endswith("AmazonSageMaker-ExecutionRole-c")
+
+
+def test_no_role_says_how_to_make_one(aws, stub):
+    stub("iam").add_response("list_roles", {"Roles": [], "IsTruncated": False}, {})
+    with pytest.raises(ServiceError) as caught:
+        aws.role(None)
+    assert "aws iam create-role" in caught.value.hint
+    assert caught.value.code == "no_role"
+
+
+def test_role_by_name_and_by_arn(aws, stub):
+    stub("iam").add_response("get_role", {"Role": role("mine")}, {"RoleName": "mine"})
+    assert aws.role("mine") == "arn:aws:iam::123456789012:role/mine"
+    assert aws.role("arn:aws:iam::1:role/x") == "arn:aws:iam::1:role/x"
+
+
+def test_refusals_name_the_permission(aws, stub):
+    stub("iam").add_client_error("list_roles", "AccessDenied", "not authorized", 403)
+    with pytest.raises(ServiceError) as caught:
+        aws.role(None)
+    assert caught.value.message == "iam:ListRoles: not authorized"
+    assert caught.value.hint == "the caller needs the permission for: iam:ListRoles"
+    assert caught.value.code == "aws_AccessDenied"
+
+
+def test_bucket_name_is_sagemakers_default(aws, stub):
+    stub("sts").add_response(
+        "get_caller_identity", {"Account": "123456789012", "Arn": "x" * 20, "UserId": "A"}, {}
+    )
+    assert aws.bucket_name(None) == "sagemaker-eu-central-1-123456789012"
+    assert aws.bucket_name("mine") == "mine"
+
+
+def test_missing_bucket_is_made_in_the_region(aws, stub):
+    s3 = stub("s3")
+    s3.add_client_error("head_bucket", "404", "Not Found", 404)
+    s3.add_response(
+        "create_bucket",
+        {},
+        {
+            "Bucket": "b",
+            "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"},
+        },
+    )
+    assert aws.ensure_bucket("b") is True
+
+
+def test_foreign_bucket_is_refused(aws, stub):
+    stub("s3").add_client_error("head_bucket", "403", "Forbidden", 403)
+    with pytest.raises(ServiceError, match="bucket b cannot be used: Forbidden"):
+        aws.ensure_bucket("b")
+
+
+def test_bucket_of_another_region_is_named(aws, stub):
+    stub("s3").add_response(
+        "head_bucket",
+        {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "us-west-2"}}},
+        {"Bucket": "b"},
+    )
+    with pytest.raises(ServiceError) as caught:
+        aws.ensure_bucket("b")
+    assert caught.value.hint.startswith("set aws.region: us-west-2")
+
+
+def test_own_bucket_is_left_alone(aws, stub):
+    stub("s3").add_response(
+        "head_bucket",
+        {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-central-1"}}},
+        {"Bucket": "b"},
+    )
+    assert aws.ensure_bucket("b") is False
+
+
+def test_unknown_profile_is_named():
+    with pytest.raises(ServiceError, match=r"aws\.profile: .*nobody"):
+        Aws(region="us-east-1", profile="nobody")
+
+
+def test_unreachable_service_is_named(aws):
+    with pytest.raises(ServiceError) as caught:
+        aws.identity()
+    assert caught.value.code == "unreachable"

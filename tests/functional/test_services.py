@@ -1,0 +1,121 @@
+"""The control plane and the runtime over stubbed clients."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from botocore.response import StreamingBody
+
+from mmectl.errors import InvokeError, ModelNotReady, ServiceError
+from mmectl.invoke import Request
+from mmectl.services import Runtime, Sagemaker
+
+ARN = "arn:aws:sagemaker:eu-central-1:123456789012:model/demo-1"
+
+
+def test_missing_things_are_none(aws, stub):
+    stub("sagemaker").add_client_error(
+        "describe_endpoint", "ValidationException", 'Could not find endpoint "arn:..."', 400
+    )
+    assert Sagemaker(aws).describe_endpoint("demo") is None
+
+
+def test_other_refusals_are_errors(aws, stub):
+    stub("sagemaker").add_client_error("describe_endpoint", "ThrottlingException", "Rate exceeded")
+    with pytest.raises(ServiceError) as caught:
+        Sagemaker(aws).describe_endpoint("demo")
+    assert caught.value.code == "aws_ThrottlingException"
+
+
+def test_deleting_what_is_gone_is_fine(aws, stub):
+    stub("sagemaker").add_client_error(
+        "delete_model", "ValidationException", 'Could not find model "arn:..."', 400
+    )
+    Sagemaker(aws).delete_model("demo-1")
+
+
+def test_only_what_carries_the_tag_is_ours(aws, stub):
+    sagemaker = stub("sagemaker")
+    models = [
+        {"ModelName": f"demo-{i}", "ModelArn": f"{ARN}{i}", "CreationTime": 1.0} for i in (1, 2)
+    ]
+    sagemaker.add_response("list_models", {"Models": models}, {"NameContains": "demo"})
+    tags = {"Tags": [{"Key": "mmectl:endpoint", "Value": "demo"}]}
+    sagemaker.add_response("list_tags", tags, {"ResourceArn": f"{ARN}1"})
+    sagemaker.add_response("list_tags", {"Tags": []}, {"ResourceArn": f"{ARN}2"})
+    found = Sagemaker(aws).tagged("model", "demo", ("mmectl:endpoint", "demo"))
+    assert found == ("demo-1",)
+
+
+def test_last_words_come_from_the_stream_that_wrote_last(aws, stub):
+    logs = stub("logs")
+    group = "/aws/sagemaker/Endpoints/demo"
+    logs.add_response(
+        "describe_log_streams",
+        {"logStreams": [{"logStreamName": "AllTraffic/i-1"}]},
+        {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": 1},
+    )
+    logs.add_response(
+        "get_log_events",
+        {"events": [{"message": "one\n"}, {"message": "two"}]},
+        {
+            "logGroupName": group,
+            "logStreamName": "AllTraffic/i-1",
+            "limit": 5,
+            "startFromHead": False,
+        },
+    )
+    assert Sagemaker(aws).log_tail("demo", 5) == ("one", "two")
+
+
+REQUEST = Request("demo", "a.tar.gz", b"x", "image/png")
+SENT = {"EndpointName": "demo", "Body": b"x", "ContentType": "image/png", "TargetModel": "a.tar.gz"}
+
+
+def test_answers_are_values(aws, stub):
+    stub("sagemaker-runtime").add_response(
+        "invoke_endpoint",
+        {
+            "Body": StreamingBody(io.BytesIO(b"[]"), 2),
+            "ContentType": "application/json",
+            "InvokedProductionVariant": "AllTraffic",
+            "CustomAttributes": "mmectl-cold=true",
+        },
+        SENT,
+    )
+    answer = Runtime(aws).invoke(REQUEST)
+    assert (answer.body, answer.variant, answer.attributes) == (
+        b"[]",
+        "AllTraffic",
+        "mmectl-cold=true",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "members", "kind", "said"),
+    [
+        ("ModelNotReadyException", {}, ModelNotReady, "a.tar.gz: text"),
+        (
+            "ModelError",
+            {"OriginalStatusCode": 400, "OriginalMessage": '{"code":400,"message":"bad image"}'},
+            InvokeError,
+            "a.tar.gz answered 400: bad image",
+        ),
+        ("ModelError", {"OriginalStatusCode": 500}, InvokeError, "a.tar.gz answered 500: text"),
+        ("ValidationError", {}, InvokeError, "a.tar.gz: text"),
+        ("ServiceUnavailable", {}, InvokeError, "a.tar.gz: text"),
+    ],
+)
+def test_refusals_are_told_apart(aws, stub, code, members, kind, said):
+    stub("sagemaker-runtime").add_client_error(
+        "invoke_endpoint", code, "text", 400, modeled_fields=members or None, expected_params=SENT
+    )
+    with pytest.raises(kind) as caught:
+        Runtime(aws).invoke(REQUEST)
+    assert caught.value.message == said
+
+
+def test_unreachable_endpoint_is_named(aws):
+    with pytest.raises(InvokeError, match="cannot be reached"):
+        Runtime(aws).invoke(REQUEST)
