@@ -1,0 +1,332 @@
+"""Models from folders to a bucket: versions, copies, several at once; and what is there.
+
+An object is never overwritten: a changed model becomes the next version. The digest of the
+content stands in the object's metadata, so an unchanged model costs one listing and a look at
+each of its versions, and uploads nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from mmectl import layout, packing
+from mmectl.bucket import Bucket, Writer
+from mmectl.digests import DigestCache
+from mmectl.errors import ArtifactError, Interrupted, MmectlError, UsageError
+from mmectl.names import (
+    Artifact,
+    check_folder,
+    check_name,
+    newest,
+    parse,
+    resolve,
+    target_model,
+)
+from mmectl.state import Event, Location, Report, ignore
+
+__all__ = [
+    "Artifact",
+    "Upload",
+    "Uploaded",
+    "Uploads",
+    "list_models",
+    "newest",
+    "resolve",
+    "upload",
+    "upload_many",
+]
+
+DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
+MAX_COPIES = 10_000
+_LOOKS_AT_ONCE = 8
+_TRIES = 20
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One model to upload: `folder` as `name`, below `to`, `copies` times as name_0, name_1, ..."""
+
+    name: str
+    folder: Path
+    to: str = ""
+    copies: int | None = None
+    untrained: bool = False
+    allow_code: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        """The names that it gets, each with its folder; raises UsageError for a bad one."""
+        folder = check_folder(self.to)
+        check_name(self.name)
+        if self.copies is None:
+            return (folder + self.name,)
+        if not 1 <= self.copies <= MAX_COPIES:
+            raise UsageError(f"--copies {self.copies}: from 1 to {MAX_COPIES:,}")
+        return tuple(f"{folder}{self.name}_{number}" for number in range(self.copies))
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of an upload.
+
+    `target_models` has one entry for each name; `created` those that are new (the first of them
+    uploaded, or all copied on the server where the content was there). `digest` is of the content,
+    `size` the content's bytes, `packed` the bytes sent (0: none).
+    """
+
+    name: str
+    action: Literal["uploaded", "unchanged"]
+    target_models: tuple[str, ...]
+    created: tuple[str, ...]
+    digest: str
+    size: int
+    packed: int
+    untrained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """What became of several: a bad model does not lose the others."""
+
+    uploaded: tuple[Uploaded, ...]
+    failed: tuple[tuple[str, MmectlError], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One upload under way, with what every step of it needs."""
+
+    bucket: Bucket
+    location: Location
+    request: Upload
+    files: tuple[packing.Member, ...]
+    digest: str
+    report: Report
+    cancelled: threading.Event
+
+    @property
+    def size(self) -> int:
+        return sum(member.size for member in self.files)
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise Interrupted(f"{self.request.name}: upload interrupted: nothing of it is visible")
+
+    def progress(self, done: int) -> None:
+        self.check()
+        self.report(Event("progress", self.request.name, "upload", done, self.size))
+
+    def metadata(self, name: str) -> dict[str, str]:
+        about = {DIGEST: self.digest, MODEL: name, SIZE: str(self.size)}
+        return about | ({UNTRAINED: "true"} if self.request.untrained else {})
+
+
+def _at_once(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    if len(items) < 2:
+        return [call(item) for item in items]
+    with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(items))) as pool:
+        return list(pool.map(call, items))
+
+
+def _artifacts(bucket: Bucket, location: Location, below: str = "") -> tuple[Artifact, ...]:
+    found = []
+    for stored in bucket.list(location.key(below)):
+        target = stored.key[len(location.prefix) :]
+        if parsed := parse(target):
+            found.append(Artifact(*parsed, target, stored.size, stored.modified))
+    return tuple(sorted(found, key=lambda a: (a.name, a.version)))
+
+
+def _looked_at(bucket: Bucket, location: Location, artifact: Artifact) -> Artifact:
+    about: Mapping[str, str] = bucket.metadata(location.key(artifact.target_model)) or {}
+    untrained = about.get(UNTRAINED) == "true"
+    return replace(artifact, digest=about.get(DIGEST), untrained=untrained)
+
+
+def list_models(
+    bucket: Bucket, location: Location, *, details: bool = False
+) -> tuple[Artifact, ...]:
+    """Every uploaded version, by name and version; `details` looks at each for its digest.
+
+    Without `details` it is one listing (a request for every thousand objects); `digest` is then
+    None and `untrained` False for all. Raises ServiceError.
+    """
+    found = _artifacts(bucket, location)
+    if not details:
+        return found
+    return tuple(_at_once(lambda artifact: _looked_at(bucket, location, artifact), found))
+
+
+def _common_start(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else names[0].removesuffix("0")
+
+
+def _versions(job: _Job, names: Sequence[str]) -> dict[str, list[Artifact]]:
+    """The versions of each name that are there, looked at."""
+    wanted = set(names)
+    listed = _artifacts(job.bucket, job.location, _common_start(names))
+    there = [artifact for artifact in listed if artifact.name in wanted]
+    versions: dict[str, list[Artifact]] = {name: [] for name in names}
+    for artifact in _at_once(lambda a: _looked_at(job.bucket, job.location, a), there):
+        versions[artifact.name].append(artifact)
+    return versions
+
+
+def _next_free(versions: Iterable[Artifact], make: Callable[[int], bool]) -> int:
+    """Make the version after the newest; the one after that where somebody was faster."""
+    version = max((a.version for a in versions), default=0) + 1
+    for number in range(version, version + _TRIES):
+        if make(number):
+            return number
+    raise ArtifactError(
+        f"version {version} and the {_TRIES - 1} after it were all taken meanwhile",
+        hint="upload again when nobody else uploads this model",
+    )
+
+
+def _send(job: _Job, name: str, versions: Iterable[Artifact]) -> tuple[str, int]:
+    """Pack and upload; the TargetModel that it became and the bytes sent."""
+    sent = 0
+
+    def make(version: int) -> bool:
+        nonlocal sent
+        key = job.location.key(target_model(name, version))
+        writer = job.bucket.writer(key, job.metadata(name), job.size)
+        try:
+            sent = _pack_into(job, writer)
+            job.check()
+            return writer.commit()
+        finally:
+            writer.abort()
+
+    version = _next_free(versions, make)
+    return target_model(name, version), sent
+
+
+def _pack_into(job: _Job, writer: Writer) -> int:
+    packed = packing.pack(job.files, writer, progress=job.progress)
+    if packed.digest != job.digest:
+        raise ArtifactError(
+            f"{job.request.folder}: changed while it was uploaded: nothing was stored",
+            hint="wait until it is written completely, then upload again",
+            code="changed_while_packing",
+        )
+    return packed.packed
+
+
+def _copy(job: _Job, source: str, name: str, versions: Iterable[Artifact]) -> str:
+    """Copy an uploaded artifact on the server; the TargetModel that it became."""
+    job.check()
+    origin = job.location.key(source)
+
+    def make(version: int) -> bool:
+        key = job.location.key(target_model(name, version))
+        return job.bucket.copy(origin, key, job.metadata(name))
+
+    return target_model(name, _next_free(versions, make))
+
+
+def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
+    versions = _versions(job, names)
+    done = {
+        name: found[-1].target_model
+        for name in names
+        if (found := [a for a in versions[name] if a.digest == job.digest])
+    }
+    missing = [name for name in names if name not in done]
+    created, sent = [], 0
+    if missing and not done:
+        first = missing.pop(0)
+        done[first], sent = _send(job, first, versions[first])
+        created.append(done[first])
+    if missing:
+        source = next(iter(done.values()))
+        copies = _at_once(lambda name: _copy(job, source, name, versions[name]), missing)
+        done |= dict(zip(missing, copies, strict=True))
+        created += copies
+    return Uploaded(
+        name=job.request.name,
+        action="uploaded" if created else "unchanged",
+        target_models=tuple(done[name] for name in names),
+        created=tuple(created),
+        digest=job.digest,
+        size=job.size,
+        packed=sent,
+        untrained=job.request.untrained,
+    )
+
+
+def upload(
+    bucket: Bucket,
+    location: Location,
+    request: Upload,
+    *,
+    cache: DigestCache | None = None,
+    report: Report = ignore,
+    cancelled: threading.Event | None = None,
+) -> Uploaded:
+    """Upload one model where its content is not there yet, as the next free version.
+
+    Raises UsageError (names), ArtifactError (the folder, with every problem), ServiceError (S3),
+    Interrupted once `cancelled` is set; nothing partial is left visible then.
+    """
+    names = request.names()
+    layout.require(request.folder, allow_code=request.allow_code)
+    files = packing.members(request.folder)
+    report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
+    digest = (cache or DigestCache(None)).digest(files)
+    job = _Job(bucket, location, request, files, digest, report, cancelled or threading.Event())
+    result = _run(job, names)
+    shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
+    return result
+
+
+def upload_many(
+    bucket: Bucket,
+    location: Location,
+    requests: Sequence[Upload],
+    *,
+    cache: DigestCache | None = None,
+    report: Report = ignore,
+    at_once: int = 3,
+) -> Uploads:
+    """Upload several models, a few at once; what fails is collected and the others go on.
+
+    `report` is called from several threads. Ctrl-C stops all of them, removes what was partly
+    sent, and raises Interrupted.
+    """
+    cancelled = threading.Event()
+
+    def one(request: Upload) -> Uploaded | MmectlError:
+        try:
+            return upload(
+                bucket, location, request, cache=cache, report=report, cancelled=cancelled
+            )
+        except MmectlError as error:
+            report(Event("warning", request.name, f"not uploaded: {error.message}"))
+            return error
+
+    with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="upload") as pool:
+        futures = [pool.submit(one, request) for request in requests]
+        try:
+            results = [future.result() for future in futures]
+        except KeyboardInterrupt:
+            cancelled.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise Interrupted(
+                "upload interrupted: what was complete stays, nothing partial is visible",
+                hint="run the same command again: what is there already is not sent again",
+            ) from None
+    pairs = list(zip(requests, results, strict=True))
+    return Uploads(
+        tuple(result for _, result in pairs if isinstance(result, Uploaded)),
+        tuple((r.name, result) for r, result in pairs if isinstance(result, MmectlError)),
+    )
