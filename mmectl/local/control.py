@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +24,7 @@ from mmectl.local.control_models import (
     model_members,
 )
 from mmectl.local.control_runner import Runner
-from mmectl.local.control_tags import apply_tags, new_tags, remove_tags, tag_list
+from mmectl.local.control_tags import apply_tags, new_tags, remove_tags, tag_list, with_tags
 from mmectl.local.control_values import Kind, Names, Resource, Serving
 from mmectl.local.database import Records, Synchronous
 from mmectl.local.validate import check, prune, service_model, unknown_operation
@@ -61,7 +60,7 @@ class Control:
         self._objects = objects
         self._images = images
         self._names = Names(region, account)
-        self._clock = lambda: round(clock(), 3)
+        self._clock: Callable[[], float] = lambda: round(clock(), 3)
         self._records = Records(database, synchronous=synchronous)
         self._lock = asyncio.Lock()
         self._lookup = Lookup(self._records, self._names)
@@ -197,7 +196,7 @@ class Control:
     async def _add_tags(self, params: Params) -> dict[str, Any]:
         record = self._lookup.by_arn(params["ResourceArn"])
         tags = apply_tags(record.tags, params["Tags"])
-        await self._records.put(replace(record, tags=tags))
+        await self._records.put(with_tags(record, tags))
         return {"Tags": tag_list(tags)}
 
     async def _list_tags(self, params: Params) -> dict[str, Any]:
@@ -205,7 +204,8 @@ class Control:
 
     async def _delete_tags(self, params: Params) -> dict[str, Any]:
         record = self._lookup.by_arn(params["ResourceArn"])
-        await self._records.put(replace(record, tags=remove_tags(record.tags, params["TagKeys"])))
+        tags = remove_tags(record.tags, params["TagKeys"])
+        await self._records.put(with_tags(record, tags))
         return {}
 
     # what is answered from memory

@@ -113,7 +113,9 @@ def summary(record: Record, names: Names) -> dict[str, Any]:
     return row
 
 
-def listing(kind: Kind, records: Iterable[Record], params: Mapping[str, Any], names: Names) -> Any:
+def listing(
+    kind: Kind, records: Iterable[Record], params: Mapping[str, Any], names: Names
+) -> dict[str, Any]:
     """ListModels, ListEndpointConfigs, ListEndpoints: filtered, sorted, one page."""
     sort_by = params.get("SortBy", "CreationTime")
     rows = sorted((r for r in records if _wanted(r, params)), key=lambda r: _rank(r, sort_by))

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mmectl.local.control_values import Names, Resource, invalid
 from mmectl.local.validate import failed, refusal
-from mmectl.local.values import Image
+from mmectl.local.values import AwsError, Image
 
 _HOST = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
@@ -21,7 +21,7 @@ class ObjectLister(Protocol):
     """What the control plane needs of S3."""
 
     async def any(self, bucket: str, prefix: str) -> bool:
-        """Say whether an object's key begins with that prefix."""
+        """Say whether an object's key begins with that prefix; NoSuchBucket may be raised."""
         ...
 
 
@@ -109,8 +109,17 @@ async def check_surroundings(
             continue
         bucket, prefix = model_data(container["ModelDataUrl"])
         key = prefix if container.get("Mode") == "MultiModel" else prefix.rstrip("/")
-        if not await objects.any(bucket, key):
+        if not await _holds(objects, bucket, key):
             raise invalid(f"Could not find model data at {container['ModelDataUrl']}.")
+
+
+async def _holds(objects: ObjectLister, bucket: str, prefix: str) -> bool:
+    try:
+        return await objects.any(bucket, prefix)
+    except AwsError as error:
+        if error.code != "NoSuchBucket":
+            raise
+        return False
 
 
 def model_members(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from mmectl.local.control_values import invalid
+from mmectl.local.control_values import Endpoint, Record, invalid
 
 LIMIT = 50
 """Tags of one resource."""
@@ -40,3 +41,10 @@ def remove_tags(tags: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Tags as the service model has them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def with_tags(record: Record, tags: Mapping[str, str]) -> Record:
+    """The record with other tags."""
+    if isinstance(record, Endpoint):
+        return replace(record, tags=tags)
+    return replace(record, tags=tags)
