@@ -1,0 +1,159 @@
+"""`mmectl status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.artifacts import Artifact, list_models
+from mmectl.commands.common import command
+from mmectl.output import Result, Table, size
+
+SHOWN = 20
+
+
+@command(examples="mmectl status\nmmectl status --all\nmmectl status --json")
+@click.option("--all", "show_all", is_flag=True, help=f"Show all models, not only {SHOWN}.")
+def status(app: App, show_all: bool) -> Result:
+    """Show the endpoint, its instances and the uploaded models.
+
+    Which models are in memory is known of the embedded platform only: AWS does
+    not tell.
+    """
+    found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
+    models = _models(app)
+    shown = models if show_all else models[:SHOWN]
+    untrained = _untrained(app, shown)
+    instances = _instances(app)
+    holders = _holders(instances)
+    rows = [_model_row(item, untrained, holders) for item in shown]
+    data = {
+        "endpoint": app.endpoint_name,
+        "status": found.get("EndpointStatus"),
+        "config": found.get("EndpointConfigName"),
+        "failure_reason": found.get("FailureReason"),
+        "location": app.location.url,
+        "instances": instances,
+        "models": [_model_data(item, untrained, holders) for item in shown],
+        "models_total": len(models),
+    }
+    view: list[str | Table] = [*_endpoint_lines(app, found), ""]
+    if instances:
+        view += [_instance_table(instances), ""]
+    view.append(
+        Table(("MODEL", "SIZE", "UPLOADED", "IN MEMORY", "NOTE"), rows, frozenset({"SIZE"}))
+    )
+    if len(models) > len(shown):
+        view.append(f"... and {len(models) - len(shown)} more; all: mmectl status --all")
+    if not models:
+        view[-1] = f"no model lies under {app.location.url}; upload: mmectl upload --all"
+    return Result(data, view)
+
+
+def _models(app: App) -> Sequence[Artifact]:
+    if app.aws.ensure_bucket(app.location.bucket):
+        return ()
+    return list_models(app.aws.client("s3"), app.location)
+
+
+def _untrained(app: App, models: Sequence[Artifact]) -> frozenset[str]:
+    """TargetModels whose metadata says that their weights are random."""
+    from mmectl.aws import translated
+
+    s3 = app.aws.client("s3")
+
+    def says_so(item: Artifact) -> bool:
+        with translated(f"s3:HeadObject {item.target_model}"):
+            head = s3.head_object(
+                Bucket=app.location.bucket, Key=app.location.key(item.target_model)
+            )
+        return head["Metadata"].get("mmectl-untrained") == "true"
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(says_so, models))
+    return frozenset(item.target_model for item, yes in zip(models, answers, strict=True) if yes)
+
+
+def _instances(app: App) -> list[dict[str, Any]]:
+    """The embedded platform's instances of this endpoint; [] on AWS."""
+    if not app.local:
+        return []
+    from mmectl.local import platform
+
+    for endpoint in platform.status(app.config.state_dir).get("endpoints", ()):
+        if endpoint["endpoint"] == app.endpoint_name:
+            rows: list[dict[str, Any]] = endpoint["instances"]
+            return rows
+    return []
+
+
+def _holders(instances: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """TargetModel -> on how many instances it is in memory."""
+    holders: dict[str, int] = {}
+    for instance in instances:
+        for model in instance.get("models", ()):
+            name = model["target_model"]
+            holders[name] = holders.get(name, 0) + 1
+    return holders
+
+
+def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
+    if not found:
+        return [f"endpoint   {app.endpoint_name}: does not exist; make it: mmectl deploy"]
+    lines = [
+        f"endpoint   {app.endpoint_name}",
+        f"status     {found['EndpointStatus']}",
+        f"config     {found.get('EndpointConfigName')}",
+        f"models at  {app.location.url}",
+    ]
+    for variant in found.get("ProductionVariants", ()):
+        count = variant.get("CurrentInstanceCount")
+        lines.append(f"variant    {variant['VariantName']}, {count} instances")
+    if found.get("FailureReason"):
+        lines.append(f"reason     {found['FailureReason']}")
+    return lines
+
+
+def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            str(item.get("instance", "")),
+            str(item.get("state", "")),
+            str(item.get("pid", "")),
+            str(len(item.get("models", ()))),
+            size(sum(model.get("memory_bytes") or 0 for model in item.get("models", ()))),
+            str(item.get("restarts", 0)),
+        ]
+        for item in instances
+    ]
+    columns = ("INSTANCE", "STATE", "PID", "MODELS", "MEMORY", "RESTARTS")
+    return Table(columns, rows, frozenset({"PID", "MODELS", "MEMORY", "RESTARTS"}))
+
+
+def _model_row(item: Artifact, untrained: frozenset[str], holders: Mapping[str, int]) -> list[str]:
+    count = holders.get(item.target_model, 0)
+    return [
+        item.target_model,
+        size(item.size),
+        item.modified.strftime("%Y-%m-%d %H:%M"),
+        f"{count} instance{'s' if count > 1 else ''}" if count else "-",
+        "untrained" if item.target_model in untrained else "",
+    ]
+
+
+def _model_data(
+    item: Artifact, untrained: frozenset[str], holders: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
+        "target_model": item.target_model,
+        "name": item.name,
+        "version": item.version,
+        "size": item.size,
+        "uploaded": item.modified.isoformat(),
+        "in_memory_on": holders.get(item.target_model, 0),
+        "untrained": item.target_model in untrained,
+    }

@@ -1,0 +1,77 @@
+"""Who may import whom, and what start-up may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGE = ROOT / "mmectl"
+BASE = {"state", "errors"}
+# What else the named modules may import; helpers of the core may import each other.
+COMPOSITION = {"cli", "app", "commands"}
+CORE_USERS = {
+    "config": BASE | {"sources", "limits"},
+    "services": BASE | {"aws", "invoke"},
+}
+HEAVY = {"boto3", "botocore", "rich", "moto", "aiohttp", "sagemaker", "pydantic", "yaml", "mxnet"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0] if parts[0] != "__init__" else ""
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module of mmectl that the file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mmectl."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "mmectl":
+            found |= {alias.name for alias in node.names if alias.name != "__version__"}
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("mmectl.")
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_direction_of_imports(path):
+    name, imported = name_of(path), imports_of(path)
+    if name in COMPOSITION or name == "":
+        return
+    assert not imported & COMPOSITION, f"{name} imports the composition root"
+    if name in BASE:
+        assert imported == set()
+    elif name == "local":
+        assert imported <= BASE | {"local"}
+    elif name in CORE_USERS:
+        assert imported <= CORE_USERS[name]
+    else:
+        assert not imported & {"local", "aws", "services", "output", "config"} - {name}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "container").glob("*.py")), ids=lambda p: p.name)
+def test_the_container_knows_nothing_of_mmectl(path):
+    assert imports_of(path) == set()
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from mmectl.cli import run; run(['--help']); "
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
