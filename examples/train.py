@@ -15,6 +15,7 @@ import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]  # mxnet would import it for nothing
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -76,8 +77,8 @@ def network(classes: int) -> mx.sym.Symbol:
 def pictures(task: Task, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """`count` pictures, (count, 3, SIZE, SIZE) float32 of 0..255, and their class numbers."""
     rng = random.Random(seed)
-    data = np.empty((count, 3, SIZE, SIZE), dtype=np.float32)
-    labels = np.arange(count) % len(task.labels)
+    data: Any = np.empty((count, 3, SIZE, SIZE), dtype=np.float32)
+    labels: Any = np.arange(count) % len(task.labels)
     for i, label in enumerate(labels):
         picture = draw(rng, task.mask, task.labels[label])
         small = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)

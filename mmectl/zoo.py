@@ -73,6 +73,7 @@ MODELS = {
 }
 
 Opener = Callable[[urllib.request.Request, float], Any]
+Progress = Callable[[int, "int | None"], None]
 
 
 def _open(request: urllib.request.Request, timeout: float) -> Any:
@@ -117,12 +118,18 @@ def _request(url: str, offset: int) -> urllib.request.Request:
     return urllib.request.Request(url, headers=headers)  # noqa: S310  # checked in _base
 
 
-def _rest(
-    url: str, partial: Path, open_url: Opener, report: Callable[[int, int | None], None]
-) -> bool:
+def _rest(url: str, partial: Path, open_url: Opener, report: Progress) -> bool:
     """Fetch what `partial` lacks; False where the connection ended before the whole of it."""
     have = partial.stat().st_size if partial.exists() else 0
-    with open_url(_request(url, have), CONNECT_SECONDS) as answer:
+    try:
+        answer = open_url(_request(url, have), CONNECT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        # the server has no byte after what is there: it is complete, or of another file
+        error.close()
+        return True
+    with answer:
         resumed = have > 0 and getattr(answer, "status", None) == 206
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
@@ -135,22 +142,12 @@ def _rest(
     return total is None or have >= total
 
 
-def _download(
-    url: str, partial: Path, open_url: Opener, report: Callable[[int, int | None], None]
-) -> None:
+def _download(url: str, partial: Path, open_url: Opener, report: Progress) -> None:
     """Fetch `url` into `partial`, going on where it stands; ArtifactError ``zoo_unreachable``."""
-    for last in (False,) * (_TRIES - 1) + (True,):
-        try:
-            if _rest(url, partial, open_url, report):
-                return
-            if last:
-                raise _unreachable(url, "the connection ends before the file does")
-        except urllib.error.HTTPError as error:
-            if error.code != 416:
-                raise
-            # the server has no byte after what is there: complete, or of another file
-            error.close()
+    for _ in range(_TRIES):
+        if _rest(url, partial, open_url, report):
             return
+    raise _unreachable(url, "the connection ends before the file does")
 
 
 def _md5(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Measurements, each a ratio against a named peer, taken in the same run."""
