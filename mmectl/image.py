@@ -1,0 +1,242 @@
+"""The image that serves models: digest of its context, references, and the local build.
+
+A local image is a serving environment plus a copy of the context, registered in a file that
+is written last. Whatever is interrupted is not registered and is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmectl import serving_env, serving_smoke
+from mmectl.errors import BuildError
+from mmectl.serving_env import Environment, Uv
+from mmectl.state import Event, Report, ignore
+
+REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
+TAG_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """A registered local image; `digest` is ``sha256:<hex>``, `reused` means nothing was done."""
+
+    reference: str
+    digest: str
+    path: Path
+    python: str
+    java: str
+    seconds: float
+    reused: bool
+
+
+def context_files(folder: Path) -> list[Path]:
+    """List the files of a context, sorted by relative path; compiled Python does not count.
+
+    Raises BuildError for what an image cannot hold: links, sockets and the like.
+    """
+    if not folder.is_dir():
+        raise BuildError(f"there is no image context {folder}", hint="set image.context")
+    found = []
+    for path in folder.rglob("*"):
+        if "__pycache__" in path.parts or path.suffix == ".pyc":
+            continue
+        if path.is_symlink():
+            raise BuildError(
+                f"the image context holds a link: {path}", hint="copy the file itself there"
+            )
+        if path.is_file():
+            found.append(path)
+        elif not path.is_dir():
+            raise BuildError(f"the image context holds something that is no file: {path}")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def context_digest(folder: Path) -> str:
+    """Digest names, execute bits and bytes of a context: ``sha256:<64 hex digits>``."""
+    whole = hashlib.sha256()
+    for path in context_files(folder):
+        executable = bool(path.stat().st_mode & 0o100)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        name = path.relative_to(folder).as_posix()
+        whole.update(f"{name}\0{int(executable)}\0{content}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def reference(account: str, region: str, repository: str, digest: str) -> str:
+    """Name an image as ECR does; the tag is the first 12 hex digits of its digest."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    tag = digest.removeprefix("sha256:")[:TAG_LENGTH]
+    return f"{account}.dkr.ecr.{region}.{suffix}/{repository}:{tag}"
+
+
+def build_local(
+    context: Path,
+    state_dir: Path,
+    *,
+    account: str,
+    region: str,
+    repository: str,
+    python: str | None = None,
+    report: Report = ignore,
+) -> BuiltImage:
+    """Prepare and register the image of `context`; does nothing where it is there already.
+
+    `python` is a path or a version; None takes the Python that runs mmectl where it can.
+    Raises BuildError; nothing is registered then.
+    """
+    started = time.monotonic()
+    missing = [name for name in REQUIRED if not (context / name).is_file()]
+    digest = context_digest(context)
+    if missing:
+        raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
+    state_dir = state_dir.resolve()
+    build = _Build(context, state_dir, digest, reference(account, region, repository, digest))
+    try:
+        done = build.known(python)
+        if done is None:
+            with _locked(state_dir, report) as lock:
+                done = build.known(python) or build.run(python, lock, report)
+    except OSError as error:
+        raise _disk_error(error, state_dir) from error
+    return BuiltImage(**{**done, "seconds": time.monotonic() - started})
+
+
+def _disk_error(error: OSError, state_dir: Path) -> BuildError:
+    if error.errno == errno.ENOSPC:
+        return BuildError(f"cannot build: the disk of {state_dir} is full", hint="free about 1 GB")
+    return BuildError(f"cannot build: {error}")
+
+
+@contextlib.contextmanager
+def _locked(state_dir: Path, report: Report) -> Iterator[int]:
+    """Hold the build lock of the project; uv inherits it, so an orphaned uv holds it too."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(state_dir / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(Event("note", "lock", "waiting for another build of this project"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+class _Build:
+    """One build: where its parts go, and what is known of it."""
+
+    def __init__(self, context: Path, state_dir: Path, digest: str, name: str) -> None:
+        hexadecimal = digest.removeprefix("sha256:")
+        self.context = context
+        self.digest = digest
+        self.reference = name
+        self.environments = state_dir / "envs"
+        self.folder = state_dir / "images" / hexadecimal
+        self.entry = self.folder.with_suffix(".json")
+
+    def known(self, python: str | None) -> dict[str, Any] | None:
+        """What is registered, where it is complete, can run, and is what is asked for."""
+        entry = _read_json(self.entry)
+        try:
+            environment = serving_env.read_environment(Path(entry["build"]["environment"]))
+            wanted = entry["build"]["python"]
+            references = entry["references"]
+        except (KeyError, TypeError):
+            return None
+        if environment is None or wanted != python or not self._copied():
+            return None
+        if self.reference not in references:
+            self._register(environment, python, references)
+        return self._result(environment, reused=True)
+
+    def run(self, python: str | None, lock: int, report: Report) -> dict[str, Any]:
+        """Make what is lacking, try it, register it."""
+        report(Event("start", "python", "looking for a Python that can serve"))
+        uv = Uv(serving_env.find_uv(), lock)
+        interpreter = serving_env.find_python(python, uv.program)
+        report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
+        java = serving_env.find_java(dict(os.environ))
+        if java is not None:
+            report(Event("done", "java", f"{java.version}, {java.home}"))
+        requirements = self.context / "requirements.txt"
+        key = serving_env.environment_key(
+            requirements.read_bytes(), interpreter, own_java=java is None
+        )
+        folder = self.environments / key
+        environment = serving_env.read_environment(folder)
+        if environment is None:
+            environment = serving_env.make_environment(
+                folder, requirements, interpreter, java, uv, report
+            )
+        self._copy()
+        report(Event("start", "smoke test", "starting the server and loading a model"))
+        took = serving_smoke.run(self._entrypoint(environment), environment.variables)
+        report(Event("done", "smoke test", f"server, load and answer in {took:.1f} s"))
+        before = _read_json(self.entry).get("references", [])
+        self._register(environment, python, before)
+        return self._result(environment, reused=False)
+
+    def _entrypoint(self, environment: Environment) -> list[str]:
+        return [str(environment.executable), str(self.folder / "entrypoint.py")]
+
+    def _copied(self) -> bool:
+        return self.folder.is_dir() and context_digest(self.folder) == self.digest
+
+    def _copy(self) -> None:
+        if self._copied():
+            return
+        partial = self.folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        for path in context_files(self.context):
+            target = partial / path.relative_to(self.context)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        partial.rename(self.folder)
+
+    def _register(
+        self, environment: Environment, python: str | None, references: list[str]
+    ) -> None:
+        entry = {
+            "reference": self.reference,
+            "references": sorted({*references, self.reference}),
+            "digest": self.digest,
+            "entrypoint": self._entrypoint(environment),
+            "environment": environment.variables,
+            "build": {"environment": str(environment.folder), "python": python},
+        }
+        partial = self.entry.with_suffix(".json.partial")
+        partial.write_text(json.dumps(entry, indent=1))
+        partial.replace(self.entry)
+
+    def _result(self, environment: Environment, *, reused: bool) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "digest": self.digest,
+            "path": self.folder,
+            "python": environment.python.version,
+            "java": environment.java.version,
+            "reused": reused,
+        }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
