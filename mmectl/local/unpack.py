@@ -50,7 +50,11 @@ class UnpackError(Exception):
 
 
 class TooLargeError(UnpackError):
-    """More bytes than the limits allow."""
+    """More bytes than `Limits.unpacked`."""
+
+
+class BombError(UnpackError):
+    """More entries, or a greater ratio, than any model has."""
 
 
 class DiskFullError(UnpackError):
@@ -182,7 +186,7 @@ class _Metered:
         if self._count > self._limits.unpacked + (1 << 20):
             raise TooLargeError(f"the archive unpacks to more than {self._limits.unpacked} bytes")
         if self._count > max(self._limits.ratio_from, self._limits.ratio * self._packed):
-            raise TooLargeError(
+            raise BombError(
                 f"the archive swells more than {self._limits.ratio} times when it is unpacked"
             )
         return data
@@ -201,7 +205,7 @@ def _members(source: _Metered, draft: _Draft, limits: Limits) -> Unpacked:
     with tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK) as tar:  # type: ignore[call-overload]
         for number, member in enumerate(tar, 1):
             if number > limits.members:
-                raise TooLargeError(f"the archive has more than {limits.members} entries")
+                raise BombError(f"the archive has more than {limits.members} entries")
             path = _path(member)
             if member.isdir():
                 _below(draft.folder, path).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,40 @@
+"""The times and sizes of the data plane; a test turns them down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """Seconds and bytes.
+
+    `wait` (a request for its model), `load` and `invoke` are SageMaker's own limits.
+    `memory` and `disk` are what models may take on one instance; `memory` None means what the
+    instance type has, capped by this machine. A model is taken to need
+    `model_base + model_factor * unpacked` bytes of memory until it was measured: 110 MB is a
+    worker with MXNet imported, and weights are held about twice while they are bound.
+    """
+
+    wait: float = 60.0
+    load: float = 360.0
+    invoke: float = 60.0
+    unload: float = 30.0
+    start_attempts: int = 3
+    quick_death: float = 5.0
+    backoff: float = 0.25
+    backoff_most: float = 10.0
+    stop: float = 8.0
+    drain: float = 60.0
+    ping_every: float = 5.0
+    grace: float = 0.1
+    memory: int | None = None
+    disk: int = 30 << 30
+    server_memory: int = 200 << 20
+    model_base: int = 110 << 20
+    model_factor: float = 2.0
+    loads_at_once: int = 2
+    spread_at: int = 4
+    deaths: int = 2
+    lost: int = 4
+    region: str = "us-east-1"

@@ -1,0 +1,425 @@
+"""One instance: a supervised model server with its own port, directories and log.
+
+The server is started through the image's entrypoint as its own session, with a pipe that tells
+it when the platform is gone. A server that dies is started again; its models are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from asyncio import subprocess, to_thread
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.local import procs
+from mmectl.local.container_log import ContainerLog, Pump, cause
+from mmectl.local.fleet_settings import RouterSettings
+from mmectl.local.mms import Mms
+from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
+from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
+
+STATE_MARK = "MMECTL_STATE_DIR"
+RUN_MARK = "MMECTL_RUN_DIR"
+# what a container may see of the platform's own environment: no credentials
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
+# Unix socket paths end at 107 bytes, and the server adds its own names
+_LONGEST_RUN_DIR = 80
+_POLL = 0.05
+_PINGS_MISSED = 3
+
+
+class Ports:
+    """Free ports for servers: Multi Model Server refuses those from 32767 on."""
+
+    FIRST, LAST = 20_000, 32_000
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        """Reserve a port that nobody listens on."""
+        for _ in range(1000):
+            port = self.FIRST + secrets.randbelow(self.LAST - self.FIRST)
+            if port not in self._taken and _is_free(port):
+                self._taken.add(port)
+                return port
+        raise FleetFailed(f"No free port between {self.FIRST} and {self.LAST} on this machine.")
+
+    def give_back(self, port: int) -> None:
+        """Free a port again."""
+        self._taken.discard(port)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instance lives: `base` is its /opt/ml, `run` holds sockets; `link` leads there."""
+
+    home: Path
+    base: Path
+    run: Path
+
+    @classmethod
+    def make(cls, home: Path) -> Place:
+        """Make the directories; a run directory with too long a path goes to the system's tmp."""
+        base = home / "ml"
+        (base / "models").mkdir(mode=0o700, parents=True)
+        run = home / "run"
+        if len(os.fsencode(run)) <= _LONGEST_RUN_DIR:
+            run.mkdir(mode=0o700)
+            return cls(home, base.resolve(), run)
+        short = Path(tempfile.mkdtemp(prefix="mme-"))
+        run.symlink_to(short)
+        return cls(home, base.resolve(), short)
+
+
+def remove_place(home: Path) -> None:
+    """Remove an instance's directories, the short one included."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree((home / "run").readlink(), ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def sweep(folder: Path, state_dir: Path) -> int:
+    """Remove what a platform that was killed left: processes and directories of instances.
+
+    Returns how many processes were killed. Only for a platform that runs nothing yet.
+    """
+    left = procs.marked(STATE_MARK, str(state_dir))
+    procs.kill(left)
+    for home in folder.glob("i-*"):
+        remove_place(home)
+    return len(left)
+
+
+def container_environment(
+    spec: FleetSpec, own: Mapping[str, str], outer: Mapping[str, str]
+) -> dict[str, str]:
+    """The server's environment: little of the platform's, then image, model, contract."""
+    return {
+        **{name: outer[name] for name in _INHERITED if name in outer},
+        **spec.image.environment,
+        **spec.environment,
+        "SAGEMAKER_MULTI_MODEL": "true",
+        **own,
+    }
+
+
+class NotReadyError(Exception):
+    """The server did not come up."""
+
+
+class Instance:
+    """See the module. `up` and `down` are called when the server can be used, or no longer."""
+
+    def __init__(
+        self,
+        spec: FleetSpec,
+        folder: Path,
+        logs: Path,
+        *,
+        state_dir: Path,
+        ports: Ports,
+        settings: RouterSettings,
+    ) -> None:
+        self.id = f"i-0{secrets.token_hex(8)}"
+        self.state = "Pending"
+        self.restarts = 0
+        self.up: Callable[[], None] = lambda: None
+        self.down: Callable[[], None] = lambda: None
+        self._spec = spec
+        self._home = folder / self.id
+        self._log = ContainerLog(logs / spec.endpoint / spec.variant / f"{self.id}.log")
+        self._state_dir = state_dir
+        self._ports = ports
+        self._settings = settings
+        self._place: Place | None = None
+        self._port = 0
+        self._process: subprocess.Process | None = None
+        self._group = 0
+        self._lifeline = -1
+        self._pump: Pump | None = None
+        self._mms: Mms | None = None
+        self._watches: dict[str, procs.Watch] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] | None = None
+
+    # life
+
+    async def start(self) -> None:
+        """Start and return once /ping and GET /models are answered; FleetFailed if not."""
+        self._place = Place.make(self._home)
+        self._first = asyncio.get_running_loop().create_future()
+        self._runner = asyncio.create_task(self._supervise(), name=f"supervise {self.id}")
+        await asyncio.shield(self._first)
+
+    async def stop(self) -> None:
+        """Stop the server and remove its directories; the log stays."""
+        self.state = "Stopping"
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait((self._runner,))
+        if self._process is not None and self._process.returncode is None:
+            procs.end_group(self._group, signal.SIGTERM)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._process.wait(), self._settings.stop)
+        await self._clean()
+        if self._first is not None and not self._first.cancel():
+            self._first.exception()  # seen, if the start was called off before it failed
+        await to_thread(remove_place, self._home)
+        self._log.close()
+        self.state = "Stopped"
+
+    async def _supervise(self) -> None:
+        failures = 0
+        deadline = time.monotonic() + self._spec.startup_timeout
+        while True:
+            began = time.monotonic()
+            reason = await self._live(deadline)
+            self._log.say(f"platform: {reason}")
+            await self._clean()
+            quick = time.monotonic() - began < self._settings.quick_death
+            failures = failures + 1 if quick or self.state == "Starting" else 0
+            late = self._first_pending() and time.monotonic() >= deadline
+            if failures >= self._settings.start_attempts or late:
+                self._give_up(reason)
+                return
+            self.restarts += not self._first_pending()
+            wait = self._settings.backoff * 2**failures if failures > 1 else 0
+            await asyncio.sleep(min(wait, self._settings.backoff_most))
+            if not self._first_pending():
+                deadline = time.monotonic() + self._spec.startup_timeout
+
+    def _first_pending(self) -> bool:
+        return self._first is not None and not self._first.done()
+
+    def _give_up(self, reason: str) -> None:
+        self.state = "Failed"
+        self.down()
+        if self._first is not None and not self._first.done():
+            text = (
+                f"The primary container for production variant {self._spec.variant} did not pass "
+                f"the ping health check. Please check CloudWatch logs for this endpoint. {reason}"
+            )
+            self._first.set_exception(FleetFailed(text[:1024]))
+
+    async def _live(self, deadline: float) -> str:
+        """Run the server once; returns why it ended."""
+        self.state = "Starting"
+        try:
+            process = await self._launch()
+            await self._until_ready(process, deadline)
+        except (NotReadyError, OSError) as error:
+            return str(error)
+        self.state = "InService"
+        self.up()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+        reason = await self._until_dead(process)
+        self.state = "Restarting"
+        self.down()
+        return reason
+
+    async def _until_dead(self, process: subprocess.Process) -> str:
+        """Wait for the end of the process, or until /ping went unanswered three times."""
+        missed = 0
+        while missed < _PINGS_MISSED:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait(), self._settings.ping_every)
+                return f"the server ended with code {process.returncode}"
+            try:
+                await self._server().ping()
+                missed = 0
+            except WireError:
+                missed += 1
+        return f"the server did not answer /ping {missed} times"
+
+    async def check(self) -> None:
+        """Ping a server that lost a request; one that does not listen any more is ended."""
+        group = self._group
+        try:
+            await self._server().ping()
+        except AnswerTimeoutError:
+            return  # busy, perhaps: the regular pings decide
+        except WireError:
+            if group and group == self._group and self.state == "InService":
+                procs.end_group(group, signal.SIGKILL)
+                await self._ended(group)
+
+    async def _ended(self, group: int) -> None:
+        """Wait until the supervisor has heard of the end of that server."""
+        for _ in range(100):
+            if self._group != group or self.state != "InService":
+                return
+            await asyncio.sleep(_POLL / 5)
+
+    async def _launch(self) -> subprocess.Process:
+        assert self._place is not None  # noqa: S101 - start() made it
+        self._port = self._ports.take()
+        reading, self._lifeline = os.pipe()
+        output, writing = os.pipe()
+        own = {
+            "SAGEMAKER_BIND_TO_PORT": str(self._port),
+            "SAGEMAKER_BASE_DIR": str(self._place.base),
+            "MMECTL_BIND_ADDRESS": "127.0.0.1",
+            RUN_MARK: str(self._place.run),
+            STATE_MARK: str(self._state_dir),
+            "MMECTL_LIFELINE_FD": str(reading),
+        }
+        self._pump = Pump(self._log)
+        pump = self._pump
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: pump, os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._spec.image.entrypoint,
+                "serve",
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                cwd=self._place.run,
+                env=container_environment(self._spec, own, os.environ),
+                start_new_session=True,
+                pass_fds=(reading,),
+            )
+        finally:
+            os.close(reading)
+            os.close(writing)
+        self._group = self._process.pid
+        self._mms = Mms(self._port)
+        return self._process
+
+    async def _until_ready(self, process: subprocess.Process, deadline: float) -> None:
+        """Wait for /ping and GET /models; NotReadyError if the process ends or time does."""
+        while True:
+            if process.returncode is not None:
+                await self._read_out()
+                raise NotReadyError(self._why_ended(process.returncode))
+            if time.monotonic() >= deadline:
+                raise NotReadyError(
+                    f"No answer from the server within {self._spec.startup_timeout:g} s."
+                )
+            with contextlib.suppress(WireError, ValueError):
+                if (await self._server().ping()).status == 200:
+                    await self._server().models()
+                    return
+            await asyncio.sleep(_POLL)
+
+    def _why_ended(self, code: int) -> str:
+        said = [line for line in list(self._log.recent)[-40:] if line.strip()]
+        last = cause(said) or (said[-1] if said else "it printed nothing")
+        return f"The server ended with code {code}: {last}"
+
+    async def _read_out(self) -> None:
+        if self._pump is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._pump.ended.wait(), 0.5)
+
+    async def _clean(self) -> None:
+        """End every process of this server, whatever state it is in."""
+        for name in list(self._watches):
+            self.detach(name)
+        if self._mms is not None:
+            self._mms.close()
+        if self._group:
+            procs.end_group(self._group, signal.SIGKILL)
+            if self._place is not None:
+                left = await to_thread(procs.marked, RUN_MARK, str(self._place.run))
+                procs.kill(left)
+            if self._process is not None:
+                await self._process.wait()
+            self._group = 0
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        await self._read_out()
+        self._ports.give_back(self._port)
+
+    # models
+
+    def folder(self, name: str) -> Path:
+        """Where the model of that opaque name is unpacked."""
+        assert self._place is not None  # noqa: S101 - start() made it
+        return self._place.base / "models" / name / "model"
+
+    async def load(self, name: str, timeout: float) -> Answer:
+        """Load an unpacked model."""
+        return await self._server().load(name, str(self.folder(name)), timeout)
+
+    async def unload(self, name: str, timeout: float) -> Answer:
+        """Unload a model; ends the requests that it still has."""
+        self.detach(name)
+        return await self._server().unload(name, timeout)
+
+    async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer:
+        """Send a request to a loaded model."""
+        return await self._server().invoke(name, request, timeout)
+
+    def abort(self, name: str, reason: str) -> int:
+        """End the requests under way at a model with AbortedError."""
+        return self._server().abort(reason, name)
+
+    async def attach(self, name: str, died: Callable[[], None]) -> int:
+        """Watch the workers of a model that was just loaded; `died` is called when one ends.
+
+        Returns the bytes of memory that they hold, 0 if none can be seen.
+        """
+        workers = await to_thread(procs.working_in, self.folder(name))
+        self.detach(name)
+        if workers:
+            self._watches[name] = procs.Watch(workers, died)
+        return await to_thread(procs.memory, workers)
+
+    def detach(self, name: str) -> None:
+        """Watch the workers of a model no longer."""
+        watch = self._watches.pop(name, None)
+        if watch is not None:
+            watch.close()
+
+    def alive(self, name: str) -> bool:
+        """Whether the workers of a model live; True where they cannot be seen."""
+        watch = self._watches.get(name)
+        return watch is None or watch.alive
+
+    # for people
+
+    @property
+    def pid(self) -> int | None:
+        """The entrypoint's process, None while there is none."""
+        return self._group or None
+
+    @property
+    def port(self) -> int:
+        """Where the server listens on 127.0.0.1."""
+        return self._port
+
+    def printed(self) -> int:
+        """How many lines the server has printed: a mark for `cause`."""
+        return self._log.count
+
+    def cause(self, mark: int) -> str | None:
+        """The last Python error that was printed since that mark."""
+        return cause(self._log.since(mark))
+
+    def _server(self) -> Mms:
+        if self._mms is None:
+            raise WireError("the server is not running")
+        return self._mms

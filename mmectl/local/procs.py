@@ -1,0 +1,118 @@
+"""Processes of an instance as Linux's /proc shows them: find, measure, watch, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def pids() -> list[int]:
+    """Every process."""
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+
+
+def working_in(folder: Path) -> list[int]:
+    """The processes whose working directory is `folder`, in order of pid.
+
+    Multi Model Server starts the workers of a model in the model's own directory.
+    """
+    found = []
+    wanted = folder.resolve()
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            if (PROC / str(pid) / "cwd").readlink() == wanted:
+                found.append(pid)
+    return sorted(found)
+
+
+def marked(name: str, value: str) -> list[int]:
+    """The processes, ourselves excepted, that were started with that environment variable."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            environment = (PROC / str(pid) / "environ").read_bytes()
+            if wanted in environment.split(b"\0") and pid != os.getpid():
+                found.append(pid)
+    return found
+
+
+def memory(processes: Iterable[int]) -> int:
+    """Bytes of memory that they hold, shared pages shared out (PSS); 0 for those gone."""
+    return sum(_pss(pid) for pid in processes)
+
+
+def _pss(pid: int) -> int:
+    for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+        with contextlib.suppress(OSError):
+            for line in (PROC / str(pid) / name).read_text().splitlines():
+                if line.startswith(field):
+                    return int(line.split()[1]) * 1024
+    return 0
+
+
+def end_group(group: int, sign: signal.Signals) -> bool:
+    """Signal a process group; False if nobody is left in it."""
+    try:
+        os.killpg(group, sign)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill(processes: Iterable[int]) -> None:
+    """Kill these; gone is fine."""
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Watch:
+    """Calls `died` once, from the event loop, as soon as any of the processes ends.
+
+    A pidfd per process: no polling, nothing on the path of a request, and a process number
+    that is used again cannot be mistaken.
+    """
+
+    def __init__(self, processes: Iterable[int], died: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._died = died
+        self._files: list[int] = []
+        for pid in processes:
+            try:
+                descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._loop.call_soon(self._fire)
+                continue
+            self._files.append(descriptor)
+            self._loop.add_reader(descriptor, self._fire)
+
+    def _fire(self) -> None:
+        died, self._died = self._died, lambda: None
+        self.close()
+        died()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every process lives, asked of the kernel now."""
+        if not self._files:
+            return False
+        poll = select.poll()
+        for descriptor in self._files:
+            poll.register(descriptor, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._died = lambda: None
+        while self._files:
+            descriptor = self._files.pop()
+            self._loop.remove_reader(descriptor)
+            os.close(descriptor)
