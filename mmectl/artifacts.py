@@ -35,6 +35,7 @@ __all__ = [
     "Uploaded",
     "Uploads",
     "list_models",
+    "looked_at",
     "newest",
     "resolve",
     "upload",
@@ -161,6 +162,13 @@ def list_models(
     found = _artifacts(bucket, location)
     if not details:
         return found
+    return looked_at(bucket, location, found)
+
+
+def looked_at(
+    bucket: Bucket, location: Location, found: Sequence[Artifact]
+) -> tuple[Artifact, ...]:
+    """The same artifacts with `digest` and `untrained` read from their metadata."""
     return tuple(_at_once(lambda artifact: _looked_at(bucket, location, artifact), found))
 
 

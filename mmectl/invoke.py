@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -160,7 +160,7 @@ def _is_cold(answer: Answer) -> bool | None:
 
 def traffic(
     runtime: Runtime, requests: Iterable[Request], *, concurrency: int = 1, timeout: float = 420.0
-) -> Iterator[Prediction | Failure]:
+) -> Generator[Prediction | Failure, None, None]:
     """Send requests with at most `concurrency` under way; yields outcomes as they come."""
     source = iter(requests)
     with ThreadPoolExecutor(concurrency) as pool:

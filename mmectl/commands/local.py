@@ -60,7 +60,7 @@ def status_(app: App) -> Result:
     connection = platform.find(app.config.state_dir)
     if connection is None:
         return Result({"running": False}, ["not running; start it: mmectl local up"])
-    found = platform.status(app.config.state_dir)
+    found = platform.status(app.config.state_dir) or {}
     rows = [
         [row["endpoint"], str(item["instance"]), str(item["state"]), str(item["pid"])]
         for row in found.get("endpoints", ())

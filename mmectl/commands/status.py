@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 
 from mmectl.app import App
-from mmectl.artifacts import Artifact, list_models
+from mmectl.artifacts import Artifact, list_models, looked_at
+from mmectl.bucket import S3Bucket
 from mmectl.commands.common import command
 from mmectl.output import Result, Table, size
 
@@ -25,12 +25,11 @@ def status(app: App, show_all: bool) -> Result:
     not tell.
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
-    models = _models(app)
-    shown = models if show_all else models[:SHOWN]
-    untrained = _untrained(app, shown)
+    bucket, models = _models(app)
+    shown = looked_at(bucket, app.location, models if show_all else models[:SHOWN])
     instances = _instances(app)
     holders = _holders(instances)
-    rows = [_model_row(item, untrained, holders) for item in shown]
+    rows = [_model_row(item, holders) for item in shown]
     data = {
         "endpoint": app.endpoint_name,
         "status": found.get("EndpointStatus"),
@@ -38,7 +37,7 @@ def status(app: App, show_all: bool) -> Result:
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
         "instances": instances,
-        "models": [_model_data(item, untrained, holders) for item in shown],
+        "models": [_model_data(item, holders) for item in shown],
         "models_total": len(models),
     }
     view: list[str | Table] = [*_endpoint_lines(app, found), ""]
@@ -54,28 +53,10 @@ def status(app: App, show_all: bool) -> Result:
     return Result(data, view)
 
 
-def _models(app: App) -> Sequence[Artifact]:
-    if app.aws.ensure_bucket(app.location.bucket):
-        return ()
-    return list_models(app.aws.client("s3"), app.location)
-
-
-def _untrained(app: App, models: Sequence[Artifact]) -> frozenset[str]:
-    """TargetModels whose metadata says that their weights are random."""
-    from mmectl.aws import translated
-
-    s3 = app.aws.client("s3")
-
-    def says_so(item: Artifact) -> bool:
-        with translated(f"s3:HeadObject {item.target_model}"):
-            head = s3.head_object(
-                Bucket=app.location.bucket, Key=app.location.key(item.target_model)
-            )
-        return head["Metadata"].get("mmectl-untrained") == "true"
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(says_so, models))
-    return frozenset(item.target_model for item, yes in zip(models, answers, strict=True) if yes)
+def _models(app: App) -> tuple[S3Bucket, Sequence[Artifact]]:
+    app.aws.ensure_bucket(app.location.bucket)
+    bucket = S3Bucket(app.aws.client("s3"), app.location.bucket)
+    return bucket, list_models(bucket, app.location)
 
 
 def _instances(app: App) -> list[dict[str, Any]]:
@@ -84,7 +65,8 @@ def _instances(app: App) -> list[dict[str, Any]]:
         return []
     from mmectl.local import platform
 
-    for endpoint in platform.status(app.config.state_dir).get("endpoints", ()):
+    found = platform.status(app.config.state_dir) or {}
+    for endpoint in found.get("endpoints", ()):
         if endpoint["endpoint"] == app.endpoint_name:
             rows: list[dict[str, Any]] = endpoint["instances"]
             return rows
@@ -134,20 +116,18 @@ def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, frozenset({"PID", "MODELS", "MEMORY", "RESTARTS"}))
 
 
-def _model_row(item: Artifact, untrained: frozenset[str], holders: Mapping[str, int]) -> list[str]:
+def _model_row(item: Artifact, holders: Mapping[str, int]) -> list[str]:
     count = holders.get(item.target_model, 0)
     return [
         item.target_model,
         size(item.size),
         item.modified.strftime("%Y-%m-%d %H:%M"),
         f"{count} instance{'s' if count > 1 else ''}" if count else "-",
-        "untrained" if item.target_model in untrained else "",
+        "untrained" if item.untrained else "",
     ]
 
 
-def _model_data(
-    item: Artifact, untrained: frozenset[str], holders: Mapping[str, int]
-) -> dict[str, Any]:
+def _model_data(item: Artifact, holders: Mapping[str, int]) -> dict[str, Any]:
     return {
         "target_model": item.target_model,
         "name": item.name,
@@ -155,5 +135,5 @@ def _model_data(
         "size": item.size,
         "uploaded": item.modified.isoformat(),
         "in_memory_on": holders.get(item.target_model, 0),
-        "untrained": item.target_model in untrained,
+        "untrained": item.untrained,
     }

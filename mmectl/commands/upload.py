@@ -1,0 +1,151 @@
+"""`mmectl upload`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.artifacts import Upload, Uploaded, upload_many
+from mmectl.bucket import S3Bucket
+from mmectl.commands.common import command
+from mmectl.digests import DigestCache
+from mmectl.errors import ArtifactError, MmectlError, UsageError
+from mmectl.models import Prepared, Source, chosen, prepare
+from mmectl.output import Result, Table, size
+from mmectl.state import Event, Report
+
+Failed = list[tuple[str, MmectlError]]
+
+
+@command(
+    examples="mmectl upload --all\n"
+    "mmectl upload shapes digits\n"
+    "mmectl upload ./my_model                      # any folder; its name is the model's\n"
+    "mmectl upload squeezenet_v1.0 --copies 10 --to demo-subfolder/\n"
+    "mmectl upload resnet_18 --untrained --seed 2  # becomes resnet_18_v2.tar.gz"
+)
+@click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
+@click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights [0].")
+@click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
+@click.option("--to", default="", metavar="FOLDER/", help="Below the models' prefix.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Models at once [3].")
+@click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...")
+def upload(
+    app: App,
+    every: bool,
+    untrained: bool,
+    seed: int,
+    copies: int | None,
+    to: str,
+    jobs: int,
+    names: tuple[str, ...],
+) -> Result:
+    """Package models and upload their tarballs to S3.
+
+    A model is checked before anything is sent. What is there already is not
+    sent again, and nothing is overwritten: changed content becomes the next
+    version, <name>_v2.tar.gz. The endpoint is not touched.
+    """
+    sources = _sources(app, names, every)
+    failed: Failed = []
+    with app.out.progress() as report:
+        ready = _prepared(app, sources, untrained, seed, every, report, failed)
+        if app.aws.ensure_bucket(app.location.bucket):
+            report(Event("note", app.location.bucket, "bucket created"))
+        done = upload_many(
+            S3Bucket(app.aws.client("s3"), app.location.bucket),
+            app.location,
+            [Upload(i.source.name, i.folder, to, copies, i.untrained) for i in ready],
+            cache=DigestCache(app.config.state_dir / "cache" / "digests.json"),
+            report=report,
+            at_once=jobs,
+        )
+    failed += done.failed
+    if failed:
+        raise _failure(failed, len(done.uploaded))
+    return _result(app, done.uploaded)
+
+
+def _sources(app: App, names: Sequence[str], every: bool) -> tuple[Source, ...]:
+    known = [
+        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
+        for item in app.config.settings.models
+    ]
+    if bool(names) == every:
+        raise UsageError("which models?", hint="name them, or: mmectl upload --all")
+    if every and not known:
+        raise UsageError("config.yaml lists no models", hint="add them under models:")
+    return tuple(known) if every else chosen(names, known)
+
+
+def _prepared(
+    app: App,
+    sources: Sequence[Source],
+    untrained: bool,
+    seed: int,
+    every: bool,
+    report: Report,
+    failed: Failed,
+) -> list[Prepared]:
+    """The folders of all sources; those that cannot be had are added to `failed`."""
+    ready = []
+    for source in sources:
+        # with --all, --untrained means the networks of the zoo and no others
+        random_weights = untrained and not (every and source.path)
+        try:
+            ready.append(
+                prepare(
+                    source,
+                    app.config.state_dir / "models",
+                    base_url=app.config.settings.zoo.base_url,
+                    random_weights=random_weights,
+                    seed=seed,
+                    report=report,
+                )
+            )
+        except ArtifactError as error:
+            report(Event("warning", source.name, error.message))
+            failed.append((source.name, error))
+    return ready
+
+
+def _failure(failed: Failed, good: int) -> MmectlError:
+    """One error for several; the first one's hint and code, as they are mostly the same."""
+    first = failed[0][1]
+    if len(failed) == 1 and not good:
+        return first
+    texts = [error.message for _, error in failed]
+    same = len(set(texts)) == 1
+    names = ", ".join(name for name, _ in failed)
+    detail = texts[0] if same else "\n".join(f"{name}: {e.message}" for name, e in failed)
+    return MmectlError(
+        f"{len(failed)} of {len(failed) + good} models not uploaded ({names})\n{detail}",
+        hint=first.hint,
+        code=first.code,
+    )
+
+
+def _result(app: App, uploaded: Sequence[Uploaded]) -> Result:
+    rows = [
+        [
+            f"{item.target_models[0]}{_more(item)}",
+            item.action,
+            size(item.packed) if item.packed else "-",
+            "untrained" if item.untrained else "",
+        ]
+        for item in uploaded
+    ]
+    data: dict[str, Any] = {
+        "location": app.location.url,
+        "models": [dataclasses.asdict(item) for item in uploaded],
+    }
+    return Result(data, [Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"}))])
+
+
+def _more(item: Uploaded) -> str:
+    return f" and {len(item.target_models) - 1} more" if len(item.target_models) > 1 else ""
