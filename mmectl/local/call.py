@@ -1,0 +1,92 @@
+"""One authenticated HTTP request on its way to the service that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+
+from mmectl.local.sigv4 import Claim
+from mmectl.local.values import AwsError
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def unquote(raw: str) -> str:
+    """Percent-decode; bytes that are not UTF-8 are kept as surrogates."""
+    return unquote_to_bytes(raw.encode("utf-8", "surrogateescape")).decode(
+        "utf-8", "surrogateescape"
+    )
+
+
+@dataclass
+class Call:
+    """A request: `path` and `query` raw; `key` the signing key once the signature is verified.
+
+    `payload` is the whole body, verified, for every service but S3, which streams it.
+    """
+
+    request: web.BaseRequest
+    path: str
+    query: str
+    claim: Claim
+    request_id: str
+    key: bytes = b""
+    payload: bytes = b""
+    continued: bool = False
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """The query, decoded, without what belongs to a presigned signature."""
+        pairs = (part.partition("=") for part in self.query.split("&") if part)
+        return {
+            unquote(name): unquote(value)
+            for name, _, value in pairs
+            if not name.startswith("X-Amz-")
+        }
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name."""
+        return self.request.headers.get(name)
+
+    @property
+    def expects(self) -> bool:
+        """Whether the client holds the body back until it is told to go on."""
+        return (self.header("Expect") or "").lower() == "100-continue"
+
+    async def go_on(self) -> None:
+        """Tell a client that waits for it to send the body."""
+        if self.expects and not self.continued:
+            self.continued = True
+            await self.request.writer.write(CONTINUE)
+            await self.request.writer.drain()
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body; an AwsError RequestEntityTooLarge above `limit` bytes."""
+        length = self.request.content_length
+        if length is not None and length > limit:
+            raise too_large(limit)
+        if length == 0 or not self.request.can_read_body:
+            return b""
+        await self.go_on()
+        stream = self.request.content
+        parts: list[bytes] = []
+        size = 0
+        while data := await asyncio.wait_for(stream.readany(), 60):
+            size += len(data)
+            if size > limit:
+                raise too_large(limit)
+            parts.append(data)
+        return b"".join(parts)
+
+
+def too_large(limit: int) -> AwsError:
+    """The answer to a body above the limit."""
+    return AwsError("RequestEntityTooLarge", f"The body is larger than {limit} bytes.", 413)
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]

@@ -1,0 +1,63 @@
+"""Puts the parts of the platform together: which exist, in what order they open and close."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.local.aws_small import SERVICES, SmallServices
+from mmectl.local.call import Handler
+from mmectl.local.record import Record
+from mmectl.local.s3 import S3, ObjectStore
+from mmectl.local.services import JsonService, SageMaker, Status
+
+Step = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Handlers by signing name; `opening` in order, `closing` in order."""
+
+    services: Mapping[str, Handler]
+    opening: tuple[Step, ...] = ()
+    closing: tuple[Step, ...] = ()
+
+    async def open(self) -> None:
+        """Open every part."""
+        for step in self.opening:
+            await step()
+
+    async def close(self) -> None:
+        """Close every part, the data plane first."""
+        for step in self.closing:
+            await step()
+
+
+def compose(state_dir: Path, known: Record) -> Parts:
+    """The platform of that project."""
+    from mmectl.local.control import Control
+    from mmectl.local.images import Images
+    from mmectl.local.logs import Logs
+    from mmectl.local.router import LocalFleets
+
+    local = state_dir / "local"
+    logs_dir = local / "logs"
+    store = ObjectStore(local / "s3")
+    fleets = LocalFleets(local / "fleets", store, logs=logs_dir, state_dir=state_dir)
+    images = Images(state_dir / "images")
+    control = Control(local / "control.db", store, images, fleets, region=known.region)
+    small = SmallServices()
+    paths = {"platform": local / "platform.log", "containers": logs_dir}
+    services: dict[str, Handler] = {
+        "s3": S3(store),
+        "sagemaker": SageMaker(control, fleets),
+        "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
+        "mmectl": Status(control, fleets, paths),
+        **dict.fromkeys(SERVICES, small),
+    }
+    return Parts(
+        services,
+        opening=(store.open, control.open),
+        closing=(control.close, fleets.close, store.close, small.close),
+    )

@@ -1,0 +1,298 @@
+"""Start, find and stop the embedded platform of a project; the client's side.
+
+`start` launches a supervisor in the background, which keeps a server on a port of 127.0.0.1.
+All that is known of them stands in ``<state_dir>/local/platform.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import importlib.util
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmectl.errors import PlatformError
+from mmectl.local import processes, record, sigv4, supervisor
+from mmectl.local.record import Record
+from mmectl.state import Credentials
+
+NEEDED = ("aiohttp", "isal", "moto", "flask", "flask_cors", "psutil")
+LAUNCH = supervisor.STARTER + (
+    "from mmectl.local.supervisor import main; sys.exit(main(sys.argv[1:]))"
+)
+MAX_LOG = 5 * 1024 * 1024  # bytes of platform.log above which a start sets it aside
+SERVICE = "mmectl"  # signing name of the platform's own routes
+ROOT = str(Path(__file__).resolve().parents[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A running platform: where, and what to sign with; `pid` is the server's."""
+
+    endpoint_url: str
+    region: str
+    credentials: Credentials
+    pid: int
+
+
+def log_path(state_dir: Path) -> Path:
+    """What supervisor and server write."""
+    return state_dir / "local" / "platform.log"
+
+
+def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
+    """The running platform of that project, or None; it has answered a signed request.
+
+    While a server that died is being replaced this waits, up to `timeout` seconds.
+    """
+    state_dir = state_dir.resolve()
+    known = _read(state_dir)
+    if known is None or not known.port:
+        return None
+    if not (processes.alive(known.supervisor) or processes.alive(known.server)):
+        return None
+    try:
+        answer = _get(known, "/-/ping", timeout)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return _connection(known, int(answer["pid"])) if answer else None
+
+
+def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
+    """What runs: pid, uptime (seconds), endpoints with their instances, logs; None when stopped.
+
+    Raises PlatformError when a running platform does not answer.
+    """
+    state_dir = state_dir.resolve()
+    if find(state_dir, timeout=timeout) is None:
+        return None
+    known = _read(state_dir)
+    try:
+        return _get(known, "/-/status", timeout) if known else None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _not_answering(state_dir, str(error)) from None
+
+
+def _connection(known: Record, pid: int) -> Connection:
+    return Connection(known.url, known.region, known.credentials, pid)
+
+
+def _read(state_dir: Path) -> Record | None:
+    try:
+        return record.read(state_dir)
+    except OSError as error:
+        raise _unusable(state_dir, error) from None
+
+
+def _get(known: Record, path: str, timeout: float) -> dict[str, Any] | None:
+    """A signed GET; None when whoever listens there is not our platform."""
+    host = f"127.0.0.1:{known.port}"
+    headers = sigv4.sign(
+        "GET",
+        path,
+        {"host": host},
+        known.credentials,
+        region=known.region,
+        service=SERVICE,
+        now=time.time(),
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", known.port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        data = answer.read(16 * 1024 * 1024)
+        found = json.loads(data) if answer.status == 200 else None
+        return found if isinstance(found, dict) and "pid" in found else None
+    finally:
+        connection.close()
+
+
+def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0) -> Connection:
+    """The running platform of that project, started in the background when there is none.
+
+    `port` 0 means the one of last time, or any at first. Raises PlatformError with what to do.
+    """
+    state_dir = state_dir.resolve()
+    found = find(state_dir)
+    if found is None:
+        _check_packages()
+        with _locked(state_dir):
+            found = find(state_dir) or _launch(state_dir, region, port, timeout)
+    if found.region != region:
+        raise PlatformError(
+            f"the local platform cannot be used: it runs in {found.region}, not in {region}",
+            hint="mmectl local down, then try again",
+            code="platform_region",
+        )
+    return found
+
+
+def _check_packages() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PlatformError(
+            f"the local platform cannot be started: {', '.join(missing)} not installed",
+            hint="pip install 'mmectl[local]'",
+            code="platform_missing_packages",
+        )
+
+
+@contextmanager
+def _locked(state_dir: Path) -> Iterator[None]:
+    """One start or stop at a time for a project."""
+    local = state_dir / "local"
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.mkdir(mode=0o700, exist_ok=True)
+        local.chmod(0o700)
+        handle = os.open(local / "platform.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unusable(state_dir, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _launch(state_dir: Path, region: str, port: int, timeout: float) -> Connection:
+    processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    known = _read(state_dir)
+    if known is None:
+        known = Record(port, region, "AKIA" + _random(16), secrets.token_urlsafe(30))
+    known = replace(known, port=port or known.port, region=region, supervisor=None, server=None)
+    reading, writing = os.pipe()
+    try:
+        try:
+            record.write(state_dir, known)
+            _spawn(state_dir, writing)
+        except OSError as error:
+            raise _unusable(state_dir, error) from None
+        finally:
+            os.close(writing)
+        _await_ready(state_dir, reading, timeout)
+    except BaseException:
+        _end(state_dir, 2.0)
+        raise
+    finally:
+        os.close(reading)
+    found = find(state_dir)
+    if found is None:
+        raise _not_answering(state_dir, "it ended right after its start")
+    return found
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length))
+
+
+def _spawn(state_dir: Path, writing: int) -> None:
+    log = log_path(state_dir)
+    if log.exists() and log.stat().st_size > MAX_LOG:
+        log.replace(log.with_suffix(".log.1"))
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                LAUNCH.format(root=ROOT),
+                str(state_dir),
+                ROOT,
+                str(writing),
+            ],
+            cwd="/",
+            env={**os.environ, processes.SUPERVISOR_MARK: str(state_dir)},
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            pass_fds=[writing],
+            start_new_session=True,
+            check=False,
+        )
+    finally:
+        os.close(handle)
+
+
+def _await_ready(state_dir: Path, reading: int, timeout: float) -> None:
+    """Wait for the server's line; raises PlatformError with its reason or the log's end."""
+    deadline = time.monotonic() + timeout
+    line = b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reading], [], [], left)[0]:
+            raise _not_answering(state_dir, f"no answer within {timeout:g} s")
+        piece = os.read(reading, 4096)
+        if not piece:
+            raise _not_answering(state_dir, "it ended: " + last_lines(log_path(state_dir)))
+        line += piece
+    answer = json.loads(line.splitlines()[0])
+    if "error" in answer:
+        raise PlatformError(
+            f"the local platform could not be started: {answer['error']}",
+            hint=answer.get("hint") or f"its log: {log_path(state_dir)}",
+        )
+
+
+def last_lines(path: Path, count: int = 5) -> str:
+    """The end of a log, in one line."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 8192))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return " | ".join(line.strip() for line in lines[-count:])
+
+
+def stop(state_dir: Path, timeout: float = 20.0) -> bool:
+    """Stop the platform and whatever is left of it; True if something was running."""
+    state_dir = state_dir.resolve()
+    if not (state_dir / "local").is_dir():
+        return processes.sweep(state_dir) > 0
+    with _locked(state_dir):
+        return _end(state_dir, timeout)
+
+
+def _end(state_dir: Path, timeout: float) -> bool:
+    known = _read(state_dir)
+    ours = [known.supervisor, known.server] if known else []
+    running = [process for process in ours if process and processes.alive(process)]
+    for process in running[:1]:  # the supervisor passes it on; the server when it is alone
+        processes.send(process, signal.SIGTERM)
+    processes.wait_gone(running, timeout)
+    swept = processes.sweep(state_dir)
+    if known:
+        with contextlib.suppress(OSError):
+            record.write(state_dir, replace(known, supervisor=None, server=None))
+    return bool(running) or swept > 0
+
+
+def _unusable(state_dir: Path, error: OSError) -> PlatformError:
+    return PlatformError(
+        f"the local platform cannot keep its state in {state_dir}: {error.strerror or error}",
+        hint="make the folder writable or free some space",
+        code="platform_state",
+    )
+
+
+def _not_answering(state_dir: Path, why: str) -> PlatformError:
+    return PlatformError(
+        f"the local platform does not answer: {why}",
+        hint=f"its log: {log_path(state_dir)}",
+    )

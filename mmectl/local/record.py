@@ -1,0 +1,76 @@
+"""``platform.json``: what the platform remembers of itself; standard library only.
+
+Port, region and credentials stay for good; the processes are there while they run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mmectl.local.processes import Process
+from mmectl.state import Credentials
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The contents of platform.json; `port` 0 means not chosen yet."""
+
+    port: int
+    region: str
+    access_key_id: str
+    secret_access_key: str
+    supervisor: Process | None = None
+    server: Process | None = None
+
+    def __repr__(self) -> str:
+        return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"
+
+    @property
+    def credentials(self) -> Credentials:
+        """The platform's only key pair."""
+        return Credentials(self.access_key_id, self.secret_access_key)
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def path(state_dir: Path) -> Path:
+    """Where it lies."""
+    return state_dir / "local" / "platform.json"
+
+
+def read(state_dir: Path) -> Record | None:
+    """The record, or None where there is none that can be read; raises OSError."""
+    try:
+        data = json.loads(path(state_dir).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    try:
+        if data.pop("version") != VERSION:
+            return None
+        for name in ("supervisor", "server"):
+            data[name] = data[name] and Process(**data[name])
+        return Record(**data)
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def write(state_dir: Path, record: Record) -> None:
+    """Replace the record atomically, readable by its owner alone; raises OSError."""
+    target = path(state_dir)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".platform-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump({"version": VERSION, **asdict(record)}, file)
+        Path(temporary).replace(target)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,455 @@
+"""The object store: immutable files beside an index. Knows nothing of HTTP.
+
+A write goes to a temporary file, is flushed to the disk, renamed, and only then committed to
+the index; what a crash leaves between is swept when the store is opened. File names are
+random: a key never reaches the file system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from mmectl.local import s3_list
+from mmectl.local.s3_index import Bucket, Entry, Index, Part, Upload
+from mmectl.local.values import AwsError, StoredObject
+
+T = TypeVar("T")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Opener = Callable[[Path], BinaryIO]
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file, unbuffered: pieces are large already."""
+    return path.open("xb", buffering=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold of the current object for a write to happen (If-None-Match: *, If-Match)."""
+
+    absent: bool = False
+    etag: str | None = None
+
+    def check(self, current: Entry | None, key: str) -> None:
+        """Raise AwsError when it does not hold."""
+        if self.absent and current is not None:
+            raise failed("If-None-Match")
+        if self.etag is not None:
+            if current is None:
+                raise no_such_key(key)
+            if self.etag not in ("*", current.etag):
+                raise failed("If-Match")
+
+
+ALWAYS = Condition()
+
+
+def failed(condition: str) -> AwsError:
+    """The answer to a condition that does not hold."""
+    return AwsError(
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+        412,
+        {"Condition": condition},
+    )
+
+
+def no_such_key(key: str) -> AwsError:
+    """The answer to an unknown key."""
+    return AwsError("NoSuchKey", "The specified key does not exist.", 404, {"Key": key})
+
+
+def no_such_upload(upload_id: str) -> AwsError:
+    """The answer to an unknown multipart upload."""
+    return AwsError(
+        "NoSuchUpload",
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may "
+        "have been aborted or completed.",
+        404,
+        {"UploadId": upload_id},
+    )
+
+
+class Incoming:
+    """A file on its way in; removed again unless it is kept."""
+
+    def __init__(self, path: Path, target: Path, opener: Opener) -> None:
+        self._path, self._target = path, target
+        self._file = opener(path)
+        self.name = target.name
+
+    def write(self, data: bytes) -> None:
+        """Append all of it; a full disk is an AwsError."""
+        view = memoryview(data)
+        with disk_full():
+            while view:
+                view = view[self._file.write(view) or 0 :]
+
+    def append(self, source: Path, offset: int, count: int) -> None:
+        """Append a piece of another file, inside the kernel where it can (reflink)."""
+        with disk_full(), source.open("rb", buffering=0) as reader:
+            while count:
+                moved = _copy_range(reader.fileno(), self._file.fileno(), count, offset)
+                if not moved:
+                    break
+                offset, count = offset + moved, count - moved
+
+    def keep(self) -> str:
+        """Flush to the disk and give it its final name."""
+        with disk_full():
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._path.rename(self._target)
+        return self.name
+
+    def discard(self) -> None:
+        """Remove what was not kept."""
+        with suppress(OSError):
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _copy_range(source: int, target: int, count: int, offset: int) -> int:
+    try:
+        return os.copy_file_range(source, target, count, offset)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        return os.write(target, os.pread(source, min(count, 1 << 20), offset))
+
+
+@contextmanager
+def disk_full() -> Iterator[None]:
+    """Turn a full disk into an answer that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _full(str(error.strerror)) from None
+    except sqlite3.OperationalError as error:
+        if "full" not in str(error):
+            raise
+        raise _full(str(error)) from None
+
+
+def _full(why: str) -> AwsError:
+    return AwsError(
+        "StorageFull",
+        f"The platform cannot store this: {why}. Nothing of it was kept; free some space.",
+        507,
+    )
+
+
+class ObjectStore:
+    """Buckets, objects and multipart uploads under `folder`; open it first, close it last.
+
+    Methods raise AwsError in S3's words. Index work runs in one thread of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        opener: Opener = create,
+    ) -> None:
+        self._folder, self._clock, self._opener = folder, clock, opener
+        self._data, self._temporary = folder / "objects", folder / "incoming"
+        self._thread = ThreadPoolExecutor(1, "s3-index")
+        self._index: Index
+
+    async def open(self) -> None:
+        """Open the index and sweep what an interrupted run left."""
+        await self._run(self._open)
+
+    async def close(self) -> None:
+        """Close the index."""
+        await self._run(self._index.close)
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        for folder in (self._data, self._temporary):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._index = Index(self._folder / "index.db")
+        known = self._index.files()
+        self._remove(entry.name for entry in os.scandir(self._data) if entry.name not in known)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _change(self, work: Callable[[Index], T]) -> T:
+        return await self._run(lambda: self._transaction(work))
+
+    def _transaction(self, work: Callable[[Index], T]) -> T:
+        with disk_full(), self._index.transaction():
+            return work(self._index)
+
+    async def _release(self, work: Callable[[Index], list[str]], file: str | None = None) -> None:
+        """Run a change and remove the files it lets go; it takes over `file` or removes it.
+
+        All of it in the index's thread: a handler that is cancelled meanwhile must not take
+        a file away that was committed.
+        """
+
+        def whole() -> None:
+            stale = [file] if file else []
+            try:
+                stale = self._transaction(work)
+            finally:
+                self._remove(stale)
+
+        await self._run(whole)
+
+    def _remove(self, names: Iterator[str] | Sequence[str]) -> None:
+        for name in names:
+            (self._data / name).unlink(missing_ok=True)
+
+    # what the control and the data plane ask
+
+    async def find(self, bucket: str, key: str) -> StoredObject | None:
+        """The current object of that key, or None."""
+        entry = await self._run(lambda: self._index.get(bucket, key))
+        return StoredObject(self.path(entry), entry.etag, entry.size) if entry else None
+
+    async def any(self, bucket: str, prefix: str) -> bool:
+        """Whether an object with that prefix exists."""
+        page = await self._run(lambda: self._page(bucket, prefix, "", "", 1))
+        return bool(page.entries)
+
+    def path(self, entry: Entry) -> Path:
+        """The file that holds the object's bytes."""
+        return self._data / entry.file
+
+    # buckets
+
+    async def buckets(self) -> list[Bucket]:
+        """All buckets, by name."""
+        return await self._run(self._index.buckets)
+
+    async def bucket(self, name: str) -> Bucket:
+        """One bucket; NoSuchBucket."""
+        return await self._run(lambda: self._bucket(name))
+
+    def _bucket(self, name: str) -> Bucket:
+        bucket = self._index.bucket(name)
+        if bucket is None:
+            raise AwsError(
+                "NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name}
+            )
+        return bucket
+
+    async def create_bucket(self, name: str, region: str) -> None:
+        """Make a bucket; BucketAlreadyOwnedByYou."""
+
+        def work(index: Index) -> None:
+            if index.bucket(name):
+                raise AwsError(
+                    "BucketAlreadyOwnedByYou",
+                    "Your previous request to create the named bucket succeeded and you already "
+                    "own it.",
+                    409,
+                    {"BucketName": name},
+                )
+            index.put_bucket(Bucket(name, region, self._clock()))
+
+        await self._change(work)
+
+    async def tag_bucket(self, name: str, tags: dict[str, str]) -> None:
+        """Replace the tags of a bucket."""
+
+        def work(index: Index) -> None:
+            bucket = self._bucket(name)
+            index.put_bucket(Bucket(name, bucket.region, bucket.created, tags))
+
+        await self._change(work)
+
+    async def delete_bucket(self, name: str) -> None:
+        """Remove an empty bucket; BucketNotEmpty."""
+
+        def work(index: Index) -> list[str]:
+            self._bucket(name)
+            if index.scan(name, b"", None, 1):
+                raise AwsError(
+                    "BucketNotEmpty",
+                    "The bucket you tried to delete is not empty",
+                    409,
+                    {"BucketName": name},
+                )
+            uploads = index.uploads(name)
+            files = [file for upload in uploads for file in index.delete_upload(upload.id)]
+            index.delete_bucket(name)
+            return files
+
+        await self._release(work)
+
+    # objects
+
+    async def get(self, bucket: str, key: str) -> Entry:
+        """The current object; NoSuchBucket, NoSuchKey."""
+
+        def work() -> Entry:
+            entry = self._index.get(bucket, key)
+            if entry is None:
+                self._bucket(bucket)
+                raise no_such_key(key)
+            return entry
+
+        return await self._run(work)
+
+    async def check(self, bucket: str, key: str, condition: Condition) -> None:
+        """Refuse a write early, before its body is read."""
+
+        def work() -> None:
+            self._bucket(bucket)
+            condition.check(self._index.get(bucket, key), key)
+
+        await self._run(work)
+
+    def incoming(self) -> Incoming:
+        """A file to write to; `discard` it in the end, whatever happened."""
+        name = uuid.uuid4().hex
+        with disk_full():
+            return Incoming(self._temporary / name, self._data / name, self._opener)
+
+    async def put(self, bucket: str, entry: Entry, condition: Condition = ALWAYS) -> None:
+        """Commit an object whose file is in place; the condition is checked again."""
+
+        def work(index: Index) -> list[str]:
+            self._bucket(bucket)
+            condition.check(index.get(bucket, entry.key), entry.key)
+            return index.put(bucket, entry)
+
+        await self._release(work, entry.file)
+
+    async def copy(
+        self, source: Entry, bucket: str, target: Entry, condition: Condition = ALWAYS
+    ) -> Entry:
+        """Commit `target` with the bytes of `source`: a hard link, not a copy."""
+        target = replace(target, file=await asyncio.to_thread(self._link, source))
+        await self.put(bucket, target, condition)
+        return target
+
+    def _link(self, source: Entry) -> str:
+        name = uuid.uuid4().hex
+        try:
+            os.link(self.path(source), self._data / name)
+        except FileNotFoundError:
+            raise no_such_key(source.key) from None
+        except OSError:
+            incoming = self.incoming()
+            try:
+                incoming.append(self.path(source), 0, source.size)
+                return incoming.keep()
+            finally:
+                incoming.discard()
+        return name
+
+    async def delete(self, bucket: str, keys: Sequence[str], condition: Condition = ALWAYS) -> None:
+        """Remove objects; unknown keys are fine."""
+
+        def work(index: Index) -> list[str]:
+            self._bucket(bucket)
+            if condition is not ALWAYS:
+                condition.check(index.get(bucket, keys[0]), keys[0])
+            return [file for key in keys for file in index.delete(bucket, key)]
+
+        await self._release(work)
+
+    async def page(
+        self, bucket: str, prefix: str, delimiter: str, after: str, max_keys: int
+    ) -> s3_list.Page:
+        """One page of a listing; NoSuchBucket."""
+
+        def work() -> s3_list.Page:
+            self._bucket(bucket)
+            return self._page(bucket, prefix, delimiter, after, max_keys)
+
+        return await self._run(work)
+
+    def _page(
+        self, bucket: str, prefix: str, delimiter: str, after: str, max_keys: int
+    ) -> s3_list.Page:
+        def scan(start: bytes, end: bytes | None, limit: int) -> list[Entry]:
+            return self._index.scan(bucket, start, end, limit)
+
+        return s3_list.page(scan, prefix, delimiter, after, max_keys)
+
+    # multipart uploads
+
+    async def create_upload(self, upload: Upload) -> None:
+        """Begin an upload; NoSuchBucket."""
+
+        def work(index: Index) -> None:
+            self._bucket(upload.bucket)
+            index.put_upload(upload)
+
+        await self._change(work)
+
+    async def uploads(self, bucket: str) -> list[Upload]:
+        """The uploads in progress, by key; NoSuchBucket."""
+        await self.bucket(bucket)
+        return await self._run(lambda: self._index.uploads(bucket))
+
+    async def upload(self, bucket: str, key: str, upload_id: str) -> tuple[Upload, list[Part]]:
+        """An upload and its parts; NoSuchUpload."""
+
+        def work() -> tuple[Upload, list[Part]]:
+            return self._upload(bucket, key, upload_id), self._index.parts(upload_id)
+
+        return await self._run(work)
+
+    def _upload(self, bucket: str, key: str, upload_id: str) -> Upload:
+        self._bucket(bucket)
+        upload = self._index.upload(bucket, key, upload_id)
+        if upload is None:
+            raise no_such_upload(upload_id)
+        return upload
+
+    async def put_part(self, upload: Upload, part: Part) -> None:
+        """Commit a part whose file is in place."""
+
+        def work(index: Index) -> list[str]:
+            self._upload(upload.bucket, upload.key, upload.id)
+            return index.put_part(upload.id, part)
+
+        await self._release(work, part.file)
+
+    async def abort(self, upload: Upload) -> None:
+        """Forget an upload and remove its parts."""
+        await self._release(lambda index: index.delete_upload(upload.id))
+
+    def join(self, parts: Sequence[Part]) -> str:
+        """Put the parts' bytes into one file; run it in a thread."""
+        if len(parts) == 1:
+            return self._link(Entry("", parts[0].file, parts[0].size, "", 0))
+        incoming = self.incoming()
+        try:
+            for part in parts:
+                incoming.append(self._data / part.file, 0, part.size)
+            return incoming.keep()
+        finally:
+            incoming.discard()
+
+    async def complete(self, upload: Upload, entry: Entry, condition: Condition) -> None:
+        """Commit the joined object and forget the upload, as one."""
+
+        def work(index: Index) -> list[str]:
+            self._upload(upload.bucket, upload.key, upload.id)
+            condition.check(index.get(upload.bucket, upload.key), upload.key)
+            return index.put(upload.bucket, entry) + index.delete_upload(upload.id)
+
+        await self._release(work, entry.file)

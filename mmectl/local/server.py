@@ -1,0 +1,156 @@
+"""The server process: opens the parts, serves them on the inherited socket, closes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+from aiohttp import web
+
+from mmectl.errors import MmectlError
+from mmectl.local import record
+from mmectl.local.compose import Parts, compose
+from mmectl.local.gateway import Gateway
+from mmectl.local.services import body_limit
+from mmectl.local.supervisor import GIVE_UP
+
+log = logging.getLogger("mmectl.local.server")
+LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
+READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
+
+
+def front(gateway: Gateway) -> web.Server:
+    """The HTTP server; bodies arrive as they were sent, also compressed ones."""
+    return web.Server(
+        gateway,
+        access_log=None,
+        auto_decompress=False,
+        max_line_size=16 * 1024,
+        max_field_size=16 * 1024,
+        read_bufsize=READ_BUFFER,
+        lingering_time=2.0,
+    )
+
+
+def hosts(port: int) -> tuple[str, ...]:
+    """The values of the Host header that are ours."""
+    return f"127.0.0.1:{port}", f"localhost:{port}"
+
+
+class Server:
+    """The parts of one platform behind one socket."""
+
+    def __init__(self, known: record.Record, parts: Parts, listener: socket.socket) -> None:
+        self._parts = parts
+        gateway = Gateway(
+            known.credentials, hosts(listener.getsockname()[1]), parts.services, body_limit
+        )
+        self._runner = web.ServerRunner(front(gateway))
+        self._listener = listener
+
+    async def start(self) -> None:
+        """Open the parts, then accept."""
+        await self._parts.open()
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener, shutdown_timeout=1.0).start()
+
+    async def close(self) -> None:
+        """Accept nothing more, stop the instances, close what was opened."""
+        for site in list(self._runner.sites):
+            await site.stop()
+        await self._parts.close()
+        await self._runner.cleanup()
+
+
+async def serve(known: record.Record, parts: Parts, listener: socket.socket, ready: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stopped.set)
+    server = Server(known, parts, listener)
+    await server.start()
+    gc.freeze()  # what lives as long as the server need not be looked at again
+    report(ready, {"ready": True})
+    await stopped.wait()
+    log.info("stopping")
+    await server.close()
+
+
+def report(ready: int, answer: dict[str, object]) -> None:
+    """Tell the one who waits for the start; nobody may be there any more."""
+    with contextlib.suppress(OSError):
+        os.write(ready, json.dumps(answer).encode() + b"\n")
+    with contextlib.suppress(OSError):
+        os.close(ready)
+
+
+def lock(local: Path) -> None:
+    """Be the only server of this state, until the process ends; raises TimeoutError."""
+    handle = os.open(local / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while not _try_lock(handle):
+        if time.monotonic() > deadline:
+            raise TimeoutError("another server of this project is still running")
+        time.sleep(0.05)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    """``<state dir> <descriptor of the socket> <descriptor to report on>``.
+
+    Returns 0 after an orderly end, 78 when starting again would not help.
+    """
+    state_dir, socket_fd, ready = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    for descriptor in (socket_fd, ready):
+        os.set_inheritable(descriptor, False)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s"
+    )
+    logging.getLogger("mmectl").setLevel(logging.INFO)
+    try:
+        lock(state_dir / "local")
+        known = _known(state_dir)
+        listener = socket.socket(fileno=socket_fd)
+        asyncio.run(serve(known, compose(state_dir, known), listener, ready))
+    except MmectlError as error:
+        return _give_up(ready, error.message, error.hint)
+    except (OSError, sqlite3.Error, ImportError) as error:
+        return _give_up(ready, f"{type(error).__name__}: {error}", None)
+    except Exception as error:
+        log.exception("a bug")
+        report(ready, {"error": f"a bug: {type(error).__name__}: {error}", "hint": None})
+        raise
+    return 0
+
+
+def _known(state_dir: Path) -> record.Record:
+    known = record.read(state_dir)
+    if known is None:
+        raise FileNotFoundError("platform.json cannot be read")
+    return known
+
+
+def _give_up(ready: int, message: str, hint: str | None) -> int:
+    log.error("%s", message)
+    report(ready, {"error": message, "hint": hint})
+    return GIVE_UP

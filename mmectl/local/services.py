@@ -1,0 +1,193 @@
+"""SageMaker, SageMaker Runtime, CloudWatch Logs and the platform's own status over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from mmectl.local.call import Call, unquote
+from mmectl.local.gateway import JSON_1_1
+from mmectl.local.values import AwsError, InvokeRequest, InvokeResponse
+
+MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
+MAX_BODY = 32 * 1024 * 1024  # bytes of any other body
+RUNTIME = "X-Amzn-SageMaker-"
+INVOCATIONS = "/invocations"
+
+
+class Operations(Protocol):
+    """A service of JSON 1.1: the control plane, the logs."""
+
+    async def call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Answer one operation; raises AwsError."""
+        ...
+
+
+class Serving(Protocol):
+    """Where an endpoint's requests go."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def config(self) -> str:
+        """What names its fleet to the data plane."""
+        ...
+
+    @property
+    def multi_model(self) -> bool:
+        """Whether it takes a TargetModel."""
+        ...
+
+
+class Control(Operations, Protocol):
+    """The control plane."""
+
+    async def serving(self, endpoint_name: str) -> Serving:
+        """Where requests go; raises AwsError as the runtime API words it."""
+        ...
+
+
+class Invoker(Protocol):
+    """The data plane, as far as requests go."""
+
+    async def invoke(self, endpoint: str, config: str, request: InvokeRequest) -> InvokeResponse:
+        """Route one request; raises AwsError."""
+        ...
+
+    def describe(self, endpoint: str, config: str) -> list[dict[str, object]]:
+        """One row per instance."""
+        ...
+
+
+def body_limit(service: str, path: str) -> int:
+    """The largest body a service takes, in bytes."""
+    return MAX_INVOKE if service == "sagemaker" and path.endswith(INVOCATIONS) else MAX_BODY
+
+
+class JsonService:
+    """Answers ``X-Amz-Target: <prefix>.<Operation>``."""
+
+    def __init__(self, prefix: str, operations: Operations) -> None:
+        self._prefix, self._operations = prefix + ".", operations
+
+    async def __call__(self, call: Call) -> web.StreamResponse:
+        """Decode, call, encode."""
+        target = call.header("X-Amz-Target") or ""
+        if call.request.method != "POST" or not target.startswith(self._prefix):
+            raise AwsError("UnknownOperationException", f"There is no operation '{target}'.")
+        try:
+            params = json.loads(call.payload or b"{}")
+        except ValueError as error:
+            raise AwsError("SerializationException", f"The body is not JSON: {error}.") from None
+        if not isinstance(params, dict):
+            raise AwsError("SerializationException", "The body must be a JSON object.")
+        answer = await self._operations.call(target.removeprefix(self._prefix), params)
+        body = json.dumps(answer).encode() if answer else b"{}"
+        return web.Response(body=body, headers={"Content-Type": JSON_1_1})
+
+
+class SageMaker:
+    """The control plane and, under ``/endpoints/``, the runtime."""
+
+    def __init__(self, control: Control, fleets: Invoker) -> None:
+        self._control, self._fleets = control, fleets
+        self._json = JsonService("SageMaker", control)
+
+    async def __call__(self, call: Call) -> web.StreamResponse:
+        """Dispatch by path."""
+        if not call.path.startswith("/endpoints/"):
+            return await self._json(call)
+        name, _, rest = call.path.removeprefix("/endpoints/").partition("/")
+        if call.request.method != "POST" or "/" + rest != INVOCATIONS:
+            raise AwsError(
+                "ValidationError", "Only InvokeEndpoint is implemented of the runtime.", 400
+            )
+        return await self._invoke(call, unquote(name))
+
+    async def _invoke(self, call: Call, name: str) -> web.StreamResponse:
+        serving = await self._control.serving(name)
+        target = call.header(RUNTIME + "Target-Model")
+        _check_target(serving, target)
+        request = InvokeRequest(
+            call.payload,
+            call.header("Content-Type"),
+            call.header("Accept"),
+            call.header(RUNTIME + "Custom-Attributes"),
+            target,
+        )
+        answer = await self._fleets.invoke(serving.endpoint, serving.config, request)
+        headers = {
+            "Content-Type": answer.content_type,
+            "x-Amzn-Invoked-Production-Variant": answer.variant,
+        }
+        if answer.custom_attributes is not None:
+            headers[RUNTIME + "Custom-Attributes"] = answer.custom_attributes
+        return web.Response(body=answer.body, headers=headers)
+
+
+def _check_target(serving: Serving, target: str | None) -> None:
+    if target is not None and not serving.multi_model:
+        raise AwsError(
+            "ValidationError",
+            f"Endpoint {serving.endpoint} is not a multi-model endpoint and does not support "
+            "target model header.",
+        )
+    if target is None and serving.multi_model:
+        raise AwsError(
+            "ValidationError",
+            f"Endpoint {serving.endpoint} is a multi-model endpoint; TargetModel is required.",
+        )
+
+
+class Status:
+    """``GET /-/status``, signed for the service ``mmectl``: what runs here."""
+
+    def __init__(self, control: Control, fleets: Invoker, logs: Mapping[str, Path]) -> None:
+        self._control, self._fleets, self._logs = control, fleets, logs
+        self._started = time.monotonic()
+
+    async def __call__(self, call: Call) -> web.StreamResponse:
+        """The process, its endpoints with their instances, and where logs are."""
+        if call.path == "/-/ping":
+            return web.json_response({"pid": os.getpid()})
+        if call.path != "/-/status":
+            raise AwsError("UnknownOperationException", f"There is no '{call.path}'.", 404)
+        answer = {
+            "pid": os.getpid(),
+            "uptime": round(time.monotonic() - self._started, 3),
+            "endpoints": await self._endpoints(),
+            "logs": {name: str(path) for name, path in self._logs.items()},
+        }
+        return web.json_response(answer)
+
+    async def _endpoints(self) -> list[dict[str, Any]]:
+        names: list[str] = []
+        token: dict[str, str] = {}
+        while True:
+            page = await self._control.call("ListEndpoints", {"MaxResults": 100, **token})
+            names += [item["EndpointName"] for item in page.get("Endpoints", [])]
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+        return list(await asyncio.gather(*(self._endpoint(name) for name in names)))
+
+    async def _endpoint(self, name: str) -> dict[str, Any]:
+        try:
+            described = await self._control.call("DescribeEndpoint", {"EndpointName": name})
+            status = described["EndpointStatus"]
+            serving = await asyncio.wait_for(self._control.serving(name), 0.2)
+            rows = self._fleets.describe(serving.endpoint, serving.config)
+        except (AwsError, asyncio.TimeoutError):
+            return {"name": name, "status": locals().get("status", "Unknown"), "instances": []}
+        config = described.get("EndpointConfigName")
+        return {"name": name, "status": status, "config": config, "instances": rows}

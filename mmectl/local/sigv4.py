@@ -1,0 +1,300 @@
+"""AWS Signature Version 4: verify and sign; pure, standard library only.
+
+Source of the rules: "Authenticating Requests (AWS Signature Version 4)" of the S3 API
+reference and "Create a signed AWS API request" of the IAM user guide.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+from mmectl.state import Credentials
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+MAX_SKEW = 15 * 60  # seconds
+MAX_PRESIGNED = 7 * 24 * 3600  # seconds
+EMPTY_SHA256 = hashlib.sha256().hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
+SAFE = "-_.~"
+
+Reason = Literal["missing", "malformed", "unknown_key", "mismatch", "skewed", "expired"]
+
+
+class Refused(Exception):
+    """The request does not prove that its sender knows our secret; `reason` says why."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+
+
+class Headers(Protocol):
+    """A multi-dictionary with case-insensitive names, as aiohttp's."""
+
+    def get(self, name: str, /) -> str | None:
+        """The first value of that name."""
+        ...
+
+    def getall(self, name: str, default: list[str], /) -> list[str]:
+        """Every value of that name, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is signed: `path` and `query` are raw, exactly as on the request line."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request says about its signature, not verified yet."""
+
+    access_key_id: str
+    date: str
+    region: str
+    service: str
+    timestamp: str
+    signed_headers: tuple[str, ...]
+    signature: str
+    presigned: bool
+    expires: int = 0
+
+    @property
+    def scope(self) -> str:
+        """The credential scope, ``20260101/us-east-1/s3/aws4_request``."""
+        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+
+
+@lru_cache(maxsize=64)
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """The key of one day, region and service."""
+    key = ("AWS4" + secret).encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def hex_hmac(key: bytes, text: str) -> str:
+    """HMAC-SHA256 as lower-case hex."""
+    return hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256").hex()
+
+
+def read_claim(request: Request) -> Claim:
+    """Take the claim from the Authorization header or the query; raises Refused."""
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return _header_claim(header, request)
+    if "X-Amz-Algorithm=" in request.query:
+        return _query_claim(request)
+    raise Refused("missing", "The request is not signed.")
+
+
+def _header_claim(header: str, request: Request) -> Claim:
+    algorithm, _, rest = header.partition(" ")
+    if algorithm != ALGORITHM:
+        raise Refused("malformed", f"Only {ALGORITHM} is supported.")
+    fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    timestamp = request.headers.get("X-Amz-Date") or ""
+    return _claim(
+        fields.get("Credential", ""),
+        fields.get("SignedHeaders", ""),
+        fields.get("Signature", ""),
+        timestamp,
+    )
+
+
+def _query_claim(request: Request) -> Claim:
+    fields = {name: value for name, value in _pairs(request.query) if name.startswith("X-Amz-")}
+    if fields.get("X-Amz-Algorithm") != ALGORITHM:
+        raise Refused("malformed", f"Only {ALGORITHM} is supported.")
+    expires = fields.get("X-Amz-Expires", "")
+    if not expires.isascii() or not expires.isdigit() or not 0 < int(expires) <= MAX_PRESIGNED:
+        raise Refused("malformed", "X-Amz-Expires must be between 1 and 604800 seconds.")
+    return _claim(
+        fields.get("X-Amz-Credential", ""),
+        fields.get("X-Amz-SignedHeaders", ""),
+        fields.get("X-Amz-Signature", ""),
+        fields.get("X-Amz-Date", ""),
+        int(expires),
+    )
+
+
+def _claim(
+    credential: str, signed_headers: str, signature: str, timestamp: str, expires: int = 0
+) -> Claim:
+    scope = credential.split("/")
+    if len(scope) != 5 or scope[4] != "aws4_request" or not signature:
+        raise Refused("malformed", "The credential, the signed headers or the signature is bad.")
+    names = tuple(signed_headers.split(";"))
+    if "host" not in names:
+        raise Refused("malformed", "The Host header must be signed.")
+    if not timestamp.startswith(scope[1]):
+        raise Refused("malformed", "The date of the credential and of the request differ.")
+    return Claim(
+        scope[0],
+        scope[1],
+        scope[2],
+        scope[3],
+        timestamp,
+        names,
+        signature,
+        expires > 0,
+        expires,
+    )
+
+
+def check_time(claim: Claim, now: float) -> None:
+    """Refuse a request from too far in the past or the future; `now` in epoch seconds."""
+    try:
+        sent = calendar.timegm(time.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        raise Refused("malformed", "X-Amz-Date must look like 20260102T030405Z.") from None
+    if sent - now > MAX_SKEW:
+        raise Refused("skewed", "The request's time is too far ahead of the platform's.")
+    if claim.presigned:
+        if now > sent + claim.expires:
+            raise Refused("expired", "Request has expired")
+    elif now - sent > MAX_SKEW:
+        raise Refused("skewed", "The request's time is too far behind the platform's.")
+
+
+def verify(
+    request: Request, claim: Claim, credentials: Credentials, payload_hash: str, now: float
+) -> bytes:
+    """Check key, time and signature; return the signing key (chunks are signed with it).
+
+    `payload_hash` is what stands in the canonical request: the hex SHA-256 of the body or,
+    for S3, the value of ``x-amz-content-sha256``. Raises Refused.
+    """
+    check_key(claim, credentials)
+    check_time(claim, now)
+    key = signing_key(credentials.secret_access_key, claim.date, claim.region, claim.service)
+    given = claim.signature.encode("utf-8", "surrogateescape")
+    for path, query in _forms(request, claim):
+        text = string_to_sign(
+            claim.timestamp, claim.scope, _canonical(request, claim, path, query, payload_hash)
+        )
+        if hmac.compare_digest(hex_hmac(key, text).encode(), given):
+            return key
+    raise Refused(
+        "mismatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+    )
+
+
+def check_key(claim: Claim, credentials: Credentials) -> None:
+    """Refuse a foreign access key; raises Refused."""
+    theirs = claim.access_key_id.encode("utf-8", "surrogateescape")
+    if not hmac.compare_digest(theirs, credentials.access_key_id.encode()):
+        raise Refused("unknown_key", "The access key is not one of this platform.")
+
+
+def _forms(request: Request, claim: Claim) -> Iterable[tuple[str, str]]:
+    """The canonical path and query: first as sent, then normalised (clients differ)."""
+    query = request.query
+    if claim.presigned:
+        query = "&".join(p for p in query.split("&") if not p.startswith("X-Amz-Signature="))
+    raw = "&".join(sorted(p if "=" in p else p + "=" for p in query.split("&") if p))
+    clean = "&".join(f"{k}={v}" for k, v in sorted(_encode(k, v) for k, v in _pairs(query)))
+    paths = _paths(request.path or "/", claim.service)
+    seen = set()
+    for form in ((p, q) for q in (raw, clean) for p in paths):
+        if form not in seen:
+            seen.add(form)
+            yield form
+
+
+def _paths(path: str, service: str) -> tuple[str, ...]:
+    """S3 signs the path encoded once and not normalised; every other service encodes twice."""
+    if service == "s3":
+        return path, quote(unquote_to_bytes(path), safe="/" + SAFE)
+    return quote(_normalise(path), safe="/" + SAFE), quote(path, safe="/" + SAFE)
+
+
+def _normalise(path: str) -> str:
+    """Remove empty and dot segments (RFC 3986), as every service but S3 asks."""
+    kept: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del kept[-1:]
+        elif part not in ("", "."):
+            kept.append(part)
+    end = "/" if path.endswith("/") and kept else ""
+    return "/" + "/".join(kept) + end
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in query.split("&") if part)
+    return [(_unquote(name), _unquote(value)) for name, _, value in pairs]
+
+
+def _unquote(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def _encode(name: str, value: str) -> tuple[str, str]:
+    return (
+        quote(name.encode("utf-8", "surrogateescape"), safe=SAFE),
+        quote(value.encode("utf-8", "surrogateescape"), safe=SAFE),
+    )
+
+
+def _canonical(request: Request, claim: Claim, path: str, query: str, payload_hash: str) -> str:
+    lines = []
+    for name in claim.signed_headers:
+        values = request.headers.getall(name, [])
+        if not values:
+            raise Refused("mismatch", f"The signed header '{name}' is missing.")
+        lines.append(f"{name}:{','.join(' '.join(v.split()) for v in values)}\n")
+    names = ";".join(claim.signed_headers)
+    return f"{request.method}\n{path}\n{query}\n{''.join(lines)}\n{names}\n{payload_hash}"
+
+
+def string_to_sign(timestamp: str, scope: str, canonical: str) -> str:
+    """The text that the signing key signs."""
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
+
+
+def sign(
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    credentials: Credentials,
+    *,
+    region: str,
+    service: str,
+    now: float,
+) -> dict[str, str]:
+    """The headers (X-Amz-Date, Authorization and the given ones) of a request without a body.
+
+    `headers` must hold Host; `path` has no query and needs no encoding.
+    """
+    timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    signed = {**{name.lower(): value for name, value in headers.items()}, "x-amz-date": timestamp}
+    names = ";".join(sorted(signed))
+    scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
+    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{EMPTY_SHA256}"
+    key = signing_key(credentials.secret_access_key, timestamp[:8], region, service)
+    signature = hex_hmac(key, string_to_sign(timestamp, scope, canonical))
+    authorization = (
+        f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
+        f"SignedHeaders={names}, Signature={signature}"
+    )
+    return {**signed, "authorization": authorization}

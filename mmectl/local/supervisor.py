@@ -1,0 +1,165 @@
+"""The supervisor: owns the listening socket and keeps a server behind it.
+
+Because the socket is the supervisor's, connections wait in its backlog while a server that
+was killed is replaced, and the address never changes. It idles for days, so it imports little
+and does nothing but wait for its child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mmectl.local import processes, record
+
+BACKLOG = 512
+HEALTHY = 10.0  # seconds a server must live for the next death to count as the first
+LONGEST_PAUSE = 30.0  # seconds between two attempts
+GIVE_UP = 78  # exit code of a server that would fail the same way again (EX_CONFIG)
+STARTER = "import sys; sys.path[:1] = []; sys.path.append({root!r}); "
+SERVER = STARTER + "from mmectl.local.server import main; sys.exit(main(sys.argv[1:]))"
+
+
+def pause(deaths: int) -> float:
+    """Seconds to wait before the next attempt, after so many early deaths in a row."""
+    return 0.0 if deaths <= 1 else float(min(LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)))
+
+
+def listen(port: int) -> tuple[socket.socket, bool]:
+    """The listening socket, and whether the wished port was to be had."""
+    wished = True
+    listener = _socket()
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        wished = False
+        listener.close()
+        listener = _socket()
+        listener.bind(("127.0.0.1", 0))
+    listener.listen(BACKLOG)
+    return listener, wished
+
+
+def _socket() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return listener
+
+
+def say(text: str) -> None:
+    """One line for the platform's log."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
+    sys.stderr.write(f"{stamp} supervisor: {text}\n")
+    sys.stderr.flush()
+
+
+class Supervisor:
+    """Runs servers one after another until it is told to stop."""
+
+    def __init__(self, state_dir: Path, root: str, listener: socket.socket, ready: int) -> None:
+        self._state_dir, self._root = state_dir, root
+        self._listener, self._ready = listener, ready
+        self._child = 0
+        self._stopping = False
+
+    def run(self) -> int:
+        """Until SIGTERM, a clean end of the server, or one that cannot be mended."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        deaths, code = 0, 0
+        while not self._stopping:
+            begun = time.monotonic()
+            code = self._serve()
+            if self._stopping or code in (0, GIVE_UP):
+                break
+            deaths = 1 if time.monotonic() - begun > HEALTHY else deaths + 1
+            say(f"the server ended with {code}; starting it again in {pause(deaths):g} s")
+            self._sleep(pause(deaths))
+        self._listener.close()
+        self._forget()
+        return code
+
+    def _serve(self) -> int:
+        """Start a server and wait for its end; its exit code, negative for a signal."""
+        descriptors = (self._listener.fileno(), self._ready)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        arguments = [str(self._state_dir), *map(str, descriptors)]
+        environment = {**os.environ, processes.SERVER_MARK: str(self._state_dir)}
+        environment.pop(processes.SUPERVISOR_MARK, None)
+        self._child = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", SERVER.format(root=self._root), *arguments],
+            environment,
+            setsigdef=[signal.SIGTERM, signal.SIGINT],
+        )
+        if self._stopping:  # the signal came between the question and the start
+            os.kill(self._child, signal.SIGTERM)
+        self._remember()
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def _remember(self) -> None:
+        known = record.read(self._state_dir)
+        if known is None:
+            return
+        now = replace(
+            known,
+            port=self._listener.getsockname()[1],
+            supervisor=processes.find(os.getpid()),
+            server=processes.find(self._child),
+        )
+        try:
+            record.write(self._state_dir, now)
+        except OSError as error:
+            say(f"cannot write platform.json: {error}")
+
+    def _forget(self) -> None:
+        known = record.read(self._state_dir)
+        if known is not None and known.supervisor == processes.find(os.getpid()):
+            with contextlib.suppress(OSError):
+                record.write(self._state_dir, replace(known, supervisor=None, server=None))
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        if self._child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGTERM)
+
+    def _sleep(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:
+            time.sleep(min(0.1, seconds))
+
+
+def fail(ready: int, message: str) -> None:
+    """Tell the one who waits for the start that there will be none."""
+    with contextlib.suppress(OSError):
+        os.write(ready, json.dumps({"error": message}).encode() + b"\n")
+
+
+def main(arguments: list[str]) -> int:
+    """``<state dir> <folder of the mmectl package> <descriptor to report on>``."""
+    state_dir, root, ready = Path(arguments[0]), arguments[1], int(arguments[2])
+    if os.fork():
+        return 0  # the parent waits for this process, not for the platform
+    known = record.read(state_dir)
+    if known is None:
+        fail(ready, "platform.json cannot be read")
+        return 1
+    try:
+        listener, wished = listen(known.port)
+    except OSError as error:
+        fail(ready, f"no port can be opened on 127.0.0.1: {error}")
+        return 1
+    if known.port and not wished:
+        say(f"port {known.port} is taken by another program; using {listener.getsockname()[1]}")
+    return Supervisor(state_dir, root, listener, ready).run()
