@@ -84,10 +84,9 @@ class Place:
         run = home / "run"
         if len(os.fsencode(run)) <= _LONGEST_RUN_DIR:
             run.mkdir(mode=0o700)
-            return cls(home, base.resolve(), run)
-        short = Path(tempfile.mkdtemp(prefix="mme-"))
-        run.symlink_to(short)
-        return cls(home, base.resolve(), short)
+        else:
+            run.symlink_to(tempfile.mkdtemp(prefix="mme-"))
+        return cls(home, base.resolve(), run.resolve())
 
 
 def remove_place(home: Path) -> None:
@@ -97,16 +96,18 @@ def remove_place(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def sweep(folder: Path, state_dir: Path) -> int:
+def sweep(folder: Path) -> int:
     """Remove what a platform that was killed left: processes and directories of instances.
 
     Returns how many processes were killed. Only for a platform that runs nothing yet.
     """
-    left = procs.marked(STATE_MARK, str(state_dir))
-    procs.kill(left)
+    count = 0
     for home in folder.glob("i-*"):
+        left = procs.marked(RUN_MARK, str((home / "run").resolve()))
+        procs.kill(left)
+        count += len(left)
         remove_place(home)
-    return len(left)
+    return count
 
 
 def container_environment(

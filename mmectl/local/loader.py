@@ -181,9 +181,7 @@ class Loader:
                 raise self._fleet.say.load_failed(answer, target, server.id, server.cause(mark))
             victim = self._book.oldest_idle(server.id, keep=target)
             if victim is None:
-                raise self._fleet.say.no_memory(
-                    target, "the instance has not enough memory for it", server.id
-                )
+                raise _RoomError("the instance has not enough memory for it")
             await self._evict(server, (victim,), ())
 
     async def _settle(self, server: Server, target: str, need: _Need) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import psutil
 
 from mmectl.local.fleet import Fleet, Server
 from mmectl.local.fleet_settings import RouterSettings
-from mmectl.local.instance import Instance, Ports, sweep
+from mmectl.local.instance import STATE_MARK, Instance, Ports, sweep
 from mmectl.local.instance_types import model_memory
 from mmectl.local.loader import Loader
 from mmectl.local.values import (
@@ -41,8 +42,8 @@ class LocalFleets:
     """The instances of every endpoint on this machine (`values.Fleets`).
 
     `folder` holds the instances' directories, `logs` what their servers print; processes are
-    marked with `state_dir` in their environment (default `folder`), so that those of a
-    platform that was killed can be found. `make_server` is for tests.
+    marked with `state_dir` in their environment, as the platform itself is, so that those of
+    a platform that was killed can be found. `make_server` is for tests.
     """
 
     def __init__(
@@ -59,11 +60,12 @@ class LocalFleets:
         self._objects = objects
         self._settings = settings or RouterSettings()
         self._logs = logs or folder / "logs"
-        self._state_dir = state_dir or folder
+        self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
         self._ports = Ports()
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._random = random.Random()
+        self._closed = False
         self._swept: asyncio.Future[int] | None = None
 
     def _instance(self, spec: FleetSpec) -> Server:
@@ -82,6 +84,8 @@ class LocalFleets:
         """Start the instances of one endpoint configuration; FleetFailed says why not."""
         _check(specs)
         await self._sweep_once()
+        if self._closed:
+            raise FleetFailed("The platform is shutting down.")
         key = (specs[0].endpoint, specs[0].config)
         if key in self._entries:
             raise FleetFailed(f"The instances of {key[1]} run already.")
@@ -123,6 +127,7 @@ class LocalFleets:
 
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
+        self._closed = True
         entries, self._entries = list(self._entries.values()), {}
         await asyncio.gather(*(self._end(entry, 0) for entry in entries))
 
@@ -131,7 +136,7 @@ class LocalFleets:
     async def _sweep_once(self) -> None:
         """Before anything is started: remove what a killed platform left."""
         if self._swept is None:
-            work = asyncio.to_thread(sweep, self._folder, self._state_dir)
+            work = asyncio.to_thread(sweep, self._folder)
             self._swept = asyncio.ensure_future(work)
         await asyncio.shield(self._swept)
 
