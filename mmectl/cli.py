@@ -19,6 +19,7 @@ from mmectl import __version__
 from mmectl.errors import Interrupted, MmectlError, UsageError
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.output import Result
 
 # command -> (module in mmectl.commands, what it does)
@@ -89,11 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command; print its result or its failure; give the exit code."""
+def run(arguments: list[str], app: type[App] | None = None) -> int:
+    """Run one command; print its result or its failure; give the exit code.
+
+    `app` is what commands get their services from; tests hand one of their own in.
+    """
     command = _command_of(arguments)
     try:
-        result = cli.main(arguments, prog_name="mmectl", standalone_mode=False)
+        result = cli.main(arguments, prog_name="mmectl", standalone_mode=False, obj=app)
     except MmectlError as error:
         return _failed(command, error, arguments)
     except click.exceptions.Exit as leave:

@@ -32,9 +32,10 @@ def command(
         def run(**options: Any) -> Result:
             from mmectl.app import App
 
-            app = App.of_options(options)
+            context = click.get_current_context()
+            app = (context.obj or App).of_options(options)  # tests hand an App of their own in
             result = function(app, **options)
-            path = click.get_current_context().command_path
+            path = context.command_path
             app.out.result(path.removeprefix("mmectl").strip(), result)
             return result
 

@@ -62,7 +62,7 @@ def status_(app: App) -> Result:
         return Result({"running": False}, ["not running; start it: mmectl local up"])
     found = platform.status(app.config.state_dir) or {}
     rows = [
-        [row["endpoint"], str(item["instance"]), str(item["state"]), str(item["pid"])]
+        [row["name"], item["instance_id"], item["state"], str(item["pid"])]
         for row in found.get("endpoints", ())
         for item in row["instances"]
     ]

@@ -67,7 +67,7 @@ def _instances(app: App) -> list[dict[str, Any]]:
 
     found = platform.status(app.config.state_dir) or {}
     for endpoint in found.get("endpoints", ()):
-        if endpoint["endpoint"] == app.endpoint_name:
+        if endpoint["name"] == app.endpoint_name:
             rows: list[dict[str, Any]] = endpoint["instances"]
             return rows
     return []
@@ -103,17 +103,16 @@ def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
 def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
-            str(item.get("instance", "")),
-            str(item.get("state", "")),
-            str(item.get("pid", "")),
-            str(len(item.get("models", ()))),
-            size(sum(model.get("memory_bytes") or 0 for model in item.get("models", ()))),
-            str(item.get("restarts", 0)),
+            item["instance_id"],
+            item["state"],
+            str(len(item["models"])),
+            f"{item['memory_used_mb']} of {item['memory_limit_mb']} MB",
+            str(item["restarts"]),
         ]
         for item in instances
     ]
-    columns = ("INSTANCE", "STATE", "PID", "MODELS", "MEMORY", "RESTARTS")
-    return Table(columns, rows, frozenset({"PID", "MODELS", "MEMORY", "RESTARTS"}))
+    columns = ("INSTANCE", "STATE", "MODELS", "MODEL MEMORY", "RESTARTS")
+    return Table(columns, rows, frozenset({"MODELS", "MODEL MEMORY", "RESTARTS"}))
 
 
 def _model_row(item: Artifact, holders: Mapping[str, int]) -> list[str]:

@@ -115,16 +115,14 @@ def _prepared(
 
 
 def _failure(failed: Failed, good: int) -> MmectlError:
-    """One error for several; the first one's hint and code, as they are mostly the same."""
+    """One error for several: what each met was said as it happened."""
     first = failed[0][1]
     if len(failed) == 1 and not good:
         return first
-    texts = [error.message for _, error in failed]
-    same = len(set(texts)) == 1
     names = ", ".join(name for name, _ in failed)
-    detail = texts[0] if same else "\n".join(f"{name}: {e.message}" for name, e in failed)
     return MmectlError(
-        f"{len(failed)} of {len(failed) + good} models not uploaded ({names})\n{detail}",
+        f"{len(failed)} of {len(failed) + good} models not uploaded: {names}; the first because:\n"
+        f"{first.message}",
         hint=first.hint,
         code=first.code,
     )
