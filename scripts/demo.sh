@@ -25,9 +25,9 @@ say 'The endpoint: two instances.'
 step mmectl deploy
 
 say 'A trained model that knows the answer; then ResNet-18, cold and warm.'
-step mmectl invoke --target-model shapes $image/star.png
-step mmectl invoke --target-model resnet_18.tar.gz $image/star.png
-step mmectl invoke --target-model resnet_18 $image/star.png
+step mmectl invoke --target-model shapes $image/star.jpg
+step mmectl invoke --target-model resnet_18.tar.gz $image/star.jpg
+step mmectl invoke --target-model resnet_18 $image/star.jpg
 
 say 'Ten more models, the endpoint untouched.'
 step mmectl upload squeezenet_v1.0 "${untrained[@]}" --copies 10 --to demo-subfolder/
@@ -37,7 +37,7 @@ step mmectl invoke --random 100 --concurrency 2 $image/*
 
 say 'Changed weights become a new version; nothing is overwritten.'
 step mmectl upload resnet_18 --untrained --seed 2
-step mmectl invoke --target-model resnet_18_v2.tar.gz $image/star.png
+step mmectl invoke --target-model resnet_18_v2.tar.gz $image/star.jpg
 
 step mmectl status
 say 'Everything is removed; the uploaded models stay until: mmectl destroy --artifacts'

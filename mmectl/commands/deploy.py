@@ -36,8 +36,8 @@ def _planned(wanted: Desired, steps: Plan) -> Result:
 
 @command(
     examples="mmectl deploy\n"
-    "mmectl deploy --set endpoint.instance_count=3   # updates, the old one serves meanwhile\n"
-    "mmectl deploy --dry-run                         # the same as mmectl plan"
+    "mmectl deploy --set endpoint.instance_count=3   # updates without a gap\n"
+    "mmectl deploy --dry-run                         # like mmectl plan"
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until the endpoint serves [wait].")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")

@@ -33,8 +33,8 @@ from mmectl.state import Event
 
 
 @command(
-    examples="mmectl invoke --target-model shapes examples/images/star.png\n"
-    "mmectl invoke --target-model resnet_18_v2.tar.gz cat.jpg   # exactly that version\n"
+    examples="mmectl invoke --target-model shapes examples/images/star.jpg\n"
+    "mmectl invoke --target-model resnet_18_v2.tar.gz cat.jpg   # this version\n"
     "cat cat.jpg | mmectl invoke --target-model resnet_18 -\n"
     "mmectl invoke --random 100 --concurrency 4 cat.jpg dog.jpg"
 )

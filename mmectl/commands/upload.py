@@ -24,9 +24,9 @@ Failed = list[tuple[str, MmectlError]]
 @command(
     examples="mmectl upload --all\n"
     "mmectl upload shapes digits\n"
-    "mmectl upload ./my_model                      # any folder; its name is the model's\n"
+    "mmectl upload ./my_model     # any folder; its name is the model's\n"
     "mmectl upload squeezenet_v1.0 --copies 10 --to demo-subfolder/\n"
-    "mmectl upload resnet_18 --untrained --seed 2  # becomes resnet_18_v2.tar.gz"
+    "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz"
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
 @click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
+from fakes.sagemaker import Sagemaker as Aws
 
 from mmectl import endpoint
 from mmectl.endpoint import Observed, Spec, Timing, desired, plan
-from mmectl.errors import DeployError, ServiceError
+from mmectl.errors import DeployError
 
 SPEC = Spec(
     endpoint="demo",
@@ -21,85 +20,6 @@ SPEC = Spec(
     instance_count=2,
 )
 WANTED = desired(SPEC)
-
-
-class Aws:
-    """SageMaker in a dictionary; an endpoint settles after `looks` descriptions."""
-
-    def __init__(self, *, fails: str | None = None, looks: int = 2) -> None:
-        self.models: dict[str, Any] = {}
-        self.configs: dict[str, Any] = {}
-        self.endpoint: dict[str, Any] | None = None
-        self.fails = fails
-        self.looks = looks
-        self.calls: list[str] = []
-        self.refuse_delete = 0
-        self._pending: tuple[int, dict[str, Any] | None] | None = None
-
-    def _settle_later(self, status: str, then: dict[str, Any] | None) -> None:
-        self._pending = (self.looks, then)
-        self.endpoint = {**(self.endpoint or {}), "EndpointStatus": status}
-
-    def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
-        if self._pending:
-            looks, then = self._pending
-            self._pending = (looks - 1, then)
-            if looks == 0:
-                self.endpoint, self._pending = then, None
-        return self.endpoint
-
-    def describe_model(self, name: str) -> Mapping[str, Any] | None:
-        return self.models.get(name)
-
-    def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
-        return self.configs.get(name)
-
-    def create_model(self, request: Mapping[str, Any]) -> None:
-        self.calls.append("CreateModel")
-        self.models[request["ModelName"]] = request
-
-    def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
-        self.calls.append("CreateEndpointConfig")
-        self.configs[request["EndpointConfigName"]] = request
-
-    def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        self.calls.append("CreateEndpoint")
-        then = {"EndpointStatus": "InService", "EndpointConfigName": request["EndpointConfigName"]}
-        if self.fails:
-            then = {**then, "EndpointStatus": "Failed", "FailureReason": self.fails}
-        self.endpoint = {"EndpointConfigName": request["EndpointConfigName"]}
-        self._settle_later("Creating", then)
-
-    def update_endpoint(self, name: str, config: str) -> None:
-        self.calls.append("UpdateEndpoint")
-        old = self.endpoint["EndpointConfigName"]
-        then = {"EndpointStatus": "InService", "EndpointConfigName": config}
-        if self.fails:
-            then = {**then, "EndpointConfigName": old, "FailureReason": self.fails}
-        self._settle_later("Updating", then)
-
-    def delete_endpoint(self, name: str) -> None:
-        self.calls.append("DeleteEndpoint")
-        if self.refuse_delete:
-            self.refuse_delete -= 1
-            raise ServiceError("Cannot update in-progress endpoint")
-        self._settle_later("Deleting", None)
-
-    def delete_endpoint_config(self, name: str) -> None:
-        self.calls.append("DeleteEndpointConfig")
-        self.configs.pop(name, None)
-
-    def delete_model(self, name: str) -> None:
-        self.calls.append("DeleteModel")
-        self.models.pop(name, None)
-
-    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
-        items = self.models if kind == "model" else self.configs
-        wanted = {"Key": tag[0], "Value": tag[1]}
-        return tuple(name for name, item in items.items() if wanted in item["Tags"])
-
-    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
-        return ("Traceback", "ImportError: no mxnet")
 
 
 class Clock:

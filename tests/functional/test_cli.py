@@ -1,0 +1,342 @@
+"""Whole transcripts and the JSON contract, against an App of fakes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from fakes.sagemaker import Sagemaker
+
+from mmectl.app import App
+from mmectl.cli import COMMANDS, run
+from mmectl.errors import InvokeError
+from mmectl.invoke import Answer
+from mmectl.state import Identity, Location
+
+LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
+
+
+class S3:
+    """List, head and delete over a dictionary of keys."""
+
+    def __init__(self, keys):
+        self.keys = dict(keys)
+
+    def list_objects_v2(self, **request):
+        return {"KeyCount": sum(key.startswith(request["Prefix"]) for key in self.keys)}
+
+    def get_paginator(self, operation):
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **request):
+        when = datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc)
+        yield {
+            "Contents": [
+                {"Key": key, "Size": 1000, "LastModified": when}
+                for key in sorted(self.keys)
+                if key.startswith(request["Prefix"])
+            ]
+        }
+
+    def head_object(self, **request):
+        return {"Metadata": self.keys[request["Key"]]}
+
+    def delete_objects(self, **request):
+        for item in request["Delete"]["Objects"]:
+            del self.keys[item["Key"]]
+
+
+class Aws:
+    local = False
+    region = "us-east-1"
+
+    def __init__(self, s3):
+        self.s3 = s3
+
+    def client(self, service):
+        assert service == "s3"
+        return self.s3
+
+    def identity(self):
+        return Identity("123456789012", "arn:aws:iam::123456789012:user/u", self.region)
+
+    def role(self, wanted):
+        return wanted or "arn:aws:iam::123456789012:role/found"
+
+    def ensure_bucket(self, name):
+        return False
+
+
+class Runtime:
+    def __init__(self):
+        self.error = None
+
+    def invoke(self, request):
+        if self.error:
+            raise self.error
+        return Answer(LINES.encode(), "application/json", "AllTraffic", "mmectl-cold=true")
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A folder with a configuration, and fakes for everything that AWS would be."""
+    (tmp_path / "config.yaml").write_text(
+        "platform: aws\nimage: {uri: 'example.com/image:1'}\nendpoint: {name: demo}\n"
+    )
+    (tmp_path / "star.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")
+    monkeypatch.chdir(tmp_path)
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    class World(App):
+        aws = Aws(
+            S3({"demo/shapes.tar.gz": {}, "demo/resnet_18.tar.gz": {"mmectl-untrained": "true"}})
+        )
+        sagemaker = Sagemaker(looks=0)
+        runtime = Runtime()
+        location = Location("bucket", "demo/")
+
+    return World
+
+
+@pytest.fixture
+def call(world, capsys):
+    """Run one command; give its exit code, stdout and stderr."""
+
+    def run_it(*arguments: str) -> tuple[int, str, str]:
+        code = run(list(arguments), world)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_it
+
+
+def result(out: str) -> dict:
+    """The one envelope that stdout must be."""
+    envelope = json.loads(out)
+    assert set(envelope) == {
+        "mmectl_result_version",
+        "command",
+        "status",
+        "exit_code",
+        "data",
+        "errors",
+    }
+    assert envelope["mmectl_result_version"] == 1
+    return envelope
+
+
+def test_plan_transcript(call):
+    code, out, err = call("plan")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["#", "ACTION", "NAME", "WHY"]
+    assert [line[1] for line in lines[1:4]] == [
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+    ]
+    assert out.splitlines()[-1] == "do it with: mmectl deploy"
+    assert (code, err) == (0, "")
+
+
+def test_deploy_transcript_and_second_deploy(call, world):
+    code, out, err = call("deploy")
+    config = world.sagemaker.endpoint["EndpointConfigName"]
+    assert code == 0
+    assert out == f"demo is InService, serving {config}\n"
+    assert "CreateEndpoint demo" in err.splitlines()
+    assert call("deploy")[1] == f"demo is InService, serving {config} (nothing to do)\n"
+    assert call("plan")[1] == f"demo is up to date, serving {config}\n"
+
+
+def test_deploy_json(call):
+    call("deploy")
+    code, out, _ = call("deploy", "--json", "--set", "endpoint.instance_count=3")
+    data = result(out)["data"]
+    assert (code, data["status"], data["changed"]) == (0, "InService", True)
+    assert [step["action"] for step in data["steps"]] == ["CreateEndpointConfig", "UpdateEndpoint"]
+
+
+def test_deploy_without_models_says_so_first(call, world):
+    world.aws.s3.keys.clear()
+    code, out, err = call("deploy")
+    assert (code, out) == (1, "")
+    assert "no model lies under s3://bucket/demo/" in err
+    assert "next:  mmectl upload --all" in err
+    assert world.sagemaker.calls == []
+
+
+def test_failed_deploy_has_the_reason_in_its_envelope(call, world):
+    world.sagemaker.fails = "did not pass the ping health check"
+    code, out, _ = call("deploy", "--json")
+    envelope = result(out)
+    assert (code, envelope["exit_code"], envelope["status"]) == (1, 1, "failed")
+    assert "did not pass the ping health check" in envelope["errors"][0]["message"]
+    assert envelope["errors"][0]["code"] == "deploy"
+
+
+def test_dry_run_is_the_plan(call, world):
+    planned = call("plan", "--json")[1]
+    dry = call("deploy", "--dry-run", "--json")[1]
+    assert result(planned)["data"] == result(dry)["data"]
+    assert world.sagemaker.calls == []
+
+
+def test_status_shows_endpoint_and_models(call):
+    call("deploy")
+    code, out, _ = call("status")
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert ["status", "InService"] in rows
+    assert ["resnet_18.tar.gz", "1.0", "kB", "2026-01-02", "03:04", "-", "untrained"] in rows
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_status_without_an_endpoint_says_how_to_make_it(call):
+    assert "demo: does not exist; make it: mmectl deploy" in call("status")[1]
+
+
+def test_invoke_prints_the_answer_alone_on_stdout(call):
+    code, out, err = call("invoke", "-m", "shapes", "star.png")
+    assert (code, out) == (0, LINES + "\n")
+    assert err.startswith("shapes.tar.gz: cold, ")
+
+
+def test_invoke_json(call):
+    envelope = result(call("invoke", "-m", "shapes", "star.png", "--json")[1])
+    assert envelope["data"]["cold"] is True
+    assert envelope["data"]["labels"][0] == {"probability": 0.9, "class": "star"}
+
+
+def test_invoke_reads_standard_input(call, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n\x1a\nxx"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert call("invoke", "-m", "shapes", "-")[0] == 0
+
+
+def test_invoke_random_tallies(call):
+    code, out, _ = call("invoke", "--random", "7", "--concurrency", "2", "star.png")
+    assert code == 0
+    assert ["7", "star"] in [line.split() for line in out.splitlines()]
+    assert "7 invocations of 2 models, 0 failed" in out
+
+
+def test_failed_traffic_is_a_failure(call, world):
+    world.runtime.error = InvokeError("worker died")
+    code, out, _ = call("invoke", "--random", "3", "star.png")
+    assert code == 1
+    assert "3 failed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said", "hint"),
+    [
+        (["dploy"], 2, "no such command: dploy", "did you mean: mmectl deploy"),
+        (["deploy", "--wiat"], 2, "no such option '--wiat'", "see: mmectl deploy --help"),
+        (["deploy", "--set", "x"], 2, "--set x: must be KEY=VALUE", "for example"),
+        (["plan", "--config", "no.yaml"], 2, "no.yaml: no such file", "name one with --config"),
+        (["plan", "--set", "endpoint.name=-x"], 2, "endpoint.name: is '-x'", "config.yaml"),
+        (["invoke", "star.png"], 2, "which model?", "--target-model NAME"),
+        (["invoke", "-m", "shapes"], 2, "missing argument", "mmectl invoke --help"),
+        (["invoke", "-m", "shapes", "no.png"], 2, "no.png: No such file", "check the file"),
+        (["invoke", "-m", "shpes", "star.png"], 1, "shpes: no such model", "shapes"),
+        (["invoke", "-m", "shapes", "--random", "0", "star.png"], 2, "0 is not in the range", ""),
+        (["upload"], 2, "which models?", "mmectl upload --all"),
+        (["upload", "nothing"], 2, "nothing: neither a model of the configuration", "config.yaml"),
+        (["upload", "--all"], 2, "config.yaml lists no models", "models:"),
+        (["destroy"], 0, "", ""),
+        (["build", "--set", "image.uri=null"], 1, "cannot be pushed to ECR", "image.uri"),
+        (["completion", "tcsh"], 2, "'tcsh' is not one of", "mmectl completion --help"),
+    ],
+)
+def test_bad_input_has_message_and_next_step(call, arguments, code, said, hint):
+    found, _, err = call(*arguments)
+    assert found == code, err
+    assert said in err
+    assert hint in err
+    found, out, _ = call(*arguments, "--json")
+    envelope = result(out)
+    assert (found, envelope["exit_code"]) == (code, code)
+    assert bool(envelope["errors"]) == bool(code)
+
+
+def test_empty_payload_is_refused_before_it_is_sent(call):
+    Path("empty.png").write_bytes(b"")
+    code, _, err = call("invoke", "-m", "shapes", "empty.png")
+    assert (code, "empty.png: is empty" in err) == (2, True)
+
+
+def test_destroy_on_aws_needs_a_yes_where_nobody_can_be_asked(call, world):
+    call("deploy")
+    code, _, err = call("destroy")
+    assert code == 2
+    assert "next:  mmectl destroy --yes" in err
+    assert world.sagemaker.endpoint is not None
+
+
+def test_destroy_removes_and_keeps_models(call, world):
+    call("deploy")
+    code, out, _ = call("destroy", "--yes")
+    assert code == 0
+    assert out == "demo: 3 removed, nothing left; the models under s3://bucket/demo/ are kept\n"
+    assert (world.sagemaker.models, world.sagemaker.configs) == ({}, {})
+    assert len(world.aws.s3.keys) == 2
+    assert call("destroy", "--yes")[0] == 0
+
+
+def test_destroy_artifacts(call, world):
+    call("deploy")
+    assert call("destroy", "--yes", "--artifacts")[0] == 0
+    assert world.aws.s3.keys == {}
+
+
+def test_a_bug_has_its_own_exit_code_and_a_log(call, world):
+    world.runtime.error = ZeroDivisionError("oops")
+    code, out, _ = call("invoke", "-m", "shapes", "star.png", "--json")
+    envelope = result(out)
+    assert (code, envelope["errors"][0]["code"]) == (3, "bug")
+    log = Path(envelope["errors"][0]["hint"].split()[4].rstrip(";"))
+    assert "ZeroDivisionError: oops" in log.read_text()
+    log.unlink()
+
+
+def test_ctrl_c_says_that_the_deployment_goes_on(call, world):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    world.sagemaker.create_endpoint = interrupted
+    code, _, err = call("deploy")
+    assert code == 130
+    assert "interrupted: no longer waiting for demo; the deployment goes on" in err
+
+
+def test_quiet_says_nothing_but_the_result(call):
+    assert call("deploy", "--quiet")[2] == ""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("config", "local")])
+def test_every_command_has_help_with_examples(call, name):
+    code, out, _ = call(name, "--help")
+    assert code == 0
+    assert "Examples:" in out
+    assert f"mmectl {name}" in out.split("Examples:")[1]
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_config_show_and_schema(call):
+    assert result(call("config", "show", "--json")[1])["data"]["endpoint.name"] == {
+        "value": "demo",
+        "origin": "config.yaml:3:12",
+    }
+    assert json.loads(call("config", "schema")[1])["title"] == "Settings"
+    assert call("config", "check")[1] == "config.yaml: valid\n"
+
+
+def test_completion_scripts(call):
+    for shell in ("bash", "zsh", "fish"):
+        assert "_MMECTL_COMPLETE" in call("completion", shell)[1]
