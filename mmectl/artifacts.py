@@ -304,14 +304,15 @@ def upload_many(
     *,
     cache: DigestCache | None = None,
     report: Report = ignore,
+    cancelled: threading.Event | None = None,
     at_once: int = 3,
 ) -> Uploads:
     """Upload several models, a few at once; what fails is collected and the others go on.
 
-    `report` is called from several threads. Ctrl-C stops all of them, removes what was partly
-    sent, and raises Interrupted.
+    `report` is called from several threads. Ctrl-C sets `cancelled`, which stops all of them,
+    removes what was partly sent, and raises Interrupted.
     """
-    cancelled = threading.Event()
+    cancelled = cancelled or threading.Event()
 
     def one(request: Upload) -> Uploaded | MmectlError:
         try:
@@ -323,8 +324,8 @@ def upload_many(
             return error
 
     with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="upload") as pool:
-        futures = [pool.submit(one, request) for request in requests]
         try:
+            futures = [pool.submit(one, request) for request in requests]
             results = [future.result() for future in futures]
         except KeyboardInterrupt:
             cancelled.set()

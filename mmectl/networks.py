@@ -180,7 +180,7 @@ def _unit(
     net: Network, name: str, of: int, filters: int, stride: int, first: bool, deep: bool
 ) -> int:
     """A pre-activation residual unit: two 3x3 convolutions, or a bottleneck when `deep`."""
-    plan = ((filters, 3, stride), (filters, 3, 1))
+    plan: tuple[tuple[int, int, int], ...] = ((filters, 3, stride), (filters, 3, 1))
     if deep:
         plan = ((filters // 4, 1, 1), (filters // 4, 3, stride), (filters, 1, 1))
     shortcut, last = of, of

@@ -81,7 +81,7 @@ def _data(rng: random.Random, parameter: Parameter, exponents: dict[str, int]) -
 
 def write_params(stream: BinaryIO, net: Network, seed: int) -> Iterator[int]:
     """Write the parameter file in the zoo's legacy form; yields the bytes of each part."""
-    rng = random.Random(seed)  # noqa: S311  # weights, not secrets
+    rng = random.Random(seed)  # weights, not secrets
     exponents = weight_exponents(net)
     ordered = sorted(net.parameters, key=lambda p: p.name.startswith("aux:"))
     params.write_header(stream, len(ordered))

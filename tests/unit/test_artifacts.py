@@ -1,0 +1,395 @@
+"""Names, versions and uploads against a bucket in memory."""
+
+from __future__ import annotations
+
+import io
+import signal
+import tarfile
+import threading
+from datetime import datetime, timezone
+
+import pytest
+from model_folders import make_model
+
+from mmectl import artifacts, names
+from mmectl.artifacts import Artifact, Upload
+from mmectl.bucket import Stored
+from mmectl.digests import DigestCache
+from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
+from mmectl.state import Location
+
+NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
+WHERE = Location("bucket", "demo/")
+
+
+class Memory:
+    """A bucket in memory that counts calls; `faster` holds keys that somebody takes first."""
+
+    def __init__(self, faster=(), broken=()):
+        self.objects, self.calls = {}, []
+        self.faster, self.broken = set(faster), set(broken)
+        self.open = 0
+        self.lock = threading.Lock()
+
+    def list(self, prefix):
+        self.calls.append(("list", prefix))
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield Stored(key, len(self.objects[key][0]), NOW)
+
+    def metadata(self, key):
+        self.calls.append(("metadata", key))
+        return self.objects[key][1] if key in self.objects else None
+
+    def writer(self, key, metadata, size):
+        self.calls.append(("write", key))
+        return MemoryWriter(self, key, metadata)
+
+    def copy(self, source, key, metadata):
+        self.calls.append(("copy", key))
+        return self.store(key, self.objects[source][0], metadata)
+
+    def store(self, key, body, metadata):
+        with self.lock:
+            if key in self.faster:
+                self.faster.remove(key)
+                self.objects[key] = (b"somebody else's", {})
+            if key in self.objects:
+                return False
+            self.objects[key] = (body, dict(metadata))
+            return True
+
+    def count(self, kind):
+        return sum(call[0] == kind for call in self.calls)
+
+
+class MemoryWriter:
+    def __init__(self, bucket, key, metadata):
+        self.bucket, self.key, self.metadata = bucket, key, metadata
+        self.body = io.BytesIO()
+        bucket.open += 1
+        self.finished = False
+
+    def write(self, data):
+        self.body.write(data)
+
+    def commit(self):
+        if self.key in self.bucket.broken:
+            raise ServiceError(f"upload {self.key}: Access Denied", code="aws_AccessDenied")
+        return self.bucket.store(self.key, self.body.getvalue(), self.metadata)
+
+    def abort(self):
+        if not self.finished:
+            self.finished = True
+            self.bucket.open -= 1
+
+
+@pytest.fixture
+def bucket():
+    return Memory()
+
+
+@pytest.fixture
+def model(tmp_path):
+    return make_model(tmp_path / "model")
+
+
+def changed(folder, text="c\na\nt\n"):
+    (folder / "synset.txt").write_text(text)
+    return folder
+
+
+def put(bucket, name, folder, **options):
+    return artifacts.upload(bucket, WHERE, Upload(name, folder, **options))
+
+
+class TestVersions:
+    def test_the_first_version_carries_no_number(self, bucket, model):
+        result = put(bucket, "resnet_18", model)
+        assert result.action == "uploaded"
+        assert result.target_models == result.created == ("resnet_18.tar.gz",)
+        body, about = bucket.objects["demo/resnet_18.tar.gz"]
+        assert result.packed == len(body)
+        assert about == {
+            "mmectl-digest": result.digest,
+            "mmectl-model": "resnet_18",
+            "mmectl-size": str(result.size),
+        }
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            assert sorted(tar.getnames()) == sorted(p.name for p in model.iterdir())
+
+    def test_unchanged_costs_a_listing_and_a_look(self, bucket, model):
+        put(bucket, "resnet_18", model)
+        bucket.calls.clear()
+        result = put(bucket, "resnet_18", model)
+        assert (result.action, result.created, result.packed) == ("unchanged", (), 0)
+        assert [call[0] for call in bucket.calls] == ["list", "metadata"]
+
+    def test_a_changed_model_becomes_the_next_version(self, bucket, model):
+        put(bucket, "resnet_18", model)
+        before = dict(bucket.objects)
+        assert put(bucket, "resnet_18", changed(model)).created == ("resnet_18_v2.tar.gz",)
+        assert put(bucket, "resnet_18", changed(model, "d\no\ng\n")).created == (
+            "resnet_18_v3.tar.gz",
+        )
+        assert before.items() <= bucket.objects.items()
+
+    def test_content_of_an_earlier_version_is_unchanged(self, bucket, model):
+        text = (model / "synset.txt").read_text()
+        put(bucket, "resnet_18", model)
+        put(bucket, "resnet_18", changed(model))
+        result = put(bucket, "resnet_18", changed(model, text))
+        assert (result.action, result.target_models) == ("unchanged", ("resnet_18.tar.gz",))
+
+    def test_an_object_of_unknown_content_is_left_alone(self, bucket, model):
+        bucket.objects["demo/resnet_18.tar.gz"] = (b"by hand", {})
+        assert put(bucket, "resnet_18", model).created == ("resnet_18_v2.tar.gz",)
+        assert bucket.objects["demo/resnet_18.tar.gz"][0] == b"by hand"
+
+    def test_a_deleted_first_version_does_not_come_again(self, bucket, model):
+        bucket.objects["demo/resnet_18_v4.tar.gz"] = (b"", {})
+        assert put(bucket, "resnet_18", model).created == ("resnet_18_v5.tar.gz",)
+
+    def test_names_that_only_begin_alike_are_other_models(self, bucket, model):
+        bucket.objects["demo/resnet_18_large_v9.tar.gz"] = (b"", {})
+        bucket.objects["demo/resnet_180.tar.gz"] = (b"", {})
+        assert put(bucket, "resnet_18", model).created == ("resnet_18.tar.gz",)
+
+    def test_whoever_is_slower_takes_the_next_version(self, model):
+        bucket = Memory(faster=["demo/resnet_18.tar.gz"])
+        assert put(bucket, "resnet_18", model).created == ("resnet_18_v2.tar.gz",)
+        assert bucket.objects["demo/resnet_18.tar.gz"][0] == b"somebody else's"
+        assert bucket.open == 0
+
+    def test_it_gives_up_where_every_version_is_taken(self, model):
+        taken = [WHERE.key(names.target_model("net", version)) for version in range(1, 40)]
+        with pytest.raises(ArtifactError, match="were all taken meanwhile"):
+            put(Memory(faster=taken), "net", model)
+
+    def test_untrained_is_written_on_it(self, bucket, model):
+        assert put(bucket, "net", model, untrained=True).untrained
+        assert bucket.objects["demo/net.tar.gz"][1]["mmectl-untrained"] == "true"
+
+
+class TestCopies:
+    def test_one_upload_and_the_rest_copied(self, bucket, model):
+        result = put(bucket, "squeezenet_v1.0", model, to="demo-subfolder", copies=10)
+        expected = tuple(f"demo-subfolder/squeezenet_v1.0_{n}.tar.gz" for n in range(10))
+        assert result.target_models == result.created == expected
+        assert (bucket.count("write"), bucket.count("copy")) == (1, 9)
+        about = bucket.objects["demo/demo-subfolder/squeezenet_v1.0_7.tar.gz"][1]
+        assert about["mmectl-model"] == "demo-subfolder/squeezenet_v1.0_7"
+
+    def test_unchanged_copies_are_skipped(self, bucket, model):
+        put(bucket, "net", model, copies=10)
+        bucket.calls.clear()
+        assert put(bucket, "net", model, copies=10).action == "unchanged"
+        assert (bucket.count("list"), bucket.count("write"), bucket.count("copy")) == (1, 0, 0)
+
+    def test_more_copies_send_nothing_again(self, bucket, model):
+        put(bucket, "net", model, copies=2)
+        result = put(bucket, "net", model, copies=5)
+        assert result.created == ("net_2.tar.gz", "net_3.tar.gz", "net_4.tar.gz")
+        assert (result.packed, bucket.count("write")) == (0, 1)
+
+    def test_changed_copies_become_versions(self, bucket, model):
+        put(bucket, "net", model, copies=2)
+        assert put(bucket, "net", changed(model), copies=2).created == (
+            "net_0_v2.tar.gz",
+            "net_1_v2.tar.gz",
+        )
+
+    @pytest.mark.parametrize("copies", [0, -1, 10_001])
+    def test_numbers_that_are_none(self, bucket, model, copies):
+        with pytest.raises(UsageError, match="from 1 to 10,000"):
+            put(bucket, "net", model, copies=copies)
+
+
+class TestSeveral:
+    def test_a_bad_model_does_not_lose_the_others(self, bucket, model, tmp_path):
+        requests = [Upload("a", model), Upload("b", tmp_path / "none"), Upload("c", model)]
+        outcome = artifacts.upload_many(bucket, WHERE, requests)
+        assert [u.name for u in outcome.uploaded] == ["a", "c"]
+        assert [(name, type(e)) for name, e in outcome.failed] == [("b", ArtifactError)]
+        assert sorted(bucket.objects) == ["demo/a.tar.gz", "demo/c.tar.gz"]
+
+    def test_a_refused_upload_leaves_nothing_open(self, model):
+        bucket = Memory(broken=["demo/a.tar.gz"])
+        outcome = artifacts.upload_many(bucket, WHERE, [Upload("a", model), Upload("b", model)])
+        assert outcome.failed[0][1].code == "aws_AccessDenied"
+        assert sorted(bucket.objects) == ["demo/b.tar.gz"]
+        assert bucket.open == 0
+
+    def test_ctrl_c_stops_all_and_stores_nothing_partial(self, bucket, model):
+        cancelled, once = threading.Event(), threading.Lock()
+
+        def report(event):
+            if event.kind == "progress":
+                if once.acquire(blocking=False):
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                cancelled.wait(20)
+
+        with pytest.raises(Interrupted, match="nothing partial is visible"):
+            artifacts.upload_many(
+                bucket, WHERE, [Upload("a", model)] * 3, report=report, cancelled=cancelled
+            )
+        assert bucket.objects == {}
+        assert bucket.open == 0
+
+    def test_an_upload_ends_once_it_is_cancelled(self, bucket, model):
+        cancelled = threading.Event()
+        cancelled.set()
+        with pytest.raises(Interrupted, match="net: upload interrupted"):
+            artifacts.upload(bucket, WHERE, Upload("net", model), cancelled=cancelled)
+        assert bucket.objects == {}
+        assert bucket.open == 0
+
+    def test_a_model_that_changes_while_it_is_sent_is_not_stored(self, bucket, model):
+        class Stale(DigestCache):
+            def digest(self, files, progress=None):
+                return "0" * 64
+
+        with pytest.raises(ArtifactError, match="changed while it was uploaded"):
+            artifacts.upload(bucket, WHERE, Upload("net", model), cache=Stale(None))
+        assert bucket.objects == {}
+        assert bucket.open == 0
+
+    def test_events_of_each_model(self, bucket, model):
+        events = []
+        requests = [Upload("a", model), Upload("b", model)]
+        artifacts.upload_many(bucket, WHERE, requests, report=events.append)
+        for name in "ab":
+            mine = [e for e in events if e.subject == name]
+            assert (mine[0].kind, mine[-1].kind) == ("start", "done")
+            assert mine[-1].text == f"uploaded: {name}.tar.gz"
+            assert max(e.done for e in mine if e.kind == "progress") == mine[0].total
+
+
+class TestListing:
+    def test_every_version_by_name_and_number(self, bucket, model):
+        for version in (1, 2, 10):
+            bucket.objects[WHERE.key(names.target_model("net", version))] = (b"12345", {})
+        bucket.objects["demo/sub/net.tar.gz"] = (b"", {})
+        bucket.objects["demo/readme.txt"] = (b"", {})
+        bucket.objects["demo/.tar.gz"] = (b"", {})
+        bucket.objects["other/net.tar.gz"] = (b"", {})
+        found = artifacts.list_models(bucket, WHERE)
+        assert [(a.name, a.version) for a in found] == [
+            ("net", 1),
+            ("net", 2),
+            ("net", 10),
+            ("sub/net", 1),
+        ]
+        assert (found[0].size, found[0].modified) == (5, NOW)
+        assert bucket.count("metadata") == 0
+
+    def test_details_look_at_each(self, bucket, model):
+        result = put(bucket, "net", model, untrained=True)
+        (found,) = artifacts.list_models(bucket, WHERE, details=True)
+        assert (found.digest, found.untrained) == (result.digest, True)
+
+    def test_thousands_of_models(self, bucket, model):
+        for number in range(3000):
+            bucket.objects[f"demo/m_{number}.tar.gz"] = (b"", {})
+        found = artifacts.list_models(bucket, WHERE)
+        assert len(found) == 3000
+        assert artifacts.resolve("m_2718", found) == "m_2718.tar.gz"
+
+
+def known(*targets):
+    return tuple(Artifact(*names.parse(t), t, 1, NOW) for t in targets)
+
+
+THERE = known("resnet_18.tar.gz", "resnet_18_v2.tar.gz", "resnet_18_v10.tar.gz", "sub/net_0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("resnet_18", "resnet_18_v10.tar.gz"),
+        ("resnet_18.tar.gz", "resnet_18.tar.gz"),
+        ("resnet_18_v2", "resnet_18_v2.tar.gz"),
+        ("resnet_18_v2.tar.gz", "resnet_18_v2.tar.gz"),
+        ("sub/net_0", "sub/net_0.tar.gz"),
+    ],
+)
+def test_resolve(name, target):
+    assert artifacts.resolve(name, THERE) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("resnet18", "did you mean resnet_18?"),
+        ("resnet_18_v3.tar.gz", "did you mean resnet_18_v"),
+        ("net_0", "did you mean sub/net_0?"),
+        ("zzz", "there are resnet_18, sub/net_0"),
+    ],
+)
+def test_unknown_names_get_the_nearest(name, hint):
+    with pytest.raises(ArtifactError, match=f"{name}: no such model") as caught:
+        artifacts.resolve(name, THERE)
+    assert hint in caught.value.hint
+    assert caught.value.code == "unknown_model"
+
+
+def test_nothing_uploaded_yet():
+    with pytest.raises(ArtifactError, match="nothing is uploaded yet"):
+        artifacts.resolve("net", ())
+
+
+BAD_NAMES = {
+    "": "use letters",
+    "a b": "use letters",
+    "a/b": "use letters",
+    "../up": "use letters",
+    "-x": "use letters",
+    ".hidden": "use letters",
+    "modèle": "use letters",
+    "x" * 101: "use letters",
+    "net\n": "use letters",
+    "net_v2": "'_v2' at the end is how versions are told apart",
+    "net_v0": "versions",
+    "net.tar.gz": "the ending is added",
+    "net.tgz": "the ending is added",
+}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_bad_names_are_refused_before_any_call(name, bucket, model):
+    with pytest.raises(UsageError, match=BAD_NAMES[name]):
+        put(bucket, name, model)
+    assert bucket.calls == []
+
+
+@pytest.mark.parametrize("name", ["squeezenet_v1.0", "a", "x" * 100, "_x", "resnet-18", "v2"])
+def test_good_names(name):
+    assert names.check_name(name) == name
+
+
+@pytest.mark.parametrize("folder", ["/abs", "../up/", "a/../b", "a//b", ".", "a b/", "x" * 600])
+def test_bad_folders_below_the_prefix(folder):
+    with pytest.raises(UsageError, match="not a folder below"):
+        names.check_folder(folder)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", ""), ("sub", "sub/"), ("a/b/", "a/b/")])
+def test_good_folders_below_the_prefix(given, kept):
+    assert names.check_folder(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("target", "parsed"),
+    [
+        ("net.tar.gz", ("net", 1)),
+        ("net_v2.tar.gz", ("net", 2)),
+        ("net_v1.tar.gz", ("net_v1", 1)),
+        ("net_v02.tar.gz", ("net_v02", 1)),
+        ("a/b_v3.tar.gz", ("a/b", 3)),
+        ("net.zip", None),
+        (".tar.gz", None),
+        ("a/.tar.gz", None),
+    ],
+)
+def test_parse(target, parsed):
+    assert names.parse(target) == parsed

@@ -1,0 +1,170 @@
+"""Packing: reproducible, flat, and true to the content."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import random
+import tarfile
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_folders import make_model
+
+from mmectl import packing
+from mmectl.digests import DigestCache
+from mmectl.errors import ArtifactError
+
+NAMES = st.from_regex(r"[a-z0-9_]{1,12}\.[a-z]{1,4}", fullmatch=True)
+FOLDERS = st.dictionaries(NAMES, st.binary(max_size=5000), min_size=1, max_size=6)
+
+
+def packed(folder, **options):
+    sink = io.BytesIO()
+    return packing.pack(packing.members(folder), sink, **options), sink.getvalue()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(contents=FOLDERS, stamp=st.integers(0, 2**31), mode=st.sampled_from([0o600, 0o644, 0o755]))
+def test_same_content_same_bytes(tmp_path_factory, contents, stamp, mode):
+    first, second = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    for name in contents:
+        (first / name).write_bytes(contents[name])
+    for name in reversed(list(contents)):
+        (second / name).write_bytes(contents[name])
+        os.utime(second / name, (stamp, stamp))
+        (second / name).chmod(mode)
+    result, archive = packed(first)
+    assert packed(second) == (result, archive)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        assert {m.name: tar.extractfile(m).read() for m in tar} == contents
+        assert [m.name for m in tar] == sorted(contents)
+
+
+def test_threads_do_not_change_a_byte(tmp_path):
+    (tmp_path / "big.params").write_bytes(random.Random(1).randbytes(5_500_000))
+    outcomes = {packed(tmp_path, threads=threads) for threads in (1, 2, 3, 2)}
+    assert len(outcomes) == 1
+    ((result, archive),) = outcomes
+    assert result.packed == len(archive)
+    assert result.content == 5_500_000
+
+
+def test_nothing_of_the_machine_is_in_the_archive(tmp_path):
+    _, archive = packed(make_model(tmp_path / "model"))
+    assert archive[:8] == b"\x1f\x8b\x08\x00" + bytes(4)  # no name, no time (RFC 1952)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        members = tar.getmembers()
+    assert {(m.uid, m.gid, m.uname, m.gname, m.mtime, m.mode) for m in members} == {
+        (0, 0, "", "", 0, 0o644)
+    }
+
+
+def test_the_archive_is_what_the_standard_library_calls_whole(tmp_path):
+    _, archive = packed(make_model(tmp_path / "model"))
+    assert len(gzip.decompress(archive)) % tarfile.RECORDSIZE == 0
+
+
+def test_the_digest_is_of_the_content_alone(tmp_path):
+    folder = make_model(tmp_path / "model")
+    result, _ = packed(folder)
+    assert packing.content_digest(packing.members(folder)) == result.digest
+    (folder / "synset.txt").write_text("red\ngreen\nblur\n")
+    assert packed(folder)[0].digest != result.digest
+
+
+def test_the_digest_tells_names_from_bytes(tmp_path):
+    digests = set()
+    for number, files in enumerate(({"a": b"bc"}, {"ab": b"c"}, {"a": b"b", "c": b""})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        digests.add(packing.content_digest(packing.members(folder)))
+    assert len(digests) == 3
+
+
+def test_progress_ends_at_the_content_size(tmp_path):
+    seen = []
+    result, _ = packed(make_model(tmp_path / "model"), progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == result.content
+
+
+@pytest.mark.parametrize("change", [b"longer than before", b"x"])
+def test_a_file_that_changes_meanwhile_is_refused(tmp_path, change):
+    (tmp_path / "net.params").write_bytes(b"ten bytes.")
+    files = packing.members(tmp_path)
+    (tmp_path / "net.params").write_bytes(change)
+    with pytest.raises(ArtifactError, match=r"net\.params: changed while it was read"):
+        packing.pack(files, io.BytesIO())
+
+
+def test_a_file_that_vanishes_is_named(tmp_path):
+    (tmp_path / "net.params").write_bytes(b"ten bytes.")
+    files = packing.members(tmp_path)
+    (tmp_path / "net.params").unlink()
+    with pytest.raises(ArtifactError, match=r"net\.params: cannot be read"):
+        packing.pack(files, io.BytesIO())
+
+
+def test_what_the_sink_raises_comes_out(tmp_path):
+    class Full:
+        def write(self, data):
+            if len(data) > 100:
+                raise OSError(28, "No space left on device")
+
+    (tmp_path / "net.params").write_bytes(random.Random(1).randbytes(3_000_000))
+    with pytest.raises(OSError, match="No space left"):
+        packing.pack(packing.members(tmp_path), Full())
+
+
+def test_a_packed_file_appears_only_when_complete(tmp_path):
+    folder = make_model(tmp_path / "model")
+    result = packing.pack_file(folder, tmp_path / "net.tar.gz")
+    assert (tmp_path / "net.tar.gz").stat().st_size == result.packed
+    with pytest.raises(RuntimeError):
+        packing.pack_file(folder, tmp_path / "other.tar.gz", progress=stop)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "net.tar.gz"]
+
+
+def stop(done):
+    raise RuntimeError
+
+
+def test_the_same_bytes_as_ever(tmp_path):
+    (tmp_path / "synset.txt").write_text("red\n")
+    result, archive = packed(tmp_path)
+    assert result.digest == "711b7f3c4d4af6a723e3d12a7414866e292e521a61046ab5154a5ddc9d5e77b9"
+    assert (
+        hashlib.sha256(gzip.decompress(archive)).hexdigest()
+        == "c7558053a3e3659b5df5ccd902f4992c46120bbb2e167208c751f3bfb277bf1f"
+    )
+
+
+class TestDigestCache:
+    LATER = 4_000_000_000_000_000_000
+
+    def test_a_known_folder_is_not_read_again(self, tmp_path):
+        files = packing.members(make_model(tmp_path / "model"))
+        cache = DigestCache(tmp_path / "cache" / "digests.json", lambda: self.LATER)
+        digest = cache.digest(files)
+        for member in files:
+            member.path.unlink()
+        assert cache.digest(files) == digest
+
+    def test_a_fresh_file_is_not_remembered(self, tmp_path):
+        files = packing.members(make_model(tmp_path / "model"))
+        cache = DigestCache(tmp_path / "digests.json", lambda: files[0].modified_ns)
+        cache.digest(files)
+        assert not (tmp_path / "digests.json").exists()
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 5}', "\x00"])
+    def test_a_broken_cache_is_as_none(self, tmp_path, text):
+        (tmp_path / "digests.json").write_text(text)
+        files = packing.members(make_model(tmp_path / "model"))
+        cache = DigestCache(tmp_path / "digests.json", lambda: self.LATER)
+        assert cache.digest(files) == packing.content_digest(files)
