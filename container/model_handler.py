@@ -13,6 +13,7 @@ answers requests. What reaches the caller:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -95,9 +96,14 @@ def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes
 
 
 def load(folder: Path) -> Model:
-    """Load a model and log what it took."""
+    """Load a model and log what it took; raises MemoryError, ModelError or EngineError."""
     started = time.perf_counter()
-    model = Model(folder)
+    try:
+        model = Model(folder)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(str(error)) from None
+        raise
     log.info(
         "loaded %s from %s in %.0f ms, %s MB resident",
         model.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,9 @@ def _npy(body: bytes, inputs: Sequence[Input]) -> Feed:
         if dtype.kind not in "biuf":
             raise PayloadError(f"the NPY array is of type {dtype}, not of numbers")
         _check_shape(shape, inputs[0])
+        # before numpy allocates what the header declares
+        if math.prod(shape) * dtype.itemsize != len(body) - stream.tell():
+            raise PayloadError("the body is not an NPY array: its size is not what it declares")
         stream.seek(0)
         array = np.load(stream, allow_pickle=False)
     except (ValueError, EOFError, SyntaxError, TypeError, LookupError, OSError) as error:
@@ -163,7 +167,8 @@ def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
     counts = {len(array) for array in arrays.values()}
     if len(counts) != 1 or counts == {0}:
         raise PayloadError(f"the batch is empty or differs between inputs: {sorted(counts)} items")
-    ready = {name: array.astype(np.float32) for name, array in arrays.items()}
+    with np.errstate(over="ignore"):
+        ready = {name: array.astype(np.float32) for name, array in arrays.items()}
     for name, array in ready.items():
         if not np.isfinite(array).all():
             raise PayloadError(f"{name!r} holds a number that is NaN, infinite or beyond float32")

@@ -7,6 +7,7 @@ takes 0.05 s, and binding a network through this API copies the weights once.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import mmap
@@ -66,7 +67,8 @@ class Predictor:
         try:
             self._create(graph, _prefixed(weights, arguments, auxiliary, self._inputs))
         finally:
-            weights.close()
+            with contextlib.suppress(BufferError):  # a traceback may still hold a view of it
+                weights.close()
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Run one forward pass; float32 arrays of the bound shapes in, one array an output."""

@@ -1,0 +1,103 @@
+"""Finding and checking the files of a model."""
+
+from __future__ import annotations
+
+import struct
+
+import model_files
+import pytest
+from model_files import Input, ModelError
+
+from mmectl.serving_smoke import write_model
+
+SHAPES = '[{"name": "data", "shape": [1, 3, 8, 8]}]'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_model(tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_finds_everything(folder):
+    files = model_files.find(folder)
+    assert files.name == "smoke"
+    assert files.inputs == (Input("data", (1, 3, 8, 8)),)
+    assert files.labels == ("dark", "light")
+
+
+def test_a_synset_is_optional(folder):
+    (folder / "synset.txt").unlink()
+    assert model_files.find(folder).labels is None
+
+
+@pytest.mark.parametrize("suffix", ["symbol.json", "0000.params", "shapes.json"])
+def test_names_what_is_missing(folder, suffix):
+    (folder / f"smoke-{suffix}").unlink()
+    with pytest.raises(ModelError, match=rf"no \*-{suffix} in the model folder: it holds smoke-"):
+        model_files.find(folder)
+
+
+def test_names_what_is_ambiguous(folder):
+    (folder / "other-symbol.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"more than one .*other-symbol\.json, smoke-symbol\.json"):
+        model_files.find(folder)
+
+
+def test_a_synset_must_be_text(folder):
+    (folder / "synset.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ModelError, match=r"synset.txt is not UTF-8"):
+        model_files.find(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "at least one input"),
+        ('{"data": [1]}', "not a list"),
+        ('[{"shape": [1, 2]}]', "is not"),
+        ('[{"name": "data"}]', "positive integers"),
+        ('[{"name": "data", "shape": []}]', "positive integers"),
+        ('[{"name": "data", "shape": [1, 0]}]', "positive integers"),
+        ('[{"name": "data", "shape": [true, 2]}]', "positive integers"),
+        ('[{"name": "a", "shape": [1]}, {"name": "a", "shape": [1]}]', "twice"),
+        ('[{"name": "a", "shape": [1]}, {"name": "b", "shape": [2]}]', "batch sizes"),
+    ],
+)
+def test_bad_shapes_are_refused(text, message):
+    with pytest.raises(ModelError, match=message):
+        model_files.parse_shapes(text, "m-shapes.json")
+
+
+def test_synset_lines():
+    assert model_files.parse_synset("n01 cat\r\nn02 dog \n\n\n") == ("n01 cat", "n02 dog")
+
+
+def test_reads_the_names_of_parameters(folder):
+    data = (folder / "smoke-0000.params").read_bytes()
+    names, offset = model_files.read_names(data)
+    assert names == ["arg:fc_weight", "arg:fc_bias"]
+    assert struct.unpack_from("<Q", data, offset) == (2,)
+
+
+def test_reads_the_format_before_0_11():
+    old = struct.pack("<QQQ", 0x112, 0, 1)
+    old += struct.pack("<III", 2, 1, 3) + struct.pack("<iii3f", 1, 0, 0, 1, 2, 3)
+    old += struct.pack("<QQ", 1, 5) + b"arg:w"
+    assert model_files.read_names(old)[0] == ["arg:w"]
+
+
+@pytest.mark.parametrize("cut", [4, 20, 40, 100, -3])
+def test_cut_parameters_are_refused(folder, cut):
+    data = (folder / "smoke-0000.params").read_bytes()
+    with pytest.raises(ModelError, match="damaged or cut short"):
+        model_files.read_names(data[:cut])
+
+
+def test_foreign_and_sparse_parameters_are_refused():
+    with pytest.raises(ModelError, match="not in MXNet's format"):
+        model_files.read_names(b"PK\x03\x04" + b"\0" * 60)
+    sparse = struct.pack("<QQQIi", 0x112, 0, 1, 0xF993FAC9, 1)
+    with pytest.raises(ModelError, match="sparse"):
+        model_files.read_names(sparse + b"\0" * 60)

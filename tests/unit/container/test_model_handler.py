@@ -1,0 +1,151 @@
+"""One request after the other, with a network that needs no MXNet."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import model_handler
+import numpy as np
+import pytest
+from model_files import Input
+from predictor import _prefixed, _translate
+
+
+class Doubler(model_handler.Model):
+    """Answers twice its input, two items at once."""
+
+    def __init__(self) -> None:
+        self.inputs = (Input("data", (2, 3)),)
+        self.labels = None
+        self.size = 2
+        self._predictor = self
+        self.runs = 0
+
+    def run(self, feeds):
+        assert feeds["data"].shape == (2, 3)
+        self.runs += 1
+        return [feeds["data"] * 2]
+
+
+class Context:
+    """What the server hands over with a batch of requests."""
+
+    def __init__(self, *headers: dict) -> None:
+        self.headers = headers
+        self.types: dict[int, str] = {}
+        self.statuses: dict[int, int] = {}
+
+    def get_all_request_header(self, index):
+        return self.headers[index]
+
+    def set_response_content_type(self, index, kind):
+        self.types[index] = kind
+
+    def set_response_status(self, code, phrase, index):
+        self.statuses[index] = code
+
+
+def part(kind: str) -> dict:
+    return {"body": {"content-type": kind}}
+
+
+@pytest.fixture
+def model(monkeypatch):
+    made = Doubler()
+    monkeypatch.setattr(model_handler, "_loaded", made)
+    return made
+
+
+def test_answers_every_request_of_a_batch_for_itself(model):
+    context = Context(part("application/json"), part("text/csv"), part("application/json"))
+    requests = [{"body": b"[1, 2, 3]"}, {"body": b"1,2"}, {"body": bytearray(b"[[4, 5, 6]]")}]
+    first, second, third = model_handler.handle(requests, context)
+    assert json.loads(first) == [2, 4, 6]
+    assert json.loads(second)["code"] == 415
+    assert "text/csv" in json.loads(second)["message"]
+    assert json.loads(third) == [[8, 10, 12]]
+    assert context.statuses == {1: 415}
+
+
+def test_a_large_batch_runs_in_parts_of_the_bound_size(model):
+    body = json.dumps([[i, i, i] for i in range(5)]).encode()
+    (answer,) = model_handler.handle([{"body": body}], Context(part("application/json")))
+    assert json.loads(answer) == [[2 * i] * 3 for i in range(5)]
+    assert model.runs == 3
+
+
+def test_accept_is_found_whatever_its_case(model):
+    context = Context({**part("application/json"), "accept": "application/x-npy"})
+    (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], context)
+    assert answer.startswith(b"\x93NUMPY")
+    assert context.types == {0: "application/x-npy"}
+
+
+@pytest.mark.parametrize(
+    ("request_parts", "message"),
+    [({}, "no body"), ({"body": b""}, "no body"), ({"a": b"1", "b": b"2"}, "one part, not 2")],
+)
+def test_a_request_without_one_body_is_refused(model, request_parts, message):
+    context = Context({})
+    (answer,) = model_handler.handle([request_parts], context)
+    assert message in json.loads(answer)["message"]
+    assert context.statuses == {0: 400}
+
+
+def test_running_out_of_memory_passes_on_to_the_server(model, monkeypatch):
+    def fail(feed):
+        raise MemoryError
+
+    monkeypatch.setattr(model, "predict", fail)
+    with pytest.raises(MemoryError):
+        model_handler.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+
+
+def test_a_planned_unload_leaves_no_traceback_in_the_log():
+    record = logging.LogRecord(
+        "root", 40, "", 0, "died", (), (None, ValueError("Frontend disconnected"), None)
+    )
+    other = logging.LogRecord("root", 40, "", 0, "died", (), (None, ValueError("other"), None))
+    assert not model_handler._Quiet().filter(record)
+    assert model_handler._Quiet().filter(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("[1] Check failed: Failed to allocate CPU Memory", MemoryError),
+        ("std::bad_alloc", MemoryError),
+        ("libmxnet.so: failed to map segment from shared object", MemoryError),
+        ("MXNetError: Shape inconsistent", Exception),
+    ],
+)
+def test_the_engines_words_become_the_right_error(text, kind):
+    error = _translate(text)
+    assert isinstance(error, kind)
+    assert isinstance(error, MemoryError) == (kind is MemoryError)
+
+
+def test_missing_weights_are_named(tmp_path):
+    from mmectl.serving_smoke import write_model
+
+    write_model(tmp_path / "m")
+    data = (tmp_path / "m" / "smoke-0000.params").read_bytes()
+    inputs = {"data": Input("data", (1, 3, 8, 8))}
+    arguments = ["data", "fc_weight", "fc_bias", "softmax_label"]
+    assert _prefixed(data, arguments, [], inputs) is data
+    with pytest.raises(model_handler.ModelError, match="no weights for other"):
+        _prefixed(data, [*arguments, "other"], [], inputs)
+    with pytest.raises(model_handler.ModelError, match="no input 'data'"):
+        _prefixed(data, ["input"], [], inputs)
+
+
+def test_bare_names_get_their_prefixes(tmp_path):
+    from mmectl.serving_smoke import write_model
+
+    write_model(tmp_path / "m")
+    data = (tmp_path / "m" / "smoke-0000.params").read_bytes()
+    bare = data.replace(b"\x0d\0\0\0\0\0\0\0arg:fc_weight", b"\x09\0\0\0\0\0\0\0fc_weight")
+    inputs = {"data": Input("data", (1, 3, 8, 8))}
+    assert _prefixed(bare, ["data", "fc_weight", "fc_bias"], [], inputs) == data
+    assert np.frombuffer(data[-11:], "S11")[0] == b"arg:fc_bias"

@@ -1,0 +1,195 @@
+"""Requests to arrays, arrays to answers."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import payloads
+import pytest
+from model_files import Input
+from payloads import JSON, NPY, Feed, PayloadError
+from PIL import Image
+
+ITEM = [[1, 2, 3], [4, 5, 6]]
+TABLE = (Input("data", (1, 2, 3)),)
+PAIR = (Input("a", (1, 2)), Input("b", (1, 1)))
+PICTURE = (Input("data", (1, 3, 4, 4)),)
+
+
+def npy(array) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def png() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 7), (1, 2, 3)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "items", "batched"),
+    [(ITEM, 1, False), ([ITEM], 1, True), ([ITEM] * 5, 5, True)],
+)
+def test_tensors_with_and_without_the_batch_axis(value, items, batched):
+    for body, kind in ((json.dumps(value).encode(), JSON), (npy(np.array(value)), NPY)):
+        feed = payloads.parse(body, kind, TABLE)
+        assert (feed.items, feed.batched) == (items, batched)
+        assert feed.arrays["data"].dtype == np.float32
+        assert feed.arrays["data"][-1].tolist() == ITEM
+
+
+@pytest.mark.parametrize(
+    "wrapped", [{"instances": [ITEM]}, {"data": [ITEM]}], ids=["instances", "by name"]
+)
+def test_json_may_name_what_it_holds(wrapped):
+    assert payloads.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1
+
+
+def test_several_inputs_come_by_name():
+    feed = payloads.parse(b'{"a": [[1, 2], [3, 4]], "b": [[5], [6]]}', JSON, PAIR)
+    assert feed.items == 2
+    assert feed.arrays["b"].tolist() == [[5], [6]]
+
+
+@pytest.mark.parametrize(
+    "kind", ["image/png", "image/jpeg", "application/x-image", "application/octet-stream", None, ""]
+)
+def test_images_are_known_by_their_bytes(kind):
+    feed = payloads.parse(png(), kind, PICTURE)
+    assert feed.arrays["data"].shape == (1, 3, 4, 4)
+    assert feed.arrays["data"][0, :, 0, 0].tolist() == [1, 2, 3]
+    assert not feed.batched
+
+
+def test_tensors_without_a_type_are_known_by_their_bytes():
+    assert payloads.parse(b" [[1,2,3],[4,5,6]]", None, TABLE).items == 1
+    assert payloads.parse(npy(np.array(ITEM)), "application/octet-stream", TABLE).items == 1
+
+
+BAD = [
+    (b"", JSON, TABLE, 400, "no body"),
+    (b"{", JSON, TABLE, 400, "not JSON"),
+    (b"\xff\xfe", JSON, TABLE, 400, "not JSON"),
+    (b"[" * 100_000, JSON, TABLE, 400, "not JSON"),
+    (b"[[NaN,1,2],[3,4,5]]", JSON, TABLE, 400, "NaN is not a number"),
+    (b'"text"', JSON, TABLE, 400, "not a rectangular list of numbers"),
+    (b"null", JSON, TABLE, 400, "not a rectangular list of numbers"),
+    (b"[[1,2,3],[4,5]]", JSON, TABLE, 400, "rectangular"),
+    (b'[[1,2,"3"],[4,5,6]]', JSON, TABLE, 400, "rectangular"),
+    (b"[[1,2,null],[4,5,6]]", JSON, TABLE, 400, "rectangular"),
+    (b"[1,2,3]", JSON, TABLE, 400, r"shape \[3\]: send \[2, 3\]"),
+    (b"[]", JSON, TABLE, 400, "shape"),
+    (b"[[[]]]", JSON, TABLE, 400, "shape"),
+    (b"[[1e300,1,2],[3,4,5]]", JSON, TABLE, 400, "beyond float32"),
+    (b'{"x": [1]}', JSON, TABLE, 400, "the inputs are data, the body has x"),
+    (b"[1]", JSON, PAIR, 400, "several inputs"),
+    (b'{"a": [1, 2], "b": [[5]]}', JSON, PAIR, 400, "batch axis"),
+    (b'{"a": [[1, 2]], "b": [[5], [6]]}', JSON, PAIR, 400, "differs between inputs"),
+    (b"zzz", NPY, TABLE, 400, "not an NPY"),
+    (b"\x93NUMPY\x01\x00\xff", NPY, TABLE, 400, "not an NPY"),
+    (npy(np.array(ITEM))[:-4], NPY, TABLE, 400, "not an NPY"),
+    (npy(np.array(ITEM, dtype=object)), NPY, TABLE, 400, "not of numbers"),
+    (npy(np.array(["a"])), NPY, TABLE, 400, "not of numbers"),
+    (npy(np.zeros((7, 7))), NPY, TABLE, 400, "shape"),
+    (npy(np.full((2, 3), np.inf)), NPY, TABLE, 400, "infinite"),
+    (npy(np.zeros((2, 2))), NPY, PAIR, 415, "several inputs"),
+    (b"a,b", "text/csv", TABLE, 415, "'text/csv' is not supported"),
+    (b"text", None, TABLE, 415, "not supported"),
+    (png(), "image/png", TABLE, 415, r"takes no image: send data \[2, 3\]"),
+    (b"text", "image/png", PICTURE, 400, "known format"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "inputs", "status", "message"), BAD)
+def test_bad_payloads_are_the_clients_error(body, kind, inputs, status, message):
+    with pytest.raises(PayloadError, match=message) as caught:
+        payloads.parse(body, kind, inputs)
+    assert caught.value.status == status
+
+
+def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
+    stream = io.BytesIO()
+    declared = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 2, 3)}
+    np.lib.format.write_array_header_1_0(stream, declared)
+    with pytest.raises(PayloadError, match="size is not what it declares"):
+        payloads.parse(stream.getvalue() + b"0" * 24, NPY, TABLE)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (None, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("application/x-npy", NPY),
+        ("Application/JSON; charset=utf-8", JSON),
+        ("text/html, application/x-npy;q=0.5", NPY),
+        ("application/json;q=0.1, application/x-npy", NPY),
+        ("application/json;q=0, */*;q=0.1", JSON),
+    ],
+)
+def test_accept(header, kind):
+    assert payloads.accepted(header) == kind
+
+
+@pytest.mark.parametrize("header", ["text/plain", "application/json;q=0", "image/png;q=x"])
+def test_accept_of_something_else_is_406(header):
+    with pytest.raises(PayloadError) as caught:
+        payloads.accepted(header)
+    assert caught.value.status == 406
+
+
+LABELS = tuple("abcdefg")
+
+
+def feed(items: int, *, batched: bool) -> Feed:
+    return Feed({}, items, batched=batched)
+
+
+def test_five_lines_for_probabilities():
+    row = np.array([[0.1, 0.3, 0.2, 0.05, 0.05, 0.25, 0.05]], np.float32)
+    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, LABELS))
+    assert lines == [
+        "probability=0.300000, class=b",
+        "probability=0.250000, class=f",
+        "probability=0.200000, class=c",
+        "probability=0.100000, class=a",
+        "probability=0.050000, class=d",
+    ]
+
+
+def test_logits_go_through_softmax_for_labelled_answers_only():
+    row = np.array([[0.0, np.log(3.0)]], np.float32)
+    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, ("x", "y")))
+    assert lines == ["probability=0.750000, class=y", "probability=0.250000, class=x"]
+    plain = json.loads(payloads.answer([row], feed(1, batched=False), JSON, None))
+    assert plain == pytest.approx([0.0, 1.0986123])
+
+
+def test_a_batch_answers_with_the_batch_axis():
+    rows = np.array([[1, 0], [0, 1]], np.float32)
+    assert json.loads(payloads.answer([rows], feed(2, batched=True), JSON, None)) == rows.tolist()
+    lines = json.loads(payloads.answer([rows], feed(2, batched=True), JSON, ("x", "y")))
+    assert [item[0][-1] for item in lines] == ["x", "y"]
+
+
+def test_several_outputs_are_a_list():
+    outputs = [np.array([[1.0]]), np.array([[2.0]])]
+    answer = json.loads(payloads.answer(outputs, feed(1, batched=False), JSON, None))
+    assert answer == [[1.0], [2.0]]
+
+
+def test_npy_answer_is_the_output_itself():
+    rows = np.array([[0.5, 0.5]], np.float32)
+    answer = payloads.answer([rows], feed(1, batched=True), NPY, ("x", "y"))
+    assert np.load(io.BytesIO(answer)).tolist() == [[0.5, 0.5]]
+
+
+def test_nan_of_the_model_is_said():
+    with pytest.raises(PayloadError, match="NaN") as caught:
+        payloads.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
+    assert caught.value.status == 500

@@ -1,0 +1,89 @@
+"""The environment of a container as the server's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import server_config
+from server_config import Settings, StartError
+
+
+def test_defaults():
+    settings = Settings.read({})
+    assert (settings.address, settings.port, settings.workers) == ("0.0.0.0", 8080, 1)  # noqa: S104
+    assert (settings.timeout, settings.payload_mb, settings.lifeline) == (60, 6, None)
+
+
+def test_everything_can_be_set():
+    settings = Settings.read(
+        {
+            "SAGEMAKER_BIND_TO_PORT": "20001",
+            "SAGEMAKER_MODEL_SERVER_WORKERS": "2",
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT": "30",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+            "MMECTL_BIND_ADDRESS": "127.0.0.1",
+            "MMECTL_RUN_DIR": "/r",
+            "MMECTL_LIFELINE_FD": "7",
+        }
+    )
+    text = server_config.properties(settings)
+    assert "inference_address=http://127.0.0.1:20001\n" in text
+    assert "default_workers_per_model=2\n" in text
+    assert "default_response_timeout_seconds=30\n" in text
+    assert f"max_request_size={20 * 2**20 + 2**16}\n" in text
+    assert (settings.run_dir, settings.lifeline) == (Path("/r"), 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAGEMAKER_BIND_TO_PORT", "32767"),
+        ("SAGEMAKER_BIND_TO_PORT", "0"),
+        ("SAGEMAKER_BIND_TO_PORT", "http"),
+        ("SAGEMAKER_MODEL_SERVER_WORKERS", "-1"),
+        ("SAGEMAKER_MODEL_SERVER_TIMEOUT", "1.5"),
+        ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "2000"),
+        ("MMECTL_LIFELINE_FD", "x"),
+    ],
+)
+def test_a_bad_value_is_named(name, value):
+    with pytest.raises(StartError, match=f"{name}='{value}' is not an integer from"):
+        Settings.read({name: value})
+
+
+def test_java_comes_from_java_home_then_the_path(tmp_path):
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\n")
+    java.chmod(0o755)
+    assert server_config.find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}) == str(java)
+    assert server_config.find_java({"PATH": str(java.parent)}) == str(java)
+    with pytest.raises(StartError, match="has no bin/java"):
+        server_config.find_java({"JAVA_HOME": str(tmp_path / "gone")})
+    with pytest.raises(StartError, match="no Java found"):
+        server_config.find_java({"PATH": str(tmp_path)})
+
+
+def test_the_command_names_its_configuration(tmp_path):
+    line = server_config.command(Settings.read({}), "java", Path("/home"), tmp_path)
+    assert line[0] == "java"
+    assert "-Xmx128m" in line
+    assert line[line.index("-f") + 1] == str(tmp_path / "mms.properties")
+    assert line[line.index("-cp") + 1] == "/home/mms/frontend/*"
+
+
+def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
+    assert server_config.worker_environment({}, tmp_path)["OMP_NUM_THREADS"] == "1"
+    told = server_config.worker_environment({"OMP_NUM_THREADS": "2", "TMPDIR": "/x"}, tmp_path)
+    assert told["OMP_NUM_THREADS"] == "2"
+    assert told["TMPDIR"] == told["TEMP"] == str(tmp_path / "tmp")
+
+
+def test_preparing_clears_the_sockets_of_a_killed_server(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / ".mms.sock.9000").touch()
+    run_dir = server_config.prepare(Settings.read({"MMECTL_RUN_DIR": str(tmp_path)}))
+    assert list((run_dir / "tmp").iterdir()) == []
+    assert "http://0.0.0.0:8080" in (run_dir / "mms.properties").read_text()
+    assert "@NOISE@" not in (run_dir / "log4j2.xml").read_text()
