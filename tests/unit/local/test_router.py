@@ -421,11 +421,13 @@ async def test_the_disk_budget(plane: MakePlane) -> None:
 
 async def test_an_archive_that_hides_its_size(plane: MakePlane) -> None:
     p = await plane(replace(QUICK, disk=2_500_000))
-    await p.invoke("a.tar.gz")
+    p.store.put("demo/first", archive(weights=bytes(1_000_000)))
+    await p.invoke("first")
     # two gzip members: the trailer tells of the second only
     tar = gzip.decompress(archive(weights=bytes(range(250)) * 8_000))
     p.store.put("demo/two", gzip.compress(tar[:-5000]) + gzip.compress(tar[-5000:]))
     assert (await p.invoke("two")).body == b"i-0!"
+    assert p.fleets.describe("ep", "cfg")[0]["on_disk"] == ["two"]
 
 
 async def test_no_cache(plane: MakePlane) -> None:

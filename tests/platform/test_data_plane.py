@@ -1,0 +1,378 @@
+"""The data plane with real Multi Model Server, real MXNet and real models."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import os
+import signal
+import sys
+import tarfile
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mmectl.image import build_local
+from mmectl.local import procs
+from mmectl.local.images import Images
+from mmectl.local.instance import RUN_MARK
+from mmectl.local.router import LocalFleets, RouterSettings
+from mmectl.local.values import (
+    ACCOUNT,
+    AwsError,
+    FleetFailed,
+    FleetSpec,
+    Image,
+    InvokeRequest,
+    StoredObject,
+)
+from mmectl.local.verdicts import model_name
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
+
+
+@pytest.fixture(scope="module")
+def image(root: Path) -> Image:
+    """The project's own image, built where it is not."""
+    state = root / ".mmectl"
+    built = build_local(
+        root / "container", state, account=ACCOUNT, region="us-east-1", repository="mmectl"
+    )
+    found = Images(state / "images").find(built.reference)
+    assert found is not None
+    return found
+
+
+class Folder:
+    """A store over a folder of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def find(self, bucket: str, key: str) -> StoredObject | None:
+        path = self.folder / bucket / key
+        return StoredObject(path, "etag", path.stat().st_size) if path.is_file() else None
+
+    def put(self, key: str, data: bytes) -> None:
+        path = self.folder / "models" / "demo" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def pack(folder: Path) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    return gzip.compress(out.getvalue(), 1)
+
+
+@pytest.fixture(scope="module")
+def store(shared_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    store = Folder(tmp_path_factory.mktemp("store"))
+    packed = {name: pack(shared_models / name) for name in NETWORKS}
+    for name, data in packed.items():
+        store.put(f"{name}.tar.gz", data)
+    for number in range(10):
+        store.put(f"sub/model_{number}.tar.gz", packed[NETWORKS[0]])
+    return store
+
+
+@pytest.fixture(scope="module")
+def cat(shared_images: Path) -> bytes:
+    return (shared_images / "cat.jpg").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def golden(shared_models: Path) -> dict[str, dict[str, list[str]]]:
+    return json.loads((shared_models / "golden.json").read_text())["outputs"]
+
+
+class Plane:
+    """One endpoint and what its instances run."""
+
+    def __init__(self, fleets: LocalFleets, cat: bytes, folder: Path) -> None:
+        self.fleets = fleets
+        self._folder = folder
+        self._cat = cat
+
+    async def invoke(self, target: str, body: bytes | None = None) -> list[str]:
+        request = InvokeRequest(body or self._cat, "image/jpeg", target_model=target)
+        answer = await self.fleets.invoke("ep", "cfg", request)
+        return json.loads(answer.body)
+
+    def rows(self) -> list[dict]:
+        return self.fleets.describe("ep", "cfg")
+
+    def holder(self, target: str) -> dict:
+        return next(r for r in self.rows() if target in [m["target_model"] for m in r["models"]])
+
+    def processes(self, row: dict, part: str) -> list[int]:
+        """The processes of an instance whose command line has that part."""
+        return [pid for pid in self.all(row) if part in command(pid)]
+
+    def all(self, row: dict) -> list[int]:
+        run = environment(row["pid"], RUN_MARK)
+        return procs.marked(RUN_MARK, run)
+
+    def log(self, row: dict) -> list[str]:
+        (path,) = self._folder.rglob(f"{row['instance_id']}.log")
+        return path.read_text().splitlines()
+
+    def workers(self, target: str) -> list[int]:
+        """Worker server and worker of a model, in this order."""
+        row = self.holder(target)
+        found = self.processes(row, "model_service_worker")
+        name = next(c.split("--model-name ")[1].split()[0] for c in map(command, found))
+        return sorted(pid for pid in found if name in command(pid))
+
+
+def command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def environment(pid: int, name: str) -> str:
+    whole = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return next(item.partition("=")[2] for item in whole if item.startswith(f"{name}="))
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run; one that nobody has reaped yet does not."""
+    return [pid for pid in pids if command(pid)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "never happened"
+        await asyncio.sleep(0.05)
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def spec(image: Image, **changes: object) -> FleetSpec:
+    whole = FleetSpec("ep", "cfg", "AllTraffic", image, {}, "ml.m5.xlarge", 2, "models", "demo/")
+    return replace(whole, **changes)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plane(
+    image: Image, store: Folder, cat: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Plane]:
+    """Two instances that serve for the whole module."""
+    folder = tmp_path_factory.mktemp("fleets")
+    fleets = LocalFleets(folder, store)
+    await fleets.start((spec(image),))
+    yield Plane(fleets, cat, folder)
+    await fleets.close()
+
+
+@contextlib.asynccontextmanager
+async def single(
+    image: Image, store: Folder, cat: bytes, folder: Path, settings: RouterSettings
+) -> AsyncIterator[Plane]:
+    fleets = LocalFleets(folder / "f", store, settings)
+    await fleets.start((spec(image, instance_count=1),))
+    try:
+        yield Plane(fleets, cat, folder)
+    finally:
+        await fleets.close()
+
+
+def close_to(lines: list[str], golden: list[str]) -> bool:
+    def split(line: str) -> tuple[float, str]:
+        probability, _, label = line.removeprefix("probability=").partition(", ")
+        return float(probability), label
+
+    pairs = list(zip(map(split, lines), map(split, golden), strict=True))
+    return all(a[1] == b[1] and abs(a[0] - b[0]) < 1e-4 for a, b in pairs)
+
+
+async def test_answers_are_the_known_ones(plane: Plane, golden: dict, shared_images: Path) -> None:
+    for network in NETWORKS:
+        for picture in ("cat.jpg", "dog.jpg"):
+            body = (shared_images / picture).read_bytes()
+            lines = await plane.invoke(f"{network}.tar.gz", body)
+            assert close_to(lines, golden[network][picture])
+
+
+async def test_eight_clients_cause_one_load(plane: Plane) -> None:
+    answers = await asyncio.gather(*(plane.invoke("sub/model_9.tar.gz") for _ in range(8)))
+    assert all(answer == answers[0] for answer in answers)
+    # eight at once are a crowd: a second instance may load it too, for those to come
+    await until(lambda: not any(row["loading"] for row in plane.rows()))
+    for row in plane.rows():
+        loaded = sum(m["target_model"] == "sub/model_9.tar.gz" for m in row["models"])
+        lines = [line for line in plane.log(row) if model_name("sub/model_9.tar.gz") in line]
+        assert sum("loaded" in line for line in lines) == loaded
+
+
+async def test_many_models_spread_over_both_instances(plane: Plane) -> None:
+    for number in range(10):
+        await plane.invoke(f"sub/model_{number}.tar.gz")
+    counts = [len(row["models"]) for row in plane.rows()]
+    assert sum(counts) >= 10
+    assert abs(counts[0] - counts[1]) <= 2
+    assert all(60 < m["memory_mb"] < 200 for row in plane.rows() for m in row["models"])
+
+
+async def test_a_missing_object_and_a_bad_archive(plane: Plane, store: Folder) -> None:
+    with pytest.raises(AwsError, match=r"no object s3://models/demo/none\.tar\.gz"):
+        await plane.invoke("none.tar.gz")
+    store.put("bad.tar.gz", b"this is no archive")
+    with pytest.raises(AwsError, match="not gzip"):
+        await plane.invoke("bad.tar.gz")
+
+
+async def test_a_model_that_cannot_be_loaded_says_why(plane: Plane, store: Folder) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        info = tarfile.TarInfo("readme.txt")
+        tar.addfile(info, io.BytesIO())
+    store.put("hollow.tar.gz", out.getvalue())
+    with pytest.raises(AwsError, match="Failed to load model hollow") as caught:
+        await plane.invoke("hollow.tar.gz")
+    assert "symbol.json" in caught.value.message
+
+
+async def test_a_payload_that_is_no_image_is_the_clients_error(plane: Plane) -> None:
+    with pytest.raises(AwsError, match=r"client error \(4\d\d\)") as caught:
+        await plane.invoke("squeezenet_v1.0.tar.gz", b"no image")
+    assert caught.value.status == 424
+    assert await plane.invoke("squeezenet_v1.0.tar.gz")
+
+
+async def test_a_killed_worker(plane: Plane) -> None:
+    target = "sub/model_0.tar.gz"
+    expected = await plane.invoke(target)
+    _, worker = plane.workers(target)
+    kill(worker)
+    assert await plane.invoke(target) == expected
+
+
+async def test_a_killed_worker_and_its_server(plane: Plane) -> None:
+    target = "sub/model_1.tar.gz"
+    expected = await plane.invoke(target)
+    kill(*plane.workers(target))
+    assert await plane.invoke(target) == expected
+
+
+async def test_a_worker_and_its_server_killed_under_requests(plane: Plane) -> None:
+    target = "sub/model_2.tar.gz"
+    expected = await plane.invoke(target)
+    held = [asyncio.create_task(plane.invoke(target)) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    kill(*plane.workers(target))
+    assert await plane.invoke(target) == expected
+    for answer in await asyncio.gather(*held, return_exceptions=True):
+        assert answer == expected or isinstance(answer, AwsError)
+
+
+@pytest.mark.parametrize("part", ["java", "entrypoint.py"])
+async def test_a_killed_server_while_another_instance_serves(plane: Plane, part: str) -> None:
+    target = "sub/model_3.tar.gz"
+    expected = await plane.invoke(target)
+    row = plane.holder(target)
+    before = plane.all(row)
+    kill(*plane.processes(row, part))
+    began = time.monotonic()
+    assert await plane.invoke(target) == expected
+    assert time.monotonic() - began < 10
+    await until(lambda: all(r["state"] == "InService" for r in plane.rows()))
+    await until(lambda: not alive(before))
+    assert sum(r["restarts"] for r in plane.rows()) >= 1
+
+
+async def test_a_killed_server_with_nobody_else_to_serve(
+    image: Image, store: Folder, cat: bytes, tmp_path: Path
+) -> None:
+    async with single(image, store, cat, tmp_path, RouterSettings()) as plane:
+        expected = await plane.invoke("squeezenet_v1.1.tar.gz")
+        (row,) = plane.rows()
+        kill(*plane.processes(row, "java"))
+        assert await plane.invoke("squeezenet_v1.1.tar.gz") == expected
+        (row,) = plane.rows()
+        kill(row["pid"])
+        assert await plane.invoke("squeezenet_v1.1.tar.gz") == expected
+
+
+async def test_a_small_memory_budget_evicts(
+    image: Image, store: Folder, cat: bytes, tmp_path: Path
+) -> None:
+    settings = RouterSettings(memory=260 << 20)
+    async with single(image, store, cat, tmp_path, settings) as plane:
+        for number in (0, 1, 2, 0):
+            assert await plane.invoke(f"sub/model_{number}.tar.gz")
+        (row,) = plane.rows()
+        assert [m["target_model"][-8] for m in row["models"]] == ["0", "2"]
+        assert row["memory_used_mb"] <= 260
+        assert len(plane.processes(row, "model_service_worker")) == 4
+        assert all(line.split(" ")[0].isdigit() for line in plane.log(row))
+        left = plane.all(row)
+    assert not alive(left)
+    assert names(tmp_path / "f") == ["logs"]
+
+
+async def test_a_server_that_does_not_start_says_why(store: Folder, tmp_path: Path) -> None:
+    script = "print('starting'); raise RuntimeError('no Java found')"
+    broken = Image("r", "d", (sys.executable, "-c", script))
+    fleets = LocalFleets(tmp_path, store, RouterSettings(backoff=0.01))
+    with pytest.raises(FleetFailed) as caught:
+        await fleets.start((spec(broken),))
+    assert "did not pass the ping health check" in caught.value.reason
+    assert "RuntimeError: no Java found" in caught.value.reason
+    assert names(tmp_path) == ["logs"]
+
+
+async def test_a_killed_platform_leaves_no_process(
+    image: Image, tmp_path: Path, store: Folder
+) -> None:
+    program = f"""
+        import asyncio, os
+        from pathlib import Path
+        from mmectl.local.router import LocalFleets
+        from mmectl.local.values import FleetSpec, Image
+        image = Image("r", "d", {image.entrypoint!r}, {dict(image.environment)!r})
+        async def main():
+            fleets = LocalFleets(Path({str(tmp_path)!r}), None)
+            await fleets.start(
+                (FleetSpec("ep", "cfg", "v", image, {{}}, "ml.m5.xlarge", 1, "b", "p/"),)
+            )
+            print(fleets.describe("ep", "cfg")[0]["pid"], flush=True)
+            await asyncio.sleep(60)
+        asyncio.run(main())
+    """
+    platform = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(program), stdout=asyncio.subprocess.PIPE
+    )
+    assert platform.stdout is not None
+    pid = int(await platform.stdout.readline())
+    left = procs.marked(RUN_MARK, environment(pid, RUN_MARK))
+    assert len(left) >= 2
+    platform.kill()
+    await platform.wait()
+    await until(lambda: not alive(left))
+    # the next platform clears the directories
+    fleets = LocalFleets(tmp_path, store)
+    await fleets.start((spec(image, instance_count=1),))
+    assert len(names(tmp_path)) == 2  # the logs and the new instance
+    await fleets.close()
