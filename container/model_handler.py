@@ -29,6 +29,9 @@ from model_files import ModelError
 from predictor import Predictor
 
 log = logging.getLogger("model_handler")
+# The one header of a container's answer that SageMaker hands on to the caller; it says whether
+# this was the first request since the load.
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _TYPES = {400: "BadRequestException", 406: "NotAcceptableException",
           415: "UnsupportedMediaTypeException"}  # fmt: skip
 
@@ -42,6 +45,7 @@ class Model:
         self.inputs = files.inputs
         self.labels = files.labels
         self.size = files.inputs[0].shape[0]
+        self.asked = False
         self._predictor = Predictor(files.symbol, files.params, files.inputs)
         outputs = self._predictor.run({i.name: np.zeros(i.shape, np.float32) for i in self.inputs})
         self._check(outputs)
@@ -137,6 +141,8 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
         name = _TYPES.get(error.status, "InternalServerException")
         return json.dumps({"code": error.status, "type": name, "message": error.message}).encode()
     context.set_response_content_type(index, kind)
+    context.set_response_header(index, ATTRIBUTES, f"mmectl-cold={str(not model.asked).lower()}")
+    model.asked = True
     return result
 
 

@@ -1,0 +1,373 @@
+"""The main story with real parts: mmectl as a user types it, boto3 alone, and things that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from mmectl.local import processes
+
+BIN = Path(sys.executable).parent
+STAR = "examples/images/star.jpg"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a config.yaml of its own, and `mmectl` run in it."""
+
+    root: Path
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".mmectl"
+
+    def mmectl(self, *arguments: str, code: int = 0, **options: Any) -> Any:
+        done = subprocess.run(
+            [BIN / "mmectl", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            env=clean_environment(),
+            check=False,
+            timeout=180,
+            **options,
+        )
+        assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
+        return done
+
+    def data(self, *arguments: str) -> Any:
+        """The `data` of a command's envelope."""
+        return json.loads(self.mmectl(*arguments, "--json").stdout)["data"]
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client from nothing but what `mmectl local env` exports."""
+        values = self.data("local", "env")
+        return boto3.client(
+            service,
+            endpoint_url=values["AWS_ENDPOINT_URL"],
+            region_name=values["AWS_REGION"],
+            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=75, **options),
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without anything that points AWS clients somewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def config_of(root: Path, models: dict[str, Path]) -> str:
+    listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
+    return (
+        "platform: local\n"
+        f"image: {{context: {root / 'container'}}}\n"
+        "endpoint: {name: demo, instance_count: 2}\n"
+        f"models:\n{listed}"
+    )
+
+
+@pytest.fixture(scope="module")
+def project(root: Path) -> Iterator[Project]:
+    folder = Path(tempfile.mkdtemp(prefix="mme"))
+    project = Project(root, folder)
+    models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
+    (folder / "config.yaml").write_text(config_of(root, models))
+    shutil.copytree(root / "examples" / "images", folder / "examples" / "images")
+    yield project
+    project.mmectl("local", "down")
+    assert processes.marked(project.state.resolve()) == []
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def image(project: Project) -> str:
+    return str(project.data("build")["image"])
+
+
+@pytest.fixture
+def endpoint(project: Project, image: str) -> str:
+    """The endpoint of the configuration, in service."""
+    project.mmectl("upload", "--all")
+    project.mmectl("deploy")
+    return "demo"
+
+
+def test_build_again_does_nothing(project, image):
+    again = project.data("build")
+    assert (again["built"], again["image"]) == (False, image)
+
+
+def test_deploy_before_upload_says_what_to_do(project, image):
+    done = project.mmectl("deploy", code=1)
+    assert b"next:  mmectl upload --all" in done.stderr
+
+
+def test_the_story(project, image):
+    uploaded = project.data("upload", "--all")["models"]
+    assert [item["action"] for item in uploaded] == ["uploaded", "uploaded"]
+    deployed = project.data("deploy")
+    assert (deployed["status"], deployed["changed"]) == ("InService", True)
+    assert project.data("deploy")["changed"] is False
+
+    cold = project.data("invoke", "--target-model", "shapes.tar.gz", STAR)
+    warm = project.data("invoke", "--target-model", "shapes", STAR)
+    assert (cold["cold"], warm["cold"]) == (True, False)
+    assert cold["labels"][0]["class"] == "star"
+    assert cold["body"] == warm["body"]
+
+    copies = project.data("upload", "digits", "--copies", "10", "--to", "demo-subfolder/")
+    assert copies["models"][0]["target_models"][9] == "demo-subfolder/digits_9.tar.gz"
+    figures = project.data("invoke", "--random", "60", "--concurrency", "4", STAR)
+    assert (sum(figures["labels"].values()), figures["errors"]) == (60, {})
+    assert figures["cold"]["count"] >= 10
+
+    changed = project.folder / "shapes"
+    shutil.copytree(project.root / "examples" / "models" / "shapes", changed)
+    labels = changed / "synset.txt"
+    labels.write_text(labels.read_text().replace("star", "STAR"))
+    second = project.data("upload", "./shapes")["models"][0]
+    assert second["target_models"] == ["shapes_v2.tar.gz"]
+    assert project.data("invoke", "-m", "shapes", STAR)["labels"][0]["class"] == "STAR"
+    first = project.data("invoke", "-m", "shapes.tar.gz", STAR)
+    assert first["labels"][0]["class"] == "star"
+
+    status = project.data("status")
+    assert status["models_total"] == 13
+    assert len(status["instances"]) == 2
+    assert sum(model["in_memory_on"] > 0 for model in status["models"]) >= 10
+
+    removed = project.data("destroy")["removed"]
+    assert removed[0] == "demo"
+    assert project.data("destroy")["removed"] == []
+    assert project.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert project.data("status")["models_total"] == 13
+
+
+def test_a_change_updates_the_endpoint(project, endpoint):
+    before = project.data("status")
+    after = project.data("deploy", "--set", "endpoint.instance_count=1")
+    assert after["config"] != before["config"]
+    assert len(project.data("status")["instances"]) == 1
+    back = project.data("deploy")
+    assert back["config"] == before["config"]
+    assert [step["action"] for step in back["steps"]] == ["UpdateEndpoint"]
+
+
+def test_a_broken_image_leaves_the_old_one_serving(project, endpoint):
+    broken = project.folder / "broken"
+    shutil.copytree(project.root / "container", broken)
+    (broken / "note").write_text("another digest")
+    digest = project.data("build", "--set", f"image.context={broken}")["digest"].split(":")[1]
+    images = project.state / "images"
+    record = json.loads((images / f"{digest}.json").read_text())
+    record["entrypoint"] = ["/bin/sh", "-c", "echo no such luck >&2; exit 7"]
+    (images / f"{digest}.json").write_text(json.dumps(record))
+    done = project.mmectl("deploy", "--set", f"image.context={broken}", code=1)
+    shown = done.stderr.decode()
+    assert "rolled back" in shown
+    assert "no such luck" in shown
+    assert "still serving: demo-" in shown
+    assert project.data("invoke", "-m", "shapes.tar.gz", STAR)["labels"][0]["class"] == "star"
+    shutil.rmtree(broken)
+
+
+def serves(project: Project, client: Any) -> None:
+    answer = client.invoke_endpoint(
+        EndpointName="demo",
+        Body=(project.folder / STAR).read_bytes(),
+        ContentType="image/jpeg",
+        TargetModel="shapes.tar.gz",
+    )
+    assert json.loads(answer["Body"].read())[0].endswith("class=star")
+
+
+def pids(project: Project, pattern: str) -> list[int]:
+    """Processes of the project's platform whose command line matches."""
+    found = []
+    for process in processes.marked(project.state.resolve()):
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if re.search(pattern, command):
+            found.append(process.pid)
+    return found
+
+
+@pytest.mark.parametrize(
+    "victim", ["model_service_worker", r"java|mms\.model_server", "entrypoint"]
+)
+def test_after_a_kill_the_next_request_is_served(project, endpoint, victim):
+    client = project.client("sagemaker-runtime")
+    serves(project, client)
+    victims = pids(project, victim)
+    assert victims, f"no process matches {victim}"
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    serves(project, client)
+
+
+def test_the_platform_may_be_killed(project, endpoint):
+    client = project.client("sagemaker-runtime")
+    serves(project, client)
+    server = project.data("local", "status")["pid"]
+    os.kill(server, signal.SIGKILL)
+    serves(project, client)
+    assert project.data("local", "status")["pid"] != server
+    assert project.data("status")["models_total"] >= 2
+
+
+def test_platform_and_supervisor_may_be_killed(project, endpoint):
+    for process in processes.marked(project.state.resolve()):
+        os.kill(process.pid, signal.SIGKILL)
+    assert project.data("invoke", "-m", "digits", STAR)["labels"]
+    assert project.data("status")["status"] == "InService"
+
+
+def test_an_interrupted_upload_leaves_nothing(project, image):
+    big = project.folder / "big"
+    shutil.copytree(project.root / "examples" / "models" / "shapes", big)
+    # incompressible bytes that no reader looks at, so that the upload takes a while
+    (big / "extra.bin").write_bytes(os.urandom(200_000_000))
+    command = subprocess.Popen(
+        [BIN / "mmectl", "upload", "./big"],
+        cwd=project.folder,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    s3, bucket = project.client("s3"), "sagemaker-us-east-1-123456789012"
+    deadline = time.monotonic() + 60
+    while not s3.list_multipart_uploads(Bucket=bucket).get("Uploads"):
+        assert time.monotonic() < deadline
+        assert command.poll() is None, "the upload ended before it could be interrupted"
+        time.sleep(0.02)
+    command.send_signal(signal.SIGINT)
+    _, shown = command.communicate(timeout=60)
+    assert command.returncode == 130, shown.decode()
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
+    assert not [key for key in keys if "big" in key]
+    shutil.rmtree(big)
+
+
+def test_golden_answers_through_the_whole_path(project, image, shared_models, shared_images):
+    golden = json.loads((shared_models / "golden.json").read_text())["outputs"]
+    listed = project.folder / "golden.yaml"
+    listed.write_text(config_of(project.root, {name: shared_models / name for name in golden}))
+    options = ("--config", "golden.yaml", "--set", "endpoint.name=golden")
+    project.mmectl("upload", "--all", *options)
+    project.mmectl("deploy", *options)
+    for name, images in golden.items():
+        files = [str(shared_images / file) for file in images]
+        answers = project.data("invoke", "-m", name, *files, *options)["answers"]
+        by_body = {tuple(item["class"] for item in a["labels"]): a["labels"] for a in answers}
+        for lines in images.values():
+            expected = [re.fullmatch(r"probability=([\d.]+), class=(.*)", line) for line in lines]
+            found = by_body[tuple(line[2] for line in expected)]
+            for line, label in zip(expected, found, strict=True):
+                assert abs(float(line[1]) - label["probability"]) <= 1e-4
+    project.mmectl("destroy", *options)
+
+
+BOTO3_ALONE = """
+import io, json, sys, tarfile, time
+from pathlib import Path
+import boto3
+
+image, models, star = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).read_bytes()
+account = boto3.client("sts").get_caller_identity()["Account"]
+roles = boto3.client("iam").get_paginator("list_roles").paginate()
+role = next(r["Arn"] for page in roles for r in page["Roles"]
+            if r["RoleName"].startswith("AmazonSageMaker-ExecutionRole-"))
+s3, sagemaker, runtime = map(boto3.client, ("s3", "sagemaker", "sagemaker-runtime"))
+bucket, prefix = f"sagemaker-us-east-1-{account}-alone", "DEMO-multimodel-endpoint/"
+s3.create_bucket(Bucket=bucket)
+
+def upload(folder, key):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        tar.add(folder, arcname=".")
+    data.seek(0)
+    s3.upload_fileobj(data, bucket, prefix + key)
+
+upload(models / "shapes", "shapes.tar.gz")
+sagemaker.create_model(
+    ModelName="alone", ExecutionRoleArn=role,
+    PrimaryContainer={"Image": image, "Mode": "MultiModel",
+                      "ModelDataUrl": f"https://s3-us-east-1.amazonaws.com/{bucket}/{prefix}"})
+sagemaker.create_endpoint_config(EndpointConfigName="alone", ProductionVariants=[{
+    "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 2, "InitialVariantWeight": 1,
+    "ModelName": "alone", "VariantName": "AllTraffic"}])
+sagemaker.create_endpoint(EndpointName="alone", EndpointConfigName="alone")
+assert sagemaker.describe_endpoint(EndpointName="alone")["EndpointStatus"] == "Creating"
+sagemaker.get_waiter("endpoint_in_service").wait(
+    EndpointName="alone", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+def ask(target):
+    answer = runtime.invoke_endpoint(EndpointName="alone", ContentType="application/x-image",
+                                     TargetModel=target, Body=star)
+    return json.loads(answer["Body"].read())[0].split("class=")[1]
+
+assert ask("shapes.tar.gz") == "star" == ask("shapes.tar.gz")
+for number in range(3):
+    upload(models / "digits", f"demo-subfolder/digits_{number}.tar.gz")
+    assert ask(f"demo-subfolder/digits_{number}.tar.gz")
+try:
+    ask("nothing.tar.gz")
+except runtime.exceptions.ClientError as error:
+    assert error.response["Error"]["Code"] == "ValidationError", error
+else:
+    raise AssertionError("a model that is not there answered")
+sagemaker.delete_endpoint(EndpointName="alone")
+sagemaker.get_waiter("endpoint_deleted").wait(
+    EndpointName="alone", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+sagemaker.delete_endpoint_config(EndpointConfigName="alone")
+sagemaker.delete_model(ModelName="alone")
+print("done")
+"""
+
+
+def test_boto3_alone_replays_the_story(project, image):
+    """Nothing but the variables that `mmectl local env` exports."""
+    script = 'eval "$(mmectl local env)"; exec "$0" -c "$@"'
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            script,
+            sys.executable,
+            BOTO3_ALONE,
+            image,
+            str(project.root / "examples" / "models"),
+            str(project.root / STAR),
+        ],
+        cwd=project.folder,
+        env={**clean_environment(), "PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_down_leaves_no_process_and_up_brings_all_back(project, endpoint):
+    project.mmectl("local", "down")
+    assert processes.marked(project.state.resolve()) == []
+    assert project.data("local", "status") == {"running": False}
+    project.mmectl("local", "up")
+    serves(project, project.client("sagemaker-runtime"))
