@@ -37,6 +37,19 @@ Params: TypeAlias = Mapping[str, Any]
 Handler: TypeAlias = Callable[[Params], Awaitable[dict[str, Any]]]
 
 
+_READS = frozenset(
+    (
+        "DescribeModel",
+        "ListModels",
+        "DescribeEndpointConfig",
+        "ListEndpointConfigs",
+        "DescribeEndpoint",
+        "ListEndpoints",
+        "ListTags",
+    )
+)
+
+
 class Control:
     """The control plane of one account in one region.
 
@@ -118,10 +131,12 @@ class Control:
 
         A call that its caller gives up on is finished nevertheless: it is done or it is not.
         """
-        known = check("sagemaker", operation, params)
         handler = self._operations.get(operation)
         if handler is None:
             raise unknown_operation(operation)
+        known = check("sagemaker", operation, params)
+        if operation in _READS:
+            return prune("sagemaker", operation, await handler(known))
         task = asyncio.create_task(self._answer(handler, known))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)

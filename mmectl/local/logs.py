@@ -42,10 +42,10 @@ class Logs:
 
     async def call(self, operation: str, params: object) -> dict[str, Any]:
         """Answer one operation; raises AwsError."""
-        known = check("logs", operation, params, "InvalidParameterException")
         handler = self._operations.get(operation)
         if handler is None:
             raise unknown_operation(operation)
+        known = check("logs", operation, params, "InvalidParameterException")
         return prune("logs", operation, await asyncio.to_thread(handler, known))
 
     # groups
