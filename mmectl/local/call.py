@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from aiohttp import web
 from mmectl.local.sigv4 import Claim
 from mmectl.local.values import AwsError
 
+IDLE = 60.0  # seconds without a byte before a body is given up
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -44,7 +46,7 @@ class Call:
         """The query, decoded, without what belongs to a presigned signature."""
         pairs = (part.partition("=") for part in self.query.split("&") if part)
         return {
-            unquote(name): unquote(value)
+            unquote(name.replace("+", " ")): unquote(value.replace("+", " "))
             for name, _, value in pairs
             if not name.startswith("X-Amz-")
         }
@@ -76,12 +78,32 @@ class Call:
         stream = self.request.content
         parts: list[bytes] = []
         size = 0
-        while data := await asyncio.wait_for(stream.readany(), 60):
+        while data := await next_bytes(stream):
             size += len(data)
             if size > limit:
                 raise too_large(limit)
             parts.append(data)
         return b"".join(parts)
+
+
+class Stream(Protocol):
+    """A raw body, as aiohttp's StreamReader."""
+
+    async def readany(self) -> bytes:
+        """The next bytes, or b"" at the end."""
+        ...
+
+
+async def next_bytes(stream: Stream, idle: float = IDLE) -> bytes:
+    """The next bytes of a body; an AwsError RequestTimeout after `idle` seconds without."""
+    try:
+        return await asyncio.wait_for(stream.readany(), idle)
+    except asyncio.TimeoutError:
+        raise AwsError(
+            "RequestTimeout",
+            "Your socket connection to the server was not read from or written to within the "
+            "timeout period.",
+        ) from None
 
 
 def too_large(limit: int) -> AwsError:

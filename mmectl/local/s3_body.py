@@ -10,24 +10,15 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from mmectl.local import s3_checksums as checksums
+from mmectl.local.call import Stream, next_bytes
 from mmectl.local.s3_chunked import MODES, ChunkDecoder, ChunkSigner
 from mmectl.local.sigv4 import UNSIGNED, Headers
 from mmectl.local.values import AwsError
 
 PIECE = 1024 * 1024  # bytes handed to the thread at once
-IDLE = 60.0  # seconds without a byte before the upload is given up
 MAX_OBJECT = 5 * 1024**3  # bytes of one PutObject or UploadPart
-
-
-class Stream(Protocol):
-    """The raw body, as aiohttp's StreamReader."""
-
-    async def readany(self) -> bytes:
-        """The next bytes, or b"" at the end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +188,7 @@ async def _pieces(stream: Stream) -> AsyncIterator[bytes]:
     parts: list[bytes] = []
     size = 0
     while True:
-        try:
-            data = await asyncio.wait_for(stream.readany(), IDLE)
-        except asyncio.TimeoutError:
-            raise AwsError(
-                "RequestTimeout",
-                "Your socket connection to the server was not read from or written to within "
-                "the timeout period.",
-            ) from None
+        data = await next_bytes(stream)
         if data:
             parts.append(data)
             size += len(data)

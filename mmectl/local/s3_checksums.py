@@ -183,13 +183,18 @@ def composite(name: str, parts: Sequence[str]) -> str:
     return f"{encode(running.digest())}-{len(parts)}"
 
 
-def full_object(name: str, parts: Sequence[tuple[str, int]]) -> str:
-    """The CRC of the whole from those of its parts and their lengths in bytes."""
+def check_combines(name: str) -> None:
+    """Refuse a full-object checksum that cannot be had from those of the parts."""
     if name not in CRCS:
         raise AwsError(
             "InvalidRequest",
             f"The FULL_OBJECT checksum type cannot be used with the {name} checksum algorithm.",
         )
+
+
+def full_object(name: str, parts: Sequence[tuple[str, int]]) -> str:
+    """The CRC of the whole from those of its parts and their lengths in bytes."""
+    check_combines(name)
     polynomial, size = CRCS[name]
     value = 0
     for checksum, length in parts:

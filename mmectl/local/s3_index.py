@@ -43,7 +43,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object: `file` is the name of its data, `headers` what GetObject answers besides."""
+    """An object: `file` names its data, `upload` the multipart upload it came from.
+
+    `headers` is what GetObject answers besides; `modified` in epoch seconds.
+    """
 
     key: str
     file: str
@@ -53,6 +56,7 @@ class Entry:
     headers: dict[str, str] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     checksum_type: str = "FULL_OBJECT"
+    upload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,7 @@ class Index:
             "headers": entry.headers,
             "checksums": entry.checksums,
             "checksum_type": entry.checksum_type,
+            "upload": entry.upload,
         }
         self._db.execute(
             "INSERT OR REPLACE INTO objects VALUES(?,?,?,?,?,?,?)",

@@ -7,6 +7,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from xml.etree import ElementTree as ET
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from mmectl.local.s3_conditions import byte_range, unquoted, write_condition
 from mmectl.local.s3_http import Context, checksum_headers, checksum_nodes, stored_headers
 from mmectl.local.s3_index import Entry, Part, Upload
 from mmectl.local.s3_objects import source_entry
+from mmectl.local.s3_store import no_such_upload
 from mmectl.local.values import AwsError
 
 MIN_PART = 5 * 1024 * 1024  # bytes of every part but the last
@@ -31,6 +33,8 @@ async def create(context: Context) -> web.StreamResponse:
         checksums.new(name)
     default = "FULL_OBJECT" if name == "crc64nvme" else "COMPOSITE"
     kind = (context.header("x-amz-checksum-type") or default).upper()
+    if name and kind == "FULL_OBJECT":
+        checksums.check_combines(name)
     upload = Upload(
         uuid.uuid4().hex,
         context.bucket,
@@ -132,7 +136,10 @@ async def complete(context: Context) -> web.StreamResponse:
     """POST /bucket/key?uploadId: join the parts into the object."""
     condition = write_condition(context.header)
     body = await context.document()
-    upload, stored = await _upload(context)
+    try:
+        upload, stored = await _upload(context)
+    except AwsError:
+        return _completed(context, await _earlier(context))
     parts = chosen(s3_xml.parse(body, "CompleteMultipartUpload"), stored)
     await context.store.check(context.bucket, context.key, condition)
     found = joined_checksums(upload, parts)
@@ -149,15 +156,30 @@ async def complete(context: Context) -> web.StreamResponse:
         upload.headers,
         found,
         upload.checksum_type,
+        upload.id,
     )
     await context.store.complete(upload, entry, condition)
+    return _completed(context, entry)
+
+
+async def _earlier(context: Context) -> Entry:
+    """The object which that upload became: a client may ask again when it lost the answer."""
+    upload_id = context.params["uploadId"]
+    with suppress(AwsError):
+        entry = await context.store.get(context.bucket, context.key)
+        if entry.upload == upload_id:
+            return entry
+    raise no_such_upload(upload_id)
+
+
+def _completed(context: Context, entry: Entry) -> web.Response:
     nodes: list[s3_xml.Node] = [
         ("Location", f"http://{context.header('Host')}{context.call.path}"),
         ("Bucket", context.bucket),
         ("Key", context.key),
         ("ETag", f'"{entry.etag}"'),
-        ("ChecksumType", entry.checksum_type if found else None),
-        *checksum_nodes(found),
+        ("ChecksumType", entry.checksum_type if entry.checksums else None),
+        *checksum_nodes(entry.checksums),
     ]
     return context.xml("CompleteMultipartUploadResult", nodes)
 

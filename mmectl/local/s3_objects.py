@@ -115,7 +115,11 @@ async def _stream(
     await response.prepare(request)
     transport = request.transport
     if file and transport is not None:
-        await asyncio.get_running_loop().sendfile(transport, file, offset, count)
+        try:
+            await asyncio.get_running_loop().sendfile(transport, file, offset, count)
+        except OSError as error:  # the head is out: no other answer can follow
+            transport.close()
+            raise ConnectionResetError(str(error)) from None
     await response.write_eof()
     return response
 
@@ -188,7 +192,7 @@ async def copy_object(context: Context) -> web.StreamResponse:
             "or encryption attributes.",
         )
     headers = stored_headers(context.call.request) if directive == "REPLACE" else source.headers
-    target = replace(source, key=context.key, modified=context.now(), headers=headers)
+    target = replace(source, key=context.key, modified=context.now(), headers=headers, upload=None)
     target = await _with_checksum(context, source, target)
     await context.store.copy(source, context.bucket, target, condition)
     nodes: list[s3_xml.Node] = [

@@ -8,7 +8,6 @@ random: a key never reaches the file system.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 import sqlite3
@@ -16,23 +15,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
+from mmectl.errors import PlatformError
 from mmectl.local import s3_list
+from mmectl.local.s3_files import Incoming, Opener, create, disk_full
 from mmectl.local.s3_index import Bucket, Entry, Index, Part, Upload
 from mmectl.local.values import AwsError, StoredObject
 
 T = TypeVar("T")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-Opener = Callable[[Path], BinaryIO]
-
-
-def create(path: Path) -> BinaryIO:
-    """A new file, unbuffered: pieces are large already."""
-    return path.open("xb", buffering=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,77 +75,6 @@ def no_such_upload(upload_id: str) -> AwsError:
     )
 
 
-class Incoming:
-    """A file on its way in; removed again unless it is kept."""
-
-    def __init__(self, path: Path, target: Path, opener: Opener) -> None:
-        self._path, self._target = path, target
-        self._file = opener(path)
-        self.name = target.name
-
-    def write(self, data: bytes) -> None:
-        """Append all of it; a full disk is an AwsError."""
-        view = memoryview(data)
-        with disk_full():
-            while view:
-                view = view[self._file.write(view) or 0 :]
-
-    def append(self, source: Path, offset: int, count: int) -> None:
-        """Append a piece of another file, inside the kernel where it can (reflink)."""
-        with disk_full(), source.open("rb", buffering=0) as reader:
-            while count:
-                moved = _copy_range(reader.fileno(), self._file.fileno(), count, offset)
-                if not moved:
-                    break
-                offset, count = offset + moved, count - moved
-
-    def keep(self) -> str:
-        """Flush to the disk and give it its final name."""
-        with disk_full():
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._path.rename(self._target)
-        return self.name
-
-    def discard(self) -> None:
-        """Remove what was not kept."""
-        with suppress(OSError):
-            self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _copy_range(source: int, target: int, count: int, offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, count, offset)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        return os.write(target, os.pread(source, min(count, 1 << 20), offset))
-
-
-@contextmanager
-def disk_full() -> Iterator[None]:
-    """Turn a full disk into an answer that says so."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise _full(str(error.strerror)) from None
-    except sqlite3.OperationalError as error:
-        if "full" not in str(error):
-            raise
-        raise _full(str(error)) from None
-
-
-def _full(why: str) -> AwsError:
-    return AwsError(
-        "StorageFull",
-        f"The platform cannot store this: {why}. Nothing of it was kept; free some space.",
-        507,
-    )
-
-
 class ObjectStore:
     """Buckets, objects and multipart uploads under `folder`; open it first, close it last.
 
@@ -184,8 +106,15 @@ class ObjectStore:
         shutil.rmtree(self._temporary, ignore_errors=True)
         for folder in (self._data, self._temporary):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._index = Index(self._folder / "index.db")
-        known = self._index.files()
+        database = self._folder / "index.db"
+        try:
+            self._index = Index(database)
+            known = self._index.files()
+        except sqlite3.DatabaseError as error:
+            raise PlatformError(
+                f"the local platform's object store cannot be opened: {database}: {error}",
+                hint=f"move {self._folder} away; what was uploaded must be uploaded again",
+            ) from None
         self._remove(entry.name for entry in os.scandir(self._data) if entry.name not in known)
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -122,6 +123,8 @@ def main(arguments: list[str]) -> int:
     state_dir, socket_fd, ready = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     for descriptor in (socket_fd, ready):
         os.set_inheritable(descriptor, False)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection costs one
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s"

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -182,12 +183,11 @@ class Status:
         return list(await asyncio.gather(*(self._endpoint(name) for name in names)))
 
     async def _endpoint(self, name: str) -> dict[str, Any]:
-        try:
+        row: dict[str, Any] = {"name": name, "status": "Unknown", "instances": []}
+        with suppress(AwsError, asyncio.TimeoutError):  # it may go or come back meanwhile
             described = await self._control.call("DescribeEndpoint", {"EndpointName": name})
-            status = described["EndpointStatus"]
+            row["status"] = described["EndpointStatus"]
+            row["config"] = described.get("EndpointConfigName")
             serving = await asyncio.wait_for(self._control.serving(name), 0.2)
-            rows = self._fleets.describe(serving.endpoint, serving.config)
-        except (AwsError, asyncio.TimeoutError):
-            return {"name": name, "status": locals().get("status", "Unknown"), "instances": []}
-        config = described.get("EndpointConfigName")
-        return {"name": name, "status": status, "config": config, "instances": rows}
+            row["instances"] = self._fleets.describe(serving.endpoint, serving.config)
+        return row

@@ -244,7 +244,8 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _unquote(text: str) -> str:
-    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    plain = text.replace("+", " ").encode("utf-8", "surrogateescape")
+    return unquote_to_bytes(plain).decode("utf-8", "surrogateescape")
 
 
 def _encode(name: str, value: str) -> tuple[str, str]:

@@ -94,6 +94,7 @@ class Supervisor:
         arguments = [str(self._state_dir), *map(str, descriptors)]
         environment = {**os.environ, processes.SERVER_MARK: str(self._state_dir)}
         environment.pop(processes.SUPERVISOR_MARK, None)
+        self._remember()  # whoever sees the server ready must find the port here
         self._child = os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", SERVER.format(root=self._root), *arguments],
@@ -115,7 +116,7 @@ class Supervisor:
             known,
             port=self._listener.getsockname()[1],
             supervisor=processes.find(os.getpid()),
-            server=processes.find(self._child),
+            server=processes.find(self._child) if self._child else None,
         )
         try:
             record.write(self._state_dir, now)
