@@ -54,7 +54,7 @@ class Project:
         """The `data` of a command's envelope."""
         return json.loads(self.mmectl(*arguments, "--json").stdout)["data"]
 
-    def client(self, service: str, **options: Any) -> Any:
+    def client(self, service: str) -> Any:
         """A boto3 client from nothing but what `mmectl local env` exports."""
         values = self.data("local", "env")
         return boto3.client(
@@ -63,7 +63,7 @@ class Project:
             region_name=values["AWS_REGION"],
             aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=75, **options),
+            config=Config(read_timeout=75),
         )
 
 
