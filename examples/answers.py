@@ -10,11 +10,23 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "container"))
+
+
+class Context:
+    """What Multi Model Server hands over with a request, as far as the handler needs it."""
+
+    def get_all_request_header(self, _index: int) -> dict[str, str]:
+        """The headers of an image upload."""
+        return {"Content-Type": "application/x-image"}
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Every setter of the response: what it sets is not looked at."""
+        return lambda *_values: None
 
 
 def answers(model: str) -> dict[str, str]:
@@ -26,12 +38,7 @@ def answers(model: str) -> dict[str, str]:
     found = {}
     for image in sorted((HERE / "images").iterdir()):
         if image.stem in labels:
-            context = SimpleNamespace(
-                get_request_header=lambda _index, _name: "application/x-image",
-                get_all_request_header=lambda _index: {"Content-Type": "application/x-image"},
-                set_response_content_type=lambda _index, _kind: None,
-            )
-            body = model_handler.respond(handler, {"body": image.read_bytes()}, 0, context)
+            body = model_handler.respond(handler, {"body": image.read_bytes()}, 0, Context())
             found[image.name] = json.loads(body)[0]
     return found
 

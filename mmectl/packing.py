@@ -192,12 +192,17 @@ def pack(
 
 
 def pack_file(folder: Path, target: Path, *, progress: Progress = lambda _: None) -> Packed:
-    """Pack a folder into the file `target`, which appears only when complete."""
+    """Pack a folder into the file `target`, which appears only when complete.
+
+    Raises ArtifactError as `pack`, and where the file cannot be written.
+    """
     partial = target.with_name(target.name + ".part")
     try:
         with partial.open("wb") as stream:
             packed = pack(members(folder), stream, progress=progress)
         partial.replace(target)
+    except OSError as error:
+        raise ArtifactError(f"{target}: cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
     return packed

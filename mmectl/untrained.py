@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from mmectl import networks, params
-from mmectl.errors import UsageError
+from mmectl.errors import ArtifactError, UsageError
 from mmectl.networks import Network, Parameter
 from mmectl.state import Event, Report, ignore
 
@@ -102,28 +103,42 @@ def write_model(folder: Path, name: str, *, seed: int = 0, report: Report = igno
     """Make the model folder of a zoo network with random weights; an existing one is replaced.
 
     `name` is one of `networks.NETWORKS`. Appears only when complete. Raises UsageError for an
-    unknown name.
+    unknown name, ArtifactError where it cannot be written.
     """
     if name not in networks.NETWORKS:
         known = ", ".join(sorted(networks.NETWORKS))
         raise UsageError(f"{name}: no such network: known are {known}")
     net, stem = networks.NETWORKS[name](), file_stem(name)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     total = sum(4 * math.prod(p.shape) for p in net.parameters)
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     report(Event("start", name, "random weights", total=total))
+    try:
+        _write_files(partial, net, stem, seed, lambda n: _progressed(report, name, n, total))
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    report(Event("done", name, f"untrained, seed {seed}", total, total))
+    return folder
+
+
+def _progressed(report: Report, name: str, done: int, total: int) -> None:
+    report(Event("progress", name, done=done, total=total))
+
+
+def _write_files(
+    folder: Path, net: Network, stem: str, seed: int, progress: Callable[[int], None]
+) -> None:
+    folder.mkdir(parents=True)
     done = 0
-    with (partial / f"{stem}-0000.params").open("wb") as stream:
+    with (folder / f"{stem}-0000.params").open("wb") as stream:
         for size in write_params(stream, net, seed):
             done += size
-            report(Event("progress", name, done=done, total=total))
-    (partial / f"{stem}-symbol.json").write_text(networks.symbol_json(net))
+            progress(done)
+    (folder / f"{stem}-symbol.json").write_text(networks.symbol_json(net))
     shapes = [{"shape": list(networks.INPUT_SHAPE), "name": "data"}]
-    (partial / f"{stem}-shapes.json").write_text(json.dumps(shapes))
-    (partial / "synset.txt").write_text(synset())
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    report(Event("done", name, f"untrained, seed {seed}", done, total))
-    return folder
+    (folder / f"{stem}-shapes.json").write_text(json.dumps(shapes))
+    (folder / "synset.txt").write_text(synset())

@@ -6,6 +6,7 @@ zoo's own. A download that was cut off goes on where it stopped.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import json
@@ -113,6 +114,14 @@ def _reachable(url: str) -> Iterator[None]:
         raise _unreachable(url, str(error) or type(error).__name__) from error
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def _request(url: str, offset: int) -> urllib.request.Request:
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     return urllib.request.Request(url, headers=headers)  # noqa: S310  # checked in _base
@@ -122,24 +131,34 @@ def _rest(url: str, partial: Path, open_url: Opener, report: Progress) -> bool:
     """Fetch what `partial` lacks; False where the connection ended before the whole of it."""
     have = partial.stat().st_size if partial.exists() else 0
     try:
-        answer = open_url(_request(url, have), CONNECT_SECONDS)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:
+        with _reachable(url):
+            answer = open_url(_request(url, have), CONNECT_SECONDS)
+    except ArtifactError as error:
+        if getattr(error.__cause__, "code", None) != 416:
             raise
         # the server has no byte after what is there: it is complete, or of another file
-        error.close()
         return True
     with answer:
         resumed = have > 0 and getattr(answer, "status", None) == 206
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
-        with partial.open("ab" if resumed else "wb") as stream:
-            while chunk := answer.read(_CHUNK):
+        with _writing(partial), partial.open("ab" if resumed else "wb") as stream:
+            for chunk in _chunks(answer, url):
                 stream.write(chunk)
                 have += len(chunk)
                 report(have, total)
     return total is None or have >= total
+
+
+def _chunks(answer: Any, url: str) -> Iterator[bytes]:
+    """What arrives, until it ends or breaks off."""
+    with _reachable(url):
+        try:
+            while chunk := answer.read(_CHUNK):
+                yield chunk
+        except http.client.IncompleteRead:
+            return
 
 
 def _download(url: str, partial: Path, open_url: Opener, report: Progress) -> None:
@@ -163,13 +182,12 @@ def _fetch(source: Source, base: str, folder: Path, open_url: Opener, report: Re
     if target.exists() and _md5(target) == source.md5:
         return
     partial = target.with_name(target.name + ".part")
-    with _reachable(url):
-        _download(
-            url,
-            partial,
-            open_url,
-            lambda done, total: report(Event("progress", source.file, "fetch", done, total)),
-        )
+    _download(
+        url,
+        partial,
+        open_url,
+        lambda done, total: report(Event("progress", source.file, "fetch", done, total)),
+    )
     found = _md5(partial)
     if found != source.md5:
         partial.unlink()
@@ -199,18 +217,28 @@ def fetch(
         known = ", ".join(MODELS)
         raise UsageError(f"{name}: not in the model zoo: known are {known}", code="unknown_model")
     folder, fetching, base = cache / name, cache / f"{name}.fetching", _base(base_url)
-    if _complete(folder, MODELS[name]):
-        return folder
-    fetching.mkdir(parents=True, exist_ok=True)
-    for source in MODELS[name]:
-        _fetch(source, base, fetching, open_url, report)
-    stem = MODELS[name][0].file.removesuffix("-symbol.json")
-    shapes = [{"shape": list(networks.INPUT_SHAPE), "name": "data"}]
-    (fetching / f"{stem}-shapes.json").write_text(json.dumps(shapes))
-    if folder.exists():
-        shutil.rmtree(folder)
-    fetching.rename(folder)
+    with _writing(folder), _alone(cache / f".{name}.lock"):
+        if _complete(folder, MODELS[name]):
+            return folder
+        fetching.mkdir(exist_ok=True)
+        for source in MODELS[name]:
+            _fetch(source, base, fetching, open_url, report)
+        stem = MODELS[name][0].file.removesuffix("-symbol.json")
+        shapes = [{"shape": list(networks.INPUT_SHAPE), "name": "data"}]
+        (fetching / f"{stem}-shapes.json").write_text(json.dumps(shapes))
+        if folder.exists():
+            shutil.rmtree(folder)
+        fetching.rename(folder)
     return folder
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait for another process that fetches the same model."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _complete(folder: Path, sources: tuple[Source, ...]) -> bool:

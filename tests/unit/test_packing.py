@@ -131,6 +131,12 @@ def test_a_packed_file_appears_only_when_complete(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "net.tar.gz"]
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    folder = make_model(tmp_path / "model")
+    with pytest.raises(ArtifactError, match=r"net\.tar\.gz: cannot be written: No such file"):
+        packing.pack_file(folder, tmp_path / "none" / "net.tar.gz")
+
+
 def stop(done):
     raise RuntimeError
 

@@ -11,7 +11,7 @@ import struct
 import pytest
 
 from mmectl import layout, networks, params, untrained, zoo
-from mmectl.errors import UsageError
+from mmectl.errors import ArtifactError, UsageError
 
 # weights that are trained, as the zoo's own files hold them
 WEIGHTS = {
@@ -111,3 +111,9 @@ def test_progress_adds_up(tmp_path):
     untrained.write_model(tmp_path / "m", "squeezenet_v1.1", report=events.append)
     assert [events[0].kind, events[-1].kind] == ["start", "done"]
     assert events[-1].done == events[-1].total == 4 * 1_235_496
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArtifactError, match="m: cannot be written: Not a directory"):
+        untrained.write_model(tmp_path / "file" / "m", "squeezenet_v1.1")

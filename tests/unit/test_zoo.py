@@ -191,6 +191,13 @@ def test_progress_counts_bytes(tiny, tmp_path):
     assert last.done == last.total == len(FILES["nets/tiny-0000.params"])
 
 
+def test_a_cache_that_cannot_be_written_is_named(tiny, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArtifactError, match="tiny: cannot be written") as caught:
+        fetch(tiny, tmp_path / "file", Server())
+    assert caught.value.code == "artifact"
+
+
 def test_the_real_squeezenet_from_a_mirror(shared_models, tmp_path):
     mirror = tmp_path / "squeezenet"
     shutil.copytree(shared_models / "squeezenet_v1.0", mirror)
