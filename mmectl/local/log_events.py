@@ -14,6 +14,8 @@ from mmectl.local.log_lines import Line, Place
 
 PAGE_EVENTS = 10_000
 PAGE_BYTES = 1 << 20
+"""Size at which a page ends, with the line that reaches it."""
+
 SCAN_BYTES = 32 << 20
 """Bytes of log text that one call reads at most."""
 

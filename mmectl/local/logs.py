@@ -192,10 +192,9 @@ def _page(
     ordered = ranks[::-1] if descending else ranks
     if "nextToken" in params:
         last = _decode(params["nextToken"], list)
-        try:
-            ordered = [r for r in ordered if (r < last if descending else r > last)]
-        except TypeError:
-            raise _invalid("The specified nextToken is invalid.") from None
+        if ordered and [type(part) for part in last] != [type(part) for part in ordered[0]]:
+            raise _invalid("The specified nextToken is invalid.")
+        ordered = [row for row in ordered if (row < last if descending else row > last)]
     token = _encode(ordered[size - 1]) if len(ordered) > size else None
     return ordered[:size], token
 
