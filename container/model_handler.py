@@ -17,6 +17,7 @@ import errno
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ import model_files
 import numpy as np
 import payloads
 from model_files import ModelError
-from predictor import Predictor
+from predictor import EngineError, Predictor
 
 log = logging.getLogger("model_handler")
 # The one header of a container's answer that SageMaker hands on to the caller; it says whether
@@ -76,11 +77,16 @@ class Model:
         return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), np.float32)])
 
 
+_LAST_WORDS_SECONDS = 0.2
+
+
 class _Quiet(logging.Filter):
-    """Drop what the worker logs, with a traceback, when its model is unloaded as planned."""
+    """Drop the worker's tracebacks of a planned unload, and of a failed load told already."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         failure = record.exc_info[1] if record.exc_info else None
+        if isinstance(failure, (ModelError, EngineError)):
+            return False
         return "Frontend disconnected" not in f"{record.msg} {failure}"
 
 
@@ -92,11 +98,27 @@ def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes
     """Load the model (`data` is None) or answer a batch of requests, one body for each."""
     global _loaded  # a worker process serves one model for its whole life
     if data is None:
-        _loaded = load(Path(context.system_properties["model_dir"]))
+        folder = Path(context.system_properties["model_dir"])
+        try:
+            _loaded = load(folder)
+        except (MemoryError, ModelError, EngineError) as error:
+            _tell("cannot load %s: %s", folder, str(error) or type(error).__name__)
+            raise
         return None
     if _loaded is None:
         raise RuntimeError("a request came before the model was loaded")
     return [respond(_loaded, request, index, context) for index, request in enumerate(data)]
+
+
+def _tell(text: str, *arguments: object) -> None:
+    """Log the last words of a worker.
+
+    The server stops reading a worker's output as soon as it ends, and loses what is still in
+    the pipe; without the pause one failure in three says only "Worker died.".
+    """
+    log.error(text, *arguments)
+    sys.stdout.flush()
+    time.sleep(_LAST_WORDS_SECONDS)
 
 
 def load(folder: Path) -> Model:

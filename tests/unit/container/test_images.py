@@ -97,7 +97,7 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("side", [(20_000, 20_000), (7_072, 7_072), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_is_refused_by_its_header(side):
-    with pytest.raises(images.ImageError, match=r"too large|more than"):
+    with pytest.raises(images.ImageError, match="too large"):
         images.decode(bomb(*side), 3)
 
 

@@ -20,6 +20,7 @@ class Doubler(model_handler.Model):
         self.labels = None
         self.size = 2
         self._predictor = self
+        self.asked = False
         self.runs = 0
 
     def run(self, feeds):
@@ -35,12 +36,16 @@ class Context:
         self.headers = headers
         self.types: dict[int, str] = {}
         self.statuses: dict[int, int] = {}
+        self.sent: dict[str, str] = {}
 
     def get_all_request_header(self, index):
         return self.headers[index]
 
     def set_response_content_type(self, index, kind):
         self.types[index] = kind
+
+    def set_response_header(self, index, name, value):
+        self.sent[name] = value
 
     def set_response_status(self, code, phrase, index):
         self.statuses[index] = code
@@ -75,6 +80,13 @@ def test_a_large_batch_runs_in_parts_of_the_bound_size(model):
     assert model.runs == 3
 
 
+def test_the_first_answer_says_that_it_was_cold(model):
+    for cold in ("true", "false"):
+        context = Context(part("application/json"))
+        model_handler.handle([{"body": b"[1,2,3]"}], context)
+        assert context.sent == {"X-Amzn-SageMaker-Custom-Attributes": f"mmectl-cold={cold}"}
+
+
 def test_accept_is_found_whatever_its_case(model):
     context = Context({**part("application/json"), "accept": "application/x-npy"})
     (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], context)
@@ -100,6 +112,15 @@ def test_running_out_of_memory_passes_on_to_the_server(model, monkeypatch):
     monkeypatch.setattr(model, "predict", fail)
     with pytest.raises(MemoryError):
         model_handler.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+
+
+def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(model_handler, "_LAST_WORDS_SECONDS", 0)
+    context = Context()
+    context.system_properties = {"model_dir": str(tmp_path)}
+    with pytest.raises(model_handler.ModelError):
+        model_handler.handle(None, context)
+    assert f"cannot load {tmp_path}: no *-symbol.json in the model folder" in caplog.text
 
 
 def test_a_planned_unload_leaves_no_traceback_in_the_log():

@@ -1,0 +1,367 @@
+"""The container over HTTP: the real server, the real engine, real models where there are any."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from serving_fixtures import Server, serving_image, started, taken_port  # noqa: F401
+
+from mmectl.serving_smoke import picture, write_model
+
+JPEG = "image/jpeg"
+JSON = "application/json"
+NPY = "application/x-npy"
+LINE = re.compile(r"probability=(\d\.\d{6}), class=(.+)")
+NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="mme"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(serving_image, folder) -> Iterator[Server]:  # noqa: F811
+    """A server with the small model `smoke` and the same one without classes, `table`."""
+    for name in ("smoke", "table"):
+        write_model(folder / name)
+    (folder / "table" / "synset.txt").unlink()
+    with started(serving_image, folder) as running:
+        for name in ("smoke", "table"):
+            assert running.load(name, folder / name)[0] == 200, running.text()
+        yield running
+
+
+def encoded(image: Picture.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def npy(array) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request, server, shared_models) -> Iterator[str]:
+    status, text = server.load(request.param, shared_models / request.param)
+    assert status == 200, text + server.text()
+    yield request.param
+    assert server.ask("DELETE", f"/models/{request.param}")[0] == 200
+
+
+def test_published_answers(network, server, shared_models, shared_images):
+    golden = json.loads((shared_models / "golden.json").read_text())["outputs"][network]
+    assert len(golden) == 5
+    for name, wanted in golden.items():
+        body = (shared_images / name).read_bytes()
+        kind = "image/bmp" if name.endswith("bmp") else JPEG
+        status, content_type, answer = server.invoke(network, body, kind)
+        assert (status, content_type) == (200, JSON)
+        for line, known in zip(json.loads(answer), wanted, strict=True):
+            found, expected = LINE.fullmatch(line), LINE.fullmatch(known)
+            assert found[2] == expected[2]
+            assert float(found[1]) == pytest.approx(float(expected[1]), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
+@pytest.mark.parametrize(
+    ("mode", "light", "dark"),
+    [("L", 255, 0), ("RGB", (255, 255, 255), (0, 0, 0)), ("P", 255, 0), ("RGBA", None, None)],
+)
+def test_image_formats(server, kind, mode, light, dark):
+    if mode == "RGBA" and kind in ("JPEG", "BMP"):
+        light, dark, mode = (250, 250, 250), (9, 9, 9), "RGB"
+    if mode == "RGBA":  # transparent black is white, opaque black is black
+        light, dark = (0, 0, 0, 0), (0, 0, 0, 255)
+    for colour, name in ((light, "light"), (dark, "dark")):
+        image = Picture.new("L" if mode == "P" else mode, (20, 10), colour)
+        if mode == "P" and kind in ("PNG", "GIF", "BMP"):
+            image = image.convert("P")
+        status, _, answer = server.invoke("smoke", encoded(image, kind), f"image/{kind.lower()}")
+        assert status == 200
+        assert json.loads(answer)[0].endswith(f"class={name}")
+
+
+def test_a_turned_photograph_is_set_upright(server):
+    image = Picture.new("RGB", (40, 20))
+    exif = Picture.Exif()
+    exif[0x0112] = 8
+    upright = encoded(image.transpose(Picture.Transpose.ROTATE_90), "PNG")
+    turned = encoded(image, "PNG", exif=exif)
+    assert server.invoke("table", turned, JPEG)[2] == server.invoke("table", upright, JPEG)[2]
+
+
+def test_tensors_and_batches(server):
+    item = np.full((3, 8, 8), 255, np.float32)
+    wanted = pytest.approx([0.37754, 0.62246], abs=1e-4)
+    for body, kind in ((json.dumps(item.tolist()).encode(), JSON), (npy(item), NPY)):
+        status, content_type, answer = server.invoke("table", body, kind)
+        assert (status, content_type) == (200, JSON)
+        assert json.loads(answer) == wanted
+    status, content_type, answer = server.invoke("table", npy(np.stack([item] * 3)), NPY, NPY)
+    assert (status, content_type) == (200, NPY)
+    rows = np.load(io.BytesIO(answer))
+    assert rows.shape == (3, 2)
+    assert rows[2].tolist() == wanted
+    lines = json.loads(server.invoke("smoke", npy(item[None]), NPY)[2])
+    assert lines[0][0].endswith("class=light")
+
+
+def bomb() -> bytes:
+    """A PNG of 400 megapixels in a few hundred kB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 2501 * 20_000)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+ITEM = np.zeros((3, 8, 8), np.float32)
+BAD = [
+    ("empty", b"", JPEG, 400, "no body"),
+    ("text as image", b"hello", JPEG, 400, "not an image of a known format"),
+    ("cut JPEG", b"\xff\xd8\xff\xe0" + b"\0" * 50, JPEG, 400, "damaged or cut short"),
+    ("TIFF", b"II*\0" + b"\0" * 64, "image/tiff", 400, "not an image of a known format"),
+    ("bomb", bomb(), "image/png", 400, "too large: 20000 x 20000"),
+    ("no JSON", b"{", JSON, 400, "not JSON"),
+    ("deep JSON", b"[" * 50_000, JSON, 400, "not JSON"),
+    ("NaN", b"[NaN]", JSON, 400, "NaN is not a number of JSON"),
+    ("ragged", b"[[1],[2,3]]", JSON, 400, "rectangular"),
+    ("words", b'["a"]', JSON, 400, "rectangular list of numbers"),
+    ("null", b"null", JSON, 400, "rectangular list of numbers"),
+    ("wrong shape", b"[1,2]", JSON, 400, "send [3, 8, 8]"),
+    ("wrong name", b'{"x":[1]}', JSON, 400, "the inputs are data, the body has x"),
+    ("no NPY", b"zzz", NPY, 400, "not an NPY array"),
+    ("cut NPY", npy(ITEM)[:-5], NPY, 400, "not an NPY array"),
+    ("pickle in NPY", npy(np.array([{}], dtype=object)), NPY, 400, "not of numbers"),
+    ("infinite", npy(ITEM + np.inf), NPY, 400, "infinite"),
+    ("empty batch", npy(ITEM[None][:0]), NPY, 400, "empty"),
+    ("csv", b"1,2", "text/csv", 415, "'text/csv' is not supported"),
+    ("unknown bytes", b"\1\2\3", "application/octet-stream", 415, "not supported"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "message"), [r[1:] for r in BAD], ids=[r[0] for r in BAD]
+)
+def test_bad_payloads_are_the_clients_error(server, body, kind, status, message):
+    started_at = time.monotonic()
+    found, content_type, answer = server.invoke("smoke", body, kind)
+    assert (found, content_type) == (status, JSON)
+    assert message in json.loads(answer)["message"]
+    assert time.monotonic() - started_at < 2
+    assert server.invoke("smoke", picture(), "image/bmp")[0] == 200
+
+
+def test_other_refusals(server):
+    assert server.invoke("smoke", picture(), "image/bmp", "text/html")[0] == 406
+    assert server.invoke("nobody", picture(), "image/bmp")[0] == 404
+    # nothing about it is a worker's fault: no traceback, and the same workers go on
+    assert "Traceback" not in server.text()
+
+
+def test_largest_request_and_one_beyond(server):
+    largest = picture() + b"\0" * (6 * 2**20 - len(picture()))
+    assert server.invoke("smoke", largest, "image/bmp")[0] == 200
+    assert server.invoke("smoke", largest + b"\0" * 2**20, "image/bmp")[0] == 413
+
+
+def test_load_list_and_unload(server, folder):
+    assert server.load("smoke", folder / "smoke")[0] == 409
+    assert server.load("gone", folder / "gone")[0] == 404
+    write_model(folder / "third")
+    before = len(server.members())
+    assert server.load("third", folder / "third")[0] == 200
+    listed = json.loads(server.ask("GET", "/models")[2])["models"]
+    assert {m["modelName"] for m in listed} == {"smoke", "table", "third"}
+    assert server.ask("DELETE", "/models/third")[0] == 200
+    assert server.ask("DELETE", "/models/third")[0] == 404
+    deadline = time.monotonic() + 5
+    while len(server.members()) > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(server.members()) == before
+    assert "Frontend disconnected" not in server.text()
+
+
+BROKEN = {
+    "params cut": ("smoke-0000.params", lambda data: data[:100], "damaged or cut short"),
+    "params of another": (
+        "smoke-0000.params",
+        lambda data: data.replace(b"fc_b", b"fx_b"),
+        "no weights for fc_bias",
+    ),
+    "symbol cut": ("smoke-symbol.json", lambda data: data[:50], "MXNetError"),
+    "shapes no JSON": ("smoke-shapes.json", lambda data: b"{", "smoke-shapes.json is not JSON"),
+    "synset too short": ("synset.txt", lambda data: b"one\n", "synset.txt has 1 lines"),
+    "no symbol": ("smoke-symbol.json", None, "no *-symbol.json in the model folder"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_model_that_cannot_be_loaded_says_why_in_the_log(server, folder, case):
+    name, change, message = BROKEN[case]
+    model = folder / case.replace(" ", "-")
+    write_model(model)
+    if change is None:
+        (model / name).unlink()
+    else:
+        (model / name).write_bytes(change((model / name).read_bytes()))
+    assert server.load(model.name, model)[0] == 500
+    assert message in server.text()
+    assert server.ask("GET", f"/models/{model.name}")[0] == 404
+
+
+def big_model(folder: Path) -> None:
+    """A model whose weights are 400 MB of zeros (a sparse file takes no disk)."""
+    write_model(folder)
+    width = 200_000_000 // 4 // 96
+    symbol = json.loads((folder / "smoke-symbol.json").read_text())
+    symbol["nodes"][3]["attrs"]["num_hidden"] = str(2 * width)
+    (folder / "smoke-symbol.json").write_text(json.dumps(symbol))
+    (folder / "synset.txt").unlink()
+    with (folder / "smoke-0000.params").open("wb") as file:
+        file.write(struct.pack("<QQQ", 0x112, 0, 2))
+        for shape in ((2 * width, 192), (2 * width,)):
+            file.write(struct.pack(f"<IiI{len(shape)}q", 0xF993FAC9, 0, len(shape), *shape))
+            file.write(struct.pack("<iii", 1, 0, 0))
+            file.seek(int(np.prod(shape)) * 4, os.SEEK_CUR)
+        file.write(struct.pack("<Q", 2))
+        for name in (b"arg:fc_weight", b"arg:fc_bias"):
+            file.write(struct.pack("<Q", len(name)) + name)
+
+
+def test_running_out_of_memory_is_507(serving_image, folder):  # noqa: F811
+    (folder / "tight").mkdir()
+    write_model(folder / "small")
+    big_model(folder / "big")
+    # the Java virtual machine reserves far more than it uses: limit the workers alone
+    limit = f'ulimit -v 1000000; exec "{serving_image.entrypoint[0]}" "$@"'
+    wrapper = folder / "python"
+    wrapper.write_text(f"#!/bin/sh\n{limit}\n")
+    wrapper.chmod(0o755)
+    entry = Path(serving_image.entrypoint[1])
+    code = (
+        f"import sys; sys.path.insert(0, {str(entry.parent)!r}); sys.executable = {str(wrapper)!r};"
+        "import entrypoint; sys.exit(entrypoint.main(['serve']))"
+    )
+    limited = type(serving_image)(
+        serving_image.reference,
+        serving_image.digest,
+        (serving_image.entrypoint[0], "-c", code),
+        serving_image.environment,
+    )
+    with started(limited, folder / "tight") as server:
+        assert server.load("big", folder / "big")[0] == 507
+        assert server.load("small", folder / "small")[0] == 200
+        assert server.invoke("small", picture(), "image/bmp")[0] == 200
+
+
+@pytest.fixture
+def short(folder) -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="mme"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_sigterm_leaves_nothing(serving_image, folder, short):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short) as server:
+        assert server.load("m", short / "m")[0] == 200
+        assert len(server.members()) == 4
+        server.process.send_signal(signal.SIGTERM)
+        assert server.gone(5)
+        assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("cause", ["java killed", "lifeline closed"])
+def test_a_dead_server_takes_everything_with_it(serving_image, short, cause):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short) as server:
+        assert server.load("m", short / "m")[0] == 200
+        if cause == "java killed":
+            os.kill(server.java(), signal.SIGKILL)
+        else:
+            os.close(server.lifeline)
+        assert server.gone(5)
+        assert server.process.returncode == 1
+        said = "the model server died (SIGKILL)" if cause == "java killed" else "is gone"
+        assert said in server.text()
+
+
+def test_a_killed_worker_comes_back(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short) as server:
+        assert server.load("m", short / "m")[0] == 200
+        workers = [pid for pid, line in server.members().items() if "service_worker" in line]
+        os.kill(max(workers), signal.SIGKILL)
+        deadline = time.monotonic() + 15
+        while server.invoke("m", picture(), "image/bmp")[0] != 200:
+            assert time.monotonic() < deadline, server.text()
+            time.sleep(0.1)
+
+
+def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811
+    with taken_port() as port:
+        cases = {
+            "cannot listen on 127.0.0.1": {"SAGEMAKER_BIND_TO_PORT": str(port)},
+            "SAGEMAKER_BIND_TO_PORT='40000' is not": {"SAGEMAKER_BIND_TO_PORT": "40000"},
+            "JAVA_HOME='/nonexistent' has no": {"JAVA_HOME": "/nonexistent"},
+        }
+        for message, environment in cases.items():
+            with started(serving_image, short, wait=False, **environment) as server:
+                assert server.process.wait(10) == 1
+                assert message in server.text()
+
+
+def test_other_commands_are_run_as_they_are(serving_image):  # noqa: F811
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*serving_image.entrypoint, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert run("echo", "hello").stdout == "hello\n"
+    assert run("no-such-program").returncode == 127
+    assert run("serve", "more").returncode == 2
+    assert run().returncode == 2
+
+
+def test_the_toolkits_names_are_used(serving_image):  # noqa: F811
+    code = (
+        "from sagemaker_inference import parameters as p;"
+        "print(p.BIND_TO_PORT_ENV, p.MODEL_SERVER_WORKERS_ENV, p.MODEL_SERVER_TIMEOUT_ENV,"
+        "p.MODEL_SERVER_TIMEOUT_SECONDS_ENV, p.MODEL_SERVER_VMARGS, p.MAX_REQUEST_SIZE)"
+    )
+    command = [serving_image.entrypoint[0], "-c", code]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert names == [
+        "SAGEMAKER_BIND_TO_PORT",
+        "SAGEMAKER_MODEL_SERVER_WORKERS",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS",
+        "SAGEMAKER_MODEL_SERVER_VMARGS",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+    ]
