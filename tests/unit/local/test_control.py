@@ -475,6 +475,7 @@ async def test_the_account_has_a_quota(tmp_path):
     await plane.call("CreateModel", model())
     await plane.call("CreateEndpointConfig", config(count=2))
     await plane.call("CreateEndpoint", endpoint())
+    await plane.settled()
 
     with pytest.raises(AwsError) as caught:
         await plane.call("CreateEndpoint", endpoint("second"))
