@@ -207,18 +207,22 @@ class Fleet:
             done, _ = await asyncio.wait((task,), timeout=max(left, 0))
             if not done:
                 raise self.say.not_ready(target)
-            self._count_lost_load(task, attempts)
+            await self._count_lost_load(self._servers[instance], task, attempts)
 
-    def _count_lost_load(self, task: asyncio.Task[None], attempts: Attempts) -> None:
+    async def _count_lost_load(
+        self, server: Server, task: asyncio.Task[None], attempts: Attempts
+    ) -> None:
         """Pass on what a load or unload ended with; a lost server counts and is tried again."""
-        if task.cancelled():
-            attempts.lost += 1
-        elif (error := task.exception()) is not None:
-            if not isinstance(error, WireError):
-                raise error
-            attempts.lost += 1
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
+            return
+        if error is not None and not isinstance(error, WireError):
+            raise error
+        attempts.lost += 1
         if attempts.lost > self.settings.lost:
             raise self.say.unavailable()
+        if error is not None:
+            await server.check()
 
     async def _wait_for_instance(self, attempts: Attempts) -> None:
         left = attempts.deadline - asyncio.get_running_loop().time()

@@ -35,6 +35,9 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_P
 _LONGEST_RUN_DIR = 80
 _POLL = 0.05
 _PINGS_MISSED = 3
+WORKER_DIED = Answer(
+    500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
+)
 
 
 class Ports:
@@ -189,24 +192,26 @@ class Instance:
         self.state = "Stopped"
 
     async def _supervise(self) -> None:
-        failures = 0
+        """Run servers one after another; give up only on those that never come up."""
+        misses = deaths = 0
         deadline = time.monotonic() + self._spec.startup_timeout
         while True:
             began = time.monotonic()
             reason = await self._live(deadline)
             self._log.say(f"platform: {reason}")
             await self._clean()
+            misses = misses + 1 if self.state == "Starting" else 0
             quick = time.monotonic() - began < self._settings.quick_death
-            failures = failures + 1 if quick or self.state == "Starting" else 0
+            deaths = deaths + 1 if quick else 0
             late = self._first_pending() and time.monotonic() >= deadline
-            if failures >= self._settings.start_attempts or late:
+            if misses >= self._settings.start_attempts or late:
                 self._give_up(reason)
                 return
-            self.restarts += not self._first_pending()
-            wait = self._settings.backoff * 2**failures if failures > 1 else 0
-            await asyncio.sleep(min(wait, self._settings.backoff_most))
             if not self._first_pending():
+                self.restarts += 1
                 deadline = time.monotonic() + self._spec.startup_timeout
+            wait = self._settings.backoff * 2 ** (deaths - 2) if deaths > 1 else 0
+            await asyncio.sleep(min(wait, self._settings.backoff_most))
 
     def _first_pending(self) -> bool:
         return self._first is not None and not self._first.done()
@@ -362,8 +367,41 @@ class Instance:
         return self._place.base / "models" / name / "model"
 
     async def load(self, name: str, timeout: float) -> Answer:
-        """Load an unpacked model."""
-        return await self._server().load(name, str(self.folder(name)), timeout)
+        """Load an unpacked model.
+
+        A worker that dies meanwhile gives 500 "Worker died.": the server itself would notice
+        only after a minute.
+        """
+        load = asyncio.create_task(self._server().load(name, str(self.folder(name)), timeout))
+        death = asyncio.create_task(self._worker_death(name))
+        try:
+            await asyncio.wait((load, death), return_when=asyncio.FIRST_COMPLETED)
+            if not load.done():
+                await asyncio.wait((load,), timeout=_POLL * 10)
+            return load.result() if load.done() else WORKER_DIED
+        finally:
+            load.cancel()
+            death.cancel()
+
+    async def _worker_death(self, name: str) -> None:
+        """Wait until a worker of a model that is being loaded has died."""
+        died = asyncio.Event()
+        watch: procs.Watch | None = None
+        seen: list[int] = []
+        try:
+            while not died.is_set():
+                now = await to_thread(procs.working_in, self.folder(name))
+                if not set(seen) <= set(now):
+                    return
+                if now != seen:
+                    if watch is not None:
+                        watch.close()
+                    watch, seen = procs.Watch(now, died.set), now
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(died.wait(), _POLL * 4)
+        finally:
+            if watch is not None:
+                watch.close()
 
     async def unload(self, name: str, timeout: float) -> Answer:
         """Unload a model; ends the requests that it still has."""

@@ -15,7 +15,7 @@ from mmectl.local.residency import NoRoomError, TooWideError
 from mmectl.local.unpack import Limits, TooLargeError, Unpacked, UnpackError, size_hint, unpack
 from mmectl.local.values import ObjectReader
 from mmectl.local.verdicts import model_name
-from mmectl.local.wire import AnswerTimeoutError, WireError
+from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
 
 if TYPE_CHECKING:
     from mmectl.local.fleet import Fleet, Server
@@ -160,29 +160,43 @@ class Loader:
             stop.set()  # where we were cancelled, the thread ends as well
 
     async def _load_with_evictions(self, server: Server, target: str) -> None:
-        """LOAD; while the server says 507, unload the oldest idle model and try again."""
+        """LOAD; while the server says 507, unload the oldest idle model and try again.
+
+        A load that fails without the handler having raised anything is tried once more: the
+        worker was killed.
+        """
         name = model_name(target)
+        tries = 0
         while True:
             mark = server.printed()
-            try:
-                answer = await server.load(name, self._settings.load)
-            except AnswerTimeoutError:
-                await server.unload(name, self._settings.unload)
-                limit = f"it took longer than {self._settings.load:g} s"
-                raise self._fleet.say.model_error(
-                    500, f"Failed to load model {target}: {limit}", server.id
-                ) from None
+            answer = await self._load_once(server, target)
             if answer.status in _LOADED:
                 return
             # the server keeps a model whose load failed registered, and answers 409 for it
             await server.unload(name, self._settings.unload)
-            if answer.status != 507:
-                await asyncio.sleep(self._settings.grace)  # the log is written by another thread
-                raise self._fleet.say.load_failed(answer, target, server.id, server.cause(mark))
-            victim = self._book.oldest_idle(server.id, keep=target)
-            if victim is None:
-                raise _RoomError("the instance has not enough memory for it")
-            await self._evict(server, (victim,), ())
+            if answer.status == 507:
+                await self._evict_one(server, target)
+                continue
+            await asyncio.sleep(self._settings.grace)  # the log is written by another thread
+            why = server.cause(mark)
+            tries += 1
+            if why is not None or answer.status != 500 or tries >= self._settings.deaths:
+                raise self._fleet.say.load_failed(answer, target, server.id, why)
+
+    async def _load_once(self, server: Server, target: str) -> Answer:
+        name = model_name(target)
+        try:
+            return await server.load(name, self._settings.load)
+        except AnswerTimeoutError:
+            await server.unload(name, self._settings.unload)
+            reason = f"Failed to load model {target}: it took over {self._settings.load:g} s"
+            raise self._fleet.say.model_error(500, reason, server.id) from None
+
+    async def _evict_one(self, server: Server, target: str) -> None:
+        victim = self._book.oldest_idle(server.id, keep=target)
+        if victim is None:
+            raise _RoomError("the instance has not enough memory for it")
+        await self._evict(server, (victim,), ())
 
     async def _settle(self, server: Server, target: str, need: _Need) -> None:
         """Watch the workers, write down what the model really takes, and mend the budget."""

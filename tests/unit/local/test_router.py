@@ -269,22 +269,33 @@ async def test_not_ready_while_the_load_goes_on(plane: MakePlane) -> None:
 
 async def test_a_load_that_fails_says_why_and_is_tried_afresh(plane: MakePlane) -> None:
     p = await plane()
-    p.servers[0].will("load", "a.tar.gz", NOT_STARTED)
-    p.servers[0].log.append("ignored")
+    (server,) = p.servers
+    gate = server.gate("load", "a.tar.gz")
+    server.will("load", "a.tar.gz", NOT_STARTED)
     failed = asyncio.create_task(p.refusal())
-    await until(lambda: p.servers[0].count("load", "a.tar.gz") == 1)
+    await until(lambda: server.count("load", "a.tar.gz") == 1)
+    server.log.append("ValueError: no symbol")
+    gate.set()
     refusal = await failed
     assert refusal.code == "ModelError"
-    assert "Failed to start workers" in refusal.message
-    assert p.servers[0].count("unload", "a.tar.gz") == 1  # no ghost stays
+    assert "Failed to load model a.tar.gz: ValueError: no symbol" in refusal.message
+    assert server.count("unload", "a.tar.gz") == 1  # no ghost stays
     assert (await p.invoke()).body == b"i-0!"
     assert p.store.asked["demo/a.tar.gz"] == 2
+
+
+async def test_a_worker_killed_during_the_load(plane: MakePlane) -> None:
+    p = await plane()
+    p.servers[0].will("load", "a.tar.gz", DIED)
+    assert (await p.invoke()).body == b"i-0!"
+    p.servers[0].will("load", "b.tar.gz", NOT_STARTED, DIED)
+    assert "Failed to load model b.tar.gz: Worker died." in (await p.refusal("b.tar.gz")).message
 
 
 async def test_a_load_that_takes_too_long(plane: MakePlane) -> None:
     p = await plane()
     p.servers[0].will("load", "a.tar.gz", AnswerTimeoutError("360 s"))
-    assert "took longer than 360 s" in (await p.refusal()).message
+    assert "it took over 360 s" in (await p.refusal()).message
     assert p.servers[0].count("unload", "a.tar.gz") == 1
 
 
