@@ -44,7 +44,7 @@ def describe_endpoint(endpoint: Endpoint, names: Names) -> dict[str, Any]:
     return {
         **identity(endpoint, names),
         "EndpointConfigName": endpoint.config,
-        "ProductionVariants": _variants(fleet, endpoint),
+        "ProductionVariants": _variants(fleet, endpoint) or None,
         "EndpointStatus": endpoint.status,
         "FailureReason": endpoint.failure,
         "LastModifiedTime": endpoint.modified,

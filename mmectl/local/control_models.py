@@ -71,7 +71,7 @@ def check_model(params: Mapping[str, Any], account: str) -> None:
         raise refusal([failed(None, "executionRoleArn", "Member must not be null")])
     if params["ExecutionRoleArn"].split(":")[4] != account:
         raise invalid("Cross-account pass role is not allowed.")
-    if "PrimaryContainer" in params and "Containers" in params:
+    if "PrimaryContainer" in params and params.get("Containers"):
         raise invalid("PrimaryContainer and Containers cannot both be specified.")
     listed = containers(params)
     if not listed:
@@ -124,7 +124,7 @@ async def _holds(objects: ObjectLister, bucket: str, prefix: str) -> bool:
 
 def model_members(params: Mapping[str, Any]) -> dict[str, Any]:
     """What DescribeModel repeats, with AWS's defaults."""
-    members = {k: v for k, v in params.items() if k not in ("ModelName", "Tags")}
+    members = {k: v for k, v in params.items() if k not in ("ModelName", "Tags") and v != []}
     default = {"Mode": "SingleModel"}
     if "PrimaryContainer" in members:
         members["PrimaryContainer"] = {**default, **members["PrimaryContainer"]}

@@ -85,10 +85,14 @@ def failed(value: object, path: str, constraint: str) -> str:
 def prune(service: str, operation: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what the model does not have, nulls, and empty optional containers.
 
-    The SageMaker SDK refuses empty optionals such as ``VpcConfig: {}``.
+    The SageMaker SDK refuses empty optionals such as ``VpcConfig: {}``; the lists of the answer
+    itself stay (``Tags: []``), because clients take them for granted.
     """
     shape = service_model(service).operation_model(operation).output_shape
-    return {} if shape is None else dict(_pruned(shape, answer))
+    if shape is None:
+        return {}
+    lists: dict[str, Any] = {name: [] for name in shape.members if answer.get(name) == []}
+    return {**_pruned(shape, answer), **lists}
 
 
 # types

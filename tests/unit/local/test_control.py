@@ -311,8 +311,13 @@ async def test_empty_optionals_are_left_out(plane):
 
     assert "VpcConfig" not in described
     assert "Environment" not in described["PrimaryContainer"]
-    listed = await plane.call("ListEndpoints", {"NameContains": "none"})
-    assert listed == {"Endpoints": []}
+
+
+async def test_empty_lists_of_an_answer_stay(plane):
+    where = {"ResourceArn": arn("model", "model")}
+
+    assert await plane.call("ListEndpoints", {"NameContains": "none"}) == {"Endpoints": []}
+    assert await plane.call("ListTags", where) == {"Tags": []}
 
 
 async def test_an_endpoint_configuration_has_awss_defaults(plane):

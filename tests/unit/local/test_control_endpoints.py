@@ -479,6 +479,20 @@ class TestRestart:
         assert described["EndpointConfigName"] == (serving or "config")
         assert fleets.running == ({("endpoint", serving)} if serving else set())
 
+    async def test_what_is_answered_is_on_disk_already(self, plane, fleets, tmp_path):
+        await create(plane, fleets)
+        crashed = tmp_path / "crashed"  # the files as they are while the platform runs
+        crashed.mkdir()
+        for file in tmp_path.glob("control.db*"):
+            (crashed / file.name).write_bytes(file.read_bytes())
+        before = await describe(plane)
+        again = control(crashed, HeldFleets())
+        await again.open()
+
+        assert await describe(again) == before
+        assert (await again.call("DescribeModel", {"ModelName": "model"}))["ModelName"] == "model"
+        await again.close()
+
     async def test_deleting_is_finished(self, plane, fleets, reopen):
         await create(plane, fleets)
         fleets.may_stop.clear()

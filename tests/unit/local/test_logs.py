@@ -73,7 +73,7 @@ async def test_groups(folder, logs):
 async def test_no_folder_no_groups(tmp_path):
     logs = Logs(tmp_path / "logs", region="us-east-2")
 
-    assert (await logs.call("DescribeLogGroups", {})).get("logGroups", []) == []
+    assert (await logs.call("DescribeLogGroups", {}))["logGroups"] == []
 
 
 async def test_streams(folder, logs):
@@ -106,7 +106,7 @@ async def test_an_empty_stream(folder, logs):
     more = await logs.call("GetLogEvents", {**STREAM, "nextToken": events["nextForwardToken"]})
 
     assert "lastEventTimestamp" not in row
-    assert events.get("events", []) == []
+    assert events["events"] == []
     assert messages(more) == ["line 0"]
 
 
@@ -140,7 +140,7 @@ class TestGetLogEvents:
         again = await self.get(logs, nextToken=answer["nextForwardToken"])
 
         assert seen == [f"line {n}" for n in range(12)]
-        assert again.get("events", []) == []
+        assert again["events"] == []
         assert again["nextForwardToken"] == answer["nextForwardToken"]
 
     async def test_back_page_by_page(self, folder, logs):
@@ -150,7 +150,7 @@ class TestGetLogEvents:
         pages, token = [], {}
         while True:
             answer = await self.get(logs, limit=4, **token)
-            if not answer.get("events"):
+            if not answer["events"]:
                 break
             pages.append(messages(answer))
             token = {"nextToken": answer["nextBackwardToken"]}
@@ -233,7 +233,7 @@ class TestFilterLogEvents:
         seen, params = [], {"limit": 2}
         while True:
             answer = await self.find(logs, **params)
-            seen += [event["timestamp"] for event in answer.get("events", [])]
+            seen += [event["timestamp"] for event in answer["events"]]
             if "nextToken" not in answer:
                 break
             params["nextToken"] = answer["nextToken"]
