@@ -8,14 +8,24 @@ each of its versions, and uploads nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from mmectl import layout, packing
 from mmectl.bucket import Bucket, Writer
+from mmectl.catalog import (
+    DIGEST,
+    MODEL,
+    SIZE,
+    UNTRAINED,
+    at_once,
+    list_models,
+    listed,
+    looked_at,
+)
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, MmectlError, UsageError
 from mmectl.names import (
@@ -23,7 +33,6 @@ from mmectl.names import (
     check_folder,
     check_name,
     newest,
-    parse,
     resolve,
     target_model,
 )
@@ -42,13 +51,8 @@ __all__ = [
     "upload_many",
 ]
 
-DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
 MAX_COPIES = 10_000
-_LOOKS_AT_ONCE = 8
 _TRIES = 20
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,49 +133,6 @@ class _Job:
         return about | ({UNTRAINED: "true"} if self.request.untrained else {})
 
 
-def _at_once(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    if len(items) < 2:
-        return [call(item) for item in items]
-    with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(items))) as pool:
-        return list(pool.map(call, items))
-
-
-def _artifacts(bucket: Bucket, location: Location, below: str = "") -> tuple[Artifact, ...]:
-    found = []
-    for stored in bucket.list(location.key(below)):
-        target = stored.key[len(location.prefix) :]
-        if parsed := parse(target):
-            found.append(Artifact(*parsed, target, stored.size, stored.modified))
-    return tuple(sorted(found, key=lambda a: (a.name, a.version)))
-
-
-def _looked_at(bucket: Bucket, location: Location, artifact: Artifact) -> Artifact:
-    about: Mapping[str, str] = bucket.metadata(location.key(artifact.target_model)) or {}
-    untrained = about.get(UNTRAINED) == "true"
-    return replace(artifact, digest=about.get(DIGEST), untrained=untrained)
-
-
-def list_models(
-    bucket: Bucket, location: Location, *, details: bool = False
-) -> tuple[Artifact, ...]:
-    """Every uploaded version, by name and version; `details` looks at each for its digest.
-
-    Without `details` it is one listing (a request for every thousand objects); `digest` is then
-    None and `untrained` False for all. Raises ServiceError.
-    """
-    found = _artifacts(bucket, location)
-    if not details:
-        return found
-    return looked_at(bucket, location, found)
-
-
-def looked_at(
-    bucket: Bucket, location: Location, found: Sequence[Artifact]
-) -> tuple[Artifact, ...]:
-    """The same artifacts with `digest` and `untrained` read from their metadata."""
-    return tuple(_at_once(lambda artifact: _looked_at(bucket, location, artifact), found))
-
-
 def _common_start(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else names[0].removesuffix("0")
 
@@ -179,10 +140,10 @@ def _common_start(names: Sequence[str]) -> str:
 def _versions(job: _Job, names: Sequence[str]) -> dict[str, list[Artifact]]:
     """The versions of each name that are there, looked at."""
     wanted = set(names)
-    listed = _artifacts(job.bucket, job.location, _common_start(names))
-    there = [artifact for artifact in listed if artifact.name in wanted]
+    alike = listed(job.bucket, job.location, _common_start(names))
+    there = [artifact for artifact in alike if artifact.name in wanted]
     versions: dict[str, list[Artifact]] = {name: [] for name in names}
-    for artifact in _at_once(lambda a: _looked_at(job.bucket, job.location, a), there):
+    for artifact in looked_at(job.bucket, job.location, there):
         versions[artifact.name].append(artifact)
     return versions
 
@@ -256,7 +217,7 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
         created.append(done[first])
     if missing:
         source = next(iter(done.values()))
-        copies = _at_once(lambda name: _copy(job, source, name, versions[name]), missing)
+        copies = at_once(lambda name: _copy(job, source, name, versions[name]), missing)
         done |= dict(zip(missing, copies, strict=True))
         created += copies
     return Uploaded(

@@ -37,7 +37,9 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.what}: {self.fix}"
+        text = f"{self.path}: {self.what}: {self.fix}"
+        # names come from files: what would move a terminal's cursor or cannot be printed is escaped
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _some(names: set[str]) -> str:
@@ -61,7 +63,7 @@ def _entry(path: Path, allow_code: bool) -> Problem | None:
         return Problem(str(path), "is not a regular file", "remove it")
     if not _NAME.fullmatch(path.name):
         return Problem(
-            str(path).encode("utf-8", "backslashreplace").decode(),
+            str(path),
             "has an unusual file name",
             "use at most 99 letters, digits and . _ + -, not beginning with a dot; or remove it",
         )

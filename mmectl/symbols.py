@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _PASSING = {
     "log_softmax",
     "softmax",
 }
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _LAYERS = {"Convolution": "num_filter", "FullyConnected": "num_hidden"}
 
 
@@ -46,7 +48,7 @@ class Node:
     def number(self, key: str) -> int | None:
         """An attribute as a whole number, or None."""
         value = self.attributes.get(key, "")
-        return int(value) if value.isdigit() else None
+        return int(value) if _WHOLE.fullmatch(value) else None
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """An attribute such as ``(3, 3)``; empty where it is absent or no tuple."""

@@ -6,6 +6,8 @@ import json
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_folders import ARRAYS, floats, make_model, node, symbol, write_params
 
 from mmectl import layout
@@ -198,6 +200,46 @@ def test_a_label_input_by_another_name_is_no_parameter(tmp_path):
     raw["nodes"][7] = node("null", "truth")
     (folder / "net-symbol.json").write_text(json.dumps(raw))
     assert layout.check(folder) == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["op", "name", "inputs", "attrs", "shape"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes=JSON, heads=JSON, shapes_file=JSON)
+def test_any_json_is_answered_with_problems(tmp_path_factory, nodes, heads, shapes_file):
+    folder = make_model(tmp_path_factory.mktemp("any") / "model")
+    (folder / "net-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": heads}))
+    (folder / "net-shapes.json").write_text(json.dumps(shapes_file))
+    assert layout.check(folder) != ()
+
+
+@pytest.mark.parametrize(
+    "value", ["\u00b2", "9" * 5000, "-3", "1.5", "(" * 3000, "\x00", "__import__('os')"]
+)
+def test_strange_attributes_are_taken_for_unknown(tmp_path, value):
+    folder = make_model(tmp_path / "model")
+    raw = symbol()
+    raw["nodes"][2]["attrs"] = {"num_filter": value, "kernel": value, "no_bias": "True"}
+    (folder / "net-symbol.json").write_text(json.dumps(raw))
+    assert layout.check(folder) == ()
+
+
+def test_names_cannot_write_to_the_terminal(tmp_path):
+    folder = make_model(tmp_path / "model")
+    raw = symbol()
+    raw["nodes"][1]["name"] = "\x1b[2Jw\ud800\n"
+    (folder / "net-symbol.json").write_text(json.dumps(raw))
+    (problem, *_) = layout.check(folder)
+    assert r"lacks \x1b[2Jw\ud800\n of the symbol" in str(problem)
+    assert str(problem).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""What is uploaded: the versions of every model, from one listing; details from each object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from mmectl.bucket import Bucket
+from mmectl.names import Artifact, parse
+from mmectl.state import Location
+
+# user metadata of an artifact's object
+DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
+_LOOKS_AT_ONCE = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def at_once(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The results of a call for each item, a few calls at a time; the first error is raised."""
+    if len(items) < 2:
+        return [call(item) for item in items]
+    with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(items))) as pool:
+        return list(pool.map(call, items))
+
+
+def listed(bucket: Bucket, location: Location, start: str = "") -> tuple[Artifact, ...]:
+    """The uploaded versions whose TargetModel begins with `start`, by name and version."""
+    found = []
+    for stored in bucket.list(location.key(start)):
+        target = stored.key[len(location.prefix) :]
+        if parsed := parse(target):
+            found.append(Artifact(*parsed, target, stored.size, stored.modified))
+    return tuple(sorted(found, key=lambda a: (a.name, a.version)))
+
+
+def looked_at(
+    bucket: Bucket, location: Location, found: Sequence[Artifact]
+) -> tuple[Artifact, ...]:
+    """The same artifacts with `digest` and `untrained` read from their metadata."""
+
+    def look(artifact: Artifact) -> Artifact:
+        about: Mapping[str, str] = bucket.metadata(location.key(artifact.target_model)) or {}
+        untrained = about.get(UNTRAINED) == "true"
+        return replace(artifact, digest=about.get(DIGEST), untrained=untrained)
+
+    return tuple(at_once(look, found))
+
+
+def list_models(
+    bucket: Bucket, location: Location, *, details: bool = False
+) -> tuple[Artifact, ...]:
+    """Every uploaded version, by name and version; `details` looks at each for its digest.
+
+    Without `details` it is one listing (a request for every thousand objects); `digest` is then
+    None and `untrained` False for all. Raises ServiceError.
+    """
+    found = listed(bucket, location)
+    return looked_at(bucket, location, found) if details else found
