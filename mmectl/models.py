@@ -83,8 +83,9 @@ def prepare(
     if not random_weights:
         return Prepared(source, zoo.fetch(name, cache / "zoo", base_url=base_url, report=report))
     folder = cache / f"untrained-{seed}" / name
-    if not folder.is_dir():
+    if folder.is_dir():
+        report(Event("note", source.name, f"untrained, seed {seed}"))
+    else:
         folder.parent.mkdir(parents=True, exist_ok=True)
         untrained.write_model(folder, name, seed=seed, report=report)
-    report(Event("note", source.name, f"random weights (seed {seed}), marked untrained"))
     return Prepared(source, folder, untrained=True)

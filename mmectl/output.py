@@ -192,7 +192,7 @@ class _Bars:
 
     def _update(self, event: Event) -> None:
         if event.subject not in self._tasks:
-            self._tasks[event.subject] = self._progress.add_task("", total=None)
+            self._tasks[event.subject] = self._progress.add_task("", total=None, note="")
             self._began[event.subject] = time.monotonic()
         amount = _amount(event)
         self._progress.update(
