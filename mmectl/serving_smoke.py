@@ -35,6 +35,7 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str]) -> float:
     Raises BuildError with the server's last lines.
     """
     started = time.monotonic()
+    _import(entrypoint, variables)
     with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
         folder = Path(name)
         model = folder / "model"
@@ -47,9 +48,28 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str]) -> float:
             except (OSError, http.client.HTTPException, _SmokeError) as error:
                 raise BuildError(
                     f"the image does not serve: {error}\n{_tail(folder / 'log')}",
-                    hint="mend what the server's lines above say, then: mmectl build",
+                    hint="mend what the server's lines above say and build again",
                 ) from None
     return time.monotonic() - started
+
+
+def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Import the handler by itself: what a dying worker says does not always reach the log."""
+    python, script = entrypoint
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import model_handler"
+    done = subprocess.run(
+        [python, "-c", code, str(Path(script).parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+    )
+    if done.returncode != 0:
+        lines = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])
+        raise BuildError(
+            f"the handler cannot be imported:\n{lines}",
+            hint="mend model_handler.py and build again",
+        )
 
 
 class _SmokeError(Exception):
