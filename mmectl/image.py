@@ -21,7 +21,8 @@ from typing import Any
 
 from mmectl import serving_env, serving_smoke
 from mmectl.errors import BuildError
-from mmectl.serving_env import Environment, Uv
+from mmectl.serving_env import Environment
+from mmectl.serving_uv import Uv, find_uv
 from mmectl.state import Event, Report, ignore
 
 REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
@@ -165,7 +166,7 @@ class _Build:
     def run(self, python: str | None, lock: int, report: Report) -> dict[str, Any]:
         """Make what is lacking, try it, register it."""
         report(Event("start", "python", "looking for a Python that can serve"))
-        uv = Uv(serving_env.find_uv(), lock)
+        uv = Uv(find_uv(), lock)
         interpreter = serving_env.find_python(python, uv.program)
         report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
         java = serving_env.find_java(dict(os.environ))

