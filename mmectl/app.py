@@ -15,6 +15,7 @@ from mmectl.state import Location
 
 if TYPE_CHECKING:
     from mmectl.aws import Aws
+    from mmectl.bucket import S3Bucket
     from mmectl.services import Runtime, Sagemaker
 
 LOCAL_REGION = "us-east-1"
@@ -98,6 +99,14 @@ class App:
     def location(self) -> Location:
         """Bucket and prefix of the models."""
         return Location(self.aws.bucket_name(self.config.settings.bucket.name), self.config.prefix)
+
+    @cached_property
+    def bucket(self) -> S3Bucket:
+        """The models' bucket, with errors in our words."""
+        from mmectl.aws import translated
+        from mmectl.bucket import S3Bucket
+
+        return S3Bucket(self.aws.client("s3"), self.location.bucket, translated)
 
     @property
     def endpoint_name(self) -> str:

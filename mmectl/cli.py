@@ -15,26 +15,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from mmectl import __version__
+from mmectl import __version__, menu
 from mmectl.errors import Interrupted, MmectlError, UsageError
+from mmectl.menu import COMMANDS
 
 if TYPE_CHECKING:
     from mmectl.app import App
     from mmectl.output import Result
-
-# command -> (module in mmectl.commands, what it does)
-COMMANDS = {
-    "build": ("build", "Make the image that serves the models."),
-    "upload": ("upload", "Package models and upload their tarballs to S3."),
-    "plan": ("deploy", "Show what deploy would do."),
-    "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
-    "status": ("status", "Show the endpoint and its models."),
-    "invoke": ("invoke", "Ask a model."),
-    "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
-    "config": ("config", "Check and show the configuration."),
-    "local": ("local", "The embedded platform: up, down, status, logs, env."),
-    "completion": ("completion", "Print the shell completion script."),
-}
 
 
 class LazyGroup(click.Group):
@@ -64,25 +51,15 @@ class LazyGroup(click.Group):
             raise UsageError(f"no such command: {args[0]}", hint=hint)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+    def get_help(self, ctx: click.Context) -> str:
+        """The menu, which needs no click."""
+        return menu.text()
 
 
-@click.group(
-    cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Start with: mmectl build, mmectl upload --all, mmectl deploy. "
-    "Every command takes --json, --config, --set and --help.",
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mmectl")
 def cli() -> None:
-    """Serve many models from one SageMaker multi-model endpoint.
-
-    With `platform: local` in config.yaml everything runs on this machine: no
-    account, no Docker. With `platform: aws` the same commands run there.
-    """
+    """Serve many models from one SageMaker multi-model endpoint."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

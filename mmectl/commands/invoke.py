@@ -12,7 +12,6 @@ import click
 
 from mmectl.app import App
 from mmectl.artifacts import list_models, resolve
-from mmectl.bucket import S3Bucket
 from mmectl.commands.common import command
 from mmectl.errors import InvokeError, UsageError
 from mmectl.invoke import (
@@ -98,7 +97,7 @@ def _payload(path: Path, content_type: str | None) -> tuple[bytes, str]:
 
 def _targets(app: App, names: Sequence[str]) -> list[str]:
     """The TargetModels of names; all that are uploaded when none is given."""
-    found = list_models(S3Bucket(app.aws.client("s3"), app.location.bucket), app.location)
+    found = list_models(app.bucket, app.location)
     if names:
         return [resolve(name, found) for name in names]
     if not found:

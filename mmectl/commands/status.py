@@ -9,7 +9,6 @@ import click
 
 from mmectl.app import App
 from mmectl.artifacts import Artifact, list_models, looked_at
-from mmectl.bucket import S3Bucket
 from mmectl.commands.common import command
 from mmectl.output import Result, Table, size
 
@@ -25,8 +24,8 @@ def status(app: App, show_all: bool) -> Result:
     not tell.
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
-    bucket, models = _models(app)
-    shown = looked_at(bucket, app.location, models if show_all else models[:SHOWN])
+    models = _models(app)
+    shown = looked_at(app.bucket, app.location, models if show_all else models[:SHOWN])
     instances = _instances(app)
     holders = _holders(instances)
     rows = [_model_row(item, holders) for item in shown]
@@ -53,10 +52,9 @@ def status(app: App, show_all: bool) -> Result:
     return Result(data, view)
 
 
-def _models(app: App) -> tuple[S3Bucket, Sequence[Artifact]]:
+def _models(app: App) -> Sequence[Artifact]:
     app.aws.ensure_bucket(app.location.bucket)
-    bucket = S3Bucket(app.aws.client("s3"), app.location.bucket)
-    return bucket, list_models(bucket, app.location)
+    return list_models(app.bucket, app.location)
 
 
 def _instances(app: App) -> list[dict[str, Any]]:

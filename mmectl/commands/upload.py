@@ -10,7 +10,6 @@ import click
 
 from mmectl.app import App
 from mmectl.artifacts import Upload, Uploaded, upload_many
-from mmectl.bucket import S3Bucket
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, MmectlError, UsageError
@@ -58,7 +57,7 @@ def upload(
         if app.aws.ensure_bucket(app.location.bucket):
             report(Event("note", app.location.bucket, "bucket created"))
         done = upload_many(
-            S3Bucket(app.aws.client("s3"), app.location.bucket),
+            app.bucket,
             app.location,
             [Upload(i.source.name, i.folder, to, copies, i.untrained) for i in ready],
             cache=DigestCache(app.config.state_dir / "cache" / "digests.json"),

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "mmectl"
 BASE = {"state", "errors"}
 # What else the named modules may import; helpers of the core may import each other.
-COMPOSITION = {"cli", "app", "commands"}
+COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
     "config": BASE | {"sources", "limits"},
     "services": BASE | {"aws", "invoke"},
@@ -66,12 +67,32 @@ def test_the_container_knows_nothing_of_mmectl(path):
     assert imports_of(path) == set()
 
 
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys; from mmectl.cli import run; run(['--help']); "
-        f"print(sorted({HEAVY!r} & set(sys.modules)))"
-    )
+def run(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    return done.stdout
+
+
+def test_help_imports_nothing_heavy():
+    loaded = f"print(sorted({HEAVY | {'click'}!r} & set(sys.modules)))"
+    code = (
+        f"import sys; sys.argv[1:] = ['--help']; from mmectl.__main__ import main; main(); {loaded}"
+    )
+    assert run(code).splitlines()[-1] == "[]"
+
+
+def test_the_command_line_imports_nothing_heavy():
+    loaded = f"print(sorted({HEAVY - {'pydantic', 'rich'}!r} & set(sys.modules)))"
+    code = f"import sys; from mmectl.cli import run; run(['deploy', '--help']); {loaded}"
+    assert run(code).splitlines()[-1] == "[]"
+
+
+def test_the_menu_names_every_command():
+    from mmectl import menu
+    from mmectl.cli import cli
+
+    context = click.Context(cli, info_name="mmectl")
+    assert cli.get_help(context) == menu.text()
+    for name in menu.COMMANDS:
+        assert cli.get_command(context, name).name == name

@@ -1,0 +1,40 @@
+"""Which commands there are, in the order of the story; the first help, without click."""
+
+# command -> (module in mmectl.commands, what it does)
+COMMANDS = {
+    "build": ("build", "Make the image that serves the models."),
+    "upload": ("upload", "Package models and upload their tarballs to S3."),
+    "plan": ("deploy", "Show what deploy would do."),
+    "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
+    "status": ("status", "Show the endpoint and its models."),
+    "invoke": ("invoke", "Ask a model."),
+    "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
+    "config": ("config", "Check and show the configuration."),
+    "local": ("local", "The embedded platform: up, down, status, logs, env."),
+    "completion": ("completion", "Print the shell completion script."),
+}
+
+_HEAD = """\
+Usage: mmectl [OPTIONS] COMMAND [ARGS]...
+
+  Serve many models from one SageMaker multi-model endpoint.
+
+  With `platform: local` in config.yaml everything runs on this machine: no
+  account, no Docker. With `platform: aws` the same commands run there.
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
+
+Commands:
+"""
+_TAIL = """
+  Start with: mmectl build, mmectl upload --all, mmectl deploy. Every command
+  takes --json, --config, --set and --help."""
+
+
+def text() -> str:
+    """What `mmectl --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return _HEAD + "\n".join(lines) + "\n" + _TAIL
