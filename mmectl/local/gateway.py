@@ -101,8 +101,10 @@ class Gateway:
             response = render(call, error)
         except sigv4.Refused as error:
             response = render(call, refusal(protocol_of(call.claim.service, path), error))
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+        except ConnectionError as error:  # nobody is there to read an answer
+            log.debug("%s %s: %s", request.method, path, error)
+            response = render(call, AwsError("RequestTimeout", "The client went away."))
+            response.force_close()
         except Exception:
             log.exception("%s %s failed (request %s)", request.method, path, call.request_id)
             text = f"An internal error occurred; see the platform's log, request {call.request_id}."

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +128,7 @@ def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0)
     state_dir = state_dir.resolve()
     found = find(state_dir)
     if found is None:
-        _check_packages()
+        check_packages()
         with _locked(state_dir):
             found = find(state_dir) or _launch(state_dir, region, port, timeout)
     if found.region != region:
@@ -140,8 +140,9 @@ def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0)
     return found
 
 
-def _check_packages() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+def check_packages(find_spec: Callable[[str], object] = importlib.util.find_spec) -> None:
+    """Raise PlatformError when the extra ``local`` is not installed."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise PlatformError(
             f"the local platform cannot be started: {', '.join(missing)} not installed",

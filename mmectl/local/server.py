@@ -57,14 +57,14 @@ class Server:
         gateway = Gateway(
             known.credentials, hosts(listener.getsockname()[1]), parts.services, body_limit
         )
-        self._runner = web.ServerRunner(front(gateway))
+        self._runner = web.ServerRunner(front(gateway), shutdown_timeout=1.0)
         self._listener = listener
 
     async def start(self) -> None:
         """Open the parts, then accept."""
         await self._parts.open()
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listener, shutdown_timeout=1.0).start()
+        await web.SockSite(self._runner, self._listener).start()
 
     async def close(self) -> None:
         """Accept nothing more, stop the instances, close what was opened."""

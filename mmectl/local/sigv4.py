@@ -24,6 +24,10 @@ MAX_PRESIGNED = 7 * 24 * 3600  # seconds
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SAFE = "-_.~"
+SIGV2 = (
+    f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM} "
+    "(boto3: Config(signature_version='s3v4'))."
+)
 
 Reason = Literal["missing", "malformed", "unknown_key", "mismatch", "skewed", "expired"]
 
@@ -100,13 +104,15 @@ def read_claim(request: Request) -> Claim:
         return _header_claim(header, request)
     if "X-Amz-Algorithm=" in request.query:
         return _query_claim(request)
+    if "AWSAccessKeyId=" in request.query:
+        raise Refused("malformed", SIGV2)
     raise Refused("missing", "The request is not signed.")
 
 
 def _header_claim(header: str, request: Request) -> Claim:
     algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
-        raise Refused("malformed", f"Only {ALGORITHM} is supported.")
+        raise Refused("malformed", SIGV2)
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     timestamp = request.headers.get("X-Amz-Date") or ""
     return _claim(

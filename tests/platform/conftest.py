@@ -34,6 +34,12 @@ def client_of(connection: Connection, service: str, **options: Any) -> Any:
     )
 
 
+@pytest.fixture(scope="session")
+def client_for() -> Clients:
+    """``client_for(connection, "s3")`` is a boto3 client of any platform."""
+    return client_of
+
+
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
     """A temporary folder with a short path: Unix sockets lie below it."""
