@@ -13,6 +13,7 @@ import click
 
 from mmectl.cli import COMMANDS, cli
 
+_WIDTH = {"max_content_width": 80, "terminal_width": 80}
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
 
@@ -53,13 +54,7 @@ def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 
 
 def _section(title: str, command: click.Command) -> str:
-    context = click.Context(
-        command,
-        info_name=title,
-        max_content_width=80,
-        terminal_width=80,
-        **command.context_settings,
-    )
+    context = click.Context(command, info_name=title, **{**command.context_settings, **_WIDTH})
     return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
 
 

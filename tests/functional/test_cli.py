@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -340,3 +341,13 @@ def test_config_show_and_schema(call):
 def test_completion_scripts(call):
     for shell in ("bash", "zsh", "fish"):
         assert "_MMECTL_COMPLETE" in call("completion", shell)[1]
+
+
+def test_the_command_reference_is_true(root):
+    done = subprocess.run(
+        [sys.executable, root / "scripts" / "docs.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
