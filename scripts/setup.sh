@@ -7,19 +7,13 @@ python=${PYTHON:-python3}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# System packages are added only where one is missing, and only by root.
-need=()
-"$python" -c 'import ensurepip' 2>/dev/null || need+=(python3-venv)
-for library in libgomp.so.1:libgomp1 libquadmath.so.0:libquadmath0; do
-  "$python" -c "import ctypes; ctypes.CDLL('${library%%:*}')" 2>/dev/null || need+=("${library##*:}")
-done
-if [ ${#need[@]} -gt 0 ]; then
+# Debian's Python comes without the module that makes virtual environments.
+if ! "$python" -c 'import ensurepip' 2>/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing ${need[*]}"
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+    say "installing python3-venv"
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
   else
-    say "these system packages are missing: ${need[*]}"
-    say "install them with: sudo apt-get install ${need[*]}"
+    say "python3-venv is missing; install it with: sudo apt-get install python3-venv"
     exit 1
   fi
 fi

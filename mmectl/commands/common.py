@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmectl.output import Result
 
 Body = Callable[..., "Result"]
+_COMMON = {"config_file", "settings", "platform", "as_json", "quiet", "verbose"}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,6 +43,7 @@ def command(
         wrap = parent.command if parent is not None else click.command
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.splitlines())
         made = wrap(name, epilog=epilog if examples else None)(_options(run))
+        made.params.sort(key=lambda parameter: parameter.name in _COMMON)  # ours first
         made.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
         return made
 

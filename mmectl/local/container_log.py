@@ -18,6 +18,9 @@ from pathlib import Path
 LIMIT = 10 << 20
 LINE = 64 << 10
 _ERROR = re.compile(r"(?:^|[\s-])((?:\w+\.)*\w*(?:Error|Exception|Killed)\b(?:: .*)?)$")
+# as the image's model handler words it
+_REFUSAL = re.compile(r"cannot load \S+: (.+)$")
+_JAVA = ("com.", "java.", "javax.", "io.", "sun.")
 
 
 def _milliseconds() -> int:
@@ -102,10 +105,15 @@ class Pump(asyncio.Protocol):
         self.ended.set()
 
 
-def cause(lines: Iterable[str]) -> str | None:
-    """The last Python error that these lines end with, such as ``ValueError: x``."""
+def cause(lines: Iterable[str], about: str = "") -> str | None:
+    """What these lines say went wrong, such as ``ValueError: x``; the last one counts.
+
+    Only lines that mention `about`. What Java says of itself
+    (``com.amazonaws...Exception``) is no cause of anything.
+    """
     found = None
     for line in lines:
-        if match := _ERROR.search(line):
+        match = (_REFUSAL.search(line) or _ERROR.search(line)) if about in line else None
+        if match and not match[1].startswith(_JAVA):
             found = match[1]
     return found

@@ -48,7 +48,7 @@ class Server(Protocol):
     async def check(self) -> None: ...  # noqa: D102
     def alive(self, name: str) -> bool: ...  # noqa: D102
     def printed(self) -> int: ...  # noqa: D102
-    def cause(self, mark: int) -> str | None: ...  # noqa: D102
+    def cause(self, mark: int, name: str) -> str | None: ...  # noqa: D102
 
 
 class LoaderLike(Protocol):
@@ -270,7 +270,7 @@ class Fleet:
             attempts.deaths += 1
             if attempts.deaths < self.settings.deaths:
                 return None
-            why = server.cause(mark)
+            why = server.cause(mark, verdicts.model_name(target))
             text = "Worker died." + (f" {why}" if why else "")
             raise self.say.model_error(500, text, server.id)
         if verdicts.not_loaded(answer) or (

@@ -19,7 +19,7 @@ class RouterSettings:
     wait: float = 60.0
     load: float = 360.0
     invoke: float = 60.0
-    unload: float = 30.0
+    unload: float = 5.0
     start_attempts: int = 3
     quick_death: float = 5.0
     backoff: float = 0.25

@@ -10,120 +10,35 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import signal
-import socket
-import tempfile
 import time
 from asyncio import subprocess, to_thread
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from mmectl.local import procs
 from mmectl.local.container_log import ContainerLog, Pump, cause
 from mmectl.local.fleet_settings import RouterSettings
+from mmectl.local.instance_place import (
+    RUN_MARK,
+    STATE_MARK,
+    Place,
+    Ports,
+    container_environment,
+    remove_place,
+)
 from mmectl.local.mms import Mms
 from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
 from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
 
-STATE_MARK = "MMECTL_STATE_DIR"
-RUN_MARK = "MMECTL_RUN_DIR"
-# what a container may see of the platform's own environment: no credentials
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
-# Unix socket paths end at 107 bytes, and the server adds its own names
-_LONGEST_RUN_DIR = 80
 _POLL = 0.05
 _PINGS_MISSED = 3
+_LONG_REMOVAL = 120.0
+# the server names its threads after the model, cut to this length or a little more
+_NAME_IN_LOG = 20
 WORKER_DIED = Answer(
     500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
 )
-
-
-class Ports:
-    """Free ports for servers: Multi Model Server refuses those from 32767 on."""
-
-    FIRST, LAST = 20_000, 32_000
-
-    def __init__(self) -> None:
-        self._taken: set[int] = set()
-
-    def take(self) -> int:
-        """Reserve a port that nobody listens on."""
-        for _ in range(1000):
-            port = self.FIRST + secrets.randbelow(self.LAST - self.FIRST)
-            if port not in self._taken and _is_free(port):
-                self._taken.add(port)
-                return port
-        raise FleetFailed(f"No free port between {self.FIRST} and {self.LAST} on this machine.")
-
-    def give_back(self, port: int) -> None:
-        """Free a port again."""
-        self._taken.discard(port)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an instance lives: `base` is its /opt/ml, `run` holds sockets; `link` leads there."""
-
-    home: Path
-    base: Path
-    run: Path
-
-    @classmethod
-    def make(cls, home: Path) -> Place:
-        """Make the directories; a run directory with too long a path goes to the system's tmp."""
-        base = home / "ml"
-        (base / "models").mkdir(mode=0o700, parents=True)
-        run = home / "run"
-        if len(os.fsencode(run)) <= _LONGEST_RUN_DIR:
-            run.mkdir(mode=0o700)
-        else:
-            run.symlink_to(tempfile.mkdtemp(prefix="mme-"))
-        return cls(home, base.resolve(), run.resolve())
-
-
-def remove_place(home: Path) -> None:
-    """Remove an instance's directories, the short one included."""
-    with contextlib.suppress(OSError):
-        shutil.rmtree((home / "run").readlink(), ignore_errors=True)
-    shutil.rmtree(home, ignore_errors=True)
-
-
-def sweep(folder: Path) -> int:
-    """Remove what a platform that was killed left: processes and directories of instances.
-
-    Returns how many processes were killed. Only for a platform that runs nothing yet.
-    """
-    count = 0
-    for home in folder.glob("i-*"):
-        left = procs.marked(RUN_MARK, str((home / "run").resolve()))
-        procs.kill(left)
-        count += len(left)
-        remove_place(home)
-    return count
-
-
-def container_environment(
-    spec: FleetSpec, own: Mapping[str, str], outer: Mapping[str, str]
-) -> dict[str, str]:
-    """The server's environment: little of the platform's, then image, model, contract."""
-    return {
-        **{name: outer[name] for name in _INHERITED if name in outer},
-        **spec.image.environment,
-        **spec.environment,
-        "SAGEMAKER_MULTI_MODEL": "true",
-        **own,
-    }
 
 
 class NotReadyError(Exception):
@@ -161,6 +76,8 @@ class Instance:
         self._lifeline = -1
         self._pump: Pump | None = None
         self._mms: Mms | None = None
+        self._names: dict[str, str] = {}
+        self._removals: set[asyncio.Task[Answer]] = set()
         self._watches: dict[str, procs.Watch] = {}
         self._runner: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
@@ -175,7 +92,7 @@ class Instance:
         await asyncio.shield(self._first)
 
     async def stop(self) -> None:
-        """Stop the server and remove its directories; the log stays."""
+        """Stop the server and remove its directories; the log stays. Twice is fine."""
         self.state = "Stopping"
         if self._runner is not None:
             self._runner.cancel()
@@ -185,8 +102,9 @@ class Instance:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._process.wait(), self._settings.stop)
         await self._clean()
-        if self._first is not None and not self._first.cancel():
-            self._first.exception()  # seen, if the start was called off before it failed
+        first = self._first
+        if first is not None and not first.cancel() and not first.cancelled():
+            first.exception()  # seen, if the start was called off before it failed
         await to_thread(remove_place, self._home)
         self._log.close()
         self.state = "Stopped"
@@ -343,6 +261,7 @@ class Instance:
         """End every process of this server, whatever state it is in."""
         for name in list(self._watches):
             self.detach(name)
+        self._names.clear()
         if self._mms is not None:
             self._mms.close()
         if self._group:
@@ -372,7 +291,9 @@ class Instance:
         A worker that dies meanwhile gives 500 "Worker died.": the server itself would notice
         only after a minute.
         """
-        load = asyncio.create_task(self._server().load(name, str(self.folder(name)), timeout))
+        load = asyncio.create_task(
+            self._server().load(self._wire_name(name), str(self.folder(name)), timeout)
+        )
         death = asyncio.create_task(self._worker_death(name))
         try:
             await asyncio.wait((load, death), return_when=asyncio.FIRST_COMPLETED)
@@ -404,17 +325,37 @@ class Instance:
                 watch.close()
 
     async def unload(self, name: str, timeout: float) -> Answer:
-        """Unload a model; ends the requests that it still has."""
+        """Unload a model; ends the requests that it still has.
+
+        A server whose worker died before it began holds such a model for a minute, whatever it
+        is asked: that goes on behind, and the model is known by another name from here on.
+        """
         self.detach(name)
-        return await self._server().unload(name, timeout)
+        server, known_as = self._server(), self._wire_name(name)
+        removal = asyncio.create_task(server.unload(known_as, _LONG_REMOVAL))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removed)
+        await asyncio.wait((removal,), timeout=timeout)
+        if removal.done():
+            return removal.result()
+        self._names[name] = f"{name}-{secrets.token_hex(4)}"
+        return Answer(202)
+
+    def _removed(self, removal: asyncio.Task[Answer]) -> None:
+        self._removals.discard(removal)
+        if not removal.cancelled():
+            removal.exception()  # seen: nobody may be waiting any more
+
+    def _wire_name(self, name: str) -> str:
+        return self._names.get(name, name)
 
     async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer:
         """Send a request to a loaded model."""
-        return await self._server().invoke(name, request, timeout)
+        return await self._server().invoke(self._wire_name(name), request, timeout)
 
     def abort(self, name: str, reason: str) -> int:
         """End the requests under way at a model with AbortedError."""
-        return self._server().abort(reason, name)
+        return self._server().abort(reason, self._wire_name(name))
 
     async def attach(self, name: str, died: Callable[[], None]) -> int:
         """Watch the workers of a model that was just loaded; `died` is called when one ends.
@@ -454,9 +395,9 @@ class Instance:
         """How many lines the server has printed: a mark for `cause`."""
         return self._log.count
 
-    def cause(self, mark: int) -> str | None:
-        """The last Python error that was printed since that mark."""
-        return cause(self._log.since(mark))
+    def cause(self, mark: int, name: str) -> str | None:
+        """Why that model failed, of what was printed since that mark."""
+        return cause(self._log.since(mark), name[:_NAME_IN_LOG])
 
     def _server(self) -> Mms:
         if self._mms is None:

@@ -178,7 +178,7 @@ class Loader:
                 await self._evict_one(server, target)
                 continue
             await asyncio.sleep(self._settings.grace)  # the log is written by another thread
-            why = server.cause(mark)
+            why = server.cause(mark, name)
             tries += 1
             if why is not None or answer.status != 500 or tries >= self._settings.deaths:
                 raise self._fleet.say.load_failed(answer, target, server.id, why)

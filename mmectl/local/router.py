@@ -13,7 +13,8 @@ import psutil
 
 from mmectl.local.fleet import Fleet, Server
 from mmectl.local.fleet_settings import RouterSettings
-from mmectl.local.instance import STATE_MARK, Instance, Ports, sweep
+from mmectl.local.instance import Instance
+from mmectl.local.instance_place import STATE_MARK, Ports, sweep
 from mmectl.local.instance_types import model_memory
 from mmectl.local.loader import Loader
 from mmectl.local.values import (

@@ -23,7 +23,7 @@ import pytest_asyncio
 from mmectl.image import build_local
 from mmectl.local import procs
 from mmectl.local.images import Images
-from mmectl.local.instance import RUN_MARK
+from mmectl.local.instance_place import RUN_MARK
 from mmectl.local.router import LocalFleets, RouterSettings
 from mmectl.local.values import (
     ACCOUNT,
@@ -124,6 +124,10 @@ class Plane:
     def all(self, row: dict) -> list[int]:
         run = environment(row["pid"], RUN_MARK)
         return procs.marked(RUN_MARK, run)
+
+    def named(self, model: str) -> list[int]:
+        """The processes of a model, on whichever instance."""
+        return [pid for pid in procs.pids() if f"--model-name {model}" in command(pid)]
 
     def log(self, row: dict) -> list[str]:
         (path,) = self._folder.rglob(f"{row['instance_id']}.log")
@@ -274,6 +278,18 @@ async def test_a_killed_worker_and_its_server(plane: Plane) -> None:
     expected = await plane.invoke(target)
     kill(*plane.workers(target))
     assert await plane.invoke(target) == expected
+
+
+async def test_a_worker_killed_while_it_loads(plane: Plane, store: Folder) -> None:
+    store.put("young.tar.gz", (store.folder / "models/demo/sub/model_0.tar.gz").read_bytes())
+    waiting = asyncio.create_task(plane.invoke("young.tar.gz"))
+    began = time.monotonic()
+    while not (newborn := plane.named(model_name("young.tar.gz"))):
+        await asyncio.sleep(0)
+        assert time.monotonic() - began < 10
+    kill(*newborn)  # the server alone would not notice for a minute
+    assert await waiting
+    assert time.monotonic() - began < 20
 
 
 async def test_a_worker_and_its_server_killed_under_requests(plane: Plane) -> None:

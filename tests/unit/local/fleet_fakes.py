@@ -163,7 +163,7 @@ class FakeServer:
     def printed(self) -> int:
         return len(self.log)
 
-    def cause(self, mark: int) -> str | None:
+    def cause(self, mark: int, name: str) -> str | None:
         return self.log[-1] if len(self.log) > mark else None
 
     def count(self, verb: str, target: str) -> int:
