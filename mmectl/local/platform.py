@@ -126,11 +126,12 @@ def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0)
     `port` 0 means the one of last time, or any at first. Raises PlatformError with what to do.
     """
     state_dir = state_dir.resolve()
-    found = find(state_dir)
+    patience = min(10.0, timeout)
+    found = find(state_dir, timeout=patience)
     if found is None:
         check_packages()
         with _locked(state_dir):
-            found = find(state_dir) or _launch(state_dir, region, port, timeout)
+            found = find(state_dir, timeout=patience) or _launch(state_dir, region, port, timeout)
     if found.region != region:
         raise PlatformError(
             f"the local platform cannot be used: it runs in {found.region}, not in {region}",
@@ -170,8 +171,14 @@ def _locked(state_dir: Path) -> Iterator[None]:
 
 
 def _launch(state_dir: Path, region: str, port: int, timeout: float) -> Connection:
-    processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
     known = _read(state_dir)
+    if processes.wait_gone(_running(known), 5.0):  # it may be on its way out
+        raise PlatformError(
+            "the local platform does not answer, though its processes run",
+            hint="mmectl local down, then try again",
+            code="platform_stuck",
+        )
+    processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
     if known is None:
         known = Record(port, region, "AKIA" + _random(16), secrets.token_urlsafe(30))
     known = replace(known, port=port or known.port, region=region, supervisor=None, server=None)
@@ -272,8 +279,7 @@ def stop(state_dir: Path, timeout: float = 20.0) -> bool:
 
 def _end(state_dir: Path, timeout: float) -> bool:
     known = _read(state_dir)
-    ours = [known.supervisor, known.server] if known else []
-    running = [process for process in ours if process and processes.alive(process)]
+    running = _running(known)
     for process in running[:1]:  # the supervisor passes it on; the server when it is alone
         processes.send(process, signal.SIGTERM)
     processes.wait_gone(running, timeout)
@@ -282,6 +288,12 @@ def _end(state_dir: Path, timeout: float) -> bool:
         with contextlib.suppress(OSError):
             record.write(state_dir, replace(known, supervisor=None, server=None))
     return bool(running) or swept > 0
+
+
+def _running(known: Record | None) -> list[processes.Process]:
+    """Supervisor and server, as far as they live."""
+    ours = [known.supervisor, known.server] if known else []
+    return [process for process in ours if process and processes.alive(process)]
 
 
 def _unusable(state_dir: Path, error: OSError) -> PlatformError:

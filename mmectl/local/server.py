@@ -15,6 +15,7 @@ import socket
 import sqlite3
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aiohttp import web
@@ -28,6 +29,7 @@ from mmectl.local.supervisor import GIVE_UP
 
 log = logging.getLogger("mmectl.local.server")
 LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
+THREADS = 32  # many uploads and downloads at once wait for the disk
 READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
 
 
@@ -78,6 +80,7 @@ async def serve(known: record.Record, parts: Parts, listener: socket.socket, rea
     """Serve until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS))
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stopped.set)
     server = Server(known, parts, listener)

@@ -23,7 +23,7 @@ BACKLOG = 512
 HEALTHY = 10.0  # seconds a server must live for the next death to count as the first
 LONGEST_PAUSE = 30.0  # seconds between two attempts
 GIVE_UP = 78  # exit code of a server that would fail the same way again (EX_CONFIG)
-STARTER = "import sys; sys.path[:1] = []; sys.path.append({root!r}); "
+STARTER = "import sys; sys.path = [p for p in sys.path if p] + [{root!r}]; "
 SERVER = STARTER + "from mmectl.local.server import main; sys.exit(main(sys.argv[1:]))"
 
 

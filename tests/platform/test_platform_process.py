@@ -220,6 +220,16 @@ def test_a_damaged_record_is_written_anew(project):
     assert patient(start(project)).list_buckets()["Buckets"] == []
 
 
+def test_a_platform_that_hangs_is_not_killed_by_a_start(project):
+    connection = start(project)
+    os.kill(connection.pid, signal.SIGSTOP)
+    with pytest.raises(PlatformError, match="does not answer") as caught:
+        platform.start(project, region=REGION, timeout=0.2)
+    assert "local down" in caught.value.hint
+    os.kill(connection.pid, signal.SIGCONT)
+    assert platform.find(project) == connection
+
+
 def test_stop_ends_a_server_that_does_not_want_to(project):
     connection = start(project)
     os.kill(connection.pid, signal.SIGSTOP)

@@ -419,6 +419,27 @@ def test_a_body_other_than_the_signed_one_is_refused(connection, bucket, s3):
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
+def test_a_body_in_chunks_with_a_trailing_checksum(connection, bucket, s3):
+    extra = {
+        "x-amz-decoded-content-length": "5",
+        "x-amz-trailer": "x-amz-checksum-crc32",
+        "Content-Encoding": "aws-chunked,gzip",
+    }
+    url = f"{connection.endpoint_url}/{bucket}/k"
+    request = AWSRequest("PUT", url, data=b"", headers=extra)
+    request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    mine = connection.credentials
+    S3SigV4Auth(
+        Credentials(mine.access_key_id, mine.secret_access_key), "s3", "us-east-1"
+    ).add_auth(request)
+    headers = dict(request.headers.items())
+    for checksum, expected in (("AAAAAA==", 400), ("NhCmhg==", 200)):
+        body = f"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:{checksum}\r\n\r\n".encode()
+        assert fetch(url, "PUT", headers, body)[0] == expected
+    got = s3.get_object(Bucket=bucket, Key="k")
+    assert (got["Body"].read(), got["ContentEncoding"]) == (b"hello", "gzip")
+
+
 def test_an_upload_cut_off_in_the_middle_leaves_nothing(connection, bucket, s3, state_dir):
     before = objects(state_dir)
     path = f"/{bucket}/half"
