@@ -28,12 +28,17 @@ from mmectl.local.instance_place import (
     remove_place,
 )
 from mmectl.local.mms import Mms
+from mmectl.local.model_host import ModelHost
 from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
 from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
 
 _POLL = 0.05
 _PINGS_MISSED = 3
 _LONG_REMOVAL = 120.0
+# a worker that was never seen in this time died at once: others come within 0.1 s
+_WORKER_COMES = 5.0
+# the server names its threads after the model, cut to this length or a little more
+_NAME_IN_LOG = 20
 # the server names its threads after the model, cut to this length or a little more
 _NAME_IN_LOG = 20
 WORKER_DIED = Answer(
@@ -75,10 +80,7 @@ class Instance:
         self._group = 0
         self._lifeline = -1
         self._pump: Pump | None = None
-        self._mms: Mms | None = None
-        self._names: dict[str, str] = {}
-        self._removals: set[asyncio.Task[Answer]] = set()
-        self._watches: dict[str, procs.Watch] = {}
+        self._models: ModelHost | None = None
         self._runner: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
 
@@ -169,7 +171,7 @@ class Instance:
                 await asyncio.wait_for(process.wait(), self._settings.ping_every)
                 return f"the server ended with code {process.returncode}"
             try:
-                await self._server().ping()
+                await self._host().mms.ping()
                 missed = 0
             except WireError:
                 missed += 1
@@ -179,7 +181,7 @@ class Instance:
         """Ping a server that lost a request; one that does not listen any more is ended."""
         group = self._group
         try:
-            await self._server().ping()
+            await self._host().mms.ping()
         except AnswerTimeoutError:
             return  # busy, perhaps: the regular pings decide
         except WireError:
@@ -228,7 +230,7 @@ class Instance:
             os.close(reading)
             os.close(writing)
         self._group = self._process.pid
-        self._mms = Mms(self._port)
+        self._models = ModelHost(Mms(self._port), self._place.base / "models")
         return self._process
 
     async def _until_ready(self, process: subprocess.Process, deadline: float) -> None:
@@ -242,8 +244,8 @@ class Instance:
                     f"No answer from the server within {self._spec.startup_timeout:g} s."
                 )
             with contextlib.suppress(WireError, ValueError):
-                if (await self._server().ping()).status == 200:
-                    await self._server().models()
+                if (await self._host().mms.ping()).status == 200:
+                    await self._host().mms.models()
                     return
             await asyncio.sleep(_POLL)
 
@@ -259,11 +261,9 @@ class Instance:
 
     async def _clean(self) -> None:
         """End every process of this server, whatever state it is in."""
-        for name in list(self._watches):
-            self.detach(name)
-        self._names.clear()
-        if self._mms is not None:
-            self._mms.close()
+        if self._models is not None:
+            self._models.close()
+            self._models = None
         if self._group:
             procs.end_group(self._group, signal.SIGKILL)
             if self._place is not None:
@@ -278,7 +278,7 @@ class Instance:
         await self._read_out()
         self._ports.give_back(self._port)
 
-    # models
+    # models: see `model_host.ModelHost`
 
     def folder(self, name: str) -> Path:
         """Where the model of that opaque name is unpacked."""
@@ -286,98 +286,28 @@ class Instance:
         return self._place.base / "models" / name / "model"
 
     async def load(self, name: str, timeout: float) -> Answer:
-        """Load an unpacked model.
-
-        A worker that dies meanwhile gives 500 "Worker died.": the server itself would notice
-        only after a minute.
-        """
-        load = asyncio.create_task(
-            self._server().load(self._wire_name(name), str(self.folder(name)), timeout)
-        )
-        death = asyncio.create_task(self._worker_death(name))
-        try:
-            await asyncio.wait((load, death), return_when=asyncio.FIRST_COMPLETED)
-            if not load.done():
-                await asyncio.wait((load,), timeout=_POLL * 10)
-            return load.result() if load.done() else WORKER_DIED
-        finally:
-            load.cancel()
-            death.cancel()
-
-    async def _worker_death(self, name: str) -> None:
-        """Wait until a worker of a model that is being loaded has died."""
-        died = asyncio.Event()
-        watch: procs.Watch | None = None
-        seen: list[int] = []
-        try:
-            while not died.is_set():
-                now = await to_thread(procs.working_in, self.folder(name))
-                if not set(seen) <= set(now):
-                    return
-                if now != seen:
-                    if watch is not None:
-                        watch.close()
-                    watch, seen = procs.Watch(now, died.set), now
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(died.wait(), _POLL * 4)
-        finally:
-            if watch is not None:
-                watch.close()
+        """Load an unpacked model."""
+        return await self._host().load(name, timeout)
 
     async def unload(self, name: str, timeout: float) -> Answer:
-        """Unload a model; ends the requests that it still has.
-
-        A server whose worker died before it began holds such a model for a minute, whatever it
-        is asked: that goes on behind, and the model is known by another name from here on.
-        """
-        self.detach(name)
-        server, known_as = self._server(), self._wire_name(name)
-        removal = asyncio.create_task(server.unload(known_as, _LONG_REMOVAL))
-        self._removals.add(removal)
-        removal.add_done_callback(self._removed)
-        await asyncio.wait((removal,), timeout=timeout)
-        if removal.done():
-            return removal.result()
-        self._names[name] = f"{name}-{secrets.token_hex(4)}"
-        return Answer(202)
-
-    def _removed(self, removal: asyncio.Task[Answer]) -> None:
-        self._removals.discard(removal)
-        if not removal.cancelled():
-            removal.exception()  # seen: nobody may be waiting any more
-
-    def _wire_name(self, name: str) -> str:
-        return self._names.get(name, name)
+        """Unload a model."""
+        return await self._host().unload(name, timeout)
 
     async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer:
         """Send a request to a loaded model."""
-        return await self._server().invoke(self._wire_name(name), request, timeout)
+        return await self._host().invoke(name, request, timeout)
 
     def abort(self, name: str, reason: str) -> int:
-        """End the requests under way at a model with AbortedError."""
-        return self._server().abort(reason, self._wire_name(name))
+        """End the requests under way at a model."""
+        return self._host().abort(name, reason)
 
     async def attach(self, name: str, died: Callable[[], None]) -> int:
-        """Watch the workers of a model that was just loaded; `died` is called when one ends.
-
-        Returns the bytes of memory that they hold, 0 if none can be seen.
-        """
-        workers = await to_thread(procs.working_in, self.folder(name))
-        self.detach(name)
-        if workers:
-            self._watches[name] = procs.Watch(workers, died)
-        return await to_thread(procs.memory, workers)
-
-    def detach(self, name: str) -> None:
-        """Watch the workers of a model no longer."""
-        watch = self._watches.pop(name, None)
-        if watch is not None:
-            watch.close()
+        """Watch the workers of a loaded model; bytes of memory that they hold."""
+        return await self._host().attach(name, died)
 
     def alive(self, name: str) -> bool:
-        """Whether the workers of a model live; True where they cannot be seen."""
-        watch = self._watches.get(name)
-        return watch is None or watch.alive
+        """Whether the workers of a model live."""
+        return self._models is not None and self._models.alive(name)
 
     # for people
 
@@ -399,7 +329,7 @@ class Instance:
         """Why that model failed, of what was printed since that mark."""
         return cause(self._log.since(mark), name[:_NAME_IN_LOG])
 
-    def _server(self) -> Mms:
-        if self._mms is None:
+    def _host(self) -> ModelHost:
+        if self._models is None:
             raise WireError("the server is not running")
-        return self._mms
+        return self._models

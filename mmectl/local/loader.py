@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmectl.local.fleet_parts import Server
 from mmectl.local.residency import NoRoomError, TooWideError
 from mmectl.local.unpack import Limits, TooLargeError, Unpacked, UnpackError, size_hint, unpack
 from mmectl.local.values import ObjectReader
@@ -18,7 +19,7 @@ from mmectl.local.verdicts import model_name
 from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
 
 if TYPE_CHECKING:
-    from mmectl.local.fleet import Fleet, Server
+    from mmectl.local.fleet import Fleet
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 _MB = 1 << 20

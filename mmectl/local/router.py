@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from mmectl.local.fleet import Fleet, Server
+from mmectl.local.fleet import Fleet
+from mmectl.local.fleet_parts import Server
 from mmectl.local.fleet_settings import RouterSettings
 from mmectl.local.instance import Instance
 from mmectl.local.instance_place import STATE_MARK, Ports, sweep
