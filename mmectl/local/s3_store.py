@@ -1,31 +1,21 @@
 """The object store: immutable files beside an index. Knows nothing of HTTP.
 
-A write goes to a temporary file, is flushed to the disk, renamed, and only then committed to
-the index; what a crash leaves between is swept when the store is opened. File names are
-random: a key never reaches the file system.
+The vault keeps files and index in step; here is what may be done with them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import sqlite3
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from mmectl.errors import PlatformError
 from mmectl.local import s3_list
-from mmectl.local.s3_files import Incoming, Opener, create, disk_full
+from mmectl.local.s3_files import Incoming, Opener, create
 from mmectl.local.s3_index import Bucket, Entry, Index, Part, Upload
+from mmectl.local.s3_vault import Vault
 from mmectl.local.values import AwsError, StoredObject
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,93 +78,45 @@ class ObjectStore:
         clock: Callable[[], float] = time.time,
         opener: Opener = create,
     ) -> None:
-        self._folder, self._clock, self._opener = folder, clock, opener
-        self._data, self._temporary = folder / "objects", folder / "incoming"
-        self._thread = ThreadPoolExecutor(1, "s3-index")
-        self._index: Index
+        self._clock = clock
+        self._vault = Vault(folder, opener)
 
     async def open(self) -> None:
-        """Open the index and sweep what an interrupted run left."""
-        await self._run(self._open)
+        """Open the index and sweep what an interrupted run left; raises PlatformError."""
+        await self._vault.open()
 
     async def close(self) -> None:
         """Close the index."""
-        await self._run(self._index.close)
-        self._thread.shutdown()
-
-    def _open(self) -> None:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        for folder in (self._data, self._temporary):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = self._folder / "index.db"
-        try:
-            self._index = Index(database)
-            known = self._index.files()
-        except sqlite3.DatabaseError as error:
-            raise PlatformError(
-                f"the local platform's object store cannot be opened: {database}: {error}",
-                hint=f"move {self._folder} away; what was uploaded must be uploaded again",
-            ) from None
-        self._remove(entry.name for entry in os.scandir(self._data) if entry.name not in known)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    async def _change(self, work: Callable[[Index], T]) -> T:
-        return await self._run(lambda: self._transaction(work))
-
-    def _transaction(self, work: Callable[[Index], T]) -> T:
-        with disk_full(), self._index.transaction():
-            return work(self._index)
-
-    async def _release(self, work: Callable[[Index], list[str]], file: str | None = None) -> None:
-        """Run a change and remove the files it lets go; it takes over `file` or removes it.
-
-        All of it in the index's thread: a handler that is cancelled meanwhile must not take
-        a file away that was committed.
-        """
-
-        def whole() -> None:
-            stale = [file] if file else []
-            try:
-                stale = self._transaction(work)
-            finally:
-                self._remove(stale)
-
-        await self._run(whole)
-
-    def _remove(self, names: Iterator[str] | Sequence[str]) -> None:
-        for name in names:
-            (self._data / name).unlink(missing_ok=True)
+        await self._vault.close()
 
     # what the control and the data plane ask
 
     async def find(self, bucket: str, key: str) -> StoredObject | None:
         """The current object of that key, or None."""
-        entry = await self._run(lambda: self._index.get(bucket, key))
+        entry = await self._vault.run(lambda: self._vault.index.get(bucket, key))
         return StoredObject(self.path(entry), entry.etag, entry.size) if entry else None
 
     async def any(self, bucket: str, prefix: str) -> bool:
         """Whether an object with that prefix exists."""
-        page = await self._run(lambda: self._page(bucket, prefix, "", "", 1))
+        page = await self._vault.run(lambda: self._page(bucket, prefix, "", "", 1))
         return bool(page.entries)
 
     def path(self, entry: Entry) -> Path:
         """The file that holds the object's bytes."""
-        return self._data / entry.file
+        return self._vault.path(entry.file)
 
     # buckets
 
     async def buckets(self) -> list[Bucket]:
         """All buckets, by name."""
-        return await self._run(self._index.buckets)
+        return await self._vault.run(self._vault.index.buckets)
 
     async def bucket(self, name: str) -> Bucket:
         """One bucket; NoSuchBucket."""
-        return await self._run(lambda: self._bucket(name))
+        return await self._vault.run(lambda: self._bucket(name))
 
     def _bucket(self, name: str) -> Bucket:
-        bucket = self._index.bucket(name)
+        bucket = self._vault.index.bucket(name)
         if bucket is None:
             raise AwsError(
                 "NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name}
@@ -195,7 +137,7 @@ class ObjectStore:
                 )
             index.put_bucket(Bucket(name, region, self._clock()))
 
-        await self._change(work)
+        await self._vault.change(work)
 
     async def tag_bucket(self, name: str, tags: dict[str, str]) -> None:
         """Replace the tags of a bucket."""
@@ -204,7 +146,7 @@ class ObjectStore:
             bucket = self._bucket(name)
             index.put_bucket(Bucket(name, bucket.region, bucket.created, tags))
 
-        await self._change(work)
+        await self._vault.change(work)
 
     async def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket; BucketNotEmpty."""
@@ -223,7 +165,7 @@ class ObjectStore:
             index.delete_bucket(name)
             return files
 
-        await self._release(work)
+        await self._vault.release(work)
 
     # objects
 
@@ -231,28 +173,26 @@ class ObjectStore:
         """The current object; NoSuchBucket, NoSuchKey."""
 
         def work() -> Entry:
-            entry = self._index.get(bucket, key)
+            entry = self._vault.index.get(bucket, key)
             if entry is None:
                 self._bucket(bucket)
                 raise no_such_key(key)
             return entry
 
-        return await self._run(work)
+        return await self._vault.run(work)
 
     async def check(self, bucket: str, key: str, condition: Condition) -> None:
         """Refuse a write early, before its body is read."""
 
         def work() -> None:
             self._bucket(bucket)
-            condition.check(self._index.get(bucket, key), key)
+            condition.check(self._vault.index.get(bucket, key), key)
 
-        await self._run(work)
+        await self._vault.run(work)
 
     def incoming(self) -> Incoming:
         """A file to write to; `discard` it in the end, whatever happened."""
-        name = uuid.uuid4().hex
-        with disk_full():
-            return Incoming(self._temporary / name, self._data / name, self._opener)
+        return self._vault.incoming()
 
     async def put(self, bucket: str, entry: Entry, condition: Condition = ALWAYS) -> None:
         """Commit an object whose file is in place; the condition is checked again."""
@@ -262,30 +202,21 @@ class ObjectStore:
             condition.check(index.get(bucket, entry.key), entry.key)
             return index.put(bucket, entry)
 
-        await self._release(work, entry.file)
+        await self._vault.release(work, entry.file)
 
     async def copy(
         self, source: Entry, bucket: str, target: Entry, condition: Condition = ALWAYS
     ) -> Entry:
         """Commit `target` with the bytes of `source`: a hard link, not a copy."""
-        target = replace(target, file=await asyncio.to_thread(self._link, source))
+        target = replace(target, file=await asyncio.to_thread(self._shared, source))
         await self.put(bucket, target, condition)
         return target
 
-    def _link(self, source: Entry) -> str:
-        name = uuid.uuid4().hex
+    def _shared(self, source: Entry) -> str:
         try:
-            os.link(self.path(source), self._data / name)
-        except FileNotFoundError:
+            return self._vault.link(source.file, source.size)
+        except FileNotFoundError:  # replaced or deleted meanwhile
             raise no_such_key(source.key) from None
-        except OSError:
-            incoming = self.incoming()
-            try:
-                incoming.append(self.path(source), 0, source.size)
-                return incoming.keep()
-            finally:
-                incoming.discard()
-        return name
 
     async def delete(self, bucket: str, keys: Sequence[str], condition: Condition = ALWAYS) -> None:
         """Remove objects; unknown keys are fine."""
@@ -296,7 +227,7 @@ class ObjectStore:
                 condition.check(index.get(bucket, keys[0]), keys[0])
             return [file for key in keys for file in index.delete(bucket, key)]
 
-        await self._release(work)
+        await self._vault.release(work)
 
     async def page(
         self, bucket: str, prefix: str, delimiter: str, after: str, max_keys: int
@@ -307,13 +238,13 @@ class ObjectStore:
             self._bucket(bucket)
             return self._page(bucket, prefix, delimiter, after, max_keys)
 
-        return await self._run(work)
+        return await self._vault.run(work)
 
     def _page(
         self, bucket: str, prefix: str, delimiter: str, after: str, max_keys: int
     ) -> s3_list.Page:
         def scan(start: bytes, end: bytes | None, limit: int) -> list[Entry]:
-            return self._index.scan(bucket, start, end, limit)
+            return self._vault.index.scan(bucket, start, end, limit)
 
         return s3_list.page(scan, prefix, delimiter, after, max_keys)
 
@@ -326,24 +257,24 @@ class ObjectStore:
             self._bucket(upload.bucket)
             index.put_upload(upload)
 
-        await self._change(work)
+        await self._vault.change(work)
 
     async def uploads(self, bucket: str) -> list[Upload]:
         """The uploads in progress, by key; NoSuchBucket."""
         await self.bucket(bucket)
-        return await self._run(lambda: self._index.uploads(bucket))
+        return await self._vault.run(lambda: self._vault.index.uploads(bucket))
 
     async def upload(self, bucket: str, key: str, upload_id: str) -> tuple[Upload, list[Part]]:
         """An upload and its parts; NoSuchUpload."""
 
         def work() -> tuple[Upload, list[Part]]:
-            return self._upload(bucket, key, upload_id), self._index.parts(upload_id)
+            return self._upload(bucket, key, upload_id), self._vault.index.parts(upload_id)
 
-        return await self._run(work)
+        return await self._vault.run(work)
 
     def _upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         self._bucket(bucket)
-        upload = self._index.upload(bucket, key, upload_id)
+        upload = self._vault.index.upload(bucket, key, upload_id)
         if upload is None:
             raise no_such_upload(upload_id)
         return upload
@@ -355,23 +286,15 @@ class ObjectStore:
             self._upload(upload.bucket, upload.key, upload.id)
             return index.put_part(upload.id, part)
 
-        await self._release(work, part.file)
+        await self._vault.release(work, part.file)
 
     async def abort(self, upload: Upload) -> None:
         """Forget an upload and remove its parts."""
-        await self._release(lambda index: index.delete_upload(upload.id))
+        await self._vault.release(lambda index: index.delete_upload(upload.id))
 
     def join(self, parts: Sequence[Part]) -> str:
         """Put the parts' bytes into one file; run it in a thread."""
-        if len(parts) == 1:
-            return self._link(Entry("", parts[0].file, parts[0].size, "", 0))
-        incoming = self.incoming()
-        try:
-            for part in parts:
-                incoming.append(self._data / part.file, 0, part.size)
-            return incoming.keep()
-        finally:
-            incoming.discard()
+        return self._vault.join([(part.file, part.size) for part in parts])
 
     async def complete(self, upload: Upload, entry: Entry, condition: Condition) -> None:
         """Commit the joined object and forget the upload, as one."""
@@ -381,4 +304,4 @@ class ObjectStore:
             condition.check(index.get(upload.bucket, upload.key), upload.key)
             return index.put(upload.bucket, entry) + index.delete_upload(upload.id)
 
-        await self._release(work, entry.file)
+        await self._vault.release(work, entry.file)

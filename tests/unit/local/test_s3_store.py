@@ -183,7 +183,7 @@ async def test_ten_thousand_keys_page_by_prefix(store):
         for i in range(10_000):
             index.put("bucket", Entry(f"models/{i % 10}/{i:05}", f"f{i}", 1, "e", 1.0))
 
-    await store._change(work)
+    await store._vault.change(work)
     page = await store.page("bucket", "models/", "/", "", 1000)
     assert page.prefixes == tuple(f"models/{i}/" for i in range(10))
     page = await store.page("bucket", "models/7/", "", "models/7/04997", 3)
