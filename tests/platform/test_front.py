@@ -1,0 +1,167 @@
+"""The front door with fakes behind it: SageMaker's protocols over real HTTP and boto3."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import socket
+import threading
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+from botocore.exceptions import ClientError
+
+from mmectl.local.gateway import Gateway
+from mmectl.local.platform import Connection
+from mmectl.local.server import front, hosts
+from mmectl.local.services import MAX_INVOKE, JsonService, SageMaker, Status, body_limit
+from mmectl.local.values import AwsError, InvokeResponse
+from mmectl.state import Credentials
+
+MINE = Credentials("AKIAFRONT", "secret")
+
+
+class FakeControl:
+    """Endpoints ``many`` (multi-model) and ``one``; remembers what was asked."""
+
+    def __init__(self):
+        self.calls = []
+
+    async def call(self, operation, params):
+        self.calls.append((operation, params))
+        if operation == "ListEndpoints":
+            return {"Endpoints": [{"EndpointName": "many"}, {"EndpointName": "gone"}]}
+        if params.get("EndpointName") != "many":
+            raise AwsError("ValidationException", "Could not find endpoint.")
+        return {"EndpointName": "many", "EndpointStatus": "InService", "EndpointConfigName": "c"}
+
+    async def serving(self, name):
+        if name not in ("many", "one"):
+            raise AwsError("ValidationError", f"Endpoint {name} of account 1 not found.")
+        return SimpleNamespace(endpoint=name, config="c", multi_model=name == "many")
+
+
+class FakeFleets:
+    """Answers with what it was asked; target ``boom`` is a bug, ``bad`` a model's error."""
+
+    async def invoke(self, endpoint, config, request):
+        if request.target_model == "boom":
+            raise ZeroDivisionError
+        if request.target_model == "bad":
+            members = {"OriginalStatusCode": 500, "OriginalMessage": "no", "LogStreamArn": "arn"}
+            raise AwsError("ModelError", "Received server error (500)", 424, members)
+        if request.target_model == "cold":
+            raise AwsError("ModelNotReadyException", "not ready", 429)
+        told = [endpoint, config, len(request.body), request.content_type, request.target_model]
+        return InvokeResponse(
+            json.dumps(told).encode(), "application/json", "AllTraffic", request.custom_attributes
+        )
+
+    def describe(self, endpoint, config):
+        return [{"id": "i-1", "state": "InService"}]
+
+
+@pytest.fixture(scope="module")
+def connection():
+    """The gateway in a thread of this process."""
+    control, fleets = FakeControl(), FakeFleets()
+    services = {
+        "sagemaker": SageMaker(control, fleets),
+        "logs": JsonService("Logs_20140328", control),
+        "mmectl": Status(control, fleets, {}),
+    }
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    running = queue.SimpleQueue()
+
+    async def serve():
+        stop = asyncio.Event()
+        gateway = Gateway(MINE, hosts(port), services, body_limit)
+        runner = web.ServerRunner(front(gateway), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        running.put((asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    loop, stop = running.get(timeout=10)
+    yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+
+
+@pytest.fixture
+def runtime(connection, client_for):
+    return client_for(connection, "sagemaker-runtime")
+
+
+def invoke(runtime, target="m.tar.gz", endpoint="many", **more):
+    target = {"TargetModel": target} if target else {}
+    return runtime.invoke_endpoint(EndpointName=endpoint, **target, **{"Body": b"x", **more})
+
+
+def refused(runtime, code, **params):
+    with pytest.raises(ClientError) as caught:
+        invoke(runtime, **params)
+    assert caught.value.response["Error"]["Code"] == code
+    return caught.value.response
+
+
+def test_an_invocation_reaches_the_fleet_and_comes_back(runtime):
+    answer = invoke(runtime, ContentType="application/x-image", CustomAttributes="trace=1")
+    told = json.loads(answer["Body"].read())
+    assert told == ["many", "c", 1, "application/x-image", "m.tar.gz"]
+    assert (answer["InvokedProductionVariant"], answer["ContentType"]) == (
+        "AllTraffic",
+        "application/json",
+    )
+    assert answer["CustomAttributes"] == "trace=1"
+    assert answer["ResponseMetadata"]["RequestId"]
+
+
+def test_the_largest_body_passes_and_one_byte_more_does_not(runtime):
+    assert json.loads(invoke(runtime, Body=bytes(MAX_INVOKE))["Body"].read())[2] == MAX_INVOKE
+    answer = refused(runtime, "RequestEntityTooLarge", Body=bytes(MAX_INVOKE + 1))
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
+def test_errors_of_the_runtime_have_their_members(runtime):
+    answer = refused(runtime, "ModelError", target="bad")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert (answer["OriginalStatusCode"], answer["OriginalMessage"]) == (500, "no")
+    assert answer["Error"]["Message"] == "Received server error (500)"
+    answer = refused(runtime, "ModelNotReadyException", target="cold")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429
+
+
+def test_the_target_must_fit_the_endpoint(runtime):
+    refused(runtime, "ValidationError", endpoint="one")
+    refused(runtime, "ValidationError", endpoint="many", target=None)
+    refused(runtime, "ValidationError", endpoint="missing")
+    assert invoke(runtime, endpoint="one", target=None)["Body"].read()
+
+
+def test_a_bug_is_an_internal_failure_with_the_requests_id(runtime):
+    answer = refused(runtime, "InternalFailure", target="boom")
+    assert answer["ResponseMetadata"]["RequestId"] in answer["Error"]["Message"]
+
+
+def test_the_control_plane_speaks_json(connection, client_for):
+    sagemaker = client_for(connection, "sagemaker")
+    assert sagemaker.describe_endpoint(EndpointName="many")["EndpointStatus"] == "InService"
+    with pytest.raises(ClientError) as caught:
+        sagemaker.describe_endpoint(EndpointName="x")
+    assert caught.value.response["Error"] == {
+        "Code": "ValidationException",
+        "Message": "Could not find endpoint.",
+    }
+
+
+def test_other_runtime_operations_are_refused(runtime):
+    with pytest.raises(ClientError) as caught:
+        runtime.invoke_endpoint_async(EndpointName="many", InputLocation="s3://b/k")
+    assert caught.value.response["Error"]["Code"] == "ValidationError"
