@@ -21,9 +21,9 @@ from botocore.credentials import Credentials
 from benchmarks.report import Result, Unavailable, seconds
 from mmectl.image import BuiltImage, build_local
 from mmectl.local import platform
+from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.platform import Connection
 from mmectl.local.values import ACCOUNT
-from mmectl.local.verdicts import model_name
 from mmectl.packing import pack_file
 
 NAME = "invoke: a warm request through the endpoint against the model server alone, by turns"

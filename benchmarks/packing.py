@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Result, alternating
-from mmectl import packing, untrained
+from mmectl import packing
+from mmectl.model import untrained
 
 NAME = "packing: random float32 weights of resnet_152 (241 MB), in one run with tarfile w:gz"
 ROUNDS = 3

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmectl import layout, packing
+from mmectl import packing
 from mmectl.bucket import Bucket, Writer
 from mmectl.catalog import (
     DIGEST,
@@ -28,6 +28,7 @@ from mmectl.catalog import (
 )
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, MmectlError, UsageError
+from mmectl.model import layout
 from mmectl.names import (
     Artifact,
     check_folder,

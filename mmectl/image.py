@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmectl import serving_env, serving_smoke
 from mmectl.errors import BuildError
-from mmectl.serving_env import Environment
-from mmectl.serving_uv import Uv, find_uv
+from mmectl.serving import env as serving_env
+from mmectl.serving import smoke as serving_smoke
+from mmectl.serving.env import Environment
+from mmectl.serving.uv import Uv, find_uv
 from mmectl.state import Event, Report, ignore
 
 REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")

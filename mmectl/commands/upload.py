@@ -13,7 +13,7 @@ from mmectl.artifacts import Upload, Uploaded, upload_many
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, MmectlError, UsageError
-from mmectl.models import Prepared, Source, chosen, prepare
+from mmectl.model.origin import Prepared, Source, chosen, prepare
 from mmectl.output import Result, Table, size
 from mmectl.state import Event, Report
 

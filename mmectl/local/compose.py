@@ -9,7 +9,7 @@ from pathlib import Path
 from mmectl.local.aws_small import SERVICES, SmallServices
 from mmectl.local.call import Handler
 from mmectl.local.record import Record
-from mmectl.local.s3 import S3, ObjectStore
+from mmectl.local.s3.service import S3, ObjectStore
 from mmectl.local.services import JsonService, SageMaker, Status
 
 Step = Callable[[], Awaitable[None]]
@@ -36,10 +36,10 @@ class Parts:
 
 def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
-    from mmectl.local.control import Control
+    from mmectl.local.control.plane import Control
+    from mmectl.local.fleet.router import LocalFleets
     from mmectl.local.images import Images
-    from mmectl.local.logs import Logs
-    from mmectl.local.router import LocalFleets
+    from mmectl.local.logs.service import Logs
 
     local = state_dir / "local"
     logs_dir = local / "logs"

@@ -18,8 +18,9 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from mmectl.local import s3, sigv4
+from mmectl.local import sigv4
 from mmectl.local.call import Call, Handler
+from mmectl.local.s3 import service as s3
 from mmectl.local.values import AwsError
 from mmectl.state import Credentials
 

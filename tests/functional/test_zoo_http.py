@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mmectl import zoo
 from mmectl.errors import ArtifactError
+from mmectl.model import zoo
 
 BODY = bytes(range(256)) * 8000
 

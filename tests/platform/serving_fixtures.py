@@ -23,7 +23,7 @@ import pytest
 from mmectl.image import build_local
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
-from mmectl.serving_smoke import free_port
+from mmectl.serving.smoke import free_port
 
 Answer = tuple[int, str, bytes]
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image as Picture
 from serving_fixtures import Server, serving_image, started, taken_port  # noqa: F401
 
-from mmectl.serving_smoke import picture, write_model
+from mmectl.serving.smoke import picture, write_model
 
 JPEG = "image/jpeg"
 JSON = "application/json"

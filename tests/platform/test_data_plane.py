@@ -21,10 +21,11 @@ import pytest
 import pytest_asyncio
 
 from mmectl.image import build_local
-from mmectl.local import procs
+from mmectl.local.fleet import procs
+from mmectl.local.fleet.place import RUN_MARK
+from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.images import Images
-from mmectl.local.instance_place import RUN_MARK
-from mmectl.local.router import LocalFleets, RouterSettings
 from mmectl.local.values import (
     ACCOUNT,
     AwsError,
@@ -34,7 +35,6 @@ from mmectl.local.values import (
     InvokeRequest,
     StoredObject,
 )
-from mmectl.local.verdicts import model_name
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -365,7 +365,7 @@ async def test_a_killed_platform_leaves_no_process(
     program = f"""
         import asyncio, os
         from pathlib import Path
-        from mmectl.local.router import LocalFleets
+        from mmectl.local.fleet.router import LocalFleets
         from mmectl.local.values import FleetSpec, Image
         image = Image("r", "d", {image.entrypoint!r}, {dict(image.environment)!r})
         async def main():

@@ -15,10 +15,11 @@ import uuid
 
 import pytest
 
-from mmectl import artifacts, packing, params
+from mmectl import artifacts, packing
 from mmectl.artifacts import Upload
 from mmectl.bucket import PART, S3Bucket
 from mmectl.errors import ArtifactError, Interrupted, ServiceError
+from mmectl.model import params
 from mmectl.state import Location
 
 # enough for five parts, once packed

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from mmectl.local.mms import Mms
+from mmectl.local.fleet.mms import Mms
+from mmectl.local.fleet.wire import AbortedError, AnswerTimeoutError, WireError
 from mmectl.local.values import InvokeRequest
-from mmectl.local.wire import AbortedError, AnswerTimeoutError, WireError
 
 Handler = Callable[[str, bytes, asyncio.StreamWriter], Awaitable[None]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
-from mmectl import params
+from mmectl.model import params
 
 CLASSES = 3
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mmectl import image, serving_env, serving_uv
+from mmectl import image
 from mmectl.errors import BuildError
 from mmectl.local.images import Images
-from mmectl.serving_env import Interpreter
+from mmectl.serving import env as serving_env
+from mmectl.serving import uv as serving_uv
+from mmectl.serving.env import Interpreter
 
 ACCOUNT, REGION, REPOSITORY = "123456789012", "eu-west-1", "models"
 DIGEST = "sha256:" + "ab" * 32

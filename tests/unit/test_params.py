@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_folders import ARRAYS, floats
 
-from mmectl import params
 from mmectl.errors import ArtifactError
+from mmectl.model import params
 
 
 def packed(arrays=ARRAYS, **options) -> bytes:

@@ -148,7 +148,7 @@ def test_the_engines_words_become_the_right_error(text, kind):
 
 
 def test_missing_weights_are_named(tmp_path):
-    from mmectl.serving_smoke import write_model
+    from mmectl.serving.smoke import write_model
 
     write_model(tmp_path / "m")
     data = (tmp_path / "m" / "smoke-0000.params").read_bytes()
@@ -162,7 +162,7 @@ def test_missing_weights_are_named(tmp_path):
 
 
 def test_bare_names_get_their_prefixes(tmp_path):
-    from mmectl.serving_smoke import write_model
+    from mmectl.serving.smoke import write_model
 
     write_model(tmp_path / "m")
     data = (tmp_path / "m" / "smoke-0000.params").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from mmectl.local.control import Control
+from mmectl.local.control.plane import Control
 from mmectl.local.values import AwsError, FleetFailed, Image
 
 ACCOUNT = "123456789012"

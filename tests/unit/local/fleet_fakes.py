@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from mmectl.local.fleet.verdicts import model_name
+from mmectl.local.fleet.wire import AbortedError, Answer, WireError
 from mmectl.local.values import FleetFailed, FleetSpec, Image, InvokeRequest, StoredObject
-from mmectl.local.verdicts import model_name
-from mmectl.local.wire import AbortedError, Answer, WireError
 
 
 def error(status: int, kind: str, message: str) -> Answer:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmectl.local.container_log import LINE, ContainerLog, cause
+from mmectl.local.fleet.container_log import LINE, ContainerLog, cause
 
 
 def log(tmp_path: Path, limit: int = 1 << 20) -> ContainerLog:

@@ -22,7 +22,7 @@ from control_fakes import (
 )
 
 from mmectl.errors import PlatformError
-from mmectl.local.control_models import model_data
+from mmectl.local.control.models import model_data
 from mmectl.local.values import AwsError
 
 

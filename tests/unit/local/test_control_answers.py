@@ -9,8 +9,8 @@ import pytest
 from botocore.parsers import JSONParser
 from control_fakes import HeldFleets, arn, config, control, endpoint, model
 
-from mmectl.local.logs import GROUP, Logs
-from mmectl.local.validate import prune, service_model
+from mmectl.local.control.validate import prune, service_model
+from mmectl.local.logs.service import GROUP, Logs
 
 NAMES = {
     "CreateModel": model("second"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.local.instance_types import DEFAULT, GIB, instance_type, model_memory
+from mmectl.local.fleet.instance_types import DEFAULT, GIB, instance_type, model_memory
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmectl.local import log_events, log_lines
-from mmectl.local.log_pattern import filter_for
-from mmectl.local.logs import GROUP, Logs
+from mmectl.local.logs import events as log_events
+from mmectl.local.logs import lines as log_lines
+from mmectl.local.logs.pattern import filter_for
+from mmectl.local.logs.service import GROUP, Logs
 from mmectl.local.values import AwsError
 
 T0 = 1_700_000_000_000

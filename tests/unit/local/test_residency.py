@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mmectl.local.residency import (
+from mmectl.local.fleet.residency import (
     Evictions,
     NoRoomError,
     Phase,

@@ -23,9 +23,9 @@ from fleet_fakes import (
     spec,
 )
 
-from mmectl.local.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
-from mmectl.local.wire import Answer, AnswerTimeoutError, WireError
 
 MB = 1 << 20
 QUICK = RouterSettings(grace=0, memory=1000 * MB, model_base=100 * MB, model_factor=0)

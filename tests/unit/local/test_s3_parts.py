@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmectl.local import s3_checksums as checksums
-from mmectl.local import s3_list, s3_xml
-from mmectl.local.s3 import operation_name, subresource
-from mmectl.local.s3_chunked import (
+from mmectl.local.s3 import checksums
+from mmectl.local.s3 import listing as s3_list
+from mmectl.local.s3 import xml as s3_xml
+from mmectl.local.s3.chunked import (
     SIGNED,
     SIGNED_TRAILER,
     UNSIGNED_TRAILER,
     ChunkDecoder,
     ChunkSigner,
 )
-from mmectl.local.s3_conditions import byte_range, read_condition, write_condition
-from mmectl.local.s3_http import check_bucket_name
-from mmectl.local.s3_index import Entry, blob
+from mmectl.local.s3.conditions import byte_range, read_condition, write_condition
+from mmectl.local.s3.http import check_bucket_name
+from mmectl.local.s3.index import Entry, blob
+from mmectl.local.s3.service import operation_name, subresource
 from mmectl.local.values import AwsError
 
 

@@ -8,11 +8,11 @@ import errno
 import pytest
 
 from mmectl.errors import PlatformError
-from mmectl.local.s3_body import Expected, receive
-from mmectl.local.s3_chunked import ChunkSigner
-from mmectl.local.s3_files import create
-from mmectl.local.s3_index import Entry, Part, Upload
-from mmectl.local.s3_store import ALWAYS, Condition, ObjectStore
+from mmectl.local.s3.body import Expected, receive
+from mmectl.local.s3.chunked import ChunkSigner
+from mmectl.local.s3.files import create
+from mmectl.local.s3.index import Entry, Part, Upload
+from mmectl.local.s3.store import ALWAYS, Condition, ObjectStore
 from mmectl.local.values import AwsError
 
 SIGNER = ChunkSigner(b"", "", "", "")

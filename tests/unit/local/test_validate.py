@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmectl.local.patterns import category_ranges, matches, translate
-from mmectl.local.validate import SHOWN, check, service_model
+from mmectl.local.control.patterns import category_ranges, matches, translate
+from mmectl.local.control.validate import SHOWN, check, service_model
 from mmectl.local.values import AwsError
 
 TAGS = r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"

@@ -1,0 +1,1 @@
+"""SageMaker's control plane: requests checked, records kept, endpoints as a state machine."""

@@ -1,0 +1,141 @@
+"""Operations on endpoints: what is accepted, and the record that the runner then works towards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmectl.local.control.database import Records
+from mmectl.local.control.fleets import instances, plan_fleet, rescaled, retained
+from mmectl.local.control.lookup import Lookup
+from mmectl.local.control.models import ImageFinder
+from mmectl.local.control.runner import Runner
+from mmectl.local.control.states import deleting, updating
+from mmectl.local.control.tags import new_tags
+from mmectl.local.control.values import Endpoint, Fleet, invalid
+from mmectl.local.values import AwsError
+
+QUOTA = 20
+"""Instances of one type for all endpoints together, as an account's quota would have it."""
+
+Params = Mapping[str, Any]
+
+
+class EndpointOperations:
+    """CreateEndpoint, UpdateEndpoint, UpdateEndpointWeightsAndCapacities, DeleteEndpoint.
+
+    Called one at a time, under the control plane's lock, with checked parameters.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        lookup: Lookup,
+        runner: Runner,
+        images: ImageFinder,
+        *,
+        clock: Callable[[], float],
+        quota: int,
+    ) -> None:
+        self._records = records
+        self._lookup = lookup
+        self._names = lookup.names
+        self._runner = runner
+        self._images = images
+        self._clock = clock
+        self._quota = quota
+
+    def _plan(self, endpoint: str, config: str, taken: tuple[str, ...]) -> Fleet:
+        fleet = plan_fleet(
+            endpoint,
+            self._lookup.find("endpoint-config", config),
+            self._records.models,
+            self._images,
+            self._names,
+            taken=taken,
+            now=self._clock(),
+        )
+        self._check_quota(fleet)
+        return fleet
+
+    def _check_quota(self, fleet: Fleet) -> None:
+        for kind in {spec.instance_type for spec in fleet.specs}:
+            used = instances(self._records.endpoints.values(), kind)
+            more = sum(s.instance_count for s in fleet.specs if s.instance_type == kind)
+            if used + more > self._quota:
+                raise AwsError(
+                    "ResourceLimitExceeded",
+                    f"The account-level service limit '{kind} for endpoint usage' is "
+                    f"{self._quota} Instances, with current utilization of {used} Instances "
+                    f"and a request delta of {more} Instances.",
+                )
+
+    async def create(self, params: Params) -> dict[str, Any]:
+        """CreateEndpoint: Creating, then InService or Failed."""
+        name = params["EndpointName"]
+        self._lookup.refuse_existing("endpoint", name)
+        fleet = self._plan(name, params["EndpointConfigName"], ())
+        now = self._clock()
+        endpoint = Endpoint(
+            name,
+            now,
+            now,
+            "Creating",
+            fleet.config,
+            target=fleet,
+            deployment=params.get("DeploymentConfig"),
+            tags=new_tags(params.get("Tags", ())),
+        )
+        await self._records.put(endpoint)
+        self._runner.wake(name.lower())
+        return self._lookup.arn(endpoint)
+
+    async def update(self, params: Params) -> dict[str, Any]:
+        """UpdateEndpoint: the old fleet serves until the new one is in service."""
+        endpoint, serving = self._updatable(params["EndpointName"])
+        fleet = self._plan(endpoint.name, params["EndpointConfigName"], endpoint.keys)
+        if params.get("RetainAllVariantProperties"):
+            excluded = params.get("ExcludeRetainedVariantProperties", ())
+            types = {item["VariantPropertyType"] for item in excluded}
+            fleet = retained(fleet, serving, types)
+        deployment = params.get("DeploymentConfig")
+        if deployment is None and params.get("RetainDeploymentConfig"):
+            deployment = endpoint.deployment
+        return await self._update(endpoint, fleet, deployment)
+
+    async def rescale(self, params: Params) -> dict[str, Any]:
+        """UpdateEndpointWeightsAndCapacities: a fleet of the new size replaces the old one."""
+        endpoint, serving = self._updatable(params["EndpointName"])
+        wanted = params["DesiredWeightsAndCapacities"]
+        fleet = rescaled(serving, wanted, endpoint.keys, self._clock())
+        if fleet is serving:
+            return self._lookup.arn(endpoint)
+        self._check_quota(fleet)
+        return await self._update(endpoint, fleet, endpoint.deployment)
+
+    def _updatable(self, name: str) -> tuple[Endpoint, Fleet]:
+        """An endpoint that can be updated, and the fleet that serves it."""
+        endpoint = self._lookup.endpoint(name)
+        if endpoint.status in ("Creating", "Updating", "Deleting"):
+            raise self._names.busy(name)
+        if endpoint.status == "Failed" or endpoint.serving is None:
+            arn = self._names.arn("endpoint", name)
+            raise invalid(f'Cannot update failed endpoint "{arn}": delete it and create it again.')
+        return endpoint, endpoint.serving
+
+    async def _update(
+        self, endpoint: Endpoint, fleet: Fleet, deployment: Params | None
+    ) -> dict[str, Any]:
+        await self._records.put(updating(endpoint, fleet, deployment, self._clock()))
+        self._runner.wake(endpoint.name.lower())
+        return self._lookup.arn(endpoint)
+
+    async def delete(self, params: Params) -> dict[str, Any]:
+        """DeleteEndpoint: allowed in every state; what was being started is stopped."""
+        endpoint = self._lookup.endpoint(params["EndpointName"])
+        if endpoint.status == "Deleting":
+            self._runner.wake(endpoint.name.lower())
+            return {}
+        await self._records.put(deleting(endpoint, self._clock()))
+        self._runner.interrupt(endpoint.name.lower())
+        return {}

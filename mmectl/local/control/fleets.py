@@ -1,0 +1,156 @@
+"""From an endpoint configuration to the fleet that serves it; values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mmectl.local.control.models import ImageFinder, containers, model_data
+from mmectl.local.control.values import Endpoint, Fleet, Names, Resource, invalid
+from mmectl.local.values import FleetFailed, FleetSpec
+
+
+def fleet_key(config: str, taken: Collection[str]) -> str:
+    """The configuration's name, or ``name.2``, ``name.3`` while fleets of that name exist.
+
+    So an endpoint can be updated to the configuration it has (other counts, or a configuration
+    of the same name made anew) and back to one whose instances are still being stopped. Names
+    of configurations hold no dot.
+    """
+    number, key = 1, config
+    while key in taken:
+        number += 1
+        key = f"{config}.{number}"
+    return key
+
+
+def plan_fleet(
+    endpoint: str,
+    config: Resource,
+    models: Mapping[str, Resource],
+    images: ImageFinder,
+    names: Names,
+    *,
+    taken: Collection[str] = (),
+    now: float = 0.0,
+) -> Fleet:
+    """The fleet of a configuration; what cannot be served becomes its `refusal`.
+
+    Raises AwsError when a model of the configuration is gone.
+    """
+    fleet = Fleet(fleet_key(config.name, taken), config.name, now)
+    for variant in config.members["ProductionVariants"]:
+        if variant["ModelName"].lower() not in models:
+            raise names.missing("model", variant["ModelName"])
+    try:
+        _check_served(config)
+        specs = tuple(
+            _spec(endpoint, fleet.key, variant, models[variant["ModelName"].lower()], images)
+            for variant in config.members["ProductionVariants"]
+        )
+    except FleetFailed as error:
+        return replace(fleet, refusal=error.reason)
+    return replace(fleet, specs=specs)
+
+
+def _check_served(config: Resource) -> None:
+    for member, what in (
+        ("AsyncInferenceConfig", "asynchronous inference"),
+        ("ShadowProductionVariants", "shadow variants"),
+    ):
+        if member in config.members:
+            raise FleetFailed(f"The embedded platform does not serve {what}.")
+
+
+def _spec(
+    endpoint: str, key: str, variant: Mapping[str, Any], model: Resource, images: ImageFinder
+) -> FleetSpec:
+    if "ServerlessConfig" in variant:
+        raise FleetFailed("The embedded platform does not serve serverless variants.")
+    listed = containers(model.members)
+    if len(listed) != 1:
+        raise FleetFailed(
+            f"Model {model.name} is a pipeline of {len(listed)} containers: "
+            "the embedded platform serves models of one container."
+        )
+    (container,) = listed
+    if container["Mode"] != "MultiModel":
+        raise FleetFailed(
+            f"Model {model.name} has Mode {container['Mode']}: "
+            "the embedded platform serves Mode MultiModel only."
+        )
+    image = images.find(container["Image"])
+    if image is None:
+        raise FleetFailed(f"Requested image {container['Image']} not found.")
+    bucket, prefix = model_data(container["ModelDataUrl"])
+    cache = container.get("MultiModelConfig", {}).get("ModelCacheSetting", "Enabled")
+    return FleetSpec(
+        endpoint=endpoint,
+        config=key,
+        variant=variant["VariantName"],
+        image=image,
+        environment=dict(container.get("Environment", {})),
+        instance_type=variant["InstanceType"],
+        instance_count=variant["InitialInstanceCount"],
+        bucket=bucket,
+        prefix=prefix,
+        cache_enabled=cache == "Enabled",
+        download_timeout=float(variant.get("ModelDataDownloadTimeoutInSeconds", 3600)),
+        startup_timeout=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240)),
+        weight=float(variant["InitialVariantWeight"]),
+    )
+
+
+def retained(fleet: Fleet, old: Fleet, excluded: Collection[str] = ()) -> Fleet:
+    """The fleet with counts and weights of the old one's variants of the same name.
+
+    `excluded` are the VariantPropertyTypes of ExcludeRetainedVariantProperties.
+    """
+    before = {spec.variant: spec for spec in old.specs}
+
+    def keep(spec: FleetSpec) -> FleetSpec:
+        past = before.get(spec.variant)
+        if past is None:
+            return spec
+        count = spec if "DesiredInstanceCount" in excluded else past
+        weight = spec if "DesiredWeight" in excluded else past
+        return replace(spec, instance_count=count.instance_count, weight=weight.weight)
+
+    return replace(fleet, specs=tuple(keep(spec) for spec in fleet.specs))
+
+
+def rescaled(
+    fleet: Fleet, wanted: Iterable[Mapping[str, Any]], taken: Collection[str], now: float
+) -> Fleet:
+    """The fleet with DesiredWeightsAndCapacities, under a key of its own; itself if unchanged.
+
+    Raises AwsError for a variant that the endpoint does not have.
+    """
+    changes = {change["VariantName"]: change for change in wanted}
+    unknown = set(changes) - {spec.variant for spec in fleet.specs}
+    if unknown:
+        raise invalid(f"Could not find variant {min(unknown)} on the endpoint.")
+    specs = tuple(_rescaled(spec, changes.get(spec.variant, {})) for spec in fleet.specs)
+    if specs == fleet.specs:
+        return fleet
+    key = fleet_key(fleet.config, taken)
+    return replace(
+        fleet, key=key, since=now, specs=tuple(replace(spec, config=key) for spec in specs)
+    )
+
+
+def _rescaled(spec: FleetSpec, change: Mapping[str, Any]) -> FleetSpec:
+    count = change.get("DesiredInstanceCount", spec.instance_count)
+    if count < 1:
+        raise invalid(f"DesiredInstanceCount of variant {spec.variant} must be at least 1.")
+    return replace(
+        spec, instance_count=count, weight=float(change.get("DesiredWeight", spec.weight))
+    )
+
+
+def instances(endpoints: Iterable[Endpoint], instance_type: str) -> int:
+    """How many instances of a type the endpoints hold or are getting."""
+    fleets = [fleet for each in endpoints for fleet in (each.serving, each.target) if fleet]
+    specs = [spec for fleet in fleets for spec in fleet.specs]
+    return sum(spec.instance_count for spec in specs if spec.instance_type == instance_type)

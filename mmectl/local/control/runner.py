@@ -1,0 +1,157 @@
+"""What moves endpoints along: one asyncio task per endpoint with something left to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from mmectl.local.control.database import Records
+from mmectl.local.control.states import (
+    Step,
+    brought_up,
+    lost,
+    next_step,
+    restored,
+    rolled_back,
+    stopped,
+)
+from mmectl.local.control.values import Endpoint, Fleet
+from mmectl.local.values import FleetFailed, Fleets
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Starts and stops fleets until every endpoint is what its record says.
+
+    Each change is stored under `lock`, which the control plane shares; tasks are cancelled
+    only by a holder of that lock, so never in the middle of storing.
+    """
+
+    def __init__(
+        self, records: Records, fleets: Fleets, lock: asyncio.Lock, clock: Callable[[], float]
+    ) -> None:
+        self._records = records
+        self._fleets = fleets
+        self._lock = lock
+        self._clock = clock
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._settled: dict[str, asyncio.Event] = {}
+
+    def wake(self, key: str) -> None:
+        """See to an endpoint whose record has changed."""
+        if key not in self._tasks:
+            self._start(key, None)
+
+    def interrupt(self, key: str) -> None:
+        """Drop what is being done for an endpoint and look at its record afresh."""
+        running = self._tasks.get(key)
+        if running is not None:
+            running.cancel()
+        self._start(key, running)
+
+    def settled(self, key: str) -> asyncio.Event:
+        """Set when the serving fleet is up, or found to be lost, in this process."""
+        return self._settled.setdefault(key, asyncio.Event())
+
+    async def idle(self) -> None:
+        """Wait until nothing is left to do."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    async def close(self) -> None:
+        """Cancel everything; the records say where to go on."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _start(self, key: str, before: asyncio.Task[None] | None) -> None:
+        task = asyncio.create_task(self._run(key, before), name=f"endpoint {key}")
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("endpoint %s: %s", key, error, exc_info=error)
+
+    async def _run(self, key: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        while step := next_step(
+            self._records.endpoints.get(key), settled=self.settled(key).is_set()
+        ):
+            endpoint = self._records.endpoints[key]
+            await self._STEPS[step](self, endpoint)
+
+    async def _restore(self, endpoint: Endpoint) -> None:
+        reason = await self._try(endpoint.serving)
+        if reason is None:
+            await self._change(endpoint, lambda now: restored(now, self._clock()))
+        else:
+            await self._change(endpoint, lambda now: lost(now, reason, self._clock()))
+        self.settled(endpoint.name.lower()).set()
+
+    async def _bring_up(self, endpoint: Endpoint) -> None:
+        reason = await self._try(endpoint.target)
+        if reason is None:
+            await self._change(endpoint, lambda now: brought_up(now, self._clock()))
+        else:
+            await self._change(endpoint, lambda now: rolled_back(now, reason, self._clock()))
+        self.settled(endpoint.name.lower()).set()
+
+    async def _retire(self, endpoint: Endpoint) -> None:
+        await self._stop(endpoint.name, endpoint.retired)
+        await self._change(endpoint, lambda now: stopped(now, endpoint.retired))
+
+    async def _remove(self, endpoint: Endpoint) -> None:
+        await self._stop(endpoint.name, endpoint.keys)
+        async with self._lock:
+            await self._records.remove(endpoint)
+        # nobody may wait for an endpoint that is gone, and its successor starts anew
+        self._settled.pop(endpoint.name.lower(), asyncio.Event()).set()
+
+    async def _try(self, fleet: Fleet | None) -> str | None:
+        """Start a fleet; None when it is up, else why it is not."""
+        if fleet is None or fleet.refusal is not None:
+            return fleet.refusal if fleet else None
+        starting = asyncio.ensure_future(self._fleets.start(fleet.specs))
+        try:
+            await asyncio.wait([starting])
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait([starting])
+        error = None if starting.cancelled() else starting.exception()
+        if error is None or isinstance(error, FleetFailed):
+            return error.reason if error else None
+        log.error("fleet %s: %s", fleet.key, error, exc_info=error)
+        return f"Internal failure: {type(error).__name__}: {error}"
+
+    async def _stop(self, endpoint: str, keys: tuple[str, ...]) -> None:
+        await asyncio.gather(*(self._fleets.stop(endpoint, key) for key in keys))
+
+    async def _change(self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]) -> None:
+        """Store a change of what the record is by now; an endpoint being deleted stays so."""
+        async with self._lock:
+            now = self._records.endpoints.get(endpoint.name.lower())
+            if now is None or now.status == "Deleting":
+                return
+            changed = change(now)
+            if changed != now:
+                await self._records.put(changed)
+
+    _STEPS: ClassVar[dict[Step, Callable[[Runner, Endpoint], Awaitable[None]]]] = {
+        Step.RESTORE: _restore,
+        Step.BRING_UP: _bring_up,
+        Step.RETIRE: _retire,
+        Step.REMOVE: _remove,
+    }

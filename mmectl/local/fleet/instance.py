@@ -1,0 +1,335 @@
+"""One instance: a supervised model server with its own port, directories and log.
+
+The server is started through the image's entrypoint as its own session, with a pipe that tells
+it when the platform is gone. A server that dies is started again; its models are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from asyncio import subprocess, to_thread
+from collections.abc import Callable
+from pathlib import Path
+
+from mmectl.local.fleet import procs
+from mmectl.local.fleet.container_log import ContainerLog, Pump, cause
+from mmectl.local.fleet.mms import Mms
+from mmectl.local.fleet.model_host import ModelHost
+from mmectl.local.fleet.place import (
+    RUN_MARK,
+    STATE_MARK,
+    Place,
+    Ports,
+    container_environment,
+    remove_place,
+)
+from mmectl.local.fleet.settings import RouterSettings
+from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
+from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
+
+_POLL = 0.05
+_PINGS_MISSED = 3
+_LONG_REMOVAL = 120.0
+# a worker that was never seen in this time died at once: others come within 0.1 s
+_WORKER_COMES = 5.0
+# the server names its threads after the model, cut to this length or a little more
+_NAME_IN_LOG = 20
+# the server names its threads after the model, cut to this length or a little more
+_NAME_IN_LOG = 20
+WORKER_DIED = Answer(
+    500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
+)
+
+
+class NotReadyError(Exception):
+    """The server did not come up."""
+
+
+class Instance:
+    """See the module. `up` and `down` are called when the server can be used, or no longer."""
+
+    def __init__(
+        self,
+        spec: FleetSpec,
+        folder: Path,
+        logs: Path,
+        *,
+        state_dir: Path,
+        ports: Ports,
+        settings: RouterSettings,
+    ) -> None:
+        self.id = f"i-0{secrets.token_hex(8)}"
+        self.state = "Pending"
+        self.restarts = 0
+        self.up: Callable[[], None] = lambda: None
+        self.down: Callable[[], None] = lambda: None
+        self._spec = spec
+        self._home = folder / self.id
+        self._log = ContainerLog(logs / spec.endpoint / spec.variant / f"{self.id}.log")
+        self._state_dir = state_dir
+        self._ports = ports
+        self._settings = settings
+        self._place: Place | None = None
+        self._port = 0
+        self._process: subprocess.Process | None = None
+        self._group = 0
+        self._lifeline = -1
+        self._pump: Pump | None = None
+        self._models: ModelHost | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] | None = None
+
+    # life
+
+    async def start(self) -> None:
+        """Start and return once /ping and GET /models are answered; FleetFailed if not."""
+        self._place = Place.make(self._home)
+        self._first = asyncio.get_running_loop().create_future()
+        self._runner = asyncio.create_task(self._supervise(), name=f"supervise {self.id}")
+        await asyncio.shield(self._first)
+
+    async def stop(self) -> None:
+        """Stop the server and remove its directories; the log stays. Twice is fine."""
+        self.state = "Stopping"
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait((self._runner,))
+        if self._process is not None and self._process.returncode is None:
+            procs.end_group(self._group, signal.SIGTERM)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._process.wait(), self._settings.stop)
+        await self._clean()
+        first = self._first
+        if first is not None and not first.cancel() and not first.cancelled():
+            first.exception()  # seen, if the start was called off before it failed
+        await to_thread(remove_place, self._home)
+        self._log.close()
+        self.state = "Stopped"
+
+    async def _supervise(self) -> None:
+        """Run servers one after another; give up only on those that never come up."""
+        misses = deaths = 0
+        deadline = time.monotonic() + self._spec.startup_timeout
+        while True:
+            began = time.monotonic()
+            reason = await self._live(deadline)
+            self._log.say(f"platform: {reason}")
+            await self._clean()
+            misses = misses + 1 if self.state == "Starting" else 0
+            quick = time.monotonic() - began < self._settings.quick_death
+            deaths = deaths + 1 if quick else 0
+            late = self._first_pending() and time.monotonic() >= deadline
+            if misses >= self._settings.start_attempts or late:
+                self._give_up(reason)
+                return
+            if not self._first_pending():
+                self.restarts += 1
+                deadline = time.monotonic() + self._spec.startup_timeout
+            wait = self._settings.backoff * 2 ** (deaths - 2) if deaths > 1 else 0
+            await asyncio.sleep(min(wait, self._settings.backoff_most))
+
+    def _first_pending(self) -> bool:
+        return self._first is not None and not self._first.done()
+
+    def _give_up(self, reason: str) -> None:
+        self.state = "Failed"
+        self.down()
+        if self._first is not None and not self._first.done():
+            text = (
+                f"The primary container for production variant {self._spec.variant} did not pass "
+                f"the ping health check. Please check CloudWatch logs for this endpoint. {reason}"
+            )
+            self._first.set_exception(FleetFailed(text[:1024]))
+
+    async def _live(self, deadline: float) -> str:
+        """Run the server once; returns why it ended."""
+        self.state = "Starting"
+        try:
+            process = await self._launch()
+            await self._until_ready(process, deadline)
+        except (NotReadyError, OSError) as error:
+            return str(error)
+        self.state = "InService"
+        self.up()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+        reason = await self._until_dead(process)
+        self.state = "Restarting"
+        self.down()
+        return reason
+
+    async def _until_dead(self, process: subprocess.Process) -> str:
+        """Wait for the end of the process, or until /ping went unanswered three times."""
+        missed = 0
+        while missed < _PINGS_MISSED:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait(), self._settings.ping_every)
+                return f"the server ended with code {process.returncode}"
+            try:
+                await self._host().mms.ping()
+                missed = 0
+            except WireError:
+                missed += 1
+        return f"the server did not answer /ping {missed} times"
+
+    async def check(self) -> None:
+        """Ping a server that lost a request; one that does not listen any more is ended."""
+        group = self._group
+        try:
+            await self._host().mms.ping()
+        except AnswerTimeoutError:
+            return  # busy, perhaps: the regular pings decide
+        except WireError:
+            if group and group == self._group and self.state == "InService":
+                procs.end_group(group, signal.SIGKILL)
+                await self._ended(group)
+
+    async def _ended(self, group: int) -> None:
+        """Wait until the supervisor has heard of the end of that server."""
+        for _ in range(100):
+            if self._group != group or self.state != "InService":
+                return
+            await asyncio.sleep(_POLL / 5)
+
+    async def _launch(self) -> subprocess.Process:
+        assert self._place is not None  # noqa: S101 - start() made it
+        self._port = self._ports.take()
+        reading, self._lifeline = os.pipe()
+        output, writing = os.pipe()
+        own = {
+            "SAGEMAKER_BIND_TO_PORT": str(self._port),
+            "SAGEMAKER_BASE_DIR": str(self._place.base),
+            "MMECTL_BIND_ADDRESS": "127.0.0.1",
+            RUN_MARK: str(self._place.run),
+            STATE_MARK: str(self._state_dir),
+            "MMECTL_LIFELINE_FD": str(reading),
+        }
+        self._pump = Pump(self._log)
+        pump = self._pump
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: pump, os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._spec.image.entrypoint,
+                "serve",
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                cwd=self._place.run,
+                env=container_environment(self._spec, own, os.environ),
+                start_new_session=True,
+                pass_fds=(reading,),
+            )
+        finally:
+            os.close(reading)
+            os.close(writing)
+        self._group = self._process.pid
+        self._models = ModelHost(Mms(self._port), self._place.base / "models")
+        return self._process
+
+    async def _until_ready(self, process: subprocess.Process, deadline: float) -> None:
+        """Wait for /ping and GET /models; NotReadyError if the process ends or time does."""
+        while True:
+            if process.returncode is not None:
+                await self._read_out()
+                raise NotReadyError(self._why_ended(process.returncode))
+            if time.monotonic() >= deadline:
+                raise NotReadyError(
+                    f"No answer from the server within {self._spec.startup_timeout:g} s."
+                )
+            with contextlib.suppress(WireError, ValueError):
+                if (await self._host().mms.ping()).status == 200:
+                    await self._host().mms.models()
+                    return
+            await asyncio.sleep(_POLL)
+
+    def _why_ended(self, code: int) -> str:
+        said = [line for line in list(self._log.recent)[-40:] if line.strip()]
+        last = cause(said) or (said[-1] if said else "it printed nothing")
+        return f"The server ended with code {code}: {last}"
+
+    async def _read_out(self) -> None:
+        if self._pump is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._pump.ended.wait(), 0.5)
+
+    async def _clean(self) -> None:
+        """End every process of this server, whatever state it is in."""
+        if self._models is not None:
+            self._models.close()
+            self._models = None
+        if self._group:
+            procs.end_group(self._group, signal.SIGKILL)
+            if self._place is not None:
+                left = await to_thread(procs.marked, RUN_MARK, str(self._place.run))
+                procs.kill(left)
+            if self._process is not None:
+                await self._process.wait()
+            self._group = 0
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        await self._read_out()
+        self._ports.give_back(self._port)
+
+    # models: see `model_host.ModelHost`
+
+    def folder(self, name: str) -> Path:
+        """Where the model of that opaque name is unpacked."""
+        assert self._place is not None  # noqa: S101 - start() made it
+        return self._place.base / "models" / name / "model"
+
+    async def load(self, name: str, timeout: float) -> Answer:
+        """Load an unpacked model."""
+        return await self._host().load(name, timeout)
+
+    async def unload(self, name: str, timeout: float) -> Answer:
+        """Unload a model."""
+        return await self._host().unload(name, timeout)
+
+    async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer:
+        """Send a request to a loaded model."""
+        return await self._host().invoke(name, request, timeout)
+
+    def abort(self, name: str, reason: str) -> int:
+        """End the requests under way at a model."""
+        return self._host().abort(name, reason)
+
+    async def attach(self, name: str, died: Callable[[], None]) -> int:
+        """Watch the workers of a loaded model; bytes of memory that they hold."""
+        return await self._host().attach(name, died)
+
+    def alive(self, name: str) -> bool:
+        """Whether the workers of a model live."""
+        return self._models is not None and self._models.alive(name)
+
+    # for people
+
+    @property
+    def pid(self) -> int | None:
+        """The entrypoint's process, None while there is none."""
+        return self._group or None
+
+    @property
+    def port(self) -> int:
+        """Where the server listens on 127.0.0.1."""
+        return self._port
+
+    def printed(self) -> int:
+        """How many lines the server has printed: a mark for `cause`."""
+        return self._log.count
+
+    def cause(self, mark: int, name: str) -> str | None:
+        """Why that model failed, of what was printed since that mark."""
+        return cause(self._log.since(mark), name[:_NAME_IN_LOG])
+
+    def _host(self) -> ModelHost:
+        if self._models is None:
+            raise WireError("the server is not running")
+        return self._models

@@ -1,0 +1,109 @@
+"""What an instance is given: a port, directories, an environment; and how leftovers are cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.local.fleet import procs
+from mmectl.local.values import FleetFailed, FleetSpec
+
+STATE_MARK = "MMECTL_STATE_DIR"
+RUN_MARK = "MMECTL_RUN_DIR"
+# what a container may see of the platform's own environment: no credentials
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
+# Unix socket paths end at 107 bytes, and the server adds its own names
+_LONGEST_RUN_DIR = 80
+
+
+class Ports:
+    """Free ports for servers: Multi Model Server refuses those from 32767 on."""
+
+    FIRST, LAST = 20_000, 32_000
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        """Reserve a port that nobody listens on."""
+        for _ in range(1000):
+            port = self.FIRST + secrets.randbelow(self.LAST - self.FIRST)
+            if port not in self._taken and _is_free(port):
+                self._taken.add(port)
+                return port
+        raise FleetFailed(f"No free port between {self.FIRST} and {self.LAST} on this machine.")
+
+    def give_back(self, port: int) -> None:
+        """Free a port again."""
+        self._taken.discard(port)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instance lives: `base` is its /opt/ml, `run` holds sockets; `link` leads there."""
+
+    home: Path
+    base: Path
+    run: Path
+
+    @classmethod
+    def make(cls, home: Path) -> Place:
+        """Make the directories; a run directory with too long a path goes to the system's tmp."""
+        base = home / "ml"
+        (base / "models").mkdir(mode=0o700, parents=True)
+        run = home / "run"
+        if len(os.fsencode(run)) <= _LONGEST_RUN_DIR:
+            run.mkdir(mode=0o700)
+        else:
+            run.symlink_to(tempfile.mkdtemp(prefix="mme-"))
+        return cls(home, base.resolve(), run.resolve())
+
+
+def remove_place(home: Path) -> None:
+    """Remove an instance's directories, the short one included."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree((home / "run").readlink(), ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what a platform that was killed left: processes and directories of instances.
+
+    Returns how many processes were killed. Only for a platform that runs nothing yet.
+    """
+    count = 0
+    for home in folder.glob("i-*"):
+        left = procs.marked(RUN_MARK, str((home / "run").resolve()))
+        procs.kill(left)
+        count += len(left)
+        remove_place(home)
+    return count
+
+
+def container_environment(
+    spec: FleetSpec, own: Mapping[str, str], outer: Mapping[str, str]
+) -> dict[str, str]:
+    """The server's environment: little of the platform's, then image, model, contract."""
+    return {
+        **{name: outer[name] for name in _INHERITED if name in outer},
+        **spec.image.environment,
+        **spec.environment,
+        "SAGEMAKER_MULTI_MODEL": "true",
+        **own,
+    }

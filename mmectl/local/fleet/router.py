@@ -1,0 +1,190 @@
+"""The data plane: InvokeEndpoint to the fleets of instances."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mmectl.local.fleet.fleet import Fleet
+from mmectl.local.fleet.instance import Instance
+from mmectl.local.fleet.instance_types import model_memory
+from mmectl.local.fleet.loader import Loader
+from mmectl.local.fleet.parts import Server
+from mmectl.local.fleet.place import STATE_MARK, Ports, sweep
+from mmectl.local.fleet.settings import RouterSettings
+from mmectl.local.values import (
+    AwsError,
+    FleetFailed,
+    FleetSpec,
+    InvokeRequest,
+    InvokeResponse,
+    ObjectReader,
+)
+
+__all__ = ["LocalFleets", "RouterSettings"]
+
+MakeServer = Callable[[FleetSpec], Server]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The fleets of one (endpoint, configuration), one for each variant."""
+
+    fleets: tuple[Fleet, ...]
+    starting: asyncio.Task[None] | None = None
+
+
+class LocalFleets:
+    """The instances of every endpoint on this machine (`values.Fleets`).
+
+    `folder` holds the instances' directories, `logs` what their servers print; processes are
+    marked with `state_dir` in their environment, as the platform itself is, so that those of
+    a platform that was killed can be found. `make_server` is for tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        objects: ObjectReader,
+        settings: RouterSettings | None = None,
+        logs: Path | None = None,
+        *,
+        state_dir: Path | None = None,
+        make_server: MakeServer | None = None,
+    ) -> None:
+        self._folder = folder
+        self._objects = objects
+        self._settings = settings or RouterSettings()
+        self._logs = logs or folder / "logs"
+        self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
+        self._ports = Ports()
+        self._make_server = make_server or self._instance
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._random = random.Random()
+        self._closed = False
+        self._swept: asyncio.Future[int] | None = None
+
+    def _instance(self, spec: FleetSpec) -> Server:
+        return Instance(
+            spec,
+            self._folder,
+            self._logs,
+            state_dir=self._state_dir,
+            ports=self._ports,
+            settings=self._settings,
+        )
+
+    # values.Fleets
+
+    async def start(self, specs: tuple[FleetSpec, ...]) -> None:
+        """Start the instances of one endpoint configuration; FleetFailed says why not."""
+        _check(specs)
+        await self._sweep_once()
+        if self._closed:
+            raise FleetFailed("The platform is shutting down.")
+        key = (specs[0].endpoint, specs[0].config)
+        if key in self._entries:
+            raise FleetFailed(f"The instances of {key[1]} run already.")
+        total = sum(spec.instance_count for spec in specs)
+        entry = _Entry(tuple(self._fleet(spec, total) for spec in specs))
+        self._entries[key] = entry
+        entry.starting = asyncio.ensure_future(_start_all(entry.fleets))
+        try:
+            await asyncio.wait((entry.starting,))
+        except asyncio.CancelledError:
+            await self.stop(*key)
+            raise
+        if entry.starting.cancelled():
+            raise FleetFailed("The start was called off.")
+        error = entry.starting.exception()
+        if error is not None:
+            self._entries.pop(key, None)
+            raise error
+
+    async def stop(self, endpoint: str, config: str) -> None:
+        """Stop the instances of a configuration, after the requests they have."""
+        entry = self._entries.pop((endpoint, config), None)
+        if entry is not None:
+            await self._end(entry, self._settings.drain)
+
+    async def invoke(self, endpoint: str, config: str, request: InvokeRequest) -> InvokeResponse:
+        """Route one request to a variant, by weight, and within it to an instance."""
+        entry = self._entries.get((endpoint, config))
+        if entry is None:
+            raise AwsError(
+                "ServiceUnavailable", f"Endpoint {endpoint} has no instances in service.", 503
+            )
+        return await self._pick(entry.fleets).invoke(request)
+
+    def describe(self, endpoint: str, config: str) -> list[dict[str, object]]:
+        """One JSON-ready row per instance; empty where nothing runs."""
+        entry = self._entries.get((endpoint, config))
+        return [row for fleet in entry.fleets for row in fleet.describe()] if entry else []
+
+    async def close(self) -> None:
+        """Stop everything without waiting for requests."""
+        self._closed = True
+        entries, self._entries = list(self._entries.values()), {}
+        await asyncio.gather(*(self._end(entry, 0) for entry in entries))
+
+    # within
+
+    async def _sweep_once(self) -> None:
+        """Before anything is started: remove what a killed platform left."""
+        if self._swept is None:
+            work = asyncio.to_thread(sweep, self._folder)
+            self._swept = asyncio.ensure_future(work)
+        await asyncio.shield(self._swept)
+
+    def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
+        settings = self._settings
+        memory = settings.memory
+        if memory is None:
+            machine = psutil.virtual_memory().total
+            memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
+        servers = [self._make_server(spec) for _ in range(spec.instance_count)]
+        return Fleet(spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects))
+
+    def _pick(self, fleets: Sequence[Fleet]) -> Fleet:
+        if len(fleets) == 1:
+            return fleets[0]
+        weights = [fleet.spec.weight for fleet in fleets]
+        return self._random.choices(fleets, weights if any(weights) else None)[0]
+
+    async def _end(self, entry: _Entry, drain: float) -> None:
+        if entry.starting is not None and not entry.starting.done():
+            entry.starting.cancel()
+            await asyncio.wait((entry.starting,))
+        if drain:
+            await asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
+        await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+
+
+def _check(specs: tuple[FleetSpec, ...]) -> None:
+    """Refuse what this platform cannot serve."""
+    if not specs:
+        raise FleetFailed("The endpoint configuration has no production variant.")
+    for spec in specs:
+        if not spec.multi_model:
+            raise FleetFailed(
+                f"Variant {spec.variant}: the local platform serves Mode MultiModel only."
+            )
+
+
+async def _start_all(fleets: Sequence[Fleet]) -> None:
+    """Start the fleets together; if one fails, stop them all."""
+    starts = [asyncio.ensure_future(fleet.start()) for fleet in fleets]
+    try:
+        await asyncio.gather(*starts)
+    except BaseException:
+        for start in starts:
+            start.cancel()
+        await asyncio.wait(starts)
+        await asyncio.gather(*(fleet.stop() for fleet in fleets))
+        raise

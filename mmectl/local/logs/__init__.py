@@ -1,0 +1,1 @@
+"""CloudWatch Logs over the plain files that instances write."""

@@ -1,0 +1,222 @@
+"""CloudWatch Logs over the containers' plain log files: describe, get, filter.
+
+``<folder>/<endpoint>/<variant>/<instance>.log`` is the stream ``<variant>/<instance>`` of the
+group ``/aws/sagemaker/Endpoints/<endpoint>``. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmectl.local.control.validate import check, prune, unknown_operation
+from mmectl.local.logs import lines as log_lines
+from mmectl.local.logs.events import Page, events_backward, events_forward, merged
+from mmectl.local.logs.lines import Place
+from mmectl.local.logs.pattern import filter_for
+from mmectl.local.values import ACCOUNT, AwsError
+
+GROUP = "/aws/sagemaker/Endpoints/"
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+Params = Mapping[str, Any]
+
+
+class Logs:
+    """Answers CloudWatch Logs' reading operations; files are read in a thread."""
+
+    def __init__(self, folder: Path, *, region: str, account: str = ACCOUNT) -> None:
+        self._folder = folder
+        self._arn = f"arn:aws:logs:{region}:{account}:log-group:"
+        self._operations: Mapping[str, Callable[[Params], dict[str, Any]]] = {
+            "DescribeLogGroups": self._describe_groups,
+            "DescribeLogStreams": self._describe_streams,
+            "GetLogEvents": self._get_events,
+            "FilterLogEvents": self._filter_events,
+        }
+
+    async def call(self, operation: str, params: object) -> dict[str, Any]:
+        """Answer one operation; raises AwsError."""
+        handler = self._operations.get(operation)
+        if handler is None:
+            raise unknown_operation(operation)
+        known = check("logs", operation, params, "InvalidParameterException")
+        return prune("logs", operation, await asyncio.to_thread(handler, known))
+
+    # groups
+
+    def _describe_groups(self, params: Params) -> dict[str, Any]:
+        prefix = params.get("logGroupNamePrefix", "")
+        part = params.get("logGroupNamePattern", "").lower()
+        names = [GROUP + path.name for path in _folders(self._folder)]
+        names = [name for name in names if name.startswith(prefix) and part in name.lower()]
+        page, token = _page([[name] for name in sorted(names)], params)
+        return {"logGroups": [self._group_row(name) for (name,) in page], "nextToken": token}
+
+    def _group_row(self, name: str) -> dict[str, Any]:
+        folder = self._folder / name.removeprefix(GROUP)
+        return {
+            "logGroupName": name,
+            "arn": f"{self._arn}{name}:*",
+            "logGroupArn": self._arn + name,
+            "creationTime": int(folder.stat().st_ctime * 1000),
+            "metricFilterCount": 0,
+            "storedBytes": sum(log_lines.size(path) for path in _streams(folder).values()),
+            "logGroupClass": "STANDARD",
+        }
+
+    def _group(self, params: Params) -> tuple[str, Path]:
+        """Name and folder of the group that a request is about."""
+        if ("logGroupName" in params) == ("logGroupIdentifier" in params):
+            raise _invalid("Exactly one of logGroupName and logGroupIdentifier must be specified.")
+        name = params.get("logGroupName") or params["logGroupIdentifier"]
+        name = name.removeprefix(self._arn).removesuffix(":*")
+        endpoint = name.removeprefix(GROUP)
+        folder = self._folder / endpoint
+        if not name.startswith(GROUP) or not _PART.fullmatch(endpoint) or not folder.is_dir():
+            raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
+        return name, folder
+
+    # streams
+
+    def _describe_streams(self, params: Params) -> dict[str, Any]:
+        name, folder = self._group(params)
+        by_time = params.get("orderBy") == "LastEventTime"
+        prefix = params.get("logStreamNamePrefix", "")
+        if by_time and prefix:
+            raise _invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
+        streams = {k: v for k, v in _streams(folder).items() if k.startswith(prefix)}
+        ranks = sorted(
+            [log_lines.last_time(path) or 0 if by_time else 0, stream]
+            for stream, path in streams.items()
+        )
+        page, token = _page(ranks, params, descending=params.get("descending", False))
+        rows = [self._stream_row(name, stream, streams[stream]) for _, stream in page]
+        return {"logStreams": rows, "nextToken": token}
+
+    def _stream_row(self, group: str, stream: str, path: Path) -> dict[str, Any]:
+        first, last = log_lines.first_time(path), log_lines.last_time(path)
+        return {
+            "logStreamName": stream,
+            "arn": f"{self._arn}{group}:log-stream:{stream}",
+            "creationTime": first or int(path.stat().st_ctime * 1000),
+            "firstEventTimestamp": first,
+            "lastEventTimestamp": last,
+            "lastIngestionTime": last,
+            "storedBytes": log_lines.size(path),
+        }
+
+    # events
+
+    def _get_events(self, params: Params) -> dict[str, Any]:
+        _, folder = self._group(params)
+        path = _streams(folder).get(params["logStreamName"])
+        if path is None:
+            raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
+        ahead, where = _read_token(params.get("nextToken"), params.get("startFromHead", False))
+        if ahead:
+            return events_forward(path, where, params)
+        return events_backward(path, where or log_lines.end(path), params)
+
+    def _filter_events(self, params: Params) -> dict[str, Any]:
+        _, folder = self._group(params)
+        wanted = filter_for(params.get("filterPattern", ""))
+        if wanted is None:
+            raise _invalid(
+                "Invalid filter pattern: the embedded platform understands words, "
+                '"quoted text", ?either ?or, and -not.'
+            )
+        if not params.get("startFromHead", True):
+            raise _invalid("startFromHead false is not supported by the embedded platform.")
+        streams = _chosen(_streams(folder), params)
+        places = _read_places(params.get("nextToken"))
+        # AWS includes events at endTime here, and leaves them out in GetLogEvents
+        stop = {"endTime": params["endTime"] + 1} if "endTime" in params else {}
+        page = Page({**params, **stop})
+        for _, stream, line in merged(streams, places):
+            places[stream] = str(line.end)
+            if page.scanned(line) and wanted(line.text):
+                page.take(line, stream)
+            if page.full:
+                return {"events": page.events, "nextToken": _encode(places)}
+        return {"events": page.events}
+
+
+def _read_token(token: str | None, ahead: bool) -> tuple[bool, Place | None]:
+    if token is None:
+        return ahead, None
+    where = log_lines.place(token[2:])
+    if token[:2] not in ("f/", "b/") or where is None:
+        raise _invalid("The specified nextToken is invalid.")
+    return token[0] == "f", where
+
+
+def _chosen(streams: Mapping[str, Path], params: Params) -> dict[str, Path]:
+    """The streams that FilterLogEvents is to search."""
+    names, prefix = params.get("logStreamNames"), params.get("logStreamNamePrefix")
+    if names is not None and prefix is not None:
+        raise _invalid("logStreamNames and logStreamNamePrefix cannot both be specified.")
+    if names is not None:
+        if not any(name in streams for name in names):
+            raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
+        return {name: streams[name] for name in names if name in streams}
+    return {name: path for name, path in streams.items() if name.startswith(prefix or "")}
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_dir() and _PART.fullmatch(path.name)]
+
+
+def _streams(folder: Path) -> dict[str, Path]:
+    """The log files of a group by the name of their stream."""
+    return {
+        f"{variant.name}/{path.name.removesuffix('.log')}": path
+        for variant in sorted(_folders(folder))
+        for path in sorted(variant.glob("*.log"))
+        if _PART.fullmatch(path.name)
+    }
+
+
+def _page(
+    ranks: list[list[Any]], params: Params, *, descending: bool = False
+) -> tuple[list[list[Any]], str | None]:
+    """A page of sorted rows and the token of the next, which is the last row itself."""
+    size = params.get("limit", 50)
+    ordered = ranks[::-1] if descending else ranks
+    if "nextToken" in params:
+        last = _decode(params["nextToken"], list)
+        if ordered and [type(part) for part in last] != [type(part) for part in ordered[0]]:
+            raise _invalid("The specified nextToken is invalid.")
+        ordered = [row for row in ordered if (row < last if descending else row > last)]
+    token = _encode(ordered[size - 1]) if len(ordered) > size else None
+    return ordered[:size], token
+
+
+def _read_places(token: str | None) -> dict[str, str]:
+    places = {} if token is None else _decode(token, dict)
+    return {str(stream): str(where) for stream, where in places.items()}
+
+
+def _encode(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def _decode(token: str, kind: type) -> Any:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (ValueError, binascii.Error):
+        value = None
+    if not isinstance(value, kind):
+        raise _invalid("The specified nextToken is invalid.")
+    return value
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterException", message)

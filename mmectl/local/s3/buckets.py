@@ -1,0 +1,217 @@
+"""Bucket operations and listings."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from aiohttp import web
+
+from mmectl.local.s3 import listing
+from mmectl.local.s3 import xml as s3_xml
+from mmectl.local.s3.http import Context, check_bucket_name
+from mmectl.local.s3.index import Entry
+from mmectl.local.values import ACCOUNT, AwsError
+
+MAX_KEYS = 1000
+DEFAULT_REGION = "us-east-1"
+
+
+async def list_buckets(context: Context) -> web.StreamResponse:
+    """GET /."""
+    prefix = context.params.get("prefix", "")
+    buckets = [b for b in await context.store.buckets() if b.name.startswith(prefix)]
+    nodes: list[s3_xml.Node] = [
+        (
+            "Bucket",
+            [
+                ("Name", bucket.name),
+                ("CreationDate", s3_xml.timestamp(bucket.created)),
+                ("BucketRegion", bucket.region),
+            ],
+        )
+        for bucket in buckets
+    ]
+    return context.xml("ListAllMyBucketsResult", [_owner(), ("Buckets", nodes)])
+
+
+def _owner(name: str = "Owner") -> s3_xml.Node:
+    return name, [("ID", ACCOUNT), ("DisplayName", "mmectl")]
+
+
+async def create_bucket(context: Context) -> web.StreamResponse:
+    """PUT /bucket: the location constraint must be the region that was asked, as on AWS."""
+    check_bucket_name(context.bucket)
+    body = await context.document()
+    wanted = None
+    if body:
+        tree = s3_xml.parse(body, "CreateBucketConfiguration")
+        wanted = tree.findtext("LocationConstraint") or None
+    region = context.call.claim.region
+    _check_location(region, wanted)
+    await context.store.create_bucket(context.bucket, wanted or region)
+    return web.Response(headers={"Location": f"/{context.bucket}"})
+
+
+def _check_location(region: str, wanted: str | None) -> None:
+    if region == DEFAULT_REGION:
+        if wanted == DEFAULT_REGION:
+            raise AwsError(
+                "InvalidLocationConstraint",
+                "The specified location-constraint is not valid",
+                400,
+                {"LocationConstraint": wanted},
+            )
+    elif wanted != region:
+        raise AwsError(
+            "IllegalLocationConstraintException",
+            f"The {wanted or 'unspecified'} location constraint is incompatible for the region "
+            "specific endpoint this request was sent to.",
+        )
+
+
+async def head_bucket(context: Context) -> web.StreamResponse:
+    """HEAD /bucket."""
+    bucket = await context.store.bucket(context.bucket)
+    return web.Response(
+        headers={"x-amz-bucket-region": bucket.region, "x-amz-access-point-alias": "false"}
+    )
+
+
+async def delete_bucket(context: Context) -> web.StreamResponse:
+    """DELETE /bucket."""
+    await context.store.delete_bucket(context.bucket)
+    return web.Response(status=204)
+
+
+async def get_location(context: Context) -> web.StreamResponse:
+    """GET /bucket?location: empty for us-east-1."""
+    bucket = await context.store.bucket(context.bucket)
+    region = "" if bucket.region == DEFAULT_REGION else bucket.region
+    body = s3_xml.document("LocationConstraint", []).replace(
+        b"></", b">" + s3_xml.escape(region).encode() + b"</"
+    )
+    return web.Response(body=body, headers={"Content-Type": "application/xml"})
+
+
+async def get_tagging(context: Context) -> web.StreamResponse:
+    """GET /bucket?tagging."""
+    bucket = await context.store.bucket(context.bucket)
+    if not bucket.tags:
+        raise AwsError(
+            "NoSuchTagSet", "The TagSet does not exist", 404, {"BucketName": context.bucket}
+        )
+    tags: list[s3_xml.Node] = [
+        ("Tag", [("Key", key), ("Value", value)]) for key, value in bucket.tags.items()
+    ]
+    return context.xml("Tagging", [("TagSet", tags)])
+
+
+async def put_tagging(context: Context) -> web.StreamResponse:
+    """PUT /bucket?tagging."""
+    tree = s3_xml.parse(await context.document(), "Tagging")
+    tags: dict[str, str] = {}
+    for tag in tree.iter("Tag"):
+        key, value = tag.findtext("Key") or "", tag.findtext("Value") or ""
+        if not 0 < len(key) <= 128 or len(value) > 256 or key in tags or len(tags) == 50:
+            raise AwsError("InvalidTag", "The tag set has a bad, a double or too many tags.")
+        tags[key] = value
+    await context.store.tag_bucket(context.bucket, tags)
+    return web.Response(status=204)
+
+
+async def delete_tagging(context: Context) -> web.StreamResponse:
+    """DELETE /bucket?tagging."""
+    await context.store.tag_bucket(context.bucket, {})
+    return web.Response(status=204)
+
+
+async def list_objects_v2(context: Context) -> web.StreamResponse:
+    """GET /bucket?list-type=2."""
+    token = context.params.get("continuation-token")
+    start_after = context.params.get("start-after", "")
+    after = _read_token(token) if token is not None else start_after
+    page, encode, max_keys = await _page(context, after)
+    nodes = _head(context, encode, max_keys, page)
+    nodes += [
+        ("KeyCount", len(page.entries) + len(page.prefixes)),
+        ("ContinuationToken", token),
+        ("NextContinuationToken", _token(page.last) if page.truncated else None),
+        ("StartAfter", encode(start_after) if start_after else None),
+    ]
+    owner = context.params.get("fetch-owner") == "true"
+    return context.xml("ListBucketResult", nodes + _contents(page, encode, owner=owner))
+
+
+async def list_objects(context: Context) -> web.StreamResponse:
+    """GET /bucket: version 1, paged by marker."""
+    marker = context.params.get("marker", "")
+    page, encode, max_keys = await _page(context, marker)
+    nodes = _head(context, encode, max_keys, page)
+    following = page.truncated and context.params.get("delimiter")
+    nodes += [
+        ("Marker", encode(marker)),
+        ("NextMarker", encode(page.last) if following else None),
+    ]
+    return context.xml("ListBucketResult", nodes + _contents(page, encode, owner=True))
+
+
+Encode = Callable[[str], str]
+
+
+async def _page(context: Context, after: str) -> tuple[listing.Page, Encode, int]:
+    params = context.params
+    encoding = params.get("encoding-type")
+    if encoding not in (None, "url"):
+        raise AwsError("InvalidArgument", "Invalid Encoding Method specified in Request")
+    max_keys = context.number("max-keys", MAX_KEYS, 0, MAX_KEYS)
+    page = await context.store.page(
+        context.bucket, params.get("prefix", ""), params.get("delimiter", ""), after, max_keys
+    )
+    return page, s3_xml.encoder(encoding), max_keys
+
+
+def _head(context: Context, encode: Encode, max_keys: int, page: listing.Page) -> list[s3_xml.Node]:
+    delimiter = context.params.get("delimiter")
+    return [
+        ("Name", context.bucket),
+        ("Prefix", encode(context.params.get("prefix", ""))),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("EncodingType", context.params.get("encoding-type")),
+        ("MaxKeys", max_keys),
+        ("IsTruncated", page.truncated),
+    ]
+
+
+def _contents(page: listing.Page, encode: Encode, *, owner: bool) -> list[s3_xml.Node]:
+    nodes = [_object(entry, encode, owner=owner) for entry in page.entries]
+    nodes += [("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes]
+    return nodes
+
+
+def _object(entry: Entry, encode: Encode, *, owner: bool) -> s3_xml.Node:
+    nodes: list[s3_xml.Node] = [
+        ("Key", encode(entry.key)),
+        ("LastModified", s3_xml.timestamp(entry.modified)),
+        ("ETag", f'"{entry.etag}"'),
+        *(("ChecksumAlgorithm", name.upper()) for name in entry.checksums),
+        ("ChecksumType", entry.checksum_type if entry.checksums else None),
+        ("Size", entry.size),
+        ("StorageClass", "STANDARD"),
+    ]
+    if owner:
+        nodes.append(_owner())
+    return "Contents", nodes
+
+
+def _token(last: str) -> str:
+    return base64.urlsafe_b64encode(last.encode("utf-8", "surrogateescape")).decode()
+
+
+def _read_token(token: str) -> str:
+    try:
+        raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from None
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,316 @@
+"""Multipart uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from xml.etree import ElementTree as ET
+
+from aiohttp import web
+
+from mmectl.local.s3 import checksums
+from mmectl.local.s3 import xml as s3_xml
+from mmectl.local.s3.body import given_checksums
+from mmectl.local.s3.conditions import byte_range, unquoted, write_condition
+from mmectl.local.s3.http import Context, checksum_headers, checksum_nodes, stored_headers
+from mmectl.local.s3.index import Entry, Part, Upload
+from mmectl.local.s3.objects import source_entry
+from mmectl.local.s3.store import no_such_upload
+from mmectl.local.values import AwsError
+
+MIN_PART = 5 * 1024 * 1024  # bytes of every part but the last
+MAX_PARTS = 10_000
+
+
+async def create(context: Context) -> web.StreamResponse:
+    """POST /bucket/key?uploads."""
+    name = (context.header("x-amz-checksum-algorithm") or "").lower() or None
+    if name:
+        checksums.new(name)
+    default = "FULL_OBJECT" if name == "crc64nvme" else "COMPOSITE"
+    kind = (context.header("x-amz-checksum-type") or default).upper()
+    if name and kind == "FULL_OBJECT":
+        checksums.check_combines(name)
+    upload = Upload(
+        uuid.uuid4().hex,
+        context.bucket,
+        context.key,
+        context.now(),
+        stored_headers(context.call.request),
+        name,
+        kind,
+    )
+    await context.store.create_upload(upload)
+    headers = {}
+    if name:
+        headers = {"x-amz-checksum-algorithm": name.upper(), "x-amz-checksum-type": kind}
+    nodes: list[s3_xml.Node] = [
+        ("Bucket", context.bucket),
+        ("Key", context.key),
+        ("UploadId", upload.id),
+    ]
+    return context.xml("InitiateMultipartUploadResult", nodes, **headers)
+
+
+async def _upload(context: Context) -> tuple[Upload, list[Part]]:
+    return await context.store.upload(context.bucket, context.key, context.params["uploadId"])
+
+
+def _part_number(context: Context) -> int:
+    number = context.params.get("partNumber", "")
+    if not re.fullmatch(r"\d{1,5}", number, re.ASCII) or not 1 <= int(number) <= MAX_PARTS:
+        raise AwsError(
+            "InvalidArgument",
+            "Part number must be an integer between 1 and 10000, inclusive",
+            400,
+            {"ArgumentName": "partNumber", "ArgumentValue": number},
+        )
+    return int(number)
+
+
+async def upload_part(context: Context) -> web.StreamResponse:
+    """PUT /bucket/key?partNumber&uploadId."""
+    number = _part_number(context)
+    upload, _ = await _upload(context)
+    incoming = context.store.incoming()
+    try:
+        received = await context.receive(incoming.write, upload.checksum)
+        file = await asyncio.to_thread(incoming.keep)
+    finally:
+        incoming.discard()
+    part = Part(number, file, received.size, received.etag, context.now(), received.checksums)
+    await context.store.put_part(upload, part)
+    return web.Response(headers={"ETag": f'"{part.etag}"', **checksum_headers(part.checksums)})
+
+
+async def upload_part_copy(context: Context) -> web.StreamResponse:
+    """PUT /bucket/key?partNumber&uploadId with x-amz-copy-source."""
+    number = _part_number(context)
+    upload, _ = await _upload(context)
+    source = await source_entry(context)
+    offset, count = byte_range(context.header("x-amz-copy-source-range"), source.size) or (
+        0,
+        source.size,
+    )
+    part = await asyncio.to_thread(_copy_part, context, upload, number, source, offset, count)
+    await context.store.put_part(upload, part)
+    nodes: list[s3_xml.Node] = [
+        ("LastModified", s3_xml.timestamp(part.modified)),
+        ("ETag", f'"{part.etag}"'),
+        *checksum_nodes(part.checksums),
+    ]
+    return context.xml("CopyPartResult", nodes)
+
+
+def _copy_part(
+    context: Context, upload: Upload, number: int, source: Entry, offset: int, count: int
+) -> Part:
+    path = context.store.path(source)
+    md5 = hashlib.md5(usedforsecurity=False)
+    running = checksums.new(upload.checksum) if upload.checksum else None
+    with path.open("rb") as reader:
+        reader.seek(offset)
+        left = count
+        while left and (data := reader.read(min(left, 1 << 20))):
+            md5.update(data)
+            if running:
+                running.update(data)
+            left -= len(data)
+    incoming = context.store.incoming()
+    try:
+        incoming.append(path, offset, count)
+        file = incoming.keep()
+    finally:
+        incoming.discard()
+    found = {}
+    if running and upload.checksum:
+        found = {upload.checksum: checksums.encode(running.digest())}
+    return Part(number, file, count, md5.hexdigest(), context.now(), found)
+
+
+async def complete(context: Context) -> web.StreamResponse:
+    """POST /bucket/key?uploadId: join the parts into the object."""
+    condition = write_condition(context.header)
+    body = await context.document()
+    try:
+        upload, stored = await _upload(context)
+    except AwsError:
+        return _completed(context, await _earlier(context))
+    parts = chosen(s3_xml.parse(body, "CompleteMultipartUpload"), stored)
+    await context.store.check(context.bucket, context.key, condition)
+    found = joined_checksums(upload, parts)
+    for name, value in given_checksums(context.call.request.headers).items():
+        if upload.checksum_type == "FULL_OBJECT" and found.get(name) not in (None, value):
+            raise AwsError("BadDigest", f"The {name.upper()} you specified did not match.")
+    file = await asyncio.to_thread(context.store.join, parts)
+    entry = Entry(
+        context.key,
+        file,
+        sum(part.size for part in parts),
+        joined_etag(parts),
+        context.now(),
+        upload.headers,
+        found,
+        upload.checksum_type,
+        upload.id,
+    )
+    await context.store.complete(upload, entry, condition)
+    return _completed(context, entry)
+
+
+async def _earlier(context: Context) -> Entry:
+    """The object which that upload became: a client may ask again when it lost the answer."""
+    upload_id = context.params["uploadId"]
+    with suppress(AwsError):
+        entry = await context.store.get(context.bucket, context.key)
+        if entry.upload == upload_id:
+            return entry
+    raise no_such_upload(upload_id)
+
+
+def _completed(context: Context, entry: Entry) -> web.Response:
+    nodes: list[s3_xml.Node] = [
+        ("Location", f"http://{context.header('Host')}{context.call.path}"),
+        ("Bucket", context.bucket),
+        ("Key", context.key),
+        ("ETag", f'"{entry.etag}"'),
+        ("ChecksumType", entry.checksum_type if entry.checksums else None),
+        *checksum_nodes(entry.checksums),
+    ]
+    return context.xml("CompleteMultipartUploadResult", nodes)
+
+
+def chosen(tree: ET.Element, stored: Sequence[Part]) -> list[Part]:
+    """The stored parts that a CompleteMultipartUpload document lists, checked."""
+    by_number = {part.number: part for part in stored}
+    parts: list[Part] = []
+    for element in tree.iter("Part"):
+        number = element.findtext("PartNumber") or ""
+        part = by_number.get(int(number)) if number.isascii() and number.isdigit() else None
+        if part is None or not _agrees(part, element):
+            raise AwsError(
+                "InvalidPart",
+                "One or more of the specified parts could not be found. The part may not have "
+                "been uploaded, or the specified entity tag may not match the part's entity tag.",
+                400,
+                {"PartNumber": number},
+            )
+        if parts and part.number <= parts[-1].number:
+            raise AwsError("InvalidPartOrder", "The list of parts was not in ascending order.")
+        parts.append(part)
+    if not parts:
+        raise s3_xml.malformed()
+    if any(part.size < MIN_PART for part in parts[:-1]):
+        raise AwsError(
+            "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"
+        )
+    return parts
+
+
+def _agrees(part: Part, element: ET.Element) -> bool:
+    if unquoted(element.findtext("ETag") or "") != part.etag:
+        return False
+    claimed = ((name, element.findtext("Checksum" + name.upper())) for name in checksums.NAMES)
+    return all(value in (None, part.checksums.get(name)) for name, value in claimed)
+
+
+def joined_etag(parts: Sequence[Part]) -> str:
+    """The MD5 of the parts' MD5s and their number, as S3 forms it."""
+    digests = b"".join(bytes.fromhex(part.etag) for part in parts)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def joined_checksums(upload: Upload, parts: Sequence[Part]) -> dict[str, str]:
+    """The checksum of the joined object, of the type that the upload was begun with."""
+    name = upload.checksum
+    if name is None:
+        return {}
+    sums = [(part.checksums[name], part.size) for part in parts]
+    if upload.checksum_type == "FULL_OBJECT":
+        return {name: checksums.full_object(name, sums)}
+    return {name: checksums.composite(name, [value for value, _ in sums])}
+
+
+async def abort(context: Context) -> web.StreamResponse:
+    """DELETE /bucket/key?uploadId."""
+    upload, _ = await _upload(context)
+    await context.store.abort(upload)
+    return web.Response(status=204)
+
+
+async def list_parts(context: Context) -> web.StreamResponse:
+    """GET /bucket/key?uploadId."""
+    upload, parts = await _upload(context)
+    marker = context.number("part-number-marker", 0, 0, MAX_PARTS)
+    limit = context.number("max-parts", 1000, 0, 1000)
+    rest = [part for part in parts if part.number > marker]
+    shown = rest[:limit]
+    nodes: list[s3_xml.Node] = [
+        ("Bucket", context.bucket),
+        ("Key", context.key),
+        ("UploadId", upload.id),
+        ("PartNumberMarker", marker),
+        ("NextPartNumberMarker", shown[-1].number if shown else 0),
+        ("MaxParts", limit),
+        ("IsTruncated", len(rest) > len(shown)),
+        ("ChecksumAlgorithm", upload.checksum and upload.checksum.upper()),
+        ("ChecksumType", upload.checksum and upload.checksum_type),
+        ("StorageClass", "STANDARD"),
+    ]
+    return context.xml("ListPartsResult", nodes + [_part(part) for part in shown])
+
+
+def _part(part: Part) -> s3_xml.Node:
+    return "Part", [
+        ("PartNumber", part.number),
+        ("LastModified", s3_xml.timestamp(part.modified)),
+        ("ETag", f'"{part.etag}"'),
+        ("Size", part.size),
+        *checksum_nodes(part.checksums),
+    ]
+
+
+async def list_uploads(context: Context) -> web.StreamResponse:
+    """GET /bucket?uploads; a delimiter is not implemented."""
+    if context.params.get("delimiter"):
+        raise AwsError(
+            "NotImplemented", "ListMultipartUploads with a delimiter is not implemented.", 501
+        )
+    prefix = context.params.get("prefix", "")
+    mark = context.params.get("key-marker", ""), context.params.get("upload-id-marker", "")
+    limit = context.number("max-uploads", 1000, 1, 1000)
+    encode = s3_xml.encoder(context.params.get("encoding-type"))
+    uploads = await context.store.uploads(context.bucket)
+    rest = [u for u in uploads if u.key.startswith(prefix) and _behind(u, *mark)]
+    shown = rest[:limit]
+    more = len(rest) > len(shown)
+    nodes: list[s3_xml.Node] = [
+        ("Bucket", context.bucket),
+        ("KeyMarker", encode(mark[0])),
+        ("UploadIdMarker", mark[1]),
+        ("NextKeyMarker", encode(shown[-1].key) if more else None),
+        ("NextUploadIdMarker", shown[-1].id if more else None),
+        ("Prefix", encode(prefix)),
+        ("EncodingType", context.params.get("encoding-type")),
+        ("MaxUploads", limit),
+        ("IsTruncated", more),
+    ]
+    for upload in shown:
+        item: list[s3_xml.Node] = [
+            ("Key", encode(upload.key)),
+            ("UploadId", upload.id),
+            ("StorageClass", "STANDARD"),
+            ("Initiated", s3_xml.timestamp(upload.created)),
+        ]
+        nodes.append(("Upload", item))
+    return context.xml("ListMultipartUploadsResult", nodes)
+
+
+def _behind(upload: Upload, key: str, upload_id: str) -> bool:
+    if not key:
+        return True
+    return (upload.key, upload.id) > (key, upload_id) if upload_id else upload.key > key

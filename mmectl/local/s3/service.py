@@ -1,0 +1,139 @@
+"""The S3 subset of the embedded platform: which operation a request means, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from mmectl.local.call import Call, unquote
+from mmectl.local.s3 import buckets as s3_buckets
+from mmectl.local.s3 import multipart as s3_multipart
+from mmectl.local.s3 import objects as s3_objects
+from mmectl.local.s3 import xml as s3_xml
+from mmectl.local.s3.http import Context
+from mmectl.local.s3.store import ObjectStore
+from mmectl.local.values import ACCOUNT, AwsError
+
+__all__ = ["S3", "ObjectStore"]
+
+Operation = Callable[[Context], Awaitable[web.StreamResponse]]
+MAX_KEY = 1024  # bytes
+
+BUCKET: Mapping[tuple[str, str], Operation] = {
+    ("GET", ""): s3_buckets.list_objects,
+    ("GET", "list-type"): s3_buckets.list_objects_v2,
+    ("GET", "location"): s3_buckets.get_location,
+    ("GET", "tagging"): s3_buckets.get_tagging,
+    ("GET", "uploads"): s3_multipart.list_uploads,
+    ("PUT", ""): s3_buckets.create_bucket,
+    ("PUT", "tagging"): s3_buckets.put_tagging,
+    ("HEAD", ""): s3_buckets.head_bucket,
+    ("DELETE", ""): s3_buckets.delete_bucket,
+    ("DELETE", "tagging"): s3_buckets.delete_tagging,
+    ("POST", "delete"): s3_objects.delete_objects,
+}
+OBJECT: Mapping[tuple[str, str], Operation] = {
+    ("GET", ""): s3_objects.get_object,
+    ("GET", "uploadId"): s3_multipart.list_parts,
+    ("HEAD", ""): s3_objects.head_object,
+    ("PUT", ""): s3_objects.put_object,
+    ("PUT", "copy"): s3_objects.copy_object,
+    ("PUT", "uploadId"): s3_multipart.upload_part,
+    ("PUT", "uploadId+copy"): s3_multipart.upload_part_copy,
+    ("POST", "uploads"): s3_multipart.create,
+    ("POST", "uploadId"): s3_multipart.complete,
+    ("DELETE", ""): s3_objects.delete_object,
+    ("DELETE", "uploadId"): s3_multipart.abort,
+}
+# parameters that change an operation, not which one it is
+MODIFIERS = frozenset(
+    {
+        *("x-id", "prefix", "delimiter", "max-keys", "marker", "continuation-token"),
+        *("start-after", "fetch-owner", "encoding-type", "max-buckets", "bucket-region"),
+        *("key-marker", "upload-id-marker", "max-uploads", "max-parts", "part-number-marker"),
+        *s3_objects.OVERRIDES,
+    }
+)
+# headers that ask for what is not there: better refused than silently ignored
+REFUSED_HEADERS = (
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-write-offset-bytes",
+)
+
+
+def subresource(params: Mapping[str, str], copy: bool) -> str:
+    """The parameter that selects the operation, ``""`` for none."""
+    names = [name for name in params if name not in MODIFIERS]
+    if "uploadId" in names:
+        names = [name for name in names if name != "partNumber"]
+    main = names[0] if names else ""
+    if copy:
+        return f"{main}+copy" if main else "copy"
+    return main
+
+
+def operation_name(method: str, level: str, sub: str) -> str:
+    """An operation's name as S3 forms most of them, ``GetBucketAcl``."""
+    camel = "".join(part[:1].upper() + part[1:] for part in sub.split("-"))
+    return f"{method.capitalize()}{level}{camel}"
+
+
+class S3:
+    """Answers the calls whose credential scope is ``s3``."""
+
+    def __init__(self, store: ObjectStore, account: str = ACCOUNT) -> None:
+        self._store, self._account = store, account
+
+    async def __call__(self, call: Call) -> web.StreamResponse:
+        """Run the operation; raises AwsError for the gateway to render."""
+        raw_bucket, _, raw_key = call.path.removeprefix("/").partition("/")
+        context = Context(self._store, call, unquote(raw_bucket), unquote(raw_key))
+        operation = self._operation(context)
+        owner = call.header("x-amz-expected-bucket-owner")
+        if owner not in (None, self._account):
+            raise AwsError("AccessDenied", "Access Denied", 403)
+        return await operation(context)
+
+    def _operation(self, context: Context) -> Operation:
+        call = context.call
+        method, copy = call.request.method, call.header("x-amz-copy-source") is not None
+        sub = subresource(call.params, copy)
+        if context.key:
+            level, table = "Object", OBJECT
+        elif context.bucket:
+            level, table = "Bucket", BUCKET
+        else:
+            level, table = "Service", {("GET", ""): s3_buckets.list_buckets}
+        operation = table.get((method, sub))
+        if operation is None:
+            name = operation_name(method, level, sub)
+            raise AwsError(
+                "NotImplemented", f"The operation {name} is not implemented.", 501, {"Header": sub}
+            )
+        for header in REFUSED_HEADERS:
+            if call.header(header) is not None:
+                raise AwsError(
+                    "NotImplemented",
+                    "A header you provided implies functionality that is not implemented",
+                    501,
+                    {"Header": header},
+                )
+        if len(context.key.encode("utf-8", "surrogateescape")) > MAX_KEY:
+            raise AwsError("KeyTooLongError", "Your key is too long")
+        return operation
+
+
+def render_error(call: Call, error: AwsError) -> web.Response:
+    """An error as S3 writes it; HEAD has no body."""
+    members: list[s3_xml.Node] = [(name, str(value)) for name, value in error.members.items()]
+    members.append(("Resource", unquote(call.path)))
+    body = s3_xml.error(error.code, error.message, members, call.request_id)
+    headers = {"Content-Type": "application/xml"}
+    if call.request.method == "HEAD" or error.status == 304:
+        return web.Response(status=error.status)
+    return web.Response(status=error.status, body=body, headers=headers)

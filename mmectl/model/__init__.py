@@ -1,0 +1,1 @@
+"""Model folders: their files, their checks, and where they come from."""

@@ -1,0 +1,255 @@
+"""Is a folder a model that the container can serve? Every problem at once, before any upload.
+
+The container looks for ``*-symbol.json``, ``*-0000.params``, ``*-shapes.json`` and, where there
+are labels, ``synset.txt``, flat in the archive's root. Multi Model Server puts a model's folder
+on Python's path, so that code lying there runs (``json.py``, ``sitecustomize.py``): code is
+refused unless asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmectl.errors import ArtifactError
+from mmectl.model import params, symbols
+from mmectl.model.symbols import Symbol
+
+SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json", "synset.txt"
+_CODE = re.compile(r"\.(py|pyc|pyo|pyd|pth|egg|so(\.\d+)*)$", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
+_EPOCH = re.compile(r"-\d{4}\.params$")
+_SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
+_TEXT_LIMIT = 64 << 20
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend; reads ``path: what: fix``."""
+
+    path: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.what}: {self.fix}"
+        # names come from files: what would move a terminal's cursor or cannot be printed is escaped
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_LISTED])
+    more = len(names) - _LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _entry(path: Path, allow_code: bool) -> Problem | None:
+    """What is wrong with one directory entry."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return Problem(str(path), "is a symbolic link", "put the file itself there")
+    if stat.S_ISDIR(mode):
+        return Problem(
+            str(path),
+            "is a folder inside the model folder",
+            "the container looks in the root only; move its files up or remove it",
+        )
+    if not stat.S_ISREG(mode):
+        return Problem(str(path), "is not a regular file", "remove it")
+    if not _NAME.fullmatch(path.name):
+        return Problem(
+            str(path),
+            "has an unusual file name",
+            "use at most 99 letters, digits and . _ + -, not beginning with a dot; or remove it",
+        )
+    if _CODE.search(path.name) and not allow_code:
+        return Problem(
+            str(path),
+            "is code, which Multi Model Server would run",
+            "remove it from the model folder",
+        )
+    if path.lstat().st_size == 0:
+        return Problem(str(path), "is empty", "write it again or remove it")
+    return None
+
+
+def _one(folder: Path, names: list[str], suffix: str) -> tuple[Path | None, Problem | None]:
+    """The one file of that suffix, or what to do about none or several."""
+    found = [name for name in names if name.endswith(suffix)]
+    if len(found) == 1:
+        return folder / found[0], None
+    if found:
+        listed = ", ".join(found)
+        return None, Problem(str(folder), f"has several *{suffix}: {listed}", "keep one of them")
+    fix = {
+        SYMBOL: "save the network with MXNet's save_checkpoint or export",
+        PARAMS: "save the parameters with MXNet's save_checkpoint, as epoch 0",
+        SHAPES: f"write <name>{SHAPES} holding {_SHAPES_FORM}",
+    }[suffix]
+    others = [name for name in names if suffix == PARAMS and _EPOCH.search(name)]
+    if others:
+        fix = f"rename {others[0]} to {_EPOCH.sub(PARAMS, others[0])}"
+    return None, Problem(str(folder), f"has no *{suffix}", fix)
+
+
+def _text(path: Path) -> tuple[str, Problem | None]:
+    try:
+        if path.stat().st_size > _TEXT_LIMIT:
+            return "", Problem(str(path), "is larger than 64 MiB", "this is no text file")
+        return path.read_text(encoding="utf-8"), None
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8 (at byte {error.start:,})"
+        return "", Problem(str(path), what, "save it as UTF-8")
+    except OSError as error:
+        return "", Problem(str(path), "cannot be read", str(error.strerror))
+
+
+def _input_shape(entry: Any) -> str | None:
+    """The name of one entry of the shapes file where it has the right form."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return None
+    shape = entry.get("shape")
+    if not isinstance(shape, list) or not shape or not entry["name"]:
+        return None
+    good = all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 1 << 31 for n in shape)
+    return entry["name"] if good else None
+
+
+def _read_shapes(path: Path) -> tuple[set[str], Problem | None]:
+    """The names of the data inputs."""
+    text, problem = _text(path)
+    if problem:
+        return set(), problem
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return set(), Problem(str(path), f"is not JSON ({error})", f"write {_SHAPES_FORM}")
+    names = [_input_shape(entry) for entry in raw] if isinstance(raw, list) else []
+    if not names or None in names or len(set(names)) != len(names):
+        what = "is not a list of input shapes with a name each"
+        return set(), Problem(str(path), what, f"write it like {_SHAPES_FORM}")
+    return {name for name in names if name}, None
+
+
+def _read_symbol(path: Path) -> tuple[Symbol | None, Problem | None]:
+    text, problem = _text(path)
+    if problem:
+        return None, problem
+    try:
+        return symbols.parse(text), None
+    except symbols.SymbolProblem as error:
+        return None, Problem(str(path), "is not a symbol file", str(error))
+
+
+def _read_params(path: Path) -> tuple[tuple[params.Array, ...] | None, Problem | None]:
+    try:
+        return params.read(path), None
+    except ArtifactError as error:
+        what = error.message.removeprefix(f"{path}: ")
+        return None, Problem(str(path), what, error.hint or "save it again")
+
+
+def _mismatches(
+    path: Path, symbol: Symbol, data: set[str], arrays: tuple[params.Array, ...]
+) -> list[Problem]:
+    """Where the parameters at `path` are not those that the symbol asks for."""
+    problems = []
+    bare = {a.name for a in arrays if not a.name.startswith(("arg:", "aux:"))}
+    if bare:
+        what = f"names without 'arg:' or 'aux:': {_some(bare) or 'none at all'}"
+        problems.append(Problem(str(path), what, "save it with MXNet's save_checkpoint or export"))
+        return problems
+    given = {a.name[4:]: a.shape for a in arrays}
+    wanted = symbol.parameters(data)
+    same = "symbol and parameters must come from the same network"
+    if missing := wanted - set(given):
+        problems.append(Problem(str(path), f"lacks {_some(missing)} of the symbol", same))
+    if extra := set(given) - wanted:
+        problems.append(Problem(str(path), f"has {_some(extra)}, unknown to the symbol", same))
+    for name, expected in symbol.shapes().items():
+        shape = given.get(name)
+        if shape is not None and not _fits(shape, expected):
+            wish = "x".join("?" if n is None else str(n) for n in expected)
+            what = f"{name} is {'x'.join(map(str, shape))} where the symbol says {wish}"
+            problems.append(Problem(str(path), what, same))
+    return problems
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(e in (None, n) for n, e in pairs)
+
+
+def _labels(path: Path, symbol: Symbol | None) -> Problem | None:
+    """What is wrong with synset.txt."""
+    text, problem = _text(path)
+    if problem:
+        return problem
+    lines = text.rstrip("\n").split("\n")
+    blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
+    if blank is not None:
+        return Problem(str(path), f"line {blank} is blank", "write one label on each line")
+    classes = symbol.classes() if symbol else None
+    if classes is not None and classes != len(lines):
+        what = f"has {len(lines):,} labels for {classes:,} classes of the symbol"
+        return Problem(str(path), what, "write one label on each line, in the order of training")
+    return None
+
+
+def _contents(folder: Path, names: list[str]) -> list[Problem]:
+    """Problems of the files themselves and of one with another."""
+    found = {suffix: _one(folder, names, suffix) for suffix in (SYMBOL, PARAMS, SHAPES)}
+    problems = [problem for _, problem in found.values() if problem]
+    (symbol_path, _), (params_path, _), (shapes_path, _) = found.values()
+    symbol, bad_symbol = _read_symbol(symbol_path) if symbol_path else (None, None)
+    data, bad_shapes = _read_shapes(shapes_path) if shapes_path else (set[str](), None)
+    arrays, bad_params = _read_params(params_path) if params_path else (None, None)
+    problems += [problem for problem in (bad_symbol, bad_shapes, bad_params) if problem]
+    if symbol and data and (unknown := data - set(symbol.inputs())):
+        what = f"names {_some(unknown)}, which is no input of the symbol"
+        problems.append(Problem(str(shapes_path), what, "name its data input, usually 'data'"))
+    elif symbol and data and arrays is not None and params_path:
+        problems += _mismatches(params_path, symbol, data, arrays)
+    if SYNSET in names and (bad_labels := _labels(folder / SYNSET, symbol)):
+        problems.append(bad_labels)
+    return problems
+
+
+def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
+    """Everything that keeps the folder from being served; empty where it is a model."""
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return (Problem(str(folder), "does not exist", "name the folder of a model"),)
+    except NotADirectoryError:
+        return (Problem(str(folder), "is not a folder", "name the folder that holds the model"),)
+    except OSError as error:
+        return (Problem(str(folder), "cannot be read", str(error.strerror)),)
+    if not paths:
+        return (Problem(str(folder), "is empty", "name the folder that holds the model"),)
+    bad = {path.name: problem for path in paths if (problem := _entry(path, allow_code))}
+    inner = [path for path in paths if path.is_dir() and not path.is_symlink()]
+    if len(inner) == len(paths) == 1:
+        return (Problem(str(folder), "holds only a folder", f"name {inner[0]} instead"),)
+    # a file that is bad as such is named once, not again as missing
+    usable = [path.name for path in paths if path.name not in bad]
+    hidden = {s for s in (SYMBOL, PARAMS, SHAPES) if any(name.endswith(s) for name in bad)}
+    problems = _contents(folder, usable)
+    keep = [p for p in problems if not any(p.what == f"has no *{s}" for s in hidden)]
+    return (*bad.values(), *keep)
+
+
+def require(folder: Path, *, allow_code: bool = False) -> None:
+    """Raise ArtifactError (code ``bad_model``) naming every problem of the folder."""
+    if problems := check(folder, allow_code=allow_code):
+        raise ArtifactError(
+            "\n".join(map(str, problems)),
+            hint="a model folder holds <name>-symbol.json, <name>-0000.params, "
+            "<name>-shapes.json and, for labels, synset.txt",
+            code="bad_model",
+        )
