@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmectl import endpoint
 from mmectl.commands.common import colour_wanted, flags_of
 from mmectl.config import Config, load
-from mmectl.errors import BuildError
+from mmectl.errors import BuildError, ConfigError
 from mmectl.output import Mode, Output
 from mmectl.state import Location
 
@@ -62,6 +62,19 @@ class App:
         return wanted or (LOCAL_REGION if self.local else None)
 
     @cached_property
+    def state_dir(self) -> Path:
+        """The project's own state, a folder that nobody else can read."""
+        folder = self.config.state_dir
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                (f"local.state_dir: {folder} cannot be made: {error.strerror}",),
+                hint="set local.state_dir to a folder that you may write",
+            ) from None
+        return folder
+
+    @cached_property
     def aws(self) -> Aws:
         """A session: with the account, or with the embedded platform, started on demand."""
         from mmectl.aws import Aws
@@ -71,7 +84,7 @@ class App:
         from mmectl.local import platform
 
         connection = platform.start(
-            self.config.state_dir,
+            self.state_dir,
             region=self.region or LOCAL_REGION,
             port=self.config.settings.local.port,
         )

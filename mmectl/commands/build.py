@@ -33,7 +33,7 @@ def build(app: App) -> Result:
     with app.out.progress() as report:
         made = build_local(
             app.config.resolve(settings.context),
-            app.config.state_dir,
+            app.state_dir,
             account=app.aws.identity().account,
             region=app.aws.region,
             repository=settings.repository,

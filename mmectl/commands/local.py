@@ -36,7 +36,7 @@ def _connection(app: App) -> Any:
     from mmectl.local import platform
 
     return platform.start(
-        app.config.state_dir,
+        app.state_dir,
         region=app.region or LOCAL_REGION,
         port=app.config.settings.local.port,
     )

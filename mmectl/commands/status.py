@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from mmectl.commands.common import command
 from mmectl.output import Result, Table, size
 
 SHOWN = 20
+_RIGHT = frozenset({"SIZE", "AGE", "LOADED"})
 
 
 @command(examples="mmectl status\nmmectl status --all\nmmectl status --json")
@@ -20,8 +22,8 @@ SHOWN = 20
 def status(app: App, show_all: bool) -> Result:
     """Show the endpoint, its instances and the uploaded models.
 
-    Which models are in memory is known of the embedded platform only: AWS does
-    not tell.
+    LOADED is on how many instances a model is in memory; AWS does not tell,
+    the embedded platform does.
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     models = _models(app)
@@ -42,9 +44,7 @@ def status(app: App, show_all: bool) -> Result:
     view: list[str | Table] = [*_endpoint_lines(app, found), ""]
     if instances:
         view += [_instance_table(instances), ""]
-    view.append(
-        Table(("MODEL", "SIZE", "UPLOADED", "IN MEMORY", "NOTE"), rows, frozenset({"SIZE"}))
-    )
+    view.append(Table(("MODEL", "SIZE", "AGE", "LOADED", "NOTE"), rows, _RIGHT))
     if len(models) > len(shown):
         view.append(f"... and {len(models) - len(shown)} more; all: mmectl status --all")
     if not models:
@@ -118,10 +118,18 @@ def _model_row(item: Artifact, holders: Mapping[str, int]) -> list[str]:
     return [
         item.target_model,
         size(item.size),
-        item.modified.strftime("%Y-%m-%d %H:%M"),
-        f"{count} instance{'s' if count > 1 else ''}" if count else "-",
+        age((datetime.now(timezone.utc) - item.modified).total_seconds()),
+        str(count) if count else "-",
         "untrained" if item.untrained else "",
     ]
+
+
+def age(seconds: float) -> str:
+    """A span of time for people: '45 s', '12 min', '3 h', '20 d'."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def _model_data(item: Artifact, holders: Mapping[str, int]) -> dict[str, Any]:

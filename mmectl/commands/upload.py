@@ -60,7 +60,7 @@ def upload(
             app.bucket,
             app.location,
             [Upload(i.source.name, i.folder, to, copies, i.untrained) for i in ready],
-            cache=DigestCache(app.config.state_dir / "cache" / "digests.json"),
+            cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
             at_once=jobs,
         )
@@ -100,7 +100,7 @@ def _prepared(
             ready.append(
                 prepare(
                     source,
-                    app.config.state_dir / "models",
+                    app.state_dir / "models",
                     base_url=app.config.settings.zoo.base_url,
                     random_weights=random_weights,
                     seed=seed,

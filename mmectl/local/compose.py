@@ -37,14 +37,20 @@ class Parts:
 def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
     from mmectl.local.control.plane import Control
-    from mmectl.local.fleet.router import LocalFleets
+    from mmectl.local.fleet.router import LocalFleets, RouterSettings
     from mmectl.local.images import Images
     from mmectl.local.logs.service import Logs
 
     local = state_dir / "local"
     logs_dir = local / "logs"
     store = ObjectStore(local / "s3")
-    fleets = LocalFleets(local / "fleets", store, logs=logs_dir, state_dir=state_dir)
+    fleets = LocalFleets(
+        local / "fleets",
+        store,
+        RouterSettings(region=known.region),
+        logs=logs_dir,
+        state_dir=state_dir,
+    )
     images = Images(state_dir / "images")
     control = Control(local / "control.db", store, images, fleets, region=known.region)
     small = SmallServices()

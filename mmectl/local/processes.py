@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,17 @@ def send(process: Process | None, sign: signal.Signals) -> bool:
 
 
 def marked(state_dir: Path) -> list[Process]:
-    """Every process of this platform: supervisor, server, instances and their children.
+    """Every process of this platform: supervisor, server, instances and their children."""
+    return carrying({f"{name}={state_dir}" for name in (SERVER_MARK, SUPERVISOR_MARK)})
+
+
+def carrying(variables: AbstractSet[str]) -> list[Process]:
+    """Every process that was started with one of these ``NAME=value`` in its environment.
 
     Only our own user's, never ourselves or a process above us, and none with a terminal: a
     person may have the same variable set.
     """
-    marks = {f"{name}={state_dir}".encode() for name in (SERVER_MARK, SUPERVISOR_MARK)}
+    marks = {variable.encode() for variable in variables}
     above = _ancestors()
     found = []
     for entry in PROC.iterdir():
@@ -73,6 +79,14 @@ def marked(state_dir: Path) -> list[Process]:
             if ours and fields and fields[0] not in "ZX" and fields[4] == "0":
                 found.append(Process(int(entry.name), int(fields[19])))
     return found
+
+
+def kill_carrying(variable: str) -> int:
+    """Kill every process that was started with this ``NAME=value``; returns how many."""
+    left = carrying({variable})
+    for process in left:
+        send(process, signal.SIGKILL)
+    return len(left)
 
 
 def _ancestors() -> set[int]:

@@ -50,7 +50,8 @@ class Image:
 class FleetSpec:
     """The instances of one production variant of one endpoint configuration.
 
-    Sizes are in bytes, times in seconds. `bucket` and `prefix` come from ModelDataUrl.
+    Times are in seconds, the volume in GB (None: the platform's default). `bucket` and `prefix`
+    come from ModelDataUrl.
     """
 
     endpoint: str
@@ -67,6 +68,7 @@ class FleetSpec:
     download_timeout: float = 3600.0
     startup_timeout: float = 240.0
     weight: float = 1.0
+    volume_gb: int | None = None
 
 
 class FleetFailed(Exception):

@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ class S3:
         return self
 
     def paginate(self, **request):
-        when = datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc)
+        when = datetime.now(timezone.utc) - timedelta(days=2, hours=1)
         yield {
             "Contents": [
                 {"Key": key, "Size": 1000, "LastModified": when}
@@ -194,7 +194,7 @@ def test_status_shows_endpoint_and_models(call):
     rows = [line.split() for line in out.splitlines()]
     assert code == 0
     assert ["status", "InService"] in rows
-    assert ["resnet_18.tar.gz", "1.0", "kB", "2026-01-02", "03:04", "-", "untrained"] in rows
+    assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "untrained"] in rows
     assert all(len(line) <= 80 for line in out.splitlines())
 
 

@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from mmectl.image import build_local
+from mmectl.local import processes
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.place import RUN_MARK
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
@@ -51,6 +52,11 @@ def image(root: Path) -> Image:
     found = Images(state / "images").find(built.reference)
     assert found is not None
     return found
+
+
+def marked(run: str) -> list[int]:
+    """The processes of the instance whose run directory that is."""
+    return [process.pid for process in processes.carrying({f"{RUN_MARK}={run}"})]
 
 
 class Folder:
@@ -123,7 +129,7 @@ class Plane:
 
     def all(self, row: dict) -> list[int]:
         run = environment(row["pid"], RUN_MARK)
-        return procs.marked(RUN_MARK, run)
+        return marked(run)
 
     def named(self, model: str) -> list[int]:
         """The processes of a model, on whichever instance."""
@@ -334,7 +340,8 @@ async def test_a_killed_server_with_nobody_else_to_serve(
 async def test_a_small_memory_budget_evicts(
     image: Image, store: Folder, cat: bytes, tmp_path: Path
 ) -> None:
-    settings = RouterSettings(memory=260 << 20)
+    # room for one loaded model (60 to 110 MB, as others share its pages) and one that loads
+        settings = RouterSettings(memory=235 << 20)
     async with single(image, store, cat, tmp_path, settings) as plane:
         for number in (0, 1, 2, 0):
             assert await plane.invoke(f"sub/model_{number}.tar.gz")
@@ -382,7 +389,7 @@ async def test_a_killed_platform_leaves_no_process(
     )
     assert platform.stdout is not None
     pid = int(await platform.stdout.readline())
-    left = procs.marked(RUN_MARK, environment(pid, RUN_MARK))
+    left = marked(environment(pid, RUN_MARK))
     assert len(left) >= 2
     platform.kill()
     await platform.wait()

@@ -99,6 +99,7 @@ def _spec(
         download_timeout=float(variant.get("ModelDataDownloadTimeoutInSeconds", 3600)),
         startup_timeout=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240)),
         weight=float(variant["InitialVariantWeight"]),
+        volume_gb=variant.get("VolumeSizeInGB"),
     )
 
 

@@ -54,7 +54,10 @@ def model_data(url: str) -> tuple[str, str]:
         if not bucket:
             bucket, _, path = path.partition("/")
     if parts.scheme not in ("s3", "https") or parts.query or not _BUCKET.fullmatch(bucket):
-        raise invalid(f"Invalid ModelDataUrl {url}: expected s3://bucket/prefix/.")
+        raise invalid(
+            f"Invalid ModelDataUrl {url}: expected s3://bucket/prefix/ with a bucket name of "
+            "3 to 63 lowercase letters, digits, dots and hyphens."
+        )
     return bucket, path if not path or path.endswith("/") else f"{path}/"
 
 

@@ -42,8 +42,9 @@ class Fleet:
         self._servers = {server.id: server for server in servers}
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._loader = make_loader(self)
+        disk = spec.volume_gb << 30 if spec.volume_gb else settings.disk
         for server in servers:
-            self.residency.add(server.id, memory, settings.disk)
+            self.residency.add(server.id, memory, disk)
             server.up = lambda server=server: self._up(server)  # type: ignore[misc]
             server.down = lambda server=server: self._down(server)  # type: ignore[misc]
 

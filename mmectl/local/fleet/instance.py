@@ -16,6 +16,7 @@ from asyncio import subprocess, to_thread
 from collections.abc import Callable
 from pathlib import Path
 
+from mmectl.local import processes
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.container_log import ContainerLog, Pump, cause
 from mmectl.local.fleet.mms import Mms
@@ -267,8 +268,7 @@ class Instance:
         if self._group:
             procs.end_group(self._group, signal.SIGKILL)
             if self._place is not None:
-                left = await to_thread(procs.marked, RUN_MARK, str(self._place.run))
-                procs.kill(left)
+                await to_thread(processes.kill_carrying, f"{RUN_MARK}={self._place.run}")
             if self._process is not None:
                 await self._process.wait()
             self._group = 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmectl.local.fleet import procs
+from mmectl.local import processes
 from mmectl.local.values import FleetFailed, FleetSpec
 
 STATE_MARK = "MMECTL_STATE_DIR"
@@ -89,9 +89,7 @@ def sweep(folder: Path) -> int:
     """
     count = 0
     for home in folder.glob("i-*"):
-        left = procs.marked(RUN_MARK, str((home / "run").resolve()))
-        procs.kill(left)
-        count += len(left)
+        count += processes.kill_carrying(f"{RUN_MARK}={(home / 'run').resolve()}")
         remove_place(home)
     return count
 

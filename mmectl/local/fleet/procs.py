@@ -32,18 +32,6 @@ def working_in(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def marked(name: str, value: str) -> list[int]:
-    """The processes, ourselves excepted, that were started with that environment variable."""
-    wanted = f"{name}={value}".encode()
-    found = []
-    for pid in pids():
-        with contextlib.suppress(OSError):
-            environment = (PROC / str(pid) / "environ").read_bytes()
-            if wanted in environment.split(b"\0") and pid != os.getpid():
-                found.append(pid)
-    return found
-
-
 def memory(processes: Iterable[int]) -> int:
     """Bytes of memory that they hold, shared pages shared out (PSS); 0 for those gone."""
     return sum(_pss(pid) for pid in processes)
@@ -65,13 +53,6 @@ def end_group(group: int, sign: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def kill(processes: Iterable[int]) -> None:
-    """Kill these; gone is fine."""
-    for pid in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 class Watch:

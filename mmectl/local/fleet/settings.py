@@ -12,8 +12,9 @@ class RouterSettings:
     `wait` (a request for its model), `load` and `invoke` are SageMaker's own limits.
     `memory` and `disk` are what models may take on one instance; `memory` None means what the
     instance type has, capped by this machine. A model is taken to need
-    `model_base + model_factor * unpacked` bytes of memory until it was measured: 110 MB is a
-    worker with MXNet imported, and weights are held about twice while they are bound.
+    `model_base + model_factor * unpacked` bytes of memory until it was measured: 110 MB is
+    more than a worker and its worker server take for a small model, and weights are held about
+    twice while they are bound.
     """
 
     wait: float = 60.0
