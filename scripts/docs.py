@@ -1,10 +1,11 @@
-"""Write docs/commands.md from the commands themselves; `--check` only compares.
+"""Write docs/commands.md and the module map of docs/architecture.md; `--check` only compares.
 
 Usage: python scripts/docs.py [--check]
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,11 @@ import click
 from mmectl.cli import COMMANDS, cli
 
 _WIDTH = {"max_content_width": 80, "terminal_width": 80}
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS_PAGE = ROOT / "docs" / "commands.md"
+ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
+BEGIN = "<!-- modules: written by `make docs` from the first line of each docstring -->\n"
+END = "<!-- end of modules -->"
 HEAD = """# Commands
 
 Written by `make docs` from the commands' own help; a test keeps it true.
@@ -22,15 +27,39 @@ Written by `make docs` from the commands' own help; a test keeps it true.
 
 
 def main() -> int:
-    """Write the page, or say that it is stale."""
-    text = page()
+    """Write the pages, or say which are stale."""
+    pages = {COMMANDS_PAGE: page(), ARCHITECTURE_PAGE: architecture()}
     if "--check" not in sys.argv:
-        TARGET.write_text(text, encoding="utf-8")
+        for path, text in pages.items():
+            path.write_text(text, encoding="utf-8")
         return 0
-    if TARGET.read_text(encoding="utf-8") != text:
-        print("docs/commands.md is stale; run: make docs", file=sys.stderr)
-        return 1
-    return 0
+    stale = [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
+    if stale:
+        print(f"stale: {', '.join(stale)}; run: make docs", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def architecture() -> str:
+    """The architecture page with its module map made anew."""
+    head, _, rest = ARCHITECTURE_PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    folders = sorted({path.parent for top in ("mmectl", "container") for path in _sources(top)})
+    return head + BEGIN + "".join(_map(folder) for folder in folders) + END + tail
+
+
+def _sources(top: str) -> list[Path]:
+    return sorted((ROOT / top).rglob("*.py"))
+
+
+def _map(folder: Path) -> str:
+    modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+    rows = "".join(f"| `{path.name}` | {_first_line(path)} |\n" for path in modules)
+    return f"\n**{folder.relative_to(ROOT)}/**\n\n| module | its job |\n|---|---|\n{rows}\n"
+
+
+def _first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.splitlines()[0].replace("|", "\\|")
 
 
 def page() -> str:

@@ -343,7 +343,7 @@ def test_completion_scripts(call):
         assert "_MMECTL_COMPLETE" in call("completion", shell)[1]
 
 
-def test_the_command_reference_is_true(root):
+def test_the_generated_pages_are_true(root):
     done = subprocess.run(
         [sys.executable, root / "scripts" / "docs.py", "--check"],
         capture_output=True,
