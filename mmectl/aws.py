@@ -1,4 +1,4 @@
-"""The one place that makes boto3 clients: identity, role, bucket, SageMaker's control plane.
+"""The one place that makes boto3 clients: identity, role, bucket.
 
 Nothing of botocore leaves this module: its errors become `ServiceError`, with AWS's code.
 """
