@@ -30,6 +30,7 @@ class App:
         self.out = out
         self._config_file = config_file
         self._flags = flags or {}
+        self.patience = 75.0  # seconds that one answer of the endpoint may take
 
     @classmethod
     def of_options(cls, options: dict[str, Any]) -> App:
@@ -106,7 +107,7 @@ class App:
         """The data plane."""
         from mmectl.services import Runtime
 
-        return Runtime(self.aws)
+        return Runtime(self.aws, self.patience)
 
     @cached_property
     def location(self) -> Location:

@@ -105,6 +105,10 @@ class Uploads:
     failed: tuple[tuple[str, MmectlError], ...]
 
 
+def _interrupted(name: str) -> Interrupted:
+    return Interrupted(f"{name}: upload interrupted: nothing of it is visible")
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One upload under way, with what every step of it needs."""
@@ -123,7 +127,7 @@ class _Job:
 
     def check(self) -> None:
         if self.cancelled.is_set():
-            raise Interrupted(f"{self.request.name}: upload interrupted: nothing of it is visible")
+            raise _interrupted(self.request.name)
 
     def progress(self, done: int) -> None:
         self.check()
@@ -172,12 +176,17 @@ def _send(job: _Job, name: str, versions: Iterable[Artifact]) -> tuple[str, int]
         try:
             sent = _pack_into(job, writer)
             job.check()
-            return writer.commit()
+            return writer.commit() or _holds(job, key)
         finally:
             writer.abort()
 
     version = _next_free(versions, make)
     return target_model(name, version), sent
+
+
+def _holds(job: _Job, key: str) -> bool:
+    """Whether what took the key is this very content: our own answer lost, or a colleague's."""
+    return (job.bucket.metadata(key) or {}).get(DIGEST) == job.digest
 
 
 def _pack_into(job: _Job, writer: Writer) -> int:
@@ -198,7 +207,7 @@ def _copy(job: _Job, source: str, name: str, versions: Iterable[Artifact]) -> st
 
     def make(version: int) -> bool:
         key = job.location.key(target_model(name, version))
-        return job.bucket.copy(origin, key, job.metadata(name))
+        return job.bucket.copy(origin, key, job.metadata(name)) or _holds(job, key)
 
     return target_model(name, _next_free(versions, make))
 
@@ -247,6 +256,8 @@ def upload(
     Raises UsageError (names), ArtifactError (the folder, with every problem), ServiceError (S3),
     Interrupted once `cancelled` is set; nothing partial is left visible then.
     """
+    if cancelled and cancelled.is_set():
+        raise _interrupted(request.name)
     names = request.names()
     layout.require(request.folder, allow_code=request.allow_code)
     files = packing.members(request.folder)
@@ -257,6 +268,28 @@ def upload(
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
     return result
+
+
+class _Running:
+    """Counts uploads under way. A pool interrupted in `submit` may not know a thread of its own."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._change = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._change:
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._change:
+            self._count -= 1
+            self._change.notify_all()
+
+    def wait(self) -> None:
+        """Wait until none is under way."""
+        with self._change:
+            self._change.wait_for(lambda: self._count == 0)
 
 
 def upload_many(
@@ -275,12 +308,14 @@ def upload_many(
     removes what was partly sent, and raises Interrupted.
     """
     cancelled = cancelled or threading.Event()
+    running = _Running()
 
     def one(request: Upload) -> Uploaded | MmectlError:
         try:
-            return upload(
-                bucket, location, request, cache=cache, report=report, cancelled=cancelled
-            )
+            with running:
+                return upload(
+                    bucket, location, request, cache=cache, report=report, cancelled=cancelled
+                )
         except MmectlError as error:
             report(Event("warning", request.name, f"not uploaded: {error.message}"))
             return error
@@ -292,6 +327,7 @@ def upload_many(
         except KeyboardInterrupt:
             cancelled.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            running.wait()
             raise Interrupted(
                 "upload interrupted: what was complete stays, nothing partial is visible",
                 hint="run the same command again: what is there already is not sent again",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,7 +29,12 @@ from mmectl.errors import ServiceError
 from mmectl.state import Credentials, Identity
 
 ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
-SAGEMAKER_METADATA = Path("/opt/ml/metadata/resource-metadata.json")
+# What a notebook or Studio, a training job and a processing job find on their disk.
+SAGEMAKER_MARKS = (
+    Path("/opt/ml/metadata/resource-metadata.json"),
+    Path("/opt/ml/config/resourceconfig.json"),
+    Path("/opt/ml/config/processingjobconfig.json"),
+)
 _ROLE_HINT = (
     "set aws.role, or make one: aws iam create-role "
     "--role-name AmazonSageMaker-ExecutionRole-mmectl "
@@ -89,19 +95,9 @@ class Aws:
         endpoint_url: str | None = None,
         credentials: Credentials | None = None,
     ) -> None:
-        keys: dict[str, Any] = {}
-        if credentials is not None:
-            keys = {
-                "aws_access_key_id": credentials.access_key_id,
-                "aws_secret_access_key": credentials.secret_access_key,
-                "aws_session_token": credentials.session_token,
-            }
-        try:
-            self._session = boto3.Session(region_name=region, profile_name=profile, **keys)
-        except ProfileNotFound as error:
-            raise ServiceError(
-                f"aws.profile: {error}", hint="list them: aws configure list-profiles"
-            ) from error
+        self._session = (
+            _own_session(region, credentials) if credentials else _session(region, profile)
+        )
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
         if self._session.region_name is None:
@@ -115,16 +111,16 @@ class Aws:
         """Whether this is the embedded platform."""
         return self._endpoint_url is not None
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, read_timeout: float = 60.0) -> Any:
         """A cached boto3 client; the runtime's has no retries (invoke has its own)."""
         if service not in self._clients:
-            # MXNet may need a minute; SageMaker itself gives up after 60 s.
             runtime = service == "sagemaker-runtime"
             config = Config(
                 connect_timeout=5,
-                read_timeout=75 if runtime else 60,
+                read_timeout=read_timeout,
                 retries={"total_max_attempts": 1} if runtime else {"mode": "standard"},
                 max_pool_connections=64,
+                proxies={} if self.local else None,
             )
             try:
                 self._clients[service] = self._session.client(
@@ -146,9 +142,10 @@ class Aws:
             return wanted
         if wanted:
             with translated(f"iam:GetRole {wanted}"):
-                return str(self.client("iam").get_role(RoleName=wanted)["Role"]["Arn"])
-        if not self.local and SAGEMAKER_METADATA.exists():
-            return _role_of_sagemaker()
+                name = wanted.rpartition("/")[2]  # IAM finds a role without its path
+                return str(self.client("iam").get_role(RoleName=name)["Role"]["Arn"])
+        if not self.local and any(path.exists() for path in SAGEMAKER_MARKS):
+            return _role_of_sagemaker(self._session)
         return self._found_role()
 
     def _found_role(self) -> str:
@@ -172,14 +169,16 @@ class Aws:
         """The given bucket, or the name that SageMaker's own tools use by default."""
         return wanted or f"sagemaker-{self.region}-{self.identity().account}"
 
-    def ensure_bucket(self, name: str) -> bool:
-        """Create the bucket if it is missing; True when it was created.
+    def bucket_exists(self, name: str) -> bool:
+        """Whether the bucket is there for us.
 
-        Raises ServiceError when it belongs to somebody else or lies in another region.
+        Raises ServiceError when it belongs to somebody else or lies in another region. A name
+        that anybody can guess must belong to our own account.
         """
-        s3 = self.client("s3")
+        guessed = name.startswith(f"sagemaker-{self.region}-")
+        owner = {"ExpectedBucketOwner": self.identity().account} if guessed else {}
         try:
-            answer = s3.head_bucket(Bucket=name)
+            answer = self.client("s3").head_bucket(Bucket=name, **owner)
         except ClientError as error:
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -190,17 +189,28 @@ class Aws:
                     f"bucket {name} cannot be used: {text}",
                     hint="set bucket.name to a bucket of this account",
                 ) from error
+            return False
         except BotoCoreError as error:
             raise offline(f"s3:HeadBucket {name}", error) from error
         else:
-            self._same_region(
-                name, answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
-            )
+            headers = answer["ResponseMetadata"]["HTTPHeaders"]
+            self._same_region(name, headers.get("x-amz-bucket-region"))
+            return True
+
+    def ensure_bucket(self, name: str) -> bool:
+        """Create the bucket if it is missing; True when it was created. Raises ServiceError."""
+        if self.bucket_exists(name):
             return False
         # us-east-1 is the one region that must not be named.
         where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
-        with translated(f"s3:CreateBucket {name}"):
-            s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
+        options = {"CreateBucketConfiguration": where} if where else {}
+        try:
+            with translated(f"s3:CreateBucket {name}"):
+                self.client("s3").create_bucket(Bucket=name, **options)
+        except ServiceError as error:
+            if error.code != "aws_BucketAlreadyOwnedByYou":  # somebody of ours was quicker
+                raise
+            return False
         return True
 
     def _same_region(self, name: str, region: str | None) -> None:
@@ -212,6 +222,31 @@ class Aws:
             )
 
 
+def _session(region: str | None, profile: str | None) -> boto3.Session:
+    try:
+        return boto3.Session(region_name=region, profile_name=profile)
+    except ProfileNotFound as error:
+        raise ServiceError(
+            f"aws.profile: {error}", hint="list them: aws configure list-profiles"
+        ) from error
+
+
+def _own_session(region: str | None, credentials: Credentials) -> boto3.Session:
+    """A session on which the user's own AWS configuration (profile, files) has no say."""
+    variables = {
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    }
+    return boto3.Session(
+        botocore_session=botocore.session.Session(session_vars=variables),
+        region_name=region,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+    )
+
+
 def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
     """Whether the role's trust policy names the SageMaker service."""
     policy = role.get("AssumeRolePolicyDocument", {})
@@ -219,17 +254,21 @@ def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
     return "sagemaker.amazonaws.com" in text
 
 
-def _role_of_sagemaker() -> str:
+def _role_of_sagemaker(session: boto3.Session) -> str:
     """The role of the notebook or job we run in, by the SageMaker SDK (extra `sagemaker`)."""
     try:
-        from sagemaker.core.helper.session_helper import get_execution_role
+        from sagemaker.core.helper.session_helper import Session, get_execution_role
     except ImportError as error:
         raise ServiceError(
-            "running inside SageMaker, but its SDK is not installed",
+            "running inside SageMaker, but its SDK (version 3) is not installed",
             hint="pip install 'mmectl[sagemaker]', or set aws.role",
         ) from error
-    with translated("the execution role of this SageMaker notebook or job"):
-        return str(get_execution_role())
+    doing = "the execution role of this SageMaker notebook or job"
+    try:
+        with translated(doing):
+            return str(get_execution_role(sagemaker_session=Session(boto_session=session)))
+    except ValueError as error:
+        raise ServiceError(f"{doing}: {error}", hint="set aws.role") from error
 
 
 def region_of_environment() -> str | None:

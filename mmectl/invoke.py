@@ -217,6 +217,7 @@ class Tally:
     errors: tuple[tuple[str, int], ...]
     cold: Latencies
     warm: Latencies
+    unknown: Latencies
     models: int
 
 
@@ -229,7 +230,8 @@ def tally(outcomes: Sequence[Prediction | Failure]) -> Tally:
         labels=tuple(labels.most_common()),
         errors=tuple(Counter(item.error.message for item in bad).most_common()),
         cold=latencies([item.seconds for item in good if item.cold]),
-        warm=latencies([item.seconds for item in good if not item.cold]),
+        warm=latencies([item.seconds for item in good if item.cold is False]),
+        unknown=latencies([item.seconds for item in good if item.cold is None]),
         models=len({item.target_model for item in outcomes}),
     )
 

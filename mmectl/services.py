@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws import Aws, offline, translated
-from mmectl.errors import InvokeError, ModelNotReady
+from mmectl.errors import InvokeError, ModelNotReady, ServiceError
 from mmectl.invoke import Answer, Request
+
+# SageMaker itself gives up after 60 s; it shall be the one who says so.
+ANSWER_SECONDS = 75.0
 
 
 class Sagemaker:
@@ -81,9 +85,12 @@ class Sagemaker:
     def _deleted(self, operation: str, **names: str) -> None:
         self._described(operation, **names)
 
-    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
-        """Names of the models or endpoint configurations that carry the tag."""
+    def tagged(
+        self, kind: str, contains: str, pattern: str, tag: tuple[str, str]
+    ) -> tuple[str, ...]:
+        """Names that match the pattern and carry the tag, of that kind of thing."""
         operation, items, name, arn = {
+            "endpoint": ("list_endpoints", "Endpoints", "EndpointName", "EndpointArn"),
             "model": ("list_models", "Models", "ModelName", "ModelArn"),
             "endpoint-config": (
                 "list_endpoint_configs",
@@ -94,12 +101,21 @@ class Sagemaker:
         }[kind]
         with translated(f"sagemaker:{operation}"):
             pages = self._client.get_paginator(operation).paginate(NameContains=contains)
-            found = [item for page in pages for item in page[items]]
-            return tuple(item[name] for item in found if self._carries(item[arn], tag))
+            listed = [item for page in pages for item in page[items]]
+        found = [item for item in listed if re.fullmatch(pattern, item[name])]
+        return tuple(item[name] for item in found if self._carries(item[arn], tag))
 
     def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
-        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
-        return any((item["Key"], item["Value"]) == tag for page in pages for item in page["Tags"])
+        """Whether it carries the tag; what was deleted since it was listed does not."""
+        try:
+            with translated(f"sagemaker:ListTags {arn}"):
+                pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
+                tags = [(item["Key"], item["Value"]) for page in pages for item in page["Tags"]]
+        except ServiceError as error:
+            if "could not find" in error.message.lower():
+                return False
+            raise
+        return tag in tags
 
     def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
         """The last lines of the container that wrote last; () where there are none.
@@ -128,8 +144,8 @@ class Sagemaker:
 class Runtime:
     """InvokeEndpoint as `invoke.Runtime` wants it."""
 
-    def __init__(self, aws: Aws) -> None:
-        self._client = aws.client("sagemaker-runtime")
+    def __init__(self, aws: Aws, read_timeout: float = ANSWER_SECONDS) -> None:
+        self._client = aws.client("sagemaker-runtime", min(read_timeout, ANSWER_SECONDS))
 
     def invoke(self, request: Request) -> Answer:
         """One call, no retries. Raises ModelNotReady, InvokeError, ServiceError."""
@@ -173,11 +189,16 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
         status = error.response.get("OriginalStatusCode", "?")
         return InvokeError(
             f"{request.target_model} answered {status}: {_inner(original)}",
-            hint=None if str(status).startswith("4") else "read the log: mmectl local logs",
+            hint=None if str(status).startswith("4") else _log_hint(request.endpoint),
             code="model_error",
         )
     hint = "look with: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
+
+
+def _log_hint(endpoint: str) -> str:
+    group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    return f"read its log: mmectl local logs; on AWS the log group {group}"
 
 
 def _inner(text: str) -> str:

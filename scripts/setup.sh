@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes the virtual environment with everything that mmectl, its tests and its benchmarks need.
+# Needs Python 3.10 or newer and the package index, nothing else: uv is fetched from there.
 # Usage: scripts/setup.sh VENV
 set -euo pipefail
 venv=${1:?usage: scripts/setup.sh VENV}
@@ -7,22 +8,17 @@ python=${PYTHON:-python3}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# Debian's Python comes without the module that makes virtual environments.
-if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing python3-venv"
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+if ! [ -x "$venv/bin/uv" ]; then
+  say "making $venv with $("$python" --version)"
+  # Debian's Python comes without ensurepip: then uv is fetched by hand.
+  if "$python" -c 'import ensurepip' 2>/dev/null; then
+    "$python" -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
   else
-    say "python3-venv is missing; install it with: sudo apt-get install python3-venv"
-    exit 1
+    "$python" -m venv --clear --without-pip "$venv"
+    "$venv/bin/python" "$(dirname "$0")/fetch_uv.py" "$venv/bin"
   fi
 fi
-
-if ! [ -x "$venv/bin/python" ]; then
-  say "making $venv with $("$python" --version)"
-  "$python" -m venv "$venv"
-fi
-[ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 say "installing mmectl and its tools"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --editable '.[local,dev]'
 say "ready: $venv/bin/mmectl"

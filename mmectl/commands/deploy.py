@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from mmectl import endpoint
+from mmectl import endpoint, rollout
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.endpoint import Desired, Plan, Timing
+from mmectl.endpoint import Desired, Plan
 from mmectl.errors import DeployError, Interrupted
 from mmectl.output import Result, Table
 
@@ -53,10 +53,10 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
     if dry_run:
         return _planned(wanted, steps)
-    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    timing = rollout.Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
     try:
         with app.out.progress() as report:
-            for event in endpoint.deploy(app.sagemaker, wanted, timing=timing, wait=wait):
+            for event in rollout.deploy(app.sagemaker, wanted, timing=timing, wait=wait):
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(
@@ -86,7 +86,7 @@ def _require_models(app: App) -> None:
 
     location = app.location
     with translated(f"s3:ListObjectsV2 {location.url}"):
-        exists = not app.aws.ensure_bucket(location.bucket)
+        exists = app.aws.bucket_exists(location.bucket)
         found = exists and app.aws.client("s3").list_objects_v2(
             Bucket=location.bucket, Prefix=location.prefix, MaxKeys=1
         ).get("KeyCount")

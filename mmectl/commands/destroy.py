@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from mmectl import endpoint
+from mmectl import endpoint, rollout
 from mmectl.app import App
+from mmectl.artifacts import list_models
 from mmectl.commands.common import command
-from mmectl.endpoint import Timing
-from mmectl.errors import Interrupted, UsageError
+from mmectl.errors import Interrupted, ServiceError, UsageError
 from mmectl.output import Result, Table
 
 
@@ -39,7 +39,9 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
     _confirm(app, name, yes, len(rows))
     try:
         with app.out.progress() as report:
-            for event in endpoint.destroy(app.sagemaker, name, timing=Timing(timeout=timeout)):
+            for event in rollout.destroy(
+                app.sagemaker, name, timing=rollout.Timing(timeout=timeout)
+            ):
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(
@@ -63,18 +65,11 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
 
 
 def _keys(app: App) -> tuple[str, ...]:
-    from mmectl.aws import translated
-
-    location = app.location
-    if app.aws.ensure_bucket(location.bucket):
+    """The keys of all that mmectl uploaded there, and of nothing else."""
+    if not app.aws.bucket_exists(app.location.bucket):
         return ()
-    with translated(f"s3:ListObjectsV2 {location.url}"):
-        pages = (
-            app.aws.client("s3")
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=location.bucket, Prefix=location.prefix)
-        )
-        return tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
+    found = list_models(app.bucket, app.location, details=True)
+    return tuple(app.location.key(item.target_model) for item in found if item.digest)
 
 
 def _delete(app: App, keys: tuple[str, ...]) -> None:
@@ -83,6 +78,14 @@ def _delete(app: App, keys: tuple[str, ...]) -> None:
     for start in range(0, len(keys), 1000):
         some = [{"Key": key} for key in keys[start : start + 1000]]
         with translated(f"s3:DeleteObjects {app.location.bucket}"):
-            app.aws.client("s3").delete_objects(
+            answer = app.aws.client("s3").delete_objects(
                 Bucket=app.location.bucket, Delete={"Objects": some, "Quiet": True}
+            )
+        # refused objects stand in an answer that is a success otherwise
+        if errors := answer.get("Errors"):
+            first = errors[0]
+            raise ServiceError(
+                f"{len(errors)} objects were not deleted, the first {first['Key']}: "
+                f"{first.get('Message', first.get('Code'))}",
+                hint="run again: mmectl destroy --artifacts",
             )

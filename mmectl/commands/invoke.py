@@ -68,6 +68,7 @@ def invoke(
         )
     payloads = [_payload(path, content_type) for path in files]
     wait = timeout or float(app.config.settings.invoke.timeout)
+    app.patience = wait
     targets = _targets(app, models)
     if count:
         requests = random_requests(targets, payloads, app.endpoint_name, count, seed)
@@ -167,10 +168,13 @@ def _figures(figures: Tally) -> dict[str, Any]:
     return {
         "labels": dict(figures.labels),
         "errors": dict(figures.errors),
-        "cold": row(figures.cold),
-        "warm": row(figures.warm),
+        **{name: row(item) for name, item in _by_temperature(figures).items()},
         "models": figures.models,
     }
+
+
+def _by_temperature(figures: Tally) -> dict[str, Latencies]:
+    return {"cold": figures.cold, "warm": figures.warm, "unknown": figures.unknown}
 
 
 def _view(figures: Tally, count: int) -> list[str | Table]:
@@ -179,7 +183,7 @@ def _view(figures: Tally, count: int) -> list[str | Table]:
     ]
     rows = [
         [name, str(item.count), *map(milliseconds, (item.p50, item.p90, item.p99, item.highest))]
-        for name, item in (("cold", figures.cold), ("warm", figures.warm))
+        for name, item in _by_temperature(figures).items()
         if item.count
     ]
     view += ["", Table(("LATENCY", "COUNT", "P50", "P90", "P99", "MAX"), rows, _RIGHT)]

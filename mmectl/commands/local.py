@@ -89,6 +89,10 @@ def env(app: App) -> Result:
         "AWS_SECRET_ACCESS_KEY": connection.credentials.secret_access_key,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    # a proxy of the shell must not get what is meant for this machine
+    lines += [
+        f'export {name}="127.0.0.1${{{name}:+,${name}}}"' for name in ("NO_PROXY", "no_proxy")
+    ]
     # A token or a profile of the shell would win over, or clash with, these keys.
     return Result(values, [*lines, "unset AWS_SESSION_TOKEN AWS_PROFILE"])
 

@@ -53,7 +53,8 @@ def status(app: App, show_all: bool) -> Result:
 
 
 def _models(app: App) -> Sequence[Artifact]:
-    app.aws.ensure_bucket(app.location.bucket)
+    if not app.aws.bucket_exists(app.location.bucket):
+        return ()
     return list_models(app.bucket, app.location)
 
 

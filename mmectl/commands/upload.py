@@ -32,6 +32,9 @@ Failed = list[tuple[str, MmectlError]]
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights [0].")
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Below the models' prefix.")
+@click.option(
+    "--allow-code", is_flag=True, help="Let *.py and *.so in; the endpoint must allow it, too."
+)
 @click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Models at once [3].")
 @click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...")
 def upload(
@@ -41,6 +44,7 @@ def upload(
     seed: int,
     copies: int | None,
     to: str,
+    allow_code: bool,
     jobs: int,
     names: tuple[str, ...],
 ) -> Result:
@@ -59,7 +63,7 @@ def upload(
         done = upload_many(
             app.bucket,
             app.location,
-            [Upload(i.source.name, i.folder, to, copies, i.untrained) for i in ready],
+            [Upload(i.source.name, i.folder, to, copies, i.untrained, allow_code) for i in ready],
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
             at_once=jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ class Sagemaker:
         self.models: dict[str, Any] = {}
         self.configs: dict[str, Any] = {}
         self.endpoint: dict[str, Any] | None = None
+        self.endpoint_tags: list[dict[str, str]] = []
+        self.blips = 0
+        self.stale = 0
         self.fails = fails
         self.looks = looks
         self.calls: list[str] = []
@@ -22,10 +26,17 @@ class Sagemaker:
         self._pending: tuple[int, dict[str, Any] | None] | None = None
 
     def _settle_later(self, status: str, then: dict[str, Any] | None) -> None:
+        self.shown_while_stale = None if status == "Creating" else self.endpoint
         self._pending = (self.looks, then)
         self.endpoint = {**(self.endpoint or {}), "EndpointStatus": status}
 
     def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
+        if self.blips and self._pending:
+            self.blips -= 1
+            raise ServiceError("Rate exceeded")
+        if self.stale and self._pending:
+            self.stale -= 1
+            return self.shown_while_stale
         if self._pending:
             looks, then = self._pending
             self._pending = (looks - 1, then)
@@ -53,6 +64,7 @@ class Sagemaker:
         if self.fails:
             then = {**then, "EndpointStatus": "Failed", "FailureReason": self.fails}
         self.endpoint = {"EndpointConfigName": request["EndpointConfigName"]}
+        self.endpoint_tags = request["Tags"]
         self._settle_later("Creating", then)
 
     def update_endpoint(self, name: str, config: str) -> None:
@@ -78,10 +90,18 @@ class Sagemaker:
         self.calls.append("DeleteModel")
         self.models.pop(name, None)
 
-    def tagged(self, kind: str, contains: str, tag: tuple[str, str]) -> tuple[str, ...]:
-        items = self.models if kind == "model" else self.configs
+    def tagged(
+        self, kind: str, contains: str, pattern: str, tag: tuple[str, str]
+    ) -> tuple[str, ...]:
         wanted = {"Key": tag[0], "Value": tag[1]}
-        return tuple(name for name, item in items.items() if wanted in item["Tags"])
+        if kind == "endpoint":
+            return ("demo",) if wanted in self.endpoint_tags else ()
+        items = self.models if kind == "model" else self.configs
+        return tuple(
+            name
+            for name, item in items.items()
+            if re.fullmatch(pattern, name) and wanted in item["Tags"]
+        )
 
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
         return ("Traceback", "ImportError: no mxnet")

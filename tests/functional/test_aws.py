@@ -8,6 +8,7 @@ import pytest
 
 from mmectl.aws import Aws
 from mmectl.errors import ServiceError
+from mmectl.state import Credentials
 
 TRUST = '{"Statement":[{"Principal":{"Service":"sagemaker.amazonaws.com"}}]}'
 
@@ -92,6 +93,45 @@ def test_missing_bucket_is_made_in_the_region(aws, stub):
         },
     )
     assert aws.ensure_bucket("b") is True
+
+
+def test_a_bucket_of_a_guessable_name_must_be_our_own(aws, stub):
+    name = "sagemaker-eu-central-1-123456789012"
+    who = {"Account": "123456789012", "Arn": "x" * 20, "UserId": "A"}
+    stub("sts").add_response("get_caller_identity", who, {})
+    stub("s3").add_response(
+        "head_bucket",
+        {"ResponseMetadata": {"HTTPHeaders": {}}},
+        {"Bucket": name, "ExpectedBucketOwner": "123456789012"},
+    )
+    assert aws.bucket_exists(name) is True
+
+
+def test_a_colleague_may_make_the_bucket_at_the_same_time(aws, stub):
+    stub("s3").add_client_error("head_bucket", "404", "Not Found", 404)
+    stub("s3").add_client_error("create_bucket", "BucketAlreadyOwnedByYou", "yours", 409)
+    assert aws.ensure_bucket("b") is False
+
+
+def test_looking_makes_no_bucket(aws, stub):
+    stub("s3").add_client_error("head_bucket", "404", "Not Found", 404)
+    assert aws.bucket_exists("b") is False
+
+
+def test_the_users_configuration_has_no_say_on_the_embedded_platform(tmp_path, monkeypatch):
+    config = tmp_path / "config"
+    config.write_text("[default]\ns3 =\n  use_accelerate_endpoint = true\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    local = Aws(
+        region="eu-central-1",
+        endpoint_url="http://127.0.0.1:9",
+        credentials=Credentials("AKIDEXAMPLE", "secret"),
+    )
+    client = local.client("s3")
+    assert client.meta.config.proxies == {}
+    assert "use_accelerate_endpoint" not in (client.meta.config.s3 or {})
 
 
 def test_foreign_bucket_is_refused(aws, stub):

@@ -47,9 +47,15 @@ class S3:
     def head_object(self, **request):
         return {"Metadata": self.keys[request["Key"]]}
 
+    refuses = False
+
     def delete_objects(self, **request):
+        if self.refuses:
+            keys = [item["Key"] for item in request["Delete"]["Objects"]]
+            return {"Errors": [{"Key": key, "Message": "Access Denied"} for key in keys]}
         for item in request["Delete"]["Objects"]:
             del self.keys[item["Key"]]
+        return {}
 
 
 class Aws:
@@ -69,8 +75,8 @@ class Aws:
     def role(self, wanted):
         return wanted or "arn:aws:iam::123456789012:role/found"
 
-    def ensure_bucket(self, name):
-        return False
+    def bucket_exists(self, name):
+        return True
 
 
 class Runtime:
@@ -96,7 +102,13 @@ def world(tmp_path, monkeypatch):
 
     class World(App):
         aws = Aws(
-            S3({"demo/shapes.tar.gz": {}, "demo/resnet_18.tar.gz": {"mmectl-untrained": "true"}})
+            S3(
+                {
+                    "demo/shapes.tar.gz": {"mmectl-digest": "1"},
+                    "demo/resnet_18.tar.gz": {"mmectl-digest": "2", "mmectl-untrained": "true"},
+                    "demo/notes.txt": {},
+                }
+            )
         )
         sagemaker = Sagemaker(looks=0)
         runtime = Runtime()
@@ -286,14 +298,21 @@ def test_destroy_removes_and_keeps_models(call, world):
     assert code == 0
     assert out == "demo: 3 removed, nothing left; the models under s3://bucket/demo/ are kept\n"
     assert (world.sagemaker.models, world.sagemaker.configs) == ({}, {})
-    assert len(world.aws.s3.keys) == 2
+    assert len(world.aws.s3.keys) == 3
     assert call("destroy", "--yes")[0] == 0
 
 
 def test_destroy_artifacts(call, world):
     call("deploy")
     assert call("destroy", "--yes", "--artifacts")[0] == 0
-    assert world.aws.s3.keys == {}
+    assert set(world.aws.s3.keys) == {"demo/notes.txt"}
+
+
+def test_objects_that_could_not_be_deleted_are_a_failure(call, world):
+    world.aws.s3.refuses = True
+    code, _, err = call("destroy", "--yes", "--artifacts")
+    assert code == 1
+    assert "2 objects were not deleted, the first demo/resnet_18.tar.gz: Access Denied" in err
 
 
 def test_a_bug_has_its_own_exit_code_and_a_log(call, world):

@@ -38,13 +38,15 @@ def test_deleting_what_is_gone_is_fine(aws, stub):
 def test_only_what_carries_the_tag_is_ours(aws, stub):
     sagemaker = stub("sagemaker")
     models = [
-        {"ModelName": f"demo-{i}", "ModelArn": f"{ARN}{i}", "CreationTime": 1.0} for i in (1, 2)
+        {"ModelName": f"demo-{i}", "ModelArn": f"{ARN}{i}", "CreationTime": 1.0}
+        for i in (1, 2, 3, 44)
     ]
     sagemaker.add_response("list_models", {"Models": models}, {"NameContains": "demo"})
     tags = {"Tags": [{"Key": "mmectl:endpoint", "Value": "demo"}]}
     sagemaker.add_response("list_tags", tags, {"ResourceArn": f"{ARN}1"})
     sagemaker.add_response("list_tags", {"Tags": []}, {"ResourceArn": f"{ARN}2"})
-    found = Sagemaker(aws).tagged("model", "demo", ("mmectl:endpoint", "demo"))
+    sagemaker.add_client_error("list_tags", "ValidationException", "Could not find model")
+    found = Sagemaker(aws).tagged("model", "demo", r"demo-\d", ("mmectl:endpoint", "demo"))
     assert found == ("demo-1",)
 
 

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 from fakes.sagemaker import Sagemaker as Aws
 
-from mmectl import endpoint
-from mmectl.endpoint import Observed, Spec, Timing, desired, plan
-from mmectl.errors import DeployError
+from mmectl import endpoint, rollout
+from mmectl.endpoint import Observed, Spec, desired, plan
+from mmectl.errors import DeployError, ServiceError
+from mmectl.rollout import Timing
 
 SPEC = Spec(
     endpoint="demo",
@@ -40,7 +41,7 @@ def timing(timeout: float = 100.0) -> Timing:
 
 def deployed(aws: Aws, spec: Spec = SPEC) -> list[str]:
     aws.calls.clear()
-    list(endpoint.deploy(aws, desired(spec), timing=timing()))
+    list(rollout.deploy(aws, desired(spec), timing=timing()))
     return aws.calls
 
 
@@ -125,7 +126,7 @@ def test_broken_endpoint_is_made_anew():
 
 def test_somebody_elses_change_is_waited_for():
     aws = Aws(looks=3)
-    list(endpoint.deploy(aws, WANTED, timing=timing(), wait=False))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     assert aws.endpoint["EndpointStatus"] == "Creating"
     assert deployed(aws) == []
     assert aws.endpoint["EndpointStatus"] == "InService"
@@ -134,7 +135,7 @@ def test_somebody_elses_change_is_waited_for():
 def test_deadline_is_kept_and_said():
     aws = Aws(looks=10**6)
     with pytest.raises(DeployError) as caught:
-        list(endpoint.deploy(aws, WANTED, timing=timing(20.0)))
+        list(rollout.deploy(aws, WANTED, timing=timing(20.0)))
     assert caught.value.code == "deploy_timeout"
     assert "not InService after 20 s; SageMaker goes on" in caught.value.message
 
@@ -144,7 +145,7 @@ def test_destroy_removes_in_order_and_again_is_fine():
     deployed(aws)
     deployed(aws, dataclasses.replace(SPEC, image="x:2"))
     aws.calls.clear()
-    list(endpoint.destroy(aws, "demo", timing=timing()))
+    list(rollout.destroy(aws, "demo", timing=timing()))
     assert aws.calls == [
         "DeleteEndpoint",
         "DeleteEndpointConfig",
@@ -154,7 +155,7 @@ def test_destroy_removes_in_order_and_again_is_fine():
     ]
     assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
     aws.calls.clear()
-    list(endpoint.destroy(aws, "demo", timing=timing()))
+    list(rollout.destroy(aws, "demo", timing=timing()))
     assert aws.calls == []
 
 
@@ -163,15 +164,15 @@ def test_destroy_leaves_what_is_not_ours():
     aws.models["demo-deadbeef"] = {"Tags": []}
     aws.models["demo-other-12345678"] = {"Tags": [{"Key": endpoint.TAG, "Value": "demo"}]}
     deployed(aws)
-    list(endpoint.destroy(aws, "demo", timing=timing()))
+    list(rollout.destroy(aws, "demo", timing=timing()))
     assert set(aws.models) == {"demo-deadbeef", "demo-other-12345678"}
 
 
 def test_destroy_waits_where_aws_refuses_during_a_change():
     aws = Aws()
-    list(endpoint.deploy(aws, WANTED, timing=timing(), wait=False))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws.refuse_delete = 1
-    list(endpoint.destroy(aws, "demo", timing=timing()))
+    list(rollout.destroy(aws, "demo", timing=timing()))
     assert aws.endpoint is None
 
 
@@ -186,3 +187,63 @@ def test_plan_and_execution_are_the_same_value():
     steps = plan(WANTED, endpoint.observe(aws, WANTED))
     assert [step.action for step in steps] == deployed(aws)
     assert steps[0].request == aws.models[WANTED.model]
+
+
+def test_what_aws_shows_may_lag_behind_what_it_accepted():
+    aws = Aws()
+    aws.stale = 3
+    deployed(aws)
+    aws.stale = 3
+    deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+    assert aws.endpoint["EndpointStatus"] == "InService"
+
+
+def test_blips_do_not_end_a_long_wait():
+    aws = Aws(looks=4)
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws.blips = 4
+    list(rollout.await_serving(aws, WANTED, timing()))
+    aws = Aws(looks=4)
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws.blips = 99
+    with pytest.raises(ServiceError, match="Rate exceeded"):
+        list(rollout.await_serving(aws, WANTED, timing()))
+
+
+def test_a_role_that_was_just_made_is_waited_for():
+    aws, answers = Aws(), [ServiceError("Could not assume role arn:..."), None]
+    create = aws.create_model
+
+    def spreading(request):
+        if answer := answers.pop(0):
+            raise answer
+        create(request)
+
+    aws.create_model = spreading
+    assert deployed(aws)[0] == "CreateModel"
+    aws.create_model = lambda request: (_ for _ in ()).throw(ServiceError("quota"))
+    with pytest.raises(ServiceError, match="quota"):
+        deployed(aws, dataclasses.replace(SPEC, image="x:2"))
+
+
+def test_somebody_elses_endpoint_is_left_alone():
+    aws = Aws()
+    deployed(aws)
+    aws.endpoint_tags = []
+    aws.calls.clear()
+    with pytest.raises(DeployError, match="was not made by mmectl") as caught:
+        deployed(aws)
+    assert caught.value.code == "not_ours"
+    with pytest.raises(DeployError, match="was not made by mmectl"):
+        list(rollout.destroy(aws, "demo", timing=timing()))
+    assert aws.calls == []
+
+
+def test_a_failed_rollback_still_serves_and_is_updated():
+    found = Observed("UpdateRollbackFailed", WANTED.config, model_exists=True, config_exists=True)
+    assert [step.action for step in plan(WANTED, found)] == ["UpdateEndpoint"]
+
+
+def test_long_names_with_the_same_beginning_share_nothing():
+    one, two = (desired(dataclasses.replace(SPEC, endpoint="e" * 60 + end)) for end in "ab")
+    assert one.model != two.model

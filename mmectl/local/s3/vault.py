@@ -48,6 +48,12 @@ class Vault:
         for folder in (self._data, self._temporary):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = self._folder / "index.db"
+        if not database.exists() and any(os.scandir(self._data)):
+            # with an empty index every object would be taken for a leftover
+            raise PlatformError(
+                f"the local platform's object store has lost its index: {database}",
+                hint=f"put it back, or move {self._folder} away and upload again",
+            )
         try:
             self.index = Index(database)
             known = self.index.files()
