@@ -42,8 +42,8 @@ class ControlPlane(Protocol):
         """Names of that kind (endpoint, endpoint-config, model) that match and carry the tag."""
         ...
 
-    def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
-        """The last lines that the endpoint's containers wrote; empty when there are none."""
+    def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
+        """The last lines of a container that began after `since` (epoch seconds); () for none."""
         ...
 
 

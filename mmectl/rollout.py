@@ -30,6 +30,7 @@ class Timing:
     first: float = 0.5
     longest: float = 15.0
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 
@@ -133,7 +134,7 @@ def await_serving(
 
     InService alone is no success: a rolled-back update ends InService with the old one.
     """
-    name = wanted.endpoint
+    name, since = wanted.endpoint, timing.now()
     yield Event("start", name, "waiting for InService")
     for elapsed, described in _looks(aws, name, timing):
         found = described or {}
@@ -143,7 +144,7 @@ def await_serving(
             return
         stale = found.get("EndpointConfigName") == previous and not found.get("FailureReason")
         if status not in IN_PROGRESS and not (stale and elapsed < LAG):
-            raise _failure(aws, wanted, found, previous)
+            raise _failure(aws, wanted, found, previous, since)
         yield Event("progress", name, status or "Creating", int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is not InService after {timing.timeout:.0f} s; SageMaker goes on",
@@ -153,20 +154,33 @@ def await_serving(
 
 
 def _failure(
-    aws: ControlPlane, wanted: Desired, found: Mapping[str, Any], previous: str | None
+    aws: ControlPlane,
+    wanted: Desired,
+    found: Mapping[str, Any],
+    previous: str | None,
+    since: float,
 ) -> DeployError:
     reason = found.get("FailureReason") or "SageMaker gives no reason"
     status = found.get("EndpointStatus") or "gone"
+    if status == "gone":
+        return _elsewhere(f"endpoint {wanted.endpoint} was deleted meanwhile, not by this deploy")
+    if status == "InService" and found.get("EndpointConfigName") != previous:
+        config = found.get("EndpointConfigName")
+        return _elsewhere(f"somebody else deployed {config} to {wanted.endpoint} meanwhile")
     if status == "InService":
         text = f"the update of {wanted.endpoint} was rolled back: {reason}"
         text += f"\nstill serving: {found.get('EndpointConfigName')}"
     else:
         text = f"endpoint {wanted.endpoint} is {status}: {reason}"
         text += f"\nserving: nothing{f' (was {previous})' if previous else ''}"
-    lines = aws.log_tail(wanted.endpoint, LOG_LINES)
+    lines = aws.log_tail(wanted.endpoint, LOG_LINES, since)
     if lines:
         text += "\nthe containers' last words:" + "".join(f"\n  {line}" for line in lines)
     return DeployError(text, hint="mend it and run: mmectl deploy (remove it with: mmectl destroy)")
+
+
+def _elsewhere(text: str) -> DeployError:
+    return DeployError(text, hint="look with: mmectl status; then: mmectl deploy", code="overtaken")
 
 
 def await_gone_or_settled(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:

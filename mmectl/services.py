@@ -16,6 +16,7 @@ from mmectl.invoke import Answer, Request
 
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
+CLOCKS = 5.0  # seconds that two clocks may differ
 
 
 class Sagemaker:
@@ -117,8 +118,10 @@ class Sagemaker:
             raise
         return tag in tags
 
-    def log_tail(self, endpoint: str, lines: int) -> tuple[str, ...]:
-        """The last lines of the container that wrote last; () where there are none.
+    def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
+        """The last lines of the container that wrote last of those that began after `since`.
+
+        `since` is in epoch seconds, with some slack for clocks; () where there are none.
 
         Source: log group `/aws/sagemaker/Endpoints/<name>` (SageMaker developer guide, Logging).
         """
@@ -126,13 +129,14 @@ class Sagemaker:
         logs = self._logs()
         try:
             streams = logs.describe_log_streams(
-                logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+                logGroupName=group, orderBy="LastEventTime", descending=True, limit=50
             )["logStreams"]
-            if not streams:
+            begun = [s for s in streams if s.get("creationTime", 0) / 1000 > since - CLOCKS]
+            if not begun:
                 return ()
             events = logs.get_log_events(
                 logGroupName=group,
-                logStreamName=streams[0]["logStreamName"],
+                logStreamName=begun[0]["logStreamName"],
                 limit=lines,
                 startFromHead=False,
             )["events"]

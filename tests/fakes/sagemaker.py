@@ -103,5 +103,5 @@ class Sagemaker:
             if re.fullmatch(pattern, name) and wanted in item["Tags"]
         )
 
-    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+    def log_tail(self, name: str, lines: int, since: float) -> tuple[str, ...]:
         return ("Traceback", "ImportError: no mxnet")

@@ -55,8 +55,13 @@ def test_last_words_come_from_the_stream_that_wrote_last(aws, stub):
     group = "/aws/sagemaker/Endpoints/demo"
     logs.add_response(
         "describe_log_streams",
-        {"logStreams": [{"logStreamName": "AllTraffic/i-1"}]},
-        {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": 1},
+        {
+            "logStreams": [
+                {"logStreamName": "AllTraffic/i-old", "creationTime": 1_000},
+                {"logStreamName": "AllTraffic/i-1", "creationTime": 900_000},
+            ]
+        },
+        {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": 50},
     )
     logs.add_response(
         "get_log_events",
@@ -68,7 +73,7 @@ def test_last_words_come_from_the_stream_that_wrote_last(aws, stub):
             "startFromHead": False,
         },
     )
-    assert Sagemaker(aws).log_tail("demo", 5) == ("one", "two")
+    assert Sagemaker(aws).log_tail("demo", 5, since=800.0) == ("one", "two")
 
 
 REQUEST = Request("demo", "a.tar.gz", b"x", "image/png")

@@ -247,3 +247,16 @@ def test_a_failed_rollback_still_serves_and_is_updated():
 def test_long_names_with_the_same_beginning_share_nothing():
     one, two = (desired(dataclasses.replace(SPEC, endpoint="e" * 60 + end)) for end in "ab")
     assert one.model != two.model
+
+
+def test_whom_somebody_else_overtook_is_told_so():
+    aws = Aws()
+    deployed(aws)
+    other = desired(dataclasses.replace(SPEC, instance_count=5))
+    aws.endpoint["EndpointConfigName"] = "demo-somebody"
+    with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
+        list(rollout.await_serving(aws, other, timing(), previous=WANTED.config))
+    assert "last words" not in caught.value.message
+    aws.endpoint = None
+    with pytest.raises(DeployError, match="was deleted meanwhile"):
+        list(rollout.await_serving(aws, other, timing(), previous=WANTED.config))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 _MB = 1 << 20
-_LOADED = (200, 409)
+_AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Loader:
         self._settings = fleet.settings
         self._book = fleet.residency
         self._slots: dict[str, asyncio.Semaphore] = {}
+        # Models that cost an instance all others and still did not fit, by their object, until
+        # when: every try would cost as much again.
+        self._misfits: dict[str, tuple[Path, float]] = {}
 
     async def load(self, server: Server, target: str) -> None:
         """Bring a model, whose load was begun, into memory.
@@ -80,6 +83,7 @@ class Loader:
     # within
 
     async def _bring(self, server: Server, target: str, folder: Path) -> None:
+        await self._refuse_misfit(target)
         copy = self._book.copy(server.id, target)
         if copy is not None and copy.disk and _is_folder(folder):
             need = self._need(target, copy.disk)
@@ -91,6 +95,11 @@ class Loader:
             need = await self._unpack(server, target, archive, folder, need)
         await self._load_with_evictions(server, target)
         await self._settle(server, target, need)
+
+    async def _refuse_misfit(self, target: str) -> None:
+        found, until = self._misfits.get(target, (None, 0.0))
+        if asyncio.get_running_loop().time() < until and found == await self._find(target):
+            raise _RoomError("an instance that held nothing else had not enough memory for it")
 
     async def _find(self, target: str) -> Path:
         spec = self._fleet.spec
@@ -174,16 +183,28 @@ class Loader:
         worker was killed.
         """
         name = model_name(target)
-        tries = 0
+        tries, evicted, loop = 0, 0, asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.load
         while True:
             mark = server.printed()
             answer = await self._load_once(server, target)
-            if answer.status in _LOADED:
+            if answer.status == 200:
                 return
-            # the server keeps a model whose load failed registered, and answers 409 for it
+            # The server keeps a model whose load failed registered, for a moment even after its
+            # unload, and answers 409 for it: that is no loaded model.
             await server.unload(name, self._settings.unload)
+            if answer.status == 409 and loop.time() < deadline:
+                await asyncio.sleep(_AGAIN)
+                continue
             if answer.status == 507:
-                await self._evict_one(server, target)
+                try:
+                    await self._evict_one(server, target)
+                except _RoomError:
+                    if evicted:
+                        until = loop.time() + self._settings.misfit
+                        self._misfits[target] = (await self._find(target), until)
+                    raise
+                evicted += 1
                 continue
             await asyncio.sleep(self._settings.grace)  # the log is written by another thread
             why = server.cause(mark, name)

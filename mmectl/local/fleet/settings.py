@@ -36,6 +36,7 @@ class RouterSettings:
     model_factor: float = 2.0
     loads_at_once: int = 2
     spread_at: int = 4
+    misfit: float = 600.0
     deaths: int = 2
     lost: int = 4
     region: str = "us-east-1"

@@ -25,6 +25,7 @@ DIED = error(500, "InternalServerException", "Worker died.")
 UNKNOWN = error(404, "ModelNotFoundException", "Model not found")
 NO_WORKER = error(503, "ServiceUnavailableException", "No worker is available to serve request")
 NO_MEMORY = error(507, "InternalServerException", "Out of resources")
+CONFLICT = error(409, "ConflictStatusException", "Model is already registered.")
 NOT_STARTED = error(500, "InternalServerException", "Failed to start workers")
 
 

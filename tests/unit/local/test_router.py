@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fleet_fakes import (
+    CONFLICT,
     DIED,
     NO_MEMORY,
     NO_WORKER,
@@ -24,6 +25,7 @@ from fleet_fakes import (
 )
 
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
 
@@ -407,6 +409,26 @@ async def test_507_with_nothing_left_to_evict(plane: MakePlane) -> None:
     assert "not enough memory" in refusal.message
     assert (await p.invoke()).body == b"i-0!"
     assert p.store.asked["demo/a.tar.gz"] == 1  # the files were good
+
+
+async def test_a_model_that_emptied_an_instance_in_vain_does_so_once(plane: MakePlane) -> None:
+    p = await plane()
+    await p.invoke("b.tar.gz")
+    p.servers[0].will("load", "a.tar.gz", NO_MEMORY, NO_MEMORY)
+    assert "not enough memory" in (await p.refusal("a.tar.gz")).message
+    assert not p.servers[0].holds("b.tar.gz")
+    await p.invoke("b.tar.gz")
+    assert "an instance that held nothing else" in (await p.refusal("a.tar.gz")).message
+    assert p.servers[0].holds("b.tar.gz")
+    p.store.put("demo/a.tar.gz", archive())
+    assert (await p.invoke("a.tar.gz")).body == b"i-0!"
+
+
+async def test_a_load_that_failed_and_is_still_registered_is_loaded_anew(plane: MakePlane) -> None:
+    p = await plane()
+    p.servers[0].will("load", "a.tar.gz", CONFLICT, CONFLICT)
+    assert (await p.invoke("a.tar.gz")).body == b"i-0!"
+    assert p.servers[0].calls["load", model_name("a.tar.gz")] == 3
 
 
 async def test_507_at_invoke_evicts_once(plane: MakePlane) -> None:
