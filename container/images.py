@@ -20,6 +20,7 @@ from PIL import (
     ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
@@ -29,6 +30,14 @@ PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebP
 # 48-megapixel camera makes. The header is read before anything is decoded.
 MAX_PIXELS = 50_000_000
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and its message says less
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"BM": "BMP",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _BACKGROUND = (255, 255, 255)
 _COEFFICIENT_BITS = 11
 
@@ -53,9 +62,13 @@ class ImageError(Exception):
 
 def sniff(body: bytes) -> bool:
     """Say whether the bytes begin like one of the formats that are read."""
-    return body.startswith(
-        (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a")
-    ) or (body[:4] == b"RIFF" and body[8:12] == b"WEBP")
+    return _format(body) is not None
+
+
+def _format(body: bytes) -> str | None:
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "WEBP"
+    return next((name for start, name in _STARTS.items() if body.startswith(start)), None)
 
 
 def decode(body: bytes, channels: int) -> Any:
@@ -73,10 +86,27 @@ def decode(body: bytes, channels: int) -> Any:
     except MemoryError:
         raise
     except _DAMAGE as error:
-        if not sniff(body):
-            raise ImageError(f"not an image of a known format ({', '.join(FORMATS)})") from None
-        raise ImageError(f"the image is damaged or cut short: {error}") from None
+        raise ImageError(_problem(body, error)) from None
     return pixels[:, :, None] if channels == 1 else pixels
+
+
+def _problem(body: bytes, error: Exception) -> str:
+    """Put what Pillow raised into words; its own may be the address of an object."""
+    kind = _format(body)
+    if kind is None:
+        return f"not an image of a known format ({', '.join(FORMATS)})"
+    text = str(error)
+    if "truncated" in text.lower() or _cut_short(body, kind):
+        return f"the {kind} ends early"
+    if isinstance(error, UnidentifiedImageError) or " at 0x" in text or not text:
+        text = "not an image that can be read"
+    return f"the {kind} is damaged: {text}"
+
+
+def _cut_short(body: bytes, kind: str) -> bool:
+    if kind == "WEBP":  # RIFF: the header declares the length of what follows it
+        return len(body) < 8 + int.from_bytes(body[4:8], "little")
+    return _ENDS.get(kind, b"") not in body
 
 
 def _check_size(width: int, height: int) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,10 +115,13 @@ def _check_names(value: Mapping[str, Any], inputs: Sequence[Input]) -> None:
         raise PayloadError(f"the inputs are {', '.join(names)}, the body has {given}")
 
 
-def _array(value: Any, name: str) -> Any:
+def _array(value: Any, name: str, make: Callable[..., Any] = np.array) -> Any:
+    kind = object if not isinstance(value, (list, int, float)) else None
     try:
-        array = np.array(value, dtype=object if not isinstance(value, (list, int, float)) else None)
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy before 1.24 only warns of ragged lists
+            array = make(value, dtype=kind)
+    except (ValueError, Warning):
         raise PayloadError(f"{name!r} is not rectangular: its lists differ in length") from None
     if array.dtype.kind not in "biuf":
         raise PayloadError(f"{name!r} is not a rectangular list of numbers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import struct
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -111,7 +112,20 @@ def properties(settings: Settings) -> str:
         # it starts a Python process each time, for numbers that nothing reads
         "metric_time_interval": 86400,
     }
-    return "".join(f"{key}={value}\n" for key, value in values.items())
+    return "".join(f"{key}={escaped(str(value))}\n" for key, value in values.items())
+
+
+def escaped(value: str) -> str:
+    r"""Escape a value for java.util.Properties.load, which reads Latin-1: \\ and \uXXXX.
+
+    A character beyond the basic plane is the two units that it is in UTF-16.
+    """
+    encoded = value.encode("utf-16-be", "surrogatepass")
+    units = struct.unpack(f">{len(encoded) // 2}H", encoded)
+    return "".join(
+        "\\\\" if unit == ord("\\") else chr(unit) if 32 <= unit < 127 else f"\\u{unit:04X}"
+        for unit in units
+    )
 
 
 def find_java(environ: Mapping[str, str]) -> str:
@@ -133,11 +147,24 @@ def find_java(environ: Mapping[str, str]) -> str:
 
 
 def server_home() -> Path:
-    """Find the folder that holds the mms package."""
+    """Find the folder that holds the mms package. Raises StartError."""
     spec = importlib.util.find_spec("mms")
     if spec is None or spec.origin is None:
         raise StartError("multi-model-server is not installed beside this Python")
-    return Path(spec.origin).resolve().parent.parent
+    home = Path(spec.origin).resolve().parent.parent
+    check_path(home)
+    check_path(HERE)
+    return home
+
+
+def check_path(path: Path) -> None:
+    """Raise StartError for a folder that Java or the server would cut in two.
+
+    A colon divides the entries of a class path, and a handler's file from its function;
+    neither can be escaped.
+    """
+    if ":" in str(path):
+        raise StartError(f"cannot serve from {path}: its path holds a ':'; move it elsewhere")
 
 
 def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[str]:
@@ -145,7 +172,7 @@ def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[st
     return [
         java,
         f"-Dmodel_server_home={home}",
-        f"-Dlog4j.configurationFile=file://{run_dir / 'log4j2.xml'}",
+        f"-Dlog4j.configurationFile={(run_dir / 'log4j2.xml').as_uri()}",
         f"-Djava.io.tmpdir={run_dir / 'tmp'}",
         *settings.vm_arguments.split(),
         "-cp",
@@ -170,6 +197,8 @@ def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, s
         "MXNET_SUBGRAPH_BACKEND": "NONE",
         "PYTHONUNBUFFERED": "1",
         **environ,
+        # Java reads file names in the locale's encoding; with "C" only ASCII ones are found
+        "LC_ALL": "C.UTF-8",
         "TEMP": tmp,
         "TMPDIR": tmp,
     }
@@ -181,7 +210,7 @@ def prepare(settings: Settings) -> Path:
     run_dir = run_dir.absolute()
     shutil.rmtree(run_dir / "tmp", ignore_errors=True)  # sockets of a server that was killed
     (run_dir / "tmp").mkdir(mode=0o700, parents=True)
-    (run_dir / "mms.properties").write_text(properties(settings), "utf-8")
+    (run_dir / "mms.properties").write_text(properties(settings), "ascii")
     noise = (
         r"\[PID\]|MMS worker started|Python runtime|Connection accepted|Listening on port|"
         r"model_service_worker started|Model \S+ loaded io_fd|\[METRICS\]|Frontend disconnected|"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 
 import numpy as np
 import payloads
@@ -109,6 +110,15 @@ def test_bad_payloads_are_the_clients_error(body, kind, inputs, status, message)
     with pytest.raises(PayloadError, match=message) as caught:
         payloads.parse(body, kind, inputs)
     assert caught.value.status == status
+
+
+def test_ragged_lists_are_refused_where_numpy_only_warns():
+    def old_numpy(value, dtype):
+        warnings.warn("Creating an ndarray from ragged nested sequences", UserWarning, stacklevel=2)
+        return np.array(value, dtype=object)
+
+    with pytest.raises(PayloadError, match="^'data' is not rectangular: its lists differ"):
+        payloads._array([1, [2, 3]], "data", old_numpy)
 
 
 def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():

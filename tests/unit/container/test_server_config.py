@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,49 @@ def test_the_command_names_its_configuration(tmp_path):
     assert "-Xmx128m" in line
     assert line[line.index("-f") + 1] == str(tmp_path / "mms.properties")
     assert line[line.index("-cp") + 1] == "/home/mms/frontend/*"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("/home/me", "/home/me"),
+        ("/pr\N{LATIN SMALL LETTER O WITH ACUTE}ject", r"/pr\u00F3ject"),
+        ("/back\\slash", r"/back\\slash"),
+        ("/\N{GRINNING FACE}", r"/\uD83D\uDE00"),
+        ("a=b #c", "a=b #c"),
+        ("a\nb", r"a\u000Ab"),
+    ],
+)
+def test_values_are_escaped_as_java_reads_them(value, written):
+    assert server_config.escaped(value) == written
+
+
+def test_the_configuration_holds_escaped_values():
+    settings = dataclasses.replace(
+        Settings.read({}), address="h\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+    )
+    assert r"inference_address=http://h\u00FC:8080" in server_config.properties(settings)
+
+
+def test_a_colon_in_the_path_is_refused():
+    server_config.check_path(Path("/a/b"))
+    with pytest.raises(StartError, match="cannot serve from /a:b/c: its path holds a ':'"):
+        server_config.check_path(Path("/a:b/c"))
+
+
+def test_the_log_configuration_is_a_url(tmp_path):
+    line = server_config.command(
+        Settings.read({}),
+        "java",
+        Path("/home"),
+        tmp_path / "pr\N{LATIN SMALL LETTER O WITH ACUTE}ject",
+    )
+    url = next(item for item in line if item.startswith("-Dlog4j.configurationFile="))
+    assert url.endswith("/pr%C3%B3ject/log4j2.xml")
+
+
+def test_java_finds_files_whatever_the_locale(tmp_path):
+    assert server_config.worker_environment({"LC_ALL": "C"}, tmp_path)["LC_ALL"] == "C.UTF-8"
 
 
 def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
