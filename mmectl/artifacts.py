@@ -317,7 +317,8 @@ def upload_many(
                     bucket, location, request, cache=cache, report=report, cancelled=cancelled
                 )
         except MmectlError as error:
-            report(Event("warning", request.name, f"not uploaded: {error.message}"))
+            if len(requests) > 1:
+                report(Event("warning", request.name, f"not uploaded: {error.message}"))
             return error
 
     with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="upload") as pool:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mmectl.errors import ConfigError
+from mmectl.errors import ConfigError, UsageError
 from mmectl.limits import problems_of_limits
+from mmectl.model import zoo
+from mmectl.names import check_name
 from mmectl.sources import Tree, near_miss, overlay, read_yaml
 
 ENVIRONMENT_PREFIX = "MMECTL_"
@@ -271,10 +273,11 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _cross_check(settings: Settings, tree: Tree, path: Path | None) -> list[str]:
-    problems: list[str] = []
+    problems = [tree.at(key, text) for key, text in _word_problems(settings)]
     seen: dict[str, int] = {}
     for index, model in enumerate(settings.models):
         where = f"models.{index}"
+        problems += [tree.at(f"{where}.{key}", text) for key, text in _model_problems(model, path)]
         if (model.path is None) == (model.zoo is None):
             problems.append(tree.at(where, f"model '{model.name}' needs either path or zoo"))
         if model.name in seen:
@@ -296,6 +299,49 @@ def _cross_check(settings: Settings, tree: Tree, path: Path | None) -> list[str]
         if "image.context" in tree.where and not folder.is_dir():
             problems.append(tree.at("image.context", f"no such folder: {context}"))
     return problems
+
+
+# Words that SageMaker's own model does not describe, with their rule in words. Buckets:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; repositories: ECR's
+# service model; roles: IAM's; prefixes: S3's safe characters.
+_WORDS = {
+    "aws.region": (r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as us-east-1"),
+    "aws.role": (r"arn:.*|[\w+=,.@/-]{1,128}", "a role's name or ARN"),
+    "bucket.name": (
+        r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "3 to 63 lowercase letters, digits, dots and hyphens",
+    ),
+    "bucket.prefix": (r"([\w!.*'()=-]+/)+", "folders of letters, digits and ! - _ . * ' ( )"),
+    "image.repository": (
+        r"(?=.{2,256}$)[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*",
+        "2 to 256 lowercase letters, digits and . _ - /",
+    ),
+}
+
+
+def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) for every word that AWS would refuse later."""
+    values = flatten(settings)
+    for key, (pattern, rule) in _WORDS.items():
+        value = values[key]
+        if value is not None and not re.fullmatch(pattern, value):
+            yield key, f"is {value!r}, must be {rule}"
+    for name in settings.aws.tags:
+        if name.lower().startswith("aws:"):
+            yield "aws.tags", f"{name!r}: names that begin with aws: belong to AWS"
+    if ".." in (settings.bucket.prefix or "").split("/"):
+        yield "bucket.prefix", "must not contain '..'"
+
+
+def _model_problems(model: Model, path: Path | None) -> Iterator[tuple[str, str]]:
+    try:
+        check_name(model.name)
+    except UsageError as error:
+        yield "name", error.message
+    if model.zoo is not None and model.zoo not in zoo.MODELS:
+        yield "zoo", f"is {model.zoo!r}, known are {', '.join(zoo.MODELS)}"
+    if model.path is not None and path is not None and not (path.parent / model.path).is_dir():
+        yield "path", f"no such folder: {model.path}"
 
 
 # dotted key -> shape of botocore's sagemaker model

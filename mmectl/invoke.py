@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -36,13 +36,14 @@ _MAGIC = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One InvokeEndpoint call; `body` at most 6,291,456 bytes."""
+    """One InvokeEndpoint call; `body` at most 6,291,456 bytes, `source` is the file's name."""
 
     endpoint: str
     target_model: str
     body: bytes
     content_type: str | None = None
     accept: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Prediction:
     seconds: float
     attempts: int
     cold: bool | None
+    source: str = ""
 
     @property
     def labels(self) -> tuple[tuple[float, str], ...]:
@@ -78,6 +80,7 @@ class Failure:
     target_model: str
     error: MmectlError
     seconds: float
+    source: str = ""
 
 
 class Runtime(Protocol):
@@ -150,7 +153,9 @@ def ask(
             pause = min(pause * 1.5, 10.0)
         else:
             seconds = clock() - start
-            return Prediction(request.target_model, answer, seconds, attempts, _is_cold(answer))
+            return Prediction(
+                request.target_model, answer, seconds, attempts, _is_cold(answer), request.source
+            )
 
 
 def _is_cold(answer: Answer) -> bool | None:
@@ -181,21 +186,16 @@ def _attempt(runtime: Runtime, request: Request, timeout: float) -> Prediction |
     try:
         return ask(runtime, request, timeout=timeout)
     except MmectlError as error:
-        return Failure(request.target_model, error, time.perf_counter() - start)
+        return Failure(request.target_model, error, time.perf_counter() - start, request.source)
 
 
 def random_requests(
-    models: Sequence[str],
-    payloads: Sequence[tuple[bytes, str]],
-    endpoint: str,
-    count: int,
-    seed: int,
+    models: Sequence[str], payloads: Sequence[Request], count: int, seed: int
 ) -> Iterator[Request]:
-    """`count` requests, each for a random model, payloads in turn; a seed fixes the order."""
+    """`count` of the payloads in turn, each for a random model; a seed fixes the order."""
     choose = random.Random(seed)
     for index in range(count):
-        body, kind = payloads[index % len(payloads)]
-        yield Request(endpoint, choose.choice(models), body, kind)
+        yield replace(payloads[index % len(payloads)], target_model=choose.choice(models))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +228,17 @@ def tally(outcomes: Sequence[Prediction | Failure]) -> Tally:
     labels = Counter(item.labels[0][1] if item.labels else "(no label)" for item in good)
     return Tally(
         labels=tuple(labels.most_common()),
-        errors=tuple(Counter(item.error.message for item in bad).most_common()),
+        errors=tuple(Counter(_without_model(item) for item in bad).most_common()),
         cold=latencies([item.seconds for item in good if item.cold]),
         warm=latencies([item.seconds for item in good if item.cold is False]),
         unknown=latencies([item.seconds for item in good if item.cold is None]),
         models=len({item.target_model for item in outcomes}),
     )
+
+
+def _without_model(item: Failure) -> str:
+    """The message without the model's name, so that equal causes count together."""
+    return item.error.message.removeprefix(item.target_model).lstrip(": ")
 
 
 def latencies(seconds: Sequence[float]) -> Latencies:

@@ -36,12 +36,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command gives back: `data` for machines, `view` for people, `body` as it is."""
+    """What a command gives back: `data` for machines, `view` for people, `body` as it is.
+
+    `errors` are what failed of something that went on all the same.
+    """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     view: Sequence[str | Table] = ()
     body: bytes | None = None
     exit_code: int = 0
+    errors: Sequence[MmectlError] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,15 @@ class Output:
     def result(self, command: str, result: Result) -> None:
         """Print a command's result."""
         if self.mode.json:
-            self._envelope(command, result.exit_code, result.data, ())
+            self._envelope(command, result.exit_code, result.data, result.errors)
             return
         if result.body is not None:
             self._write_body(result.body)
         for block in result.view:
             self._block(block)
         self._stdout.flush()
+        for error in result.errors:
+            self.error(command, error)
 
     def _write_body(self, body: bytes) -> None:
         binary = getattr(self._stdout, "buffer", None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,25 +68,20 @@ def invoke(
         raise UsageError(
             "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
         )
-    payloads = [_payload(path, content_type) for path in files]
     wait = timeout or float(app.config.settings.invoke.timeout)
     app.patience = wait
+    payloads = [_payload(path, app.endpoint_name, content_type, accept) for path in files]
     targets = _targets(app, models)
     if count:
-        requests = random_requests(targets, payloads, app.endpoint_name, count, seed)
-        return _many(app, list(requests), concurrency, wait)
-    if len(targets) * len(payloads) == 1:
-        body, kind = payloads[0]
-        return _one(app, Request(app.endpoint_name, targets[0], body, kind, accept), wait)
-    each = [
-        Request(app.endpoint_name, target, body, kind, accept)
-        for target in targets
-        for body, kind in payloads
-    ]
+        requests = list(random_requests(targets, payloads, count, seed))
+        return _many(app, requests, concurrency, wait)
+    each = [replace(item, target_model=target) for target in targets for item in payloads]
+    if len(each) == 1:
+        return _one(app, each[0], wait)
     return _many(app, each, concurrency, wait, answers=True)
 
 
-def _payload(path: Path, content_type: str | None) -> tuple[bytes, str]:
+def _payload(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:
     name = str(path)
     try:
         body = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
@@ -93,7 +90,8 @@ def _payload(path: Path, content_type: str | None) -> tuple[bytes, str]:
             f"{name}: {error.strerror or error}", hint="check the file's name"
         ) from None
     check_body(body, name)
-    return body, content_type or content_type_of(body, name)
+    kind = content_type or content_type_of(body, name)
+    return Request(endpoint, "", body, kind, accept, name)
 
 
 def _targets(app: App, names: Sequence[str]) -> list[str]:
@@ -124,41 +122,75 @@ def _temperature(cold: bool | None) -> str:
 
 
 def _row(item: Prediction) -> dict[str, Any]:
-    return {
+    row = {
         "target_model": item.target_model,
+        "file": item.source,
         "cold": item.cold,
         "seconds": round(item.seconds, 6),
         "attempts": item.attempts,
         "variant": item.answer.variant,
         "content_type": item.answer.content_type,
         "labels": [{"probability": p, "class": name} for p, name in item.labels],
-        "body": item.answer.body.decode("utf-8", "replace"),
     }
+    try:
+        row["body"] = item.answer.body.decode()
+    except UnicodeDecodeError:
+        row["body_base64"] = base64.b64encode(item.answer.body).decode()
+    return row
 
 
 def _many(
     app: App, requests: Sequence[Request], concurrency: int, timeout: float, answers: bool = False
 ) -> Result:
     outcomes: list[Prediction | Failure] = []
+    interrupted = False
     with (
         app.out.progress() as report,
         closing(traffic(app.runtime, requests, concurrency=concurrency, timeout=timeout)) as run,
     ):
-        for outcome in run:
-            outcomes.append(outcome)
-            report(Event("progress", "invocations", "", len(outcomes), len(requests), "req"))
+        try:
+            for outcome in run:
+                outcomes.append(outcome)
+                report(Event("progress", "invocations", "", len(outcomes), len(requests), "req"))
+        except KeyboardInterrupt:
+            interrupted = True
     figures = tally(outcomes)
-    data: dict[str, Any] = _figures(figures)
+    data = _figures(figures)
+    view = _view(figures, len(outcomes))
     if answers:
+        order = {(item.target_model, item.source): i for i, item in enumerate(requests)}
+        outcomes.sort(key=lambda item: order[item.target_model, item.source])
         data["answers"] = [
             _row(item) if isinstance(item, Prediction) else _failed_row(item) for item in outcomes
         ]
-    failed = sum(number for _, number in figures.errors)
-    return Result(data, _view(figures, len(outcomes)), exit_code=1 if failed else 0)
+        view = [*map(_line, outcomes), "", *view]
+    errors = _errors(figures)
+    return Result(data, view, exit_code=130 if interrupted else int(bool(errors)), errors=errors)
+
+
+def _line(item: Prediction | Failure) -> str:
+    """One answer of several: who said what of which file."""
+    if isinstance(item, Failure):
+        said = f"error: {item.error.message}"
+    else:
+        said = " ".join(item.answer.body.decode("utf-8", "replace").split())
+    return f"{item.source}  {item.target_model}  {said}"
+
+
+def _errors(figures: Tally) -> tuple[InvokeError, ...]:
+    return tuple(
+        InvokeError(f"{number} of the invocations failed: {text}")
+        for text, number in figures.errors
+    )
 
 
 def _failed_row(item: Failure) -> dict[str, Any]:
-    return {"target_model": item.target_model, "error": item.error.message, "code": item.error.code}
+    return {
+        "target_model": item.target_model,
+        "file": item.source,
+        "error": item.error.message,
+        "code": item.error.code,
+    }
 
 
 def _figures(figures: Tally) -> dict[str, Any]:
@@ -189,10 +221,6 @@ def _view(figures: Tally, count: int) -> list[str | Table]:
     view += ["", Table(("LATENCY", "COUNT", "P50", "P90", "P99", "MAX"), rows, _RIGHT)]
     failed = sum(number for _, number in figures.errors)
     view.append(f"\n{count} invocations of {figures.models} models, {failed} failed")
-    if failed:
-        view.append(
-            Table(("COUNT", "ERROR"), [[str(n), text] for text, n in figures.errors], _RIGHT)
-        )
     return view
 
 

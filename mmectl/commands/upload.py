@@ -112,7 +112,8 @@ def _prepared(
                 )
             )
         except ArtifactError as error:
-            report(Event("warning", source.name, error.message))
+            if len(sources) > 1:
+                report(Event("warning", source.name, error.message))
             failed.append((source.name, error))
     return ready
 
@@ -124,8 +125,7 @@ def _failure(failed: Failed, good: int) -> MmectlError:
         return first
     names = ", ".join(name for name, _ in failed)
     return MmectlError(
-        f"{len(failed)} of {len(failed) + good} models not uploaded: {names}; the first because:\n"
-        f"{first.message}",
+        f"{len(failed)} of {len(failed) + good} models not uploaded: {names}",
         hint=first.hint,
         code=first.code,
     )

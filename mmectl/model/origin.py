@@ -41,8 +41,8 @@ def chosen(names: Sequence[str], known: Sequence[Source]) -> tuple[Source, ...]:
         path = Path(name)
         if name in by_name:
             found.append(by_name[name])
-        elif path.is_dir():
-            found.append(Source(path.resolve().name, path.resolve()))
+        elif name and path.is_dir():
+            found.append(Source(path.absolute().name or path.resolve().name, path.absolute()))
         else:
             raise _unknown(name, list(by_name))
     return tuple(found)

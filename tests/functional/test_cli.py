@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
@@ -241,9 +242,33 @@ def test_invoke_random_tallies(call):
 
 def test_failed_traffic_is_a_failure(call, world):
     world.runtime.error = InvokeError("worker died")
-    code, out, _ = call("invoke", "--random", "3", "star.png")
+    code, out, err = call("invoke", "--random", "3", "star.png")
     assert code == 1
     assert "3 failed" in out
+    assert "error: 3 of the invocations failed: worker died" in err
+    envelope = result(call("invoke", "--random", "3", "star.png", "--json")[1])
+    assert (envelope["status"], envelope["exit_code"]) == ("failed", 1)
+    assert envelope["errors"][0]["message"] == "3 of the invocations failed: worker died"
+
+
+def test_several_files_have_their_answers_in_order(call):
+    Path("b.png").write_bytes(b"\x89PNG\r\n\x1a\nyy")
+    code, out, _ = call("invoke", "-m", "shapes", "star.png", "b.png", "--concurrency", "2")
+    assert code == 0
+    assert out.splitlines()[:2] == [
+        f"star.png  shapes.tar.gz  {LINES}",
+        f"b.png  shapes.tar.gz  {LINES}",
+    ]
+    data = result(call("invoke", "-m", "shapes", "star.png", "b.png", "--json")[1])["data"]
+    assert [item["file"] for item in data["answers"]] == ["star.png", "b.png"]
+
+
+def test_bodies_that_are_no_text_are_kept_whole(call, world):
+    body = b"\x93NUMPY\xff"
+    world.runtime.invoke = lambda request: Answer(body, "application/x-npy")
+    data = result(call("invoke", "-m", "shapes", "star.png", "--json")[1])["data"]
+    assert base64.b64decode(data["body_base64"]) == body
+    assert data["cold"] is None
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,9 @@ def test_other_answers_have_no_labels(body):
 
 
 def test_random_requests_repeat_with_their_seed():
-    payloads = [(b"1", "image/png"), (b"2", "image/png")]
-    one = list(random_requests(["a", "b", "c"], payloads, "demo", 50, 7))
-    assert one == list(random_requests(["a", "b", "c"], payloads, "demo", 50, 7))
+    payloads = [Request("demo", "", b"1", "image/png"), Request("demo", "", b"2", "image/png")]
+    one = list(random_requests(["a", "b", "c"], payloads, 50, 7))
+    assert one == list(random_requests(["a", "b", "c"], payloads, 50, 7))
     assert {request.target_model for request in one} == {"a", "b", "c"}
     assert [request.body for request in one[:3]] == [b"1", b"2", b"1"]
 
@@ -137,12 +137,14 @@ def test_traffic_gives_every_outcome():
 def test_tally_counts_and_keeps_cold_apart():
     cold = Prediction("a", good(), 2.0, 1, True)
     warm = [Prediction("b", good(), s / 1000, 1, False) for s in range(1, 101)]
-    figures = tally([cold, *warm, Failure("a", InvokeError("no"), 1.0)])
-    assert figures.labels == (("n1 cat, tabby", 101),)
-    assert figures.errors == (("no", 1),)
+    foreign = Prediction("c", good(), 3.0, 1, None)
+    failures = [Failure(name, InvokeError(f"{name}: no"), 1.0) for name in "ab"]
+    figures = tally([cold, *warm, foreign, *failures])
+    assert figures.labels == (("n1 cat, tabby", 102),)
+    assert figures.errors == (("no", 2),)
     assert (figures.cold.count, figures.cold.p50) == (1, 2.0)
     assert (figures.warm.p50, figures.warm.p90, figures.warm.p99) == (0.05, 0.09, 0.099)
-    assert figures.models == 2
+    assert (figures.unknown.count, figures.models) == (1, 3)
 
 
 def test_no_latencies():
