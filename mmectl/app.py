@@ -87,6 +87,7 @@ class App:
             self.state_dir,
             region=self.region or LOCAL_REGION,
             port=self.config.settings.local.port,
+            runtime=self.config.settings.local.runtime,
         )
         return Aws(
             region=connection.region,
