@@ -47,15 +47,21 @@ def facts_of_config(config: Mapping[str, Any]) -> Facts:
 
 
 def problems(facts: Facts, platform: str) -> list[str]:
-    """What SageMaker would refuse, or what would keep the container from starting."""
+    """What SageMaker would refuse of any image, or what would keep it from starting."""
     found = []
     if facts.labels.get(MULTI_MODEL) != "true":
         found.append(f"the label {MULTI_MODEL}=true is missing: CreateModel refuses it")
-    if facts.labels.get(BIND_TO_PORT) != "true":
-        found.append(f"the label {BIND_TO_PORT}=true is missing: the port cannot be chosen")
     real = f"{facts.os}/{platform_of_machine(facts.architecture).partition('/')[2]}"
     if real != platform:
         found.append(f"it is for {real}, endpoint.instance_type needs {platform}")
+    return found
+
+
+def problems_of_ours(facts: Facts, platform: str) -> list[str]:
+    """The same for an image that is built here, which can be mended."""
+    found = problems(facts, platform)
+    if facts.labels.get(BIND_TO_PORT) != "true":
+        found.append(f"the label {BIND_TO_PORT}=true is missing: the port cannot be chosen")
     if not facts.entrypoint:
         found.append("it has no ENTRYPOINT: SageMaker runs `docker run IMAGE serve`")
     elif facts.entrypoint[:2] == ("/bin/sh", "-c"):
@@ -70,7 +76,7 @@ def problems(facts: Facts, platform: str) -> list[str]:
 
 def require(facts: Facts, platform: str, name: str) -> None:
     """Raise BuildError with every problem of the image `name`."""
-    found = problems(facts, platform)
+    found = problems_of_ours(facts, platform)
     if found:
         text = "".join(f"\n  {problem}" for problem in found)
         raise BuildError(
