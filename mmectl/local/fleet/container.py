@@ -163,8 +163,9 @@ class DockerRuntime:
 
     async def ready(self) -> None:
         """Learn which processes are the container's."""
-        with contextlib.suppress(EngineError, ValueError):
-            self._id, self._pid = await to_thread(self._engine.identity, self._launch.name)
+        with contextlib.suppress(EngineError):
+            self._id = await to_thread(self._engine.identity, self._launch.name)
+            self._pid = await to_thread(procs.first_of, self._id)
 
     async def wait(self) -> int:
         """Wait for the container, to which the client is attached."""

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,14 +114,9 @@ class Engine:
         found, entrypoint = json.loads(answer)
         return EngineImage(found, tuple(entrypoint or ()))
 
-    def identity(self, container: str) -> tuple[str, int]:
-        """The id of a running container and its first process, as this machine numbers it.
-
-        Raises ValueError for a container that has none.
-        """
-        answer = self.call("container", "inspect", "--format", "{{.Id}} {{.State.Pid}}", container)
-        found, pid = answer.split()
-        return found, int(pid)
+    def identity(self, container: str) -> str:
+        """The id of a container."""
+        return self.call("container", "inspect", "--format", "{{.Id}}", container)
 
     def remove(self, *containers: str) -> None:
         """Kill and remove containers; those that are gone are fine."""
@@ -141,9 +137,10 @@ def remember(folder: Path, environment: Mapping[str, str]) -> None:
     """Write down, before a container is started, which engine it is started in."""
     selected = {name: environment[name] for name in _SELECTORS if name in environment}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder / f".{_MEMORY}"
-    draft.write_text(json.dumps(selected))
-    draft.replace(folder / _MEMORY)
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{_MEMORY}-")
+    with os.fdopen(handle, "w") as file:
+        json.dump(selected, file)
+    Path(draft).replace(folder / _MEMORY)
 
 
 def sweep(

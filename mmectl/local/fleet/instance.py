@@ -200,9 +200,8 @@ class Instance:
         pump = self._pump = Pump(self._log)
         output, writing = os.pipe()
         try:
-            await asyncio.get_running_loop().connect_read_pipe(
-                lambda: pump, os.fdopen(output, "rb", buffering=0)
-            )
+            reading = os.fdopen(output, "rb", buffering=0)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: pump, reading)
             await runtime.start(writing)
         finally:
             os.close(writing)

@@ -52,6 +52,23 @@ def of_container(container: str, model: str) -> list[int]:
     return sorted(found)
 
 
+def first_of(container: str) -> int | None:
+    """The first process of a container, as we number it; the engine may number it otherwise."""
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            if container in _groups(pid) and _inner(pid) == 1:
+                return pid
+    return None
+
+
+def _inner(pid: int) -> int:
+    """The number of a process in its own namespace."""
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
 def _groups(pid: int) -> str:
     return (PROC / str(pid) / "cgroup").read_text()
 
