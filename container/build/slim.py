@@ -223,7 +223,7 @@ def main(environment: Path, java: Path, root: Path) -> None:
     root.mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         if Path("/", name).is_symlink():
-            (root / name).symlink_to(os.readlink(f"/{name}"))
+            (root / name).symlink_to(Path("/", name).readlink())
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
     (packages,) = environment.glob("lib/python3*/site-packages")
     remove(packages, PACKAGES)
