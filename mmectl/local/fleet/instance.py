@@ -74,6 +74,7 @@ class Instance:
         self._make: MakeRuntime | None = None
         self._runtime: Runtime | None = None
         self._pump: Pump | None = None
+        self._output: asyncio.ReadTransport | None = None
         self._models: ModelHost | None = None
         self._runner: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
@@ -201,7 +202,9 @@ class Instance:
         output, writing = os.pipe()
         try:
             reading = os.fdopen(output, "rb", buffering=0)
-            await asyncio.get_running_loop().connect_read_pipe(lambda: pump, reading)
+            self._output, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: pump, reading
+            )
             await runtime.start(writing)
         finally:
             os.close(writing)
@@ -244,6 +247,9 @@ class Instance:
             await self._runtime.end()
             self._runtime = None
         await self._read_out()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
         self._ports.give_back(self._port)
 
     # models: see `model_host.ModelHost`
