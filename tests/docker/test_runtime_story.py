@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 from lab import Lab
-from runtime_fixtures import engine, reference, surroundings
+from runtime_fixtures import engine, surroundings
 
 from mmectl.local import processes
 from mmectl.local.fleet.engine import Engine
 
-__all__ = ["engine", "reference", "surroundings"]
+__all__ = ["engine", "surroundings"]
 STAR = "examples/images/star.jpg"
 
 
@@ -45,11 +45,12 @@ class Project:
         assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
         return json.loads(done.stdout)
 
-    def configure(self, root: Path, reference: str, runtime: str) -> None:
+    def configure(self, root: Path, base: str, runtime: str) -> None:
         models = root / "examples" / "models"
         (self.folder / "config.yaml").write_text(
             "platform: local\n"
-            f"image: {{uri: {reference}}}\n"
+            f"image: {{context: {root / 'container'}}}\n"
+            f"build: {{base_image: '{base}'}}\n"
             f"local: {{runtime: {runtime}}}\n"
             "endpoint: {name: demo, instance_count: 2}\n"
             f"models:\n  - {{name: digits, path: {models / 'digits'}}}\n"
@@ -57,11 +58,11 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(root: Path, reference: str, lab: Lab) -> Iterator[Project]:
+def project(root: Path, lab: Lab) -> Iterator[Project]:
     outer = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
     folder = Path(tempfile.mkdtemp(prefix="mme"))
     project = Project(folder, {**outer, **lab.environment})
-    project.configure(root, reference, "docker")
+    project.configure(root, lab.base_image, "docker")
     shutil.copytree(root / "examples" / "images", folder / "examples" / "images")
     yield project
     project.mmectl("local", "down")
@@ -72,18 +73,28 @@ def asked(project: Project) -> Any:
     return project.mmectl("invoke", "-m", "digits", STAR)["data"]["labels"]
 
 
-def test_the_story(project: Project, engine: Engine, root: Path, reference: str) -> None:
+def rows(project: Project) -> list[dict[str, Any]]:
+    return project.mmectl("local", "status")["data"]["endpoints"][0]["instances"]
+
+
+def kinds(project: Project) -> set[str]:
+    return {row["runtime"]["name"] for row in rows(project)}
+
+
+def log(project: Project) -> str:
+    return (project.state / "local" / "platform.log").read_text()
+
+
+def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> None:
+    project.mmectl("build")
     project.mmectl("upload", "--all")
     project.mmectl("deploy")
     assert asked(project)
     assert len(engine.of(project.state)) == 2
-    rows = project.mmectl("local", "status")["data"]["endpoints"][0]["instances"]
-    assert {row["runtime"]["name"] for row in rows} == {"docker"}
-    told = (project.state / "local" / "platform.log").read_text()
-    assert "demo/AllTraffic runs as docker: local.runtime is docker" in told
+    assert kinds(project) == {"docker"}
+    assert log(project).count("demo/AllTraffic runs as docker: local.runtime is docker") == 1
 
-    server = project.mmectl("local", "status")["data"]["pid"]
-    os.kill(server, signal.SIGKILL)
+    os.kill(project.mmectl("local", "status")["data"]["pid"], signal.SIGKILL)
     assert asked(project)
     assert len(engine.of(project.state)) == 2
 
@@ -92,14 +103,21 @@ def test_the_story(project: Project, engine: Engine, root: Path, reference: str)
     assert asked(project)
     assert len(engine.of(project.state)) == 2
 
-    project.configure(root, reference, "auto")
+    project.configure(root, lab.base_image, "process")
     refused = project.mmectl("status", code=1)["errors"][0]
-    assert "local.runtime docker, not auto" in refused["message"]
+    assert "local.runtime docker, not process" in refused["message"]
     assert "mmectl local down" in refused["hint"]
     project.mmectl("local", "down")
     assert engine.of(project.state) == []
     assert processes.marked(project.state) == []
     assert asked(project)  # up again, and all is back
+    assert kinds(project) == {"process"}
+    assert engine.of(project.state) == []
 
+    project.mmectl("local", "down")
+    project.configure(root, lab.base_image, "auto")
+    assert asked(project)
+    assert kinds(project) == {"docker"}
+    assert "runs as docker: the Docker engine has the image" in log(project)
     project.mmectl("local", "down")
     assert engine.of(project.state) == []

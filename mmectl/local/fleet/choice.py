@@ -72,6 +72,7 @@ class Runtimes:
         self._state_dir = state_dir
         self._environment = environment
         self._engine = Engine(environment)
+        self._told: dict[str, str] = {}
 
     async def choose(self, spec: FleetSpec) -> Choice:
         """Choose for one variant, and say so in the platform's log; raises FleetFailed."""

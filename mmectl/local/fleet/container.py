@@ -30,6 +30,7 @@ MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
 PORT = 8080
 # after the container the client has only to copy its last words and its code
 _CLIENT_ENDS = 5.0
+_ENGINE_FAILED = 125
 _MIB = 1 << 20
 
 
@@ -131,6 +132,11 @@ class DockerRuntime:
     def code(self) -> int | None:
         """The container's exit code; 125 where it could not be started."""
         return self._client.returncode if self._client is not None else None
+
+    @property
+    def away(self) -> bool:
+        """Whether the engine failed: it is being restarted, perhaps."""
+        return self.code == _ENGINE_FAILED
 
     async def start(self, output: int) -> None:
         """Run the container; OSError where that cannot even be tried."""

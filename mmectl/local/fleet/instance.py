@@ -113,8 +113,10 @@ class Instance:
             began = time.monotonic()
             reason = await self._live(deadline)
             self._log.say(f"platform: {reason}")
+            # an engine that was there may be restarting: that is waited for
+            away = self._runtime is not None and self._runtime.away and not self._first_pending()
             await self._clean()
-            misses = misses + 1 if self.state == "Starting" else 0
+            misses = misses + 1 if self.state == "Starting" and not away else 0
             quick = time.monotonic() - began < self._settings.quick_death
             deaths = deaths + 1 if quick else 0
             late = self._first_pending() and time.monotonic() >= deadline

@@ -46,6 +46,11 @@ class Runtime(Protocol):
         """The exit code, None while it runs."""
         ...
 
+    @property
+    def away(self) -> bool:
+        """Whether it ended because what runs it failed, and not the server."""
+        ...
+
     async def start(self, output: int) -> None:
         """Start; `output` is a descriptor that takes what the server prints. OSError if not."""
         ...
@@ -110,6 +115,11 @@ class ProcessRuntime:
     def code(self) -> int | None:
         """The entrypoint's exit code."""
         return self._process.returncode if self._process is not None else None
+
+    @property
+    def away(self) -> bool:
+        """Never: that would be this machine."""
+        return False
 
     async def start(self, output: int) -> None:
         """Start the entrypoint."""

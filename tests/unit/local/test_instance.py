@@ -38,6 +38,10 @@ class FakeRuntime:
     def code(self) -> int | None:
         return self._ended.result() if self._ended.done() else None
 
+    @property
+    def away(self) -> bool:
+        return self.code == 125
+
     def die(self, code: int) -> None:
         if not self._ended.done():
             self._ended.set_result(code)
@@ -110,8 +114,9 @@ class Stage:
         self.runs: list[FakeRuntime] = []
         self.servers: list[FakeMms] = []
         self.made = asyncio.Event()
+        self.enough = 0
         self.folder = folder
-        self._script = script
+        self.script = script
         self.instance = Instance(
             spec(startup_timeout=5.0),
             folder / "fleets",
@@ -127,8 +132,10 @@ class Stage:
         return Choice("docker", "it is a test"), self._make
 
     def _make(self, launch: Launch) -> FakeRuntime:
-        self.runs.append(FakeRuntime(launch, **self._script))  # type: ignore[arg-type]
+        self.runs.append(FakeRuntime(launch, **self.script))  # type: ignore[arg-type]
         self.made.set()
+        if len(self.runs) + 1 == self.enough:
+            self.script.clear()
         return self.runs[-1]
 
     def _mms(self, port: int) -> FakeMms:
@@ -206,6 +213,19 @@ async def test_a_server_that_never_comes_up_is_given_up_with_its_last_words(
     assert len(s.runs) == QUICK.start_attempts
     assert all(run.calls == ["end"] for run in s.runs)
     assert s.instance.state == "Failed"
+
+
+async def test_an_engine_that_is_away_for_a_while_is_waited_for(stage: MakeStage) -> None:
+    s = stage()
+    up = asyncio.Event()
+    await s.instance.start()
+    s.instance.up = up.set
+    s.script["code"] = 125
+    s.runs[0].die(125)
+    s.enough = 8
+    await asyncio.wait_for(up.wait(), 5)
+    assert len(s.runs) == 8
+    assert s.instance.state == "InService"
 
 
 async def test_pings_without_an_answer_end_a_server(stage: MakeStage) -> None:
