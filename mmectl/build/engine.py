@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,10 +36,19 @@ def connect(environment: Mapping[str, str]) -> Engine:
         ) from error
     address = environment.get("DOCKER_HOST") or _DEFAULT
     try:
+        if address.startswith("unix://"):
+            _knock(address.removeprefix("unix://"))
         client = docker.DockerClient.from_env(environment=dict(environment), timeout=_TIMEOUT)
-    except (DockerException, ValueError) as error:
+    except (DockerException, OSError, ValueError) as error:
         raise failures.of_engine(_innermost(error), address) from error
     return Engine(client.api, address)
+
+
+def _knock(path: str) -> None:
+    """Raise what the SDK would wrap, and without the socket that it leaves open then."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(10)
+        probe.connect(path)
 
 
 def _innermost(error: BaseException) -> str:
