@@ -4,9 +4,10 @@
 set -eu
 folder=$1 registry=$2
 shift 2
-mount -t tmpfs tmpfs /etc/docker # its key, and the certificates of registries
-mount -t tmpfs tmpfs /opt        # containerd makes a folder there
-mount -t tmpfs tmpfs /run        # plugin sockets
+mount -t tmpfs tmpfs /etc/docker # the engine's key, and certificates of registries
+mkdir -p "$folder/opt" "$folder/opt-work" # containerd makes a folder in /opt
+mount -t overlay -o "lowerdir=/opt,upperdir=$folder/opt,workdir=$folder/opt-work" overlay /opt
+mount -t tmpfs tmpfs /run # sockets of plugins
 mount --bind "$folder/hosts" /etc/hosts
 mkdir -p "/etc/docker/certs.d/$registry"
 cp "$folder/registry.crt" "/etc/docker/certs.d/$registry/ca.crt"
