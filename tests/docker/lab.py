@@ -139,8 +139,8 @@ class Lab:
         self.name = f"mmelab{self.number}"
         self.folder = Path(f"/tmp/{self.name}")
         self.address = f"127.0.77.{self.number}"
-        sweep(self.name, self.folder)
-        stack.callback(sweep, self.name, self.folder)
+        clean(self.name, self.folder)
+        stack.callback(clean, self.name, self.folder)
         self.folder.mkdir(mode=0o700)
         with ThreadPoolExecutor(2) as pool:
             base = pool.submit(lab_base.provide, cache) if self._base else None
@@ -223,6 +223,12 @@ class Lab:
             self.client("ecr"),
         )
         stack.callback(self.front.stop)
+
+
+def clean(name: str, folder: Path) -> None:
+    """Remove all that a lab of that name has left."""
+    platform.stop(folder / "platform")
+    sweep(name, folder)
 
 
 def main() -> int:
