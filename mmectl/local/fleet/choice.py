@@ -72,14 +72,18 @@ class Runtimes:
         self._state_dir = state_dir
         self._environment = environment
         self._engine = Engine(environment)
-        self._told: dict[str, str] = {}
+        self._told: dict[tuple[str, str], str] = {}
 
     async def choose(self, spec: FleetSpec) -> Choice:
         """Choose for one variant, and say so in the platform's log; raises FleetFailed."""
         choice = await asyncio.to_thread(choose, self._wanted, spec, self._engine.image)
         if choice.name == DOCKER:
             await asyncio.to_thread(engines.remember, self._folder, self._environment)
-        log.info("%s/%s runs as %s: %s", spec.endpoint, spec.variant, choice.name, choice.reason)
+        told = f"{spec.endpoint}/{spec.variant} runs as {choice.name}: {choice.reason}"
+        key = spec.config, spec.variant
+        if self._told.get(key) != told:  # once for all its instances
+            log.info("%s", told)
+        self._told[key] = told
         return choice
 
     def maker(self, choice: Choice, spec: FleetSpec, share: int) -> MakeRuntime:
