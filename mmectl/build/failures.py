@@ -97,6 +97,7 @@ def no_space(doing: str) -> BuildError:
 
 def _image_in(text: str) -> str | None:
     found = re.search(r"load metadata for (\S+)|pull access denied for ([^\s,]+)", text)
+    found = found or re.search(r"initializing source docker://(\S+?):? ", text)
     found = found or re.search(r"^(\S+): failed to resolve", text, re.MULTILINE)
     return next((group for group in found.groups() if group), None) if found else None
 

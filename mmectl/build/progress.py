@@ -87,17 +87,26 @@ class Reader:
 
 
 class RawJson(Reader):
-    """``--progress=rawjson`` of buildx: one status object of BuildKit's client a line."""
+    """``--progress=rawjson`` of buildx: status objects of BuildKit's client, one after another.
+
+    Buildx 0.13 prints each over many lines, indented; later ones print one a line.
+    """
+
+    _parts: tuple[str, ...] = ()
 
     def line(self, text: str) -> None:
-        """Read one status object; anything else is what buildx says beside it."""
-        try:
-            status = json.loads(text)
-        except ValueError:
+        """Read one line; what is no part of an object is what buildx says beside it."""
+        if not self._parts and not text.startswith("{"):
             self._rest.append(text)
             return
-        if isinstance(status, dict):
-            self._status(status)
+        self._parts = (*self._parts, text)
+        if not text.endswith("}") or (len(self._parts) > 1 and text != "}"):
+            return
+        parts, self._parts = self._parts, ()
+        try:
+            self._status(json.loads("\n".join(parts)))
+        except ValueError:
+            self._rest.extend(parts)
 
     def _status(self, status: Mapping[str, Any]) -> None:
         for vertex in status.get("vertexes") or ():

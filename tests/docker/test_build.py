@@ -178,6 +178,47 @@ def test_a_manifest_of_oci_is_rewritten(small: Project):
     pulled_back(small.lab, again["data"]["image"], small.folder)
 
 
+def test_an_interrupted_build_registers_nothing(small: Project):
+    (small.folder / "container" / "Dockerfile").write_text(
+        SMALL + 'RUN ["python3", "-c", "import time; time.sleep(300)"]\n'
+    )
+    process = small.start("build", "--verbose", "--set", f"build.base_image={small.lab.base_image}")
+    said = ""
+    while "RUN" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the build was interrupted; nothing is registered" in err
+    assert small.lab.client("ecr").list_images(repositoryName=small.repository)["imageIds"] == []
+
+
+def test_deploy_wants_the_image_of_today_by_digest(small: Project):
+    answer, _ = small.mmectl("plan", code=1)
+    error = answer["errors"][0]
+    assert (error["code"], error["hint"]) == ("not_built", "mmectl build")
+    built, _ = small.mmectl("build")
+    answer, _ = small.mmectl("plan")
+    request = answer["data"]["steps"][0]["request"]
+    assert request["PrimaryContainer"]["Image"] == built["data"]["image"]
+    (small.folder / "container" / "entrypoint.py").write_text("changed")
+    answer, _ = small.mmectl("plan", code=1)
+    assert answer["errors"][0]["code"] == "not_built"
+
+
+def test_an_image_of_somebody_else_is_checked_and_pinned(small: Project):
+    built, _ = small.mmectl("build")
+    tagged = built["data"]["reference"]
+    answer, said = small.mmectl("plan", "--set", f"image.uri={tagged}")
+    request = answer["data"]["steps"][0]["request"]
+    assert request["PrimaryContainer"]["Image"] == built["data"]["image"]
+    assert "cannot be read from ECR; not checked" in said  # the lab's ECR gives no layers
+    answer, _ = small.mmectl("plan", "--set", f"image.uri={tagged}0", code=1)
+    assert answer["errors"][0]["code"] == "no_image"
+
+
 def test_an_interrupted_push_registers_nothing_and_goes_on(small: Project):
     entry = small.folder / "container" / "entrypoint.py"
     entry.write_bytes(os.urandom(150_000_000))  # a push that can be caught in the middle
@@ -259,6 +300,40 @@ def test_without_a_client_the_engines_own_builder_builds(small: Project):
     answer, said = small.mmectl("build")
     assert "builder: no docker client, the engine's own builder" in said
     assert answer["data"]["media_type"] == DOCKER
+
+
+def buildx() -> Path:
+    """The plugin where Debian (from 13 on) and Docker put it, or where the variable says."""
+    places = (
+        os.environ.get("MMECTL_LAB_BUILDX", ""),
+        "/usr/libexec/docker/cli-plugins/docker-buildx",
+        "/usr/lib/docker/cli-plugins/docker-buildx",
+    )
+    for place in places:
+        if Path(place).is_file():
+            return Path(place)
+    pytest.skip("no buildx plugin; MMECTL_LAB_BUILDX names one")
+
+
+def test_buildx_builds_with_structured_progress(small: Project):
+    client = small.folder / "client" / "cli-plugins"
+    client.mkdir(parents=True)
+    shutil.copy(buildx(), client / "docker-buildx")
+    small.more["DOCKER_CONFIG"] = str(client.parent)
+    base = ("--set", f"build.base_image={small.lab.base_image}")
+    answer, said = small.mmectl("build", *base)
+    assert "builder: buildx" in said
+    assert "COPY entrypoint.py /: " in said
+    assert answer["data"]["media_type"] == DOCKER
+    dockerfile = small.folder / "container" / "Dockerfile"
+    dockerfile.write_text(SMALL + 'RUN ["sh", "-c", "echo before; cat /nothing-there"]\n')
+    answer, _ = small.mmectl("build", *base, code=1)
+    error = answer["errors"][0]
+    assert error["code"] == "dockerfile"
+    assert "cat /nothing-there" in error["message"].splitlines()[0]
+    assert "\ncat: /nothing-there: No such file or directory\n" in error["message"]
+    answer, _ = small.mmectl("build", "--set", "build.base_image=127.0.0.1:9/nobody:1", code=1)
+    assert answer["errors"][0]["code"] == "base_image"
 
 
 def test_no_engine_is_said(small: Project):

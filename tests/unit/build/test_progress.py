@@ -79,6 +79,13 @@ class TestRawJson:
             "ERROR: failed to solve: process did not complete",
         ]
 
+    def test_objects_over_many_lines(self):
+        done = self.vertex(completed="2026-01-01T00:00:01Z", inputs=["x"])
+        text = json.dumps({"vertexes": [done]}, indent=2)
+        reader, events = read(RawJson, [*text.splitlines(), "ERROR: x", *text.splitlines()])
+        assert events == [("start", STEP, ""), ("done", STEP, "0.9 s")]
+        assert reader.tail == "ERROR: x"
+
     @pytest.mark.parametrize("line", ["", "[]", "3", "null", '{"vertexes": null}', "{"])
     def test_odd_lines_do_no_harm(self, line):
         assert read(RawJson, [line])[1] == []
@@ -182,6 +189,12 @@ class TestPush:
             "deb:12",
         ),
         ("pull access denied for nobody, repository does not exist", None, "base_image", "nobody"),
+        (
+            "Error: creating build container: initializing source docker://h:9/x:1: pinging",
+            "STEP 1/2: FROM h:9/x:1",
+            "base_image",
+            "(h:9/x:1)",
+        ),
         ("exec /bin/sh: exec format error", "[2/2] RUN x", "platform", "another architecture"),
         ("cat: no: No such file", "[2/2] RUN cat no", "dockerfile", "step [2/2] RUN cat no\ncat:"),
         ("dockerfile parse error line 3: unknown instruction", None, "dockerfile", "line 3"),
