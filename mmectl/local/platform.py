@@ -201,6 +201,8 @@ def _launch(
             code="platform_stuck",
         )
     processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    with contextlib.suppress(PlatformError):  # the server tries again, and says if it cannot
+        _sweep_containers(state_dir)
     if known is None:
         known = Record(port, region, "AKIA" + _random(16), secrets.token_urlsafe(30))
     known = replace(
@@ -222,7 +224,8 @@ def _launch(
             os.close(writing)
         _await_ready(state_dir, reading, timeout)
     except BaseException:
-        _end(state_dir, 2.0)
+        with contextlib.suppress(PlatformError):  # the first error is what counts
+            _end(state_dir, 2.0)
         raise
     finally:
         os.close(reading)
