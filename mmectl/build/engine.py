@@ -17,7 +17,7 @@ from mmectl.errors import BuildError
 from mmectl.state import Event, Report
 
 _DEFAULT = "unix:///var/run/docker.sock"
-_TIMEOUT = 600
+_TIMEOUT = 1800  # a step of the classic builder may say nothing for long
 
 
 def connect(environment: Mapping[str, str]) -> Engine:
