@@ -250,6 +250,8 @@ def main(environment: Path, java: Path, root: Path) -> None:
     home = root / "home" / "serving"
     home.mkdir(parents=True)
     os.chown(home, 1000, 1000)
+    folders = sorted({str(path.parent) for path in taken if ".so" in path.name})
+    (root / "etc/ld.so.conf").write_text("".join(f"{folder}\n" for folder in folders))
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
     record_packages(taken, root)
 
