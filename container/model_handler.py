@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import memory
 import model_files
 import numpy as np
 import payloads
@@ -47,9 +48,10 @@ class Model:
         self.labels = files.labels
         self.size = files.inputs[0].shape[0]
         self.asked = False
-        self._predictor = Predictor(files.symbol, files.params, files.inputs)
-        outputs = self._predictor.run({i.name: np.zeros(i.shape, np.float32) for i in self.inputs})
-        self._check(outputs)
+        with memory.room_for(files.params.stat().st_size, memory.free()):
+            self._predictor = Predictor(files.symbol, files.params, files.inputs)
+            zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
+            self._check(self._predictor.run(zeros))
 
     def _check(self, outputs: Sequence[Any]) -> None:
         if any(o.ndim == 0 or o.shape[0] != self.size for o in outputs):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmectl import endpoint
+from mmectl.build.platforms import platform_of
 from mmectl.commands.common import colour_wanted, flags_of
 from mmectl.config import Config, load
 from mmectl.errors import BuildError, ConfigError
@@ -16,6 +17,9 @@ from mmectl.state import Location
 if TYPE_CHECKING:
     from mmectl.aws import Aws
     from mmectl.bucket import S3Bucket
+    from mmectl.build.ecr import Ecr
+    from mmectl.build.given import Name
+    from mmectl.build.values import Order
     from mmectl.services import Runtime, Sagemaker
 
 LOCAL_REGION = "us-east-1"
@@ -88,6 +92,7 @@ class App:
             self.state_dir,
             region=self.region or LOCAL_REGION,
             port=self.config.settings.local.port,
+            runtime=self.config.settings.local.runtime,
         )
         return Aws(
             region=connection.region,
@@ -129,24 +134,67 @@ class App:
 
     @cached_property
     def image(self) -> str:
-        """The image to serve: given, or built from the context as it is now.
+        """The image to serve: given, or built from the context as it is now; on AWS by digest.
 
-        Raises BuildError when the local platform has not built it yet.
+        Raises BuildError when it is not built yet, or cannot serve.
         """
-        from mmectl.image import context_digest, reference
+        from mmectl.build import given
 
-        settings = self.config.settings.image
-        if settings.uri:
-            return settings.uri
-        digest = context_digest(self.config.resolve(settings.context))
-        built = reference(self.aws.identity().account, self.aws.region, settings.repository, digest)
-        if self.local and not self._is_built(digest):
+        settings = self.config.settings
+        if settings.image.uri and self.local:
+            return settings.image.uri
+        if settings.image.uri:
+            platform = platform_of(settings.endpoint.instance_type)
+            return given.pinned(
+                settings.image.uri, platform, self.aws.region, self._ecr_of, self._warn
+            )
+        if not self.local:
+            order = self.order
+            return given.of_build(
+                order.reference, self.ecr(order.repository), settings.image.context
+            )
+        if not self._is_built(self.order.digest):
             raise BuildError(
-                f"the image of {settings.context}/ is not built",
+                f"the image of {settings.image.context}/ is not built",
                 hint="mmectl build",
                 code="not_built",
             )
-        return built
+        return self.order.reference
+
+    @cached_property
+    def order(self) -> Order:
+        """What `mmectl build` has to make of the context as it is now."""
+        from mmectl.build.values import Order
+        from mmectl.image import context_digest, image_digest, reference
+
+        settings = self.config.settings
+        context = self.config.resolve(settings.image.context).absolute()
+        digest = context_digest(context)
+        platform = platform_of(settings.endpoint.instance_type)
+        if not self.local:
+            digest = image_digest(digest, platform, settings.build.base_image)
+        account = self.aws.identity().account
+        return Order(
+            context=context,
+            reference=reference(account, self.aws.region, settings.image.repository, digest),
+            digest=digest,
+            platform=platform,
+            base_image=settings.build.base_image,
+            smoke_test=settings.build.smoke_test,
+        )
+
+    def ecr(self, repository: str, registry_id: str | None = None) -> Ecr:
+        """A repository of the account's registry, or of another account's."""
+        from mmectl.aws import translated
+        from mmectl.build.ecr import Ecr
+
+        return Ecr(self.aws.client("ecr"), translated, repository, registry_id=registry_id)
+
+    def _warn(self, text: str) -> None:
+        self.out.note(f"warning: {text}")
+
+    def _ecr_of(self, name: Name) -> Ecr:
+        return self.ecr(name.repository, name.account)
 
     def _is_built(self, digest: str) -> bool:
         name = digest.removeprefix("sha256:")

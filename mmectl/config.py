@@ -57,6 +57,27 @@ class Image(Section):
     python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
 
 
+class Build(Section):
+    """How the image is built and kept, with platform aws."""
+
+    backend: Literal["auto", "docker", "buildah", "codebuild"] = Field(
+        "auto", description="what builds; auto: what is there, docker first"
+    )
+    base_image: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$",
+        description="build argument BASE_IMAGE; null: the Dockerfile's own",
+    )
+    smoke_test: bool = Field(True, description="try the container before it is pushed")
+    scan_on_push: bool = Field(True, description="of a repository that is created")
+    keep_images: int = Field(
+        20, ge=1, le=1000, description="lifecycle rule of a repository that is created"
+    )
+    codebuild_role: str | None = Field(
+        None, description="role of AWS CodeBuild, name or ARN; needed by its backend"
+    )
+
+
 class Endpoint(Section):
     """The multi-model endpoint."""
 
@@ -107,6 +128,9 @@ class Local(Section):
         Path(".mmectl"), description="objects, environments, logs", strict=False
     )
     port: int = Field(0, ge=0, le=65535, description="0: a free one, then always the same")
+    runtime: Literal["auto", "process", "docker"] = Field(
+        "auto", description="what an instance is; auto: docker where an engine and the image are"
+    )
 
 
 class Settings(Section):
@@ -118,6 +142,7 @@ class Settings(Section):
     aws: Aws = Aws()
     bucket: Bucket = Bucket()
     image: Image = Image()
+    build: Build = Build()
     endpoint: Endpoint = Endpoint()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")
     zoo: Zoo = Zoo()
@@ -362,9 +387,10 @@ _LIMITED = {
 def _limited(tree: Tree) -> dict[str, tuple[str, Any]]:
     """Dotted key -> (shape, value) of what is set; checked even where other keys are wrong."""
     limited = {key: (shape, tree.get(key)) for key, shape in _LIMITED.items()}
-    role = tree.get("aws.role")
-    if isinstance(role, str) and role.startswith("arn:"):
-        limited["aws.role"] = ("RoleArn", role)
+    for key in ("aws.role", "build.codebuild_role"):
+        role = tree.get(key)
+        if isinstance(role, str) and role.startswith("arn:"):
+            limited[key] = ("RoleArn", role)
     return {key: pair for key, pair in limited.items() if pair[1] is not None}
 
 

@@ -76,6 +76,17 @@ def context_digest(folder: Path) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
+def image_digest(context: str, platform: str, base_image: str | None) -> str:
+    """Digest what an image is made of: the digest of its context, platform, base image.
+
+    For linux/amd64 and the Dockerfile's own base it is the context's.
+    """
+    if platform == "linux/amd64" and base_image is None:
+        return context
+    whole = hashlib.sha256(f"{context}\0{platform}\0{base_image or ''}".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
 def reference(account: str, region: str, repository: str, digest: str) -> str:
     """Name an image as ECR does; the tag is the first 12 hex digits of its digest."""
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
@@ -108,7 +119,7 @@ def build_local(
     try:
         done = build.known(python)
         if done is None:
-            with _locked(state_dir, report) as lock:
+            with locked(state_dir, report) as lock:
                 done = build.known(python) or build.run(python, lock, report)
     except OSError as error:
         raise _disk_error(error, state_dir) from error
@@ -122,7 +133,7 @@ def _disk_error(error: OSError, state_dir: Path) -> BuildError:
 
 
 @contextlib.contextmanager
-def _locked(state_dir: Path, report: Report) -> Iterator[int]:
+def locked(state_dir: Path, report: Report) -> Iterator[int]:
     """Hold the build lock of the project; uv inherits it, so an orphaned uv holds it too."""
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(state_dir / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.errors import BuildError
-from mmectl.output import Result
+from mmectl.errors import BuildError, Interrupted
+from mmectl.output import Result, size
+
+if TYPE_CHECKING:
+    from mmectl.build.codebuild import CodeBuild
+    from mmectl.build.docker import Docker
+    from mmectl.build.service import Backends
+    from mmectl.state import Report
 
 
-@command(examples="mmectl build\nmmectl build --json   # the image reference is data.image")
+@command(
+    examples="mmectl build\n"
+    "mmectl build --json           # the image reference is data.image\n"
+    "mmectl build --platform aws   # into ECR\n"
+    "mmectl build --platform aws --set build.backend=codebuild"
+)
 def build(app: App) -> Result:
     """Make the image that serves the models, from the folder `image.context`.
 
     On the local platform this is an isolated serving environment with the
-    real Multi Model Server and MXNet, checked by a first answer. Nothing is
-    done when the folder has not changed.
+    real Multi Model Server and MXNet, checked by a first answer. On AWS it is
+    a container image: built, checked, tried, pushed to ECR, and looked at
+    there. Nothing is done when the folder has not changed.
     """
-    settings = app.config.settings.image
-    if settings.uri:
+    uri = app.config.settings.image.uri
+    if uri:
         return Result(
-            {"image": settings.uri, "built": False},
-            [f"image.uri is set, nothing to build: {settings.uri}"],
+            {"image": uri, "built": False}, [f"image.uri is set, nothing to build: {uri}"]
         )
-    if not app.local:
-        raise BuildError(
-            f"{settings.context}/ cannot be pushed to ECR by this version",
-            hint="docker build and push it yourself, then set image.uri to its reference",
-            code="not_supported",
-        )
+    try:
+        return _local(app) if app.local else _aws(app)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "the build was interrupted; nothing is registered",
+            hint="mmectl build   # goes on from what is there",
+        ) from None
+
+
+def _local(app: App) -> Result:
     from mmectl.image import build_local
 
+    settings = app.config.settings.image
     with app.out.progress() as report:
         made = build_local(
             app.config.resolve(settings.context),
@@ -40,6 +60,8 @@ def build(app: App) -> Result:
             python=settings.python,
             report=report,
         )
+        if app.config.settings.local.runtime == "docker":
+            _into_engine(app, made.reference, made.digest, report)
     state = "unchanged, nothing done" if made.reused else f"built in {made.seconds:.1f} s"
     data = {
         "image": made.reference,
@@ -51,3 +73,100 @@ def build(app: App) -> Result:
         "seconds": round(made.seconds, 3),
     }
     return Result(data, [f"image    {made.reference}", f"state    {state}"])
+
+
+def _into_engine(app: App, reference: str, digest: str, report: Report) -> None:
+    """Build the image for instances that are containers; it is not pushed anywhere."""
+    import platform
+
+    from mmectl.build.platforms import platform_of_machine
+    from mmectl.build.values import Order
+
+    settings = app.config.settings
+    order = Order(
+        context=app.config.resolve(settings.image.context).absolute(),
+        reference=reference,
+        digest=digest,
+        platform=platform_of_machine(platform.machine()),
+        base_image=settings.build.base_image,
+        smoke_test=settings.build.smoke_test,
+    )
+    docker = _docker()
+    docker.prepare(order, report)
+    docker.build(order, report)
+    docker.check(order, report)
+
+
+def _aws(app: App) -> Result:
+    from mmectl.build import service
+    from mmectl.build.values import Keeping
+    from mmectl.image import locked
+
+    settings = app.config.settings
+    order = app.order
+    keeping = Keeping(
+        settings.build.scan_on_push, settings.build.keep_images, dict(settings.aws.tags)
+    )
+    with app.out.progress() as report, locked(app.state_dir, report):
+        made = service.build(
+            order,
+            keeping,
+            app.ecr(order.repository),
+            lambda: service.choose(settings.build.backend, _backends(app), report),
+            report,
+        )
+    data = {
+        "image": made.pinned,
+        "tag": order.tag,
+        "reference": made.reference,
+        "digest": made.digest,
+        "media_type": made.media_type,
+        "size": made.size,
+        "backend": made.backend or None,
+        "platform": order.platform,
+        "built": not made.reused,
+        "seconds": round(made.seconds, 3),
+    }
+    state = "there already, nothing done" if made.reused else f"pushed in {made.seconds:.1f} s"
+    view = [
+        f"image    {made.pinned}",
+        f"tag      {order.tag}, {order.platform}, {size(made.size)} compressed",
+        f"state    {state}",
+    ]
+    return Result(data, view)
+
+
+def _docker() -> Docker:
+    from mmectl.build.docker import Docker, host_of_context
+    from mmectl.build.engine import connect
+
+    environment = host_of_context(os.environ)
+    return Docker(connect(environment), environment)
+
+
+def _backends(app: App) -> Backends:
+    from mmectl.build.buildah import Buildah
+    from mmectl.build.service import Backends
+
+    return Backends(
+        docker=_docker,
+        buildah=(lambda: Buildah(os.environ)) if shutil.which("buildah") else None,
+        codebuild=(lambda: _codebuild(app)) if app.config.settings.build.codebuild_role else None,
+    )
+
+
+def _codebuild(app: App) -> CodeBuild:
+    from mmectl.aws import translated
+    from mmectl.build.codebuild import Clients, CodeBuild, Where
+
+    aws: Any = app.aws
+    bucket = app.location.bucket
+    aws.ensure_bucket(bucket)
+    settings = app.config.settings
+    role = settings.build.codebuild_role
+    if role is None:
+        raise BuildError("build.codebuild_role is not set", hint="set build.codebuild_role")
+    return CodeBuild(
+        Clients(aws.client("codebuild"), aws.client("s3"), aws.client("logs"), translated),
+        Where(bucket, aws.role(role), app.aws.region, dict(settings.aws.tags)),
+    )

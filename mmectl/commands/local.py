@@ -39,6 +39,7 @@ def _connection(app: App) -> Any:
         app.state_dir,
         region=app.region or LOCAL_REGION,
         port=app.config.settings.local.port,
+        runtime=app.config.settings.local.runtime,
     )
 
 

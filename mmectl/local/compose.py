@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
     from mmectl.local.control.plane import Control
     from mmectl.local.fleet.router import LocalFleets, RouterSettings
-    from mmectl.local.images import Images
+    from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
 
     local = state_dir / "local"
@@ -50,8 +51,9 @@ def compose(state_dir: Path, known: Record) -> Parts:
         RouterSettings(region=known.region),
         logs=logs_dir,
         state_dir=state_dir,
+        runtime=known.runtime,
     )
-    images = Images(state_dir / "images")
+    images = Images(state_dir / "images", engine_images(known.runtime, os.environ))
     control = Control(local / "control.db", store, images, fleets, region=known.region)
     small = SmallServices()
     paths = {"platform": local / "platform.log", "containers": logs_dir}

@@ -26,6 +26,7 @@ from typing import Any
 
 from mmectl.errors import PlatformError
 from mmectl.local import processes, record, sigv4, supervisor
+from mmectl.local.fleet import engine
 from mmectl.local.record import Record
 from mmectl.state import Credentials
 
@@ -120,10 +121,19 @@ def _get(known: Record, path: str, timeout: float) -> dict[str, Any] | None:
         connection.close()
 
 
-def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0) -> Connection:
+def start(
+    state_dir: Path,
+    *,
+    region: str,
+    port: int = 0,
+    runtime: str | None = None,
+    timeout: float = 30.0,
+) -> Connection:
     """The running platform of that project, started in the background when there is none.
 
-    `port` 0 means the one of last time, or any at first. Raises PlatformError with what to do.
+    `port` 0 means the one of last time, or any at first. `runtime` is what instances run as
+    (auto, process, docker), None that of last time, auto at first. Raises PlatformError with
+    what to do, also when the running platform has another region or runtime.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -131,12 +141,22 @@ def start(state_dir: Path, *, region: str, port: int = 0, timeout: float = 30.0)
     if found is None:
         check_packages()
         with _locked(state_dir):
-            found = find(state_dir, timeout=patience) or _launch(state_dir, region, port, timeout)
+            found = find(state_dir, timeout=patience) or _launch(
+                state_dir, region, port, runtime, timeout
+            )
     if found.region != region:
         raise PlatformError(
             f"the local platform cannot be used: it runs in {found.region}, not in {region}",
             hint="mmectl local down, then try again",
             code="platform_region",
+        )
+    known = _read(state_dir)
+    if runtime is not None and known is not None and known.runtime != runtime:
+        raise PlatformError(
+            f"the local platform cannot be used: it runs with local.runtime {known.runtime}, "
+            f"not {runtime}",
+            hint="mmectl local down, then try again",
+            code="platform_runtime",
         )
     return found
 
@@ -170,7 +190,9 @@ def _locked(state_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _launch(state_dir: Path, region: str, port: int, timeout: float) -> Connection:
+def _launch(
+    state_dir: Path, region: str, port: int, runtime: str | None, timeout: float
+) -> Connection:
     known = _read(state_dir)
     if processes.wait_gone(_running(known), 5.0):  # it may be on its way out
         raise PlatformError(
@@ -179,9 +201,18 @@ def _launch(state_dir: Path, region: str, port: int, timeout: float) -> Connecti
             code="platform_stuck",
         )
     processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    with contextlib.suppress(PlatformError):  # the server tries again, and says if it cannot
+        _sweep_containers(state_dir)
     if known is None:
         known = Record(port, region, "AKIA" + _random(16), secrets.token_urlsafe(30))
-    known = replace(known, port=port or known.port, region=region, supervisor=None, server=None)
+    known = replace(
+        known,
+        port=port or known.port,
+        region=region,
+        runtime=runtime or known.runtime,
+        supervisor=None,
+        server=None,
+    )
     reading, writing = os.pipe()
     try:
         try:
@@ -193,7 +224,8 @@ def _launch(state_dir: Path, region: str, port: int, timeout: float) -> Connecti
             os.close(writing)
         _await_ready(state_dir, reading, timeout)
     except BaseException:
-        _end(state_dir, 2.0)
+        with contextlib.suppress(PlatformError):  # the first error is what counts
+            _end(state_dir, 2.0)
         raise
     finally:
         os.close(reading)
@@ -287,7 +319,20 @@ def _end(state_dir: Path, timeout: float) -> bool:
     if known:
         with contextlib.suppress(OSError):
             record.write(state_dir, replace(known, supervisor=None, server=None))
+    swept += _sweep_containers(state_dir)
     return bool(running) or swept > 0
+
+
+def _sweep_containers(state_dir: Path) -> int:
+    """Remove containers that outlived their platform; raises PlatformError if none can be asked."""
+    try:
+        return engine.sweep(state_dir / "local" / "fleets", state_dir, os.environ)
+    except engine.EngineError as error:
+        raise PlatformError(
+            f"the local platform is stopped, but its containers may be left: {error}",
+            hint="start the Docker engine, then mmectl local down",
+            code="platform_containers",
+        ) from None
 
 
 def _running(known: Record | None) -> list[processes.Process]:

@@ -19,7 +19,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The contents of platform.json; `port` 0 means not chosen yet."""
+    """The contents of platform.json.
+
+    `port` 0 means not chosen yet; `runtime` is what instances run as: auto, process, docker.
+    """
 
     port: int
     region: str
@@ -27,6 +30,7 @@ class Record:
     secret_access_key: str
     supervisor: Process | None = None
     server: Process | None = None
+    runtime: str = "auto"
 
     def __repr__(self) -> str:
         return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"

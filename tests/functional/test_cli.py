@@ -155,7 +155,8 @@ def test_plan_transcript(call):
         "CreateEndpoint",
     ]
     assert out.splitlines()[-1] == "do it with: mmectl deploy"
-    assert (code, err) == (0, "")
+    said = "warning: image.uri is not in ECR, so it is not checked: example.com/image:1\n"
+    assert (code, err) == (0, said)
 
 
 def test_deploy_transcript_and_second_deploy(call, world):
@@ -288,7 +289,7 @@ def test_bodies_that_are_no_text_are_kept_whole(call, world):
         (["upload", "nothing"], 2, "nothing: neither a model of the configuration", "config.yaml"),
         (["upload", "--all"], 2, "config.yaml lists no models", "models:"),
         (["destroy"], 0, "", ""),
-        (["build", "--set", "image.uri=null"], 1, "cannot be pushed to ECR", "image.uri"),
+        (["build", "--set", "image.uri=null"], 1, "there is no image context", "image.context"),
         (["completion", "tcsh"], 2, "'tcsh' is not one of", "mmectl completion --help"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 
 from mmectl.errors import PlatformError
 from mmectl.local import platform, processes, record
+from mmectl.local.fleet import engine
 
 REGION = "us-east-1"
 
@@ -196,6 +197,54 @@ def test_another_region_needs_a_stop_first(project):
     assert "local down" in caught.value.hint
     platform.stop(project)
     assert platform.start(project, region="eu-west-1").region == "eu-west-1"
+
+
+def test_another_runtime_needs_a_stop_first(project):
+    platform.start(project, region=REGION, runtime="process")
+    assert start(project)  # who does not care takes it as it is
+    with pytest.raises(PlatformError, match=r"local\.runtime process, not docker") as caught:
+        platform.start(project, region=REGION, runtime="docker")
+    assert "local down" in caught.value.hint
+    platform.stop(project)
+    platform.start(project, region=REGION, runtime="auto")
+    assert record.read(project).runtime == "auto"
+
+
+def docker(folder, script):
+    """A `docker` command that does what the script says, first on the PATH."""
+    folder.mkdir()
+    (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_containers_that_are_left_are_removed_by_stop_and_start(project, short_dir, monkeypatch):
+    told = short_dir / "told"
+    script = f'echo "$DOCKER_HOST $@" >>{told}\n[ "$1" != ps ] || echo c1'
+    monkeypatch.setenv("PATH", docker(short_dir / "bin", script))
+    fleets = project / "local" / "fleets"
+    for act in (platform.stop, start):
+        engine.remember(fleets, {"DOCKER_HOST": "unix:///here.sock"})
+        act(project)
+        asked, removed = told.read_text().splitlines()
+        assert asked.endswith(f"--filter label=mmectl.state-dir={project}")
+        assert removed == "unix:///here.sock rm --force --volumes c1"
+        told.unlink()
+    platform.stop(project)
+    assert not told.exists()  # nothing was run since
+
+
+def test_containers_that_cannot_be_looked_for_are_said(project, short_dir, monkeypatch):
+    script = "echo Cannot connect to the Docker daemon >&2; exit 1"
+    monkeypatch.setenv("PATH", docker(short_dir / "bin", script))
+    start(project)
+    engine.remember(project / "local" / "fleets", {})
+    with pytest.raises(PlatformError, match="containers may be left: Cannot connect") as caught:
+        platform.stop(project)
+    assert caught.value.code == "platform_containers"
+    assert processes.marked(project) == []
+    start(project)  # runs again all the same
+    (project / "local" / "fleets" / "engine.json").unlink()
 
 
 def test_a_state_that_cannot_be_opened_is_named_and_nothing_runs(project):

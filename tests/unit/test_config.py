@@ -98,6 +98,25 @@ BAD = [
     ("models: [{name: x, path: nosuch}]\n", {}, "models.0.path: no such folder: nosuch"),
     ("image: {context: nowhere}\n", {}, "image.context: no such folder: nowhere"),
     ("zoo: {base_url: ftp://x}\n", {}, "zoo.base_url: is 'ftp://x': string should match"),
+    (
+        "build: {backend: dokcer}\n",
+        {},
+        "build.backend: is 'dokcer', must be 'auto', 'docker', 'buildah' or 'codebuild'; "
+        "did you mean 'docker'?",
+    ),
+    ("build: {base_image: 'a b'}\n", {}, "build.base_image: is 'a b': string should match"),
+    ("build: {keep_images: 0}\n", {}, "build.keep_images: is 0: input should be greater than"),
+    ("build: {smoke_test: 'no'}\n", {}, "build.smoke_test: is 'no', must be true or false"),
+    (
+        "build: {codebuild_role: 'arn:aws:iam::12:role/x'}\n",
+        {},
+        "build.codebuild_role: is 'arn:aws:iam::12:role/x', must",
+    ),
+    (
+        "local: {runtime: dcoker}\n",
+        {},
+        "local.runtime: is 'dcoker', must be 'auto', 'process' or 'docker'; did you mean 'docker'?",
+    ),
     ("local: {port: 70000}\n", {}, "local.port: is 70000: input should be less than"),
     ("- a\n- b\n", {}, "config.yaml:1:1  must be a mapping of key: value"),
     ("a: [1, 2\n", {}, "config.yaml:2:1  not valid YAML: expected ',' or ']'"),

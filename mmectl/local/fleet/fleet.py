@@ -301,6 +301,7 @@ class Fleet:
             "variant": self.spec.variant,
             "instance_type": self.spec.instance_type,
             "state": server.state,
+            "runtime": server.runtime,
             "pid": server.pid,
             "port": server.port,
             "restarts": server.restarts,

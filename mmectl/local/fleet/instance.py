@@ -1,7 +1,7 @@
 """One instance: a supervised model server with its own port, directories and log.
 
-The server is started through the image's entrypoint as its own session, with a pipe that tells
-it when the platform is gone. A server that dies is started again; its models are not.
+What the server runs as, a process or a container, is its `runtime.Runtime`'s affair. A server
+that dies is started again; its models are not.
 """
 
 from __future__ import annotations
@@ -10,41 +10,27 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
 import time
-from asyncio import subprocess, to_thread
-from collections.abc import Callable
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from mmectl.local import processes
-from mmectl.local.fleet import procs
+from mmectl.local.fleet.choice import Choice
 from mmectl.local.fleet.container_log import ContainerLog, Pump, cause
+from mmectl.local.fleet.engine import advice
 from mmectl.local.fleet.mms import Mms
 from mmectl.local.fleet.model_host import ModelHost
-from mmectl.local.fleet.place import (
-    RUN_MARK,
-    STATE_MARK,
-    Place,
-    Ports,
-    container_environment,
-    remove_place,
-)
+from mmectl.local.fleet.place import Place, Ports, remove_place
+from mmectl.local.fleet.runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
 
 _POLL = 0.05
 _PINGS_MISSED = 3
-_LONG_REMOVAL = 120.0
-# a worker that was never seen in this time died at once: others come within 0.1 s
-_WORKER_COMES = 5.0
 # the server names its threads after the model, cut to this length or a little more
 _NAME_IN_LOG = 20
-# the server names its threads after the model, cut to this length or a little more
-_NAME_IN_LOG = 20
-WORKER_DIED = Answer(
-    500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
-)
+Choose = Callable[[FleetSpec], Awaitable[tuple[Choice, MakeRuntime]]]
 
 
 class NotReadyError(Exception):
@@ -52,7 +38,10 @@ class NotReadyError(Exception):
 
 
 class Instance:
-    """See the module. `up` and `down` are called when the server can be used, or no longer."""
+    """See the module. `up` and `down` are called when the server can be used, or no longer.
+
+    `choose` says at the start what the servers run as.
+    """
 
     def __init__(
         self,
@@ -63,6 +52,8 @@ class Instance:
         state_dir: Path,
         ports: Ports,
         settings: RouterSettings,
+        choose: Choose,
+        make_mms: Callable[[int], Mms] = Mms,
     ) -> None:
         self.id = f"i-0{secrets.token_hex(8)}"
         self.state = "Pending"
@@ -77,10 +68,13 @@ class Instance:
         self._settings = settings
         self._place: Place | None = None
         self._port = 0
-        self._process: subprocess.Process | None = None
-        self._group = 0
-        self._lifeline = -1
+        self._choose = choose
+        self._make_mms = make_mms
+        self._choice: Choice | None = None
+        self._make: MakeRuntime | None = None
+        self._runtime: Runtime | None = None
         self._pump: Pump | None = None
+        self._output: asyncio.ReadTransport | None = None
         self._models: ModelHost | None = None
         self._runner: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
@@ -89,6 +83,7 @@ class Instance:
 
     async def start(self) -> None:
         """Start and return once /ping and GET /models are answered; FleetFailed if not."""
+        self._choice, self._make = await self._choose(self._spec)
         self._place = Place.make(self._home)
         self._first = asyncio.get_running_loop().create_future()
         self._runner = asyncio.create_task(self._supervise(), name=f"supervise {self.id}")
@@ -100,10 +95,8 @@ class Instance:
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait((self._runner,))
-        if self._process is not None and self._process.returncode is None:
-            procs.end_group(self._group, signal.SIGTERM)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._process.wait(), self._settings.stop)
+        if self._runtime is not None:
+            await self._runtime.stop(self._settings.stop)
         await self._clean()
         first = self._first
         if first is not None and not first.cancel() and not first.cancelled():
@@ -120,8 +113,10 @@ class Instance:
             began = time.monotonic()
             reason = await self._live(deadline)
             self._log.say(f"platform: {reason}")
+            # an engine that was there may be restarting: that is waited for
+            away = self._runtime is not None and self._runtime.away and not self._first_pending()
             await self._clean()
-            misses = misses + 1 if self.state == "Starting" else 0
+            misses = misses + 1 if self.state == "Starting" and not away else 0
             quick = time.monotonic() - began < self._settings.quick_death
             deaths = deaths + 1 if quick else 0
             late = self._first_pending() and time.monotonic() >= deadline
@@ -151,26 +146,27 @@ class Instance:
         """Run the server once; returns why it ended."""
         self.state = "Starting"
         try:
-            process = await self._launch()
-            await self._until_ready(process, deadline)
+            runtime = await self._launch()
+            await self._until_ready(runtime, deadline)
+            await runtime.ready()
         except (NotReadyError, OSError) as error:
             return str(error)
         self.state = "InService"
         self.up()
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
-        reason = await self._until_dead(process)
+        reason = await self._until_dead(runtime)
         self.state = "Restarting"
         self.down()
         return reason
 
-    async def _until_dead(self, process: subprocess.Process) -> str:
-        """Wait for the end of the process, or until /ping went unanswered three times."""
+    async def _until_dead(self, runtime: Runtime) -> str:
+        """Wait for the end of the server, or until /ping went unanswered three times."""
         missed = 0
         while missed < _PINGS_MISSED:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(process.wait(), self._settings.ping_every)
-                return f"the server ended with code {process.returncode}"
+                await asyncio.wait_for(runtime.wait(), self._settings.ping_every)
+                return f"the server ended with code {runtime.code}"
             try:
                 await self._host().mms.ping()
                 missed = 0
@@ -180,66 +176,50 @@ class Instance:
 
     async def check(self) -> None:
         """Ping a server that lost a request; one that does not listen any more is ended."""
-        group = self._group
+        runtime = self._runtime
         try:
             await self._host().mms.ping()
         except AnswerTimeoutError:
             return  # busy, perhaps: the regular pings decide
         except WireError:
-            if group and group == self._group and self.state == "InService":
-                procs.end_group(group, signal.SIGKILL)
-                await self._ended(group)
+            if runtime and runtime is self._runtime and self.state == "InService":
+                await runtime.kill()
+                await self._ended(runtime)
 
-    async def _ended(self, group: int) -> None:
+    async def _ended(self, runtime: Runtime) -> None:
         """Wait until the supervisor has heard of the end of that server."""
         for _ in range(100):
-            if self._group != group or self.state != "InService":
+            if self._runtime is not runtime or self.state != "InService":
                 return
             await asyncio.sleep(_POLL / 5)
 
-    async def _launch(self) -> subprocess.Process:
+    async def _launch(self) -> Runtime:
         assert self._place is not None  # noqa: S101 - start() made it
+        assert self._make is not None  # noqa: S101
         self._port = self._ports.take()
-        reading, self._lifeline = os.pipe()
+        name = f"mmectl-{self.id}-{secrets.token_hex(3)}"
+        launch = Launch(name, self._spec, self._place, self._port, self._state_dir)
+        runtime = self._runtime = self._make(launch)
+        pump = self._pump = Pump(self._log)
         output, writing = os.pipe()
-        own = {
-            "SAGEMAKER_BIND_TO_PORT": str(self._port),
-            "SAGEMAKER_BASE_DIR": str(self._place.base),
-            "MMECTL_BIND_ADDRESS": "127.0.0.1",
-            RUN_MARK: str(self._place.run),
-            STATE_MARK: str(self._state_dir),
-            "MMECTL_LIFELINE_FD": str(reading),
-        }
-        self._pump = Pump(self._log)
-        pump = self._pump
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: pump, os.fdopen(output, "rb", buffering=0)
-        )
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._spec.image.entrypoint,
-                "serve",
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                cwd=self._place.run,
-                env=container_environment(self._spec, own, os.environ),
-                start_new_session=True,
-                pass_fds=(reading,),
+            reading = os.fdopen(output, "rb", buffering=0)
+            self._output, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: pump, reading
             )
+            await runtime.start(writing)
         finally:
-            os.close(reading)
             os.close(writing)
-        self._group = self._process.pid
-        self._models = ModelHost(Mms(self._port), self._place.base / "models")
-        return self._process
+        mms = self._make_mms(self._port)
+        self._models = ModelHost(mms, self._place.base / "models", runtime)
+        return runtime
 
-    async def _until_ready(self, process: subprocess.Process, deadline: float) -> None:
-        """Wait for /ping and GET /models; NotReadyError if the process ends or time does."""
+    async def _until_ready(self, runtime: Runtime, deadline: float) -> None:
+        """Wait for /ping and GET /models; NotReadyError if the server ends or time does."""
         while True:
-            if process.returncode is not None:
+            if runtime.code is not None:
                 await self._read_out()
-                raise NotReadyError(self._why_ended(process.returncode))
+                raise NotReadyError(self._why_ended(runtime.code))
             if time.monotonic() >= deadline:
                 raise NotReadyError(
                     f"No answer from the server within {self._spec.startup_timeout:g} s."
@@ -251,7 +231,7 @@ class Instance:
             await asyncio.sleep(_POLL)
 
     def _why_ended(self, code: int) -> str:
-        said = [line for line in list(self._log.recent)[-40:] if line.strip()]
+        said = [line for line in list(self._log.recent)[-40:] if _tells(line)]
         last = cause(said) or (said[-1] if said else "it printed nothing")
         return f"The server ended with code {code}: {last}"
 
@@ -265,17 +245,13 @@ class Instance:
         if self._models is not None:
             self._models.close()
             self._models = None
-        if self._group:
-            procs.end_group(self._group, signal.SIGKILL)
-            if self._place is not None:
-                await to_thread(processes.kill_carrying, f"{RUN_MARK}={self._place.run}")
-            if self._process is not None:
-                await self._process.wait()
-            self._group = 0
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        if self._runtime is not None:
+            await self._runtime.end()
+            self._runtime = None
         await self._read_out()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
         self._ports.give_back(self._port)
 
     # models: see `model_host.ModelHost`
@@ -313,8 +289,13 @@ class Instance:
 
     @property
     def pid(self) -> int | None:
-        """The entrypoint's process, None while there is none."""
-        return self._group or None
+        """The server's first process, None while there is none."""
+        return self._runtime.pid if self._runtime is not None else None
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """What its servers run as, and why; empty before the start."""
+        return {"name": self._choice.name, "reason": self._choice.reason} if self._choice else {}
 
     @property
     def port(self) -> int:
@@ -333,3 +314,8 @@ class Instance:
         if self._models is None:
             raise WireError("the server is not running")
         return self._models
+
+
+def _tells(line: str) -> bool:
+    """Whether a line says anything of its own."""
+    return bool(line.strip()) and not advice(line)

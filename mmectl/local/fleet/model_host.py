@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.mms import Mms
+from mmectl.local.fleet.runtime import Runtime
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
 
@@ -34,9 +35,10 @@ _WORKER_COMES = 3.0
 class ModelHost:
     """See the module. `models` is the directory of ``<name>/model`` directories."""
 
-    def __init__(self, mms: Mms, models: Path) -> None:
+    def __init__(self, mms: Mms, models: Path, runtime: Runtime) -> None:
         self.mms = mms
         self._models = models
+        self._runtime = runtime
         self._names: dict[str, str] = {}
         self._removals: set[asyncio.Task[Answer]] = set()
         self._watches: dict[str, procs.Watch] = {}
@@ -48,7 +50,9 @@ class ModelHost:
 
     async def load(self, name: str, timeout: float) -> Answer:
         """Load an unpacked model; a worker that dies meanwhile gives 500 "Worker died."."""
-        sent = self.mms.load(self._known_as(name), str(self.folder(name)), timeout)
+        await to_thread(self._runtime.admit, self.folder(name).parent)
+        url = self._runtime.seen(self.folder(name))
+        sent = self.mms.load(self._known_as(name), url, timeout)
         load = asyncio.create_task(sent)
         death = asyncio.create_task(self._worker_death(name))
         try:
@@ -71,7 +75,7 @@ class ModelHost:
         began = time.monotonic()
         try:
             while not died.is_set():
-                now = await to_thread(procs.working_in, self.folder(name))
+                now = await to_thread(self._workers, name)
                 missing = not now and time.monotonic() - began > _WORKER_COMES
                 if not set(seen) <= set(now) or (missing and self._sees_workers):
                     return
@@ -85,6 +89,9 @@ class ModelHost:
         finally:
             if watch is not None:
                 watch.close()
+
+    def _workers(self, name: str) -> list[int]:
+        return self._runtime.workers(self.folder(name), self._known_as(name))
 
     async def unload(self, name: str, timeout: float) -> Answer:
         """Unload a model; ends the requests that it still has."""
@@ -133,7 +140,7 @@ class ModelHost:
 
         Returns the bytes of memory that they hold, 0 if none can be seen.
         """
-        workers = await to_thread(procs.working_in, self.folder(name))
+        workers = await to_thread(self._workers, name)
         self.detach(name)
         if workers:
             self._watches[name] = procs.Watch(workers, died)

@@ -24,6 +24,8 @@ class Server(Protocol):
     @property
     def pid(self) -> int | None: ...  # noqa: D102
     @property
+    def runtime(self) -> dict[str, str]: ...  # noqa: D102
+    @property
     def port(self) -> int: ...  # noqa: D102
     async def start(self) -> None: ...  # noqa: D102
     async def stop(self) -> None: ...  # noqa: D102

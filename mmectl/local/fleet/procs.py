@@ -8,6 +8,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterable
+from os.path import samestat
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -21,15 +22,55 @@ def pids() -> list[int]:
 def working_in(folder: Path) -> list[int]:
     """The processes whose working directory is `folder`, in order of pid.
 
-    Multi Model Server starts the workers of a model in the model's own directory.
+    Multi Model Server starts the workers of a model in the model's own directory. Directories
+    are compared by device and inode, as a container knows them by another path.
     """
     found = []
-    wanted = folder.resolve()
+    try:
+        wanted = folder.stat()
+    except OSError:
+        return []
     for pid in pids():
         with contextlib.suppress(OSError):
-            if (PROC / str(pid) / "cwd").readlink() == wanted:
+            if samestat((PROC / str(pid) / "cwd").stat(), wanted):
                 found.append(pid)
     return sorted(found)
+
+
+def of_container(container: str, model: str) -> list[int]:
+    """The processes of a model in a container, in order of pid, where only their names are seen.
+
+    For containers of another user, whose working directories are not to be read. `container` is
+    its id, which stands in the path of its control group; `model` an argument of its workers.
+    """
+    found = []
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            arguments = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+            if model.encode() in arguments and container in _groups(pid):
+                found.append(pid)
+    return sorted(found)
+
+
+def first_of(container: str) -> int | None:
+    """The first process of a container, as we number it; the engine may number it otherwise."""
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            if container in _groups(pid) and _inner(pid) == 1:
+                return pid
+    return None
+
+
+def _inner(pid: int) -> int:
+    """The number of a process in its own namespace."""
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
+def _groups(pid: int) -> str:
+    return (PROC / str(pid) / "cgroup").read_text()
 
 
 def memory(processes: Iterable[int]) -> int:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.place import STATE_MARK, Ports, sweep
+from mmectl.local.fleet.place import STATE_MARK, Ports
+from mmectl.local.fleet.runtime import MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.values import (
     AwsError,
@@ -29,7 +31,7 @@ from mmectl.local.values import (
 
 __all__ = ["LocalFleets", "RouterSettings"]
 
-MakeServer = Callable[[FleetSpec], Server]
+MakeServer = Callable[[FleetSpec, int], Server]
 
 
 @dataclass(slots=True)
@@ -45,7 +47,9 @@ class LocalFleets:
 
     `folder` holds the instances' directories, `logs` what their servers print; processes are
     marked with `state_dir` in their environment, as the platform itself is, so that those of
-    a platform that was killed can be found. `make_server` is for tests.
+    a platform that was killed can be found. `runtime` is what instances run as (`choice`),
+    `environment` the platform's own, which also says where the Docker engine is. `make_server`
+    gets a variant and the number of instances on this machine; it is for tests.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class LocalFleets:
         logs: Path | None = None,
         *,
         state_dir: Path | None = None,
+        runtime: str = AUTO,
+        environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
     ) -> None:
         self._folder = folder
@@ -63,6 +69,7 @@ class LocalFleets:
         self._settings = settings or RouterSettings()
         self._logs = logs or folder / "logs"
         self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
+        self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
         self._ports = Ports()
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
@@ -70,7 +77,11 @@ class LocalFleets:
         self._closed = False
         self._swept: asyncio.Future[int] | None = None
 
-    def _instance(self, spec: FleetSpec) -> Server:
+    def _instance(self, spec: FleetSpec, share: int) -> Server:
+        async def choose(spec: FleetSpec) -> tuple[Choice, MakeRuntime]:
+            choice = await self._runtimes.choose(spec)
+            return choice, self._runtimes.maker(choice, spec, share)
+
         return Instance(
             spec,
             self._folder,
@@ -78,6 +89,7 @@ class LocalFleets:
             state_dir=self._state_dir,
             ports=self._ports,
             settings=self._settings,
+            choose=choose,
         )
 
     # values.Fleets
@@ -138,7 +150,7 @@ class LocalFleets:
     async def _sweep_once(self) -> None:
         """Before anything is started: remove what a killed platform left."""
         if self._swept is None:
-            work = asyncio.to_thread(sweep, self._folder)
+            work = asyncio.to_thread(self._runtimes.sweep)
             self._swept = asyncio.ensure_future(work)
         await asyncio.shield(self._swept)
 
@@ -148,7 +160,7 @@ class LocalFleets:
         if memory is None:
             machine = psutil.virtual_memory().total
             memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
-        servers = [self._make_server(spec) for _ in range(spec.instance_count)]
+        servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
         return Fleet(spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects))
 
     def _pick(self, fleets: Sequence[Fleet]) -> Fleet:

@@ -41,6 +41,7 @@ class FakeServer:
         self.state = "Pending"
         self.restarts = 0
         self.pid: int | None = None
+        self.runtime = {"name": "process", "reason": "it is a fake"}
         self.port = 20_000 + number
         self.up: Callable[[], None] = lambda: None
         self.down: Callable[[], None] = lambda: None

@@ -42,7 +42,7 @@ class Plane:
         self._folder = folder / "fleets"
         self.fleets = LocalFleets(self._folder, self.store, settings, make_server=self._server)
 
-    def _server(self, spec: FleetSpec) -> FakeServer:
+    def _server(self, spec: FleetSpec, share: int) -> FakeServer:
         self.servers.append(FakeServer(len(self.servers), self._folder))
         return self.servers[-1]
 
@@ -573,8 +573,8 @@ async def test_lost_requests_are_not_tried_for_ever(plane: MakePlane) -> None:
 async def test_a_fleet_that_does_not_come_up_is_stopped(tmp_path: Path) -> None:
     p = Plane(tmp_path)
 
-    def failing(spec: FleetSpec) -> FakeServer:
-        server = p._server(spec)
+    def failing(spec: FleetSpec, share: int) -> FakeServer:
+        server = p._server(spec, share)
         server.failing = "no Java" if len(p.servers) == 2 else None
         return server
 
@@ -614,7 +614,7 @@ async def test_stop_during_the_start(tmp_path: Path) -> None:
         async def start(self) -> None:
             await never.wait()
 
-    def slow(spec: FleetSpec) -> FakeServer:
+    def slow(spec: FleetSpec, share: int) -> FakeServer:
         p.servers.append(Slow(0, tmp_path))
         return p.servers[-1]
 

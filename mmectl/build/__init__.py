@@ -1,0 +1,1 @@
+"""Building the image for AWS: what builds it, checks before the push, and what arrived."""

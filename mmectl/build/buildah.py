@@ -1,0 +1,144 @@
+"""The backend `buildah`: without any engine, on Linux; its storage is its own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform as machine
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmectl.build import checks, commands, failures, platforms, smoke
+from mmectl.build.process import Run, output, run
+from mmectl.build.progress import Classic
+from mmectl.build.values import Facts, Login, Order
+from mmectl.errors import BuildError
+from mmectl.serving.smoke import free_port, write_model
+from mmectl.state import Event, Report
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the password's file must not reach a disk
+
+
+class Buildah:
+    """The backend over the program `buildah`."""
+
+    name = "buildah"
+
+    def __init__(self, environment: Mapping[str, str], runner: Run = run) -> None:
+        self._environment = environment
+        self._run = runner
+
+    def prepare(self, order: Order, report: Report) -> None:
+        """Refuse what this machine cannot build, before any work."""
+        native = platforms.platform_of_machine(machine.machine())
+        platforms.require(order.platform, frozenset({native}), "buildah")
+        report(Event("note", "builder", "buildah, without an engine"))
+
+    def build(self, order: Order, report: Report) -> None:
+        """Build, unless its storage holds the image of this very context. Raises BuildError."""
+        facts = self._facts(order.reference)
+        if facts is not None and facts.labels.get(commands.DIGEST_LABEL) == order.digest:
+            report(Event("note", "build", "buildah holds this image already"))
+            return
+        command = commands.buildah(order)
+        reader = Classic(report)
+        if self._run(command.arguments, self._environment, reader.line) != 0:
+            said = reader.tail
+            reader.fail("")
+            raise failures.of_build(
+                f"{said}\n{reader.tail}".strip(),
+                step=reader.failed_step,
+                base_image=order.base_image,
+            )
+        reader.end()
+
+    def _facts(self, reference: str) -> Facts | None:
+        shown = output(
+            ("buildah", "inspect", "--type", "image", reference), self._environment, self._run
+        )
+        try:
+            return checks.facts_of_config(json.loads(shown or "")["OCIv1"])
+        except (ValueError, KeyError):
+            return None
+
+    def check(self, order: Order, report: Report) -> None:
+        """Look at the image, then let it serve a model once. Raises BuildError."""
+        facts = self._facts(order.reference)
+        if facts is None:
+            raise BuildError(f"{order.reference} was built, but buildah does not have it")
+        checks.require(facts, order.platform, order.reference)
+        report(Event("done", "checks", f"labels, {facts.architecture}"))
+        if not order.smoke_test:
+            report(Event("note", "smoke test", "skipped: build.smoke_test is false"))
+            return
+        report(Event("start", "smoke test", "the container loads a model and answers"))
+        took = self._smoke(order, facts)
+        report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s"))
+
+    def _smoke(self, order: Order, facts: Facts) -> float:
+        started = time.monotonic()
+        made = output(("buildah", "from", order.reference), self._environment, self._run)
+        if not made:
+            raise BuildError(f"buildah makes no container of {order.reference}")
+        container = made.splitlines()[-1]
+        try:
+            with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
+                folder = Path(name)
+                folder.chmod(0o755)  # the server is not run by us
+                write_model(folder / "model")
+                self._serve(container, facts, folder)
+        finally:
+            output(("buildah", "rm", container), self._environment, self._run)
+        return time.monotonic() - started
+
+    def _serve(self, container: str, facts: Facts, folder: Path) -> None:
+        port = free_port()
+        command = commands.buildah_run(container, facts.entrypoint, port, folder / "model")
+        log = folder / "log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+            )
+        try:
+            smoke.serve_once(port, lambda: _ended(process))
+        except (OSError, smoke.SmokeError, smoke.HTTPException) as error:
+            raise smoke.not_serving(error, log.read_text("utf-8", "replace")) from None
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def push(self, order: Order, login: Login, report: Report) -> str:
+        """Push; gives the digest. The password is in a file of this user alone, in memory."""
+        report(Event("start", "push", order.reference))
+        lines: list[str] = []
+        where = _MEMORY if _MEMORY.is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="mmectl-", dir=where) as name:
+            authfile, digestfile = Path(name, "auth.json"), Path(name, "digest")
+            authfile.touch(mode=0o600)
+            authfile.write_text(authorization(order.registry, login))
+            command = commands.buildah_push(order.reference, authfile, digestfile)
+            if self._run(command, self._environment, lines.append) != 0:
+                raise failures.of_push("\n".join(lines), order.reference)
+            return digestfile.read_text().strip()
+
+
+def authorization(registry: str, login: Login) -> str:
+    """What containers' auth.json(5) holds for one registry."""
+    token = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    return json.dumps({"auths": {registry: {"auth": token}}})
+
+
+def _ended(process: subprocess.Popen[bytes]) -> str | None:
+    code = process.poll()
+    return None if code is None else f"it ended with code {code}"

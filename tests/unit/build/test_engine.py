@@ -1,0 +1,274 @@
+"""What builds here, over a fake engine and fake programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from docker.errors import APIError, ImageNotFound
+
+from mmectl.build import smoke
+from mmectl.build.buildah import Buildah, authorization
+from mmectl.build.docker import Docker, host_of_context
+from mmectl.build.engine import Engine, connect
+from mmectl.build.values import Login, Order
+from mmectl.errors import BuildError
+
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+DIGEST = "sha256:" + "ab" * 32
+ORDER = Order(Path("c"), f"{REGISTRY}/models:t", DIGEST, "linux/amd64", smoke_test=False)
+LOGIN = Login("AWS", "secret")
+LABELS = {
+    "com.amazonaws.sagemaker.capabilities.multi-models": "true",
+    "com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true",
+    "mmectl.digest": DIGEST,
+}
+
+
+class Api:
+    """The SDK's low level client; `streams` are what build and push answer."""
+
+    def __init__(self, *, image=None, build=(), push=(), machine="x86_64"):
+        self.image, self.streams, self.machine = image, {"build": build, "push": push}, machine
+        self.requests = []
+
+    def info(self):
+        return {"Architecture": self.machine}
+
+    def inspect_image(self, name):
+        if self.image is None:
+            raise ImageNotFound("none")
+        return self.image
+
+    def build(self, **request):
+        self.requests.append(request)
+        return iter(self.streams["build"])
+
+    def push(self, name, **request):
+        self.requests.append({"name": name, **request})
+        answer = self.streams["push"]
+        if isinstance(answer, Exception):
+            raise answer
+        return iter(answer)
+
+
+def image(**more):
+    config = {"Labels": LABELS, "Entrypoint": ["/serve"], **more}
+    return {"Architecture": "amd64", "Os": "linux", "Size": 5_000_000, "Config": config}
+
+
+class Programs:
+    """Programs by the words that they begin with: (exit code, lines)."""
+
+    def __init__(self, answers):
+        self.answers, self.calls, self.during = answers, [], lambda arguments: None
+
+    def __call__(self, arguments, environment, line):
+        words = " ".join([Path(arguments[0]).name, *arguments[1:]])
+        self.calls.append(words)
+        self.during(arguments)
+        for begin, (code, lines) in self.answers.items():
+            if words.startswith(begin):
+                for text in lines:
+                    line(text)
+                return code
+        return 127
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A PATH with a docker on it."""
+    program = tmp_path / "docker"
+    program.write_text("")
+    program.chmod(0o755)
+    return {"PATH": str(tmp_path)}
+
+
+class TestDocker:
+    def test_builds_with_the_plugin(self, path):
+        programs = Programs(
+            {
+                "docker buildx version": (0, ["buildx v0.14.0"]),
+                "docker buildx inspect": (0, ["Driver: docker", "Platforms: linux/amd64"]),
+                "docker buildx build": (0, []),
+            }
+        )
+        docker = Docker(Engine(Api()), path, programs)
+        events = []
+        docker.prepare(ORDER, events.append)
+        docker.build(ORDER, events.append)
+        assert "--output type=image,oci-mediatypes=false" in programs.calls[-1]
+        assert events[0].text == "buildx 0.14, driver docker"
+
+    def test_a_failure_names_step_and_lines(self, path):
+        lines = ["#1 [2/2] RUN no", "#1 0.1 sh: no: not found", "#1 ERROR: exit code: 127"]
+        programs = Programs(
+            {
+                "docker --version": (0, ["Docker version 20.10.24"]),
+                "docker build": (1, lines),
+            }
+        )
+        with pytest.raises(BuildError, match=r"step \[2/2\] RUN no\nsh: no: not found"):
+            Docker(Engine(Api()), path, programs).build(ORDER, lambda event: None)
+
+    def test_what_the_engine_holds_is_not_built_again(self):
+        events = []
+        Docker(Engine(Api(image=image())), {}, Programs({})).build(ORDER, events.append)
+        assert events[0].text == "the engine holds this image already"
+
+    def test_another_platform_is_refused(self):
+        order = Order(Path("c"), "r/x:1", DIGEST, "linux/arm64")
+        with pytest.raises(BuildError, match="cannot build for linux/arm64"):
+            Docker(Engine(Api()), {"PATH": ""}).prepare(order, lambda event: None)
+
+    def test_the_image_is_looked_at(self):
+        events = []
+        Docker(Engine(Api(image=image())), {}).check(ORDER, events.append)
+        assert [event.text for event in events] == [
+            "labels, amd64, 5 MB",
+            "skipped: build.smoke_test is false",
+        ]
+        with pytest.raises(BuildError, match="would not serve"):
+            Docker(Engine(Api(image=image(Entrypoint=None))), {}).check(ORDER, events.append)
+        with pytest.raises(BuildError, match="the engine does not have it"):
+            Docker(Engine(Api()), {}).check(ORDER, events.append)
+
+    def test_an_engine_elsewhere_cannot_be_tried(self):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        events = []
+        engine = Engine(Api(image=image()), "ssh://builder")
+        Docker(engine, {}).check(order, events.append)
+        assert (events[-1].kind, events[-1].text) == (
+            "warning",
+            "skipped: the engine is ssh://builder",
+        )
+
+
+class TestEngine:
+    def test_the_classic_builder_is_told_everything(self):
+        api = Api(build=[{"stream": "Step 1/1 : FROM scratch\n"}, {"stream": " ---> 12\n"}])
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", "debian:12")
+        events = []
+        Engine(api).build(order, events.append)
+        request = api.requests[0]
+        assert (request["path"], request["tag"]) == ("c", ORDER.reference)
+        assert request["buildargs"] == {"BASE_IMAGE": "debian:12"}
+        assert request["labels"] == {"mmectl.digest": DIGEST}
+        assert [event.kind for event in events] == ["start", "progress", "done"]
+
+    def test_the_classic_builders_error_is_an_item_of_its_stream(self):
+        api = Api(build=[{"stream": "Step 2/2 : RUN no\n"}, {"error": "returned code 127"}])
+        with pytest.raises(BuildError, match=r"step Step 2/2 RUN no\nreturned code 127"):
+            Engine(api).build(ORDER, lambda event: None)
+
+    def test_a_push_hands_the_login_over_for_one_call(self):
+        api = Api(push=[{"status": "Pushed", "id": "a"}, {"aux": {"Digest": "sha256:9"}}])
+        assert Engine(api).push(ORDER, LOGIN, lambda event: None) == "sha256:9"
+        assert api.requests[0]["auth_config"] == {"username": "AWS", "password": "secret"}
+        assert (api.requests[0]["name"], api.requests[0]["tag"]) == (f"{REGISTRY}/models", "t")
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (APIError("x", explanation="conflict"), "did not push .*: conflict"),
+            (OSError("broken pipe"), "did not push .*: broken pipe"),
+            (APIError("x", explanation="no space left on device"), "no space left"),
+        ],
+    )
+    def test_what_the_engine_says_is_worded(self, error, said):
+        with pytest.raises(BuildError, match=said):
+            Engine(Api(push=error)).push(ORDER, LOGIN, lambda event: None)
+
+    def test_no_engine_is_said_with_its_address(self, tmp_path):
+        address = f"unix://{tmp_path}/no.sock"
+        with pytest.raises(BuildError) as caught:
+            connect({"DOCKER_HOST": address})
+        assert caught.value.code == "no_engine"
+        assert caught.value.message.endswith(f"{address}: No such file or directory")
+
+    @pytest.mark.parametrize("address", ["nonsense://x", "unix://", "tcp://127.0.0.1:99999"])
+    def test_an_odd_address_is_said(self, address):
+        with pytest.raises(BuildError, match="no Docker engine answers"):
+            connect({"DOCKER_HOST": address})
+
+
+def test_the_current_context_of_the_client_counts(path):
+    shown = json.dumps([{"Endpoints": {"docker": {"Host": "unix:///rootless.sock"}}}])
+    programs = Programs({"docker context inspect": (0, [shown])})
+    assert host_of_context(path, programs)["DOCKER_HOST"] == "unix:///rootless.sock"
+    named = {**path, "DOCKER_HOST": "tcp://x"}
+    assert host_of_context(named, programs) == named
+    assert host_of_context(path, Programs({})) == path
+    assert host_of_context({"PATH": ""}, programs) == {"PATH": ""}
+
+
+class TestBuildah:
+    SHOWN = json.dumps(
+        {
+            "OCIv1": {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {"Labels": LABELS, "Entrypoint": ["/serve"]},
+            }
+        }
+    )
+
+    def test_builds_looks_and_says_so(self):
+        programs = Programs(
+            {"buildah inspect": (1, []), "buildah bud": (0, ["STEP 1/1: FROM scratch"])}
+        )
+        events = []
+        Buildah({}, programs).build(ORDER, events.append)
+        assert [event.kind for event in events] == ["start", "done"]
+        programs.answers["buildah inspect"] = (0, [self.SHOWN])
+        again = []
+        Buildah({}, programs).build(ORDER, again.append)
+        Buildah({}, programs).check(ORDER, again.append)
+        assert [event.text for event in again] == [
+            "buildah holds this image already",
+            "labels, amd64",
+            "skipped: build.smoke_test is false",
+        ]
+
+    def test_a_failure_names_the_step(self):
+        lines = ["STEP 2/2: RUN no", "sh: no: not found", "Error: exit status 127"]
+        programs = Programs({"buildah bud": (1, lines)})
+        with pytest.raises(BuildError, match=r"step STEP 2/2: RUN no\nsh: no: not found"):
+            Buildah({}, programs).build(ORDER, lambda event: None)
+
+    def test_the_password_is_in_a_private_file_that_goes(self):
+        programs = Programs({"buildah push": (0, [])})
+        seen = []
+
+        def during(arguments):
+            authfile = Path(arguments[arguments.index("--authfile") + 1])
+            seen.append((authfile, authfile.stat().st_mode & 0o777, authfile.read_text()))
+            Path(arguments[arguments.index("--digestfile") + 1]).write_text("sha256:9\n")
+
+        programs.during = during
+        assert Buildah({}, programs).push(ORDER, LOGIN, lambda event: None) == "sha256:9"
+        authfile, mode, text = seen[0]
+        assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
+        assert not authfile.exists()
+        assert "secret" not in " ".join(programs.calls)
+
+    def test_a_refused_push_says_why(self):
+        programs = Programs({"buildah push": (125, ["Error: no basic auth credentials"])})
+        with pytest.raises(BuildError) as caught:
+            Buildah({}, programs).push(ORDER, LOGIN, lambda event: None)
+        assert "ecr:PutImage" in caught.value.hint
+
+    def test_another_platform_is_refused(self):
+        order = Order(Path("c"), "r/x:1", DIGEST, "linux/riscv64")
+        with pytest.raises(BuildError, match="buildah cannot build for linux/riscv64"):
+            Buildah({}).prepare(order, lambda event: None)
+
+
+def test_the_model_of_the_smoke_test_lies_where_sagemaker_puts_it():
+    with tarfile.open(fileobj=io.BytesIO(smoke.model_archive())) as archive:
+        entries = {entry.name: entry.mode for entry in archive.getmembers()}
+    assert set(entries.values()) == {0o644}
+    assert "opt/ml/models/smoke/model/smoke-symbol.json" in entries

@@ -1,0 +1,72 @@
+"""Room for a model, by what the kernel says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import memory
+import pytest
+
+GIB = 2**30
+MEMINFO = "MemTotal: 16777216 kB\nMemFree: 1024 kB\nMemAvailable: 8388608 kB\n"
+
+
+def machine(folder: Path, **files: str) -> tuple[Path, Path]:
+    """A fake /sys/fs/cgroup, and a fake /proc/meminfo; `__` in a name is a slash."""
+    for name, text in files.items():
+        path = folder / name.replace("__", "/", 1).replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    meminfo = folder / "meminfo"
+    meminfo.write_text(MEMINFO)
+    return folder, meminfo
+
+
+def second(folder: Path, limit: str) -> tuple[Path, Path]:
+    return machine(
+        folder,
+        memory_dot_max=f"{limit}\n",
+        memory_dot_current=f"{GIB}\n",
+        memory_dot_stat=f"anon 5\ninactive_file {GIB // 4}\n",
+    )
+
+
+def test_control_groups_of_the_second_version(tmp_path):
+    assert memory.free(*second(tmp_path, str(2 * GIB))) == GIB + GIB // 4
+
+
+def test_no_limit_is_the_machines(tmp_path):
+    assert memory.free(*second(tmp_path, "max")) == 8 * GIB
+
+
+def test_a_limit_above_the_machine_is_the_machines(tmp_path):
+    assert memory.free(*second(tmp_path, str(64 * GIB))) == 8 * GIB
+
+
+@pytest.mark.parametrize(("limit", "room"), [(2 * GIB, GIB + 7), (2**63 - 4096, 8 * GIB)])
+def test_control_groups_of_the_first_version(tmp_path, limit, room):
+    files = machine(
+        tmp_path,
+        memory__memory_dot_limit_in_bytes=str(limit),
+        memory__memory_dot_usage_in_bytes=str(GIB),
+        memory__memory_dot_stat="inactive_file 1\ntotal_inactive_file 7\n",
+    )
+    assert memory.free(*files) == room
+
+
+def test_unknown_where_the_kernel_says_nothing(tmp_path):
+    assert memory.free(tmp_path, tmp_path / "none") is None
+    (tmp_path / "empty").write_text("")
+    assert memory.free(tmp_path, tmp_path / "empty") is None
+
+
+def test_what_fits_and_what_does_not():
+    with memory.room_for(5 * memory.MIB, 10 * GIB):
+        pass
+    with memory.room_for(5 * memory.MIB, None):
+        pass
+    with (
+        pytest.raises(MemoryError, match="MB of memory are left, the model needs about"),
+        memory.room_for(2**50, 1),
+    ):
+        pass
