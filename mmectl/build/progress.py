@@ -18,10 +18,11 @@ from typing import Any
 from mmectl.state import Event, Report
 
 LAST_LINES = 15
+LONGEST_NAME = 100
 _QUIET = ("[internal]", "[auth]", "resolve image config")
 _STEP = re.compile(r"#(\d+) (.*)")
 _TIMED = re.compile(r"\d+\.\d+ (.*)")
-_CLASSIC = re.compile(r"(?:Step \d+/\d+ : |STEP \d+(?:/\d+)?: )(.+)", re.IGNORECASE)
+_CLASSIC = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)? ?: .+", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Reader:
         return "\n".join(dict.fromkeys(line.rstrip() for line in lines if line.strip()))
 
     def _start(self, key: str, name: str) -> None:
+        name = _short(name)
         if key not in self._steps:
             self._steps[key] = _Step(name)
             if not name.startswith(_QUIET):
@@ -84,6 +86,12 @@ class Reader:
     def _error(self, key: str, text: str) -> None:
         self._failed = self._steps.get(key)
         self._rest.extend(text.splitlines()[-LAST_LINES:])
+
+
+def _short(name: str) -> str:
+    """An instruction in one line; folded ones carry their indentation along."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
 
 
 class RawJson(Reader):

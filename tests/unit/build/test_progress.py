@@ -135,6 +135,20 @@ def test_the_classic_builder_and_buildah():
     assert events[1][2] == "cached"
 
 
+def test_long_instructions_are_shortened():
+    _, events = read(Plain, [f"#1 [1/1] RUN a     && b{' c' * 100}"])
+    assert events[0][1].startswith("[1/1] RUN a && b c")
+    assert len(events[0][1]) == 100
+
+
+def test_stages_of_buildah():
+    _, events = read(Classic, ["[1/2] STEP 1/3: FROM a", "x", "[2/2] STEP 1/5: FROM b"])
+    assert [event[1] for event in events if event[0] == "start"] == [
+        "[1/2] STEP 1/3: FROM a",
+        "[2/2] STEP 1/5: FROM b",
+    ]
+
+
 class TestPush:
     def items(self, *items):
         events = []
