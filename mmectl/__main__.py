@@ -5,14 +5,18 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
-    if sys.argv[1:] in (["--help"], ["-h"]):
+    if sys.argv[1:] in (["--help"], ["-h"]) and sys.stdout is not None:
         from mmectl.menu import text
 
-        print(text())  # noqa: T201
-    else:
-        from mmectl.cli import main as run
+        try:
+            print(text(), flush=True)  # noqa: T201
+        except OSError:
+            pass  # `cli` meets the same and says it
+        else:
+            return
+    from mmectl.cli import main as run
 
-        run()
+    run()
 
 
 if __name__ == "__main__":

@@ -2,16 +2,23 @@
 
 Commands live in `mmectl/commands/`, one module each, and are imported only when called: help
 starts in milliseconds. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a bug (traceback
-in a log file whose path is shown), 130 interrupted.
+in a log file whose path is shown), 130 interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
@@ -22,6 +29,20 @@ from mmectl.menu import COMMANDS
 if TYPE_CHECKING:
     from mmectl.app import App
     from mmectl.output import Result
+
+
+# what every command takes, and whether a value follows; `commands.common` makes them
+SHARED_OPTIONS = {
+    "--config": True,
+    "-c": True,
+    "--set": True,
+    "--platform": True,
+    "--json": False,
+    "--quiet": False,
+    "-q": False,
+    "--verbose": False,
+    "-v": False,
+}
 
 
 class LazyGroup(click.Group):
@@ -64,6 +85,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
+    if sys.stderr is None:  # closed; what is said there must not go elsewhere
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -73,48 +96,175 @@ def run(arguments: list[str], app: type[App] | None = None) -> int:
     `app` is what commands get their services from; tests hand one of their own in.
     """
     command = _command_of(arguments)
+    if sys.stdout is None:
+        return _unwritten(command, "stdout", OSError(errno.EBADF, "it is closed"))
     try:
-        result = cli.main(arguments, prog_name="mmectl", standalone_mode=False, obj=app)
+        with _guarded_streams(), _sigterm_interrupts():
+            return _exit_code(_call(arguments, app))
     except MmectlError as error:
         return _failed(command, error, arguments)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
-        return _failed(command, _usage(error), arguments)
-    except (KeyboardInterrupt, click.Abort):
-        return _failed(command, Interrupted("stopped by Ctrl-C"), arguments)
-    except BrokenPipeError:
-        # Whoever read us has gone; keep Python from complaining while it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _failed(command, _usage(error, arguments), arguments)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        by = "SIGTERM" if isinstance(stop, _Terminated) else "Ctrl-C"
+        return _failed(command, Interrupted(f"stopped by {by}"), arguments)
+    except _Unwritable as error:
+        return _unwritten(command, error.stream, error.why)
     except Exception as error:  # noqa: BLE001
         return _bug(command, error, arguments)
-    return _exit_code(result)
+
+
+def _call(arguments: list[str], app: type[App] | None) -> Result | int | None:
+    """Call the command; click's own `main` would take any broken pipe for one of stdout."""
+    if "_MMECTL_COMPLETE" in os.environ:
+        cli.main(arguments, prog_name="mmectl")
+    with cli.make_context("mmectl", list(arguments), obj=app) as context:
+        result: Result | int | None = cli.invoke(context)
+        return result
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: commands clean up as they do at Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Raise `_Terminated` at SIGTERM, where signals are ours to handle and are not ignored."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        yield
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _command_of(arguments: Sequence[str]) -> str:
     """The command's name as results carry it: `deploy`, `config show`."""
-    words = [word for word in arguments if not word.startswith("-")]
-    return " ".join(words[: 2 if words[:1] in (["config"], ["local"]) else 1]) or "mmectl"
+    return " ".join(_split(arguments)[0]) or "mmectl"
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """The command's words, the options before the last of them, and what follows."""
+    words: list[str] = []
+    options: list[str] = []
+    rest = list(arguments)
+    while rest and len(words) < (2 if words[:1] in (["config"], ["local"]) else 1):
+        item = rest.pop(0)
+        if not item.startswith("-"):
+            words.append(item)
+            continue
+        options.append(item)
+        if SHARED_OPTIONS.get(item) and rest:
+            options.append(rest.pop(0))
+    return words, options, rest
 
 
 def _exit_code(result: Result | int | None) -> int:
     return result if isinstance(result, int) else getattr(result, "exit_code", 0)
 
 
-def _usage(error: click.ClickException) -> UsageError:
+def _usage(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
     context = getattr(error, "ctx", None)
+    name = getattr(error, "option_name", "")
+    if context and isinstance(context.command, click.Group) and name in SHARED_OPTIONS:
+        words, options, rest = _split(arguments)
+        behind = shlex.join(["mmectl", *(words or ["COMMAND"]), *options, *rest])
+        return UsageError(
+            f"{name} stands before the command", hint=f"put {name} behind the command: {behind}"
+        )
     path = context.command_path if context is not None else "mmectl"
-    text = error.format_message()
+    text = " ".join(error.format_message().split())
     return UsageError(text[:1].lower() + text[1:].rstrip("."), hint=f"see: {path} --help")
 
 
 def _failed(command: str, error: MmectlError, arguments: Sequence[str]) -> int:
+    from mmectl.commands.common import colour_wanted
     from mmectl.output import Mode, Output
 
-    mode = Mode(json="--json" in arguments, color="NO_COLOR" not in os.environ)
-    Output(mode).error(command, error)
+    mode = Mode(json="--json" in arguments, color=colour_wanted())
+    try:
+        Output(mode).error(command, error)
+    except OSError:
+        _discard(sys.stdout if mode.json else sys.stderr)
+        if mode.json:
+            Output(replace(mode, json=False)).error(command, error)
     return error.exit_code
+
+
+class _Unwritable(Exception):
+    """One of our own streams takes no more: `stream` is its name, `why` what it said."""
+
+    def __init__(self, stream: str, why: OSError) -> None:
+        super().__init__(stream)
+        self.stream, self.why = stream, why
+
+
+class _Guarded:
+    """A stream whose failures are told apart from every other OSError."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def write(self, data: Any) -> Any:
+        """Write; raises _Unwritable."""
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            raise _Unwritable(self._name, error) from error
+
+    def flush(self) -> None:
+        """Write what is held back; raises _Unwritable."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _Unwritable(self._name, error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._stream, name)
+        return _Guarded(value, self._name) if name == "buffer" else value
+
+
+@contextmanager
+def _guarded_streams() -> Iterator[None]:
+    """Let writing to stdout and stderr raise `_Unwritable`."""
+    stdout, stderr = _Guarded(sys.stdout, "stdout"), _Guarded(sys.stderr, "stderr")
+    with redirect_stdout(cast(TextIO, stdout)), redirect_stderr(cast(TextIO, stderr)):
+        yield
+
+
+def _unwritten(command: str, stream: str, why: OSError) -> int:
+    """Say that a result was not written; nothing where its reader has seen enough."""
+    _discard(getattr(sys, stream))
+    if stream == "stderr":
+        return 1
+    if isinstance(why, BrokenPipeError):
+        return 0
+    error = MmectlError(
+        f"the result could not be written to stdout: {why.strerror or why}",
+        hint="send it elsewhere, or free some space",
+        code="stdout",
+    )
+    return _failed(command, error, ())
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Let go nowhere what Python still writes to a stream when it ends."""
+    with suppress(OSError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.close(null)
 
 
 def _bug(command: str, error: Exception, arguments: Sequence[str]) -> int:

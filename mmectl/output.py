@@ -74,7 +74,8 @@ class Output:
     @property
     def interactive(self) -> bool:
         """Whether somebody can be asked."""
-        return sys.stdin.isatty() and self._status.is_terminal and not self.mode.json
+        stdin = sys.stdin  # None when it was closed
+        return bool(stdin) and stdin.isatty() and self._status.is_terminal and not self.mode.json
 
     def result(self, command: str, result: Result) -> None:
         """Print a command's result."""
@@ -88,6 +89,11 @@ class Output:
         self._stdout.flush()
         for error in result.errors:
             self.error(command, error)
+
+    def line(self, text: str) -> None:
+        """Print one line of a result that comes bit by bit."""
+        self._stdout.write(text + "\n")
+        self._stdout.flush()
 
     def _write_body(self, body: bytes) -> None:
         binary = getattr(self._stdout, "buffer", None)
@@ -132,8 +138,7 @@ class Output:
                 for error in errors
             ],
         }
-        self._stdout.write(json.dumps(envelope, indent=2, default=str) + "\n")
-        self._stdout.flush()
+        self.line(json.dumps(envelope, indent=2, default=str))
 
     @contextmanager
     def progress(self) -> Iterator[Report]:
@@ -226,9 +231,10 @@ def _said(event: Event) -> str:
 
 
 def _amount(event: Event) -> str:
-    if event.total is None or event.unit != "B":
+    if event.total is None:
         return ""
-    return f"{size(event.done)} of {size(event.total)}"
+    shown = size if event.unit == "B" else str
+    return f"{shown(event.done)} of {shown(event.total)}"
 
 
 def _shortened(text: str, width: int) -> str:

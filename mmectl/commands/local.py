@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import heapq
 import shlex
 import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.errors import PlatformError
+from mmectl.errors import PlatformError, UsageError
 from mmectl.output import Result, Table
+
+if TYPE_CHECKING:
+    from mmectl.local.logs.lines import Line, Place
+
+Streams = Mapping[str, Path]  # the logs to show: <variant>/<instance>, or platform
+Dated = tuple[str, "Line"]  # a line with its stream
+POLL = 0.3  # seconds
 
 
 @click.group()
@@ -60,7 +70,7 @@ def status_(app: App) -> Result:
 
     connection = platform.find(app.config.state_dir)
     if connection is None:
-        return Result({"running": False}, ["not running; start it: mmectl local up"])
+        return _silent(app.config.state_dir)
     found = platform.status(app.config.state_dir) or {}
     rows = [
         [row["name"], item["instance_id"], item["state"], str(item["pid"])]
@@ -74,8 +84,23 @@ def status_(app: App) -> Result:
     ]
     if rows:
         view += ["", Table(("ENDPOINT", "INSTANCE", "STATE", "PID"), rows, frozenset({"PID"}))]
-    data = {"running": True, "endpoint_url": connection.endpoint_url, **found}
+    data = {"running": True, "answers": True, "endpoint_url": connection.endpoint_url, **found}
     return Result(data, view)
+
+
+def _silent(state_dir: Path) -> Result:
+    """What a platform that does not answer is: stopped, or stuck."""
+    from mmectl.local import processes
+
+    left = [process.pid for process in processes.marked(state_dir.resolve())]
+    if not left:
+        return Result({"running": False}, ["not running; start it: mmectl local up"])
+    pids = ", ".join(map(str, left))
+    view = [
+        f"it does not answer, though its processes run (pid {pids})",
+        "stop it: mmectl local down",
+    ]
+    return Result({"running": True, "answers": False, "pids": left}, view)
 
 
 @command(parent=local, examples='eval "$(mmectl local env)"\naws s3 ls')
@@ -101,66 +126,113 @@ def env(app: App) -> Result:
 @command(
     parent=local,
     examples="mmectl local logs\nmmectl local logs --lines 100\nmmectl local logs --follow\n"
+    "mmectl local logs --all                # of instances that are gone, too\n"
     "mmectl local logs --platform-log",
 )
 @click.option("--lines", "-n", type=click.IntRange(1, 100_000), default=40, help="How many [40].")
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("--all", "every", is_flag=True, help="Of instances that are gone, too.")
 @click.option("--platform-log", is_flag=True, help="The platform's own log, not the containers'.")
-def logs(app: App, lines: int, follow: bool, platform_log: bool) -> Result:
-    """Show what the containers of the endpoint print."""
-    paths = _logs(app, platform_log)
-    if not paths:
-        raise PlatformError(
-            f"no log of {app.endpoint_name} yet", hint="mmectl deploy", code="no_logs"
+def logs(app: App, lines: int, follow: bool, every: bool, platform_log: bool) -> Result:
+    """Show what the containers of the endpoint print.
+
+    The last lines of all instances together, by time. Where no instance runs,
+    those of the instances that did.
+    """
+    if follow and app.out.mode.json:
+        raise UsageError(
+            "--follow has no end and --json prints one envelope at the end",
+            hint="leave one of them out",
         )
-    texts = {_stream(path): _tail(path, lines) for path in paths}
-    if follow:
-        _follow(app, paths)
-        return Result()
-    view = [f"{name}  {line}" for name, text in texts.items() for line in text]
-    return Result({"streams": texts}, view)
-
-
-def _logs(app: App, platform_log: bool) -> list[Path]:
     folder = app.config.state_dir / "local"
-    if platform_log:
-        path = folder / "platform.log"
-        return [path] if path.exists() else []
-    return sorted((folder / "logs" / app.endpoint_name).glob("*/*.log"))
+    streams = _platform_log(folder) if platform_log else _streams(folder, app.endpoint_name)
+    if not streams:
+        what = "the platform" if platform_log else app.endpoint_name
+        hint = "mmectl local up" if platform_log else "mmectl deploy"
+        raise PlatformError(f"no log of {what} yet", hint=hint, code="no_logs")
+    shown = streams if every or platform_log else _current(app, streams)
+    if follow:
+        for item in _followed(
+            lambda: streams if platform_log else _streams(folder, app.endpoint_name), shown, lines
+        ):
+            app.out.line(_plain(item))
+        return Result()
+    last = _last(shown, lines)
+    data = [{"time": line.time, "stream": name, "message": line.text} for name, line in last]
+    return Result({"lines": data}, [_plain(item) for item in last])
 
 
-def _stream(path: Path) -> str:
-    return path.stem if path.parent.name == "local" else f"{path.parent.name}/{path.stem}"
+def _platform_log(folder: Path) -> Streams:
+    path = folder / "platform.log"
+    return {"platform": path} if path.exists() else {}
 
 
-def _tail(path: Path, lines: int) -> list[str]:
-    """The last lines, reading at most 200 bytes for each asked for and a MiB besides."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 20) - 200 * lines))
-        return [_plain(line) for line in file.read().decode("utf-8", "replace").splitlines()][
-            -lines:
-        ]
+def _streams(folder: Path, endpoint: str) -> Streams:
+    paths = sorted((folder / "logs" / endpoint).glob("*/*.log"))
+    return {f"{path.parent.name}/{path.stem}": path for path in paths}
 
 
-def _plain(line: str) -> str:
-    """A log line with its epoch milliseconds as a time of day."""
-    stamp, _, text = line.partition(" ")
-    if not (stamp.isdigit() and len(stamp) == 13):
-        return line
-    return time.strftime("%H:%M:%S", time.localtime(int(stamp) / 1000)) + f" {text}"
+def _current(app: App, streams: Streams) -> Streams:
+    """The streams of instances that run; all where none does or nobody can say."""
+    from mmectl.local import platform
+
+    try:
+        found = platform.status(app.config.state_dir, timeout=3.0) or {}
+    except PlatformError:
+        return streams
+    running = {
+        item["instance_id"]
+        for row in found.get("endpoints", ())
+        if row["name"] == app.endpoint_name
+        for item in row["instances"]
+    }
+    return {name: path for name, path in streams.items() if path.stem in running} or streams
 
 
-def _follow(app: App, paths: list[Path]) -> None:
-    places = {path: path.stat().st_size for path in paths}
+def _last(streams: Streams, count: int, ends: Mapping[str, Place] | None = None) -> list[Dated]:
+    """The last lines of all streams together, oldest first; those before `ends` if given."""
+    each = (_backward(name, path, (ends or {}).get(name)) for name, path in streams.items())
+    newest = heapq.merge(*each, key=lambda item: -item[0])
+    return [(name, line) for _, name, line in islice(newest, count)][::-1]
+
+
+def _backward(name: str, path: Path, until: Place | None) -> Iterator[tuple[int, str, Line]]:
+    """Newest first; a clock that was set back does not disturb the order of a stream."""
+    from mmectl.local.logs.lines import backward
+
+    earliest: int | None = None
+    for line in backward(path, until):
+        earliest = line.time if earliest is None else min(earliest, line.time)
+        yield earliest, name, line
+
+
+def _followed(
+    find: Callable[[], Streams],
+    shown: Streams,
+    count: int,
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[Dated]:
+    """The last lines of `shown`, then for ever what comes to any stream that `find` gives.
+
+    Streams that are new are shown from their beginning; rotated ones lose nothing.
+    """
+    from mmectl.local.logs.events import merged
+    from mmectl.local.logs.lines import end
+
+    ends = {name: end(path) for name, path in find().items()}
+    yield from _last(shown, count, ends)
+    places = {name: str(place) for name, place in ends.items()}
     while True:
-        for path in _logs(app, False) or paths:
-            start = places.get(path, 0)
-            end = path.stat().st_size
-            if end < start:  # rotated
-                start = 0
-            with path.open("rb") as file:
-                file.seek(start)
-                for line in file.read(end - start).decode("utf-8", "replace").splitlines():
-                    click.echo(f"{_stream(path)}  {_plain(line)}")
-            places[path] = end
-        time.sleep(0.3)
+        for _, name, line in merged(find(), places):
+            yield name, line
+            places[name] = str(line.end)
+        wait(POLL)
+
+
+def _plain(item: Dated) -> str:
+    """A line for people: its instance and the time of day; the platform's are dated already."""
+    name, line = item
+    if name == "platform":
+        return line.text
+    clock = time.strftime("%H:%M:%S", time.localtime(line.time / 1000))
+    return f"{name}  {clock} {line.text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pytest
 
@@ -55,6 +56,32 @@ def test_a_terminal_gets_every_line_too():
     shown = spoken(Mode(), Terminal())
     for text in ("resnet_18: uploaded", "bucket: created", "model: odd"):
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("event", "note"),
+    [
+        (Event("progress", "invocations", "", 12, 100, "req"), "12 of 100"),
+        (Event("progress", "x", "", 1500, 3000), "1.5 kB of 3.0 kB"),
+    ],
+)
+def test_a_bar_has_its_numbers(event, note):
+    stream = Terminal()
+    with Output(Mode(), io.StringIO(), stream).progress() as report:
+        report(event)
+    assert note in stream.getvalue()
+
+
+def test_lines_come_one_by_one():
+    stdout = io.StringIO()
+    out = Output(Mode(), stdout)
+    out.line("one")
+    assert stdout.getvalue() == "one\n"
+
+
+def test_nobody_can_be_asked_where_stdin_is_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert Output(Mode(), io.StringIO(), Terminal()).interactive is False
 
 
 def test_an_error_is_a_message_and_a_next_step():
