@@ -84,12 +84,10 @@ class TestRawJson:
             {"vertex": "sha256:1", "data": base64.b64encode(piece).decode()}
             for piece in (b"one\ncat: ", b"/x: No", b" such file\nend")
         ]
-        steps = [self.vertex()], [self.vertex(error="exit code: 1")]
-        reader, _ = read(
-            RawJson,
-            [status(vertexes=steps[0]), *(status(logs=[log]) for log in logs)]
-            + [status(vertexes=steps[1])],
-        )
+        failed = self.vertex(error="exit code: 1")
+        objects = [{"vertexes": [self.vertex()]}, *({"logs": [log]} for log in logs)]
+        objects.append({"vertexes": [failed]})
+        reader, _ = read(RawJson, [status(**parts) for parts in objects])
         lines = ["one", "cat: /x: No such file", "end", "exit code: 1"]
         assert reader.tail.splitlines() == lines
 
