@@ -100,7 +100,10 @@ class RawJson(Reader):
     Buildx 0.13 prints each over many lines, indented; later ones print one a line.
     """
 
-    _parts: tuple[str, ...] = ()
+    def __init__(self, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(report, clock)
+        self._parts: tuple[str, ...] = ()
+        self._open: dict[str, bytes] = {}
 
     def line(self, text: str) -> None:
         """Read one line; what is no part of an object is what buildx says beside it."""
@@ -120,13 +123,20 @@ class RawJson(Reader):
         for vertex in status.get("vertexes") or ():
             self._vertex(vertex)
         for log in status.get("logs") or ():
-            text = base64.b64decode(log.get("data") or "").decode("utf-8", "replace")
-            self._log(log.get("vertex", ""), text)
+            self._piece(log.get("vertex", ""), base64.b64decode(log.get("data") or ""))
         for part in status.get("statuses") or ():
             step = self._steps.get(part.get("vertex", ""))
             if step and part.get("total"):
                 done, total = min(part.get("current", 0), part["total"]), part["total"]
                 self._report(Event("progress", step.name, str(part.get("id", "")), done, total))
+
+    def _piece(self, key: str, data: bytes) -> None:
+        """Output comes as it was written, in pieces that need not end with a line."""
+        whole, newline, rest = (self._open.pop(key, b"") + data).rpartition(b"\n")
+        if rest:
+            self._open[key] = rest
+        if newline:
+            self._log(key, whole.decode("utf-8", "replace"))
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
         key = vertex.get("digest", "")
@@ -134,6 +144,7 @@ class RawJson(Reader):
             self._start(key, vertex.get("name", ""))
         if vertex.get("error"):
             self._start(key, vertex.get("name", ""))
+            self._log(key, self._open.pop(key, b"").decode("utf-8", "replace"))
             self._error(key, vertex["error"])
         elif vertex.get("completed"):
             self._start(key, vertex.get("name", ""))

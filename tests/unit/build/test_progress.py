@@ -79,6 +79,18 @@ class TestRawJson:
             "ERROR: failed to solve: process did not complete",
         ]
 
+    def test_lines_in_pieces_are_put_together(self):
+        logs = [
+            {"vertex": "sha256:1", "data": base64.b64encode(piece).decode()}
+            for piece in (b"one\ncat: ", b"/x: No", b" such file\nend")
+        ]
+        failed = self.vertex(error="exit code: 1")
+        objects = [{"vertexes": [self.vertex()]}, *({"logs": [log]} for log in logs)]
+        objects.append({"vertexes": [failed]})
+        reader, _ = read(RawJson, [status(**parts) for parts in objects])
+        lines = ["one", "cat: /x: No such file", "end", "exit code: 1"]
+        assert reader.tail.splitlines() == lines
+
     def test_objects_over_many_lines(self):
         done = self.vertex(completed="2026-01-01T00:00:01Z", inputs=["x"])
         text = json.dumps({"vertexes": [done]}, indent=2)
