@@ -139,6 +139,7 @@ class App:
         Raises BuildError when it is not built yet, or cannot serve.
         """
         from mmectl.build import given
+        from mmectl.image import is_built
 
         settings = self.config.settings
         if settings.image.uri and self.local:
@@ -153,7 +154,7 @@ class App:
             return given.of_build(
                 order.reference, self.ecr(order.repository), settings.image.context
             )
-        if not self._is_built(self.order.digest):
+        if not is_built(self.state_dir, self.order.digest):
             raise BuildError(
                 f"the image of {settings.image.context}/ is not built",
                 hint="mmectl build",
@@ -195,10 +196,6 @@ class App:
 
     def _ecr_of(self, name: Name) -> Ecr:
         return self.ecr(name.repository, name.account)
-
-    def _is_built(self, digest: str) -> bool:
-        name = digest.removeprefix("sha256:")
-        return (self.config.state_dir / "images" / f"{name}.json").exists()
 
     def desired(self) -> endpoint.Desired:
         """What the configuration asks for, as requests to SageMaker."""

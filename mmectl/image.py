@@ -148,6 +148,17 @@ def locked(state_dir: Path, report: Report) -> Iterator[int]:
         os.close(lock)
 
 
+def is_built(state_dir: Path, digest: str) -> bool:
+    """Whether the local image of that digest is registered and its parts are still there."""
+    folder = state_dir / "images" / digest.removeprefix("sha256:")
+    entry = _read_json(folder.with_suffix(".json"))
+    try:
+        program = Path(entry["entrypoint"][0])
+    except (KeyError, TypeError, IndexError):
+        return False
+    return folder.is_dir() and program.exists()
+
+
 class _Build:
     """One build: where its parts go, and what is known of it."""
 

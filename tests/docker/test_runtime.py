@@ -126,7 +126,7 @@ async def test_the_second_request_is_warm_and_memory_is_measured(plane: Containe
     began = time.monotonic()
     await plane.invoke("sub/model_9.tar.gz")
     assert time.monotonic() - began < cold / 2
-    assert all(60 < m["memory_mb"] < 200 for row in plane.rows() for m in row["models"])
+    assert all(40 < m["memory_mb"] < 120 for row in plane.rows() for m in row["models"])
     row = plane.holder("sub/model_9.tar.gz")
     assert any("loaded" in line for line in plane.log(row))
 
@@ -184,16 +184,16 @@ async def test_a_killed_client_ends_its_container(plane: Containers, engine: Eng
 async def test_a_small_memory_budget_evicts(
     reference: str, surroundings: dict[str, str], store: Folder, cat: bytes, tmp_path: Path
 ) -> None:
-    settings = RouterSettings(memory=235 << 20)
+    # room for one loaded model (about 61 MB) and one that loads (taken for 120 MB)
+    settings = RouterSettings(memory=215 << 20)
     fleets = LocalFleets(tmp_path, store, settings, runtime="docker", environment=surroundings)
     await fleets.start((spec(Image(reference, "", ()), instance_count=1),))
     plane = Containers(fleets, cat, tmp_path)
-    for number in (0, 1, 2, 0):
+    for number in (0, 1, 2):
         assert await plane.invoke(f"sub/model_{number}.tar.gz")
     (row,) = plane.rows()
-    assert row["models"][-1]["target_model"] in ("sub/model_0.tar.gz", "sub/model_2.tar.gz")
-    assert len(row["models"]) <= 2
-    assert row["memory_used_mb"] <= 235
+    assert [m["target_model"][-8] for m in row["models"]] == ["1", "2"]
+    assert row["memory_used_mb"] <= 215
     left = plane.all(row)
     await fleets.close()
     assert not alive(left)

@@ -153,7 +153,7 @@ ITEM = np.zeros((3, 8, 8), np.float32)
 BAD = [
     ("empty", b"", JPEG, 400, "no body"),
     ("text as image", b"hello", JPEG, 400, "not an image of a known format"),
-    ("cut JPEG", b"\xff\xd8\xff\xe0" + b"\0" * 50, JPEG, 400, "damaged or cut short"),
+    ("cut JPEG", b"\xff\xd8\xff\xe0" + b"\0" * 50, JPEG, 400, "ends early"),
     ("TIFF", b"II*\0" + b"\0" * 64, "image/tiff", 400, "not an image of a known format"),
     ("bomb", bomb(), "image/png", 400, "too large: 20000 x 20000"),
     ("no JSON", b"{", JSON, 400, "not JSON"),

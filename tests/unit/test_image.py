@@ -308,3 +308,18 @@ class TestFinding:
             serving_env.environment_key(b"a", Interpreter("/p", "3.11.7"), own_java=False),
         }
         assert len(keys) == 4
+
+
+class TestIsBuilt:
+    def test_only_with_its_record_its_folder_and_its_program(self, tmp_path):
+        entry = tmp_path / "images" / "ab.json"
+        program = tmp_path / "python"
+        entry.parent.mkdir()
+        assert not image.is_built(tmp_path, "sha256:ab")
+        entry.write_text("{")
+        assert not image.is_built(tmp_path, "sha256:ab")
+        entry.write_text(json.dumps({"entrypoint": [str(program)]}))
+        (tmp_path / "images" / "ab").mkdir()
+        assert not image.is_built(tmp_path, "sha256:ab")
+        program.touch()
+        assert image.is_built(tmp_path, "sha256:ab")

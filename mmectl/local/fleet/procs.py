@@ -74,16 +74,21 @@ def _groups(pid: int) -> str:
 
 
 def memory(processes: Iterable[int]) -> int:
-    """Bytes of memory that they hold, shared pages shared out (PSS); 0 for those gone."""
-    return sum(_pss(pid) for pid in processes)
+    """Bytes of memory that only they hold and that cannot be dropped; 0 for those gone.
+
+    Pages of files (libraries, weights that are mapped) do not count: the kernel drops them when
+    it must, and how many processes of the machine share them is none of the instance's business.
+    """
+    return sum(_held(pid) for pid in processes)
 
 
-def _pss(pid: int) -> int:
-    for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+def _held(pid: int) -> int:
+    for name, fields in (("smaps_rollup", ("Private_Dirty:", "Swap:")), ("status", ("VmRSS:",))):
         with contextlib.suppress(OSError):
-            for line in (PROC / str(pid) / name).read_text().splitlines():
-                if line.startswith(field):
-                    return int(line.split()[1]) * 1024
+            lines = (PROC / str(pid) / name).read_text().splitlines()
+            found = [int(line.split()[1]) for line in lines if line.startswith(fields)]
+            if found:
+                return sum(found) * 1024
     return 0
 
 
