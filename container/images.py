@@ -97,10 +97,10 @@ def _problem(body: bytes, error: Exception) -> str:
         return f"not an image of a known format ({', '.join(FORMATS)})"
     text = str(error)
     if "truncated" in text.lower() or _cut_short(body, kind):
-        return f"the {kind} ends early"
-    if isinstance(error, UnidentifiedImageError) or " at 0x" in text or not text:
-        text = "not an image that can be read"
-    return f"the {kind} is damaged: {text}"
+        text = f"the {kind} ends early"
+    elif isinstance(error, UnidentifiedImageError) or " at 0x" in text or not text:
+        text = f"not a {kind} that can be read"
+    return f"the image is damaged or cut short: {text}"
 
 
 def _cut_short(body: bytes, kind: str) -> bool:
