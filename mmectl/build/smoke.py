@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import json
 import tarfile
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.errors import BuildError
-from mmectl.serving.smoke import picture, write_model
+from mmectl.serving.smoke import picture, request, write_model
 
 START_SECONDS = 240.0  # SageMaker's own patience with a container that starts
 _PORT = 8080
@@ -114,11 +113,11 @@ def serve_once(
     """Ping, load, ask, unload over HTTP. Raises SmokeError or OSError."""
     _wait(port, ended, patience)
     body = json.dumps({"model_name": "smoke", "url": "/opt/ml/models/smoke/model"}).encode()
-    _expect("load", _request(port, "POST", "/models", body, "application/json"))
-    answer = _request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
+    _expect("load", request(port, "POST", "/models", body, "application/json"))
+    answer = request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
     if "class=light" not in _expect("answer", answer):
         raise SmokeError(f"the model answered {answer[1]}")
-    _expect("unload", _request(port, "DELETE", "/models/smoke"))
+    _expect("unload", request(port, "DELETE", "/models/smoke"))
 
 
 def _expect(what: str, answer: tuple[int, str]) -> str:
@@ -134,24 +133,7 @@ def _wait(port: int, ended: Callable[[], str | None], patience: float) -> None:
         if reason is not None:
             raise SmokeError(reason)
         with contextlib.suppress(OSError, HTTPException):
-            if _request(port, "GET", "/ping", seconds=2)[0] == 200:
+            if request(port, "GET", "/ping", seconds=2)[0] == 200:
                 return
         time.sleep(0.1)
     raise SmokeError(f"no answer to /ping within {patience:.0f} s")
-
-
-def _request(
-    port: int,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    kind: str | None = None,
-    seconds: float = 60,
-) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
-    try:
-        connection.request(method, path, body, {"Content-Type": kind} if kind else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
-    finally:
-        connection.close()

@@ -137,7 +137,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
         if process.poll() is not None:
             raise _SmokeError(f"the server ended with code {process.returncode}")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if _request(port, "GET", "/ping")[0] == 200:
+            if request(port, "GET", "/ping")[0] == 200:
                 return
         time.sleep(0.05)
     raise _SmokeError(f"no answer to /ping within {START_SECONDS:.0f} s")
@@ -145,21 +145,27 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 
 def _load(port: int, model: Path) -> None:
     body = json.dumps({"model_name": "smoke", "url": str(model)}).encode()
-    status, answer = _request(port, "POST", "/models", body, "application/json")
+    status, answer = request(port, "POST", "/models", body, "application/json")
     if status != 200:
         raise _SmokeError(f"the model was not loaded ({status}): {answer}")
 
 
 def _ask(port: int) -> None:
-    status, answer = _request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
+    status, answer = request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
     if status != 200 or "class=light" not in answer:
         raise _SmokeError(f"the model did not answer ({status}): {answer}")
 
 
-def _request(
-    port: int, method: str, path: str, body: bytes | None = None, kind: str | None = None
+def request(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    kind: str | None = None,
+    seconds: float = START_SECONDS,
 ) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    """Status and text of one request to a server on this machine; `kind` is the content type."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request(method, path, body, {"Content-Type": kind} if kind else {})
         answer = connection.getresponse()

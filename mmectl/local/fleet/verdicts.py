@@ -164,14 +164,6 @@ class Speaker:
             "requires a target model header.",
         )
 
-    def not_multi_model(self) -> AwsError:
-        """A single-model endpoint was called with a TargetModel."""
-        return AwsError(
-            "ValidationError",
-            f"Endpoint {self.spec.endpoint} is not a multi-model endpoint and does not support "
-            "target model header.",
-        )
-
     def unavailable(self) -> AwsError:
         """No instance can take the request."""
         return AwsError(
