@@ -36,7 +36,11 @@ class _RunByDefault(click.Group):
         return super().parse_args(ctx, args if args and args[0] in own else ["run", *args])
 
 
-@click.group(cls=_RunByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_RunByDefault,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="\b\nExamples:\n  mmectl bench cat.jpg\n  mmectl bench compare a.json b.json",
+)
 def bench() -> None:
     """Measure the endpoint under load, and compare two runs.
 

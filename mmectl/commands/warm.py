@@ -96,13 +96,8 @@ def _most_used(app: App, number: int) -> list[str]:
 
 def _told_by_platform(app: App, key: str) -> Any:
     """What the embedded platform says of the endpoint; None on AWS or where it says nothing."""
-    if not app.local:
-        return None
-    from mmectl.local import platform
-
-    found = platform.status(app.config.state_dir) or {}
-    rows = [row for row in found.get("endpoints", ()) if row["name"] == app.endpoint_name]
-    return rows[0].get(key) if rows else None
+    found = app.embedded_endpoint()
+    return None if found is None else found.get(key)
 
 
 def _run(
