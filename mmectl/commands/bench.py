@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.bench import chart, figures, mix
+from mmectl.bench import figures, mix
 from mmectl.bench.driver import Load, Sample, drive
+from mmectl.commands import bench_view
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.errors import InvokeError, UsageError
@@ -129,7 +130,7 @@ def run(
     )
     code = 130 if interrupted else int(bool(failed))
     written = [f"\nwritten: {path}" for path in (save, html) if path]
-    return Result(data, [*chart.view(data), *written], exit_code=code, errors=failed)
+    return Result(data, [*bench_view.view(data), *written], exit_code=code, errors=failed)
 
 
 @command(
@@ -146,7 +147,7 @@ def compare(app: App, before: Path, after: Path) -> Result:  # noqa: ARG001 - as
     first, second = _read(before), _read(after)
     rows = figures.compare(first, second)
     loads = [f"{path.name}: {run['load']}" for path, run in ((before, first), (after, second))]
-    view: list[str | Table] = [*loads, "", chart.comparison(rows)]
+    view: list[str | Table] = [*loads, "", bench_view.comparison(rows)]
     if first["load"] != second["load"]:
         view.append("the two runs had different loads")
     return Result({"before": str(before), "after": str(after), "figures": rows}, view)
@@ -224,9 +225,9 @@ def _write(data: Mapping[str, Any], save: Path | None, html: Path | None) -> Non
     if save is not None:
         texts.append((save, json.dumps(data, indent=1) + "\n"))
     if html is not None:
-        from mmectl.bench.report import report
+        from mmectl.commands.bench_page import page
 
-        texts.append((html, report(data)))
+        texts.append((html, page(data)))
     for path, text in texts:
         try:
             path.write_text(text, encoding="utf-8")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmectl.bench import chart, figures
+from mmectl.bench import figures
 from mmectl.bench.driver import Sample
-from mmectl.bench.report import plots_of, report
+from mmectl.commands import bench_view
+from mmectl.commands.bench_page import page, plots_of
 from mmectl.errors import UsageError
 from mmectl.output import plain_table
 
@@ -83,7 +84,7 @@ def test_compare_says_what_is_better(run):
     assert rows["failed"]["better"] is True
     assert rows["hit rate"]["better"] is None
     assert "unknown p50, s" not in rows
-    table = plain_table(chart.comparison(list(rows.values())))
+    table = plain_table(bench_view.comparison(list(rows.values())))
     assert max(map(len, table.splitlines())) <= 80
 
 
@@ -106,7 +107,7 @@ def test_a_saved_run_and_an_envelope_are_read(run):
 
 
 def test_the_terminal_view_fits(run):
-    blocks = [b if isinstance(b, str) else plain_table(b) for b in chart.view(run)]
+    blocks = [b if isinstance(b, str) else plain_table(b) for b in bench_view.view(run)]
     text = "\n".join(blocks)
     assert "100 requests of 3 models in 10.0 s, 1 failed" in text
     assert "hit rate 97.0 %, 3 cold, 1 of them loaded again" in text
@@ -119,7 +120,7 @@ def test_bars_grow_with_counts_and_show_cold():
         {"from": 0.02, "warm": 10, "cold": 10, "unknown": 0},
         {"from": 0.03, "warm": 0, "cold": 0, "unknown": 0},
     ]
-    first, second, third, legend = chart.histogram(rows)
+    first, second, third, legend = bench_view.histogram(rows)
     assert first.count("█") == 44
     assert (second.count("█"), second.count("░")) == (11, 11)
     assert third.split() == ["30", "ms", "0"]
@@ -128,7 +129,7 @@ def test_bars_grow_with_counts_and_show_cold():
 
 def test_many_buckets_fit_a_screen():
     rows = [{"from": 0.001 * n, "warm": n, "cold": 0, "unknown": 0} for n in range(1, 71)]
-    lines = chart.histogram(rows)
+    lines = bench_view.histogram(rows)
     assert len(lines) <= 24
     assert sum(int(line.split()[-1]) for line in lines) == sum(range(71))
 
@@ -136,15 +137,15 @@ def test_many_buckets_fit_a_screen():
 def test_late_requests_are_said():
     late = [Sample("a", 0.0, 2.0, 2.5, "warm")]
     about = {"requests": 1, "models": 1}
-    text = chart.view({**figures.summary(late, 3.0), **about})[0]
+    text = bench_view.view({**figures.summary(late, 3.0), **about})[0]
     assert "sent late by 2.00 s" in text
 
 
 def test_the_page_needs_nothing_else(run):
-    page = report(run)
-    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
-    assert "c answered 500: &lt;no&gt;" in page
-    assert page.count('class="plotly-graph-div"') == 3
+    text = page(run)
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
+    assert "c answered 500: &lt;no&gt;" in text
+    assert text.count('class="plotly-graph-div"') == 3
 
 
 def test_the_plots_hold_the_figures(run):

@@ -20,7 +20,7 @@ th:first-child, td:first-child { text-align: left }
 Plot = dict[str, Any]
 
 
-def report(run: Mapping[str, Any]) -> str:
+def page(run: Mapping[str, Any]) -> str:
     """The page. Raises MmectlError where plotly is not installed."""
     try:
         from plotly.io import to_html
