@@ -13,7 +13,7 @@ from types import ModuleType
 
 from benchmarks.report import Result, Unavailable
 
-MODULES = ("packing", "startup", "invoke")
+MODULES = ("packing", "upload", "startup", "invoke")
 
 
 def load(name: str) -> ModuleType | None:
