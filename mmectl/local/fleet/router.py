@@ -16,6 +16,7 @@ from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
+from mmectl.local.fleet.metering import Meter, Put, nowhere
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.place import STATE_MARK, Ports
 from mmectl.local.fleet.runtime import MakeRuntime
@@ -32,6 +33,7 @@ from mmectl.local.values import (
 __all__ = ["LocalFleets", "RouterSettings"]
 
 MakeServer = Callable[[FleetSpec, int], Server]
+PutsOf = Callable[[FleetSpec], Put]
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class LocalFleets:
     marked with `state_dir` in their environment, as the platform itself is, so that those of
     a platform that was killed can be found. `runtime` is what instances run as (`choice`),
     `environment` the platform's own, which also says where the Docker engine is. `make_server`
-    gets a variant and the number of instances on this machine; it is for tests.
+    gets a variant and the number of instances on this machine; it is for tests. `puts` says
+    where the measures of a variant go.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LocalFleets:
         runtime: str = AUTO,
         environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
+        puts: PutsOf = lambda spec: nowhere,  # noqa: ARG005
     ) -> None:
         self._folder = folder
         self._objects = objects
@@ -71,6 +75,7 @@ class LocalFleets:
         self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
         self._ports = Ports()
+        self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._random = random.Random()
@@ -139,6 +144,11 @@ class LocalFleets:
         entry = self._entries.get((endpoint, config))
         return [row for fleet in entry.fleets for row in fleet.describe()] if entry else []
 
+    def instances(self) -> list[dict[str, object]]:
+        """What there is to measure of every instance: see `Fleet.measured`."""
+        entries = list(self._entries.values())
+        return [row for entry in entries for fleet in entry.fleets for row in fleet.measured()]
+
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
         self._closed = True
@@ -161,7 +171,10 @@ class LocalFleets:
             machine = psutil.virtual_memory().total
             memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        return Fleet(spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects))
+        meter = Meter(self._puts(spec))
+        return Fleet(
+            spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects), meter
+        )
 
     def _pick(self, fleets: Sequence[Fleet]) -> Fleet:
         if len(fleets) == 1:
