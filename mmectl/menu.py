@@ -8,9 +8,11 @@ COMMANDS = {
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Ask a model."),
+    "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
+    "logs": ("logs", "Show what the endpoint's containers print."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
     "config": ("config", "Check and show the configuration."),
-    "local": ("local", "The embedded platform: up, down, status, logs, env."),
+    "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

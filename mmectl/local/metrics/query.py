@@ -45,22 +45,23 @@ def check_statistic(name: str) -> str:
 
 
 def check_span(start: float, end: float, period: int) -> tuple[int, int]:
-    """The span widened to whole periods: from the first to before the last second."""
+    """The span in whole periods from its first minute on: first and before the last second."""
     if start >= end:
         raise invalid("The parameter StartTime must be less than the parameter EndTime.")
-    first, last = int(start) // period * period, -(-int(end) // period) * period
+    first = int(start) // 60 * 60
+    last = first + -(-(int(end) - first) // period) * period
     if (last - first) // period > MOST_BUCKETS:
         raise invalid("The time span has too many periods.")
     return first, last
 
 
 def bucketed(
-    rows: Iterable[tuple[Series, int, Statistics]], period: int
+    rows: Iterable[tuple[Series, int, Statistics]], first: int, period: int
 ) -> dict[int, tuple[str, Statistics]]:
     """Unit and statistics of each period that has any, by its beginning."""
     found: dict[int, tuple[str, Statistics]] = {}
     for series, minute, statistics in rows:
-        start = minute // period * period
+        start = minute - (minute - first) % period
         if start not in found:
             found[start] = (series.unit, Statistics())
         found[start][1].merge(statistics)
@@ -91,7 +92,7 @@ async def points_of(store: Store, stat: Params, start: float, end: float) -> Poi
         dimensions_of(metric.get("Dimensions", ())),
         stat.get("Unit"),
     )
-    found = bucketed(await store.read(series, first, last), period)
+    found = bucketed(await store.read(series, first, last), first, period)
     values = ((time, whole.of(statistic)) for time, (_, whole) in sorted(found.items()))
     return {time: value for time, value in values if value is not None}
 

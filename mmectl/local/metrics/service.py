@@ -113,7 +113,7 @@ class CloudWatch:
             dimensions_of(params.get("Dimensions", ())),
             params.get("Unit"),
         )
-        found = bucketed(await self._store.read(series, first, last), period)
+        found = bucketed(await self._store.read(series, first, last), first, period)
         rows = [_datapoint(time, unit, part, params) for time, (unit, part) in found.items()]
         return {"Label": params["MetricName"], "Datapoints": rows}
 
