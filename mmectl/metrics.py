@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mmectl.errors import UsageError
 
 BARS = "▁▂▃▄▅▆▇█"
-CURVE = 20  # bars of a curve at most
+CURVE = 12  # bars of a curve at most
 
 INVOCATIONS, INSTANCES = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
 _COUNT = ("Sum",)

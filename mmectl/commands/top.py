@@ -12,7 +12,7 @@ from mmectl.output import Result, Table, milliseconds
 
 MODELS = 10  # shown of each endpoint
 LOADS = 5
-ID = 10  # characters of an instance's name
+ID = 9  # characters of an instance's name
 
 Row = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def _head(endpoint: Row) -> str:
 
 
 def _instances(rows: Sequence[Row]) -> Table:
-    names = ("INSTANCE", "STATE", "MODELS", "MEMORY", "HITS", "REQ/S", "P50", "P99", "EVICTED")
+    names = ("INSTANCE", "STATE", "MODELS", "MEMORY MB", "HITS", "REQ/S", "P50", "P99", "EVICT")
     return Table(names, [_instance(row) for row in rows], frozenset(names[2:]))
 
 
@@ -84,7 +84,7 @@ def _instance(row: Row) -> list[str]:
         row["instance_id"][:ID],
         row["state"],
         f"{len(row['models'])}{loading}/{len(row['on_disk'])}",
-        f"{row['memory_used_mb']}/{row['memory_limit_mb']} MB",
+        f"{row['memory_used_mb']}/{row['memory_limit_mb']}",
         _share(live["hits"], live["requests"]),
         f"{live['requests_per_second']:.1f}",
         _time(live["p50_ms"]),

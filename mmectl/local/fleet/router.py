@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
+from mmectl.local.fleet.container_log import prune
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.instance_types import model_memory
@@ -103,6 +104,8 @@ class LocalFleets:
         """Start the instances of one endpoint configuration; FleetFailed says why not."""
         _check(specs)
         await self._sweep_once()
+        running = {str(row["instance_id"]) for row in self.instances()}
+        await asyncio.to_thread(prune, self._logs, running)
         if self._closed:
             raise FleetFailed("The platform is shutting down.")
         key = (specs[0].endpoint, specs[0].config)
