@@ -8,6 +8,8 @@ COMMANDS = {
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Ask a model."),
+    "warm": ("warm", "Load models before the traffic comes."),
+    "bench": ("bench", "Measure the endpoint under load, and compare two runs."),
     "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
     "logs": ("logs", "Show what the endpoint's containers print."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
