@@ -120,13 +120,19 @@ def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
     found: list[Found] = []
     for metric in core.METRICS:
         values = {
-            name: points[whole[metric, name]][-1][1]
+            name: _one(name, points[whole[metric, name]])
             for name in metric.statistics
             if points[whole[metric, name]]
         }
         if values:
             found.append((metric, values, points[curves[metric]]))
     return found
+
+
+def _one(statistic: str, points: core.Points) -> float:
+    """The value of the whole span, which may come in two periods."""
+    values = [value for _, value in points]
+    return {"Sum": sum(values), "Maximum": max(values)}.get(statistic, values[-1])
 
 
 def _table(found: Sequence[Found], within: core.Span, *, trend: bool) -> Table:
