@@ -10,9 +10,11 @@ COMMANDS = {
     "invoke": ("invoke", "Ask a model."),
     "warm": ("warm", "Load models before the traffic comes."),
     "bench": ("bench", "Measure the endpoint under load, and compare two runs."),
+    "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
+    "logs": ("logs", "Show what the endpoint's containers print."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
     "config": ("config", "Check and show the configuration."),
-    "local": ("local", "The embedded platform: up, down, status, logs, env."),
+    "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

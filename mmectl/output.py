@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
@@ -76,6 +77,22 @@ class Output:
         """Whether somebody can be asked."""
         stdin = sys.stdin  # None when it was closed
         return bool(stdin) and stdin.isatty() and self._status.is_terminal and not self.mode.json
+
+    @property
+    def terminal(self) -> bool:
+        """Whether results go to a terminal."""
+        return self._console.is_terminal and not self.mode.json
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[[Sequence[str | Table]], None]]:
+        """Give a place to show blocks in, each time in place of the last; for terminals."""
+        with Live(console=self._console, screen=True, auto_refresh=False) as live:
+
+            def show(blocks: Sequence[str | Table]) -> None:
+                parts = [escape(b) if isinstance(b, str) else _rich_table(b) for b in blocks]
+                live.update(Group(*parts), refresh=True)
+
+            yield show
 
     def result(self, command: str, result: Result) -> None:
         """Print a command's result."""

@@ -204,8 +204,7 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
 
 
 def _log_hint(endpoint: str) -> str:
-    group = f"/aws/sagemaker/Endpoints/{endpoint}"
-    return f"read its log: mmectl local logs --all; on AWS the log group {group}"
+    return f"read the log of {endpoint}: mmectl logs"
 
 
 def _inner(text: str) -> str:

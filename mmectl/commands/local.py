@@ -1,4 +1,4 @@
-"""`mmectl local up`, `down`, `status`, `logs` and `env`."""
+"""`mmectl local up`, `down`, `status`, `top`, `logs` and `env`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,23 @@ def status_(app: App) -> Result:
         view += ["", Table(("ENDPOINT", "INSTANCE", "STATE", "PID"), rows, frozenset({"PID"}))]
     data = {"running": True, "answers": True, "endpoint_url": connection.endpoint_url, **found}
     return Result(data, view)
+
+
+@command(parent=local, examples="mmectl local top\nmmectl local top --once")
+@click.option("--once", is_flag=True, help="Show it once, as in a pipe.")
+@click.option("--every", type=click.FloatRange(0.2), default=1.0, help="Seconds between looks [1].")
+def top(app: App, once: bool, every: float) -> Result:
+    """Show instances and models as they are, again and again until Ctrl-C.
+
+    Rates and latencies are those of the last minute, waits for models included.
+    MODELS is how many are in memory, and how many files are on the disk.
+    """
+    from mmectl.commands.top import once as look
+    from mmectl.commands.top import watched
+
+    if not once and app.out.terminal:
+        watched(app, every)
+    return look(app)
 
 
 def _silent(state_dir: Path) -> Result:

@@ -41,10 +41,13 @@ def compose(state_dir: Path, known: Record) -> Parts:
     from mmectl.local.fleet.router import LocalFleets, RouterSettings
     from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
+    from mmectl.local.metrics.compose import Metrics
 
     local = state_dir / "local"
     logs_dir = local / "logs"
     store = ObjectStore(local / "s3")
+    small = SmallServices()
+    metrics = Metrics(local / "metrics.db", small, region=known.region)
     fleets = LocalFleets(
         local / "fleets",
         store,
@@ -52,10 +55,11 @@ def compose(state_dir: Path, known: Record) -> Parts:
         logs=logs_dir,
         state_dir=state_dir,
         runtime=known.runtime,
+        puts=metrics.puts,
     )
+    metrics.watch_instances(fleets.instances)
     images = Images(state_dir / "images", engine_images(known.runtime, os.environ))
     control = Control(local / "control.db", store, images, fleets, region=known.region)
-    small = SmallServices()
     paths = {"platform": local / "platform.log", "containers": logs_dir}
     services: dict[str, Handler] = {
         "s3": S3(store),
@@ -63,9 +67,10 @@ def compose(state_dir: Path, known: Record) -> Parts:
         "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
         "mmectl": Status(control, fleets, paths),
         **dict.fromkeys(SERVICES, small),
+        "monitoring": metrics.monitoring,
     }
     return Parts(
         services,
-        opening=(store.open, control.open),
-        closing=(control.close, fleets.close, store.close, small.close),
+        opening=(store.open, metrics.open, control.open),
+        closing=(control.close, fleets.close, metrics.close, store.close, small.close),
     )

@@ -18,6 +18,7 @@ COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
     "config": BASE | {"sources", "limits", "names", "model"},
     "services": BASE | {"aws", "invoke"},
+    "cloudwatch": BASE | {"aws"},
 }
 HEAVY = {"boto3", "botocore", "rich", "moto", "aiohttp", "sagemaker", "pydantic", "yaml", "mxnet"}
 

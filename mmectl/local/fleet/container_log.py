@@ -11,12 +11,14 @@ import contextlib
 import os
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 LIMIT = 10 << 20
 LINE = 64 << 10
+PAST = 20
+PAST_BYTES = 512 << 20
 _ERROR = re.compile(r"(?:^|[\s-])((?:\w+\.)*\w*(?:Error|Exception|Killed)\b(?:: .*)?)$")
 # as the image's model handler words it
 _REFUSAL = re.compile(r"cannot load \S+: (.+)$")
@@ -87,6 +89,40 @@ class ContainerLog:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def prune(folder: Path, running: Collection[str], most: int = PAST_BYTES) -> None:
+    """Remove the oldest logs of instances that are gone, until what is left is bounded.
+
+    `folder` holds ``<endpoint>/<variant>/<instance>.log``; at most `PAST` stay of a variant, and
+    `most` bytes in all. `running` are the instances whose logs are kept in any case. Blocking.
+    """
+    past: list[tuple[float, Path, int]] = []
+    for path in folder.glob("*/*/*.log"):
+        with contextlib.suppress(OSError):
+            if path.stem not in running:
+                past.append((path.stat().st_mtime, path, _size(path)))
+    kept: Counter[Path] = Counter()
+    total = 0
+    for _, path, size in sorted(past, reverse=True):
+        kept[path.parent] += 1
+        total += size
+        if kept[path.parent] > PAST or total > most:
+            _remove(path)
+
+
+def _size(path: Path) -> int:
+    old = path.with_name(path.name + ".1")
+    return path.stat().st_size + (old.stat().st_size if old.exists() else 0)
+
+
+def _remove(path: Path) -> None:
+    """Remove a log, and the folders of a variant and an endpoint that have none left."""
+    with contextlib.suppress(OSError):
+        path.with_name(path.name + ".1").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
 
 
 class Pump(asyncio.Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from mmectl.local.fleet import verdicts
+from mmectl.local.fleet.metering import Meter, Trace
 from mmectl.local.fleet.parts import Attempts, Changes, LoaderLike, Server
 from mmectl.local.fleet.residency import Phase, Residency
 from mmectl.local.fleet.settings import RouterSettings
@@ -33,9 +34,11 @@ class Fleet:
         settings: RouterSettings,
         memory: int,
         make_loader: Callable[[Fleet], LoaderLike],
+        meter: Meter | None = None,
     ) -> None:
         self.spec = spec
         self.settings = settings
+        self.meter = meter or Meter()
         self.say = verdicts.Speaker(spec, settings.region)
         self.residency = Residency(settings.spread_at)
         self.changes = Changes()
@@ -97,12 +100,17 @@ class Fleet:
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         """Answer one request; AwsError as the runtime API names it."""
+        up = sum(server.state == "InService" for server in self._servers.values())
+        with self.meter.invocation(up) as trace:
+            return await self._invoke(request, trace)
+
+    async def _invoke(self, request: InvokeRequest, trace: Trace) -> InvokeResponse:
         if request.target_model is None:
             raise self.say.needs_target()
         target = verdicts.check_target(request.target_model)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        attempts = Attempts(began + self.settings.wait)
+        attempts = Attempts(began + self.settings.wait, trace)
         while True:
             server = await self._holder(target, attempts)
             answer = await self._send(server, target, request, attempts)
@@ -132,7 +140,8 @@ class Fleet:
                 return self._servers[instance]
             task = self._work.get((instance, target)) or self._begin_load(instance, target)
             left = attempts.deadline - asyncio.get_running_loop().time()
-            done, _ = await asyncio.wait((task,), timeout=max(left, 0))
+            with attempts.trace.waiting():
+                done, _ = await asyncio.wait((task,), timeout=max(left, 0))
             if not done:
                 raise self.say.not_ready(target)
             await self._count_lost_load(self._servers[instance], task, attempts)
@@ -174,7 +183,8 @@ class Fleet:
         copy = self.residency.acquire(server.id, target)
         mark = server.printed()
         try:
-            answer = await server.invoke(name, request, self.settings.invoke)
+            with attempts.trace.serving(server.id):
+                answer = await server.invoke(name, request, self.settings.invoke)
         except AnswerTimeoutError:
             raise self.say.timed_out(server.id) from None
         except WireError as error:
@@ -238,6 +248,7 @@ class Fleet:
     ) -> asyncio.Task[None]:
         """Unload an idle model; requests for it wait for that and load it again."""
         self.residency.begin_unload(instance, target)
+        self.meter.unloaded(instance)
         unload = self._loader.unload(self._servers[instance], target, files=files)
         return self._begin(instance, target, unload)
 
@@ -283,7 +294,24 @@ class Fleet:
 
     def describe(self) -> list[dict[str, object]]:
         """One JSON-ready row per instance."""
-        return [self._row(server) for server in self._servers.values()]
+        return [
+            self._row(server) | {"live": self.meter.live(server.id)}
+            for server in self._servers.values()
+        ]
+
+    def measured(self) -> list[dict[str, object]]:
+        """One row per instance with what the sampler needs; memory and disk in bytes."""
+        return [
+            self._row(server)
+            | {
+                "endpoint": self.spec.endpoint,
+                "memory": shelf.memory + self.settings.server_memory,
+                "disk_used": shelf.disk_used,
+                "disk": shelf.disk,
+            }
+            for server in self._servers.values()
+            for shelf in (self.residency.shelf(server.id),)
+        ]
 
     def _row(self, server: Server) -> dict[str, object]:
         shelf = self.residency.shelf(server.id)

@@ -74,7 +74,8 @@ class Loader:
     async def unload(self, server: Server, target: str, *, files: bool = False) -> None:
         """Take a model, whose unload was begun, out of memory; 404 is as good as 200."""
         try:
-            await server.unload(model_name(target), self._settings.unload)
+            with self._fleet.meter.timed("ModelUnloadingTime"):
+                await server.unload(model_name(target), self._settings.unload)
         finally:
             self._book.unloaded(server.id, target)
         if files:
@@ -92,8 +93,10 @@ class Loader:
             archive = await self._find(target)
             need = self._need(target, await to_thread(size_hint, archive))
             await self._make_room(server, target, need)
-            need = await self._unpack(server, target, archive, folder, need)
-        await self._load_with_evictions(server, target)
+            with self._fleet.meter.timed("ModelDownloadingTime"):
+                need = await self._unpack(server, target, archive, folder, need)
+        with self._fleet.meter.timed("ModelLoadingTime"):
+            await self._load_with_evictions(server, target)
         await self._settle(server, target, need)
 
     async def _refuse_misfit(self, target: str) -> None:
@@ -232,6 +235,7 @@ class Loader:
         name = model_name(target)
         measured = await server.attach(name, lambda: self._fleet.broken(server, target))
         self._book.loaded(server.id, target, measured or need.memory)
+        self._fleet.meter.loaded(server.id)
         if not server.alive(name):  # died before it counted as loaded
             self._fleet.broken(server, target)
         with contextlib.suppress(TooWideError):

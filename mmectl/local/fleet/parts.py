@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from mmectl.local.fleet.metering import Trace
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
 
@@ -58,6 +59,7 @@ class Attempts:
     """What one request has been through."""
 
     deadline: float
+    trace: Trace = field(default_factory=Trace)
     deaths: int = 0
     lost: int = 0
     full: int = 0

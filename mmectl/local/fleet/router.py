@@ -12,10 +12,12 @@ from pathlib import Path
 import psutil
 
 from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
+from mmectl.local.fleet.container_log import prune
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
+from mmectl.local.fleet.metering import Meter, Put, nowhere
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.place import STATE_MARK, Ports
 from mmectl.local.fleet.runtime import MakeRuntime
@@ -32,6 +34,7 @@ from mmectl.local.values import (
 __all__ = ["LocalFleets", "RouterSettings"]
 
 MakeServer = Callable[[FleetSpec, int], Server]
+PutsOf = Callable[[FleetSpec], Put]
 
 
 @dataclass(slots=True)
@@ -49,7 +52,8 @@ class LocalFleets:
     marked with `state_dir` in their environment, as the platform itself is, so that those of
     a platform that was killed can be found. `runtime` is what instances run as (`choice`),
     `environment` the platform's own, which also says where the Docker engine is. `make_server`
-    gets a variant and the number of instances on this machine; it is for tests.
+    gets a variant and the number of instances on this machine; it is for tests. `puts` says
+    where the measures of a variant go.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class LocalFleets:
         runtime: str = AUTO,
         environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
+        puts: PutsOf = lambda spec: nowhere,  # noqa: ARG005
     ) -> None:
         self._folder = folder
         self._objects = objects
@@ -71,6 +76,7 @@ class LocalFleets:
         self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
         self._ports = Ports()
+        self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._random = random.Random()
@@ -98,6 +104,8 @@ class LocalFleets:
         """Start the instances of one endpoint configuration; FleetFailed says why not."""
         _check(specs)
         await self._sweep_once()
+        running = {str(row["instance_id"]) for row in self.instances()}
+        await asyncio.to_thread(prune, self._logs, running)
         if self._closed:
             raise FleetFailed("The platform is shutting down.")
         key = (specs[0].endpoint, specs[0].config)
@@ -139,6 +147,11 @@ class LocalFleets:
         entry = self._entries.get((endpoint, config))
         return [row for fleet in entry.fleets for row in fleet.describe()] if entry else []
 
+    def instances(self) -> list[dict[str, object]]:
+        """What there is to measure of every instance: see `Fleet.measured`."""
+        entries = list(self._entries.values())
+        return [row for entry in entries for fleet in entry.fleets for row in fleet.measured()]
+
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
         self._closed = True
@@ -161,7 +174,10 @@ class LocalFleets:
             machine = psutil.virtual_memory().total
             memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        return Fleet(spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects))
+        meter = Meter(self._puts(spec))
+        return Fleet(
+            spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects), meter
+        )
 
     def _pick(self, fleets: Sequence[Fleet]) -> Fleet:
         if len(fleets) == 1:

@@ -20,6 +20,9 @@ BLOCK = 64 << 10
 LINE_LIMIT = 256 << 10
 """Bytes after which a line is cut in two."""
 
+SLACK = 60_000
+"""Milliseconds by which lines may be out of order."""
+
 _DATED = re.compile(rb"(\d{12,14}) (.*)", re.DOTALL)
 
 
@@ -111,6 +114,37 @@ def backward(path: Path, until: Place | None = None) -> Iterator[Line]:
             lines = list(_read(part, start, stop))
             yield from reversed(lines)
             stop = start if lines else 0
+
+
+def after(path: Path, time: int) -> Place:
+    """A place before every line of that millisecond and later, found without reading it all.
+
+    A clock that was set back by more than `SLACK` may hide lines.
+    """
+    parts = _parts(path)
+    for part in parts[:-1]:
+        if _last_time(part) >= time - SLACK:
+            return Place(part.inode, _before(part, time - SLACK))
+    return Place(parts[-1].inode, _before(parts[-1], time - SLACK)) if parts else Place(0, 0)
+
+
+def _last_time(part: _Part) -> int:
+    lines = _read(part, _line_start(part, part.size), part.size)
+    return max((line.time for line in lines), default=0)
+
+
+def _before(part: _Part, time: int) -> int:
+    """The start of some line before that time, as late as bisection in blocks finds it."""
+    low, high = 0, part.size
+    while high - low > 4 * BLOCK:
+        middle = (low + high) // 2
+        begin = _line_start(part, middle)
+        line = next(_read(part, begin, part.size), None)
+        if line is not None and line.time < time:
+            low = max(low, begin)
+        else:
+            high = middle
+    return low
 
 
 def last_time(path: Path) -> int | None:

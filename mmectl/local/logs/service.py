@@ -135,6 +135,12 @@ class Logs:
             raise _invalid("startFromHead false is not supported by the embedded platform.")
         streams = _chosen(_streams(folder), params)
         places = _read_places(params.get("nextToken"))
+        begin = params.get("startTime", 0)
+        if begin:
+            skipped = {
+                stream: str(log_lines.after(path, begin)) for stream, path in streams.items()
+            }
+            places = {**skipped, **places}
         # AWS includes events at endTime here, and leaves them out in GetLogEvents
         stop = {"endTime": params["endTime"] + 1} if "endTime" in params else {}
         page = Page({**params, **stop})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from mmectl.local.fleet.container_log import LINE, ContainerLog, cause
+from mmectl.local.fleet.container_log import LINE, PAST, ContainerLog, cause, prune
 
 
 def log(tmp_path: Path, limit: int = 1 << 20) -> ContainerLog:
@@ -75,3 +76,29 @@ def test_causes_of_one_model() -> None:
     lines = ["W-9000-one - ValueError: first", "W-9001-two - ValueError: second"]
     assert cause(lines, "one") == "ValueError: first"
     assert cause(lines, "three") is None
+
+
+def test_logs_of_past_instances_are_bounded(tmp_path: Path) -> None:
+    for number in range(PAST + 5):
+        for endpoint in ("a", "b"):
+            folder = tmp_path / endpoint / "v"
+            folder.mkdir(parents=True, exist_ok=True)
+            for end in ("", ".1"):
+                path = folder / f"i-{number}.log{end}"
+                path.write_text("x")
+                os.utime(path, (number, number))
+    prune(tmp_path, {"i-0"})
+    left = sorted((tmp_path / "a" / "v").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    assert [path.stem for path in left] == ["i-0", *(f"i-{n}" for n in range(5, PAST + 5))]
+    assert len(list((tmp_path / "a" / "v").iterdir())) == 2 * (PAST + 1)
+    assert len(list(tmp_path.glob("b/v/*.log"))) == PAST + 1
+
+
+def test_logs_of_past_instances_are_bounded_in_bytes(tmp_path: Path) -> None:
+    for number, endpoint in enumerate(("old", "new")):
+        path = tmp_path / endpoint / "v" / "i-0.log"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(600))
+        os.utime(path, (number, number))
+    prune(tmp_path, set(), most=1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmectl.local.logs import events as log_events
@@ -358,3 +358,27 @@ def test_forward_and_backward_see_the_same_lines(tmp_path_factory, texts, block)
     for number, line in enumerate(forward):
         assert next(iter(log_lines.forward(path, line.start))) == line
         assert [x.text for x in log_lines.backward(path, line.start)] == texts[:number][::-1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 40_000), st.integers(0, 40_000))
+def test_reading_from_a_time_skips_only_what_is_older(tmp_path_factory, cut, time):
+    folder = tmp_path_factory.mktemp("logs")
+    lines = [(n * 20, f"{n} " + "x" * 30) for n in range(40_000)]
+    path = write(folder, "i-1", lines[:cut])
+    rotate(path)
+    write(folder, "i-1", lines[cut:])
+    wanted = T0 + time * 20
+    place = log_lines.after(path, wanted)
+    read = list(log_lines.forward(path, place))
+    found = [line.time for line in read if line.time >= wanted]
+    assert found == [T0 + n * 20 for n in range(time, 40_000)]
+    assert len(read) <= len(found) + log_lines.SLACK // 20 + 5 * log_lines.BLOCK // 40
+
+
+async def test_filtering_from_a_time_does_not_read_what_is_older(logs, folder):
+    lines = [(n * 1000, f"{n} " + "x" * 100) for n in range(200_000)]
+    write(folder, "i-1", lines)
+    answer = await logs.call("FilterLogEvents", {**DEMO, "startTime": T0 + 199_999_000})
+    assert messages(answer) == [lines[-1][1]]
+    assert "nextToken" not in answer

@@ -1,0 +1,154 @@
+"""`mmectl metrics`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from mmectl import metrics as core
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.errors import UsageError
+from mmectl.output import Result, Table
+
+SHORTEST = 60  # seconds of a period
+MOST_PERIODS = 1_440
+
+
+@command(
+    examples="mmectl metrics\nmmectl metrics --since 15m --watch"
+    "\nmmectl metrics --since 1d --period 1h"
+    "\nmmectl metrics --json | jq '.data.variants[0].metrics[0]'"
+)
+@click.option("--since", default="1h", metavar="SPAN", help="How far back: 15m, 2h, 3d [1h].")
+@click.option("--period", metavar="SPAN", help="What one bar of a curve stands for: 1m, 1h.")
+@click.option("--variant", help="Of this variant only.")
+@click.option("--watch", is_flag=True, help="Show it anew every few seconds until Ctrl-C.")
+def metrics(app: App, since: str, period: str | None, variant: str | None, watch: bool) -> Result:
+    """Show the endpoint's CloudWatch metrics: counts, latencies, cache hits, load.
+
+    The same metrics on AWS and on the embedded platform. Counts and statistics
+    are those of the whole span; the curve is over time.
+    """
+    length = core.seconds(since, "--since")
+    step = _period(length, period)
+    if watch and (app.out.mode.json or not app.out.terminal):
+        raise UsageError(
+            "--watch needs a terminal, and is not for --json", hint="leave --watch out"
+        )
+
+    def look() -> Result:
+        return _result(app, core.span(time.time(), length, step), since, variant)
+
+    if watch:
+        _watched(app, look, every=3.0 if app.local else 30.0)
+    return look()
+
+
+def _watched(
+    app: App, look: Callable[[], Result], every: float, wait: Callable[[float], None] = time.sleep
+) -> None:
+    """For ever; Ctrl-C ends it."""
+    with app.out.live() as show:
+        while True:
+            show(look().view)
+            wait(every)
+
+
+def _period(length: float, text: str | None) -> int | None:
+    if text is None:
+        return None
+    step = core.seconds(text, "--period")
+    if step < SHORTEST or step % SHORTEST or length / step > MOST_PERIODS:
+        raise UsageError(
+            f"--period {text}: must be whole minutes, and at most {MOST_PERIODS} in the span",
+            hint="for example: --period 5m",
+        )
+    return int(step)
+
+
+def _result(app: App, within: core.Span, since: str, variant: str | None) -> Result:
+    from mmectl.cloudwatch import Metrics
+
+    source = Metrics(app.aws, app.endpoint_name)
+    known = [variant] if variant else source.variants()
+    rows = {name: _read(source, name, within) for name in known}
+    found = {name: values for name, values in rows.items() if values}
+    data = {
+        "endpoint": app.endpoint_name,
+        "start": within.start,
+        "end": within.end,
+        "period": within.period,
+        "variants": [
+            {"variant": name, "metrics": [_data(*each) for each in values]}
+            for name, values in found.items()
+        ],
+    }
+    if not found:
+        of = f"variant {variant} of " if variant else ""
+        text = f"no metrics of {of}{app.endpoint_name} in the last {since}; ask a model first"
+        return Result(data, [text])
+    view: list[str | Table] = []
+    for name, values in found.items():
+        view += [f"{app.endpoint_name}, variant {name}, last {since}", ""]
+        view.append(_table(values, within, trend=app.out.terminal))
+        view.append("")
+    return Result(data, view[:-1])
+
+
+Found = tuple[core.Metric, Mapping[str, float], core.Points]
+
+
+def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
+    """What there is of each metric: statistics of the whole span, and the curve."""
+    from mmectl.cloudwatch import Ask
+
+    whole = {
+        (metric, name): Ask(metric.namespace, metric.name, name, within.seconds)
+        for metric in core.METRICS
+        for name in metric.statistics
+    }
+    curves = {
+        metric: Ask(metric.namespace, metric.name, metric.curve, within.period)
+        for metric in core.METRICS
+    }
+    asks = dict.fromkeys((*whole.values(), *curves.values()))
+    points = source.points(variant, tuple(asks), within.start, within.end)
+    found: list[Found] = []
+    for metric in core.METRICS:
+        values = {
+            name: _one(name, points[whole[metric, name]])
+            for name in metric.statistics
+            if points[whole[metric, name]]
+        }
+        if values:
+            found.append((metric, values, points[curves[metric]]))
+    return found
+
+
+def _one(statistic: str, points: core.Points) -> float:
+    """The value of the whole span, which may come in two periods."""
+    values = [value for _, value in points]
+    return {"Sum": sum(values), "Maximum": max(values)}.get(statistic, values[-1])
+
+
+def _table(found: Sequence[Found], within: core.Span, *, trend: bool) -> Table:
+    names = ("METRIC", *core.COLUMNS.values(), *(("TREND",) if trend else ()))
+    rows = [
+        core.row(metric, values, core.curve(points, within) if trend else None)
+        for metric, values, points in found
+    ]
+    return Table(names, rows, frozenset(core.COLUMNS.values()))
+
+
+def _data(metric: core.Metric, values: Mapping[str, float], points: core.Points) -> dict[str, Any]:
+    return {
+        "namespace": metric.namespace,
+        "metric": metric.name,
+        "unit": {"Ratio": "None", "Count": "None", "Number": "None"}.get(metric.unit, metric.unit),
+        "statistics": dict(values),
+        "points": {"statistic": metric.curve, "values": [list(point) for point in points]},
+    }

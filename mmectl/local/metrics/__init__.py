@@ -1,0 +1,1 @@
+"""CloudWatch of the embedded platform: metrics and alarms that survive a restart."""

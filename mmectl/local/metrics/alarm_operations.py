@@ -1,0 +1,148 @@
+"""The operations on alarms: what is accepted, what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from mmectl.local.metrics import alarms, query
+from mmectl.local.metrics.paging import page
+from mmectl.local.metrics.series import dimensions_of
+from mmectl.local.metrics.watch import Watch
+from mmectl.local.values import ACCOUNT, AwsError
+
+Params = Mapping[str, Any]
+Answer = dict[str, Any]
+
+MOST = 5_000
+_PAGE = 100
+
+
+class AlarmOperations:
+    """See the module."""
+
+    def __init__(self, watch: Watch, *, region: str) -> None:
+        self._watch, self._region = watch, region
+        self.operations = {
+            "PutMetricAlarm": self._put,
+            "DescribeAlarms": self._describe,
+            "DescribeAlarmsForMetric": self._describe_for_metric,
+            "DeleteAlarms": self._delete,
+            "SetAlarmState": self._set_state,
+            "EnableAlarmActions": self._enable,
+            "DisableAlarmActions": self._disable,
+        }
+
+    async def _put(self, params: Params) -> Answer:
+        record = {name: value for name, value in params.items() if name != "Tags"}
+        _check(record)
+        if len(self._watch.records) >= MOST and record["AlarmName"] not in self._watch.records:
+            raise AwsError("LimitExceeded", "The maximum number of alarms has been reached.")
+        arn = f"arn:aws:cloudwatch:{self._region}:{ACCOUNT}:alarm:{record['AlarmName']}"
+        lists: Answer = {"OKActions": [], "AlarmActions": [], "InsufficientDataActions": []}
+        single: Answer = {} if "Metrics" in record else {"Dimensions": []}
+        fixed: Answer = {"ActionsEnabled": True, "AlarmArn": arn}
+        await self._watch.put({**fixed, **lists, **single, **record})
+        return {}
+
+    async def _describe(self, params: Params) -> Answer:
+        records = [self._watch.records[name] for name in sorted(self._watch.records)]
+        if "AlarmNames" in params and "AlarmNamePrefix" in params:
+            raise _combination("AlarmNames and AlarmNamePrefix cannot both be specified.")
+        if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]):
+            records = []
+        found = [record for record in records if _selected(record, params)]
+        rows, token = page(found, params.get("NextToken"), params.get("MaxRecords", _PAGE))
+        return {"MetricAlarms": rows, "CompositeAlarms": [], "NextToken": token}
+
+    async def _describe_for_metric(self, params: Params) -> Answer:
+        wanted = dimensions_of(params.get("Dimensions", ()))
+        same = ("MetricName", "Namespace", "Period", "Statistic", "ExtendedStatistic", "Unit")
+        found = [
+            record
+            for record in self._watch.records.values()
+            if all(record.get(name) == params[name] for name in same if name in params)
+            and dimensions_of(record.get("Dimensions", ())) == wanted
+        ]
+        return {"MetricAlarms": found}
+
+    async def _delete(self, params: Params) -> Answer:
+        await self._watch.remove(list(params["AlarmNames"]))
+        return {}
+
+    async def _set_state(self, params: Params) -> Answer:
+        state, reason = params["StateValue"], params["StateReason"]
+        await self._watch.set_state(
+            params["AlarmName"], state, reason, params.get("StateReasonData")
+        )
+        return {}
+
+    async def _enable(self, params: Params) -> Answer:
+        return await self._switch(params, enabled=True)
+
+    async def _disable(self, params: Params) -> Answer:
+        return await self._switch(params, enabled=False)
+
+    async def _switch(self, params: Params, *, enabled: bool) -> Answer:
+        known = [name for name in params["AlarmNames"] if name in self._watch.records]
+        await asyncio.gather(*(self._watch.change(n, ActionsEnabled=enabled) for n in known))
+        return {}
+
+
+def _selected(record: Params, params: Params) -> bool:
+    return (
+        ("AlarmNames" not in params or record["AlarmName"] in params["AlarmNames"])
+        and record["AlarmName"].startswith(params.get("AlarmNamePrefix", ""))
+        and params.get("StateValue", record["StateValue"]) == record["StateValue"]
+        and any(
+            action.startswith(params.get("ActionPrefix", ""))
+            for action in [*record["AlarmActions"], *record["OKActions"], ""]
+            if "ActionPrefix" not in params or action
+        )
+    )
+
+
+def _combination(message: str) -> AwsError:
+    return AwsError("InvalidParameterCombinationException", message)
+
+
+def _check(record: Params) -> None:
+    """Refuse an alarm that could never be judged."""
+    if record["ComparisonOperator"] not in alarms.COMPARISONS or "Threshold" not in record:
+        raise query.invalid(
+            "The embedded platform has alarms with a static Threshold only, and no anomaly "
+            "detection."
+        )
+    if record.get("DatapointsToAlarm", 1) > record["EvaluationPeriods"]:
+        raise query.invalid("DatapointsToAlarm must not exceed EvaluationPeriods.")
+    if record.get("TreatMissingData", "missing") not in alarms.TREATMENTS:
+        raise query.invalid(f"TreatMissingData must be one of {', '.join(alarms.TREATMENTS)}.")
+    if "Metrics" in record:
+        _check_metrics(record)
+    else:
+        _check_metric(record)
+    if alarms.period_of(record) * record["EvaluationPeriods"] > 7 * 86_400:
+        raise query.invalid("Period times EvaluationPeriods must not exceed seven days.")
+
+
+def _check_metrics(record: Params) -> None:
+    if "MetricName" in record or "Namespace" in record:
+        raise _combination("Metrics and MetricName cannot both be specified.")
+    returned = [item for item in record["Metrics"] if item.get("ReturnData", True)]
+    if len(returned) != 1:
+        raise query.invalid("Exactly one element of the metrics list should return data.")
+    for item in record["Metrics"]:
+        if "MetricStat" in item:
+            query.check_period(item["MetricStat"]["Period"])
+            query.check_statistic(item["MetricStat"]["Stat"])
+
+
+def _check_metric(record: Params) -> None:
+    lacking = [name for name in ("MetricName", "Namespace", "Period") if name not in record]
+    if lacking:
+        raise _combination(f"The parameter {lacking[0]} is required.")
+    if ("Statistic" in record) == ("ExtendedStatistic" in record):
+        raise _combination("Exactly one of Statistic and ExtendedStatistic must be specified.")
+    query.check_period(record["Period"])
+    query.check_statistic(record.get("Statistic") or record["ExtendedStatistic"])

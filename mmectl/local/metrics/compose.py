@@ -1,0 +1,63 @@
+"""The parts of CloudWatch put together: store, alarms, sampler, service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmectl.local.call import Handler
+from mmectl.local.fleet.metering import Put
+from mmectl.local.metrics.sampler import Row, Sampler
+from mmectl.local.metrics.series import INVOCATIONS, Series, of_variant
+from mmectl.local.metrics.service import CloudWatch
+from mmectl.local.metrics.store import Store
+from mmectl.local.metrics.watch import Watch
+from mmectl.local.metrics.wire import Monitoring
+from mmectl.local.values import FleetSpec
+
+
+class Metrics:
+    """CloudWatch of one platform; what it has no answer to goes to `others`."""
+
+    def __init__(self, path: Path, others: Handler, *, region: str) -> None:
+        self._store = Store(path)
+        self._watch = Watch(self._store)
+        self._sampler: Sampler | None = None
+        self.monitoring: Handler = Monitoring(
+            CloudWatch(self._store, self._watch, region=region), others
+        )
+
+    def puts(self, spec: FleetSpec) -> Put:
+        """Where the measures of a variant go."""
+        known: dict[str, Series] = {}
+
+        def put(metric: str, value: float) -> None:
+            series = known.get(metric)
+            if series is None:
+                series = of_variant(INVOCATIONS, metric, spec.endpoint, spec.variant)
+                known[metric] = series
+            self._store.put(series, value)
+
+        return put
+
+    def watch_instances(self, rows: Callable[[], Sequence[Row]]) -> None:
+        """Sample these instances while it is open."""
+        self._sampler = Sampler(self._store, rows)
+
+    async def alarm_state(self, name: str) -> str | None:
+        """OK, ALARM or INSUFFICIENT_DATA; None where there is no such alarm."""
+        return await self._watch.state(name)
+
+    async def open(self) -> None:
+        """Open the store and begin to look."""
+        await self._store.open()
+        await self._watch.open()
+        if self._sampler is not None:
+            await self._sampler.open()
+
+    async def close(self) -> None:
+        """Write what there is and close; twice is fine."""
+        if self._sampler is not None:
+            await self._sampler.close()
+        await self._watch.close()
+        await self._store.close()

@@ -1,0 +1,353 @@
+"""`mmectl metrics`, `logs` and `local top`: boto3's place is taken by the services themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+
+import pytest
+
+from mmectl.app import App
+from mmectl.cli import run
+from mmectl.cloudwatch import LogEvent
+from mmectl.commands import top
+from mmectl.commands.logs import PATIENCE, _followed
+from mmectl.errors import ServiceError
+from mmectl.local.logs.service import Logs
+from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
+from mmectl.local.metrics.service import CloudWatch
+from mmectl.local.metrics.store import Store
+from mmectl.local.metrics.watch import Watch
+from mmectl.local.values import AwsError
+
+ENDPOINT = "demo"
+
+
+class Client:
+    """A boto3 client whose service is in this process."""
+
+    def __init__(self, service, operations) -> None:
+        self._service = service
+        self._operations = operations
+
+    def get_paginator(self, name):
+        operation, token = self._operations[name]
+
+        class Paginator:
+            def paginate(_, **params):  # noqa: N805
+                while True:
+                    page = self._call(operation, params)
+                    yield page
+                    if token not in page:
+                        return
+                    params[token] = page[token]
+
+        return Paginator()
+
+    def __getattr__(self, name):
+        return lambda **params: self._call(self._operations[name][0], params)
+
+    def _call(self, operation, params):
+        params = {k: v.timestamp() if isinstance(v, datetime) else v for k, v in params.items()}
+        try:
+            page = self._service(operation, params)
+        except AwsError as error:
+            raise ServiceError(error.message, code=f"aws_{error.code}") from None
+        for row in page.get("MetricDataResults", ()):
+            row["Timestamps"] = [datetime.fromtimestamp(t, timezone.utc) for t in row["Timestamps"]]
+        return page
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text(f"platform: local\nendpoint: {{name: {ENDPOINT}}}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(project, capsys):
+    """Run one command against the services over files of this test."""
+    logs = Logs(project / "logs", region="us-east-1")
+    operations = {
+        "describe_log_streams": ("DescribeLogStreams", "nextToken"),
+        "get_log_events": ("GetLogEvents", ""),
+        "filter_log_events": ("FilterLogEvents", "nextToken"),
+        "get_metric_data": ("GetMetricData", "NextToken"),
+        "list_metrics": ("ListMetrics", "NextToken"),
+    }
+
+    async def ask_cloudwatch(operation, params):
+        store = Store(project / "m.db")
+        await store.open()
+        try:
+            return await CloudWatch(store, Watch(store), region="x").call(operation, params)
+        finally:
+            await store.close()
+
+    services = {
+        "logs": lambda operation, params: asyncio.run(logs.call(operation, params)),
+        "cloudwatch": lambda operation, params: asyncio.run(ask_cloudwatch(operation, params)),
+    }
+
+    class FakeAws:
+        def client(self, service):
+            return Client(services[service], operations)
+
+    class FakeApp(App):
+        aws = FakeAws()
+
+    def run_it(*arguments):
+        code = run(list(arguments), FakeApp)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_it
+
+
+# metrics
+
+
+async def filled(path):
+    store = Store(path)
+    await store.open()
+    for variant in ("blue", "green"):
+        for name, values in {
+            "Invocations": [1] * 8,
+            "ModelCacheHit": [0, 1, 1, 1],
+            "ModelLatency": [1000.0 * n for n in range(1, 101)],
+        }.items():
+            for value in values:
+                store.put(of_variant(INVOCATIONS, name, ENDPOINT, variant), value)
+        store.gauge(of_variant(INSTANCES, "CPUUtilization", ENDPOINT, variant), "i-1", 12.5)
+    await store.close()
+
+
+def test_metrics_as_a_table(call, project):
+    asyncio.run(filled(project / "m.db"))
+    code, out, _ = call("metrics", "--variant", "blue", "--since", "2m")
+    assert code == 0
+    assert out == (
+        "demo, variant blue, last 2m\n"
+        "\n"
+        "METRIC          SUM     AVG    P50    P99     MAX\n"
+        "Invocations       8\n"
+        "ModelCacheHit     3  75.0 %\n"
+        "ModelLatency          50 ms  50 ms  99 ms  100 ms\n"
+        "CPUUtilization       12.5 %                12.5 %\n"
+    )
+
+
+def test_metrics_as_json_of_every_variant(call, project):
+    asyncio.run(filled(project / "m.db"))
+    data = json.loads(call("metrics", "--json", "--since", "5m", "--period", "1m")[1])["data"]
+    assert [item["variant"] for item in data["variants"]] == ["blue", "green"]
+    latency = data["variants"][1]["metrics"][2]
+    assert latency["metric"] == "ModelLatency"
+    assert latency["unit"] == "Microseconds"
+    assert latency["statistics"] == {
+        "Average": 50_500,
+        "p50": 50_000,
+        "p99": 99_000,
+        "Maximum": 100_000,
+    }
+    assert [value for _, value in latency["points"]["values"]] == [50_500]
+    assert data["end"] - data["start"] == 300
+
+
+def test_no_metrics_yet(call, project):
+    code, out, _ = call("metrics", "--since", "15m")
+    assert (code, out) == (0, "no metrics of demo in the last 15m; ask a model first\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--since", "soon"), "--since soon: must be a span of time"),
+        (("--period", "90s"), "--period 90s: must be whole minutes"),
+        (("--since", "30d", "--period", "1m"), "at most 1440"),
+        (("--watch",), "--watch needs a terminal"),
+    ],
+)
+def test_metrics_asked_wrongly(call, options, says):
+    code, _, err = call("metrics", *options)
+    assert code == 2
+    assert says in err
+
+
+# logs
+
+
+def write(project, instance, *lines, endpoint=ENDPOINT):
+    path = project / "logs" / endpoint / "AllTraffic" / f"{instance}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    now = int(time.time() * 1000)
+    with path.open("a") as file:
+        file.writelines(f"{now - ago} {text}\n" for ago, text in lines)
+
+
+def last_words(out):
+    return [line.split()[-1] for line in out.splitlines()]
+
+
+@pytest.fixture
+def two_logs(project):
+    write(project, "i-a", (7_200_000, "old"), (4000, "a4"), (2000, "ERROR-a2"))
+    write(project, "i-b", (3000, "b3"), (1000, "b1"))
+
+
+def test_logs_are_one_story(call, two_logs):
+    code, out, _ = call("logs")
+    assert (code, last_words(out)) == (0, ["old", "a4", "b3", "ERROR-a2", "b1"])
+    assert out.startswith("AllTraffic/i-a  ")
+    assert last_words(call("logs", "--tail", "2")[1]) == ["ERROR-a2", "b1"]
+    assert last_words(call("logs", "--since", "1h")[1]) == ["a4", "b3", "ERROR-a2", "b1"]
+    assert last_words(call("logs", "--since", "1h", "-n", "1")[1]) == ["b1"]
+    assert last_words(call("logs", "--instance", "i-b")[1]) == ["b3", "b1"]
+    assert last_words(call("logs", "--filter", "ERROR")[1]) == ["ERROR-a2"]
+
+
+def test_logs_as_json(call, two_logs):
+    events = json.loads(call("logs", "--json", "-n", "1")[1])["data"]["events"]
+    assert [(event["stream"], event["message"]) for event in events] == [("AllTraffic/i-b", "b1")]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options", "code", "says"),
+    [
+        ("other", (), 1, "no log of demo yet"),
+        (ENDPOINT, ("--instance", "zzz"), 2, "no such stream"),
+        (ENDPOINT, ("--filter", "{ $.a = 1 }"), 1, "Invalid filter pattern"),
+    ],
+)
+def test_logs_that_cannot_be_shown(call, project, endpoint, options, code, says):
+    write(project, "i-a", (1000, "x"), endpoint=endpoint)
+    found, _, err = call("logs", *options)
+    assert found == code
+    assert says in err
+
+
+class Source:
+    """Gives, poll by poll, what a log holds by then; an exception where it fails."""
+
+    def __init__(self, *polls):
+        self.polls = list(polls)
+
+    def since(self, start, pattern=""):
+        if not self.polls:
+            raise KeyboardInterrupt
+        events = self.polls.pop(0)
+        if isinstance(events, Exception):
+            raise events
+        return [event for event in events if event.time >= start]
+
+
+def event(number, stream="i-1", text=None):
+    return LogEvent(number, stream, text or f"{stream} {number}", f"{stream}/{number}/{text}")
+
+
+def follow(source, first=(), instance=None):
+    notes, waits = [], []
+    found = _followed(
+        source, list(first), instance, "", note=notes.append, wait=waits.append, clock=lambda: 0.1
+    )
+    shown = []
+    with suppress(KeyboardInterrupt):
+        shown.extend(itertools.islice(found, 100))
+    return [item.message for item in shown], notes
+
+
+def test_following_shows_each_line_once_and_goes_on_with_new_instances():
+    first = [event(100), event(101)]
+    story = [event(99), *first, event(101, text="same ms"), event(102)]
+    after = [*story, event(103, "i-2"), event(98, text="late")]
+    shown, notes = follow(Source(story, story, after), first)
+    assert shown == ["i-1 100", "i-1 101", "same ms", "i-1 102", "i-2 103", "late"]
+    assert notes == []
+
+
+def test_following_shows_what_comes_to_an_empty_log():
+    shown, _ = follow(Source([event(50)], [event(50), event(200)]))
+    assert shown == ["i-1 200"]
+
+
+def test_following_one_instance_only():
+    shown, _ = follow(Source([event(200), event(201, "i-2")]), instance="i-2")
+    assert shown == ["i-2 201"]
+
+
+def test_following_waits_for_a_platform_that_restarts():
+    away = ServiceError("logs:FilterLogEvents: refused", code="unreachable")
+    gone = ServiceError("there is no group", code="aws_ResourceNotFoundException")
+    shown, notes = follow(Source([event(200)], away, away, gone, [event(200), event(300)]))
+    assert shown == ["i-1 200", "i-1 300"]
+    assert notes == ["logs:FilterLogEvents: refused; waiting for it"]
+
+
+def test_following_does_not_wait_for_ever_nor_for_a_refusal():
+    away = ServiceError("refused", code="unreachable")
+    with pytest.raises(ServiceError, match="refused"):
+        follow(Source(*[away] * (int(PATIENCE) + 2)))
+    with pytest.raises(ServiceError, match="not allowed"):
+        follow(Source(ServiceError("not allowed", code="aws_AccessDenied")))
+
+
+# top
+
+
+def instance(name, **live):
+    known = {
+        "requests": 10,
+        "requests_per_second": 2.5,
+        "hits": 9,
+        "errors": 1,
+        "p50_ms": 11.4,
+        "p99_ms": 1320.0,
+        "evictions": 3,
+    }
+    return {
+        "instance_id": name,
+        "state": "InService",
+        "models": [{"target_model": "a.tar.gz", "memory_mb": 38, "in_flight": 2}],
+        "loading": [],
+        "on_disk": ["a.tar.gz", "b.tar.gz"],
+        "memory_used_mb": 228,
+        "memory_limit_mb": 9442,
+        "live": known | live,
+    }
+
+
+def test_top_in_eighty_columns():
+    from mmectl.output import plain_table
+
+    busy = instance("i-00aa8c096a2a7cef9") | {"loading": ["c.tar.gz"]}
+    idle = instance("i-0882b9dd880f52a95", requests=0, hits=0, p50_ms=None, p99_ms=None)
+    endpoint = {"name": "demo", "status": "InService", "instances": [busy, idle]}
+    blocks = top.view({"endpoints": [endpoint]})
+    text = [block if isinstance(block, str) else plain_table(block) for block in blocks]
+    assert "\n".join(text) == (
+        "demo  InService  5.0 requests/s, 90 % hits, 2 errors in the last minute\n"
+        "\n"
+        "INSTANCE   STATE      MODELS  MEMORY MB  HITS  REQ/S    P50     P99  EVICT\n"
+        "i-00aa8c0  InService   1+1/2   228/9442  90 %    2.5  11 ms  1.32 s      3\n"
+        "i-0882b9d  InService     1/2   228/9442     -    2.5      -       -      3\n"
+        "\n"
+        "loading c.tar.gz on i-00aa8c0\n"
+        "\n"
+        "MODEL     COPIES  MEMORY  IN FLIGHT\n"
+        "a.tar.gz       2   76 MB          4\n"
+    )
+
+
+def test_top_without_anything():
+    assert top.view({"endpoints": []}) == ["no endpoint; make one: mmectl deploy"]
+
+
+def test_top_needs_the_platform(call):
+    code, _, err = call("local", "top")
+    assert code == 1
+    assert "next:  mmectl local up" in err

@@ -1,0 +1,215 @@
+"""Metrics, alarms and logs of real invocations: boto3, the AWS CLI, and mmectl as it is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from test_story import BIN, Project, clean_environment, config_of
+
+from mmectl.local import processes
+
+COUNTS = {
+    "Invocations": 9,
+    "InvocationsPerInstance": 9,
+    "Invocation4XXErrors": 2,
+    "Invocation5XXErrors": 0,
+    "InvocationModelErrors": 1,
+    "ModelCacheHit": 6,
+}
+TIMED = {"ModelLatency": 8, "OverheadLatency": 8, "ModelLoadingTime": 2, "ModelDownloadingTime": 2}
+
+
+@pytest.fixture(scope="module")
+def project(root: Path) -> Iterator[Project]:
+    """One instance that has answered nine requests: see COUNTS."""
+    folder = Path(tempfile.mkdtemp(prefix="mme"))
+    project = Project(root, folder)
+    models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
+    settings = config_of(root, models).replace("instance_count: 2", "instance_count: 1")
+    (folder / "config.yaml").write_text(settings)
+    project.mmectl("build")
+    project.mmectl("upload", "--all")
+    project.mmectl("deploy")
+    ask(project)
+    yield project
+    project.mmectl("local", "down")
+    assert processes.marked(project.state.resolve()) == []
+    shutil.rmtree(folder)
+
+
+def ask(project: Project) -> None:
+    """Seven answers, two of them after a load; a body that is no picture; an unknown model."""
+    star = (project.root / "examples" / "images" / "star.jpg").read_bytes()
+    runtime = project.client("sagemaker-runtime")
+    for target in ["shapes"] * 4 + ["digits"] * 3:
+        invoke(runtime, target, star)
+    with pytest.raises(ClientError, match="client error"):
+        invoke(runtime, "shapes", b"no picture")
+    with pytest.raises(ClientError, match="nobody"):
+        invoke(runtime, "nobody", star)
+
+
+def invoke(runtime: Any, model: str, body: bytes) -> None:
+    runtime.invoke_endpoint(
+        EndpointName="demo", TargetModel=f"{model}.tar.gz", ContentType="image/jpeg", Body=body
+    )
+
+
+def sums(project: Project, statistic: str, names: Any) -> dict[str, float]:
+    """Sums over the last hour, through GetMetricData."""
+    dimensions = [
+        {"Name": "EndpointName", "Value": "demo"},
+        {"Name": "VariantName", "Value": "AllTraffic"},
+    ]
+    queries = [
+        {
+            "Id": f"m{number}",
+            "Label": name,
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/SageMaker",
+                    "MetricName": name,
+                    "Dimensions": dimensions,
+                },
+                "Period": 60,
+                "Stat": statistic,
+            },
+        }
+        for number, name in enumerate(names)
+    ]
+    now = datetime.now(timezone.utc)
+    answer = project.client("cloudwatch").get_metric_data(
+        MetricDataQueries=queries,
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+    )
+    return {row["Label"]: sum(row["Values"]) for row in answer["MetricDataResults"]}
+
+
+def cli(project: Project, *arguments: str) -> Any:
+    """The AWS CLI, with nothing but what `mmectl local env` exports."""
+    done = subprocess.run(
+        [BIN / "aws", "cloudwatch", *arguments, "--output", "json"],
+        env=clean_environment() | project.data("local", "env"),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout or b"null")
+
+
+def test_every_invocation_is_counted_once(project):
+    assert sums(project, "Sum", COUNTS) == COUNTS
+    assert sums(project, "SampleCount", TIMED) == TIMED
+
+
+def test_the_aws_cli_sees_the_same(project):
+    listed = cli(project, "list-metrics", "--namespace", "AWS/SageMaker")["Metrics"]
+    assert {*COUNTS, *TIMED} <= {metric["MetricName"] for metric in listed}
+    now = datetime.now(timezone.utc)
+    found = cli(
+        project,
+        *("get-metric-statistics", "--namespace", "AWS/SageMaker", "--metric-name", "ModelLatency"),
+        *("--dimensions", "Name=EndpointName,Value=demo", "Name=VariantName,Value=AllTraffic"),
+        *("--start-time", (now - timedelta(minutes=30)).isoformat(), "--period", "3600"),
+        *("--end-time", (now + timedelta(minutes=1)).isoformat()),
+        *("--statistics", "SampleCount", "Maximum", "--extended-statistics", "p50"),
+    )
+    (point,) = found["Datapoints"]
+    assert (point["Unit"], point["SampleCount"]) == ("Microseconds", 8)
+    assert 500 < point["ExtendedStatistics"]["p50"] <= point["Maximum"] < 60e6
+
+
+def test_an_alarm_from_either_client(project):
+    cloudwatch = project.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="errors",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    (alarm,) = cli(project, "describe-alarms", "--alarm-names", "errors")["MetricAlarms"]
+    assert alarm["StateValue"] == "OK"
+    state = ("--state-value", "ALARM", "--state-reason", "try")
+    cli(project, "set-alarm-state", "--alarm-name", "errors", *state)
+    (alarm,) = cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    assert (alarm["AlarmName"], alarm["StateReason"]) == ("errors", "try")
+    with pytest.raises(ClientError) as caught:
+        cloudwatch.set_alarm_state(AlarmName="nobody", StateValue="OK", StateReason="try")
+    assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
+    cli(project, "delete-alarms", "--alarm-names", "errors")
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_dashboards_are_still_there(project):
+    cloudwatch = project.client("cloudwatch")
+    cloudwatch.put_dashboard(DashboardName="mine", DashboardBody='{"widgets": []}')
+    listed = cloudwatch.list_dashboards()["DashboardEntries"]
+    assert [entry["DashboardName"] for entry in listed] == ["mine"]
+
+
+def test_mmectl_metrics_and_top(project):
+    (variant,) = project.data("metrics", "--since", "30m")["variants"]
+    rows = {row["metric"]: row["statistics"] for row in variant["metrics"]}
+    assert {name: rows[name]["Sum"] for name in COUNTS} == COUNTS
+    (endpoint,) = project.data("local", "top")["endpoints"]
+    (instance,) = endpoint["instances"]
+    assert (instance["live"]["loads"], len(instance["models"])) == (2, 2)
+    assert b"hits" in project.mmectl("local", "top", "--once").stdout
+
+
+def test_metrics_survive_a_kill(project):
+    assert sums(project, "Sum", COUNTS) == COUNTS  # reading also writes
+    os.kill(project.data("local", "status")["pid"], signal.SIGKILL)
+    assert sums(project, "Sum", COUNTS) == COUNTS
+
+
+def test_following_the_logs_goes_on_over_a_kill_and_ends_with_130(project):
+    loaded = b"loaded shapes"
+    lines: list[dict[str, Any]] = []
+    shutil.copytree(project.root / "examples" / "images", project.folder / "examples" / "images")
+    with subprocess.Popen(
+        [BIN / "mmectl", "logs", "--follow", "--json", "--filter", '"loaded shapes"'],
+        cwd=project.folder,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as followed:
+
+        def read() -> None:
+            assert followed.stdout is not None
+            lines.extend(json.loads(line) for line in followed.stdout)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        os.kill(project.data("local", "status")["pid"], signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len({line["stream"] for line in lines}) < 2 and time.monotonic() < deadline:
+            project.mmectl("invoke", "-m", "shapes", "examples/images/star.jpg")
+        followed.send_signal(signal.SIGINT)
+        reader.join(30)
+    assert followed.returncode == 130
+    assert all(loaded.decode() in line["message"] for line in lines)
+    assert len({line["stream"] for line in lines}) >= 2
+    plain = project.mmectl("logs", "--tail", "1", "--filter", '"loaded shapes"').stdout
+    assert plain.startswith(b"AllTraffic/i-")
+    assert loaded in plain
+    assert plain.count(b"\n") == 1

@@ -1,0 +1,157 @@
+"""Alarms: AWS's table of missing data, and their life with a clock that is turned."""
+
+from __future__ import annotations
+
+import pytest
+from metrics_fakes import NOON, bench
+
+from mmectl.local.metrics.alarms import judge
+from mmectl.local.values import AwsError
+
+ALARM = {
+    "AlarmName": "errors",
+    "Namespace": "Mine",
+    "MetricName": "Errors",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 0.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+}
+# newest last: 0 is fine, X breaches, - is missing; what each treatment gives (AWS's user guide,
+# "Configuring how CloudWatch alarms treat missing data"); None keeps the state
+MISSING = [
+    ("0-X-X", 3, 3, ("OK", "OK", "OK", "OK")),
+    ("-----", 3, 3, ("ALARM", "OK", None, "INSUFFICIENT_DATA")),
+    ("0XX-X", 3, 3, ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("--X--", 3, 3, ("ALARM", "OK", None, "ALARM")),
+    ("----0", 3, 2, ("ALARM", "OK", "OK", "OK")),
+    ("---X-", 3, 2, ("ALARM", "OK", None, "ALARM")),
+    ("0-X-X", 3, 2, ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("00X0X", 3, 2, ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("0-X--", 3, 2, ("ALARM", "OK", "OK", "OK")),
+]
+
+
+@pytest.mark.parametrize(("shape", "periods", "enough", "states"), MISSING)
+def test_missing_data(shape, periods, enough, states):
+    points = {
+        NOON - 60 * (len(shape) - n): float(mark == "X")
+        for n, mark in enumerate(shape)
+        if mark != "-"
+    }
+    alarm = {**ALARM, "EvaluationPeriods": periods, "DatapointsToAlarm": enough}
+    ways = ("breaching", "notBreaching", "ignore", "missing")
+    found = [judge({**alarm, "TreatMissingData": way}, points, NOON + 30).state for way in ways]
+    assert found == list(states)
+
+
+async def state(aws, name="errors"):
+    found = await aws("DescribeAlarms", AlarmNames=[name])
+    return found["MetricAlarms"][0]["StateValue"]
+
+
+async def test_an_alarm_goes_off_and_back(tmp_path):
+    async with bench(tmp_path) as aws:
+        await aws("PutMetricAlarm", **ALARM, TreatMissingData="notBreaching")
+        assert await state(aws) == "OK"
+        await aws.put("Errors", 1, 1)
+        aws.clock.now += 60
+        await aws.watch.judge_all()
+        assert await state(aws) == "ALARM"
+        assert await aws.watch.state("errors") == "ALARM"
+        described = (await aws("DescribeAlarms"))["MetricAlarms"][0]
+        assert described["StateReason"] == (
+            "Threshold Crossed: 1 datapoint [2] was greater than the threshold (0)."
+        )
+        assert described["StateTransitionedTimestamp"] == NOON + 60
+        aws.clock.now += 240
+        await aws.watch.judge_all()
+        assert await state(aws) == "OK"
+        assert await aws.watch.state("nobody") is None
+
+
+async def test_a_state_that_was_set_holds_until_it_is_judged(tmp_path):
+    async with bench(tmp_path) as aws:
+        await aws("PutMetricAlarm", **ALARM, TreatMissingData="notBreaching")
+        await aws("SetAlarmState", AlarmName="errors", StateValue="ALARM", StateReason="try")
+        assert await aws.watch.state("errors") == "ALARM"
+        await aws.watch.judge_all()
+        assert await aws.watch.state("errors") == "OK"
+        with pytest.raises(AwsError, match="no alarm named nobody"):
+            await aws("SetAlarmState", AlarmName="nobody", StateValue="OK", StateReason="try")
+
+
+async def test_alarms_survive_and_keep_their_state(tmp_path):
+    async with bench(tmp_path) as aws:
+        await aws("PutMetricAlarm", **ALARM)
+        await aws("SetAlarmState", AlarmName="errors", StateValue="ALARM", StateReason="try")
+    async with bench(tmp_path) as aws:
+        assert await state(aws) == "ALARM"
+        await aws("PutMetricAlarm", **{**ALARM, "Threshold": 5.0, "TreatMissingData": "ignore"})
+        assert await state(aws) == "ALARM"
+        await aws("DeleteAlarms", AlarmNames=["errors", "nobody"])
+        assert (await aws("DescribeAlarms"))["MetricAlarms"] == []
+    async with bench(tmp_path) as aws:
+        assert (await aws("DescribeAlarms"))["MetricAlarms"] == []
+
+
+async def test_an_alarm_on_an_expression(tmp_path):
+    async with bench(tmp_path) as aws:
+
+        def query(key, name):
+            metric = {"Namespace": "Mine", "MetricName": name}
+            stat = {"Metric": metric, "Period": 60, "Stat": "Sum"}
+            return {"Id": key, "MetricStat": stat, "ReturnData": False}
+
+        rate = {"Id": "rate", "Expression": "e / c"}
+        metrics = [query("e", "Errors"), query("c", "Calls"), rate]
+        alarm = {k: v for k, v in ALARM.items() if k in ("AlarmName", "EvaluationPeriods")}
+        limit = {"Threshold": 0.5, "ComparisonOperator": "GreaterThanOrEqualToThreshold"}
+        await aws("PutMetricAlarm", **alarm, **limit, Metrics=metrics)
+        await aws.put("Errors", 1)
+        await aws.put("Calls", 1, 1)
+        aws.clock.now += 60
+        await aws.watch.judge_all()
+        assert await state(aws) == "ALARM"
+
+
+async def test_describing_filters(tmp_path):
+    async with bench(tmp_path) as aws:
+        for name in ("b", "ab", "a"):
+            await aws("PutMetricAlarm", **{**ALARM, "AlarmName": name}, AlarmActions=["arn:x"])
+
+        async def names(**filters):
+            found = await aws("DescribeAlarms", **filters)
+            return [item["AlarmName"] for item in found["MetricAlarms"]]
+
+        assert await names() == ["a", "ab", "b"]
+        assert await names(AlarmNamePrefix="a") == ["a", "ab"]
+        assert await names(StateValue="OK") == []
+        assert await names(ActionPrefix="arn:") == ["a", "ab", "b"]
+        assert await names(ActionPrefix="other:") == []
+        assert await names(MaxRecords=2) == ["a", "ab"]
+        found = await aws("DescribeAlarmsForMetric", Namespace="Mine", MetricName="Errors")
+        assert len(found["MetricAlarms"]) == 3
+        await aws("DisableAlarmActions", AlarmNames=["a", "nobody"])
+        assert (await aws("DescribeAlarms"))["MetricAlarms"][0]["ActionsEnabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"DatapointsToAlarm": 2}, "must not exceed"),
+        ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "static Threshold only"),
+        ({"TreatMissingData": "guess"}, "must be one of"),
+        ({"ExtendedStatistic": "p99"}, "Exactly one of Statistic"),
+        ({"Period": 61}, "Period must be"),
+        ({"Period": 86_400, "EvaluationPeriods": 8}, "seven days"),
+        ({"Metrics": [{"Id": "x", "Expression": "1"}]}, "cannot both"),
+        ({"Threshold": "high"}, "cannot be converted"),
+    ],
+)
+async def test_alarms_that_are_refused(tmp_path, change, says):
+    async with bench(tmp_path) as aws:
+        with pytest.raises(AwsError, match=says):
+            await aws("PutMetricAlarm", **{**ALARM, **change})
+        assert (await aws("DescribeAlarms"))["MetricAlarms"] == []

@@ -1,0 +1,59 @@
+"""Metrics for people: spans, curves, units."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmectl.errors import UsageError
+from mmectl.metrics import CURVE, Span, curve, seconds, shown, span
+
+
+def test_spans_are_whole_minutes_with_the_running_one():
+    assert span(1_000_019, 60) == Span(999_960, 1_000_020, 60)
+    hour = span(1_000_000, 3600)
+    assert (hour.seconds, hour.period) == (3600, 60 * (60 // CURVE))
+    assert span(1_000_000, 3600, 60).period == 60
+    assert span(1_000_000, 90, 300).seconds == 300
+
+
+def test_curves():
+    within = Span(0, 300, 60)
+    assert curve([(0, 0.0), (60, 4.0), (180, 8.0)], within) == "▁▅ █ "
+    assert curve([(0, 0.0), (240, 0.0)], within) == "▁   ▁"
+    assert curve([], within) == " " * 5
+    assert curve([(-60, 9.0), (0, 1.0), (999, 9.0)], within) == "█    "
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "statistic", "text"),
+    [
+        (None, "Count", "Sum", ""),
+        (160.0, "Count", "Sum", "160"),
+        (0.5, "Count", "Sum", "0.5"),
+        (1234567.5, "Count", "Sum", "1234568"),
+        (0.744, "Ratio", "Average", "74.4 %"),
+        (119.0, "Ratio", "Sum", "119"),
+        (12.34, "Percent", "Maximum", "12.3 %"),
+        (47.0, "Microseconds", "p50", "47 us"),
+        (2_800.0, "Microseconds", "p50", "2.8 ms"),
+        (16_400.0, "Microseconds", "p50", "16 ms"),
+        (999_600.0, "Microseconds", "p50", "1.00 s"),
+        (360_000_000.0, "Microseconds", "p50", "360 s"),
+    ],
+)
+def test_values(value, unit, statistic, text):
+    assert shown(value, unit, statistic) == text
+    assert len(text) <= 8
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("90s", 90), ("15m", 900), ("2h", 7200), ("1.5h", 5400), ("3d", 259_200)]
+)
+def test_spans_of_time(text, found):
+    assert seconds(text, "--since") == found
+
+
+@pytest.mark.parametrize("text", ["", "5", "h", "-1h", "0m", "1w", "999999d", "1h30m"])
+def test_what_is_no_span_of_time(text):
+    with pytest.raises(UsageError, match="must be a span of time"):
+        seconds(text, "--since")
