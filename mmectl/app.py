@@ -166,7 +166,7 @@ class App:
     def order(self) -> Order:
         """What `mmectl build` has to make of the context as it is now."""
         from mmectl.build.values import Order
-        from mmectl.image import context_digest, image_digest, reference
+        from mmectl.image import context_digest, image_digest, owner, reference
 
         settings = self.config.settings
         context = self.config.resolve(settings.image.context).absolute()
@@ -182,6 +182,7 @@ class App:
             platform=platform,
             base_image=settings.build.base_image,
             smoke_test=settings.build.smoke_test,
+            owner=owner(self.state_dir),
         )
 
     def ecr(self, repository: str, registry_id: str | None = None) -> Ecr:

@@ -26,6 +26,7 @@ from typing import Any
 
 import boto3
 import lab_base
+from ecr_api import EcrApi
 from ecr_front import Front
 from lab_machine import (
     FORWARD,
@@ -90,6 +91,7 @@ class Lab:
     base_image    the tag of the base image, present in the engine
     registry      ECR's host name; it resolves for the engine alone
     connection    the embedded platform whose ECR token logs in there
+    ecr           what answers for ECR: the platform's, and URLs of layers (`ecr.url`)
     front         what stands before the registry; `front.seen` lists (method, path)
     """
 
@@ -103,6 +105,7 @@ class Lab:
         self._stack = ExitStack()
         self.connection: Connection
         self.front: Front
+        self.ecr: EcrApi
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Lab:  # noqa: PYI034 - Self is of Python 3.11
@@ -170,7 +173,8 @@ class Lab:
     def _certificate(self) -> None:
         run(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-days", "2", "-subj", "/CN=lab", "-addext", f"subjectAltName=DNS:{REGISTRY}",
+            "-nodes", "-days", "2", "-subj", "/CN=lab",
+            "-addext", f"subjectAltName=DNS:{REGISTRY},IP:{self.address}",
             "-keyout", self.folder / "registry.key", "-out", self.folder / "registry.crt",
         )  # fmt: skip
         hosts = Path("/etc/hosts").read_text()
@@ -223,6 +227,8 @@ class Lab:
             self.client("ecr"),
         )
         stack.callback(self.front.stop)
+        self.ecr = EcrApi(self.connection, self.front)
+        stack.callback(self.ecr.stop)
 
 
 def clean(name: str, folder: Path) -> None:

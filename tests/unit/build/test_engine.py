@@ -55,6 +55,49 @@ class Api:
         return iter(answer)
 
 
+class Running(Api):
+    """An engine in which a container runs; `code` and `said` are how asking from inside ends."""
+
+    def __init__(self, *, code=0, said=b"", containers=()):
+        super().__init__(image=image())
+        self.code, self.said, self.listed = code, said, list(containers)
+        self.removed, self.command, self.bindings = [], None, None
+
+    def containers(self, **filters):
+        return self.listed
+
+    def create_host_config(self, port_bindings):
+        self.bindings = port_bindings
+
+    def create_container(self, *arguments, **request):
+        return {"Id": "new"}
+
+    def put_archive(self, *arguments):
+        pass
+
+    def start(self, name):
+        pass
+
+    def exec_create(self, name, command):
+        self.command = command
+        return "call"
+
+    def exec_start(self, call):
+        return self.said
+
+    def exec_inspect(self, call):
+        return {"ExitCode": self.code}
+
+    def inspect_container(self, name):
+        return {"State": {"Running": True}}
+
+    def logs(self, name, tail):
+        return b"last words"
+
+    def remove_container(self, name, **how):
+        self.removed.append(name)
+
+
 def image(**more):
     config = {"Labels": LABELS, "Entrypoint": ["/serve"], **more}
     return {"Architecture": "amd64", "Os": "linux", "Size": 5_000_000, "Config": config}
@@ -136,15 +179,45 @@ class TestDocker:
         with pytest.raises(BuildError, match="the engine does not have it"):
             Docker(Engine(Api()), {}).check(ORDER, events.append)
 
-    def test_an_engine_elsewhere_cannot_be_tried(self):
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+    @pytest.mark.parametrize(
+        ("code", "last"),
+        [
+            (0, ("done", "ping, load, answer, unload in 0.0 s")),
+            (
+                127,
+                (
+                    "warning",
+                    "skipped: the engine is ssh://builder, and "
+                    "the image has no python that could ask from inside",
+                ),
+            ),
+        ],
+    )
+    def test_an_engine_elsewhere_is_asked_from_inside(self, code, last):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", owner="me")
+        api = Running(code=code, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}])
         events = []
-        engine = Engine(Api(image=image()), "ssh://builder")
-        Docker(engine, {}).check(order, events.append)
-        assert (events[-1].kind, events[-1].text) == (
-            "warning",
-            "skipped: the engine is ssh://builder",
-        )
+        Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
+        assert (events[-1].kind, events[-1].text) == last
+        assert api.removed == ["old", "new"]
+        assert api.command[:2] == ["python", "-c"]
+        assert api.bindings == {}
+
+    def test_one_that_does_not_serve_is_said_with_its_last_lines(self):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        api = Running(code=1, said=b"no answer to /ping within 240 s\n")
+        with pytest.raises(BuildError, match="no answer to /ping within 240 s\nlast words"):
+            Docker(Engine(api, "tcp://far:2376"), {}).check(order, lambda event: None)
+        assert api.removed == ["new"]
+
+
+def test_forgotten_containers_are_the_owners_and_old_ones():
+    found = [
+        {"Id": "mine", "Labels": {smoke.LABEL: "me"}, "Created": 5000},
+        {"Id": "young", "Labels": {smoke.LABEL: "you"}, "Created": 4000},
+        {"Id": "old", "Labels": {smoke.LABEL: "you"}, "Created": 1000},
+    ]
+    assert smoke.forgotten(found, "me", 5000.0) == ["mine", "old"]
 
 
 class TestEngine:
