@@ -147,7 +147,7 @@ class App:
         if settings.image.uri:
             platform = platform_of(settings.endpoint.instance_type)
             return given.pinned(
-                settings.image.uri, platform, self.aws.region, self._ecr_of, self._warn
+                settings.image.uri, platform, self.aws.region, self._ecr_of, self.warn
             )
         if not self.local:
             order = self.order
@@ -192,7 +192,18 @@ class App:
 
         return Ecr(self.aws.client("ecr"), translated, repository, registry_id=registry_id)
 
-    def _warn(self, text: str) -> None:
+    @property
+    def keeps_images(self) -> bool:
+        """Whether the image is ours and in ECR, where a rule expires what nobody serves."""
+        return not self.local and not self.config.settings.image.uri
+
+    @property
+    def own_ecr(self) -> Ecr:
+        """The repository of the images that are built here."""
+        return self.ecr(self.config.settings.image.repository)
+
+    def warn(self, text: str) -> None:
+        """Say it on stderr; work goes on."""
         self.out.note(f"warning: {text}")
 
     def _ecr_of(self, name: Name) -> Ecr:

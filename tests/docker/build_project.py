@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,15 +101,22 @@ def small(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     return Project(tmp_path, lab, f"small-{name}")
 
 
+@contextmanager
+def logged_in(lab: Lab, client: Path) -> Iterator[dict[str, str]]:
+    """A client folder of its own, logged in by `docker login` with the token that ECR gives."""
+    token = lab.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
+    environment = {"DOCKER_CONFIG": str(client)}
+    login = ("login", "--username", user, "--password-stdin", lab.registry)
+    assert "Login Succeeded" in lab.run(*login, input=password, env=environment)
+    yield environment
+    lab.run("logout", lab.registry, env=environment)
+
+
 def pulled_back(lab: Lab, image: str, folder: Path) -> None:
     """Pull by digest with a login of ECR's token, in a client folder of its own."""
-    client = folder / "client"
-    token = lab.client("ecr").get_authorization_token()["authorizationData"][0]
-    password = base64.b64decode(token["authorizationToken"]).decode().partition(":")[2]
-    environment = {"DOCKER_CONFIG": str(client)}
-    login = ("login", "--username", "AWS", "--password-stdin", lab.registry)
-    lab.run(*login, input=password, env=environment)
-    assert image.split("@")[1] in lab.run("pull", image, env=environment)
+    with logged_in(lab, folder / "client") as environment:
+        assert image.split("@")[1] in lab.run("pull", image, env=environment)
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -35,7 +35,8 @@ def test_the_real_image_is_built_tried_pushed_and_pulled_back(lab: Lab, tmp_path
     assert tags["tags"] == [{"Key": "team", "Value": "vision"}]
     policy = lab.client("ecr").get_lifecycle_policy(repositoryName="mmectl-mxnet")
     rules = json.loads(policy["lifecyclePolicyText"])["rules"]
-    assert rules[0]["selection"]["countNumber"] == 7
+    assert rules[0]["selection"]["tagPatternList"] == ["in-use.*"]
+    assert rules[1]["selection"]["countNumber"] == 7
     pulled_back(lab, data["image"], tmp_path)
     before = project.pushes()
     again, said = project.mmectl("build")
