@@ -185,12 +185,15 @@ class App:
             owner=owner(self.state_dir),
         )
 
-    def ecr(self, repository: str, registry_id: str | None = None) -> Ecr:
-        """A repository of the account's registry, or of another account's."""
+    def ecr(
+        self, repository: str, registry_id: str | None = None, region: str | None = None
+    ) -> Ecr:
+        """A repository of the account's registry, or of another account's or region's."""
         from mmectl.aws import translated
         from mmectl.build.ecr import Ecr
 
-        return Ecr(self.aws.client("ecr"), translated, repository, registry_id=registry_id)
+        client = self.aws.client("ecr", region=region)
+        return Ecr(client, translated, repository, registry_id=registry_id)
 
     @property
     def keeps_images(self) -> bool:

@@ -13,7 +13,7 @@ from mmectl.build.commands import Command
 from mmectl.build.engine import Engine
 from mmectl.build.process import Run, output, run
 from mmectl.build.progress import READERS
-from mmectl.build.values import Login, Order
+from mmectl.build.values import Login, LoginToBase, Order
 from mmectl.errors import BuildError
 from mmectl.state import Event, Report
 
@@ -113,11 +113,17 @@ class Docker:
         report(Event("note", "builder", builder.why))
         platforms.require(order.platform, builder.possible, f"the engine ({builder.why})")
 
-    def build(self, order: Order, report: Report) -> None:
-        """Build, unless the engine holds the image of this very context. Raises BuildError."""
+    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+        """Build, unless the engine holds the image of this very context. Raises BuildError.
+
+        With `base` the base image is pulled first, with that login: builders take it from the
+        engine then, and no credential reaches their files or arguments.
+        """
         if self._engine.holds(order):
             report(Event("note", "build", "the engine holds this image already"))
             return
+        if base is not None and order.base_image:
+            self._engine.pull(order.base_image, order.platform, base(), report)
         command = (self._builder or self.builder()).command(order)
         if command is None:
             self._engine.build(order, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +76,9 @@ class Login:
     def auth_config(self) -> dict[str, str]:
         """As the Docker SDK takes it for one call."""
         return {"username": self.username, "password": self.password}
+
+
+LoginToBase = Callable[[], Login]
 
 
 @dataclass(frozen=True, slots=True)

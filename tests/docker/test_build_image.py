@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from build_project import DOCKER, OCI, SMALL, Project, pulled_back, small, wait_until
+from build_project import DOCKER, OCI, SMALL, Project, logged_in, pulled_back, small, wait_until
 from lab import Lab
 
 __all__ = ["small"]
@@ -190,6 +190,26 @@ def test_a_container_that_does_not_serve_is_not_pushed(small: Project):
     assert "I give up" in error["message"]
     left = small.lab.run("ps", "--all", "--quiet", "--filter", "label=mmectl.smoke")
     assert left == ""
+
+
+def test_a_base_image_in_ecr_is_pulled_with_its_token(small: Project):
+    lab, base = small.lab, f"{small.lab.registry}/bases:1"
+    lab.client("ecr").create_repository(repositoryName="bases")
+    lab.run("tag", lab.base_image, base)
+    with logged_in(lab, small.folder / "pusher") as environment:
+        lab.run("push", base, env=environment)
+    lab.run("rmi", base)
+    empty = small.folder / "nobody"
+    empty.mkdir()
+    small.more["DOCKER_CONFIG"] = str(empty)
+    answer, said = small.mmectl("build", "--set", f"build.base_image={base}")
+    assert answer["data"]["built"] is True
+    assert "COPY entrypoint.py /: " in said
+    assert not (empty / "config.json").exists()
+    gone = base.replace(":1", ":2")
+    answer, _ = small.mmectl("build", "--set", f"build.base_image={gone}", code=1)
+    assert answer["errors"][0]["code"] == "base_image"
+    assert gone in answer["errors"][0]["message"]
 
 
 def test_graviton_is_refused_before_any_work(small: Project):

@@ -128,6 +128,12 @@ class TestEcr:
         )
         assert ecr.login().auth_config == {"username": "AWS", "password": "se:cret"}
 
+    def test_the_token_is_the_regions(self, aws):
+        other = aws.client("ecr", region="eu-west-1")
+        assert other.meta.region_name == "eu-west-1"
+        assert aws.client("ecr", region="eu-west-1") is other
+        assert aws.client("ecr").meta.region_name == aws.region
+
     def test_a_refused_token_names_the_action(self, ecr, stub):
         stub("ecr").add_client_error(
             "get_authorization_token", "AccessDeniedException", "not authorized", 400

@@ -31,7 +31,8 @@ LABELS = {
 class Api:
     """The SDK's low level client; `streams` are what build and push answer."""
 
-    def __init__(self, *, image=None, build=(), push=(), machine="x86_64"):
+    def __init__(self, *, image=None, build=(), push=(), pull=None, machine="x86_64"):
+        self.refusal = pull
         self.image, self.streams, self.machine = image, {"build": build, "push": push}, machine
         self.requests = []
 
@@ -46,6 +47,11 @@ class Api:
     def build(self, **request):
         self.requests.append(request)
         return iter(self.streams["build"])
+
+    def pull(self, name, **request):
+        self.requests.append({"name": name, **request})
+        if self.refusal:
+            raise self.refusal
 
     def push(self, name, **request):
         self.requests.append({"name": name, **request})
@@ -244,6 +250,37 @@ class TestEngine:
         assert (api.requests[0]["name"], api.requests[0]["tag"]) == (f"{REGISTRY}/models", "t")
 
     @pytest.mark.parametrize(
+        ("reference", "tag"),
+        [
+            (f"{REGISTRY}/base:1", "1"),
+            (f"{REGISTRY}/base", "latest"),
+            (f"{REGISTRY}/base:1@{DIGEST}", DIGEST),
+        ],
+    )
+    def test_a_private_base_image_is_pulled_with_a_login_for_one_call(self, reference, tag):
+        api = Api()
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", reference)
+        Docker(Engine(api), {}).build(order, lambda event: None, lambda: LOGIN)
+        pulled = api.requests[0]
+        assert (pulled["name"].partition(":")[0], pulled["tag"]) == (f"{REGISTRY}/base", tag)
+        assert pulled["auth_config"] == {"username": "AWS", "password": "secret"}
+
+    def test_a_base_image_that_may_not_be_pulled_is_taken_from_the_engine_or_refused(self):
+        denied = APIError("x", explanation="pull access denied for base")
+        base = f"{REGISTRY}/base:1"
+        with pytest.raises(BuildError) as caught:
+            Engine(Api(pull=denied)).pull(base, "linux/amd64", LOGIN, lambda event: None)
+        assert caught.value.code == "base_image"
+        assert "ecr:BatchGetImage" in caught.value.hint
+        events = []
+        api = Api(pull=denied, image=image())
+        Engine(api).pull(base, "linux/amd64", LOGIN, events.append)
+        assert events[-1].kind == "warning"
+        full = Api(pull=APIError("x", explanation="no space left on device"))
+        with pytest.raises(BuildError, match="no space left"):
+            Engine(full).pull(base, "linux/amd64", LOGIN, lambda event: None)
+
+    @pytest.mark.parametrize(
         ("error", "said"),
         [
             (APIError("x", explanation="conflict"), "did not push .*: conflict"),
@@ -327,6 +364,21 @@ class TestBuildah:
         assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
         assert not authfile.exists()
         assert "secret" not in " ".join(programs.calls)
+
+    def test_a_private_base_image_is_pulled_with_such_a_file(self):
+        programs, seen = Programs({"buildah inspect": (1, []), "buildah bud": (0, [])}), []
+
+        def during(arguments):
+            if arguments[1] == "bud":
+                authfile = Path(arguments[arguments.index("--authfile") + 1])
+                seen.append((authfile, authfile.stat().st_mode & 0o777, authfile.read_text()))
+
+        programs.during = during
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", f"{REGISTRY}/base:1")
+        Buildah({}, programs).build(order, lambda event: None, lambda: LOGIN)
+        authfile, mode, text = seen[0]
+        assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
+        assert not authfile.exists()
 
     def test_a_refused_push_says_why(self):
         programs = Programs({"buildah push": (125, ["Error: no basic auth credentials"])})

@@ -54,7 +54,7 @@ class Backend:
     def prepare(self, order, report):
         self._step("prepare")
 
-    def build(self, order, report):
+    def build(self, order, report, base=None):
         self.during()
         self._step("build")
 
