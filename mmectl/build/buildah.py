@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import platform as machine
+import shutil
 import subprocess
 import tempfile
 import time
@@ -92,10 +93,12 @@ class Buildah:
 
     def _smoke(self, order: Order, facts: Facts) -> float:
         started = time.monotonic()
-        made = output(("buildah", "from", order.reference), self._environment, self._run)
-        if not made:
+        container = f"mmectl-smoke-{order.owner}"
+        remove = ("buildah", "rm", container)
+        output(remove, self._environment, self._run)  # a killed build may have left it
+        make = ("buildah", "from", "--pull-never", "--name", container, order.reference)
+        if output(make, self._environment, self._run) is None:
             raise BuildError(f"buildah makes no container of {order.reference}")
-        container = made.splitlines()[-1]
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)
@@ -103,7 +106,7 @@ class Buildah:
                 write_model(folder / "model")
                 self._serve(container, facts, folder)
         finally:
-            output(("buildah", "rm", container), self._environment, self._run)
+            output(remove, self._environment, self._run)
         return time.monotonic() - started
 
     def _serve(self, container: str, facts: Facts, folder: Path) -> None:
@@ -112,7 +115,7 @@ class Buildah:
         log = folder / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                command,
+                [*_dying_with_us(), *command],
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -157,6 +160,12 @@ def authorization(registry: str, login: Login) -> str:
     """What containers' auth.json(5) holds for one registry."""
     token = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return json.dumps({"auths": {registry: {"auth": token}}})
+
+
+def _dying_with_us() -> tuple[str, ...]:
+    """Before a command: it is killed when we are (util-linux)."""
+    program = shutil.which("setpriv")
+    return (program, "--pdeathsig", "KILL", "--") if program else ()
 
 
 def _ended(process: subprocess.Popen[bytes]) -> str | None:

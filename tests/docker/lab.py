@@ -65,6 +65,11 @@ auth: {{htpasswd: {{realm: ecr, path: {0}/htpasswd}}}}
 """
 
 
+def may_install() -> bool:
+    """Whether this machine may be given packages: in CI, or when MMECTL_LAB=1 says so."""
+    return os.environ.get("CI") == "true" or os.environ.get("MMECTL_LAB") == "1"
+
+
 def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None) -> None:
     """See to it that the programs are there; installs them in CI or when MMECTL_LAB=1 says so."""
     if os.geteuid() != 0:
@@ -72,9 +77,7 @@ def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None)
     missing = [name for name, program in packages.items() if not Path(program).exists()]
     if not missing:
         return
-    if install is None:
-        install = os.environ.get("CI") == "true" or os.environ.get("MMECTL_LAB") == "1"
-    if not install or not shutil.which("apt-get"):
+    if not (may_install() if install is None else install) or not shutil.which("apt-get"):
         raise Unavailable(f"{', '.join(missing)} not installed; MMECTL_LAB=1 installs them")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=environment)

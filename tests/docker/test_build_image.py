@@ -10,9 +10,11 @@ import shutil
 import signal
 from pathlib import Path
 
+import lab_tools
 import pytest
 from build_project import DOCKER, OCI, SMALL, Project, logged_in, pulled_back, small, wait_until
 from lab import Lab
+from lab_machine import Unavailable
 
 __all__ = ["small"]
 
@@ -226,23 +228,14 @@ def test_without_a_client_the_engines_own_builder_builds(small: Project):
     assert answer["data"]["media_type"] == DOCKER
 
 
-def buildx() -> Path:
-    """The plugin where Debian (from 13 on) and Docker put it, or where the variable says."""
-    places = (
-        os.environ.get("MMECTL_LAB_BUILDX", ""),
-        "/usr/libexec/docker/cli-plugins/docker-buildx",
-        "/usr/lib/docker/cli-plugins/docker-buildx",
-    )
-    for place in places:
-        if Path(place).is_file():
-            return Path(place)
-    pytest.skip("no buildx plugin; MMECTL_LAB_BUILDX names one")
-
-
 def test_buildx_builds_with_structured_progress(small: Project):
     client = small.folder / "client" / "cli-plugins"
     client.mkdir(parents=True)
-    shutil.copy(buildx(), client / "docker-buildx")
+    try:
+        plugin = lab_tools.buildx(small.lab.project / ".mmectl" / "lab")
+    except Unavailable as error:
+        pytest.skip(str(error))
+    shutil.copy(plugin, client / "docker-buildx")
     small.more["DOCKER_CONFIG"] = str(client.parent)
     base = ("--set", f"build.base_image={small.lab.base_image}")
     answer, said = small.mmectl("build", *base)
