@@ -154,7 +154,7 @@ class Docker:
     def _smoke(self, order: Order, report: Report) -> None:
         engine = self._engine
         where = "" if engine.near else f", asked from inside: the engine is {engine.address}"
-        report(Event("start", "smoke test", f"the container loads a model and answers{where}"))
+        report(Event("start", "smoke test", "the container loads a model and answers"))
         try:
             took = smoke.in_engine(
                 engine.api, order.reference, order.platform, owner=order.owner, near=engine.near
@@ -163,7 +163,7 @@ class Docker:
             text = f"skipped: the engine is {engine.address}, and {reason}"
             report(Event("warning", "smoke test", text))
             return
-        report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s"))
+        report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s{where}"))
 
     def push(self, order: Order, login: Login, report: Report) -> str:
         """Push; gives the digest."""

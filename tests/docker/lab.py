@@ -102,9 +102,11 @@ class Lab:
     base_image = "python:3.11-slim-bookworm"
     docker = "/usr/bin/docker"
 
-    def __init__(self, project: Path, *, base: bool = True) -> None:
+    def __init__(self, project: Path, *, base: bool = True, disk: str = "") -> None:
+        """`disk`: the size of the engine's disk, in memory then (``64m``)."""
         self.project = project
         self._base = base
+        self._disk = disk
         self._stack = ExitStack()
         self.connection: Connection
         self.front: Front
@@ -198,7 +200,7 @@ class Lab:
             "--cgroup-parent", self.name, "--shutdown-timeout", "3", "--log-level", "warn",
         ]  # fmt: skip
         log = folder / "engine.log"
-        process = stack.enter_context(child(command, log, stop_namespace))
+        process = stack.enter_context(child(command, log, stop_namespace, MMELAB_DISK=self._disk))
         self.environment = {
             "DOCKER_HOST": f"unix://{folder}/docker.sock",
             "DOCKER_CONFIG": str(client),

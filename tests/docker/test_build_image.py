@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import lab_tools
 import pytest
-from build_project import DOCKER, OCI, SMALL, Project, logged_in, pulled_back, small, wait_until
+from build_project import DOCKER, OCI, SMALL, Project, logged_in, pulled_back, small
 from lab import Lab
 from lab_machine import Unavailable
 
@@ -88,23 +86,6 @@ def test_a_manifest_of_oci_is_rewritten(small: Project):
     pulled_back(small.lab, again["data"]["image"], small.folder)
 
 
-def test_an_interrupted_build_registers_nothing(small: Project):
-    (small.folder / "container" / "Dockerfile").write_text(
-        SMALL + 'RUN ["python3", "-c", "import time; time.sleep(300)"]\n'
-    )
-    process = small.start("build", "--verbose", "--set", f"build.base_image={small.lab.base_image}")
-    said = ""
-    while "RUN" not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the build was interrupted; nothing is registered" in err
-    assert small.lab.client("ecr").list_images(repositoryName=small.repository)["imageIds"] == []
-
-
 def test_deploy_wants_the_image_of_today_by_digest(small: Project):
     answer, _ = small.mmectl("plan", code=1)
     error = answer["errors"][0]
@@ -130,22 +111,6 @@ def test_an_image_of_somebody_else_is_checked_and_pinned(small: Project):
     assert "it is for linux/amd64, endpoint.instance_type needs" in answer["errors"][0]["message"]
     answer, _ = small.mmectl("plan", "--set", f"image.uri={tagged}0", code=1)
     assert answer["errors"][0]["code"] == "no_image"
-
-
-def test_an_interrupted_push_registers_nothing_and_goes_on(small: Project):
-    entry = small.folder / "container" / "entrypoint.py"
-    entry.write_bytes(os.urandom(150_000_000))  # a push that can be caught in the middle
-    process = small.start("build", "--json")
-    wait_until(lambda: small.pushes() > 0)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    answer = json.loads(out)
-    assert (process.returncode, answer["errors"][0]["code"]) == (130, "interrupted"), err
-    assert small.lab.client("ecr").list_images(repositoryName=small.repository)["imageIds"] == []
-    again, said = small.mmectl("build")
-    assert "build: the engine holds this image already" in said
-    assert again["data"]["built"] is True
-    entry.unlink()
 
 
 def test_a_dockerfile_that_fails_names_step_and_lines(small: Project):
@@ -251,11 +216,3 @@ def test_buildx_builds_with_structured_progress(small: Project):
     assert "\ncat: /nothing-there: No such file or directory\n" in error["message"]
     answer, _ = small.mmectl("build", "--set", "build.base_image=127.0.0.1:9/nobody:1", code=1)
     assert answer["errors"][0]["code"] == "base_image"
-
-
-def test_no_engine_is_said(small: Project):
-    small.more["DOCKER_HOST"] = "unix:///nowhere.sock"
-    answer, _ = small.mmectl("build", "--set", "build.backend=docker", code=1)
-    error = answer["errors"][0]
-    assert error["code"] == "no_engine"
-    assert "unix:///nowhere.sock: No such file or directory" in error["message"]

@@ -188,7 +188,14 @@ class TestDocker:
     @pytest.mark.parametrize(
         ("code", "last"),
         [
-            (0, ("done", "ping, load, answer, unload in 0.0 s")),
+            (
+                0,
+                (
+                    "done",
+                    "ping, load, answer, unload in 0.0 s, "
+                    "asked from inside: the engine is ssh://builder",
+                ),
+            ),
             (
                 127,
                 (
