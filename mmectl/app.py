@@ -160,7 +160,7 @@ class App:
         if settings.image.uri:
             platform = platform_of(settings.endpoint.instance_type)
             return given.pinned(
-                settings.image.uri, platform, self.aws.region, self._ecr_of, self._warn
+                settings.image.uri, platform, self.aws.region, self._ecr_of, self.warn
             )
         if not self.local:
             order = self.order
@@ -179,7 +179,7 @@ class App:
     def order(self) -> Order:
         """What `mmectl build` has to make of the context as it is now."""
         from mmectl.build.values import Order
-        from mmectl.image import context_digest, image_digest, reference
+        from mmectl.image import context_digest, image_digest, owner, reference
 
         settings = self.config.settings
         context = self.config.resolve(settings.image.context).absolute()
@@ -195,16 +195,31 @@ class App:
             platform=platform,
             base_image=settings.build.base_image,
             smoke_test=settings.build.smoke_test,
+            owner=owner(self.state_dir),
         )
 
-    def ecr(self, repository: str, registry_id: str | None = None) -> Ecr:
-        """A repository of the account's registry, or of another account's."""
+    def ecr(
+        self, repository: str, registry_id: str | None = None, region: str | None = None
+    ) -> Ecr:
+        """A repository of the account's registry, or of another account's or region's."""
         from mmectl.aws import translated
         from mmectl.build.ecr import Ecr
 
-        return Ecr(self.aws.client("ecr"), translated, repository, registry_id=registry_id)
+        client = self.aws.client("ecr", region=region)
+        return Ecr(client, translated, repository, registry_id=registry_id)
 
-    def _warn(self, text: str) -> None:
+    @property
+    def keeps_images(self) -> bool:
+        """Whether the image is ours and in ECR, where a rule expires what nobody serves."""
+        return not self.local and not self.config.settings.image.uri
+
+    @property
+    def own_ecr(self) -> Ecr:
+        """The repository of the images that are built here."""
+        return self.ecr(self.config.settings.image.repository)
+
+    def warn(self, text: str) -> None:
+        """Say it on stderr; work goes on."""
         self.out.note(f"warning: {text}")
 
     def _ecr_of(self, name: Name) -> Ecr:

@@ -111,9 +111,13 @@ class Aws:
         """Whether this is the embedded platform."""
         return self._endpoint_url is not None
 
-    def client(self, service: str, read_timeout: float = 60.0) -> Any:
-        """A cached boto3 client; the runtime's has no retries (invoke has its own)."""
-        if service not in self._clients:
+    def client(self, service: str, read_timeout: float = 60.0, region: str | None = None) -> Any:
+        """A cached boto3 client; the runtime's has no retries (invoke has its own).
+
+        `region` is another one than the session's.
+        """
+        key = f"{service} {region}" if region else service
+        if key not in self._clients:
             runtime = service == "sagemaker-runtime"
             config = Config(
                 connect_timeout=5,
@@ -123,12 +127,12 @@ class Aws:
                 proxies={} if self.local else None,
             )
             try:
-                self._clients[service] = self._session.client(
-                    service, endpoint_url=self._endpoint_url, config=config
+                self._clients[key] = self._session.client(
+                    service, region_name=region, endpoint_url=self._endpoint_url, config=config
                 )
             except (NoRegionError, ValueError) as error:
                 raise ServiceError(f"cannot make a client for {service}: {error}") from error
-        return self._clients[service]
+        return self._clients[key]
 
     def identity(self) -> Identity:
         """Who we are, from STS."""

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -146,6 +147,12 @@ def locked(state_dir: Path, report: Report) -> Iterator[int]:
         yield lock
     finally:
         os.close(lock)
+
+
+def owner(state_dir: Path) -> str:
+    """Name whoever builds under the lock of `state_dir`, for all that a killed build may leave."""
+    whole = f"{socket.gethostname()}\0{os.getuid()}\0{state_dir.resolve()}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
 
 def is_built(state_dir: Path, digest: str) -> bool:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import platform as machine
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from mmectl.build import checks, commands, failures, platforms, smoke
 from mmectl.build.process import Run, output, run
 from mmectl.build.progress import Classic
-from mmectl.build.values import Facts, Login, Order
+from mmectl.build.values import Facts, Login, LoginToBase, Order
 from mmectl.errors import BuildError
 from mmectl.serving.smoke import free_port, write_model
 from mmectl.state import Event, Report
@@ -37,13 +40,23 @@ class Buildah:
         platforms.require(order.platform, frozenset({native}), "buildah")
         report(Event("note", "builder", "buildah, without an engine"))
 
-    def build(self, order: Order, report: Report) -> None:
-        """Build, unless its storage holds the image of this very context. Raises BuildError."""
+    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+        """Build, unless its storage holds the image of this very context. Raises BuildError.
+
+        With `base` it pulls the base image with that login.
+        """
         facts = self._facts(order.reference)
         if facts is not None and facts.labels.get(commands.DIGEST_LABEL) == order.digest:
             report(Event("note", "build", "buildah holds this image already"))
             return
-        command = commands.buildah(order)
+        with ExitStack() as stack:
+            authfile = None
+            if base is not None and order.base_image:
+                registry = order.base_image.partition("/")[0]
+                authfile = stack.enter_context(_secrets(registry, base())) / "auth.json"
+            self._build(order, commands.buildah(order, authfile), report)
+
+    def _build(self, order: Order, command: commands.Command, report: Report) -> None:
         reader = Classic(report)
         if self._run(command.arguments, self._environment, reader.line) != 0:
             said = reader.tail
@@ -80,10 +93,12 @@ class Buildah:
 
     def _smoke(self, order: Order, facts: Facts) -> float:
         started = time.monotonic()
-        made = output(("buildah", "from", order.reference), self._environment, self._run)
-        if not made:
+        container = f"mmectl-smoke-{order.owner}"
+        remove = ("buildah", "rm", container)
+        output(remove, self._environment, self._run)  # a killed build may have left it
+        make = ("buildah", "from", "--pull-never", "--name", container, order.reference)
+        if output(make, self._environment, self._run) is None:
             raise BuildError(f"buildah makes no container of {order.reference}")
-        container = made.splitlines()[-1]
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)
@@ -91,7 +106,7 @@ class Buildah:
                 write_model(folder / "model")
                 self._serve(container, facts, folder)
         finally:
-            output(("buildah", "rm", container), self._environment, self._run)
+            output(remove, self._environment, self._run)
         return time.monotonic() - started
 
     def _serve(self, container: str, facts: Facts, folder: Path) -> None:
@@ -100,7 +115,7 @@ class Buildah:
         log = folder / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                command,
+                [*_dying_with_us(), *command],
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -122,21 +137,35 @@ class Buildah:
         """Push; gives the digest. The password is in a file of this user alone, in memory."""
         report(Event("start", "push", order.reference))
         lines: list[str] = []
-        where = _MEMORY if _MEMORY.is_dir() else None
-        with tempfile.TemporaryDirectory(prefix="mmectl-", dir=where) as name:
-            authfile, digestfile = Path(name, "auth.json"), Path(name, "digest")
-            authfile.touch(mode=0o600)
-            authfile.write_text(authorization(order.registry, login))
+        with _secrets(order.registry, login) as folder:
+            authfile, digestfile = folder / "auth.json", folder / "digest"
             command = commands.buildah_push(order.reference, authfile, digestfile)
             if self._run(command, self._environment, lines.append) != 0:
                 raise failures.of_push("\n".join(lines), order.reference)
             return digestfile.read_text().strip()
 
 
+@contextlib.contextmanager
+def _secrets(registry: str, login: Login) -> Iterator[Path]:
+    """A folder of ours alone, in memory, with ``auth.json``."""
+    where = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="mmectl-", dir=where) as name:
+        authfile = Path(name, "auth.json")
+        authfile.touch(mode=0o600)
+        authfile.write_text(authorization(registry, login))
+        yield Path(name)
+
+
 def authorization(registry: str, login: Login) -> str:
     """What containers' auth.json(5) holds for one registry."""
     token = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return json.dumps({"auths": {registry: {"auth": token}}})
+
+
+def _dying_with_us() -> tuple[str, ...]:
+    """Before a command: it is killed when we are (util-linux)."""
+    program = shutil.which("setpriv")
+    return (program, "--pdeathsig", "KILL", "--") if program else ()
 
 
 def _ended(process: subprocess.Popen[bytes]) -> str | None:

@@ -1,48 +1,43 @@
-"""The backend `codebuild`: AWS CodeBuild builds and pushes; nothing of it stays.
+"""The backend `codebuild`: AWS CodeBuild builds, tries and pushes; nothing of it stays.
 
 The source goes to the bucket as a zip; a project is made, run, followed and removed, with its
 logs and the zip. The registry login happens inside, with the token of the build's own role.
+What a killed build leaves is removed by the next one: names are those of the owner.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import secrets
+import re
 import time
-import zipfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from mmectl.build import failures
-from mmectl.build.commands import DIGEST_LABEL
+from mmectl.build.buildspec import (
+    PREFIX,
+    Where,
+    log_group,
+    project,
+    project_name,
+    source,
+    source_key,
+)
 from mmectl.build.ecr import Translated
-from mmectl.build.platforms import ARM64
 from mmectl.build.progress import LAST_LINES, Plain
 from mmectl.build.values import Order
 from mmectl.errors import BuildError, ServiceError
-from mmectl.image import context_files
 from mmectl.state import Event, Report
 
-_IMAGES = {
-    False: ("LINUX_CONTAINER", "aws/codebuild/amazonlinux2-x86_64-standard:5.0"),
-    True: ("ARM_CONTAINER", "aws/codebuild/amazonlinux2-aarch64-standard:3.0"),
-}
-_MINUTES = 60
-_POLL_SECONDS = 3.0
+__all__ = ["Clients", "CodeBuild", "Where"]
 
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Bucket for the source, the role's ARN, the region, tags of the project."""
-
-    bucket: str
-    role_arn: str
-    region: str
-    tags: Mapping[str, str]
+_POLL_SECONDS = (0.5, 3.0)  # the first pause, the longest
+_LATE_LOGS = 3  # looks at a log that is still without the end of a build that has failed
+_LAYER = re.compile(r"([0-9a-f]{12}): (Pushed|Layer already exists)")
+_FORGOTTEN = 3 * 3600  # seconds; longer than a build may wait and run together
+_GONE = ("aws_ResourceNotFoundException", "aws_NoSuchKey", "aws_NoSuchBucket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,139 +50,100 @@ class Clients:
     translated: Translated
 
 
-def buildspec(order: Order) -> str:
-    """The build's instructions (JSON is YAML); names come from variables, never from text."""
-    base = ' --build-arg "BASE_IMAGE=$BASE_IMAGE"' if order.base_image else ""
-    commands = [
-        'aws ecr get-login-password --region "$REGION"'
-        ' | docker login --username AWS --password-stdin "$REGISTRY"',
-        f'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"{base} .',
-        'docker push "$IMAGE"',
-    ]
-    return json.dumps(
-        {"version": 0.2, "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
-    )
-
-
-def variables(order: Order, region: str) -> dict[str, str]:
-    """The variables of the build; attestations would make an OCI index of the image."""
-    return {
-        "REGION": region,
-        "REGISTRY": order.registry,
-        "IMAGE": order.reference,
-        "PLATFORM": order.platform,
-        "LABEL": f"{DIGEST_LABEL}={order.digest}",
-        "DOCKER_BUILDKIT": "1",
-        "BUILDKIT_PROGRESS": "plain",
-        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-        **({"BASE_IMAGE": order.base_image} if order.base_image else {}),
-    }
-
-
-def project(name: str, order: Order, where: Where, key: str) -> dict[str, Any]:
-    """The request of CreateProject."""
-    kind, image = _IMAGES[order.platform == ARM64]
-    return {
-        "name": name,
-        "description": "builds one image and is removed",
-        "source": {
-            "type": "S3",
-            "location": f"{where.bucket}/{key}",
-            "buildspec": buildspec(order),
-        },
-        "artifacts": {"type": "NO_ARTIFACTS"},
-        "environment": {
-            "type": kind,
-            "image": image,
-            "computeType": "BUILD_GENERAL1_SMALL",
-            "privilegedMode": True,  # CodeBuild runs no Docker engine without it
-            "environmentVariables": [
-                {"name": name, "value": value, "type": "PLAINTEXT"}
-                for name, value in variables(order, where.region).items()
-            ],
-        },
-        "serviceRole": where.role_arn,
-        "timeoutInMinutes": _MINUTES,
-        "logsConfig": {"cloudWatchLogs": {"status": "ENABLED", "groupName": log_group(name)}},
-        "tags": [{"key": key, "value": value} for key, value in where.tags.items()],
-    }
-
-
-def log_group(name: str) -> str:
-    """The log group of a project."""
-    return f"/aws/codebuild/{name}"
-
-
-def source(order: Order) -> bytes:
-    """The context as a zip, the execute bits kept."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in context_files(order.context):
-            entry = zipfile.ZipInfo(path.relative_to(order.context).as_posix())
-            entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
-            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
 class CodeBuild:
-    """The backend over AWS CodeBuild; `wait` sleeps."""
+    """The backend over AWS CodeBuild; `wait` sleeps, `now` is the time of day in seconds."""
 
     name = "codebuild"
 
     def __init__(
-        self, clients: Clients, where: Where, wait: Callable[[float], None] = time.sleep
+        self,
+        clients: Clients,
+        where: Where,
+        wait: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._clients = clients
         self._where = where
         self._wait = wait
+        self._now = now
 
     def make(self, order: Order, report: Report) -> None:
-        """Build and push `order.reference`. Raises BuildError with the last lines of the log."""
-        name = f"mmectl-{order.digest.removeprefix('sha256:')[:12]}-{secrets.token_hex(3)}"
-        key = f"mmectl-build/{name}.zip"
+        """Build, try and push `order.reference`.
+
+        Raises BuildError with the last lines of the log; project, source and logs are removed
+        in every case.
+        """
+        name = project_name(order)
+        self._sweep(name, report)
         report(Event("note", "builder", f"AWS CodeBuild, project {name}"))
         with ExitStack() as stack:
-            self._upload(key, source(order), stack, report)
-            self._create(name, order, key, stack, report)
+            stack.callback(self._remove, name, report)
+            self._upload(source_key(name), source(order))
+            with self._clients.translated(f"codebuild:CreateProject {name}"):
+                self._clients.codebuild.create_project(**project(name, order, self._where))
             self._run(name, order, stack, report)
 
-    def _upload(self, key: str, body: bytes, stack: ExitStack, report: Report) -> None:
-        s3, bucket = self._clients.s3, self._where.bucket
-        stack.callback(
-            self._remove, f"s3:DeleteObject {key}", s3.delete_object, report, Bucket=bucket, Key=key
-        )
+    def _upload(self, key: str, body: bytes) -> None:
+        bucket = self._where.bucket
         with self._clients.translated(f"s3:PutObject {bucket}/{key}"):
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
+            self._clients.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def _create(self, name: str, order: Order, key: str, stack: ExitStack, report: Report) -> None:
-        client, group = self._clients.codebuild, log_group(name)
-        request = project(name, order, self._where, key)
-        stack.callback(
-            self._remove,
-            f"logs:DeleteLogGroup {group}",
-            self._clients.logs.delete_log_group,
-            report,
-            logGroupName=group,
-        )
-        stack.callback(
-            self._remove,
-            f"codebuild:DeleteProject {name}",
-            client.delete_project,
-            report,
-            name=name,
-        )
-        with self._clients.translated(f"codebuild:CreateProject {name}"):
-            client.create_project(**request)
+    def _sweep(self, own: str, report: Report) -> None:
+        """Remove what killed builds left: the owner's at once, others' after hours.
 
-    def _remove(
-        self, doing: str, call: Callable[..., object], report: Report, **names: str
-    ) -> None:
-        """Remove one thing; what cannot be removed is named and keeps nothing else."""
+        A caller who may not list projects builds all the same.
+        """
+        client = self._clients.codebuild
+        try:
+            with self._clients.translated("codebuild:ListProjects"):
+                pages = client.get_paginator("list_projects").paginate()
+                ours = [n for page in pages for n in page["projects"] if n.startswith(PREFIX)]
+            if not ours:
+                return
+            with self._clients.translated("codebuild:BatchGetProjects"):
+                found = client.batch_get_projects(names=ours[:100])["projects"]
+        except ServiceError as error:
+            report(Event("note", "leftovers", f"not looked for: {error.message}"))
+            return
+        for left in found:
+            name, age = left["name"], self._now() - left["created"].timestamp()
+            if name == own or age > _FORGOTTEN:
+                report(Event("note", "leftovers", f"of a killed build, removed: {name}"))
+                self._stop(name, report)
+                self._remove(name, report)
+
+    def _stop(self, name: str, report: Report) -> None:
+        client = self._clients.codebuild
+        try:
+            with self._clients.translated(f"codebuild:ListBuildsForProject {name}"):
+                builds = client.list_builds_for_project(projectName=name)["ids"][:1]
+                known = client.batch_get_builds(ids=builds)["builds"] if builds else []
+        except ServiceError as error:
+            report(Event("warning", "left behind", error.message))
+            return
+        for build in known:
+            if build["buildStatus"] == "IN_PROGRESS":
+                self._try(
+                    f"codebuild:StopBuild {build['id']}", client.stop_build, report, id=build["id"]
+                )
+
+    def _remove(self, name: str, report: Report) -> None:
+        """Remove project, logs and source; one that cannot be removed keeps no other."""
+        clients, group, key = self._clients, log_group(name), source_key(name)
+        delete = clients.codebuild.delete_project
+        self._try(f"codebuild:DeleteProject {name}", delete, report, name=name)
+        delete = clients.logs.delete_log_group
+        self._try(f"logs:DeleteLogGroup {group}", delete, report, logGroupName=group)
+        delete = clients.s3.delete_object
+        self._try(f"s3:DeleteObject {key}", delete, report, Bucket=self._where.bucket, Key=key)
+
+    def _try(self, doing: str, call: Callable[..., object], report: Report, **names: str) -> None:
+        """Call; what is gone already is fine, what cannot be removed is named."""
         try:
             with self._clients.translated(doing):
                 call(**names)
         except ServiceError as error:
-            if error.code != "aws_ResourceNotFoundException":
+            if error.code not in _GONE:
                 report(Event("warning", "left behind", error.message))
 
     def _run(self, name: str, order: Order, stack: ExitStack, report: Report) -> None:
@@ -196,56 +152,88 @@ class CodeBuild:
             build = client.start_build(projectName=name)["build"]["id"]
         stopping = stack.enter_context(ExitStack())
         stopping.callback(
-            self._remove, f"codebuild:StopBuild {build}", client.stop_build, report, id=build
+            self._try, f"codebuild:StopBuild {build}", client.stop_build, report, id=build
         )
         follow = _Follow(self._clients, report)
-        while True:
-            with self._clients.translated(f"codebuild:BatchGetBuilds {build}"):
-                found = client.batch_get_builds(ids=[build])["builds"][0]
+        for found in self._looks(build):
             follow.read(found.get("logs") or {})
-            if found["buildStatus"] != "IN_PROGRESS":
-                break
-            self._wait(_POLL_SECONDS)
         stopping.pop_all()  # it has ended by itself
         if found["buildStatus"] != "SUCCEEDED":
+            self._read_late(follow, found.get("logs") or {})
             raise _failed(found, follow, order)
         follow.reader.end()
 
+    def _read_late(self, follow: _Follow, logs: Mapping[str, Any]) -> None:
+        """CloudWatch shows lines seconds after they were written: the last ones say why."""
+        for _ in range(_LATE_LOGS):
+            if follow.ended or not logs.get("streamName"):
+                return
+            self._wait(_POLL_SECONDS[1])
+            follow.read(logs)
+
+    def _looks(self, build: str) -> Iterator[Mapping[str, Any]]:
+        """What CodeBuild says of the build, again and again until it has ended."""
+        pause, longest = _POLL_SECONDS
+        while True:
+            with self._clients.translated(f"codebuild:BatchGetBuilds {build}"):
+                found = self._clients.codebuild.batch_get_builds(ids=[build])["builds"][0]
+            yield found
+            if found["buildStatus"] != "IN_PROGRESS":
+                return
+            self._wait(pause)
+            pause = min(pause * 1.5, longest)
+
 
 class _Follow:
-    """Reads a build's log as it grows."""
+    """Reads a build's log as it grows; `ended`: it says that the commands have ended."""
 
     def __init__(self, clients: Clients, report: Report) -> None:
         self._clients = clients
+        self._report = report
         self._token: str | None = None
         self.reader = Plain(report)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
+        self.ended = False
 
     def read(self, logs: Mapping[str, Any]) -> None:
         """Read what is new; a log that does not exist yet is empty."""
-        if not logs.get("streamName"):
-            return
-        while True:
-            more = {"nextToken": self._token} if self._token else {}
-            try:
-                with self._clients.translated("logs:GetLogEvents"):
-                    page = self._clients.logs.get_log_events(
-                        logGroupName=logs["groupName"],
-                        logStreamName=logs["streamName"],
-                        startFromHead=True,
-                        **more,
-                    )
-            except ServiceError as error:
-                if error.code == "aws_ResourceNotFoundException":
-                    return
-                raise
-            for event in page["events"]:
-                line = event["message"].rstrip("\n")
-                self.last.append(line)
-                self.reader.line(line)
-            if page.get("nextForwardToken") == self._token or not page["events"]:
+        while logs.get("streamName"):
+            page = self._page(logs)
+            token = page.get("nextForwardToken")
+            for event in page.get("events", ()):
+                for line in event["message"].splitlines():
+                    self._line(line)
+            if token == self._token:  # the same again: the end, for now
                 return
-            self._token = page.get("nextForwardToken")
+            self._token = token
+
+    def _page(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
+        more = {"nextToken": self._token} if self._token else {}
+        try:
+            with self._clients.translated("logs:GetLogEvents"):
+                page: Mapping[str, Any] = self._clients.logs.get_log_events(
+                    logGroupName=logs["groupName"],
+                    logStreamName=logs["streamName"],
+                    startFromHead=True,
+                    **more,
+                )
+        except ServiceError as error:
+            if error.code == "aws_ResourceNotFoundException":
+                return {"nextForwardToken": self._token}
+            raise
+        return page
+
+    def _line(self, line: str) -> None:
+        if line.startswith("[Container]"):  # CodeBuild's own words
+            self.ended = self.ended or "Phase complete: BUILD " in line
+            return
+        self.last.append(line)
+        self.reader.line(line)
+        if layer := _LAYER.match(line):
+            text = "pushed" if layer[2] == "Pushed" else "is there already"
+            self._report(Event("done", f"layer {layer[1]}", text))
+        elif line.startswith("smoke test: "):
+            self._report(Event("done", "smoke test", line.partition(": ")[2]))
 
 
 def _failed(build: Mapping[str, Any], follow: _Follow, order: Order) -> BuildError:

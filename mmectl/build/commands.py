@@ -54,12 +54,13 @@ def _shared(order: Order) -> tuple[str, ...]:
     return (*base, "--label", f"{DIGEST_LABEL}={order.digest}", str(order.context))
 
 
-def buildah(order: Order) -> Command:
+def buildah(order: Order, authfile: Path | None = None) -> Command:
     """Build with buildah, without a daemon and without privileges that containers lack."""
+    login = ("--authfile", str(authfile)) if authfile else ()
     arguments = (
         *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers"),
         *("--format", "docker", "--platform", order.platform, "--tag", order.reference),
-        *_shared(order),
+        *(*login, *_shared(order)),
     )
     return Command(arguments, "classic")
 

@@ -13,7 +13,7 @@ from mmectl.build.commands import Command
 from mmectl.build.engine import Engine
 from mmectl.build.process import Run, output, run
 from mmectl.build.progress import READERS
-from mmectl.build.values import Login, Order
+from mmectl.build.values import Login, LoginToBase, Order
 from mmectl.errors import BuildError
 from mmectl.state import Event, Report
 
@@ -113,11 +113,17 @@ class Docker:
         report(Event("note", "builder", builder.why))
         platforms.require(order.platform, builder.possible, f"the engine ({builder.why})")
 
-    def build(self, order: Order, report: Report) -> None:
-        """Build, unless the engine holds the image of this very context. Raises BuildError."""
+    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+        """Build, unless the engine holds the image of this very context. Raises BuildError.
+
+        With `base` the base image is pulled first, with that login: builders take it from the
+        engine then, and no credential reaches their files or arguments.
+        """
         if self._engine.holds(order):
             report(Event("note", "build", "the engine holds this image already"))
             return
+        if base is not None and order.base_image:
+            self._engine.pull(order.base_image, order.platform, base(), report)
         command = (self._builder or self.builder()).command(order)
         if command is None:
             self._engine.build(order, report)
@@ -142,12 +148,22 @@ class Docker:
         report(Event("done", "checks", f"labels, {facts.architecture}, {facts.size / 1e6:.0f} MB"))
         if not order.smoke_test:
             report(Event("note", "smoke test", "skipped: build.smoke_test is false"))
-        elif not self._engine.near:
-            report(Event("warning", "smoke test", f"skipped: the engine is {self._engine.address}"))
         else:
-            report(Event("start", "smoke test", "the container loads a model and answers"))
-            took = smoke.in_engine(self._engine.api, order.reference, order.platform)
-            report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s"))
+            self._smoke(order, report)
+
+    def _smoke(self, order: Order, report: Report) -> None:
+        engine = self._engine
+        where = "" if engine.near else f", asked from inside: the engine is {engine.address}"
+        report(Event("start", "smoke test", "the container loads a model and answers"))
+        try:
+            took = smoke.in_engine(
+                engine.api, order.reference, order.platform, owner=order.owner, near=engine.near
+            )
+        except smoke.NotTried as reason:
+            text = f"skipped: the engine is {engine.address}, and {reason}"
+            report(Event("warning", "smoke test", text))
+            return
+        report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s{where}"))
 
     def push(self, order: Order, login: Login, report: Report) -> str:
         """Push; gives the digest."""

@@ -16,7 +16,9 @@ from mmectl.errors import BuildError, ServiceError
 
 Translated = Callable[[str], AbstractContextManager[None]]
 Fetch = Callable[[str], bytes]
+IN_USE = "in-use."  # tags that begin so keep their images from expiring
 _MAX_CONFIG = 4 * 2**20
+_MANY = 9999
 
 
 def fetch(url: str) -> bytes:
@@ -143,6 +145,20 @@ class Ecr:
         with self._translated(f"ecr:BatchDeleteImage {self.repository}:{tag}"):
             self._client.batch_delete_image(**self._names, imageIds=[{"imageTag": tag}])
 
+    def tags(self, prefix: str) -> list[str]:
+        """All tags that begin so; none where the repository is missing."""
+        try:
+            with self._translated(f"ecr:ListImages {self.repository}"):
+                pages = self._client.get_paginator("list_images").paginate(
+                    **self._names, filter={"tagStatus": "TAGGED"}
+                )
+                found = [item.get("imageTag") or "" for page in pages for item in page["imageIds"]]
+        except ServiceError as error:
+            if error.code == "aws_RepositoryNotFoundException":
+                return []
+            raise
+        return [tag for tag in found if tag.startswith(prefix)]
+
     def facts(self, manifest: Manifest) -> Facts | None:
         """What the image says of itself; None where its configuration cannot be fetched."""
         digest = manifests.config_digest(manifest)
@@ -165,15 +181,26 @@ class Ecr:
 
 
 def lifecycle_policy(number: int) -> str:
-    """The rule that keeps the newest `number` images."""
-    rule = {
-        "rulePriority": 1,
-        "description": f"keep the newest {number} images",
-        "selection": {
-            "tagStatus": "any",
-            "countType": "imageCountMoreThan",
-            "countNumber": number,
-        },
+    """The rules that keep the newest `number` images, and all that endpoints serve.
+
+    "An image that matches the tagging requirements of a rule cannot be expired by a rule with a
+    lower priority" (ECR User Guide, "How lifecycle policies work"): the first keeps, the second
+    expires. The rule for any image must be the last.
+    """
+    rules = [
+        _rule(
+            1, "keep what endpoints serve", _MANY, tagStatus="tagged", tagPatternList=[f"{IN_USE}*"]
+        ),
+        _rule(2, f"keep the newest {number} images", number, tagStatus="any"),
+    ]
+    return json.dumps({"rules": rules})
+
+
+def _rule(priority: int, description: str, number: int, **selection: object) -> dict[str, object]:
+    count = {"countType": "imageCountMoreThan", "countNumber": number}
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": {**selection, **count},
         "action": {"type": "expire"},
     }
-    return json.dumps({"rules": [rule]})

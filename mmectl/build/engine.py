@@ -110,6 +110,25 @@ class Engine:
             except (ImageNotFound, NotFound):
                 return None
 
+    def pull(self, reference: str, platform: str, login: Login, report: Report) -> None:
+        """Pull an image with that login, for one call. Raises BuildError of the base image.
+
+        One that cannot be pulled but is there already is taken as it is.
+        """
+        report(Event("start", f"pull {reference}"))
+        name, tag = _parts(reference)
+        try:
+            self.api.pull(name, tag=tag, platform=platform, auth_config=login.auth_config)
+        except OSError as error:  # the SDK's errors are of this kind
+            said = str(getattr(error, "explanation", None) or error)
+            if "no space left" in said.lower():
+                raise failures.no_space(f"pull {reference}") from error
+            if self.find(reference) is None:
+                raise failures.of_base(said, reference) from error
+            report(Event("warning", f"pull {reference}", f"the engine's own is taken: {said}"))
+            return
+        report(Event("done", f"pull {reference}"))
+
     def holds(self, order: Order) -> bool:
         """Whether the image is there already, made of the same context."""
         facts = self.find(order.reference)
@@ -158,6 +177,15 @@ class Engine:
             for item in stream:
                 progress.item(item)
         return progress.digest
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    """Name and tag or digest; ``latest`` where it has none."""
+    name, _, digest = reference.partition("@")
+    last = name.rpartition("/")[2]
+    if digest:
+        return name, digest
+    return (name.rpartition(":")[0], last.partition(":")[2]) if ":" in last else (name, "latest")
 
 
 class PushProgress:

@@ -46,12 +46,7 @@ def of_build(said: str, *, step: str | None, base_image: str | None) -> BuildErr
         return no_space("build the image")
     first = step is None or re.search(r"\bFROM\b|load metadata|\[1/", step) is not None
     if first and _BASE.search(said):
-        name = base_image or _image_in(said) or "the Dockerfile's default"
-        return BuildError(
-            f"the base image cannot be had ({name}): {_last(said)}",
-            hint="check the network and the name; another one: --set build.base_image=NAME",
-            code="base_image",
-        )
+        return of_base(said, base_image or _image_in(said) or "the Dockerfile's default")
     if _ARCHITECTURE.search(said):
         return BuildError(
             f"the image cannot be built for another architecture here: {_last(said)}",
@@ -64,6 +59,19 @@ def of_build(said: str, *, step: str | None, base_image: str | None) -> BuildErr
         f"the image cannot be built: the Dockerfile fails{where}\n{said}",
         hint="mend what the lines above say and build again",
         code="dockerfile",
+    )
+
+
+def of_base(said: str, name: str) -> BuildError:
+    """The base image `name` cannot be had."""
+    hint = "check the network and the name; another one: --set build.base_image=NAME"
+    if ".dkr.ecr." in name and _DENIED.search(said):
+        hint = (
+            "the caller (with codebuild: the role) needs ecr:BatchGetImage and "
+            "ecr:GetDownloadUrlForLayer on that repository"
+        )
+    return BuildError(
+        f"the base image cannot be had ({name}): {_last(said)}", hint=hint, code="base_image"
     )
 
 

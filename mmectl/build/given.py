@@ -12,7 +12,8 @@ from mmectl.build.values import Manifest, pin
 from mmectl.errors import BuildError, ServiceError
 
 _ECR = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)"
+    r"\.amazonaws\.com(?:\.cn)?)/"
     r"(?P<repository>[a-z0-9][a-z0-9._/-]*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
@@ -22,6 +23,7 @@ _ECR = re.compile(
 class Name:
     """An image in ECR, taken apart; without tag and digest the tag is ``latest``."""
 
+    registry: str
     account: str
     region: str
     repository: str
@@ -35,7 +37,14 @@ def parse(uri: str) -> Name | None:
     if match is None:
         return None
     tag = match["tag"] if match["tag"] or match["digest"] else "latest"
-    return Name(match["account"], match["region"], match["repository"], tag, match["digest"])
+    return Name(
+        registry=match["registry"],
+        account=match["account"],
+        region=match["region"],
+        repository=match["repository"],
+        tag=tag,
+        digest=match["digest"],
+    )
 
 
 def find(ecr: Ecr, name: Name) -> Manifest | None:

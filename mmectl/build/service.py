@@ -13,7 +13,7 @@ from mmectl.build.codebuild import CodeBuild
 from mmectl.build.docker import Docker
 from mmectl.build.ecr import Ecr
 from mmectl.build.registry import settle
-from mmectl.build.values import Built, Keeping, Login, Manifest, Order
+from mmectl.build.values import Built, Keeping, Login, LoginToBase, Manifest, Order
 from mmectl.errors import BuildError
 from mmectl.image import context_digest
 from mmectl.state import Event, Report
@@ -29,8 +29,8 @@ class Here(Protocol):
     def prepare(self, order: Order, report: Report) -> object:
         """Refuse what cannot be built, before any work."""
 
-    def build(self, order: Order, report: Report) -> None:
-        """Build."""
+    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+        """Build; `base` logs in to the registry of the base image."""
 
     def check(self, order: Order, report: Report) -> None:
         """Look at the image and try it."""
@@ -100,8 +100,11 @@ def build(
     backend: Callable[[], Backend],
     report: Report,
     clock: Callable[[], float] = time.monotonic,
+    base: LoginToBase | None = None,
 ) -> Built:
     """Make the image of `order` be in ECR, as SageMaker takes it. Raises BuildError, ServiceError.
+
+    `base` gives a login for the base image, where that lies in a private registry of ECR.
 
     The tag is given last: whatever is interrupted before is not there and is made again,
     from the layers that are.
@@ -114,7 +117,7 @@ def build(
     if isinstance(chosen, CodeBuild):
         manifest = _elsewhere(chosen, order, keeping, ecr, report)
     else:
-        manifest = _here(chosen, order, keeping, ecr, report)
+        manifest = _here(chosen, order, keeping, ecr, report, base)
     return _built(manifest, order, chosen.name, clock() - started)
 
 
@@ -135,11 +138,18 @@ def _ensure(ecr: Ecr, keeping: Keeping, report: Report) -> None:
         report(Event("done", "repository", f"{ecr.repository} created"))
 
 
-def _here(backend: Here, order: Order, keeping: Keeping, ecr: Ecr, report: Report) -> Manifest:
+def _here(
+    backend: Here,
+    order: Order,
+    keeping: Keeping,
+    ecr: Ecr,
+    report: Report,
+    base: LoginToBase | None,
+) -> Manifest:
     backend.prepare(order, report)
     _ensure(ecr, keeping, report)  # early: what the caller may not do is known before the build
     before = context_digest(order.context)
-    backend.build(order, report)
+    backend.build(order, report, base)
     if context_digest(order.context) != before:
         raise BuildError(
             f"{order.context} changed while it was built", hint="mmectl build", code="changed"
@@ -174,8 +184,6 @@ def _elsewhere(
             )
         checks.require(facts, order.platform, order.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}"))
-        if order.smoke_test:
-            report(Event("warning", "smoke test", "skipped: there is no engine here to try it"))
         ecr.put(manifest, order.tag)
     finally:
         ecr.untag(staged.tag)

@@ -1,4 +1,7 @@
-"""Let a container serve before it is pushed: ping, load a model, ask it, unload it."""
+"""Let a container serve before it is pushed: ping, load a model, ask it, unload it.
+
+Where the engine's ports are on this machine it is asked through one, else from inside.
+"""
 
 from __future__ import annotations
 
@@ -13,35 +16,91 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from mmectl.build import inside
 from mmectl.errors import BuildError
 from mmectl.serving.smoke import picture, request, write_model
 
 START_SECONDS = 240.0  # SageMaker's own patience with a container that starts
+LABEL = "mmectl.smoke"  # its value: the owner, who builds nothing else at the same time
 _PORT = 8080
 _LAST_LINES = 15
+_FORGOTTEN = 1800  # seconds; nobody's smoke test takes so long
+_NO_PYTHON = (126, 127)  # what exec ends with where there is no such program
 
 
-__all__ = ["HTTPException", "SmokeError", "in_engine", "not_serving", "serve_once"]
+__all__ = [
+    "HTTPException",
+    "NotTried",
+    "SmokeError",
+    "forgotten",
+    "in_engine",
+    "not_serving",
+    "script",
+    "serve_once",
+]
 
 
 class SmokeError(Exception):
     """What the container did instead of what was expected."""
 
 
-def in_engine(api: Any, reference: str, platform: str) -> float:
-    """Run the image as SageMaker does; gives the seconds it took. Raises BuildError.
+class NotTried(Exception):
+    """The container cannot be asked anything; the text says why."""
 
-    `api` is the SDK's APIClient. The container is removed, whatever happens.
+
+def in_engine(api: Any, reference: str, platform: str, *, owner: str, near: bool = True) -> float:
+    """Run the image as SageMaker does; gives the seconds it took.
+
+    `api` is the SDK's APIClient; `near`: its ports are on this machine. The container is
+    removed, whatever happens; one that a killed build of `owner` left is removed first.
+    Raises BuildError, and NotTried for an engine elsewhere with an image without Python.
     """
     started = time.monotonic()
-    with _container(api, reference, platform) as name:
-        port = _published(api, name)
+    with contextlib.suppress(OSError):  # of the SDK: gone meanwhile, or the next call says it
+        for left in forgotten(
+            api.containers(all=True, filters={"label": LABEL}), owner, time.time()
+        ):
+            api.remove_container(left, force=True, v=True)
+    with _container(api, reference, platform, owner, near=near) as name:
         try:
-            serve_once(port, lambda: _running(api, name))
+            if near:
+                serve_once(_published(api, name), lambda: _running(api, name))
+            else:
+                _from_inside(api, name)
         except (OSError, HTTPException, SmokeError) as error:
             said = api.logs(name, tail=_LAST_LINES).decode("utf-8", "replace")
             raise not_serving(error, said) from None
     return time.monotonic() - started
+
+
+def forgotten(containers: list[dict[str, Any]], owner: str, now: float) -> list[str]:
+    """Which containers of smoke tests have no test any more. Pure; as the SDK lists them.
+
+    Those of `owner`, who tests nothing else now, and those that are older than any test.
+    """
+    return [
+        str(found["Id"])
+        for found in containers
+        if found.get("Labels", {}).get(LABEL) == owner
+        or now - float(found.get("Created", now)) > _FORGOTTEN
+    ]
+
+
+def script() -> str:
+    """The program that asks from inside."""
+    return Path(inside.__file__).read_text("utf-8")
+
+
+def _from_inside(api: Any, name: str) -> None:
+    """Ask from inside; the engine's ports may be anywhere."""
+    call = api.exec_create(name, ["python", "-c", script()])
+    said = api.exec_start(call).decode("utf-8", "replace")
+    code = api.exec_inspect(call).get("ExitCode")
+    if code in _NO_PYTHON:
+        raise NotTried("the image has no python that could ask from inside")
+    if code != 0:
+        last = said.strip().splitlines()[-1:] or [_running(api, name) or f"code {code}"]
+        raise SmokeError(last[0])
 
 
 def not_serving(error: Exception, said: str) -> BuildError:
@@ -55,15 +114,16 @@ def not_serving(error: Exception, said: str) -> BuildError:
 
 
 @contextlib.contextmanager
-def _container(api: Any, reference: str, platform: str) -> Iterator[str]:
+def _container(api: Any, reference: str, platform: str, owner: str, *, near: bool) -> Iterator[str]:
     """A started container with the model in it."""
+    bindings = {_PORT: ("127.0.0.1", None)} if near else {}
     made = api.create_container(
         reference,
         command=["serve"],
         environment={"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BIND_TO_PORT": str(_PORT)},
         ports=[_PORT],
-        host_config=api.create_host_config(port_bindings={_PORT: ("127.0.0.1", None)}),
-        labels={"mmectl.smoke": "true"},
+        host_config=api.create_host_config(port_bindings=bindings),
+        labels={LABEL: owner},
         platform=platform,
     )
     name = str(made["Id"])
@@ -79,17 +139,17 @@ def _container(api: Any, reference: str, platform: str) -> Iterator[str]:
 
 
 def model_archive() -> bytes:
-    """A tar of the model where SageMaker puts it: /opt/ml/models/smoke/model."""
+    """A tar of the model where SageMaker puts it, /opt/ml/models/smoke/model, and a picture."""
     buffer = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="mmectl-") as folder:
         model = Path(folder, "model")
         write_model(model)
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in sorted(model.iterdir()):
-                entry = tarfile.TarInfo(f"opt/ml/models/smoke/model/{path.name}")
-                entry.size, entry.mode = path.stat().st_size, 0o644
-                with path.open("rb") as stream:
-                    archive.addfile(entry, stream)
+            parts = {f"{inside.MODEL}/{path.name}": path.read_bytes() for path in model.iterdir()}
+            for name, content in sorted({**parts, inside.PICTURE: picture()}.items()):
+                entry = tarfile.TarInfo(name.lstrip("/"))
+                entry.size, entry.mode = len(content), 0o644
+                archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from pathlib import Path
 class Order:
     """What is to be built: `reference` is ``registry/repository:tag``, `platform` ``os/arch``.
 
-    `digest` is the one that the tag comes from (``sha256:<hex>``).
+    `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
+    letters and digits; nobody else of that name builds at the same time.
     """
 
     context: Path
@@ -20,6 +21,7 @@ class Order:
     platform: str
     base_image: str | None = None
     smoke_test: bool = True
+    owner: str = "nobody"
 
     @property
     def registry(self) -> str:
@@ -74,6 +76,9 @@ class Login:
     def auth_config(self) -> dict[str, str]:
         """As the Docker SDK takes it for one call."""
         return {"username": self.username, "password": self.password}
+
+
+LoginToBase = Callable[[], Login]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mmectl.build.codebuild import CodeBuild
     from mmectl.build.docker import Docker
     from mmectl.build.service import Backends
+    from mmectl.build.values import LoginToBase
     from mmectl.state import Report
 
 
@@ -114,6 +115,7 @@ def _aws(app: App) -> Result:
             app.ecr(order.repository),
             lambda: service.choose(settings.build.backend, _backends(app), report),
             report,
+            base=_login_to_base(app),
         )
     data = {
         "image": made.pinned,
@@ -134,6 +136,14 @@ def _aws(app: App) -> Result:
         f"state    {state}",
     ]
     return Result(data, view)
+
+
+def _login_to_base(app: App) -> LoginToBase | None:
+    """A login for the base image, where it lies in a private registry of ECR."""
+    from mmectl.build.given import parse
+
+    name = parse(app.config.settings.build.base_image or "")
+    return app.ecr(name.repository, name.account, name.region).login if name else None
 
 
 def _docker() -> Docker:

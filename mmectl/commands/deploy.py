@@ -53,6 +53,7 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
     if dry_run:
         return _planned(wanted, steps)
+    _protect(app, wanted)
     timing = rollout.Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
     try:
         with app.out.progress() as report:
@@ -63,7 +64,25 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
             f"no longer waiting for {wanted.endpoint}; the deployment goes on",
             hint="look with: mmectl status; wait on with: mmectl deploy",
         ) from None
+    if wait:
+        _release(app, wanted)
     return Result(*_deployed(app, wanted, steps))
+
+
+def _protect(app: App, wanted: Desired) -> None:
+    """Keep the image from expiring, from before it is served; images of others are theirs."""
+    from mmectl.build import inuse
+
+    if app.keeps_images:
+        inuse.protect(app.own_ecr, wanted.endpoint, app.image, app.warn)
+
+
+def _release(app: App, wanted: Desired) -> None:
+    """The images of before may expire now; after a failure they may be served again."""
+    from mmectl.build import inuse
+
+    if app.keeps_images:
+        inuse.release(app.own_ecr, wanted.endpoint, app.image, app.warn)
 
 
 def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], list[str]]:

@@ -48,6 +48,7 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
             f"stopped while removing {name}; what was asked for goes on",
             hint="finish with: mmectl destroy",
         ) from None
+    _release(app, name)
     _delete(app, keys)
     kept = "" if artifacts else f"; the models under {app.location.url} are kept"
     return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}"])
@@ -62,6 +63,13 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
             hint="mmectl destroy --yes",
         )
     click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)
+
+
+def _release(app: App, name: str) -> None:
+    from mmectl.build import inuse
+
+    if app.keeps_images:
+        inuse.release(app.own_ecr, name, None, app.warn)
 
 
 def _keys(app: App) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 MANIFEST = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/?]+)$")
 UPLOAD = re.compile(r"/v2/(?P<repository>.+)/blobs/uploads/")
+LAYER = re.compile(r"/layers/(?P<repository>.+)/(?P<digest>sha256:[0-9a-f]{64})\?signature=")
 HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "expect"}
 PIECE = 1 << 20
 
@@ -58,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         self.server.seen.append((self.command, self.path))
+        if layer := LAYER.match(self.path):
+            self.path = f"/v2/{layer['repository']}/blobs/{layer['digest']}"
+            self.headers["Authorization"] = self.server.authorization
         manifest = MANIFEST.match(self.path)
         asked = manifest or UPLOAD.match(self.path)
         if self.command in ("POST", "PUT", "PATCH") and asked:
@@ -157,9 +161,15 @@ class Front(ThreadingHTTPServer):
         )
         self.registry = registry
         self.ecr = ecr
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        self.authorization = f"Basic {token}"
         self.seen: list[tuple[str, str]] = []
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    def url_of_layer(self, repository: str, digest: str) -> str:
+        """Where anybody may fetch a layer, as GetDownloadUrlForLayer gives it."""
+        return f"https://{self.server_address[0]}/layers/{repository}/{digest}?signature=x"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""

@@ -11,4 +11,8 @@ mount -t tmpfs tmpfs /run # sockets of plugins
 mount --bind "$folder/hosts" /etc/hosts
 mkdir -p "/etc/docker/certs.d/$registry"
 cp "$folder/registry.crt" "/etc/docker/certs.d/$registry/ca.crt"
+if [ -n "${MMELAB_DISK:-}" ]; then
+	mkdir -p "$folder/data"
+	mount -t tmpfs -o "size=$MMELAB_DISK" tmpfs "$folder/data"
+fi
 exec dockerd "$@"

@@ -26,6 +26,7 @@ from typing import Any
 
 import boto3
 import lab_base
+from ecr_api import EcrApi
 from ecr_front import Front
 from lab_machine import (
     FORWARD,
@@ -64,6 +65,11 @@ auth: {{htpasswd: {{realm: ecr, path: {0}/htpasswd}}}}
 """
 
 
+def may_install() -> bool:
+    """Whether this machine may be given packages: in CI, or when MMECTL_LAB=1 says so."""
+    return os.environ.get("CI") == "true" or os.environ.get("MMECTL_LAB") == "1"
+
+
 def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None) -> None:
     """See to it that the programs are there; installs them in CI or when MMECTL_LAB=1 says so."""
     if os.geteuid() != 0:
@@ -71,9 +77,7 @@ def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None)
     missing = [name for name, program in packages.items() if not Path(program).exists()]
     if not missing:
         return
-    if install is None:
-        install = os.environ.get("CI") == "true" or os.environ.get("MMECTL_LAB") == "1"
-    if not install or not shutil.which("apt-get"):
+    if not (may_install() if install is None else install) or not shutil.which("apt-get"):
         raise Unavailable(f"{', '.join(missing)} not installed; MMECTL_LAB=1 installs them")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=environment)
@@ -90,6 +94,7 @@ class Lab:
     base_image    the tag of the base image, present in the engine
     registry      ECR's host name; it resolves for the engine alone
     connection    the embedded platform whose ECR token logs in there
+    ecr           what answers for ECR: the platform's, and URLs of layers (`ecr.url`)
     front         what stands before the registry; `front.seen` lists (method, path)
     """
 
@@ -97,12 +102,15 @@ class Lab:
     base_image = "python:3.11-slim-bookworm"
     docker = "/usr/bin/docker"
 
-    def __init__(self, project: Path, *, base: bool = True) -> None:
+    def __init__(self, project: Path, *, base: bool = True, disk: str = "") -> None:
+        """`disk`: the size of the engine's disk, in memory then (``64m``)."""
         self.project = project
         self._base = base
+        self._disk = disk
         self._stack = ExitStack()
         self.connection: Connection
         self.front: Front
+        self.ecr: EcrApi
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Lab:  # noqa: PYI034 - Self is of Python 3.11
@@ -170,7 +178,8 @@ class Lab:
     def _certificate(self) -> None:
         run(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-days", "2", "-subj", "/CN=lab", "-addext", f"subjectAltName=DNS:{REGISTRY}",
+            "-nodes", "-days", "2", "-subj", "/CN=lab",
+            "-addext", f"subjectAltName=DNS:{REGISTRY},IP:{self.address}",
             "-keyout", self.folder / "registry.key", "-out", self.folder / "registry.crt",
         )  # fmt: skip
         hosts = Path("/etc/hosts").read_text()
@@ -191,7 +200,7 @@ class Lab:
             "--cgroup-parent", self.name, "--shutdown-timeout", "3", "--log-level", "warn",
         ]  # fmt: skip
         log = folder / "engine.log"
-        process = stack.enter_context(child(command, log, stop_namespace))
+        process = stack.enter_context(child(command, log, stop_namespace, MMELAB_DISK=self._disk))
         self.environment = {
             "DOCKER_HOST": f"unix://{folder}/docker.sock",
             "DOCKER_CONFIG": str(client),
@@ -223,6 +232,8 @@ class Lab:
             self.client("ecr"),
         )
         stack.callback(self.front.stop)
+        self.ecr = EcrApi(self.connection, self.front)
+        stack.callback(self.ecr.stop)
 
 
 def clean(name: str, folder: Path) -> None:

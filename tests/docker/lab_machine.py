@@ -44,12 +44,13 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
 
 @contextmanager
 def child(
-    command: Sequence[str | Path], log: Path, stop: Callable[[int], None]
+    command: Sequence[str | Path], log: Path, stop: Callable[[int], None], **variables: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program that dies with us; `stop` asks it to end."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *map(str, command)],
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -88,6 +88,17 @@ class EcrClient:
         self._called("batch_delete_image")
         self.tags.pop(imageIds[0]["imageTag"], None)
 
+    def get_paginator(self, name):
+        assert name == "list_images"
+        return self
+
+    def paginate(self, repositoryName, **more):  # noqa: N803
+        self._called("list_images")
+        if repositoryName not in self.repositories:
+            raise Refused("RepositoryNotFoundException")
+        found = [{"imageDigest": d, "imageTag": t} for t, d in self.tags.items()]
+        return [{"imageIds": found[:1]}, {"imageIds": found[1:]}]
+
     def get_download_url_for_layer(self, layerDigest, **names):  # noqa: N803
         self._called("get_download_url_for_layer")
         return {"downloadUrl": f"https://layers/{layerDigest}"}

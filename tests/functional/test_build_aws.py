@@ -128,6 +128,12 @@ class TestEcr:
         )
         assert ecr.login().auth_config == {"username": "AWS", "password": "se:cret"}
 
+    def test_the_token_is_the_regions(self, aws):
+        other = aws.client("ecr", region="eu-west-1")
+        assert other.meta.region_name == "eu-west-1"
+        assert aws.client("ecr", region="eu-west-1") is other
+        assert aws.client("ecr").meta.region_name == aws.region
+
     def test_a_refused_token_names_the_action(self, ecr, stub):
         stub("ecr").add_client_error(
             "get_authorization_token", "AccessDeniedException", "not authorized", 400
@@ -143,7 +149,12 @@ def order(tmp_path):
     (tmp_path / "entrypoint.py").write_text("x")
     (tmp_path / "entrypoint.py").chmod(0o755)
     return Order(
-        tmp_path, f"{REGISTRY}/models:t", "sha256:" + "ab" * 32, "linux/arm64", "debian:12"
+        tmp_path,
+        f"{REGISTRY}/models:t",
+        "sha256:" + "ab" * 32,
+        "linux/arm64",
+        "debian:12",
+        owner="me",
     )
 
 
@@ -151,7 +162,7 @@ def order(tmp_path):
 def codebuild(aws):
     clients = Clients(aws.client("codebuild"), aws.client("s3"), aws.client("logs"), translated)
     where = Where("bucket", ROLE, "eu-central-1", {"team": "vision"})
-    return CodeBuild(clients, where, wait=lambda seconds: None)
+    return CodeBuild(clients, where, wait=lambda seconds: None, now=NOW.timestamp)
 
 
 class Zip:
@@ -166,28 +177,40 @@ class Zip:
     __hash__ = None
 
 
+NAME = "mmectl-build-me"
+BUILD = f"{NAME}:1"
+
+
 def states(stub, *answers):
     """CodeBuild's answers, one a look."""
     for status, more in answers:
-        build = {"id": "p:1", "buildStatus": status, **more}
-        stub("codebuild").add_response("batch_get_builds", {"builds": [build]}, {"ids": ["p:1"]})
+        build = {"id": BUILD, "buildStatus": status, **more}
+        stub("codebuild").add_response("batch_get_builds", {"builds": [build]}, {"ids": [BUILD]})
+
+
+def nothing_left(stub):
+    stub("codebuild").add_response("list_projects", {"projects": ["other"]}, {})
 
 
 def started(stub) -> Zip:
     body = Zip()
-    stub("s3").add_response("put_object", {}, {"Bucket": "bucket", "Key": ANY, "Body": body})
+    key = f"mmectl-build/{NAME}.zip"
+    stub("s3").add_response("put_object", {}, {"Bucket": "bucket", "Key": key, "Body": body})
     stub("codebuild").add_response("create_project", {"project": {}}, None)
-    stub("codebuild").add_response("start_build", {"build": {"id": "p:1"}}, {"projectName": ANY})
+    stub("codebuild").add_response("start_build", {"build": {"id": BUILD}}, {"projectName": NAME})
     return body
 
 
-def removed(stub):
-    stub("codebuild").add_response("delete_project", {}, {"name": ANY})
-    stub("logs").add_response("delete_log_group", {}, {"logGroupName": ANY})
-    stub("s3").add_response("delete_object", {}, {"Bucket": "bucket", "Key": ANY})
+def removed(stub, name=NAME):
+    stub("codebuild").add_response("delete_project", {}, {"name": name})
+    group = f"/aws/codebuild/{name}"
+    stub("logs").add_response("delete_log_group", {}, {"logGroupName": group})
+    key = f"mmectl-build/{name}.zip"
+    stub("s3").add_response("delete_object", {}, {"Bucket": "bucket", "Key": key})
 
 
 LOGS = {"logs": {"groupName": "/aws/codebuild/p", "streamName": "s"}}
+END = "[Container] 2026/01/01 00:00:00.000 Phase complete: BUILD State: FAILED"
 
 
 def page(stub, token, *lines):
@@ -204,19 +227,27 @@ def page(stub, token, *lines):
 
 class TestCodeBuild:
     def test_is_made_run_followed_and_removed(self, codebuild, order, stub):
+        nothing_left(stub)
         body = started(stub)
         states(stub, ("IN_PROGRESS", {}), ("SUCCEEDED", LOGS))
-        page(stub, "f/1", "#5 [1/2] FROM debian", "#5 DONE 1.0s")
-        page(stub, "f/1")
+        page(stub, "f/1", "#5 [1/2] FROM debian", "#5 DONE 1.0s\n0123456789ab: Pushed")
+        page(stub, "f/2")  # CloudWatch gives empty pages before the end
+        page(stub, "f/3", "smoke test: ping, load, answer, unload")
+        page(stub, "f/3")
         removed(stub)
         events = []
         codebuild.make(order, events.append)
-        assert ("done", "[1/2] FROM debian") in [(e.kind, e.subject) for e in events]
+        said = [(e.kind, e.subject, e.text) for e in events]
+        assert ("done", "[1/2] FROM debian", "1.0 s") in said
+        assert ("done", "layer 0123456789ab", "pushed") in said
+        assert ("done", "smoke test", "ping, load, answer, unload") in said
         with zipfile.ZipFile(io.BytesIO(body.content)) as archive:
             modes = {i.filename: i.external_attr >> 16 & 0o777 for i in archive.infolist()}
-        assert modes == {"Dockerfile": 0o644, "entrypoint.py": 0o755}
+        assert modes["context/Dockerfile"] == 0o644
+        assert modes["context/entrypoint.py"] == 0o755
 
     def test_a_failure_is_a_failure_with_the_last_lines(self, codebuild, order, stub):
+        nothing_left(stub)
         started(stub)
         phase = {
             "phaseType": "BUILD",
@@ -224,8 +255,10 @@ class TestCodeBuild:
             "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": "exit status 1"}],
         }
         states(stub, ("FAILED", {**LOGS, "phases": [phase]}))
-        page(stub, "f/1", "denied: User is not authorized to perform ecr:PutImage")
         page(stub, "f/1")
+        page(stub, "f/1")  # the lines come late
+        page(stub, "f/2", "denied: User is not authorized to perform ecr:PutImage", END)
+        page(stub, "f/2")
         removed(stub)
         with pytest.raises(BuildError) as caught:
             codebuild.make(order, lambda event: None)
@@ -233,18 +266,20 @@ class TestCodeBuild:
         assert "not authorized to perform ecr:PutImage\nexit status 1" in caught.value.message
 
     def test_a_dockerfile_that_fails_names_its_step(self, codebuild, order, stub):
+        nothing_left(stub)
         started(stub)
         states(stub, ("FAILED", LOGS))
-        page(stub, "f/1", "#5 [2/2] RUN false", "#5 0.1 oh", "#5 ERROR: exit code: 1")
+        page(stub, "f/1", "#5 [2/2] RUN false", "#5 0.1 oh", "#5 ERROR: exit code: 1", END)
         page(stub, "f/1")
         removed(stub)
         with pytest.raises(BuildError, match=r"step \[2/2\] RUN false\noh"):
             codebuild.make(order, lambda event: None)
 
     def test_an_interrupted_one_is_stopped_and_removed(self, aws, codebuild, order, stub):
+        nothing_left(stub)
         started(stub)
         states(stub, ("IN_PROGRESS", {}))
-        stub("codebuild").add_response("stop_build", {"build": {}}, {"id": "p:1"})
+        stub("codebuild").add_response("stop_build", {"build": {}}, {"id": BUILD})
         removed(stub)
 
         def interrupt(seconds):
@@ -254,7 +289,35 @@ class TestCodeBuild:
         with pytest.raises(KeyboardInterrupt):
             codebuild.make(order, lambda event: None)
 
+    def test_what_a_killed_build_left_is_removed_first(self, codebuild, order, stub):
+        client, long_ago = stub("codebuild"), "mmectl-build-longago"
+        names = [NAME, long_ago, "mmectl-build-young"]
+        client.add_response("list_projects", {"projects": names[:2], "nextToken": "t"}, {})
+        client.add_response("list_projects", {"projects": names[2:]}, {"nextToken": "t"})
+        ages = (10, 4 * 3600, 10)
+        found = [
+            {"name": name, "created": NOW - dt.timedelta(seconds=age)}
+            for name, age in zip(names, ages, strict=True)
+        ]
+        client.add_response("batch_get_projects", {"projects": found}, {"names": names})
+        for name, status in ((NAME, "IN_PROGRESS"), (long_ago, "SUCCEEDED")):
+            build = f"{name}:0"
+            client.add_response("list_builds_for_project", {"ids": [build]}, {"projectName": name})
+            answer = {"builds": [{"id": build, "buildStatus": status}]}
+            client.add_response("batch_get_builds", answer, {"ids": [build]})
+            if status == "IN_PROGRESS":
+                client.add_response("stop_build", {"build": {}}, {"id": build})
+            removed(stub, name)
+        started(stub)
+        states(stub, ("SUCCEEDED", {}))
+        removed(stub)
+        events = []
+        codebuild.make(order, events.append)
+        said = [event.text for event in events if event.subject == "leftovers"]
+        assert said == [f"of a killed build, removed: {name}" for name in names[:2]]
+
     def test_what_cannot_be_removed_is_named(self, codebuild, order, stub):
+        stub("codebuild").add_client_error("list_projects", "AccessDeniedException", "no", 400)
         started(stub)
         states(stub, ("SUCCEEDED", {}))
         stub("codebuild").add_client_error("delete_project", "AccessDeniedException", "no", 400)
@@ -267,11 +330,10 @@ class TestCodeBuild:
         assert warned[0].startswith("codebuild:DeleteProject")
 
     def test_a_project_that_cannot_be_made_leaves_no_zip(self, codebuild, order, stub):
+        nothing_left(stub)
         stub("s3").add_response("put_object", {}, {"Bucket": "bucket", "Key": ANY, "Body": ANY})
         stub("codebuild").add_client_error("create_project", "AccessDeniedException", "no", 400)
-        stub("codebuild").add_response("delete_project", {}, {"name": ANY})
-        stub("logs").add_client_error("delete_log_group", "ResourceNotFoundException", "no", 400)
-        stub("s3").add_response("delete_object", {}, {"Bucket": "bucket", "Key": ANY})
+        removed(stub)
         with pytest.raises(ServiceError) as caught:
             codebuild.make(order, lambda event: None)
         assert caught.value.message.startswith("codebuild:CreateProject")

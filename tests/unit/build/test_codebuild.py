@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import yaml
 
-from mmectl.build.codebuild import Where, buildspec, project
+from mmectl.build.buildspec import Where, buildspec, project, project_name, source, variables
 from mmectl.build.values import Order
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-ORDER = Order(Path("c"), f"{REGISTRY}/models:t", "sha256:ab", "linux/arm64", "debian:12")
+ORDER = Order(
+    Path("c"), f"{REGISTRY}/models:t", "sha256:ab", "linux/arm64", "debian:12", owner="me"
+)
 WHERE = Where("bucket", "arn:aws:iam::123456789012:role/b", "us-east-1", {"team": "vision"})
 
 
@@ -21,20 +26,46 @@ def test_the_build_logs_in_with_a_token_of_its_own_and_takes_names_from_variable
         'aws ecr get-login-password --region "$REGION"'
         ' | docker login --username AWS --password-stdin "$REGISTRY"',
         'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"'
-        ' --build-arg "BASE_IMAGE=$BASE_IMAGE" .',
+        ' --build-arg "BASE_IMAGE=$BASE_IMAGE" context',
+        "sh smoke/smoke.sh",
         'docker push "$IMAGE"',
     ]
     assert REGISTRY not in buildspec(ORDER)
 
 
+def test_a_base_image_in_ecr_is_pulled_with_a_token_of_its_own_region():
+    other = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+    order = dataclasses.replace(ORDER, base_image=f"{other}/python:3.11", smoke_test=False)
+    commands = yaml.safe_load(buildspec(order))["phases"]["build"]["commands"]
+    assert commands[1] == (
+        'aws ecr get-login-password --region "$BASE_REGION"'
+        ' | docker login --username AWS --password-stdin "$BASE_REGISTRY"'
+    )
+    assert len(commands) == 4
+    found = variables(order, "us-east-1")
+    assert (found["BASE_REGION"], found["BASE_REGISTRY"]) == ("eu-west-1", other)
+    own = dataclasses.replace(order, base_image=f"{REGISTRY}/python:3.11")
+    assert len(yaml.safe_load(buildspec(own))["phases"]["build"]["commands"]) == 3
+
+
+def test_the_source_is_the_context_and_the_smoke_test(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    order = dataclasses.replace(ORDER, context=tmp_path)
+    names = zipfile.ZipFile(io.BytesIO(source(order))).namelist()
+    assert names == ["context/Dockerfile", "smoke/smoke.sh", "smoke/inside.py", "smoke/model.tar"]
+    order = dataclasses.replace(order, smoke_test=False)
+    assert zipfile.ZipFile(io.BytesIO(source(order))).namelist() == ["context/Dockerfile"]
+
+
 def test_the_project_is_of_the_platform_and_keeps_logs():
-    made = project("p", ORDER, WHERE, "k.zip")
+    made = project("p", ORDER, WHERE)
+    assert project_name(ORDER) == "mmectl-build-me"
     assert made["environment"]["type"] == "ARM_CONTAINER"
     assert "aarch64" in made["environment"]["image"]
     values = {v["name"]: v["value"] for v in made["environment"]["environmentVariables"]}
     assert (values["IMAGE"], values["BASE_IMAGE"]) == (ORDER.reference, "debian:12")
     assert values["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
-    assert made["source"]["location"] == "bucket/k.zip"
+    assert made["source"]["location"] == "bucket/mmectl-build/p.zip"
     assert made["logsConfig"]["cloudWatchLogs"]["groupName"] == "/aws/codebuild/p"
     assert made["tags"] == [{"key": "team", "value": "vision"}]
     assert json.loads(made["source"]["buildspec"])["version"] == 0.2
@@ -42,6 +73,6 @@ def test_the_project_is_of_the_platform_and_keeps_logs():
 
 def test_the_other_platform_and_the_dockerfiles_own_base():
     order = Order(Path("c"), f"{REGISTRY}/models:t", "sha256:ab", "linux/amd64")
-    made = project("p", order, WHERE, "k.zip")
+    made = project("p", order, WHERE)
     assert made["environment"]["type"] == "LINUX_CONTAINER"
     assert "BASE_IMAGE" not in json.dumps(made)

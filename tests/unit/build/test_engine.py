@@ -31,7 +31,8 @@ LABELS = {
 class Api:
     """The SDK's low level client; `streams` are what build and push answer."""
 
-    def __init__(self, *, image=None, build=(), push=(), machine="x86_64"):
+    def __init__(self, *, image=None, build=(), push=(), pull=None, machine="x86_64"):
+        self.refusal = pull
         self.image, self.streams, self.machine = image, {"build": build, "push": push}, machine
         self.requests = []
 
@@ -47,12 +48,60 @@ class Api:
         self.requests.append(request)
         return iter(self.streams["build"])
 
+    def pull(self, name, **request):
+        self.requests.append({"name": name, **request})
+        if self.refusal:
+            raise self.refusal
+
     def push(self, name, **request):
         self.requests.append({"name": name, **request})
         answer = self.streams["push"]
         if isinstance(answer, Exception):
             raise answer
         return iter(answer)
+
+
+class Running(Api):
+    """An engine in which a container runs; `code` and `said` are how asking from inside ends."""
+
+    def __init__(self, *, code=0, said=b"", containers=()):
+        super().__init__(image=image())
+        self.code, self.said, self.listed = code, said, list(containers)
+        self.removed, self.command, self.bindings = [], None, None
+
+    def containers(self, **filters):
+        return self.listed
+
+    def create_host_config(self, port_bindings):
+        self.bindings = port_bindings
+
+    def create_container(self, *arguments, **request):
+        return {"Id": "new"}
+
+    def put_archive(self, *arguments):
+        pass
+
+    def start(self, name):
+        pass
+
+    def exec_create(self, name, command):
+        self.command = command
+        return "call"
+
+    def exec_start(self, call):
+        return self.said
+
+    def exec_inspect(self, call):
+        return {"ExitCode": self.code}
+
+    def inspect_container(self, name):
+        return {"State": {"Running": True}}
+
+    def logs(self, name, tail):
+        return b"last words"
+
+    def remove_container(self, name, **how):
+        self.removed.append(name)
 
 
 def image(**more):
@@ -136,15 +185,52 @@ class TestDocker:
         with pytest.raises(BuildError, match="the engine does not have it"):
             Docker(Engine(Api()), {}).check(ORDER, events.append)
 
-    def test_an_engine_elsewhere_cannot_be_tried(self):
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+    @pytest.mark.parametrize(
+        ("code", "last"),
+        [
+            (
+                0,
+                (
+                    "done",
+                    "ping, load, answer, unload in 0.0 s, "
+                    "asked from inside: the engine is ssh://builder",
+                ),
+            ),
+            (
+                127,
+                (
+                    "warning",
+                    "skipped: the engine is ssh://builder, and "
+                    "the image has no python that could ask from inside",
+                ),
+            ),
+        ],
+    )
+    def test_an_engine_elsewhere_is_asked_from_inside(self, code, last):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", owner="me")
+        api = Running(code=code, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}])
         events = []
-        engine = Engine(Api(image=image()), "ssh://builder")
-        Docker(engine, {}).check(order, events.append)
-        assert (events[-1].kind, events[-1].text) == (
-            "warning",
-            "skipped: the engine is ssh://builder",
-        )
+        Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
+        assert (events[-1].kind, events[-1].text) == last
+        assert api.removed == ["old", "new"]
+        assert api.command[:2] == ["python", "-c"]
+        assert api.bindings == {}
+
+    def test_one_that_does_not_serve_is_said_with_its_last_lines(self):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        api = Running(code=1, said=b"no answer to /ping within 240 s\n")
+        with pytest.raises(BuildError, match="no answer to /ping within 240 s\nlast words"):
+            Docker(Engine(api, "tcp://far:2376"), {}).check(order, lambda event: None)
+        assert api.removed == ["new"]
+
+
+def test_forgotten_containers_are_the_owners_and_old_ones():
+    found = [
+        {"Id": "mine", "Labels": {smoke.LABEL: "me"}, "Created": 5000},
+        {"Id": "young", "Labels": {smoke.LABEL: "you"}, "Created": 4000},
+        {"Id": "old", "Labels": {smoke.LABEL: "you"}, "Created": 1000},
+    ]
+    assert smoke.forgotten(found, "me", 5000.0) == ["mine", "old"]
 
 
 class TestEngine:
@@ -169,6 +255,37 @@ class TestEngine:
         assert Engine(api).push(ORDER, LOGIN, lambda event: None) == "sha256:9"
         assert api.requests[0]["auth_config"] == {"username": "AWS", "password": "secret"}
         assert (api.requests[0]["name"], api.requests[0]["tag"]) == (f"{REGISTRY}/models", "t")
+
+    @pytest.mark.parametrize(
+        ("reference", "tag"),
+        [
+            (f"{REGISTRY}/base:1", "1"),
+            (f"{REGISTRY}/base", "latest"),
+            (f"{REGISTRY}/base:1@{DIGEST}", DIGEST),
+        ],
+    )
+    def test_a_private_base_image_is_pulled_with_a_login_for_one_call(self, reference, tag):
+        api = Api()
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", reference)
+        Docker(Engine(api), {}).build(order, lambda event: None, lambda: LOGIN)
+        pulled = api.requests[0]
+        assert (pulled["name"].partition(":")[0], pulled["tag"]) == (f"{REGISTRY}/base", tag)
+        assert pulled["auth_config"] == {"username": "AWS", "password": "secret"}
+
+    def test_a_base_image_that_may_not_be_pulled_is_taken_from_the_engine_or_refused(self):
+        denied = APIError("x", explanation="pull access denied for base")
+        base = f"{REGISTRY}/base:1"
+        with pytest.raises(BuildError) as caught:
+            Engine(Api(pull=denied)).pull(base, "linux/amd64", LOGIN, lambda event: None)
+        assert caught.value.code == "base_image"
+        assert "ecr:BatchGetImage" in caught.value.hint
+        events = []
+        api = Api(pull=denied, image=image())
+        Engine(api).pull(base, "linux/amd64", LOGIN, events.append)
+        assert events[-1].kind == "warning"
+        full = Api(pull=APIError("x", explanation="no space left on device"))
+        with pytest.raises(BuildError, match="no space left"):
+            Engine(full).pull(base, "linux/amd64", LOGIN, lambda event: None)
 
     @pytest.mark.parametrize(
         ("error", "said"),
@@ -254,6 +371,21 @@ class TestBuildah:
         assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
         assert not authfile.exists()
         assert "secret" not in " ".join(programs.calls)
+
+    def test_a_private_base_image_is_pulled_with_such_a_file(self):
+        programs, seen = Programs({"buildah inspect": (1, []), "buildah bud": (0, [])}), []
+
+        def during(arguments):
+            if arguments[1] == "bud":
+                authfile = Path(arguments[arguments.index("--authfile") + 1])
+                seen.append((authfile, authfile.stat().st_mode & 0o777, authfile.read_text()))
+
+        programs.during = during
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", f"{REGISTRY}/base:1")
+        Buildah({}, programs).build(order, lambda event: None, lambda: LOGIN)
+        authfile, mode, text = seen[0]
+        assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
+        assert not authfile.exists()
 
     def test_a_refused_push_says_why(self):
         programs = Programs({"buildah push": (125, ["Error: no basic auth credentials"])})

@@ -54,7 +54,7 @@ class Backend:
     def prepare(self, order, report):
         self._step("prepare")
 
-    def build(self, order, report):
+    def build(self, order, report, base=None):
         self.during()
         self._step("build")
 
@@ -85,7 +85,7 @@ class TestBuild:
         repository = client.repositories["models"]
         assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
         assert repository["tags"] == [{"Key": "team", "Value": "vision"}]
-        assert repository["policy"]["rules"][0]["selection"]["countNumber"] == 5
+        assert repository["policy"]["rules"][1]["selection"]["countNumber"] == 5
 
     def test_does_nothing_when_the_tag_is_there(self, order, ecr, client):
         build(order, ecr, Backend(client))

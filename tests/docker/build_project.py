@@ -1,0 +1,126 @@
+"""A project whose image is built with `mmectl` in the lab; import the fixture into a module."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import Lab
+
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+OCI = "application/vnd.oci.image.manifest.v1+json"
+# a container that only has to be built and pushed
+SMALL = """ARG BASE_IMAGE=scratch
+FROM ${BASE_IMAGE}
+LABEL com.amazonaws.sagemaker.capabilities.multi-models=true
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+COPY entrypoint.py /
+ENTRYPOINT ["/entrypoint.py"]
+"""
+
+
+@dataclass
+class Project:
+    """A folder with a configuration, and `mmectl` pointed at the lab."""
+
+    folder: Path
+    lab: Lab
+    repository: str
+    more: dict[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        credentials = self.lab.connection.credentials
+        return {
+            **os.environ,
+            **self.lab.environment,
+            "PATH": f"{Path(self.lab.docker).parent}:/usr/sbin:/bin",
+            "AWS_ENDPOINT_URL": self.lab.connection.endpoint_url,
+            "AWS_ENDPOINT_URL_ECR": self.lab.ecr.url,
+            "SSL_CERT_FILE": str(self.lab.folder / "registry.crt"),
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+            "AWS_REGION": self.lab.connection.region,
+            **self.more,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        settings = ("--set", f"image.repository={self.repository}", *self.settings)
+        return subprocess.Popen(
+            [sys.executable, "-m", "mmectl", *arguments, *settings, "--platform", "aws"],
+            cwd=self.folder,
+            env={**self.environment, "PYTHONPATH": str(self.lab.project)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def mmectl(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
+        """Run with `--json`; give the envelope and what was said on stderr."""
+        process = self.start(*arguments, "--json")
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == code, (out, err)
+        return json.loads(out), err
+
+    def manifest(self, **image: str) -> dict[str, Any] | None:
+        """What ECR has."""
+        answer = self.lab.client("ecr").batch_get_image(
+            repositoryName=self.repository, imageIds=[image]
+        )
+        return answer["images"][0] if answer["images"] else None
+
+    def pushes(self) -> int:
+        """How many requests that write the registry has seen for the repository."""
+        return sum(
+            method in ("POST", "PUT", "PATCH") and f"/v2/{self.repository}/" in path
+            for method, path in self.lab.front.seen
+        )
+
+
+@pytest.fixture
+def small(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
+    """A project whose image is one file, without a smoke test."""
+    context = tmp_path / "container"
+    context.mkdir()
+    (context / "Dockerfile").write_text(SMALL)
+    (context / "entrypoint.py").write_text(request.node.name)
+    (tmp_path / "config.yaml").write_text("build: {smoke_test: false}\n")
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
+    return Project(tmp_path, lab, f"small-{name}")
+
+
+@contextmanager
+def logged_in(lab: Lab, client: Path) -> Iterator[dict[str, str]]:
+    """A client folder of its own, logged in by `docker login` with the token that ECR gives."""
+    token = lab.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
+    environment = {"DOCKER_CONFIG": str(client)}
+    login = ("login", "--username", user, "--password-stdin", lab.registry)
+    assert "Login Succeeded" in lab.run(*login, input=password, env=environment)
+    yield environment
+    lab.run("logout", lab.registry, env=environment)
+
+
+def pulled_back(lab: Lab, image: str, folder: Path) -> None:
+    """Pull by digest with a login of ECR's token, in a client folder of its own."""
+    with logged_in(lab, folder / "client") as environment:
+        assert image.split("@")[1] in lab.run("pull", image, env=environment)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
