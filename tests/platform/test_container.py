@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from serving_fixtures import Server, serving_image, started, taken_port  # noqa: F401
+from serving_fixtures import (  # noqa: F401
+    Serve,
+    Server,
+    serve,
+    serving_image,
+    started,
+    taken_port,
+)
 
 from mmectl.serving.smoke import picture, write_model
 
@@ -38,12 +45,15 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def server(serving_image, folder) -> Iterator[Server]:  # noqa: F811
-    """A server with the small model `smoke` and the same one without classes, `table`."""
+def server(serve: Serve, folder) -> Iterator[Server]:  # noqa: F811
+    """A server with the small model `smoke` and the same one without classes, `table`.
+
+    As a plain process and as a container.
+    """
     for name in ("smoke", "table"):
         write_model(folder / name)
     (folder / "table" / "synset.txt").unlink()
-    with started(serving_image, folder) as running:
+    with serve(folder) as running:
         for name in ("smoke", "table"):
             assert running.load(name, folder / name)[0] == 200, running.text()
         yield running
