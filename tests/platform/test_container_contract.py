@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from data_plane import command
 from serving_fixtures import (  # noqa: F401
     Http,
     Serve,
@@ -21,23 +24,22 @@ from serving_fixtures import (  # noqa: F401
     serving_image,
 )
 
+from mmectl.local.fleet import procs
 from mmectl.serving.smoke import free_port, picture, write_model
 
 MAX_PAYLOAD = 6_291_456  # bytes, of InvokeEndpoint
 NAMES = ("five", "four", "one", "three", "two")
-# the interpreter of a worker runs this before anything of the server's
-HANGS = "import time; time.sleep(600)"
-DIES = "import os; os._exit(1)"
+CODE = "import os; os._exit(1)"
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Models `one` to `five`, one that hangs and one that dies before it says a word."""
+    """Models `one` to `five`; one of them holds code that would end its worker at once."""
     made = Path(tempfile.mkdtemp(prefix="mme"))
-    for name in (*NAMES, "hangs", "dies"):
+    for name in NAMES:
         write_model(made / name)
-    (made / "hangs" / "sitecustomize.py").write_text(HANGS)
-    (made / "dies" / "sitecustomize.py").write_text(DIES)
+    for module in ("sitecustomize", "usercustomize", "json", "logging", "numpy"):
+        (made / "five" / f"{module}.py").write_text(CODE)
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
@@ -116,12 +118,26 @@ def test_health_and_the_life_of_a_model(serve: Serve, folder: Path) -> None:  # 
         assert server.names() == set(NAMES)
 
 
+def strike(model: str, number: signal.Signals) -> None:
+    """Send a signal to a worker that is loading that model, as soon as there is one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        # its worker server, which has begun, and the worker
+        found = [pid for pid in procs.pids() if f"--model-name {model} " in command(pid)]
+        if len(found) == 2:
+            os.kill(max(found), number)
+            return
+        time.sleep(0.01)
+
+
 def test_ping_answers_whatever_goes_on(serve: Serve, folder: Path) -> None:  # noqa: F811
+    """While models load and answer, a load hangs and another one's worker dies."""
+    hangs, dies = f"hangs{os.getpid()}", f"dies{os.getpid()}"
     with serve(folder) as server:
         assert server.load("one", folder / "one")[0] == 200
-        for name, times in (("hangs", 2), ("dies", 4)):
-            for number in range(times):
-                in_background(server.load, f"{name}{number}", folder / name)
+        for name, number in ((hangs, signal.SIGSTOP), (dies, signal.SIGKILL)):
+            in_background(strike, name, number)
+            in_background(server.load, name, folder / "four")
         ends = threading.Event()
 
         def ask_on() -> None:
@@ -129,14 +145,14 @@ def test_ping_answers_whatever_goes_on(serve: Serve, folder: Path) -> None:  # n
                 assert invoke(server, "one") == 200
 
         asking = [in_background(ask_on) for _ in range(3)]
-        loads = [in_background(server.load, name, folder / name) for name in ("two", "three")]
+        loads = [in_background(server.load, name, folder / name) for name in ("two", "five")]
         accepted, answered = slowest_ping(server, lambda: any(load.is_alive() for load in loads))
         assert accepted < 0.25
         assert answered < 2
         assert all(thread.is_alive() for thread in asking)
         ends.set()
-        assert {"one", "two", "three"} <= server.names()
-        assert invoke(server, "three") == 200
+        assert {"one", "two", "five", hangs} <= server.names()
+        assert invoke(server, "five") == 200
 
 
 def test_sigterm_with_requests_in_flight(serve: Serve, folder: Path) -> None:  # noqa: F811
