@@ -269,6 +269,68 @@ async def test_a_small_memory_budget_evicts(
     assert set(names(tmp_path / "f")) - {"engine.json"} == {"logs"}
 
 
+# a server of somebody else's, that does not heed SIGTERM; or one that never serves
+STUBBORN = """
+import http.server, os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600 if "NEVER" in os.environ else 0)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "14")
+        self.end_headers()
+        self.wfile.write(b'{"models": []}')
+address = os.environ.get("MMECTL_BIND_ADDRESS", "0.0.0.0")
+port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+http.server.ThreadingHTTPServer((address, port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def stubborn(
+    kind: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Image:
+    if kind.runtime == "process":
+        return Image("r", "d", (sys.executable, "-c", STUBBORN))
+    lab, context = request.getfixturevalue("lab"), tmp_path_factory.mktemp("stubborn")
+    (context / "stubborn.py").write_text(STUBBORN)
+    (context / "Dockerfile").write_text(
+        f'FROM {lab.base_image}\nCOPY stubborn.py /\nENTRYPOINT ["python3", "/stubborn.py"]\n'
+    )
+    lab.run("build", "-q", "-t", "stubborn:1", context)
+    return Image("stubborn:1", "", ())
+
+
+async def test_a_server_that_ignores_sigterm_is_killed(
+    kind: Kind, stubborn: Image, store: Folder, tmp_path: Path
+) -> None:
+    assert RouterSettings().stop == 30  # as SageMaker; waiting for that is too long here
+    fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.5))
+    await fleets.start((spec(stubborn, instance_count=1),))
+    (row,) = fleets.describe("ep", "cfg")
+    left = kind.left(row["pid"])
+    assert alive(left)
+    began = time.monotonic()
+    await fleets.close()
+    assert 0.5 < time.monotonic() - began < 5
+    assert not alive(left)
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time(
+    kind: Kind, stubborn: Image, store: Folder, tmp_path: Path
+) -> None:
+    assert spec(stubborn).startup_timeout == 240  # SageMaker's 4 minutes
+    fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.1))
+    never = spec(stubborn, instance_count=1, startup_timeout=2.0, environment={"NEVER": "1"})
+    with pytest.raises(FleetFailed) as caught:
+        await asyncio.wait_for(fleets.start((never,)), 20)
+    assert "AllTraffic did not pass the ping health check" in caught.value.reason
+    assert "No answer from the server within 2 s" in caught.value.reason
+    assert set(names(tmp_path)) - {"engine.json"} == {"logs"}
+    await fleets.close()
+
+
 async def test_a_server_that_does_not_start_says_why(store: Folder, tmp_path: Path) -> None:
     script = "print('starting'); raise RuntimeError('no Java found')"
     broken = Image("r", "d", (sys.executable, "-c", script))
