@@ -33,7 +33,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import server_patch
 from server_config import (
+    CLASSES,
     Settings,
     StartError,
     command,
@@ -157,6 +159,8 @@ def serve(environ: Mapping[str, str]) -> int:
     java, home = find_java(environ), server_home()
     check_port(settings.address, settings.port)
     run_dir = prepare(settings)
+    if not server_patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
+        say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     lead_group()
     wakeup = catch_signals()
     server = subprocess.Popen(

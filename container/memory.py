@@ -64,6 +64,22 @@ def _of_machine(meminfo: Path) -> int | None:
 
 
 @contextlib.contextmanager
+def expendable(score: Path = Path("/proc/self/oom_score_adj")) -> Iterator[None]:
+    """Let the kernel, where it must kill, kill a worker and not the server; a loading one first.
+
+    Raising the value needs no right, and lowering it again to no less than it was.
+    """
+    _prefer(score, 1000)
+    yield
+    _prefer(score, 500)
+
+
+def _prefer(score: Path, value: int) -> None:
+    with contextlib.suppress(OSError):
+        score.write_text(str(value))
+
+
+@contextlib.contextmanager
 def room_for(weights: int, available: int | None) -> Iterator[None]:
     """Hold the room for a model of so many bytes of weights while it is loaded.
 

@@ -129,7 +129,8 @@ def load(folder: Path) -> Model:
     """Load a model and log what it took; raises MemoryError, ModelError or EngineError."""
     started = time.perf_counter()
     try:
-        model = Model(folder)
+        with memory.expendable():
+            model = Model(folder)
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError(str(error)) from None

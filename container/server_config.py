@@ -15,6 +15,7 @@ from sagemaker_inference import parameters
 
 HERE = Path(__file__).resolve().parent
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
+CLASSES = "classes"
 # 108 MB resident instead of up to 200, and still carries 16 bodies of 6 MB at once
 VM_ARGUMENTS = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 # Of the answers that may come: a batch of tensors can be larger than the request
@@ -168,7 +169,10 @@ def check_path(path: Path) -> None:
 
 
 def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[str]:
-    """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it."""
+    """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it.
+
+    It is run in `run_dir`, where `CLASSES` lies; what is found there comes before the jar.
+    """
     return [
         java,
         f"-Dmodel_server_home={home}",
@@ -176,7 +180,7 @@ def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[st
         f"-Djava.io.tmpdir={run_dir / 'tmp'}",
         *settings.vm_arguments.split(),
         "-cp",
-        f"{home / 'mms' / 'frontend'}/*",
+        f"{CLASSES}:{home / 'mms' / 'frontend'}/*",
         MAIN_CLASS,
         "--python",
         sys.executable,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 # Whoever starts the tests in the background of a shell hands them an ignored Ctrl-C, which the
 # programs that the tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -37,3 +44,34 @@ def shared_images() -> Path:
     if not folder.is_dir():
         pytest.skip("no photographs beside the project (../shared/images)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lab(root: Path) -> Iterator[Lab]:
+    """A Docker engine, a base image and a registry as ECR's; a skip where there can be none."""
+    from lab import Lab, Unavailable
+
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(Lab(root))
+        except Unavailable as error:
+            pytest.skip(str(error))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def container_image(lab: Lab, root: Path) -> str:
+    """The name of the image of container/, built by BuildKit."""
+    name = f"{lab.registry}/mmectl:tests"
+    context = root / "container"
+    base = f"BASE_IMAGE={lab.base_image}"
+    lab.run("build", "-q", "-t", name, "--build-arg", base, context, env={"DOCKER_BUILDKIT": "1"})
+    return name
+
+
+@pytest.fixture(scope="module", params=["process", "docker"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """What instances run as: tests that take it run with both where there may be a lab."""
+    if request.param == "docker" and not {"CI", "MMECTL_LAB"} & set(os.environ):
+        pytest.skip("with containers only where MMECTL_LAB=1 asks for the Docker lab")
+    return str(request.param)

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import re
 import signal
 import tarfile
 import time
@@ -103,6 +104,26 @@ class Plane:
         found = self.processes(row, "model_service_worker")
         name = next(c.split("--model-name ")[1].split()[0] for c in map(command, found))
         return sorted(pid for pid in found if name in command(pid))
+
+
+class Containers(Plane):
+    """A plane whose instances are containers."""
+
+    def all(self, row: dict) -> list[int]:
+        return family(row["pid"])
+
+
+def family(pid: int) -> list[int]:
+    """The processes of the container whose first process that is."""
+    (name,) = set(re.findall(r"/([0-9a-f]{64})", group(pid)))
+    return [pid for pid in procs.pids() if name in group(pid)]
+
+
+def group(pid: int) -> str:
+    """The control groups of a process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cgroup").read_text()
+    return ""
 
 
 def command(pid: int) -> str:

@@ -1,6 +1,6 @@
-"""A real serving environment and real servers; import the fixtures into a test module.
+"""Real servers, as plain processes and as containers; import the fixtures into a test module.
 
-The environment is built once into the project's own state folder, where `mmectl build`
+The serving environment is built once into the project's own state folder, where `mmectl build`
 and the demo find it as well.
 """
 
@@ -14,9 +14,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,7 +27,15 @@ from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
 from mmectl.serving.smoke import free_port
 
+if TYPE_CHECKING:
+    from lab import Lab
+
 Answer = tuple[int, str, bytes]
+# all that the contract does not ask for is taken away
+RESTRICTED = (
+    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges", "--pids-limit", "512", "--memory", "3g"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -45,13 +55,10 @@ def serving_image(root: Path) -> Image:
 
 
 @dataclass
-class Server:
-    """One running entrypoint, and what it printed."""
+class Http:
+    """A server on 127.0.0.1, asked as SageMaker asks it."""
 
-    process: subprocess.Popen[bytes]
     port: int
-    log: Path
-    lifeline: int = field(default=-1)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict | None = None
@@ -75,6 +82,19 @@ class Server:
         """Ask a model."""
         headers = {"Content-Type": kind} | ({"Accept": accept} if accept else {})
         return self.ask("POST", f"/models/{name}/invoke", body, headers)
+
+    def names(self) -> set[str]:
+        """What is loaded."""
+        return {model["modelName"] for model in json.loads(self.ask("GET", "/models")[2])["models"]}
+
+
+@dataclass
+class Server(Http):
+    """One running entrypoint, and what it printed."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    lifeline: int = field(default=-1)
 
     def members(self) -> dict[int, str]:
         """The living processes of the server's group: pid -> command line."""
@@ -102,6 +122,43 @@ class Server:
     def text(self) -> str:
         """All that it printed."""
         return self.log.read_text("utf-8", "replace")
+
+    def stop(self) -> tuple[int, int]:
+        """SIGTERM: the exit code, and how many processes are left."""
+        self.process.terminate()
+        code = self.process.wait(30)
+        return code, len(self.members())
+
+
+@dataclass
+class ContainerServer(Http):
+    """One running container."""
+
+    lab: Lab
+    name: str
+
+    def text(self) -> str:
+        """All that it printed."""
+        done = subprocess.run(
+            [self.lab.docker, "logs", self.name],
+            env={**os.environ, **self.lab.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def stop(self) -> tuple[int, int]:
+        """As SageMaker: SIGTERM, SIGKILL 30 seconds later. Exit code, and processes left."""
+        groups = list(Path("/sys/fs/cgroup").glob(f"**/{self.lab.name}/{self._found()['Id']}"))
+        assert groups
+        self.lab.run("stop", "--time", "30", self.name)
+        left = [path for path in groups if path.exists() and (path / "cgroup.procs").read_text()]
+        return self._found()["State"]["ExitCode"], len(left)
+
+    def _found(self) -> dict:
+        return json.loads(self.lab.run("inspect", self.name))[0]
 
 
 @contextlib.contextmanager
@@ -133,7 +190,7 @@ def started(
             start_new_session=True,
         )
     os.close(reader)
-    server = Server(process, port, log, writer)
+    server = Server(port, process, log, writer)
     try:
         if wait:
             wait_for_ping(server)
@@ -146,11 +203,47 @@ def started(
         process.wait()
 
 
-def wait_for_ping(server: Server, seconds: float = 30) -> None:
+@contextlib.contextmanager
+def contained(lab: Lab, image: str, folder: Path, **more: str) -> Iterator[ContainerServer]:
+    """Run ``docker run IMAGE serve``; it sees `folder`, and nothing may be written."""
+    shared = Path(__file__).resolve().parents[3] / "shared" / "models"
+    folder.chmod(0o755)  # the container is another user
+    port, inner = free_port(), more.get("SAGEMAKER_BIND_TO_PORT", "8080")
+    name = f"served-{port}"
+    lab.run(
+        *("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:{inner}"),
+        *(f"--volume={path}:{path}:ro" for path in (folder, shared) if path.is_dir()),
+        *("--env", "SAGEMAKER_MULTI_MODEL=true", *RESTRICTED),
+        *(f"--env={variable}={value}" for variable, value in more.items()),
+        *(image, "serve"),
+    )
+    server = ContainerServer(port, lab, name)
+    try:
+        wait_for_ping(server)
+        yield server
+    finally:
+        lab.run("rm", "--force", name)
+
+
+Serve = Callable[..., AbstractContextManager[Server | ContainerServer]]
+
+
+@pytest.fixture(scope="module")
+def serve(runtime: str, request: pytest.FixtureRequest) -> Serve:
+    """``serve(folder, NAME="value")`` is a server that sees the folder, of either kind."""
+    if runtime == "docker":
+        lab, name = map(request.getfixturevalue, ("lab", "container_image"))
+        return lambda folder, **more: contained(lab, name, folder, **more)
+    image = request.getfixturevalue("serving_image")
+    return lambda folder, **more: started(image, folder, **more)
+
+
+def wait_for_ping(server: Server | ContainerServer, seconds: float = 30) -> None:
     """Wait until the server answers; fails with its output when it ends."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert server.process.poll() is None, server.text()
+        if isinstance(server, Server):
+            assert server.process.poll() is None, server.text()
         with contextlib.suppress(OSError, http.client.HTTPException):
             if server.ask("GET", "/ping")[0] == 200:
                 return

@@ -1,4 +1,7 @@
-"""The data plane with real Multi Model Server, real MXNet and real models."""
+"""The data plane with real Multi Model Server, real MXNet and real models.
+
+All of it runs with instances that are plain processes, and with containers of the real image.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,26 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import sys
 import tarfile
 import textwrap
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from data_plane import (
     NETWORKS,
+    Containers,
     Folder,
     Plane,
     alive,
     close_to,
     environment,
+    family,
     fill,
     kill,
     marked,
@@ -45,16 +52,42 @@ from mmectl.local.values import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What instances run as, the image that they run, and what else a platform is told."""
+
+    runtime: str
+    image: Image
+    environment: dict[str, str]
+
+    def fleets(
+        self, folder: Path, store: Folder, settings: RouterSettings | None = None
+    ) -> LocalFleets:
+        more = {"runtime": self.runtime, "environment": self.environment}
+        return LocalFleets(folder, store, settings, **more)
+
+    def plane(self, fleets: LocalFleets, cat: bytes, folder: Path) -> Plane:
+        return (Containers if self.runtime == "docker" else Plane)(fleets, cat, folder)
+
+    def left(self, pid: int) -> list[int]:
+        """All processes of the instance whose first process that is."""
+        return family(pid) if self.runtime == "docker" else marked(environment(pid, RUN_MARK))
+
+
 @pytest.fixture(scope="module")
-def image(root: Path) -> Image:
+def kind(root: Path, runtime: str, request: pytest.FixtureRequest) -> Kind:
     """The project's own image, built where it is not."""
+    if runtime == "docker":
+        lab = request.getfixturevalue("lab")
+        image = Image(request.getfixturevalue("container_image"), "", ())
+        return Kind(runtime, image, {**os.environ, **lab.environment})
     state = root / ".mmectl"
     built = build_local(
         root / "container", state, account=ACCOUNT, region="us-east-1", repository="mmectl"
     )
     found = Images(state / "images").find(built.reference)
     assert found is not None
-    return found
+    return Kind(runtime, found, dict(os.environ))
 
 
 @pytest.fixture(scope="module")
@@ -76,24 +109,24 @@ def golden(shared_models: Path) -> dict[str, dict[str, list[str]]]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plane(
-    image: Image, store: Folder, cat: bytes, tmp_path_factory: pytest.TempPathFactory
+    kind: Kind, store: Folder, cat: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Plane]:
     """Two instances that serve for the whole module."""
     folder = tmp_path_factory.mktemp("fleets")
-    fleets = LocalFleets(folder, store)
-    await fleets.start((spec(image),))
-    yield Plane(fleets, cat, folder)
+    fleets = kind.fleets(folder, store)
+    await fleets.start((spec(kind.image),))
+    yield kind.plane(fleets, cat, folder)
     await fleets.close()
 
 
 @contextlib.asynccontextmanager
 async def single(
-    image: Image, store: Folder, cat: bytes, folder: Path, settings: RouterSettings
+    kind: Kind, store: Folder, cat: bytes, folder: Path, settings: RouterSettings
 ) -> AsyncIterator[Plane]:
-    fleets = LocalFleets(folder / "f", store, settings)
-    await fleets.start((spec(image, instance_count=1),))
+    fleets = kind.fleets(folder / "f", store, settings)
+    await fleets.start((spec(kind.image, instance_count=1),))
     try:
-        yield Plane(fleets, cat, folder)
+        yield kind.plane(fleets, cat, folder)
     finally:
         await fleets.close()
 
@@ -206,9 +239,9 @@ async def test_a_killed_server_while_another_instance_serves(plane: Plane, part:
 
 
 async def test_a_killed_server_with_nobody_else_to_serve(
-    image: Image, store: Folder, cat: bytes, tmp_path: Path
+    kind: Kind, store: Folder, cat: bytes, tmp_path: Path
 ) -> None:
-    async with single(image, store, cat, tmp_path, RouterSettings()) as plane:
+    async with single(kind, store, cat, tmp_path, RouterSettings()) as plane:
         expected = await plane.invoke("squeezenet_v1.1.tar.gz")
         (row,) = plane.rows()
         kill(*plane.processes(row, "java"))
@@ -219,11 +252,11 @@ async def test_a_killed_server_with_nobody_else_to_serve(
 
 
 async def test_a_small_memory_budget_evicts(
-    image: Image, store: Folder, cat: bytes, tmp_path: Path
+    kind: Kind, store: Folder, cat: bytes, tmp_path: Path
 ) -> None:
     # room for one loaded model (about 61 MB) and one that loads (taken for 120 MB)
     settings = RouterSettings(memory=215 << 20)
-    async with single(image, store, cat, tmp_path, settings) as plane:
+    async with single(kind, store, cat, tmp_path, settings) as plane:
         for number in (0, 1, 2):
             assert await plane.invoke(f"sub/model_{number}.tar.gz")
         (row,) = plane.rows()
@@ -233,7 +266,69 @@ async def test_a_small_memory_budget_evicts(
         assert all(line.split(" ")[0].isdigit() for line in plane.log(row))
         left = plane.all(row)
     assert not alive(left)
-    assert names(tmp_path / "f") == ["logs"]
+    assert set(names(tmp_path / "f")) - {"engine.json"} == {"logs"}
+
+
+# a server of somebody else's, that does not heed SIGTERM; or one that never serves
+STUBBORN = """
+import http.server, os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600 if "NEVER" in os.environ else 0)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "14")
+        self.end_headers()
+        self.wfile.write(b'{"models": []}')
+address = os.environ.get("MMECTL_BIND_ADDRESS", "0.0.0.0")
+port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+http.server.ThreadingHTTPServer((address, port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def stubborn(
+    kind: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Image:
+    if kind.runtime == "process":
+        return Image("r", "d", (sys.executable, "-c", STUBBORN))
+    lab, context = request.getfixturevalue("lab"), tmp_path_factory.mktemp("stubborn")
+    (context / "stubborn.py").write_text(STUBBORN)
+    (context / "Dockerfile").write_text(
+        f'FROM {lab.base_image}\nCOPY stubborn.py /\nENTRYPOINT ["python3", "/stubborn.py"]\n'
+    )
+    lab.run("build", "-q", "-t", "stubborn:1", context)
+    return Image("stubborn:1", "", ())
+
+
+async def test_a_server_that_ignores_sigterm_is_killed(
+    kind: Kind, stubborn: Image, store: Folder, tmp_path: Path
+) -> None:
+    assert RouterSettings().stop == 30  # as SageMaker; waiting for that is too long here
+    fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.5))
+    await fleets.start((spec(stubborn, instance_count=1),))
+    (row,) = fleets.describe("ep", "cfg")
+    left = kind.left(row["pid"])
+    assert alive(left)
+    began = time.monotonic()
+    await fleets.close()
+    assert 0.5 < time.monotonic() - began < 5
+    assert not alive(left)
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time(
+    kind: Kind, stubborn: Image, store: Folder, tmp_path: Path
+) -> None:
+    assert spec(stubborn).startup_timeout == 240  # SageMaker's 4 minutes
+    fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.1))
+    never = spec(stubborn, instance_count=1, startup_timeout=2.0, environment={"NEVER": "1"})
+    with pytest.raises(FleetFailed) as caught:
+        await asyncio.wait_for(fleets.start((never,)), 20)
+    assert "AllTraffic did not pass the ping health check" in caught.value.reason
+    assert "No answer from the server within 2 s" in caught.value.reason
+    assert set(names(tmp_path)) - {"engine.json"} == {"logs"}
+    await fleets.close()
 
 
 async def test_a_server_that_does_not_start_says_why(store: Folder, tmp_path: Path) -> None:
@@ -248,16 +343,16 @@ async def test_a_server_that_does_not_start_says_why(store: Folder, tmp_path: Pa
 
 
 async def test_a_killed_platform_leaves_no_process(
-    image: Image, tmp_path: Path, store: Folder
+    kind: Kind, tmp_path: Path, store: Folder
 ) -> None:
     program = f"""
         import asyncio, os
         from pathlib import Path
         from mmectl.local.fleet.router import LocalFleets
         from mmectl.local.values import FleetSpec, Image
-        image = Image("r", "d", {image.entrypoint!r}, {dict(image.environment)!r})
+        image = {kind.image!r}
         async def main():
-            fleets = LocalFleets(Path({str(tmp_path)!r}), None)
+            fleets = LocalFleets(Path({str(tmp_path)!r}), None, runtime={kind.runtime!r})
             await fleets.start(
                 (FleetSpec("ep", "cfg", "v", image, {{}}, "ml.m5.xlarge", 1, "b", "p/"),)
             )
@@ -266,17 +361,21 @@ async def test_a_killed_platform_leaves_no_process(
         asyncio.run(main())
     """
     platform = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", textwrap.dedent(program), stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        textwrap.dedent(program),
+        stdout=asyncio.subprocess.PIPE,
+        env=kind.environment,
     )
     assert platform.stdout is not None
     pid = int(await platform.stdout.readline())
-    left = marked(environment(pid, RUN_MARK))
+    left = kind.left(pid)
     assert len(left) >= 2
     platform.kill()
     await platform.wait()
     await until(lambda: not alive(left))
     # the next platform clears the directories
-    fleets = LocalFleets(tmp_path, store)
-    await fleets.start((spec(image, instance_count=1),))
-    assert len(names(tmp_path)) == 2  # the logs and the new instance
+    fleets = kind.fleets(tmp_path, store)
+    await fleets.start((spec(kind.image, instance_count=1),))
+    assert len(set(names(tmp_path)) - {"engine.json"}) == 2  # the logs and the new instance
     await fleets.close()

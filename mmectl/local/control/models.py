@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -106,7 +107,8 @@ async def check_surroundings(
 ) -> None:
     """Refuse a model whose image is not registered or whose prefix holds no object."""
     for container in containers(params):
-        if images.find(container["Image"]) is None:
+        # it may ask the Docker engine
+        if await asyncio.to_thread(images.find, container["Image"]) is None:
             raise invalid(f"Requested image {container['Image']} not found.")
         if "ModelDataUrl" not in container:
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -26,6 +27,7 @@ from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
 
+log = logging.getLogger("mmectl.local.instance")
 _POLL = 0.05
 _PINGS_MISSED = 3
 # the server names its threads after the model, cut to this length or a little more
@@ -87,6 +89,7 @@ class Instance:
         self._place = Place.make(self._home)
         self._first = asyncio.get_running_loop().create_future()
         self._runner = asyncio.create_task(self._supervise(), name=f"supervise {self.id}")
+        self._runner.add_done_callback(self._supervised)
         await asyncio.shield(self._first)
 
     async def stop(self) -> None:
@@ -128,6 +131,13 @@ class Instance:
                 deadline = time.monotonic() + self._spec.startup_timeout
             wait = self._settings.backoff * 2 ** (deaths - 2) if deaths > 1 else 0
             await asyncio.sleep(min(wait, self._settings.backoff_most))
+
+    def _supervised(self, runner: asyncio.Task[None]) -> None:
+        """Nobody must wait for a supervisor that ended of what it did not expect."""
+        error = None if runner.cancelled() else runner.exception()
+        if error is not None:
+            log.error("the supervisor of %s failed", self.id, exc_info=error)
+            self._give_up(f"The platform failed: {type(error).__name__}: {error}")
 
     def _first_pending(self) -> bool:
         return self._first is not None and not self._first.done()

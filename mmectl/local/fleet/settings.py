@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class RouterSettings:
     """Seconds and bytes.
 
-    `wait` (a request for its model), `load` and `invoke` are SageMaker's own limits.
+    `wait` (a request for its model), `load`, `invoke` and `stop` (from SIGTERM to SIGKILL) are
+    SageMaker's own limits.
     `memory` and `disk` are what models may take on one instance; `memory` None means what the
     instance type has, capped by this machine. A model is taken to need
     `model_base + model_factor * unpacked` bytes of memory until it was measured: 110 MB is
@@ -25,7 +26,7 @@ class RouterSettings:
     quick_death: float = 5.0
     backoff: float = 0.25
     backoff_most: float = 10.0
-    stop: float = 8.0
+    stop: float = 30.0
     drain: float = 60.0
     ping_every: float = 5.0
     grace: float = 0.1

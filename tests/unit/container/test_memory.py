@@ -70,3 +70,16 @@ def test_what_fits_and_what_does_not():
         memory.room_for(2**50, 1),
     ):
         pass
+
+
+def test_a_loading_worker_is_killed_first_then_any_worker(tmp_path):
+    score = tmp_path / "oom_score_adj"
+    with memory.expendable(score):
+        assert score.read_text() == "1000"
+    assert score.read_text() == "500"
+
+
+def test_nothing_is_lost_where_the_kernel_has_no_scores(tmp_path):
+    with memory.expendable(tmp_path / "none" / "oom_score_adj"):
+        pass
+    assert not (tmp_path / "none").exists()

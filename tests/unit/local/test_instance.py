@@ -266,3 +266,13 @@ async def test_a_start_that_is_called_off_removes_the_server(stage: MakeStage) -
 class Silent(FakeMms):
     async def ping(self, timeout: float = 2) -> Answer:
         raise WireError("refused")
+
+
+async def test_a_start_ends_with_whatever_ends_its_supervisor(
+    stage: MakeStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    s = stage(surprise=True)  # the fake runtime takes no such argument
+    with pytest.raises(FleetFailed, match=r"The platform failed: TypeError: .*surprise"):
+        await asyncio.wait_for(s.instance.start(), 10)
+    assert s.instance.state == "Failed"
+    assert "the supervisor of i-0" in caplog.text
