@@ -142,17 +142,17 @@ class HeldFleets:
 
     async def quiet(self) -> None:
         """Return when every endpoint's task is at rest, sleeps or waits for one of our starts."""
-        while True:
+        calm = 0
+        while calm < 5:  # what woke somebody up may need a few turns to be noticed
             tasks = [t for t in asyncio.all_tasks() if t.get_name().startswith("endpoint ")]
             waiting = [
                 f"endpoint {name.lower()}"
                 for (name, _), start in self.starting.items()
                 if not start.done()
             ]
-            if Counter(t.get_name() for t in tasks) == Counter(waiting + self._asleep()):
-                return
+            same = Counter(t.get_name() for t in tasks) == Counter(waiting + self._asleep())
+            calm = calm + 1 if same else 0
             await asyncio.sleep(0)
-
 
     def _asleep(self) -> list[str]:
         return [name for name in self.clock.asleep if name.startswith("endpoint ")]
