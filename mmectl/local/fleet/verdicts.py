@@ -148,6 +148,14 @@ class Speaker:
         """The object is not a model archive."""
         return self.model_error(400, f"Failed to unpack model {target}: {reason}", instance)
 
+    def slow_download(self, target: str, instance: str) -> AwsError:
+        """The archive was not fetched and unpacked in the variant's time."""
+        reason = (
+            f"Failed to download model data for TargetModel {target} within "
+            f"ModelDataDownloadTimeoutInSeconds ({self.spec.download_timeout:g} seconds)."
+        )
+        return self.model_error(500, reason, instance)
+
     def no_memory(self, target: str, reason: str, instance: str) -> AwsError:
         """There is no room for the model."""
         return self.model_error(507, f"Failed to load model {target}: {reason}", instance)
