@@ -15,9 +15,8 @@ from aiohttp import web
 
 from mmectl.local.call import Call, unquote
 from mmectl.local.gateway import JSON_1_1
-from mmectl.local.values import AwsError, InvokeRequest, InvokeResponse
+from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
 
-MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 MAX_BODY = 32 * 1024 * 1024  # bytes of any other body
 RUNTIME = "X-Amzn-SageMaker-"
 INVOCATIONS = "/invocations"

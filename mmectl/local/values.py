@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 ACCOUNT = "123456789012"
+MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 Routing = Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM"]
 
 
