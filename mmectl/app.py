@@ -249,5 +249,6 @@ class App:
                 model_download_timeout=wanted.model_download_timeout,
                 startup_timeout=wanted.startup_timeout,
                 tags=tuple(settings.aws.tags.items()),
+                policy=settings.update.as_policy(),
             )
         )

@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mmectl import policy
 from mmectl.errors import ConfigError, UsageError
 from mmectl.limits import problems_of_limits
 from mmectl.model import zoo
 from mmectl.names import check_name
+from mmectl.policy import Policy
 from mmectl.sources import Tree, near_miss, overlay, read_yaml
 
 ENVIRONMENT_PREFIX = "MMECTL_"
@@ -97,6 +99,31 @@ class Endpoint(Section):
     deploy_timeout: int = Field(1800, ge=1, description="seconds that deploy waits")
 
 
+class Update(Section):
+    """How deploy changes an endpoint that serves already."""
+
+    policy: Literal["all_at_once", "canary", "linear", "rolling"] = Field(
+        "all_at_once", description="how traffic goes to the new instances"
+    )
+    step: int | None = Field(
+        None, description="percent of the first (canary), each step (linear), batch (rolling)"
+    )
+    wait: int = Field(0, ge=0, le=3600, description="seconds after every step; alarms are watched")
+    termination_wait: int = Field(
+        0, ge=0, le=3600, description="seconds for which the old instances stay in the end"
+    )
+    timeout: int | None = Field(None, ge=600, le=28800, description="seconds for all of it")
+    alarms: tuple[str, ...] = Field(
+        (), strict=False, max_length=10, description="CloudWatch alarms that roll back"
+    )
+
+    def as_policy(self) -> Policy:
+        """The policy as `endpoint` wants it."""
+        return Policy(
+            self.policy, self.step, self.wait, self.termination_wait, self.timeout, self.alarms
+        )
+
+
 class Model(Section):
     """One model that `upload --all` uploads: `path` or `zoo`."""
 
@@ -144,6 +171,7 @@ class Settings(Section):
     image: Image = Image()
     build: Build = Build()
     endpoint: Endpoint = Endpoint()
+    update: Update = Update()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")
     zoo: Zoo = Zoo()
     invoke: Invoke = Invoke()
@@ -308,6 +336,9 @@ def _cross_check(settings: Settings, tree: Tree, path: Path | None) -> list[str]
         if model.name in seen:
             problems.append(tree.at(f"{where}.name", f"'{model.name}' stands twice in models"))
         seen.setdefault(model.name, index)
+    refused = policy.problem(settings.update.as_policy())
+    if refused is not None:
+        problems.append(tree.at(f"update.{refused[0]}", refused[1]))
     prefix = settings.bucket.prefix
     if prefix is not None and (
         not prefix.endswith("/") or prefix.startswith("/") or "//" in prefix

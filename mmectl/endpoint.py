@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mmectl.errors import DeployError
+from mmectl.policy import AT_ONCE, Policy, deployment_config
 
 TAG = "mmectl:endpoint"
+KEYS_TAG = "mmectl:tags"
+TAG_VALUE = 256
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Statuses from which UpdateEndpoint is not possible and only a new endpoint helps.
 BROKEN = frozenset({"Failed", "OutOfService"})
@@ -31,10 +34,17 @@ class ControlPlane(Protocol):
     def create_model(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def create_endpoint_config(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def create_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
-    def update_endpoint(self, name: str, config: str) -> None: ...  # noqa: D102
+    def update_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def delete_model(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint_config(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint(self, name: str) -> None: ...  # noqa: D102
+
+    def tags(self, kind: str, name: str) -> Mapping[str, str]:
+        """The tags of an endpoint, endpoint-config or model that exists."""
+        ...
+
+    def add_tags(self, kind: str, name: str, tags: Mapping[str, str]) -> None: ...  # noqa: D102
+    def delete_tags(self, kind: str, name: str, keys: Sequence[str]) -> None: ...  # noqa: D102
 
     def tagged(
         self, kind: str, contains: str, pattern: str, tag: tuple[str, str]
@@ -64,11 +74,15 @@ class Spec:
     model_download_timeout: int | None = None
     startup_timeout: int | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    policy: Policy = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The requests that make the endpoint; `model` and `config` are their names."""
+    """The requests that make the endpoint; `model` and `config` are their names.
+
+    `policy` says how an endpoint that serves already is changed.
+    """
 
     endpoint: str
     model: str
@@ -76,11 +90,18 @@ class Desired:
     model_request: Mapping[str, Any] = field(hash=False)
     config_request: Mapping[str, Any] = field(hash=False)
     tags: tuple[tuple[str, str], ...] = ()
+    policy: Policy = AT_ONCE
+
+
+Tags = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What exists; `status` None means that there is no endpoint."""
+    """What exists; `status` None means that there is no endpoint.
+
+    `tags` are those of what exists, by (kind, name).
+    """
 
     status: str | None = None
     config: str | None = None
@@ -88,6 +109,7 @@ class Observed:
     ours: bool = True
     model_exists: bool = False
     config_exists: bool = False
+    tags: Mapping[tuple[str, str], Tags] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +130,7 @@ Plan = tuple[Step, ...]
 
 def desired(spec: Spec) -> Desired:
     """The requests for a specification; equal specifications give equal names."""
-    tags = (*dict([*spec.tags, (TAG, spec.endpoint)]).items(),)
+    tags = (*dict([*spec.tags, *_managed(spec.tags), (TAG, spec.endpoint)]).items(),)
     container: dict[str, Any] = {
         "Image": spec.image,
         "Mode": "MultiModel",
@@ -141,7 +163,20 @@ def desired(spec: Spec) -> Desired:
         model_request={"ModelName": model_name, **model, "Tags": _tag_list(tags)},
         config_request={"EndpointConfigName": config_name, **config, "Tags": _tag_list(tags)},
         tags=tags,
+        policy=spec.policy,
     )
+
+
+def _managed(tags: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The tag that says which tags are ours, so that only those are removed again.
+
+    A tag's value holds 256 characters; names that do not fit or hold a space are left out.
+    """
+    keys: list[str] = []
+    for key in sorted(key for key, _ in tags if " " not in key):
+        if len(" ".join([*keys, key])) <= TAG_VALUE:
+            keys.append(key)
+    return ((KEYS_TAG, " ".join(keys)),) if keys else ()
 
 
 def _name(endpoint: str, content: Mapping[str, Any]) -> str:
@@ -161,18 +196,26 @@ def _tag_list(tags: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
 def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     """Read what exists of what is wanted."""
     endpoint = aws.describe_endpoint(wanted.endpoint) or {}
+    exists = {
+        ("model", wanted.model): aws.describe_model(wanted.model) is not None,
+        ("endpoint-config", wanted.config): aws.describe_endpoint_config(wanted.config) is not None,
+        ("endpoint", wanted.endpoint): bool(endpoint),
+    }
+    tags = {item: aws.tags(*item) for item, found in exists.items() if found}
+    mine = tags.get(("endpoint", wanted.endpoint), {})
     return Observed(
         status=endpoint.get("EndpointStatus"),
         config=endpoint.get("EndpointConfigName"),
         reason=endpoint.get("FailureReason"),
-        ours=not endpoint or _is_ours(aws, wanted.endpoint),
-        model_exists=aws.describe_model(wanted.model) is not None,
-        config_exists=aws.describe_endpoint_config(wanted.config) is not None,
+        ours=not endpoint or mine.get(TAG) == wanted.endpoint,
+        model_exists=exists["model", wanted.model],
+        config_exists=exists["endpoint-config", wanted.config],
+        tags=tags,
     )
 
 
 def _is_ours(aws: ControlPlane, name: str) -> bool:
-    return bool(aws.tagged("endpoint", name, re.escape(name), (TAG, name)))
+    return aws.tags("endpoint", name).get(TAG) == name
 
 
 def _foreign(name: str) -> DeployError:
@@ -200,7 +243,27 @@ def plan(wanted: Desired, found: Observed) -> Plan:
         steps.append(
             Step("CreateEndpointConfig", wanted.config, "new content", wanted.config_request)
         )
-    return (*steps, *_endpoint_steps(wanted, found))
+    return (*steps, *_endpoint_steps(wanted, found), *_tag_steps(wanted, found))
+
+
+def _tag_steps(wanted: Desired, found: Observed) -> Plan:
+    """Bring the tags of what stays to those that are wanted; tags of others are left alone."""
+    tags = dict(wanted.tags)
+    steps: list[Step] = []
+    for (kind, name), present in found.tags.items():
+        if kind == "endpoint" and found.status in BROKEN:
+            continue  # it is made anew, with its tags
+        target = {"kind": kind, "name": name}
+        missing = {key: value for key, value in tags.items() if present.get(key) != value}
+        ours = (*present.get(KEYS_TAG, "").split(), KEYS_TAG)
+        gone = sorted(key for key in ours if key in present and key not in tags)
+        if missing:
+            why = ", ".join(f"{key}={value}" for key, value in sorted(missing.items()))
+            steps.append(Step("AddTags", name, why, {**target, "tags": missing}))
+        if gone:
+            why = ", ".join(gone)
+            steps.append(Step("DeleteTags", name, why, {**target, "keys": gone}))
+    return tuple(steps)
 
 
 def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
@@ -220,6 +283,10 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
     if found.config != wanted.config or found.status == "UpdateRollbackFailed":
         change = {key: request[key] for key in ("EndpointName", "EndpointConfigName")}
         why = f"{found.config} serves until it is done"
+        deployment = deployment_config(wanted.policy)
+        if deployment is not None:
+            change["DeploymentConfig"] = deployment
+            why += f"; {wanted.policy}"
         return (Step("UpdateEndpoint", wanted.endpoint, why, change),)
     return ()
 

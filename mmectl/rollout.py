@@ -14,6 +14,7 @@ from typing import Any
 
 from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Plan, Step, observe, plan, removal
 from mmectl.errors import DeployError, ServiceError
+from mmectl.policy import progress
 from mmectl.state import Event
 
 LOG_LINES = 15
@@ -89,7 +90,11 @@ def _take(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     elif step.action == "CreateEndpoint":
         aws.create_endpoint(step.request)
     elif step.action == "UpdateEndpoint":
-        aws.update_endpoint(step.name, step.request["EndpointConfigName"])
+        aws.update_endpoint(step.request)
+    elif step.action == "AddTags":
+        aws.add_tags(step.request["kind"], step.name, step.request["tags"])
+    elif step.action == "DeleteTags":
+        aws.delete_tags(step.request["kind"], step.name, step.request["keys"])
     elif step.action == "DeleteEndpoint":
         yield from _delete_endpoint(aws, step.name, timing)
     elif step.action == "DeleteEndpointConfig":
@@ -145,7 +150,7 @@ def await_serving(
         stale = found.get("EndpointConfigName") == previous and not found.get("FailureReason")
         if status not in IN_PROGRESS and not (stale and elapsed < LAG):
             raise _failure(aws, wanted, found, previous, since)
-        yield Event("progress", name, status or "Creating", int(elapsed), None, "s")
+        yield Event("progress", name, progress(found), int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is not InService after {timing.timeout:.0f} s; SageMaker goes on",
         hint="follow it with: mmectl status; wait on with: mmectl deploy",
@@ -170,6 +175,9 @@ def _failure(
     if status == "InService":
         text = f"the update of {wanted.endpoint} was rolled back: {reason}"
         text += f"\nstill serving: {found.get('EndpointConfigName')}"
+    elif status == "UpdateRollbackFailed":
+        text = f"the update of {wanted.endpoint} failed, and so did its rollback: {reason}"
+        text += f"\nserving: instances of {previous} and of {wanted.config}, mixed"
     else:
         text = f"endpoint {wanted.endpoint} is {status}: {reason}"
         text += f"\nserving: nothing{f' (was {previous})' if previous else ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +24,7 @@ class Sagemaker:
 
     def __init__(self, aws: Aws) -> None:
         self._client = aws.client("sagemaker")
+        self._arns: dict[tuple[str, str], str] = {}
         self._logs: Callable[[], Any] = lambda: aws.client("logs")
 
     def describe_model(self, name: str) -> Mapping[str, Any] | None:
@@ -66,10 +67,39 @@ class Sagemaker:
         with translated(f"create endpoint {request['EndpointName']}"):
             self._client.create_endpoint(**request)
 
-    def update_endpoint(self, name: str, config: str) -> None:
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
         """UpdateEndpoint."""
-        with translated(f"update endpoint {name}"):
-            self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        with translated(f"update endpoint {request['EndpointName']}"):
+            self._client.update_endpoint(**request)
+
+    def tags(self, kind: str, name: str) -> Mapping[str, str]:
+        """The tags of what exists; {} for what was deleted meanwhile."""
+        arn = self._arn(kind, name)
+        return self._tags(arn) if arn else {}
+
+    def add_tags(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
+        """AddTags; what has the key gets the new value."""
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        with translated(f"tag {kind} {name}"):
+            self._client.add_tags(ResourceArn=self._arn(kind, name), Tags=listed)
+
+    def delete_tags(self, kind: str, name: str, keys: Sequence[str]) -> None:
+        """DeleteTags."""
+        with translated(f"untag {kind} {name}"):
+            self._client.delete_tags(ResourceArn=self._arn(kind, name), TagKeys=list(keys))
+
+    def _arn(self, kind: str, name: str) -> str | None:
+        describe, member = {
+            "endpoint": (self.describe_endpoint, "EndpointArn"),
+            "endpoint-config": (self.describe_endpoint_config, "EndpointConfigArn"),
+            "model": (self.describe_model, "ModelArn"),
+        }[kind]
+        if (kind, name) not in self._arns:
+            found = describe(name)
+            if found is None:
+                return None
+            self._arns[kind, name] = found[member]
+        return self._arns[kind, name]
 
     def delete_model(self, name: str) -> None:
         """DeleteModel; what is gone already is fine."""
@@ -108,15 +138,17 @@ class Sagemaker:
 
     def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
         """Whether it carries the tag; what was deleted since it was listed does not."""
+        return self._tags(arn).get(tag[0]) == tag[1]
+
+    def _tags(self, arn: str) -> dict[str, str]:
         try:
             with translated(f"sagemaker:ListTags {arn}"):
                 pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
-                tags = [(item["Key"], item["Value"]) for page in pages for item in page["Tags"]]
+                return {item["Key"]: item["Value"] for page in pages for item in page["Tags"]}
         except ServiceError as error:
             if "could not find" in error.message.lower():
-                return False
+                return {}
             raise
-        return tag in tags
 
     def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
         """The last lines of the container that wrote last of those that began after `since`.

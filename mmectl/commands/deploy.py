@@ -54,7 +54,8 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     if dry_run:
         return _planned(wanted, steps)
     _protect(app, wanted)
-    timing = rollout.Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
+    timing = rollout.Timing(timeout=timeout or float(patience))
     try:
         with app.out.progress() as report:
             for event in rollout.deploy(app.sagemaker, wanted, timing=timing, wait=wait):

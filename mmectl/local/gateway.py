@@ -21,7 +21,7 @@ from aiohttp import web
 from mmectl.local import sigv4
 from mmectl.local.call import Call, Handler
 from mmectl.local.s3 import service as s3
-from mmectl.local.values import AwsError
+from mmectl.local.values import MAX_INVOKE, AwsError
 from mmectl.state import Credentials
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,8 @@ def render(call: Call, error: AwsError) -> web.Response:
         return s3.render_error(call, error)
     if protocol == "query":
         return _query_error(call, error)
+    if protocol == "runtime" and error.code == "RequestEntityTooLarge":
+        return _too_large()
     key = "Message" if protocol == "runtime" else "message"
     body = {"__type": error.code, key: error.message, **error.members}
     if protocol == "runtime":
@@ -170,6 +172,12 @@ def render(call: Call, error: AwsError) -> web.Response:
 
 
 JSON_1_1 = "application/x-amz-json-1.1"
+
+
+def _too_large() -> web.Response:
+    """As AWS's front door says it: no error type, so that clients see the code 413."""
+    text = f"HTTP content length exceeded {MAX_INVOKE} bytes."
+    return web.json_response({"message": text}, status=413)
 
 
 def _query_error(call: Call, error: AwsError) -> web.Response:

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from mmectl.local.call import Call, unquote
 from mmectl.local.gateway import JSON_1_1
-from mmectl.local.values import AwsError, InvokeRequest, InvokeResponse
+from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
 
-MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 MAX_BODY = 32 * 1024 * 1024  # bytes of any other body
 RUNTIME = "X-Amzn-SageMaker-"
 INVOCATIONS = "/invocations"
@@ -49,12 +48,17 @@ class Serving(Protocol):
         """Whether it takes a TargetModel."""
         ...
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What names the fleets that the endpoint has besides, while it is updated."""
+        ...
+
 
 class Control(Operations, Protocol):
     """The control plane."""
 
-    async def serving(self, endpoint_name: str) -> Serving:
-        """Where requests go; raises AwsError as the runtime API words it."""
+    async def serving(self, endpoint_name: str, variant: str | None = None) -> Serving:
+        """Where a request goes; raises AwsError as the runtime API words it."""
         ...
 
 
@@ -116,15 +120,18 @@ class SageMaker:
         return await self._invoke(call, unquote(name))
 
     async def _invoke(self, call: Call, name: str) -> web.StreamResponse:
-        serving = await self._control.serving(name)
         target = call.header(RUNTIME + "Target-Model")
-        _check_target(serving, target)
+        variant = call.header(RUNTIME + "Target-Variant")
+        serving = await self._control.serving(name, variant)
+        _check_target(serving, target, call.request_id)
         request = InvokeRequest(
             call.payload,
             call.header("Content-Type"),
             call.header("Accept"),
             call.header(RUNTIME + "Custom-Attributes"),
             target,
+            variant,
+            call.header(RUNTIME + "Inference-Id"),
         )
         answer = await self._fleets.invoke(serving.endpoint, serving.config, request)
         headers = {
@@ -136,17 +143,20 @@ class SageMaker:
         return web.Response(body=answer.body, headers=headers)
 
 
-def _check_target(serving: Serving, target: str | None) -> None:
+def _check_target(serving: Serving, target: str | None, request_id: str) -> None:
+    """Refuse a TargetModel too many or too few (texts and codes as seen on AWS)."""
     if target is not None and not serving.multi_model:
         raise AwsError(
             "ValidationError",
             f"Endpoint {serving.endpoint} is not a multi-model endpoint and does not support "
             "target model header.",
+            members={"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED"},
         )
     if target is None and serving.multi_model:
         raise AwsError(
             "ValidationError",
-            f"Endpoint {serving.endpoint} is a multi-model endpoint; TargetModel is required.",
+            f"Request {request_id} is missing a target model header, which the multi-model "
+            f"endpoint {serving.endpoint} requires.",
         )
 
 
@@ -189,5 +199,9 @@ class Status:
             row["status"] = described["EndpointStatus"]
             row["config"] = described.get("EndpointConfigName")
             serving = await asyncio.wait_for(self._control.serving(name), 0.2)
-            row["instances"] = self._fleets.describe(serving.endpoint, serving.config)
+            row["instances"] = [
+                instance
+                for config in sorted((serving.config, *serving.others))
+                for instance in self._fleets.describe(serving.endpoint, config)
+            ]
         return row

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 ACCOUNT = "123456789012"
+MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
+Routing = Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM"]
 
 
 class AwsError(Exception):
@@ -51,7 +53,8 @@ class FleetSpec:
     """The instances of one production variant of one endpoint configuration.
 
     Times are in seconds, the volume in GB (None: the platform's default). `bucket` and `prefix`
-    come from ModelDataUrl.
+    come from ModelDataUrl. `routing` is how an instance is chosen among those that hold the
+    model (RoutingConfig; RANDOM is SageMaker's default).
     """
 
     endpoint: str
@@ -69,6 +72,7 @@ class FleetSpec:
     startup_timeout: float = 240.0
     weight: float = 1.0
     volume_gb: int | None = None
+    routing: Routing = "RANDOM"
 
 
 class FleetFailed(Exception):
@@ -105,6 +109,8 @@ class InvokeRequest:
     accept: str | None = None
     custom_attributes: str | None = None
     target_model: str | None = None
+    target_variant: str | None = None
+    inference_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,14 @@ class Fleets(Protocol):
         """Start every instance and return once all answer /ping and GET /models.
 
         Raises FleetFailed; what was started is then stopped already.
+        """
+        ...
+
+    async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
+        """Bring a fleet that runs to these weights and instance counts.
+
+        What stays keeps serving and keeps its models; what goes finishes its requests first.
+        Raises FleetFailed, then the instances are those of before.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmectl.errors import ServiceError
@@ -22,6 +22,8 @@ class Sagemaker:
         self.fails = fails
         self.looks = looks
         self.calls: list[str] = []
+        self.ends = "InService"
+        self.updates: list[Mapping[str, Any]] = []
         self.refuse_delete = 0
         self._pending: tuple[int, dict[str, Any] | None] | None = None
 
@@ -67,13 +69,15 @@ class Sagemaker:
         self.endpoint_tags = request["Tags"]
         self._settle_later("Creating", then)
 
-    def update_endpoint(self, name: str, config: str) -> None:
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
         self.calls.append("UpdateEndpoint")
+        self.updates.append(request)
+        config = request["EndpointConfigName"]
         old = self.endpoint["EndpointConfigName"]
         then = {"EndpointStatus": "InService", "EndpointConfigName": config}
         if self.fails:
             then = {**then, "EndpointConfigName": old, "FailureReason": self.fails}
-        self._settle_later("Updating", then)
+        self._settle_later("Updating", {**then, "EndpointStatus": self.ends})
 
     def delete_endpoint(self, name: str) -> None:
         self.calls.append("DeleteEndpoint")
@@ -89,6 +93,28 @@ class Sagemaker:
     def delete_model(self, name: str) -> None:
         self.calls.append("DeleteModel")
         self.models.pop(name, None)
+
+    def _tag_list(self, kind: str, name: str) -> list[dict[str, str]]:
+        if kind == "endpoint":
+            return self.endpoint_tags
+        found: list[dict[str, str]] = (self.models if kind == "model" else self.configs)[name][
+            "Tags"
+        ]
+        return found
+
+    def tags(self, kind: str, name: str) -> Mapping[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in self._tag_list(kind, name)}
+
+    def add_tags(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
+        self.calls.append("AddTags")
+        listed = self._tag_list(kind, name)
+        listed[:] = [tag for tag in listed if tag["Key"] not in tags]
+        listed += [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def delete_tags(self, kind: str, name: str, keys: Sequence[str]) -> None:
+        self.calls.append("DeleteTags")
+        listed = self._tag_list(kind, name)
+        listed[:] = [tag for tag in listed if tag["Key"] not in keys]
 
     def tagged(
         self, kind: str, contains: str, pattern: str, tag: tuple[str, str]

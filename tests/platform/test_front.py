@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from mmectl.local.gateway import Gateway
 from mmectl.local.platform import Connection
 from mmectl.local.server import front, hosts
-from mmectl.local.services import MAX_INVOKE, JsonService, SageMaker, Status, body_limit
-from mmectl.local.values import AwsError, InvokeResponse
+from mmectl.local.services import JsonService, SageMaker, Status, body_limit
+from mmectl.local.values import MAX_INVOKE, AwsError, InvokeResponse
 from mmectl.state import Credentials
 
 MINE = Credentials("AKIAFRONT", "secret")
@@ -37,10 +37,10 @@ class FakeControl:
             raise AwsError("ValidationException", "Could not find endpoint.")
         return {"EndpointName": "many", "EndpointStatus": "InService", "EndpointConfigName": "c"}
 
-    async def serving(self, name):
+    async def serving(self, name, variant=None):
         if name not in ("many", "one"):
             raise AwsError("ValidationError", f"Endpoint {name} of account 1 not found.")
-        return SimpleNamespace(endpoint=name, config="c", multi_model=name == "many")
+        return SimpleNamespace(endpoint=name, config="c", multi_model=name == "many", others=())
 
 
 class FakeFleets:
@@ -125,7 +125,7 @@ def test_an_invocation_reaches_the_fleet_and_comes_back(runtime):
 
 def test_the_largest_body_passes_and_one_byte_more_does_not(runtime):
     assert json.loads(invoke(runtime, Body=bytes(MAX_INVOKE))["Body"].read())[2] == MAX_INVOKE
-    answer = refused(runtime, "RequestEntityTooLarge", Body=bytes(MAX_INVOKE + 1))
+    answer = refused(runtime, "413", Body=bytes(MAX_INVOKE + 1))
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 

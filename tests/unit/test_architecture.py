@@ -16,7 +16,7 @@ BASE = {"state", "errors"}
 # What else the named modules may import; helpers of the core may import each other.
 COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
-    "config": BASE | {"sources", "limits", "names", "model"},
+    "config": BASE | {"sources", "limits", "names", "model", "policy"},
     "services": BASE | {"aws", "invoke"},
     "cloudwatch": BASE | {"aws"},
 }

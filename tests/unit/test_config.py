@@ -201,3 +201,15 @@ def test_schema_describes_every_key():
     for name, section in definitions.items():
         for key, value in section["properties"].items():
             assert value.get("description"), f"{name}.{key} has no description"
+
+
+def test_an_update_policy_is_checked_where_it_stands(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("update:\n  policy: linear\n  step: 5\n  alarms: [errors]\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, environment={})
+    assert "config.yaml:3:3  update.step: is 5, must be 10 to 50 (percent) for linear" in str(
+        caught.value
+    )
+    path.write_text("update:\n  policy: linear\n  step: 20\n  alarms: [errors]\n")
+    assert load(path, environment={}).settings.update.as_policy().alarms == ("errors",)

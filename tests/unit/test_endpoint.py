@@ -10,6 +10,7 @@ from fakes.sagemaker import Sagemaker as Aws
 from mmectl import endpoint, rollout
 from mmectl.endpoint import Observed, Spec, desired, plan
 from mmectl.errors import DeployError, ServiceError
+from mmectl.policy import Policy, deployment_config, problem, progress
 from mmectl.rollout import Timing
 
 SPEC = Spec(
@@ -67,7 +68,8 @@ def test_second_deploy_does_nothing():
             {"environment": (("A", "1"),)},
             ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"],
         ),
-        ({"tags": (("team", "a"),)}, []),
+        ({"tags": (("team", "a"),)}, ["AddTags", "AddTags", "AddTags"]),
+        ({"policy": Policy("canary", wait=60)}, []),
     ],
 )
 def test_a_change_makes_what_it_changes(change, calls):
@@ -260,3 +262,127 @@ def test_whom_somebody_else_overtook_is_told_so():
     aws.endpoint = None
     with pytest.raises(DeployError, match="was deleted meanwhile"):
         list(rollout.await_serving(aws, other, timing(), previous=WANTED.config))
+
+
+def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
+    aws = Aws()
+    deployed(aws, dataclasses.replace(SPEC, tags=(("team", "a"), ("stage", "test"))))
+    aws.add_tags("endpoint", "demo", {"cost": "theirs"})
+    changed = dataclasses.replace(SPEC, tags=(("team", "b"),))
+    steps = plan(desired(changed), endpoint.observe(aws, desired(changed)))
+
+    assert [(step.action, step.name, step.why) for step in steps][-2:] == [
+        ("AddTags", "demo", "mmectl:tags=team, team=b"),
+        ("DeleteTags", "demo", "stage"),
+    ]
+    assert deployed(aws, changed) == ["AddTags", "DeleteTags"] * 3
+    assert aws.tags("endpoint", "demo") == {
+        "team": "b",
+        "mmectl:tags": "team",
+        "mmectl:endpoint": "demo",
+        "cost": "theirs",
+    }
+    assert deployed(aws, changed) == []
+    assert deployed(aws, SPEC) == ["DeleteTags"] * 3
+    assert aws.tags("endpoint", "demo") == {"mmectl:endpoint": "demo", "cost": "theirs"}
+    assert deployed(aws, SPEC) == []
+
+
+def test_tags_come_with_an_update():
+    aws = Aws()
+    deployed(aws)
+    changed = dataclasses.replace(SPEC, tags=(("team", "a"),), instance_count=3)
+    expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags"]
+    assert deployed(aws, changed) == expected
+
+
+def routed(kind: str, wait: int, termination: int = 0, **more: object) -> dict:
+    limit = {"MaximumExecutionTimeoutInSeconds": more.pop("limit")} if "limit" in more else {}
+    sizes = {name: {"Type": "CAPACITY_PERCENT", "Value": value} for name, value in more.items()}
+    routing = {"Type": kind, "WaitIntervalInSeconds": wait, **sizes}
+    policy = {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": termination}
+    return {"BlueGreenUpdatePolicy": {**policy, **limit}}
+
+
+POLICIES = [
+    (
+        Policy("canary", 20, 60, alarms=("errors",), timeout=600),
+        {
+            **routed("CANARY", 60, CanarySize=20, limit=600),
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+        },
+        "canary 20%, 60 s each, rolled back by errors",
+    ),
+    (
+        Policy("linear", wait=30, termination_wait=5),
+        routed("LINEAR", 30, 5, LinearStepSize=10),
+        "linear 10%, 30 s each",
+    ),
+    (
+        Policy("rolling"),
+        {
+            "RollingUpdatePolicy": {
+                "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+                "WaitIntervalInSeconds": 0,
+            }
+        },
+        "rolling 50%",
+    ),
+    (Policy(wait=10), routed("ALL_AT_ONCE", 10), "all at once, 10 s each"),
+]
+
+
+@pytest.mark.parametrize(("policy", "config", "words"), POLICIES)
+def test_a_policy_becomes_the_deployment_config(policy, config, words):
+    aws = Aws()
+    deployed(aws)
+    changed = dataclasses.replace(SPEC, instance_count=3, policy=policy)
+    found = endpoint.observe(aws, desired(changed))
+    deployed(aws, changed)
+
+    assert aws.updates[-1]["DeploymentConfig"] == config
+    assert plan(desired(changed), found)[-1].why.endswith(f"serves until it is done; {words}")
+
+
+def test_the_usual_policy_is_left_to_sagemaker():
+    assert deployment_config(Policy()) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "key"),
+    [
+        (Policy(step=10), "step"),
+        (Policy("canary", 51), "step"),
+        (Policy("linear", 9), "step"),
+        (Policy("rolling", 4), "step"),
+        (Policy("rolling", termination_wait=1), "termination_wait"),
+        (Policy("linear", wait=60, timeout=600), "timeout"),
+    ],
+)
+def test_policies_that_sagemaker_refuses(policy, key):
+    found = problem(policy)
+    assert found is not None
+    assert found[0] == key
+
+
+def test_progress_shows_stage_and_traffic():
+    pending = {"CurrentWeight": 0.1, "VariantStatus": [{"Status": "Baking"}]}
+    described = {
+        "EndpointStatus": "Updating",
+        "ProductionVariants": [{"CurrentWeight": 0.9}],
+        "PendingDeploymentSummary": {"ProductionVariants": [pending]},
+    }
+    assert progress(described) == "Updating, Baking, 10% of the traffic on the new instances"
+    assert progress({"EndpointStatus": "RollingBack"}) == "RollingBack"
+    assert progress({}) == "Creating"
+
+
+def test_a_rollback_that_failed_says_what_serves():
+    aws = Aws()
+    deployed(aws)
+    old = aws.endpoint["EndpointConfigName"]
+    changed = desired(dataclasses.replace(SPEC, instance_count=3))
+    aws.fails, aws.ends = "errors", "UpdateRollbackFailed"
+    with pytest.raises(DeployError, match="and so did its rollback: errors") as caught:
+        list(rollout.deploy(aws, changed, timing=timing()))
+    assert f"instances of {old} and of {changed.config}, mixed" in caught.value.message

@@ -9,7 +9,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmectl.local.control.values import Endpoint, Fleet, Kind, Names, Record, Resource, invalid
+from mmectl.local.control.values import (
+    Endpoint,
+    Fleet,
+    Kind,
+    Names,
+    Record,
+    Resource,
+    Rollout,
+    invalid,
+)
 from mmectl.local.values import FleetSpec
 
 PAGE = 10
@@ -40,7 +49,7 @@ def describe_resource(resource: Resource, names: Names) -> dict[str, Any]:
 def describe_endpoint(endpoint: Endpoint, names: Names) -> dict[str, Any]:
     """DescribeEndpoint."""
     fleet = endpoint.serving or endpoint.target
-    pending = endpoint.target if endpoint.serving else None
+    pending = endpoint.target if endpoint.serving and not endpoint.in_place else None
     return {
         **identity(endpoint, names),
         "EndpointConfigName": endpoint.config,
@@ -49,18 +58,25 @@ def describe_endpoint(endpoint: Endpoint, names: Names) -> dict[str, Any]:
         "FailureReason": endpoint.failure,
         "LastModifiedTime": endpoint.modified,
         "LastDeploymentConfig": endpoint.deployment,
-        "PendingDeploymentSummary": pending and _pending(pending),
+        "PendingDeploymentSummary": pending and _pending(pending, endpoint.rollout),
     }
 
 
-def _pending(fleet: Fleet) -> dict[str, Any]:
+def _pending(fleet: Fleet, rollout: Rollout | None) -> dict[str, Any]:
+    """The new fleet: its instances so far and its weight times its part of the traffic."""
+    running = rollout.target if rollout else (0,) * len(fleet.specs)
+    share = rollout.share if rollout else 0.0
+    state, since = (rollout.stage, rollout.since) if rollout else ("Creating", fleet.since)
     return {
         "EndpointConfigName": fleet.config,
         "ProductionVariants": [
-            {**_variant(spec, fleet, None, "Creating"), "InstanceType": spec.instance_type}
-            for spec in fleet.specs
+            {
+                **_variant(spec, fleet, (spec.weight * share, count), (state, since)),
+                "InstanceType": spec.instance_type,
+            }
+            for spec, count in zip(fleet.specs, running, strict=True)
         ],
-        "StartTime": fleet.since,
+        "StartTime": rollout.began if rollout else fleet.since,
     }
 
 
@@ -68,23 +84,34 @@ def _variants(fleet: Fleet | None, endpoint: Endpoint) -> list[dict[str, Any]]:
     """One summary per variant: current is what serves, desired what is being brought up."""
     if fleet is None:
         return []
-    wanted = {s.variant: s for s in (endpoint.target or fleet).specs}
+    target, rollout = endpoint.target, endpoint.rollout
+    wanted = {s.variant: s for s in (target or fleet).specs}
     if endpoint.serving is None:
-        return [_variant(spec, fleet, None, "Creating") for spec in fleet.specs]
-    state = "Updating" if endpoint.target else None
+        state = ("Creating", fleet.since)
+        return [_variant(spec, fleet, (0.0, 0), state) for spec in fleet.specs]
+    since = rollout.since if rollout else target.since if target else 0.0
+    running = rollout.serving if rollout else tuple(s.instance_count for s in fleet.specs)
+    part = 1 - rollout.share if rollout else 1.0
     return [
         {
-            **_variant(spec, fleet, spec, state),
+            **_variant(
+                spec, fleet, (spec.weight * part, count), ("Updating", since) if target else None
+            ),
             "DesiredWeight": wanted.get(spec.variant, spec).weight,
             "DesiredInstanceCount": wanted.get(spec.variant, spec).instance_count,
         }
-        for spec in fleet.specs
+        for spec, count in zip(fleet.specs, running, strict=True)
     ]
 
 
 def _variant(
-    spec: FleetSpec, fleet: Fleet, current: FleetSpec | None, state: str | None
+    spec: FleetSpec,
+    fleet: Fleet,
+    current: tuple[float, int],
+    state: tuple[str, float] | None,
 ) -> dict[str, Any]:
+    """`current`: weight and instances now; `state`: the variant's status, and since when."""
+    weight, count = current
     repository = spec.image.reference.partition("@")[0]
     if ":" in repository.rpartition("/")[2]:
         repository = repository.rpartition(":")[0]
@@ -97,11 +124,12 @@ def _variant(
                 "ResolutionTime": fleet.since,
             }
         ],
-        "CurrentWeight": current.weight if current else 0.0,
+        "CurrentWeight": round(weight, 6),
         "DesiredWeight": spec.weight,
-        "CurrentInstanceCount": current.instance_count if current else 0,
+        "CurrentInstanceCount": count,
         "DesiredInstanceCount": spec.instance_count,
-        "VariantStatus": [{"Status": state, "StartTime": fleet.since}] if state else None,
+        "VariantStatus": [{"Status": state[0], "StartTime": state[1]}] if state else None,
+        "RoutingConfig": {"RoutingStrategy": spec.routing} if spec.routing != "RANDOM" else None,
     }
 
 

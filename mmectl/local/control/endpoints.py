@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmectl.local.control import deployments
 from mmectl.local.control.database import Records
 from mmectl.local.control.fleets import instances, plan_fleet, rescaled, retained
 from mmectl.local.control.lookup import Lookup
 from mmectl.local.control.models import ImageFinder
 from mmectl.local.control.runner import Runner
-from mmectl.local.control.states import deleting, updating
+from mmectl.local.control.states import deleting, mixed, updating
 from mmectl.local.control.tags import new_tags
+from mmectl.local.control.updates import AlarmState
 from mmectl.local.control.values import Endpoint, Fleet, invalid
 from mmectl.local.values import AwsError
 
@@ -36,6 +38,7 @@ class EndpointOperations:
         *,
         clock: Callable[[], float],
         quota: int,
+        alarm_state: AlarmState | None = None,
     ) -> None:
         self._records = records
         self._lookup = lookup
@@ -44,6 +47,7 @@ class EndpointOperations:
         self._images = images
         self._clock = clock
         self._quota = quota
+        self._alarm_state = alarm_state
 
     def _plan(self, endpoint: str, config: str, taken: tuple[str, ...]) -> Fleet:
         fleet = plan_fleet(
@@ -58,11 +62,12 @@ class EndpointOperations:
         self._check_quota(fleet)
         return fleet
 
-    def _check_quota(self, fleet: Fleet) -> None:
+    def _check_quota(self, fleet: Fleet, instead: Fleet | None = None) -> None:
+        """Refuse what is more than the quota; `instead`: the fleet that becomes this one."""
         for kind in {spec.instance_type for spec in fleet.specs}:
             used = instances(self._records.endpoints.values(), kind)
-            more = sum(s.instance_count for s in fleet.specs if s.instance_type == kind)
-            if used + more > self._quota:
+            more = _of_type(fleet, kind) - (_of_type(instead, kind) if instead else 0)
+            if more > 0 and used + more > self._quota:
                 raise AwsError(
                     "ResourceLimitExceeded",
                     f"The account-level service limit '{kind} for endpoint usage' is "
@@ -75,6 +80,7 @@ class EndpointOperations:
         name = params["EndpointName"]
         self._lookup.refuse_existing("endpoint", name)
         fleet = self._plan(name, params["EndpointConfigName"], ())
+        await self._check_deployment(params.get("DeploymentConfig"), fleet)
         now = self._clock()
         endpoint = Endpoint(
             name,
@@ -101,27 +107,38 @@ class EndpointOperations:
         deployment = params.get("DeploymentConfig")
         if deployment is None and params.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment
+        await self._check_deployment(deployment, fleet)
         return await self._update(endpoint, fleet, deployment)
 
+    async def _check_deployment(self, deployment: Params | None, fleet: Fleet) -> None:
+        deployments.check(deployment, fleet)
+        if self._alarm_state is None:
+            return
+        names = deployments.alarms(deployment)
+        unknown = [name for name in names if await self._alarm_state(name) is None]
+        if unknown:
+            raise invalid(f"The following alarms do not exist: {', '.join(unknown)}.")
+
     async def rescale(self, params: Params) -> dict[str, Any]:
-        """UpdateEndpointWeightsAndCapacities: a fleet of the new size replaces the old one."""
+        """UpdateEndpointWeightsAndCapacities: the serving fleet gains and loses instances."""
         endpoint, serving = self._updatable(params["EndpointName"])
         wanted = params["DesiredWeightsAndCapacities"]
-        fleet = rescaled(serving, wanted, endpoint.keys, self._clock())
+        fleet = rescaled(serving, wanted, self._clock())
         if fleet is serving:
             return self._lookup.arn(endpoint)
-        self._check_quota(fleet)
+        self._check_quota(fleet, instead=serving)
         return await self._update(endpoint, fleet, endpoint.deployment)
 
     def _updatable(self, name: str) -> tuple[Endpoint, Fleet]:
         """An endpoint that can be updated, and the fleet that serves it."""
         endpoint = self._lookup.endpoint(name)
-        if endpoint.status in ("Creating", "Updating", "Deleting"):
+        if endpoint.status in ("Creating", "Updating", "RollingBack", "Deleting"):
             raise self._names.busy(name)
-        if endpoint.status == "Failed" or endpoint.serving is None:
+        serving = mixed(endpoint)
+        if endpoint.status == "Failed" or serving is None:
             arn = self._names.arn("endpoint", name)
             raise invalid(f'Cannot update failed endpoint "{arn}": delete it and create it again.')
-        return endpoint, endpoint.serving
+        return endpoint, serving
 
     async def _update(
         self, endpoint: Endpoint, fleet: Fleet, deployment: Params | None
@@ -139,3 +156,7 @@ class EndpointOperations:
         await self._records.put(deleting(endpoint, self._clock()))
         self._runner.interrupt(endpoint.name.lower())
         return {}
+
+
+def _of_type(fleet: Fleet, kind: str) -> int:
+    return sum(spec.instance_count for spec in fleet.specs if spec.instance_type == kind)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast, get_args
 
 from mmectl.local.control.models import ImageFinder, containers, model_data
 from mmectl.local.control.values import Endpoint, Fleet, Names, Resource, invalid
-from mmectl.local.values import FleetFailed, FleetSpec
+from mmectl.local.values import FleetFailed, FleetSpec, Routing
 
 
 def fleet_key(config: str, taken: Collection[str]) -> str:
@@ -100,7 +100,19 @@ def _spec(
         startup_timeout=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240)),
         weight=float(variant["InitialVariantWeight"]),
         volume_gb=variant.get("VolumeSizeInGB"),
+        routing=_routing(variant),
     )
+
+
+def _routing(variant: Mapping[str, Any]) -> Routing:
+    """RoutingConfig; RANDOM is SageMaker's default."""
+    strategy = variant.get("RoutingConfig", {}).get("RoutingStrategy", "RANDOM")
+    if strategy not in get_args(Routing):
+        raise FleetFailed(
+            f"The embedded platform does not serve RoutingStrategy {strategy}: "
+            f"use {' or '.join(get_args(Routing))}."
+        )
+    return cast(Routing, strategy)
 
 
 def retained(fleet: Fleet, old: Fleet, excluded: Collection[str] = ()) -> Fleet:
@@ -121,27 +133,28 @@ def retained(fleet: Fleet, old: Fleet, excluded: Collection[str] = ()) -> Fleet:
     return replace(fleet, specs=tuple(keep(spec) for spec in fleet.specs))
 
 
-def rescaled(
-    fleet: Fleet, wanted: Iterable[Mapping[str, Any]], taken: Collection[str], now: float
-) -> Fleet:
-    """The fleet with DesiredWeightsAndCapacities, under a key of its own; itself if unchanged.
+def rescaled(fleet: Fleet, wanted: Iterable[Mapping[str, Any]], now: float) -> Fleet:
+    """The fleet with DesiredWeightsAndCapacities, under the same key; itself if unchanged.
 
     Raises AwsError for a variant that the endpoint does not have.
     """
     changes = {change["VariantName"]: change for change in wanted}
     unknown = set(changes) - {spec.variant for spec in fleet.specs}
     if unknown:
-        raise invalid(f"Could not find variant {min(unknown)} on the endpoint.")
+        listed = ", ".join(sorted(unknown))
+        raise invalid(
+            f'The variant name(s) "{listed}" is/are not present within endpoint configuration '
+            f'"{fleet.config}".'
+        )
     specs = tuple(_rescaled(spec, changes.get(spec.variant, {})) for spec in fleet.specs)
     if specs == fleet.specs:
         return fleet
-    key = fleet_key(fleet.config, taken)
-    return replace(
-        fleet, key=key, since=now, specs=tuple(replace(spec, config=key) for spec in specs)
-    )
+    return replace(fleet, since=now, specs=specs)
 
 
 def _rescaled(spec: FleetSpec, change: Mapping[str, Any]) -> FleetSpec:
+    if "ServerlessUpdateConfig" in change:
+        raise invalid(f"Variant {spec.variant} is not serverless.")
     count = change.get("DesiredInstanceCount", spec.instance_count)
     if count < 1:
         raise invalid(f"DesiredInstanceCount of variant {spec.variant} must be at least 1.")
@@ -152,6 +165,11 @@ def _rescaled(spec: FleetSpec, change: Mapping[str, Any]) -> FleetSpec:
 
 def instances(endpoints: Iterable[Endpoint], instance_type: str) -> int:
     """How many instances of a type the endpoints hold or are getting."""
-    fleets = [fleet for each in endpoints for fleet in (each.serving, each.target) if fleet]
+    fleets = [
+        fleet
+        for each in endpoints
+        for fleet in ((each.target,) if each.in_place else (each.serving, each.target))
+        if fleet
+    ]
     specs = [spec for fleet in fleets for spec in fleet.specs]
     return sum(spec.instance_count for spec in specs if spec.instance_type == instance_type)

@@ -157,6 +157,12 @@ def _check_variants(variants: Iterable[Mapping[str, Any]], path: str) -> None:
     problems = []
     for number, variant in enumerate(variants, 1):
         needed = ["ModelName"]
+        if "ManagedInstanceScaling" in variant:
+            raise invalid(
+                f"ManagedInstanceScaling of variant {variant['VariantName']} is for inference "
+                "components: it is not supported with ModelName. Change the number of instances "
+                "with UpdateEndpointWeightsAndCapacities."
+            )
         if "ServerlessConfig" not in variant:
             needed += ["InstanceType", "InitialInstanceCount"]
         problems += [

@@ -6,6 +6,7 @@ Reads are answered from memory; every change is on disk before it is answered.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -26,8 +27,9 @@ from mmectl.local.control.models import (
 )
 from mmectl.local.control.runner import Runner
 from mmectl.local.control.tags import apply_tags, new_tags, remove_tags, tag_list, with_tags
+from mmectl.local.control.updates import AlarmState, Surroundings
 from mmectl.local.control.validate import check, prune, service_model, unknown_operation
-from mmectl.local.control.values import Kind, Names, Resource, Serving
+from mmectl.local.control.values import Endpoint, Fleet, Kind, Names, Resource, Serving
 from mmectl.local.values import ACCOUNT, AwsError, Fleets
 
 RESTORE_TIMEOUT = 60.0
@@ -36,6 +38,8 @@ RESTORE_TIMEOUT = 60.0
 Params: TypeAlias = Mapping[str, Any]
 Handler: TypeAlias = Callable[[Params], Awaitable[dict[str, Any]]]
 
+
+SERVING = frozenset(("InService", "Updating", "RollingBack", "UpdateRollbackFailed"))
 
 _READS = frozenset(
     (
@@ -54,7 +58,9 @@ class Control:
     """The control plane of one account in one region.
 
     `call` answers SageMaker's operations, `resolve` and `serving` tell the data plane where an
-    endpoint's requests go. `clock` gives epoch seconds.
+    endpoint's requests go. `clock` gives epoch seconds, `sleep` waits for some, `alarm_state`
+    says how a CloudWatch alarm is (`runner.Surroundings`), `chance` (0 to below 1) decides
+    which fleet gets a request while traffic is being shifted.
     """
 
     def __init__(
@@ -67,6 +73,9 @@ class Control:
         region: str,
         account: str = ACCOUNT,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        alarm_state: AlarmState | None = None,
+        chance: Callable[[], float] = random.random,
         quota: int = QUOTA,
         synchronous: Synchronous = "FULL",
     ) -> None:
@@ -77,9 +86,17 @@ class Control:
         self._records = Records(database, synchronous=synchronous)
         self._lock = asyncio.Lock()
         self._lookup = Lookup(self._records, self._names)
-        self._runner = Runner(self._records, fleets, self._lock, self._clock)
+        self._chance = chance
+        around = Surroundings(self._clock, sleep, alarm_state)
+        self._runner = Runner(self._records, fleets, self._lock, around)
         self._endpoints = EndpointOperations(
-            self._records, self._lookup, self._runner, images, clock=self._clock, quota=quota
+            self._records,
+            self._lookup,
+            self._runner,
+            images,
+            clock=self._clock,
+            quota=quota,
+            alarm_state=alarm_state,
         )
         self._operations: Mapping[str, Handler] = {
             "CreateModel": self._create_model,
@@ -146,31 +163,50 @@ class Control:
         async with self._lock:
             return await handler(params)
 
-    def resolve(self, endpoint_name: str) -> Serving:
-        """Where requests to an endpoint go; raises AwsError as the runtime API words it.
+    def resolve(self, endpoint_name: str, variant: str | None = None) -> Serving:
+        """Where a request to an endpoint goes; raises AwsError as the runtime API words it.
 
-        Names are matched with regard to case here, as InvokeEndpoint does.
+        While traffic is being shifted each request has its own answer. Names are matched with
+        regard to case here, as InvokeEndpoint does.
         """
         endpoint = self._records.endpoints.get(endpoint_name.lower())
         if (
             endpoint is None
             or endpoint.name != endpoint_name
             or endpoint.serving is None
-            or endpoint.status not in ("InService", "Updating")
+            or endpoint.status not in SERVING
         ):
             raise AwsError(
                 "ValidationError",
                 f"Endpoint {endpoint_name} of account {self._names.account} not found.",
+                members={"ErrorCode": "NO_SUCH_ENDPOINT"},
             )
-        multi_model = all(spec.multi_model for spec in endpoint.serving.specs)
-        return Serving(endpoint.name, endpoint.serving.key, multi_model)
+        fleet = self._fleet_of(endpoint, endpoint.serving, variant)
+        multi_model = all(spec.multi_model for spec in fleet.specs)
+        others = tuple(key for key in endpoint.keys if key != fleet.key)
+        return Serving(endpoint.name, fleet.key, multi_model, others)
 
-    async def serving(self, endpoint_name: str, timeout: float = RESTORE_TIMEOUT) -> Serving:
+    def _fleet_of(self, endpoint: Endpoint, serving: Fleet, variant: str | None) -> Fleet:
+        """One of the two fleets of an update, by their shares, if both have the variant."""
+        target, rollout = endpoint.target, endpoint.rollout
+        if target is None or rollout is None or not rollout.share:
+            return serving
+        having = [fleet for fleet in (serving, target) if _has(fleet, variant)]
+        if len(having) == 1:
+            return having[0]
+        return target if self._chance() < rollout.share else serving
+
+    async def serving(
+        self,
+        endpoint_name: str,
+        variant: str | None = None,
+        timeout: float = RESTORE_TIMEOUT,
+    ) -> Serving:
         """Like `resolve`, after waiting for an endpoint that is coming back after a restart.
 
         Raises AwsError; ServiceUnavailable (503) when it is not back in `timeout` seconds.
         """
-        found = self.resolve(endpoint_name)
+        found = self.resolve(endpoint_name, variant)
         settled = self._runner.settled(endpoint_name.lower())
         if settled.is_set():
             return found
@@ -182,7 +218,7 @@ class Control:
                 f"Endpoint {endpoint_name} is still being restored after a restart.",
                 503,
             ) from None
-        return self.resolve(endpoint_name)
+        return self.resolve(endpoint_name, variant)
 
     # models and endpoint configurations
 
@@ -257,3 +293,7 @@ class Control:
         found = self._lookup.find("endpoint-config", params["EndpointConfigName"])
         await self._records.remove(found)
         return {}
+
+
+def _has(fleet: Fleet, variant: str | None) -> bool:
+    return variant is None or any(spec.variant == variant for spec in fleet.specs)

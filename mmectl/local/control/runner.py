@@ -7,18 +7,22 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
+from mmectl.local.control.bring import attempt, start
 from mmectl.local.control.database import Records
 from mmectl.local.control.states import (
     Step,
+    at_stage,
     brought_up,
     lost,
     next_step,
     restored,
+    resumed,
     rolled_back,
     stopped,
 )
-from mmectl.local.control.values import Endpoint, Fleet
-from mmectl.local.values import FleetFailed, Fleets
+from mmectl.local.control.updates import Surroundings, Updates
+from mmectl.local.control.values import Endpoint
+from mmectl.local.values import Fleets
 
 log = logging.getLogger(__name__)
 
@@ -31,26 +35,28 @@ class Runner:
     """
 
     def __init__(
-        self, records: Records, fleets: Fleets, lock: asyncio.Lock, clock: Callable[[], float]
+        self, records: Records, fleets: Fleets, lock: asyncio.Lock, around: Surroundings
     ) -> None:
         self._records = records
         self._fleets = fleets
         self._lock = lock
-        self._clock = clock
+        self._around = around
+        self._clock = around.clock
+        self._updates = Updates(fleets, around, self._change)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._settled: dict[str, asyncio.Event] = {}
 
     def wake(self, key: str) -> None:
         """See to an endpoint whose record has changed."""
         if key not in self._tasks:
-            self._start(key, None)
+            self._begin(key, None)
 
     def interrupt(self, key: str) -> None:
         """Drop what is being done for an endpoint and look at its record afresh."""
         running = self._tasks.get(key)
         if running is not None:
             running.cancel()
-        self._start(key, running)
+        self._begin(key, running)
 
     def settled(self, key: str) -> asyncio.Event:
         """Set when the serving fleet is up, or found to be lost, in this process."""
@@ -69,7 +75,7 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _start(self, key: str, before: asyncio.Task[None] | None) -> None:
+    def _begin(self, key: str, before: asyncio.Task[None] | None) -> None:
         task = asyncio.create_task(self._run(key, before), name=f"endpoint {key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._ended(key, done))
@@ -93,20 +99,33 @@ class Runner:
             await self._STEPS[step](self, endpoint)
 
     async def _restore(self, endpoint: Endpoint) -> None:
-        reason = await self._try(endpoint.serving)
-        if reason is None:
-            await self._change(endpoint, lambda now: restored(now, self._clock()))
-        else:
+        serving, target = resumed(endpoint)
+        reason = await start(self._fleets, serving)
+        if reason is not None:
             await self._change(endpoint, lambda now: lost(now, reason, self._clock()))
+        else:
+            missing = await start(self._fleets, target)
+            if missing is not None:
+                await self._change(endpoint, lambda now: _without_target(now, self._clock()))
+                await self._updates.give_up(endpoint, missing)
+            else:
+                await self._change(endpoint, lambda now: restored(now, self._clock()))
         self.settled(endpoint.name.lower()).set()
 
     async def _bring_up(self, endpoint: Endpoint) -> None:
-        reason = await self._try(endpoint.target)
+        target = endpoint.target
+        if endpoint.in_place and target is not None:
+            reason = await attempt(self._fleets.resize(target.specs))
+        else:
+            reason = await start(self._fleets, target)
         if reason is None:
             await self._change(endpoint, lambda now: brought_up(now, self._clock()))
         else:
             await self._change(endpoint, lambda now: rolled_back(now, reason, self._clock()))
         self.settled(endpoint.name.lower()).set()
+
+    async def _shift(self, endpoint: Endpoint) -> None:
+        await self._updates.step(endpoint)
 
     async def _retire(self, endpoint: Endpoint) -> None:
         await self._stop(endpoint.name, endpoint.retired)
@@ -118,23 +137,6 @@ class Runner:
             await self._records.remove(endpoint)
         # nobody may wait for an endpoint that is gone, and its successor starts anew
         self._settled.pop(endpoint.name.lower(), asyncio.Event()).set()
-
-    async def _try(self, fleet: Fleet | None) -> str | None:
-        """Start a fleet; None when it is up, else why it is not."""
-        if fleet is None or fleet.refusal is not None:
-            return fleet.refusal if fleet else None
-        starting = asyncio.ensure_future(self._fleets.start(fleet.specs))
-        try:
-            await asyncio.wait([starting])
-        finally:
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait([starting])
-        error = None if starting.cancelled() else starting.exception()
-        if error is None or isinstance(error, FleetFailed):
-            return error.reason if error else None
-        log.error("fleet %s: %s", fleet.key, error, exc_info=error)
-        return f"Internal failure: {type(error).__name__}: {error}"
 
     async def _stop(self, endpoint: str, keys: tuple[str, ...]) -> None:
         await asyncio.gather(*(self._fleets.stop(endpoint, key) for key in keys))
@@ -152,6 +154,14 @@ class Runner:
     _STEPS: ClassVar[dict[Step, Callable[[Runner, Endpoint], Awaitable[None]]]] = {
         Step.RESTORE: _restore,
         Step.BRING_UP: _bring_up,
+        Step.SHIFT: _shift,
         Step.RETIRE: _retire,
         Step.REMOVE: _remove,
     }
+
+
+def _without_target(endpoint: Endpoint, now: float) -> Endpoint:
+    """The target did not come back after a restart: it has no instances and no traffic."""
+    rollout = endpoint.rollout
+    nothing = (0,) * len(rollout.target) if rollout else ()
+    return at_stage(endpoint, "Creating", now, target=nothing, share=0.0)

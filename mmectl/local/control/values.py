@@ -10,7 +10,17 @@ from typing import Any, Literal, TypeAlias
 from mmectl.local.values import AwsError, FleetSpec, Image
 
 Kind = Literal["model", "endpoint-config", "endpoint"]
-Status = Literal["Creating", "Updating", "InService", "Deleting", "Failed"]
+Status = Literal[
+    "Creating",
+    "Updating",
+    "RollingBack",
+    "InService",
+    "UpdateRollbackFailed",
+    "Deleting",
+    "Failed",
+]
+Stage = Literal["Creating", "ActivatingTraffic", "Baking", "Deleting"]
+Counts: TypeAlias = "tuple[int, ...]"
 
 WORDS: Mapping[Kind, str] = {
     "model": "model",
@@ -50,11 +60,41 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """One step of an update: instances per variant of either fleet, the new one's traffic."""
+
+    serving: Counts
+    target: Counts
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far an update is: `shifts` are left, the first of them under way.
+
+    `serving` and `target` are the instances per variant that run, `share` (0 to 1) the part of
+    the traffic that the target has. Times are epoch seconds: when the update began, and when
+    its present stage. With a `reason` it is being rolled back, and that is why.
+    """
+
+    shifts: tuple[Shift, ...]
+    serving: Counts
+    target: Counts
+    began: float
+    since: float
+    share: float = 0.0
+    stage: Stage = "Creating"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """An endpoint: `serving` answers requests, `target` is being brought up.
 
-    `retired` are the keys of fleets that are to be stopped. An endpoint that failed to come
-    back after a restart is Failed and keeps `serving`, to be tried again at the next start.
+    `rollout` says how far an update from one to the other is. A target with the key of the
+    serving fleet is that fleet with other counts and weights. `retired` are the keys of fleets
+    that are to be stopped. An endpoint that failed to come back after a restart is Failed and
+    keeps `serving`, to be tried again at the next start.
     """
 
     name: str
@@ -69,12 +109,18 @@ class Endpoint:
     deployment: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     kind: Kind = "endpoint"
+    rollout: Rollout | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of every fleet that may have instances."""
         fleets = (self.serving, self.target)
-        return tuple(fleet.key for fleet in fleets if fleet is not None) + self.retired
+        return tuple(dict.fromkeys(fleet.key for fleet in fleets if fleet)) + self.retired
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the serving fleet itself is changed."""
+        return bool(self.serving and self.target and self.serving.key == self.target.key)
 
 
 Record: TypeAlias = Resource | Endpoint
@@ -82,11 +128,15 @@ Record: TypeAlias = Resource | Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where requests to an endpoint go: `config` is the fleet's key for the data plane."""
+    """Where a request to an endpoint goes: `config` is the fleet's key for the data plane.
+
+    `others` are the keys of fleets that the endpoint has besides.
+    """
 
     endpoint: str
     config: str
     multi_model: bool
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +190,19 @@ def decode(text: str) -> Record:
     data["serving"] = _fleet(data["serving"])
     data["target"] = _fleet(data["target"])
     data["retired"] = tuple(data["retired"])
+    data["rollout"] = _rollout(data.get("rollout"))
     return Endpoint(**data)
+
+
+def _rollout(data: dict[str, Any] | None) -> Rollout | None:
+    if data is None:
+        return None
+    shifts = tuple(
+        Shift(tuple(shift["serving"]), tuple(shift["target"]), shift["share"])
+        for shift in data["shifts"]
+    )
+    running = {name: tuple(data[name]) for name in ("serving", "target")}
+    return Rollout(**{**data, **running, "shifts": shifts})
 
 
 def _fleet(data: dict[str, Any] | None) -> Fleet | None:

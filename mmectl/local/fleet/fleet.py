@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from mmectl.local.fleet import verdicts
 from mmectl.local.fleet.metering import Meter, Trace
-from mmectl.local.fleet.parts import Attempts, Changes, LoaderLike, Server
+from mmectl.local.fleet.parts import Attempts, Changes, LoaderLike, Server, gather_all
 from mmectl.local.fleet.residency import Phase, Residency
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.wire import AbortedError, Answer, AnswerTimeoutError, WireError
@@ -42,34 +42,85 @@ class Fleet:
         self.say = verdicts.Speaker(spec, settings.region)
         self.residency = Residency(settings.spread_at)
         self.changes = Changes()
-        self._servers = {server.id: server for server in servers}
+        self._servers: dict[str, Server] = {}
+        self._leaving: set[str] = set()
+        self._requests = 0
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._loader = make_loader(self)
-        disk = spec.volume_gb << 30 if spec.volume_gb else settings.disk
         for server in servers:
-            self.residency.add(server.id, memory, disk)
-            server.up = lambda server=server: self._up(server)  # type: ignore[misc]
-            server.down = lambda server=server: self._down(server)  # type: ignore[misc]
+            self._add(server, memory)
 
     # life
 
     async def start(self) -> None:
         """Start every instance; raises FleetFailed, then nothing is left running."""
-        starts = [asyncio.ensure_future(server.start()) for server in self._servers.values()]
         try:
-            await asyncio.gather(*starts)
+            await _start(self._servers.values())
         except BaseException:
-            for task in starts:
-                task.cancel()
-            await asyncio.wait(starts)
             await self.stop()
             raise
+
+    @property
+    def size(self) -> int:
+        """How many instances there are, without those that are leaving."""
+        return len(self._servers) - len(self._leaving)
+
+    async def grow(self, servers: Sequence[Server], memory: int) -> None:
+        """Start further instances; raises FleetFailed, then none of them is left."""
+        for server in servers:
+            self._add(server, memory)
+        try:
+            await _start(servers)
+        except BaseException:
+            await asyncio.gather(*(self._remove(server, self.settings.drain) for server in servers))
+            raise
+
+    async def shrink(self, size: int, drain: float) -> None:
+        """Stop instances until `size` are left, each after its requests, `drain` seconds at most.
+
+        Those that are not in service go first, then those that hold the fewest models.
+        """
+        staying = [server for name, server in self._servers.items() if name not in self._leaving]
+        staying.sort(key=lambda s: (s.state == "InService", len(self.residency.shelf(s.id).copies)))
+        leaving = staying[: max(len(staying) - size, 0)]
+        await asyncio.gather(*(self._remove(server, drain) for server in leaving))
+
+    def _add(self, server: Server, memory: int) -> None:
+        disk = self.spec.volume_gb << 30 if self.spec.volume_gb else self.settings.disk
+        self._servers[server.id] = server
+        self.residency.add(server.id, memory, disk)
+        server.up = lambda: self._up(server)
+        server.down = lambda: self._down(server)
+
+    async def _remove(self, server: Server, drain: float) -> None:
+        """Take no more requests on an instance, wait for those it has, and end it."""
+        self._leaving.add(server.id)
+        shelf = self.residency.shelf(server.id)
+        shelf.ready = False
+        self.changes.tell()
+        deadline = asyncio.get_running_loop().time() + drain
+        while shelf.busy or self._work_of(server.id):
+            if not await self.changes.wait(deadline - asyncio.get_running_loop().time()):
+                break
+        self._down(server)
+        work = self._work_of(server.id)
+        if work:
+            await asyncio.wait(work)
+        await server.stop()
+        while shelf.busy:  # they have lost their server and try another one
+            await self.changes.wait(drain)
+        self._servers.pop(server.id, None)
+        self._leaving.discard(server.id)
+        self.residency.remove(server.id)
+
+    def _work_of(self, instance: str) -> list[asyncio.Task[None]]:
+        return [task for (name, _), task in self._work.items() if name == instance]
 
     async def drain(self, timeout: float) -> None:
         """Wait until no request is in flight, or time is up."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while any(self.residency.shelf(instance).busy for instance in self._servers):
+        while self._requests:
             if not await self.changes.wait(deadline - loop.time()):
                 return
 
@@ -86,7 +137,8 @@ class Fleet:
         self.changes.tell()
 
     def _up(self, server: Server) -> None:
-        self.residency.ready(server.id)
+        if server.id not in self._leaving:
+            self.residency.ready(server.id)
         self.changes.tell()
 
     def _down(self, server: Server) -> None:
@@ -101,8 +153,13 @@ class Fleet:
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         """Answer one request; AwsError as the runtime API names it."""
         up = sum(server.state == "InService" for server in self._servers.values())
-        with self.meter.invocation(up) as trace:
-            return await self._invoke(request, trace)
+        self._requests += 1
+        try:
+            with self.meter.invocation(up) as trace:
+                return await self._invoke(request, trace)
+        finally:
+            self._requests -= 1
+            self.changes.tell()
 
     async def _invoke(self, request: InvokeRequest, trace: Trace) -> InvokeResponse:
         if request.target_model is None:
@@ -339,3 +396,8 @@ class Fleet:
             "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
             "on_disk": [t for t, c in shelf.copies.items() if c.disk],
         }
+
+
+async def _start(servers: Iterable[Server]) -> None:
+    """Start them together."""
+    await gather_all([asyncio.ensure_future(server.start()) for server in servers])

@@ -67,6 +67,8 @@ class Loader:
         except BaseException as error:
             keep = isinstance(error, (WireError, asyncio.CancelledError, _RoomError))
             await self._failed(server, target, folder, keep=keep)
+            if isinstance(error, _SlowError):
+                raise self._fleet.say.slow_download(target, server.id) from None
             if isinstance(error, _RoomError):
                 raise self._fleet.say.no_memory(target, str(error), server.id) from None
             raise
@@ -172,10 +174,14 @@ class Loader:
 
     async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
         stop = threading.Event()
+        limit_s = self._fleet.spec.download_timeout
         code = self._fleet.spec.environment.get(ALLOW_CODE, "").lower() in ("true", "1")
         limits = Limits(unpacked=limit, code=code)
         try:
-            return await to_thread(_unpack_fresh, archive, folder, limits, stop)
+            unpacking = to_thread(_unpack_fresh, archive, folder, limits, stop)
+            return await asyncio.wait_for(unpacking, limit_s)
+        except asyncio.TimeoutError:
+            raise _SlowError from None
         finally:
             stop.set()  # where we were cancelled, the thread ends as well
 
@@ -262,6 +268,10 @@ class Loader:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir()
+
+
+class _SlowError(Exception):
+    """ModelDataDownloadTimeoutInSeconds is over."""
 
 
 class _RoomError(Exception):

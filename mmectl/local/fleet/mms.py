@@ -103,6 +103,8 @@ def forwarded(request: InvokeRequest) -> dict[str, str]:
         headers["Accept"] = request.accept
     if request.custom_attributes:
         headers["X-Amzn-SageMaker-Custom-Attributes"] = request.custom_attributes
+    if request.inference_id:
+        headers["X-Amzn-SageMaker-Inference-Id"] = request.inference_id
     if request.target_model:
         headers["X-Amzn-SageMaker-Target-Model"] = quote(request.target_model, _HEADER_SAFE)
     return headers

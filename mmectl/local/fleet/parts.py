@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +63,18 @@ class Attempts:
     deaths: int = 0
     lost: int = 0
     full: int = 0
+
+
+async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all; where one fails, the others are cancelled and have ended before it raises."""
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        raise
 
 
 class Changes:

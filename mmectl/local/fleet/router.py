@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from mmectl.local.fleet import verdicts
 from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
 from mmectl.local.fleet.container_log import prune
 from mmectl.local.fleet.fleet import Fleet
@@ -18,7 +19,7 @@ from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.metering import Meter, Put, nowhere
-from mmectl.local.fleet.parts import Server
+from mmectl.local.fleet.parts import Server, gather_all
 from mmectl.local.fleet.place import STATE_MARK, Ports
 from mmectl.local.fleet.runtime import MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
@@ -127,6 +128,28 @@ class LocalFleets:
             self._entries.pop(key, None)
             raise error
 
+    async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
+        """Add and remove instances of a configuration that runs, and take over its weights."""
+        key = (specs[0].endpoint, specs[0].config)
+        entry = self._entries.get(key)
+        if entry is None:
+            raise FleetFailed(f"The instances of {key[1]} do not run.")
+        total = sum(spec.instance_count for spec in specs)
+        pairs = [(fleet, spec) for fleet in entry.fleets for spec in specs if _same(fleet, spec)]
+        drain = self._settings.drain
+        before = [fleet.size for fleet, _ in pairs]
+        growing = [asyncio.ensure_future(self._grow(*pair, total)) for pair in pairs]
+        try:
+            await gather_all(growing)
+        except BaseException:
+            await asyncio.gather(
+                *(fleet.shrink(size, drain) for (fleet, _), size in zip(pairs, before, strict=True))
+            )
+            raise
+        for fleet, spec in pairs:
+            fleet.spec = spec
+        await asyncio.gather(*(fleet.shrink(spec.instance_count, drain) for fleet, spec in pairs))
+
     async def stop(self, endpoint: str, config: str) -> None:
         """Stop the instances of a configuration, after the requests they have."""
         entry = self._entries.pop((endpoint, config), None)
@@ -140,7 +163,7 @@ class LocalFleets:
             raise AwsError(
                 "ServiceUnavailable", f"Endpoint {endpoint} has no instances in service.", 503
             )
-        return await self._pick(entry.fleets).invoke(request)
+        return await self._pick(entry.fleets, request.target_variant).invoke(request)
 
     def describe(self, endpoint: str, config: str) -> list[dict[str, object]]:
         """One JSON-ready row per instance; empty where nothing runs."""
@@ -167,19 +190,31 @@ class LocalFleets:
             self._swept = asyncio.ensure_future(work)
         await asyncio.shield(self._swept)
 
+    def _memory(self, spec: FleetSpec, total: int) -> int:
+        """Bytes for models on one instance, where `total` instances share this machine."""
+        if self._settings.memory is not None:
+            return self._settings.memory
+        machine = psutil.virtual_memory().total
+        return model_memory(spec.instance_type, machine, total, self._settings.server_memory)
+
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
-        settings = self._settings
-        memory = settings.memory
-        if memory is None:
-            machine = psutil.virtual_memory().total
-            memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        meter = Meter(self._puts(spec))
+        memory, meter = self._memory(spec, total), Meter(self._puts(spec))
         return Fleet(
-            spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects), meter
+            spec, servers, self._settings, memory, lambda fleet: Loader(fleet, self._objects), meter
         )
 
-    def _pick(self, fleets: Sequence[Fleet]) -> Fleet:
+    async def _grow(self, fleet: Fleet, spec: FleetSpec, total: int) -> None:
+        missing = spec.instance_count - fleet.size
+        servers = [self._make_server(spec, total) for _ in range(missing)]
+        await fleet.grow(servers, self._memory(spec, total))
+
+    def _pick(self, fleets: Sequence[Fleet], variant: str | None) -> Fleet:
+        if variant is not None:
+            for fleet in fleets:
+                if fleet.spec.variant == variant:
+                    return fleet
+            raise verdicts.no_variant(variant)
         if len(fleets) == 1:
             return fleets[0]
         weights = [fleet.spec.weight for fleet in fleets]
@@ -192,6 +227,10 @@ class LocalFleets:
         if drain:
             await asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
         await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+
+
+def _same(fleet: Fleet, spec: FleetSpec) -> bool:
+    return fleet.spec.variant == spec.variant
 
 
 def _check(specs: tuple[FleetSpec, ...]) -> None:
@@ -207,12 +246,8 @@ def _check(specs: tuple[FleetSpec, ...]) -> None:
 
 async def _start_all(fleets: Sequence[Fleet]) -> None:
     """Start the fleets together; if one fails, stop them all."""
-    starts = [asyncio.ensure_future(fleet.start()) for fleet in fleets]
     try:
-        await asyncio.gather(*starts)
+        await gather_all([asyncio.ensure_future(fleet.start()) for fleet in fleets])
     except BaseException:
-        for start in starts:
-            start.cancel()
-        await asyncio.wait(starts)
         await asyncio.gather(*(fleet.stop() for fleet in fleets))
         raise

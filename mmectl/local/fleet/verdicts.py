@@ -15,6 +15,7 @@ from mmectl.local.values import ACCOUNT, AwsError, FleetSpec
 
 _MESSAGE = 4096
 TARGET_LENGTH = 1024
+_ERROR_CODES = {"client": "CLIENT_ERROR", "server": "INTERNAL_FAILURE"}
 
 
 def check_target(target: str) -> str:
@@ -46,6 +47,14 @@ def _invalid_target(rule: str) -> AwsError:
 def model_name(target: str) -> str:
     """The opaque name that the container sees: the TargetModel may hold a '/', a URL not."""
     return hashlib.sha256(target.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def no_variant(variant: str) -> AwsError:
+    """TargetVariant names none of the endpoint's (text seen on AWS, its end is ours)."""
+    return AwsError(
+        "ValidationError",
+        f"Variant {variant} not found for Request.",
+    )
 
 
 def kind_of(answer: Answer) -> tuple[str, str]:
@@ -97,6 +106,7 @@ class Speaker:
             "for more information.",
             424,
             {
+                "ErrorCode": f"{_ERROR_CODES[side]}_FROM_MODEL",
                 "OriginalStatusCode": status,
                 "OriginalMessage": original,
                 "LogStreamArn": f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:{self._group}"
@@ -120,7 +130,11 @@ class Speaker:
     def timed_out(self, instance: str) -> AwsError:
         """The container did not answer an invocation in time."""
         return self.model_error(
-            0, "Invocation timed out while waiting for a response from container primary", instance
+            0,
+            "Your invocation timed out while waiting for a response from container primary. "
+            "Review the latency metrics for each container in Amazon CloudWatch, resolve the "
+            "issue, and try again.",
+            instance,
         )
 
     def load_failed(self, answer: Answer, target: str, instance: str, why: str | None) -> AwsError:
@@ -133,6 +147,14 @@ class Speaker:
     def bad_archive(self, target: str, reason: str, instance: str) -> AwsError:
         """The object is not a model archive."""
         return self.model_error(400, f"Failed to unpack model {target}: {reason}", instance)
+
+    def slow_download(self, target: str, instance: str) -> AwsError:
+        """The archive was not fetched and unpacked in the variant's time."""
+        reason = (
+            f"Failed to download model data for TargetModel {target} within "
+            f"ModelDataDownloadTimeoutInSeconds ({self.spec.download_timeout:g} seconds)."
+        )
+        return self.model_error(500, reason, instance)
 
     def no_memory(self, target: str, reason: str, instance: str) -> AwsError:
         """There is no room for the model."""

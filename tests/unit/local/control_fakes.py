@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 from mmectl.local.control.plane import Control
@@ -42,24 +43,49 @@ class Images:
 
 
 class Clock:
-    """Every look at it is a second later."""
+    """Every look at it is `tick` seconds later; who sleeps is woken by `advance`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: float = 1.0) -> None:
         self.now = 1_700_000_000.0
+        self.tick = tick
+        self.sleepers: list[tuple[float, str, asyncio.Future[None]]] = []
 
     def __call__(self) -> float:
-        self.now += 1
+        self.now += self.tick
         return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        entry = (self.now + seconds, task.get_name(), asyncio.get_running_loop().create_future())
+        self.sleepers.append(entry)
+        try:
+            await entry[2]
+        finally:
+            self.sleepers.remove(entry)
+
+    @property
+    def asleep(self) -> list[str]:
+        """The names of the tasks that sleep."""
+        return [name for _, name, future in self.sleepers if not future.done()]
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for until, _, future in self.sleepers:
+            if until <= self.now and not future.done():
+                future.set_result(None)
 
 
 class HeldFleets:
-    """Fleets whose starts wait for `succeed` or `fail`, unless `hold` is off.
+    """Fleets whose starts and growths wait for `succeed` or `fail`, unless `hold` is off.
 
-    Stops wait while `may_stop` is clear.
+    Stops wait while `may_stop` is clear. `sizes` has the instances per variant.
     """
 
     def __init__(self, *, hold: bool = True) -> None:
         self.hold = hold
+        self.clock = Clock()
+        self.sizes: dict[tuple[str, str], tuple[int, ...]] = {}
         self.starting: dict[tuple[str, str], asyncio.Future[None]] = {}
         self.running: set[tuple[str, str]] = set()
         self.stopped: list[tuple[str, str]] = []
@@ -72,13 +98,27 @@ class HeldFleets:
         assert key not in self.running, "a fleet was started twice"
         assert key not in self.starting, "a fleet is being started twice"
         self.specs[key] = specs
+        assert all(spec.instance_count > 0 for spec in specs)
+        await self._held(key)
+        self.running.add(key)
+        self.sizes[key] = counted(specs)
+
+    async def resize(self, specs) -> None:
+        key = (specs[0].endpoint, specs[0].config)
+        assert key in self.running, "a fleet that does not run cannot be changed"
+        assert all(spec.instance_count > 0 for spec in specs)
+        if any(new > old for new, old in zip(counted(specs), self.sizes[key], strict=True)):
+            await self._held(key)
+        self.specs[key] = specs
+        self.sizes[key] = counted(specs)
+
+    async def _held(self, key: tuple[str, str]) -> None:
         self.starting[key] = asyncio.get_running_loop().create_future()
         try:
             if self.hold:
                 await self.starting[key]
         finally:
             del self.starting[key]
-        self.running.add(key)
 
     async def stop(self, endpoint: str, config: str) -> None:
         await self.may_stop.wait()
@@ -101,17 +141,31 @@ class HeldFleets:
         self.starting[endpoint, config].set_exception(FleetFailed(reason))
 
     async def quiet(self) -> None:
-        """Return when every endpoint's task is at rest or waits for one of our starts."""
-        while True:
+        """Return when every endpoint's task is at rest, sleeps or waits for one of our starts."""
+        calm = 0
+        while calm < 5:  # what woke somebody up may need a few turns to be noticed
             tasks = [t for t in asyncio.all_tasks() if t.get_name().startswith("endpoint ")]
-            waiting = [start for start in self.starting.values() if not start.done()]
-            if len(tasks) == len(waiting):
-                return
+            waiting = [
+                f"endpoint {name.lower()}"
+                for (name, _), start in self.starting.items()
+                if not start.done()
+            ]
+            same = Counter(t.get_name() for t in tasks) == Counter(waiting + self._asleep())
+            calm = calm + 1 if same else 0
             await asyncio.sleep(0)
+
+    def _asleep(self) -> list[str]:
+        return [name for name in self.clock.asleep if name.startswith("endpoint ")]
+
+
+def counted(specs) -> tuple[int, ...]:
+    return tuple(spec.instance_count for spec in specs)
 
 
 def control(path: Path, fleets: HeldFleets, **options) -> Control:
-    options = {"clock": Clock(), "synchronous": "OFF", "region": REGION, **options}
+    clock = fleets.clock
+    times = {"clock": clock, "sleep": clock.sleep}
+    options = {**times, "synchronous": "OFF", "region": REGION, **options}
     images = options.pop("images", None) or Images()
     objects = options.pop("objects", None) or Objects()
     return Control(path / "control.db", objects, images, fleets, **options)

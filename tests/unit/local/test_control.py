@@ -219,7 +219,7 @@ REFUSED = [
     (
         "UpdateEndpointWeightsAndCapacities",
         {"EndpointName": "endpoint", "DesiredWeightsAndCapacities": [{"VariantName": "B"}]},
-        "Could not find variant B on the endpoint.",
+        'The variant name(s) "B" is/are not present within endpoint configuration "config".',
     ),
     # tags and pages
     (

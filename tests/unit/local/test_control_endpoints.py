@@ -257,7 +257,8 @@ async def test_counts_and_weights_can_be_changed(plane, fleets):
     }
     await fleets.quiet()
     during = (await describe(plane))["ProductionVariants"][0]
-    fleets.succeed("endpoint", "config.2")
+    assert await status(plane) == "Updating"
+    fleets.succeed("endpoint", "config")
     await fleets.quiet()
     after = (await describe(plane))["ProductionVariants"][0]
     await plane.call("UpdateEndpointWeightsAndCapacities", request)
@@ -265,6 +266,8 @@ async def test_counts_and_weights_can_be_changed(plane, fleets):
     assert (during["CurrentInstanceCount"], during["DesiredInstanceCount"]) == (1, 3)
     assert (after["CurrentInstanceCount"], after["CurrentWeight"]) == (3, 0.5)
     assert await status(plane) == "InService", "what is so already changes nothing"
+    assert fleets.running == {("endpoint", "config")}, "the instances that were there stay"
+    assert fleets.sizes["endpoint", "config"] == (3,)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +285,7 @@ async def test_an_update_can_retain_counts_and_weights(plane, fleets, excluded, 
         "UpdateEndpointWeightsAndCapacities", {**NAME, "DesiredWeightsAndCapacities": [wanted]}
     )
     await fleets.quiet()
-    fleets.succeed("endpoint", "config.2")
+    fleets.succeed("endpoint", "config")
     await fleets.quiet()
 
     retain = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}

@@ -251,7 +251,7 @@ async def test_an_invocation_that_takes_too_long(plane: MakePlane) -> None:
     p.servers[0].will("invoke", "a.tar.gz", AnswerTimeoutError("60 s"))
     refusal = await p.refusal()
     assert refusal.code == "ModelError"
-    assert "Invocation timed out" in refusal.message
+    assert "Your invocation timed out" in refusal.message
     assert p.servers[0].count("invoke", "a.tar.gz") == 1
 
 
