@@ -69,6 +69,7 @@ class FleetSpec:
     startup_timeout: float = 240.0
     weight: float = 1.0
     volume_gb: int | None = None
+    routing: str = "RANDOM"
 
 
 class FleetFailed(Exception):

@@ -31,20 +31,19 @@ class Fleet:
         spec: FleetSpec,
         servers: Sequence[Server],
         settings: RouterSettings,
-        memory: int,
         make_loader: Callable[[Fleet], LoaderLike],
     ) -> None:
         self.spec = spec
         self.settings = settings
         self.say = verdicts.Speaker(spec, settings.region)
-        self.residency = Residency(settings.spread_at)
+        self.residency = Residency(settings.spread_at, spec.routing)
         self.changes = Changes()
         self._servers = {server.id: server for server in servers}
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
         self._loader = make_loader(self)
-        disk = spec.volume_gb << 30 if spec.volume_gb else settings.disk
         for server in servers:
-            self.residency.add(server.id, memory, disk)
+            self.residency.add(server.id, 0, 0)
             server.up = lambda server=server: self._up(server)  # type: ignore[misc]
             server.down = lambda server=server: self._down(server)  # type: ignore[misc]
 
@@ -61,6 +60,26 @@ class Fleet:
             await asyncio.wait(starts)
             await self.stop()
             raise
+        self._chore(self._look())
+
+    def limit(self, memory: int, disk: int) -> None:
+        """Set what models may take on each instance, in bytes; what is too much goes."""
+        for instance, server in self._servers.items():
+            self.residency.limit(instance, memory, disk)
+            plan = self.residency.evictions(instance)
+            if plan.unload or plan.delete:
+                self._chore(self._loader.trim(server))
+
+    async def _look(self) -> None:
+        """Time and again, give up the copies that nobody needs any more."""
+        while True:
+            await asyncio.sleep(self.settings.look_every)
+            self.scale_in()
+
+    def scale_in(self) -> None:
+        """Unload the copies of models that the demand since the last time did not need."""
+        for instance, target in self.residency.surplus():
+            self.begin_unload(instance, target)
 
     async def drain(self, timeout: float) -> None:
         """Wait until no request is in flight, or time is up."""
@@ -74,7 +93,7 @@ class Fleet:
         """Stop the instances and whatever is under way."""
         for instance in self._servers:
             self.residency.lost(instance)
-        work = list(self._work.values())
+        work = [*self._work.values(), *self._chores]
         for task in work:
             task.cancel()
         if work:
@@ -186,6 +205,8 @@ class Fleet:
             if not self.spec.cache_enabled and copy.busy == 0:
                 self._drop(server, target)
         if answer.status < 400:
+            if copy.served in self.settings.measured_after and self.spec.cache_enabled:
+                self._chore(self._loader.measure(server, target))
             return answer
         return await self._judge(server, target, answer, attempts, mark)
 
@@ -225,6 +246,11 @@ class Fleet:
 
     # models
 
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The ids of the instances."""
+        return tuple(self._servers)
+
     def server(self, instance: str) -> Server:
         """The instance of that id."""
         return self._servers[instance]
@@ -260,6 +286,17 @@ class Fleet:
         if copy is not None and copy.phase is Phase.MEMORY:
             self.begin_unload(server.id, target, files=True)
 
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._chores.discard(task)
+            _report(task)
+
+        task.add_done_callback(done)
+
     def _begin(
         self, instance: str, target: str, work: Coroutine[Any, Any, None]
     ) -> asyncio.Task[None]:
@@ -270,10 +307,7 @@ class Fleet:
         def done(task: asyncio.Task[None]) -> None:
             if self._work.get(key) is task:
                 del self._work[key]
-            if not task.cancelled():
-                error = task.exception()  # also marks it as seen
-                if error is not None and not isinstance(error, (AwsError, WireError)):
-                    logging.getLogger(__name__).error("%s", task.get_name(), exc_info=error)
+            _report(task)
             self.changes.tell()
 
         task.add_done_callback(done)
@@ -307,7 +341,18 @@ class Fleet:
             "restarts": server.restarts,
             "memory_used_mb": round(shelf.memory_used / 2**20),
             "memory_limit_mb": round(shelf.memory / 2**20),
+            "disk_used_mb": round(shelf.disk_used / 2**20),
+            "disk_limit_mb": round(shelf.disk / 2**20),
             "models": in_memory,
             "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
             "on_disk": [t for t, c in shelf.copies.items() if c.disk],
         }
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Log what a task ended with, unless that is told elsewhere."""
+    if task.cancelled():
+        return
+    error = task.exception()  # also marks it as seen
+    if error is not None and not isinstance(error, (AwsError, WireError)):
+        logging.getLogger(__name__).error("%s", task.get_name(), exc_info=error)

@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from mmectl.local import processes
 from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
-from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.place import STATE_MARK, Ports
+from mmectl.local.fleet.place import Ports
 from mmectl.local.fleet.runtime import MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
+from mmectl.local.fleet.shares import Shares
 from mmectl.local.values import (
     AwsError,
     FleetFailed,
@@ -68,11 +67,12 @@ class LocalFleets:
         self._objects = objects
         self._settings = settings or RouterSettings()
         self._logs = logs or folder / "logs"
-        self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
+        self._state_dir = state_dir or Path(os.environ.get(processes.SERVER_MARK) or folder)
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
         self._ports = Ports()
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
+        self._shares = Shares(folder, self._settings)
         self._random = random.Random()
         self._closed = False
         self._swept: asyncio.Future[int] | None = None
@@ -106,6 +106,7 @@ class LocalFleets:
         total = sum(spec.instance_count for spec in specs)
         entry = _Entry(tuple(self._fleet(spec, total) for spec in specs))
         self._entries[key] = entry
+        self._shares.join(entry.fleets)
         entry.starting = asyncio.ensure_future(_start_all(entry.fleets))
         try:
             await asyncio.wait((entry.starting,))
@@ -117,6 +118,7 @@ class LocalFleets:
         error = entry.starting.exception()
         if error is not None:
             self._entries.pop(key, None)
+            self._shares.leave(entry.fleets)
             raise error
 
     async def stop(self, endpoint: str, config: str) -> None:
@@ -155,13 +157,8 @@ class LocalFleets:
         await asyncio.shield(self._swept)
 
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
-        settings = self._settings
-        memory = settings.memory
-        if memory is None:
-            machine = psutil.virtual_memory().total
-            memory = model_memory(spec.instance_type, machine, total, settings.server_memory)
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        return Fleet(spec, servers, settings, memory, lambda fleet: Loader(fleet, self._objects))
+        return Fleet(spec, servers, self._settings, lambda fleet: Loader(fleet, self._objects))
 
     def _pick(self, fleets: Sequence[Fleet]) -> Fleet:
         if len(fleets) == 1:
@@ -175,7 +172,10 @@ class LocalFleets:
             await asyncio.wait((entry.starting,))
         if drain:
             await asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
-        await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+        try:
+            await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+        finally:
+            self._shares.leave(entry.fleets)
 
 
 def _check(specs: tuple[FleetSpec, ...]) -> None:

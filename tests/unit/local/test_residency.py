@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mmectl.local.fleet.residency import (
+    LEAST_OUTSTANDING,
+    RANDOM,
     Evictions,
     NoRoomError,
     Phase,
     Residency,
     TooWideError,
 )
+from mmectl.local.fleet.sizes import Sizes
+
+MB = 1 << 20
 
 
-def book(*names: str, memory: int = 100, disk: int = 1000, spread_at: int = 2) -> Residency:
-    residency = Residency(spread_at)
+def book(
+    *names: str, memory: int = 100, disk: int = 1000, spread_at: int = 2, routing: str = RANDOM
+) -> Residency:
+    residency = Residency(spread_at, routing, pick=min)
     for name in names:
         residency.add(name, memory, disk)
         residency.ready(name)
@@ -68,12 +77,77 @@ def test_no_ready_instance_is_no_choice() -> None:
     assert residency.choose("m") is None
 
 
-def test_the_copy_with_less_to_do_is_chosen() -> None:
+def test_the_instance_with_the_fewest_outstanding_requests_is_chosen() -> None:
+    residency = book("a", "b", routing=LEAST_OUTSTANDING)
+    hold(residency, "a", "m", 10)
+    hold(residency, "b", "m", 10)
+    hold(residency, "b", "x", 10)
+    residency.acquire("a", "m")
+    assert residency.choose("m") == "b"
+    held = [residency.acquire("b", "x") for _ in range(2)]
+    assert residency.choose("m") == "a"
+    for copy in held:
+        residency.release(copy)
+    assert residency.choose("m") == "b"
+
+
+def test_any_of_the_holders_is_chosen_at_random() -> None:
+    asked: list[list[str]] = []
+
+    def pick(names: Sequence[str]) -> str:
+        asked.append(list(names))
+        return names[-1]
+
+    residency = Residency(pick=pick)
+    for name in ("a", "b", "c"):
+        residency.add(name, 100, 100)
+        residency.ready(name)
+    hold(residency, "a", "m", 10)
+    assert residency.choose("m") == "a"
+    hold(residency, "c", "m", 10)
+    assert residency.choose("m") == "c"
+    assert asked == [["a", "c"]]  # one holder needs no choice
+
+
+def test_surplus_copies_go_one_at_a_time_and_the_last_one_stays() -> None:
+    residency = book("a", "b", "c")
+    for name in ("a", "b", "c"):
+        hold(residency, name, "m", 10)
+    held = [residency.acquire(name, "m") for name in ("a", "b", "b", "c")]
+    for copy in held:
+        residency.release(copy)
+    assert residency.surplus() == [("a", "m")]  # four at once need two copies of two
+    residency.begin_unload("a", "m")
+    residency.unloaded("a", "m")
+    assert residency.surplus() == [("b", "m")]  # nobody asked since
+    residency.begin_unload("b", "m")
+    residency.unloaded("b", "m")
+    assert residency.surplus() == []
+
+
+def test_a_surplus_copy_with_a_request_stays() -> None:
     residency = book("a", "b")
     hold(residency, "a", "m", 10)
     hold(residency, "b", "m", 10)
     residency.acquire("a", "m")
-    assert residency.choose("m") == "b"
+    assert residency.surplus() == [("b", "m")]
+    residency.acquire("b", "m")
+    assert residency.surplus() == []
+
+
+def test_what_a_model_is_expected_to_take() -> None:
+    sizes = Sizes()
+    assert sizes.expected("m", 40 * MB) is None
+    sizes.learn("small", 10 * MB, 60 * MB)
+    sizes.learn("large", 60 * MB, 200 * MB)
+    sizes.learn("large too", 60 * MB, 190 * MB)
+    assert sizes.expected("small", 1) == 60 * MB  # measured itself
+    assert sizes.expected("m", 40 * MB) == 200 * MB  # the next larger one
+    assert sizes.expected("m", 10 * MB + 5000) == 60 * MB  # an archive claims a little more
+    assert sizes.expected("m", 20 * MB) is None  # all others are too small, or far larger
+    assert sizes.expected("m", 90 * MB) is None
+    sizes.forget("small")
+    assert sizes.of("small") is None
 
 
 def test_a_crowded_model_spreads_once_and_only_where_it_fits() -> None:
