@@ -48,7 +48,11 @@ class Lab:
     def start(self) -> platform.Connection:
         """Start the platform, or find it."""
         return platform.start(
-            self.state, region=REGION, runtime="process", budgets=Budgets(self.memory_mb), timeout=60
+            self.state,
+            region=REGION,
+            runtime="process",
+            budgets=Budgets(self.memory_mb),
+            timeout=60,
         )
 
     def client(self, service: str, connections: int = 32) -> Any:
@@ -112,7 +116,7 @@ class Lab:
 
     def rows(self) -> list[dict[str, Any]]:
         """What the platform says of the instances; [] while it does not answer."""
-        with contextlib.suppress(Exception):  # noqa: BLE001 - it is being killed, perhaps
+        with contextlib.suppress(Exception):
             found = platform.status(self.state, timeout=5) or {}
             for endpoint in found.get("endpoints", ()):
                 rows: list[dict[str, Any]] = endpoint["instances"]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarks.lab import Lab, lab
 from benchmarks.report import Result
@@ -79,7 +79,7 @@ def outcome(made: Lab, runtime: object, target: str) -> Call:
             target,
             error=f"{details['Code']} {details.get('Message', '')}",
         )
-    except (HTTPClientError, OSError, ValueError) as error:
+    except (BotoCoreError, OSError, ValueError) as error:
         return Call(sent, time.monotonic(), target, error=f"{type(error).__name__} {error}")
     return Call(sent, time.monotonic(), target, cold)
 
