@@ -13,7 +13,7 @@ from types import ModuleType
 
 from benchmarks.report import Result, Unavailable
 
-MODULES = ("packing", "startup", "invoke")
+MODULES = ("packing", "startup", "invoke", "many_models")
 
 
 def load(name: str) -> ModuleType | None:

@@ -335,15 +335,18 @@ def small_disk() -> Iterator[Path | None]:
 
 
 def run(
-    seconds: float, seed: int, *, models: int = soak.MODELS, pause: float = 4.0
+    seconds: float,
+    seed: int,
+    *,
+    models: int = soak.MODELS,
+    hold: int = soak.HOLD,
+    pause: float = 4.0,
 ) -> Iterator[Result]:
     """Measure on a platform of our own that is gone afterwards."""
     yield Result("seed", str(seed), "", None)
-    with small_disk() as disk, lab(models, soak.HOLD + soak.ROOM, where=disk) as made:
+    with small_disk() as disk, lab(models, hold + soak.ROOM, where=disk) as made:
         calls, faults, kept = stormy_load(made, seconds, seed, pause)
         after(made)
         gone = lost(made, kept)
         left = made.stop()
-        if any(kind_of(call.error) is None for call in calls if call.error):
-            shutil.copy(made.state / "local" / "platform.log", "/tmp/mmectl-faults.log")  # noqa: S108
     yield from judged(calls, faults, kept, gone, left)

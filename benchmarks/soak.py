@@ -128,9 +128,10 @@ def watched_load(made: Lab, seconds: float, seed: int = 0) -> tuple[list[Call], 
 
 
 def judged(
-    calls: Sequence[Call], seen: Watched, budget: int, model: float, left: Sequence[str]
+    calls: Sequence[Call], seen: Watched, budget: int, hold: int, left: Sequence[str]
 ) -> Iterator[Result]:
-    """The figures; sizes in bytes, `model` is what one takes."""
+    """The figures; `budget` in bytes is room for `hold` models."""
+    model = budget / (hold + ROOM)
     failed = Counter(call.error for call in calls if call.error)
     took = sorted(call.answered - call.sent for call in calls)
     rate = len(calls) / (calls[-1].answered - calls[0].sent)
@@ -145,7 +146,7 @@ def judged(
     yield Result("memory of the models at most", figure, goal, over <= model / 2**20)
     answered = [call for call in calls if not call.error]
     real = 100 * sum(call.cold is False for call in answered) / len(answered)
-    ideal = 100 * ideal_hits([call.target for call in answered], HOLD) / len(answered)
+    ideal = 100 * ideal_hits([call.target for call in answered], hold) / len(answered)
     figure = f"{real:.1f} against {ideal:.1f} %"
     yield Result("hits against an ideal LRU", figure, f"within {POINTS:g}", real > ideal - POINTS)
     middle, end = seen.descriptors[len(seen.descriptors) // 2], seen.descriptors[-1]
@@ -155,13 +156,13 @@ def judged(
     yield Result("left over after the stop", ", ".join(left) or "nothing", "nothing", not left)
 
 
-def run(seconds: float = SECONDS, models: int = MODELS) -> Iterator[Result]:
+def run(seconds: float = SECONDS, models: int = MODELS, hold: int = HOLD) -> Iterator[Result]:
     """Measure on a platform of our own that is gone afterwards."""
-    with lab(models, HOLD + ROOM) as made:
+    with lab(models, hold + ROOM) as made:
         calls, seen = watched_load(made, seconds)
         budget = (made.memory_mb or 0) << 20
         left = made.stop()
-    yield from judged(calls, seen, budget, budget / (HOLD + ROOM), left)
+    yield from judged(calls, seen, budget, hold, left)
 
 
 def main(arguments: list[str]) -> int:
