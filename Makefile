@@ -1,6 +1,6 @@
 # make demo   sets everything up and plays the main story on the embedded platform
 # make test   sets everything up and passes the tests
-.PHONY: demo test setup lint bench docs clean
+.PHONY: demo test setup lint bench soak docs clean
 
 VENV := .venv
 MMECTL := $(VENV)/bin/mmectl
@@ -24,6 +24,12 @@ $(VENV)/.done: pyproject.toml scripts/setup.sh
 
 bench: setup
 	$(VENV)/bin/python -m benchmarks
+
+# clients on more models than fit, then the same under faults; seconds each: make soak SECONDS=60
+SECONDS := 300
+soak: setup
+	$(VENV)/bin/python -m benchmarks.soak $(SECONDS)
+	$(VENV)/bin/python -m benchmarks.soak $(SECONDS) --faults
 
 docs: setup
 	$(VENV)/bin/python scripts/docs.py

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmectl.build.ecr import Ecr
     from mmectl.build.given import Name
     from mmectl.build.values import Order
+    from mmectl.local.record import Budgets
     from mmectl.services import Runtime, Sagemaker
 
 LOCAL_REGION = "us-east-1"
@@ -80,6 +81,14 @@ class App:
             ) from None
         return folder
 
+    @property
+    def budgets(self) -> Budgets:
+        """What models may take on an instance of the embedded platform."""
+        from mmectl.local.record import Budgets
+
+        local = self.config.settings.local
+        return Budgets(local.memory_mb, local.disk_mb)
+
     @cached_property
     def aws(self) -> Aws:
         """A session: with the account, or with the embedded platform, started on demand."""
@@ -94,6 +103,7 @@ class App:
             region=self.region or LOCAL_REGION,
             port=self.config.settings.local.port,
             runtime=self.config.settings.local.runtime,
+            budgets=self.budgets,
         )
         return Aws(
             region=connection.region,

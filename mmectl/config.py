@@ -158,6 +158,12 @@ class Local(Section):
     runtime: Literal["auto", "process", "docker"] = Field(
         "auto", description="what an instance is; auto: docker where an engine and the image are"
     )
+    memory_mb: int | None = Field(
+        None, ge=1, description="memory for models on one instance; null: as its type has"
+    )
+    disk_mb: int | None = Field(
+        None, ge=1, description="disk for models on one instance; null: its volume"
+    )
 
 
 class Settings(Section):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+CODE_FILE = re.compile(r"\.(py|pyc|pyo|pyd|pth|egg|so(\.\d+)*)$", re.IGNORECASE)
+"""Names of files that Python, or the model server, would run where they lie in a model's folder."""
 
 EventKind = Literal["start", "progress", "done", "note", "warning"]
 

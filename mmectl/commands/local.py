@@ -50,6 +50,7 @@ def _connection(app: App) -> Any:
         region=app.region or LOCAL_REGION,
         port=app.config.settings.local.port,
         runtime=app.config.settings.local.runtime,
+        budgets=app.budgets,
     )
 
 

@@ -51,7 +51,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     fleets = LocalFleets(
         local / "fleets",
         store,
-        RouterSettings(region=known.region),
+        RouterSettings(region=known.region, memory=known.budgets.memory, disk=known.budgets.disk),
         logs=logs_dir,
         state_dir=state_dir,
         runtime=known.runtime,

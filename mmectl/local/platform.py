@@ -27,7 +27,7 @@ from typing import Any
 from mmectl.errors import PlatformError
 from mmectl.local import processes, record, sigv4, supervisor
 from mmectl.local.fleet import engine
-from mmectl.local.record import Record
+from mmectl.local.record import Budgets, Record
 from mmectl.state import Credentials
 
 NEEDED = ("aiohttp", "isal", "moto", "flask", "flask_cors", "psutil")
@@ -127,13 +127,15 @@ def start(
     region: str,
     port: int = 0,
     runtime: str | None = None,
+    budgets: Budgets | None = None,
     timeout: float = 30.0,
 ) -> Connection:
     """The running platform of that project, started in the background when there is none.
 
     `port` 0 means the one of last time, or any at first. `runtime` is what instances run as
-    (auto, process, docker), None that of last time, auto at first. Raises PlatformError with
-    what to do, also when the running platform has another region or runtime.
+    (auto, process, docker), `budgets` what models may take on one of them; None means that of
+    last time, auto and no limit but the instance type's at first. Raises PlatformError with
+    what to do, also when the running platform has another region, runtime or budgets.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -142,7 +144,7 @@ def start(
         check_packages()
         with _locked(state_dir):
             found = find(state_dir, timeout=patience) or _launch(
-                state_dir, region, port, runtime, timeout
+                state_dir, region, port, runtime, budgets, timeout
             )
     if found.region != region:
         raise PlatformError(
@@ -158,7 +160,19 @@ def start(
             hint="mmectl local down, then try again",
             code="platform_runtime",
         )
+    if budgets is not None and known is not None and known.budgets != budgets:
+        raise PlatformError(
+            "the local platform cannot be used: it runs with "
+            f"local.memory_mb {_told(known.budgets.memory_mb)} and "
+            f"local.disk_mb {_told(known.budgets.disk_mb)}",
+            hint="mmectl local down, then try again",
+            code="platform_budgets",
+        )
     return found
+
+
+def _told(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def check_packages(find_spec: Callable[[str], object] = importlib.util.find_spec) -> None:
@@ -191,7 +205,12 @@ def _locked(state_dir: Path) -> Iterator[None]:
 
 
 def _launch(
-    state_dir: Path, region: str, port: int, runtime: str | None, timeout: float
+    state_dir: Path,
+    region: str,
+    port: int,
+    runtime: str | None,
+    budgets: Budgets | None,
+    timeout: float,
 ) -> Connection:
     known = _read(state_dir)
     if processes.wait_gone(_running(known), 5.0):  # it may be on its way out
@@ -210,6 +229,7 @@ def _launch(
         port=port or known.port,
         region=region,
         runtime=runtime or known.runtime,
+        budgets=budgets or known.budgets,
         supervisor=None,
         server=None,
     )

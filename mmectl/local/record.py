@@ -18,10 +18,29 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Budgets:
+    """Megabytes (2**20 bytes) for models on one instance; None means what its type has."""
+
+    memory_mb: int | None = None
+    disk_mb: int | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """The same in bytes."""
+        return None if self.memory_mb is None else self.memory_mb << 20
+
+    @property
+    def disk(self) -> int | None:
+        """The same in bytes."""
+        return None if self.disk_mb is None else self.disk_mb << 20
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The contents of platform.json.
 
-    `port` 0 means not chosen yet; `runtime` is what instances run as: auto, process, docker.
+    `port` 0 means not chosen yet; `runtime` is what instances run as: auto, process, docker;
+    `budgets` is what models may take on one of them.
     """
 
     port: int
@@ -31,6 +50,7 @@ class Record:
     supervisor: Process | None = None
     server: Process | None = None
     runtime: str = "auto"
+    budgets: Budgets = Budgets()
 
     def __repr__(self) -> str:
         return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"
@@ -62,6 +82,7 @@ def read(state_dir: Path) -> Record | None:
             return None
         for name in ("supervisor", "server"):
             data[name] = data[name] and Process(**data[name])
+        data["budgets"] = Budgets(**data.get("budgets", {}))
         return Record(**data)
     except (AttributeError, KeyError, TypeError):
         return None

@@ -24,12 +24,14 @@ from mmectl.errors import MmectlError
 from mmectl.local import record
 from mmectl.local.compose import Parts, compose
 from mmectl.local.gateway import Gateway
+from mmectl.local.s3.files import DISK_FULL, is_full
 from mmectl.local.services import body_limit
 from mmectl.local.supervisor import GIVE_UP
 
 log = logging.getLogger("mmectl.local.server")
 LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
 THREADS = 32  # many uploads and downloads at once wait for the disk
+TRY_AGAIN = 75  # exit code of a server that may come up later (EX_TEMPFAIL)
 READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
 
 
@@ -121,7 +123,7 @@ def _try_lock(handle: int) -> bool:
 def main(arguments: list[str]) -> int:
     """``<state dir> <descriptor of the socket> <descriptor to report on>``.
 
-    Returns 0 after an orderly end, 78 when starting again would not help.
+    Returns 0 after an orderly end, 78 when starting again would not help, 75 when it may.
     """
     state_dir, socket_fd, ready = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     for descriptor in (socket_fd, ready):
@@ -139,9 +141,11 @@ def main(arguments: list[str]) -> int:
         listener = socket.socket(fileno=socket_fd)
         asyncio.run(serve(known, compose(state_dir, known), listener, ready))
     except MmectlError as error:
-        return _give_up(ready, error.message, error.hint)
+        _tell(ready, error.message, error.hint)
+        return TRY_AGAIN if error.code == DISK_FULL else GIVE_UP
     except (OSError, sqlite3.Error, ImportError) as error:
-        return _give_up(ready, f"{type(error).__name__}: {error}", None)
+        _tell(ready, f"{type(error).__name__}: {error}", None)
+        return TRY_AGAIN if is_full(error) else GIVE_UP
     except Exception as error:
         log.exception("a bug")
         report(ready, {"error": f"a bug: {type(error).__name__}: {error}", "hint": None})
@@ -156,7 +160,6 @@ def _known(state_dir: Path) -> record.Record:
     return known
 
 
-def _give_up(ready: int, message: str, hint: str | None) -> int:
+def _tell(ready: int, message: str, hint: str | None) -> None:
     log.error("%s", message)
     report(ready, {"error": message, "hint": hint})
-    return GIVE_UP

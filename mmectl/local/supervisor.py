@@ -56,8 +56,9 @@ def _socket() -> socket.socket:
 def say(text: str) -> None:
     """One line for the platform's log."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
-    sys.stderr.write(f"{stamp} supervisor: {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a full disk must not end it
+        sys.stderr.write(f"{stamp} supervisor: {text}\n")
+        sys.stderr.flush()
 
 
 class Supervisor:

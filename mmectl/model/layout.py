@@ -18,9 +18,9 @@ from typing import Any
 from mmectl.errors import ArtifactError
 from mmectl.model import params, symbols
 from mmectl.model.symbols import Symbol
+from mmectl.state import CODE_FILE
 
 SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json", "synset.txt"
-_CODE = re.compile(r"\.(py|pyc|pyo|pyd|pth|egg|so(\.\d+)*)$", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 _EPOCH = re.compile(r"-\d{4}\.params$")
 _SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
@@ -67,7 +67,7 @@ def _entry(path: Path, allow_code: bool) -> Problem | None:
             "has an unusual file name",
             "use at most 99 letters, digits and . _ + -, not beginning with a dot; or remove it",
         )
-    if _CODE.search(path.name) and not allow_code:
+    if CODE_FILE.search(path.name) and not allow_code:
         return Problem(
             str(path),
             "is code, which Multi Model Server would run",

@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 
 from mmectl.errors import PlatformError
 from mmectl.local.control.values import Endpoint, Kind, Record, Resource, decode, encode
+from mmectl.local.s3.files import DISK_FULL, disk_full, is_full
 
 VERSION = 1
 Synchronous = Literal["FULL", "OFF"]
@@ -30,7 +31,8 @@ class Records:
     """Models, endpoint configurations and endpoints, by lower-case name.
 
     Changes must be made one at a time by the caller; `put` and `remove` return when the
-    change is on disk, and only then can it be read. `synchronous` is for tests only.
+    change is on disk, and only then can it be read; AwsError StorageFull where the disk is full.
+    `synchronous` is for tests only.
     """
 
     def __init__(self, path: Path, *, synchronous: Synchronous = "FULL") -> None:
@@ -69,8 +71,11 @@ class Records:
             await self.close()
             raise PlatformError(
                 f"the embedded platform's database {self._path} cannot be used: {error}",
-                hint="stop the platform with `mmectl local down` and move that file away; "
+                hint="free some space"
+                if is_full(error)
+                else "stop the platform with `mmectl local down` and move that file away; "
                 "uploaded models are kept elsewhere",
+                code=DISK_FULL if is_full(error) else None,
             ) from error
 
     async def put(self, record: Record) -> None:
@@ -114,11 +119,13 @@ class Records:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
             raise ValueError(f"it was written by another version of mmectl (format {version})")
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        if version == 0:  # a database that is there is not written to: the disk may be full
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
         return [decode(body) for (body,) in connection.execute("SELECT body FROM records")]
 
     def _write(self, statement: str, row: tuple[str, ...]) -> None:
         if self._connection is None:
             raise sqlite3.ProgrammingError("the database is closed")
-        self._connection.execute(statement, row)
+        with disk_full():
+            self._connection.execute(statement, row)

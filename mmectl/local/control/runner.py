@@ -22,9 +22,10 @@ from mmectl.local.control.states import (
 )
 from mmectl.local.control.updates import Surroundings, Updates
 from mmectl.local.control.values import Endpoint
-from mmectl.local.values import Fleets
+from mmectl.local.values import AwsError, Fleets
 
 log = logging.getLogger(__name__)
+AGAIN = 1.0  # seconds between two attempts to store a change on a full disk
 
 
 class Runner:
@@ -133,8 +134,7 @@ class Runner:
 
     async def _remove(self, endpoint: Endpoint) -> None:
         await self._stop(endpoint.name, endpoint.keys)
-        async with self._lock:
-            await self._records.remove(endpoint)
+        await self._stored(lambda: self._records.remove(endpoint))
         # nobody may wait for an endpoint that is gone, and its successor starts anew
         self._settled.pop(endpoint.name.lower(), asyncio.Event()).set()
 
@@ -143,13 +143,26 @@ class Runner:
 
     async def _change(self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]) -> None:
         """Store a change of what the record is by now; an endpoint being deleted stays so."""
-        async with self._lock:
+
+        async def store() -> None:
             now = self._records.endpoints.get(endpoint.name.lower())
             if now is None or now.status == "Deleting":
                 return
             changed = change(now)
             if changed != now:
                 await self._records.put(changed)
+
+        await self._stored(store)
+
+    async def _stored(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Store a change, however long the disk is full: what was done cannot be undone."""
+        while True:
+            try:
+                async with self._lock:
+                    return await change()
+            except AwsError as error:
+                log.error("%s", error)  # noqa: TRY400 - the reason is in its text
+                await asyncio.sleep(AGAIN)
 
     _STEPS: ClassVar[dict[Step, Callable[[Runner, Endpoint], Awaitable[None]]]] = {
         Step.RESTORE: _restore,

@@ -19,11 +19,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmectl.local import processes
 from mmectl.local.fleet import engine as engines
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.engine import Engine, EngineError
 from mmectl.local.fleet.instance_types import instance_type, model_memory
-from mmectl.local.fleet.place import RUN_MARK, STATE_MARK
+from mmectl.local.fleet.place import RUN_MARK
 from mmectl.local.fleet.runtime import Launch
 
 MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
@@ -147,7 +148,7 @@ class DockerRuntime:
         variables.touch(mode=0o600)
         variables.write_text(text)
         arguments = run_arguments(launch, self._image, self._limits, variables, list(several))
-        marks = {RUN_MARK: str(launch.place.run), STATE_MARK: str(launch.state_dir)}
+        marks = {RUN_MARK: str(launch.place.run), processes.SERVER_MARK: str(launch.state_dir)}
         try:
             program = self._engine.program()
         except EngineError as error:

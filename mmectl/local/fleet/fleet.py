@@ -32,7 +32,6 @@ class Fleet:
         spec: FleetSpec,
         servers: Sequence[Server],
         settings: RouterSettings,
-        memory: int,
         make_loader: Callable[[Fleet], LoaderLike],
         meter: Meter | None = None,
     ) -> None:
@@ -40,15 +39,15 @@ class Fleet:
         self.settings = settings
         self.meter = meter or Meter()
         self.say = verdicts.Speaker(spec, settings.region)
-        self.residency = Residency(settings.spread_at)
+        self.residency = Residency(settings.spread_at, spec.routing)
         self.changes = Changes()
         self._servers: dict[str, Server] = {}
         self._leaving: set[str] = set()
         self._requests = 0
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
         self._loader = make_loader(self)
-        for server in servers:
-            self._add(server, memory)
+        self.add(servers)
 
     # life
 
@@ -59,16 +58,34 @@ class Fleet:
         except BaseException:
             await self.stop()
             raise
+        self._chore(self._look())
+
+    def limit(self, memory: int, disk: int) -> None:
+        """Set what models may take on each instance, in bytes; what is too much goes."""
+        for instance, server in self._servers.items():
+            self.residency.limit(instance, memory, disk)
+            plan = self.residency.evictions(instance)
+            if plan.unload or plan.delete:
+                self._chore(self._loader.trim(server))
+
+    async def _look(self) -> None:
+        """Time and again, give up the copies that nobody needs any more."""
+        while True:
+            await asyncio.sleep(self.settings.look_every)
+            self.scale_in()
+
+    def scale_in(self) -> None:
+        """Unload the copies of models that the demand since the last time did not need."""
+        for instance, target in self.residency.surplus():
+            self.begin_unload(instance, target)
 
     @property
     def size(self) -> int:
         """How many instances there are, without those that are leaving."""
         return len(self._servers) - len(self._leaving)
 
-    async def grow(self, servers: Sequence[Server], memory: int) -> None:
-        """Start further instances; raises FleetFailed, then none of them is left."""
-        for server in servers:
-            self._add(server, memory)
+    async def grow(self, servers: Sequence[Server]) -> None:
+        """Start instances that were added; raises FleetFailed, then none of them is left."""
         try:
             await _start(servers)
         except BaseException:
@@ -85,12 +102,13 @@ class Fleet:
         leaving = staying[: max(len(staying) - size, 0)]
         await asyncio.gather(*(self._remove(server, drain) for server in leaving))
 
-    def _add(self, server: Server, memory: int) -> None:
-        disk = self.spec.volume_gb << 30 if self.spec.volume_gb else self.settings.disk
-        self._servers[server.id] = server
-        self.residency.add(server.id, memory, disk)
-        server.up = lambda: self._up(server)
-        server.down = lambda: self._down(server)
+    def add(self, servers: Iterable[Server]) -> None:
+        """Count further instances in, before they start; `limit` gives them their budgets."""
+        for server in servers:
+            self._servers[server.id] = server
+            self.residency.add(server.id, 0, 0)
+            server.up = lambda server=server: self._up(server)  # type: ignore[misc]
+            server.down = lambda server=server: self._down(server)  # type: ignore[misc]
 
     async def _remove(self, server: Server, drain: float) -> None:
         """Take no more requests on an instance, wait for those it has, and end it."""
@@ -128,7 +146,7 @@ class Fleet:
         """Stop the instances and whatever is under way."""
         for instance in self._servers:
             self.residency.lost(instance)
-        work = list(self._work.values())
+        work = [*self._work.values(), *self._chores]
         for task in work:
             task.cancel()
         if work:
@@ -253,6 +271,8 @@ class Fleet:
             if not self.spec.cache_enabled and copy.busy == 0:
                 self._drop(server, target)
         if answer.status < 400:
+            if copy.served in self.settings.measured_after and self.spec.cache_enabled:
+                self._chore(self._loader.measure(server, target))
             return answer
         return await self._judge(server, target, answer, attempts, mark)
 
@@ -292,6 +312,11 @@ class Fleet:
 
     # models
 
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The ids of the instances."""
+        return tuple(self._servers)
+
     def server(self, instance: str) -> Server:
         """The instance of that id."""
         return self._servers[instance]
@@ -328,6 +353,17 @@ class Fleet:
         if copy is not None and copy.phase is Phase.MEMORY:
             self.begin_unload(server.id, target, files=True)
 
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._chores.discard(task)
+            _report(task)
+
+        task.add_done_callback(done)
+
     def _begin(
         self, instance: str, target: str, work: Coroutine[Any, Any, None]
     ) -> asyncio.Task[None]:
@@ -338,10 +374,7 @@ class Fleet:
         def done(task: asyncio.Task[None]) -> None:
             if self._work.get(key) is task:
                 del self._work[key]
-            if not task.cancelled():
-                error = task.exception()  # also marks it as seen
-                if error is not None and not isinstance(error, (AwsError, WireError)):
-                    logging.getLogger(__name__).error("%s", task.get_name(), exc_info=error)
+            _report(task)
             self.changes.tell()
 
         task.add_done_callback(done)
@@ -392,6 +425,8 @@ class Fleet:
             "restarts": server.restarts,
             "memory_used_mb": round(shelf.memory_used / 2**20),
             "memory_limit_mb": round(shelf.memory / 2**20),
+            "disk_used_mb": round(shelf.disk_used / 2**20),
+            "disk_limit_mb": round(shelf.disk / 2**20),
             "models": in_memory,
             "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
             "on_disk": [t for t, c in shelf.copies.items() if c.disk],
@@ -401,3 +436,12 @@ class Fleet:
 async def _start(servers: Iterable[Server]) -> None:
     """Start them together."""
     await gather_all([asyncio.ensure_future(server.start()) for server in servers])
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Log what a task ended with, unless that is told elsewhere."""
+    if task.cancelled():
+        return
+    error = task.exception()  # also marks it as seen
+    if error is not None and not isinstance(error, (AwsError, WireError)):
+        logging.getLogger(__name__).error("%s", task.get_name(), exc_info=error)

@@ -291,6 +291,10 @@ class Instance:
         """Watch the workers of a loaded model; bytes of memory that they hold."""
         return await self._host().attach(name, died)
 
+    async def measure(self, name: str) -> int:
+        """Bytes of memory that the workers of a model hold by now; 0 if none can be seen."""
+        return await self._models.measure(name) if self._models is not None else 0
+
     def alive(self, name: str) -> bool:
         """Whether the workers of a model live."""
         return self._models is not None and self._models.alive(name)

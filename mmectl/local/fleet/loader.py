@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import threading
 from asyncio import to_thread
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmectl.local.fleet import procs
 from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.residency import NoRoomError, TooWideError
+from mmectl.local.fleet.residency import NoRoomError, Phase, TooWideError
 from mmectl.local.fleet.unpack import (
+    DiskFullError,
     Limits,
     TooLargeError,
     Unpacked,
@@ -42,17 +46,25 @@ class _Need:
 
 
 class Loader:
-    """The loads and unloads of one fleet."""
+    """The loads and unloads of one fleet; `available` gives the machine's free memory."""
 
-    def __init__(self, fleet: Fleet, store: ObjectReader) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        store: ObjectReader,
+        available: Callable[[], int | None] = procs.available,
+    ) -> None:
         self._fleet = fleet
         self._store = store
+        self._available = available
         self._settings = fleet.settings
         self._book = fleet.residency
         self._slots: dict[str, asyncio.Semaphore] = {}
         # Models that cost an instance all others and still did not fit, by their object, until
         # when: every try would cost as much again.
+        self._unpacker = _unpack_fresh
         self._misfits: dict[str, tuple[Path, float]] = {}
+        self._origins: dict[str, Path] = {}  # of what is known of a model: the object's file
 
     async def load(self, server: Server, target: str) -> None:
         """Bring a model, whose load was begun, into memory.
@@ -66,6 +78,7 @@ class Loader:
                 await self._bring(server, target, folder)
         except BaseException as error:
             keep = isinstance(error, (WireError, asyncio.CancelledError, _RoomError))
+            keep = keep and not isinstance(error, _WideError)
             await self._failed(server, target, folder, keep=keep)
             if isinstance(error, _SlowError):
                 raise self._fleet.say.slow_download(target, server.id) from None
@@ -83,22 +96,37 @@ class Loader:
         if files:
             await self._delete(server, target)
 
+    async def measure(self, server: Server, target: str) -> None:
+        """Write down what a model in memory takes by now, and keep within the budget."""
+        size = await server.measure(model_name(target))
+        if size:
+            self._book.measured(server.id, target, size)
+            await self.trim(server)
+
+    async def trim(self, server: Server) -> None:
+        """Unload idle models and delete files until the instance is within its budgets."""
+        plan = self._book.evictions(server.id)
+        await self._evict(server, plan.unload, plan.delete)
+
     # within
 
     async def _bring(self, server: Server, target: str, folder: Path) -> None:
         await self._refuse_misfit(target)
         copy = self._book.copy(server.id, target)
         if copy is not None and copy.disk and _is_folder(folder):
-            need = self._need(target, copy.disk)
+            need = self._need(server, target, copy.disk)
             await self._make_room(server, target, need)
         else:
             archive = await self._find(target)
-            need = self._need(target, await to_thread(size_hint, archive))
+            if self._origins.setdefault(target, archive) != archive:
+                self._origins[target] = archive
+                self._book.sizes.forget(target)
+            need = self._need(server, target, await to_thread(size_hint, archive))
             await self._make_room(server, target, need)
             with self._fleet.meter.timed("ModelDownloadingTime"):
                 need = await self._unpack(server, target, archive, folder, need)
         with self._fleet.meter.timed("ModelLoadingTime"):
-            await self._load_with_evictions(server, target)
+            await self._load_with_evictions(server, target, need)
         await self._settle(server, target, need)
 
     async def _refuse_misfit(self, target: str) -> None:
@@ -113,9 +141,18 @@ class Loader:
             raise self._fleet.say.no_object(target)
         return found.path
 
-    def _need(self, target: str, disk: int) -> _Need:
+    def _need(self, server: Server, target: str, disk: int) -> _Need:
+        """What a model will take: what it took before, else an estimate.
+
+        An estimate alone refuses no model whose weights fit: it may have the whole instance.
+        """
+        known = self._book.sizes.of(target)
+        if known is not None:
+            return _Need(known, disk)
+        budget = self._book.shelf(server.id).memory
         estimate = self._settings.model_base + int(self._settings.model_factor * disk)
-        return _Need(self._book.known_size(target) or estimate, disk)
+        expected = self._book.sizes.expected(target, disk) or estimate
+        return _Need(expected if disk > budget else min(expected, budget), disk)
 
     async def _make_room(self, server: Server, target: str, need: _Need) -> None:
         """Reserve what is needed; evicts idle models, waits for busy ones; _RoomError."""
@@ -130,8 +167,8 @@ class Loader:
             try:
                 plan = self._book.evictions(server.id, memory=need.memory, disk=more, keep=target)
             except TooWideError as error:
-                raise _RoomError(_too_wide(error)) from None
-            if plan.enough:
+                raise _WideError(_too_wide(error)) from None
+            if plan.enough and (plan.unload or plan.delete):
                 await self._evict(server, plan.unload, plan.delete)
             elif not await self._fleet.changes.wait(deadline - loop.time()):
                 raise _RoomError("no room: every other model of the instance is in use")
@@ -165,12 +202,25 @@ class Loader:
                     raise self._fleet.say.bad_archive(target, str(error), server.id) from error
                 need = _Need(need.memory, min(4 * limit, shelf.disk))
                 await self._make_room(server, target, need)
+            except DiskFullError as error:
+                if not await self._free_disk(server, target):
+                    raise _RoomError("the disk of this machine is full") from error
             except UnpackError as error:
                 raise self._fleet.say.bad_archive(target, str(error), server.id) from error
             else:
-                exact = self._need(target, done.size)
+                exact = self._need(server, target, done.size)
                 await self._make_room(server, target, exact)
                 return exact
+
+    async def _free_disk(self, server: Server, target: str) -> bool:
+        """Delete the files of the model that was used least recently; False if there is none."""
+        shelf = self._book.shelf(server.id)
+        before = shelf.disk_used
+        with contextlib.suppress(TooWideError):
+            free = max(shelf.disk - before, 0)
+            plan = self._book.evictions(server.id, disk=free + 1, keep=target)
+            await self._evict(server, plan.unload, plan.delete)
+        return shelf.disk_used < before
 
     async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
         stop = threading.Event()
@@ -178,18 +228,18 @@ class Loader:
         code = self._fleet.spec.environment.get(ALLOW_CODE, "").lower() in ("true", "1")
         limits = Limits(unpacked=limit, code=code)
         try:
-            unpacking = to_thread(_unpack_fresh, archive, folder, limits, stop)
+            unpacking = to_thread(self._unpacker, archive, folder, limits, stop)
             return await asyncio.wait_for(unpacking, limit_s)
         except asyncio.TimeoutError:
             raise _SlowError from None
         finally:
             stop.set()  # where we were cancelled, the thread ends as well
 
-    async def _load_with_evictions(self, server: Server, target: str) -> None:
+    async def _load_with_evictions(self, server: Server, target: str, need: _Need) -> None:
         """LOAD; while the server says 507, unload the oldest idle model and try again.
 
         A load that fails without the handler having raised anything is tried once more: the
-        worker was killed.
+        worker was killed, by the kernel perhaps where the machine has no memory left.
         """
         name = model_name(target)
         tries, evicted, loop = 0, 0, asyncio.get_running_loop()
@@ -220,6 +270,10 @@ class Loader:
             tries += 1
             if why is not None or answer.status != 500 or tries >= self._settings.deaths:
                 raise self._fleet.say.load_failed(answer, target, server.id, why)
+            free = self._available()
+            if free is not None and free < need.memory:
+                with contextlib.suppress(_RoomError):
+                    await self._evict_one(server, target)
 
     async def _load_once(self, server: Server, target: str) -> Answer:
         name = model_name(target)
@@ -237,9 +291,18 @@ class Loader:
         await self._evict(server, (victim,), ())
 
     async def _settle(self, server: Server, target: str, need: _Need) -> None:
-        """Watch the workers, write down what the model really takes, and mend the budget."""
+        """Watch the workers, write down what the model really takes, and mend the budget.
+
+        _RoomError for a model that turns out wider than the instance: it is unloaded again.
+        """
         name = model_name(target)
         measured = await server.attach(name, lambda: self._fleet.broken(server, target))
+        try:
+            self._book.check_width(server.id, measured, 0)
+        except TooWideError as error:
+            self._book.sizes.learn(target, need.disk, measured)
+            await server.unload(name, self._settings.unload)
+            raise _WideError(_too_wide(error)) from None
         self._book.loaded(server.id, target, measured or need.memory)
         self._fleet.meter.loaded(server.id)
         if not server.alive(name):  # died before it counted as loaded
@@ -258,12 +321,14 @@ class Loader:
         self._book.load_failed(server.id, target, disk=size)
 
     async def _delete(self, server: Server, target: str) -> None:
+        """Delete the files of a model, unless it is loaded, or being loaded, by now."""
         copy = self._book.copy(server.id, target)
-        if copy is None or copy.busy or copy.memory:
+        if copy is None or copy.busy or copy.phase is not Phase.DISK:
             return
-        folder = server.folder(model_name(target)).parent
+        # out of the way at once: a load that begins meanwhile unpacks into the same folder
+        gone = _set_aside(server.folder(model_name(target)).parent)
         self._book.deleted(server.id, target)
-        await to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await to_thread(shutil.rmtree, gone, ignore_errors=True)
 
 
 def _is_folder(path: Path) -> bool:
@@ -274,8 +339,19 @@ class _SlowError(Exception):
     """ModelDataDownloadTimeoutInSeconds is over."""
 
 
+def _set_aside(folder: Path) -> Path:
+    gone = folder.with_name(f".gone-{secrets.token_hex(8)}")
+    with contextlib.suppress(OSError):
+        folder.rename(gone)
+    return gone
+
+
 class _RoomError(Exception):
     """There is no room for the model, and that may change."""
+
+
+class _WideError(_RoomError):
+    """The model was measured: an instance is too small for it, and its files are of no use."""
 
 
 def _too_wide(error: TooWideError) -> str:

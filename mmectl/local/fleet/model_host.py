@@ -146,6 +146,11 @@ class ModelHost:
             self._watches[name] = procs.Watch(workers, died)
         return await to_thread(procs.memory, workers)
 
+    async def measure(self, name: str) -> int:
+        """Bytes of memory that the watched workers of a model hold by now; 0 if none is seen."""
+        watch = self._watches.get(name)
+        return await to_thread(procs.memory, watch.pids) if watch is not None else 0
+
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""
         watch = self._watches.pop(name, None)

@@ -36,6 +36,7 @@ class Server(Protocol):
     async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer: ...  # noqa: D102
     def abort(self, name: str, reason: str) -> int: ...  # noqa: D102
     async def attach(self, name: str, died: Callable[[], None]) -> int: ...  # noqa: D102
+    async def measure(self, name: str) -> int: ...  # noqa: D102
     async def check(self) -> None: ...  # noqa: D102
     def alive(self, name: str) -> bool: ...  # noqa: D102
     def printed(self) -> int: ...  # noqa: D102
@@ -51,6 +52,14 @@ class LoaderLike(Protocol):
 
     async def unload(self, server: Server, target: str, *, files: bool = False) -> None:
         """Take a model out of memory whose unload was begun; with `files` also off the disk."""
+        ...
+
+    async def measure(self, server: Server, target: str) -> None:
+        """Write down what a model in memory takes by now, and keep within the budget."""
+        ...
+
+    async def trim(self, server: Server) -> None:
+        """Unload idle models and delete files until the instance is within its budgets."""
         ...
 
 

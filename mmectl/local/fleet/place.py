@@ -15,7 +15,6 @@ from pathlib import Path
 from mmectl.local import processes
 from mmectl.local.values import FleetFailed, FleetSpec
 
-STATE_MARK = "MMECTL_STATE_DIR"
 RUN_MARK = "MMECTL_RUN_DIR"
 # what a container may see of the platform's own environment: no credentials
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")

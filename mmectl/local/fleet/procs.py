@@ -92,6 +92,15 @@ def _held(pid: int) -> int:
     return 0
 
 
+def available() -> int | None:
+    """Bytes of memory that new processes can have without swapping; None where unknown."""
+    with contextlib.suppress(OSError):
+        for line in (PROC / "meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def end_group(group: int, sign: signal.Signals) -> bool:
     """Signal a process group; False if nobody is left in it."""
     try:
@@ -112,7 +121,8 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._died = died
         self._files: list[int] = []
-        for pid in processes:
+        self.pids = tuple(processes)
+        for pid in self.pids:
             try:
                 descriptor = os.pidfd_open(pid)
             except ProcessLookupError:

@@ -1,93 +1,42 @@
 """Which model is on which instance: in memory, on disk, loading. Pure: no I/O and no clock.
 
 Models go by their TargetModel, instances by their id, sizes are bytes. The owner asks
-(`choose`, `spread`, `evictions`) and reports what it did (`begin_load` ... `loaded`,
+(`choose`, `spread`, `surplus`, `evictions`) and reports what it did (`begin_load` ... `loaded`,
 `begin_unload` ... `unloaded`). SageMaker says only that "unused" models are unloaded under
 pressure; least recently used first is our choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
 
+from mmectl.local.fleet.shelf import Copy, Evictions, NoRoomError, Phase, Shelf, TooWideError
+from mmectl.local.fleet.sizes import Sizes
 
-class Phase(Enum):
-    """Where a copy of a model stands."""
-
-    DISK = "disk"
-    LOADING = "loading"
-    MEMORY = "memory"
-    UNLOADING = "unloading"
-
-
-class NoRoomError(Exception):
-    """The reservation would exceed the instance's budget."""
-
-
-class TooWideError(Exception):
-    """The model exceeds the budget of an empty instance: no eviction can help."""
-
-    def __init__(self, what: str, need: int, budget: int) -> None:
-        super().__init__(f"{what}: needs {need} bytes, an instance has {budget}")
-        self.what = what
-        self.need = need
-        self.budget = budget
-
-
-@dataclass(slots=True)
-class Copy:
-    """One model on one instance; `busy` counts requests in flight, `used` orders by use."""
-
-    phase: Phase = Phase.DISK
-    memory: int = 0
-    disk: int = 0
-    busy: int = 0
-    used: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Evictions:
-    """What to unload and whose files to delete, in that order; `enough` if that makes room."""
-
-    unload: tuple[str, ...] = ()
-    delete: tuple[str, ...] = ()
-    enough: bool = True
-
-
-@dataclass(slots=True)
-class Shelf:
-    """One instance: its budgets and what it holds."""
-
-    memory: int
-    disk: int
-    ready: bool = False
-    copies: dict[str, Copy] = field(default_factory=dict)
-
-    @property
-    def memory_used(self) -> int:
-        """Bytes of models in memory, being loaded or being unloaded."""
-        return sum(copy.memory for copy in self.copies.values())
-
-    @property
-    def disk_used(self) -> int:
-        """Bytes of unpacked models."""
-        return sum(copy.disk for copy in self.copies.values())
-
-    @property
-    def busy(self) -> int:
-        """Requests in flight."""
-        return sum(copy.busy for copy in self.copies.values())
+__all__ = ["Copy", "Evictions", "NoRoomError", "Phase", "Residency", "Shelf", "TooWideError"]
+RANDOM, LEAST_OUTSTANDING = "RANDOM", "LEAST_OUTSTANDING_REQUESTS"
 
 
 class Residency:
-    """The book of one fleet. `spread_at` is how many requests in flight per copy are a crowd."""
+    """The book of one fleet.
 
-    def __init__(self, spread_at: int = 4) -> None:
+    `spread_at` is how many requests in flight per copy are a crowd; `routing` says which of
+    several instances that hold a model gets a request, as RoutingConfig does: any (`pick`), or
+    the one with the fewest outstanding requests.
+    """
+
+    def __init__(
+        self,
+        spread_at: int = 4,
+        routing: str = RANDOM,
+        pick: Callable[[Sequence[str]], str] | None = None,
+    ) -> None:
+        self.sizes = Sizes()
         self._shelves: dict[str, Shelf] = {}
-        self._sizes: dict[str, int] = {}
         self._spread_at = spread_at
+        self._routing = routing
+        self._pick = pick or Random().choice
         self._tick = 0
 
     # instances
@@ -95,6 +44,11 @@ class Residency:
     def add(self, instance: str, memory: int, disk: int) -> None:
         """Register an instance; it takes no model before `ready`."""
         self._shelves[instance] = Shelf(memory, disk)
+
+    def limit(self, instance: str, memory: int, disk: int) -> None:
+        """Change the budgets of an instance; `evictions` then says what has to go."""
+        shelf = self._shelves[instance]
+        shelf.memory, shelf.disk = memory, disk
 
     def remove(self, instance: str) -> None:
         """Forget an instance for good."""
@@ -130,9 +84,14 @@ class Residency:
     def choose(self, target: str) -> str | None:
         """Choose the instance for a request; None if no instance is ready.
 
-        The holder with the least to do; else where it is being loaded; else where it fits,
+        One that holds it, as `routing` says; else where it is being loaded; else where it fits,
         where its files are, where most memory is free.
         """
+        holders = [(name, shelf) for name, shelf in self._open() if self.in_memory(name, target)]
+        if holders and self._routing == LEAST_OUTSTANDING:
+            return min(holders, key=lambda item: item[1].busy)[0]
+        if holders:
+            return self._pick([name for name, _ in holders]) if len(holders) > 1 else holders[0][0]
         best: str | None = None
         rank: tuple[float, ...] = ()
         for name, shelf in self._open():
@@ -143,12 +102,10 @@ class Residency:
 
     def _rank(self, shelf: Shelf, target: str) -> tuple[float, ...]:
         copy = shelf.copies.get(target)
-        if copy is not None and copy.phase is Phase.MEMORY:
-            return (0, copy.busy)
         if copy is not None and copy.phase is Phase.LOADING:
             return (1,)
         used = shelf.memory_used
-        fits = used + self._sizes.get(target, 0) <= shelf.memory
+        fits = used + (self.sizes.of(target) or 0) <= shelf.memory
         return (2, not fits, copy is None, used, shelf.busy)
 
     def spread(self, target: str) -> str | None:
@@ -168,15 +125,37 @@ class Residency:
         if not others or not holders or min(c.busy for c in holders) < self._spread_at:
             return None
         used, name = min(others)
-        fits = used + self._sizes.get(target, 0) <= self._shelves[name].memory
+        fits = used + (self.sizes.of(target) or 0) <= self._shelves[name].memory
         return name if fits else None
+
+    def surplus(self) -> list[tuple[str, str]]:
+        """Copies (instance, target) that the demand since the last question does not need.
+
+        A model keeps a copy for every `spread_at` requests that were in flight at once, and one
+        in any case; of the others one idle copy is given up at a time, the least used.
+        """
+        holders: dict[str, list[tuple[int, str, Copy]]] = {}
+        for name, shelf in self._open():
+            for target, copy in shelf.copies.items():
+                if copy.phase is Phase.MEMORY:
+                    holders.setdefault(target, []).append((copy.used, name, copy))
+        found = []
+        for target, copies in holders.items():
+            demand = sum(copy.peak for _, _, copy in copies)
+            for _, _, copy in copies:
+                copy.peak = copy.busy
+            idle = [(used, name) for used, name, copy in copies if copy.busy == 0]
+            if idle and len(copies) > max(1, -(-demand // self._spread_at)):
+                found.append((min(idle)[1], target))
+        return found
 
     def evictions(
         self, instance: str, *, memory: int = 0, disk: int = 0, keep: str = ""
     ) -> Evictions:
         """Plan to make room for so many bytes more; idle models only, least recently used first.
 
-        Raises TooWideError if even an empty instance has no room.
+        What is being unloaded already counts as gone: an empty plan that is `enough` means to
+        wait for it. Raises TooWideError if even an empty instance has no room.
         """
         shelf = self._shelves[instance]
         self.check_width(instance, memory, disk)
@@ -185,7 +164,7 @@ class Residency:
             for target, copy in sorted(shelf.copies.items(), key=lambda item: item[1].used)
             if copy.busy == 0 and target != keep and copy.phase in (Phase.DISK, Phase.MEMORY)
         ]
-        lacking = shelf.memory_used + memory - shelf.memory
+        lacking = shelf.memory_used - shelf.memory_leaving + memory - shelf.memory
         unload: list[str] = []
         for target, copy in idle:
             if lacking > 0 and copy.phase is Phase.MEMORY:
@@ -220,10 +199,6 @@ class Residency:
         ]
         return min(idle)[1] if idle else None
 
-    def known_size(self, target: str) -> int | None:
-        """Bytes that the model took in memory when it was last loaded anywhere."""
-        return self._sizes.get(target)
-
     # reports
 
     def begin_load(self, instance: str, target: str) -> None:
@@ -247,9 +222,16 @@ class Residency:
     def loaded(self, instance: str, target: str, memory: int) -> None:
         """Record a load that worked; `memory` as measured."""
         copy = self._shelves[instance].copies[target]
-        copy.phase, copy.memory = Phase.MEMORY, memory
-        self._sizes[target] = memory
+        copy.phase, copy.memory, copy.served = Phase.MEMORY, memory, 0
+        self.sizes.learn(target, copy.disk, memory)
         self._touch(copy)
+
+    def measured(self, instance: str, target: str, memory: int) -> None:
+        """Record what a model in memory takes by now."""
+        if instance in self._shelves and self.in_memory(instance, target):
+            copy = self._shelves[instance].copies[target]
+            copy.memory = memory
+            self.sizes.learn(target, copy.disk, memory)
 
     def load_failed(self, instance: str, target: str, *, disk: int = 0) -> None:
         """Record a load that failed, with `disk` bytes of files left of it."""
@@ -287,6 +269,8 @@ class Residency:
         """Count a request in; give the copy back to `release`."""
         copy = self._shelves[instance].copies[target]
         copy.busy += 1
+        copy.served += 1
+        copy.peak = max(copy.peak, copy.busy)
         self._touch(copy)
         return copy
 

@@ -9,20 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from mmectl.local import processes
 from mmectl.local.fleet import verdicts
 from mmectl.local.fleet.choice import AUTO, Choice, Runtimes
 from mmectl.local.fleet.container_log import prune
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instance import Instance
-from mmectl.local.fleet.instance_types import model_memory
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.metering import Meter, Put, nowhere
 from mmectl.local.fleet.parts import Server, gather_all
-from mmectl.local.fleet.place import STATE_MARK, Ports
+from mmectl.local.fleet.place import Ports
 from mmectl.local.fleet.runtime import MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
+from mmectl.local.fleet.shares import Shares
 from mmectl.local.values import (
     AwsError,
     FleetFailed,
@@ -74,12 +73,13 @@ class LocalFleets:
         self._objects = objects
         self._settings = settings or RouterSettings()
         self._logs = logs or folder / "logs"
-        self._state_dir = state_dir or Path(os.environ.get(STATE_MARK) or folder)
+        self._state_dir = state_dir or Path(os.environ.get(processes.SERVER_MARK) or folder)
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
         self._ports = Ports()
         self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
+        self._shares = Shares(folder, self._settings)
         self._random = random.Random()
         self._closed = False
         self._swept: asyncio.Future[int] | None = None
@@ -115,6 +115,7 @@ class LocalFleets:
         total = sum(spec.instance_count for spec in specs)
         entry = _Entry(tuple(self._fleet(spec, total) for spec in specs))
         self._entries[key] = entry
+        self._shares.join(entry.fleets)
         entry.starting = asyncio.ensure_future(_start_all(entry.fleets))
         try:
             await asyncio.wait((entry.starting,))
@@ -126,6 +127,7 @@ class LocalFleets:
         error = entry.starting.exception()
         if error is not None:
             self._entries.pop(key, None)
+            self._shares.leave(entry.fleets)
             raise error
 
     async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
@@ -139,16 +141,19 @@ class LocalFleets:
         drain = self._settings.drain
         before = [fleet.size for fleet, _ in pairs]
         growing = [asyncio.ensure_future(self._grow(*pair, total)) for pair in pairs]
+        wanted = [spec.instance_count for _, spec in pairs]
         try:
             await gather_all(growing)
+            for fleet, spec in pairs:
+                fleet.spec = spec
         except BaseException:
-            await asyncio.gather(
-                *(fleet.shrink(size, drain) for (fleet, _), size in zip(pairs, before, strict=True))
-            )
+            wanted = before
             raise
-        for fleet, spec in pairs:
-            fleet.spec = spec
-        await asyncio.gather(*(fleet.shrink(spec.instance_count, drain) for fleet, spec in pairs))
+        finally:
+            await asyncio.gather(
+                *(fleet.shrink(size, drain) for (fleet, _), size in zip(pairs, wanted, strict=True))
+            )
+            self._shares.divide()
 
     async def stop(self, endpoint: str, config: str) -> None:
         """Stop the instances of a configuration, after the requests they have."""
@@ -190,24 +195,19 @@ class LocalFleets:
             self._swept = asyncio.ensure_future(work)
         await asyncio.shield(self._swept)
 
-    def _memory(self, spec: FleetSpec, total: int) -> int:
-        """Bytes for models on one instance, where `total` instances share this machine."""
-        if self._settings.memory is not None:
-            return self._settings.memory
-        machine = psutil.virtual_memory().total
-        return model_memory(spec.instance_type, machine, total, self._settings.server_memory)
-
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        memory, meter = self._memory(spec, total), Meter(self._puts(spec))
+        meter = Meter(self._puts(spec))
         return Fleet(
-            spec, servers, self._settings, memory, lambda fleet: Loader(fleet, self._objects), meter
+            spec, servers, self._settings, lambda fleet: Loader(fleet, self._objects), meter
         )
 
     async def _grow(self, fleet: Fleet, spec: FleetSpec, total: int) -> None:
         missing = spec.instance_count - fleet.size
         servers = [self._make_server(spec, total) for _ in range(missing)]
-        await fleet.grow(servers, self._memory(spec, total))
+        fleet.add(servers)
+        self._shares.divide()
+        await fleet.grow(servers)
 
     def _pick(self, fleets: Sequence[Fleet], variant: str | None) -> Fleet:
         if variant is not None:
@@ -226,7 +226,10 @@ class LocalFleets:
             await asyncio.wait((entry.starting,))
         if drain:
             await asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
-        await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+        try:
+            await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
+        finally:
+            self._shares.leave(entry.fleets)
 
 
 def _same(fleet: Fleet, spec: FleetSpec) -> bool:

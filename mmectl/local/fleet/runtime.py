@@ -18,7 +18,7 @@ from typing import Protocol
 
 from mmectl.local import processes
 from mmectl.local.fleet import procs
-from mmectl.local.fleet.place import RUN_MARK, STATE_MARK, Place, container_environment
+from mmectl.local.fleet.place import RUN_MARK, Place, container_environment
 from mmectl.local.values import FleetSpec
 
 
@@ -130,7 +130,7 @@ class ProcessRuntime:
             "SAGEMAKER_BASE_DIR": str(launch.place.base),
             "MMECTL_BIND_ADDRESS": "127.0.0.1",
             RUN_MARK: str(launch.place.run),
-            STATE_MARK: str(launch.state_dir),
+            processes.SERVER_MARK: str(launch.state_dir),
             "MMECTL_LIFELINE_FD": str(reading),
         }
         try:

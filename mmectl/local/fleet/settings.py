@@ -11,11 +11,13 @@ class RouterSettings:
 
     `wait` (a request for its model), `load`, `invoke` and `stop` (from SIGTERM to SIGKILL) are
     SageMaker's own limits.
-    `memory` and `disk` are what models may take on one instance; `memory` None means what the
-    instance type has, capped by this machine. A model is taken to need
-    `model_base + model_factor * unpacked` bytes of memory until it was measured: 110 MB is
-    more than a worker and its worker server take for a small model, and weights are held about
-    twice while they are bound.
+    `memory` and `disk` are what models may take on one instance; None means what the instance
+    type has. Either is capped by this machine. A model is taken to need as much memory as the
+    next larger one that was measured; as long as there is none,
+    `model_base + model_factor * unpacked` bytes: 110 MB is more than a worker and its worker
+    server take for a small model, and weights are held about twice while they are bound.
+    A model's memory is measured when it is loaded and after `measured_after` requests. Every
+    `look_every` seconds copies of models that are no longer in demand are taken back.
     """
 
     wait: float = 60.0
@@ -31,12 +33,14 @@ class RouterSettings:
     ping_every: float = 5.0
     grace: float = 0.1
     memory: int | None = None
-    disk: int = 30 << 30
+    disk: int | None = None
     server_memory: int = 200 << 20
     model_base: int = 110 << 20
     model_factor: float = 2.0
     loads_at_once: int = 2
     spread_at: int = 4
+    look_every: float = 60.0
+    measured_after: tuple[int, ...] = (1, 8, 64)
     misfit: float = 600.0
     deaths: int = 2
     lost: int = 4

@@ -18,12 +18,16 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from isal import igzip, isal_zlib
 
+from mmectl.state import CODE_FILE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _CHUNK = 1 << 20
-_CODE = (".py", ".pyc", ".pyo", ".pyd", ".so", ".pth")
 _DAMAGED: tuple[type[Exception], ...] = (
     gzip.BadGzipFile,
     zlib.error,
@@ -31,6 +35,16 @@ _DAMAGED: tuple[type[Exception], ...] = (
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+# records that tarfile reads whole into memory: names and extended headers
+_IN_MEMORY = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_LONGEST_HEADER = 1 << 16
 
 Opener = Callable[[Path], IO[bytes]]
 
@@ -192,6 +206,18 @@ class _Metered:
         return data
 
 
+class _Header(tarfile.TarInfo):
+    """A tar header whose extensions are of a sane size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        """As in the standard library; UnpackError for an extension that would fill memory."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _IN_MEMORY and header.size > _LONGEST_HEADER:
+            raise UnpackError(f"the archive has a header of {header.size} bytes")
+        return header
+
+
 def _drain(rest: IO[bytes]) -> None:
     """Read to the end: checks gzip's checksum and that only padding follows the tar."""
     while data := rest.read(_CHUNK):
@@ -202,7 +228,7 @@ def _drain(rest: IO[bytes]) -> None:
 def _members(source: _Metered, draft: _Draft, limits: Limits) -> Unpacked:
     files = size = 0
     seen: set[PurePosixPath] = set()
-    with tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as tar:  # type: ignore[call-overload]
         for number, member in enumerate(tar, 1):
             if number > limits.members:
                 raise BombError(f"the archive has more than {limits.members} entries")
@@ -245,7 +271,7 @@ def _refuse(member: tarfile.TarInfo, path: PurePosixPath, limits: Limits) -> Non
         raise UnpackError("is not a plain file", member.name)
     if limits.code:
         return
-    if path.name.lower().endswith(_CODE):
+    if CODE_FILE.search(path.name):
         raise UnpackError("is code, which the model server would execute", member.name)
     if path.parts[0].upper() == "MAR-INF":
         # a manifest names the handler that the server runs instead of the image's

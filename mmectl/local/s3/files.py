@@ -13,6 +13,7 @@ from typing import BinaryIO
 from mmectl.local.values import AwsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = "platform_disk_full"  # code of the PlatformError that says so
 Opener = Callable[[Path], BinaryIO]
 
 
@@ -69,19 +70,22 @@ def _copy_range(source: int, target: int, count: int, offset: int) -> int:
         return os.write(target, os.pread(source, min(count, 1 << 20), offset))
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether that is for want of room on the disk."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "full" in str(error)
+    return isinstance(error, OSError) and error.errno in FULL
+
+
 @contextmanager
 def disk_full() -> Iterator[None]:
     """Turn a full disk into an answer that says so."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_full(error):
             raise
-        raise _full(str(error.strerror)) from None
-    except sqlite3.OperationalError as error:
-        if "full" not in str(error):
-            raise
-        raise _full(str(error)) from None
+        raise _full(getattr(error, "strerror", None) or str(error)) from None
 
 
 def _full(why: str) -> AwsError:

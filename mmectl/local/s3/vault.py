@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmectl.errors import PlatformError
-from mmectl.local.s3.files import Incoming, Opener, disk_full
+from mmectl.local.s3.files import DISK_FULL, Incoming, Opener, disk_full, is_full
 from mmectl.local.s3.index import Index
 
 T = TypeVar("T")
@@ -58,11 +58,12 @@ class Vault:
             self.index = Index(database)
             known = self.index.files()
         except sqlite3.DatabaseError as error:
-            full = "full" in str(error)
+            full = is_full(error)
             keep = f"move {self._folder} away; what was uploaded must be uploaded again"
             raise PlatformError(
                 f"the local platform's object store cannot be opened: {database}: {error}",
                 hint="free some space" if full else keep,
+                code=DISK_FULL if full else None,
             ) from None
         self._remove(entry.name for entry in os.scandir(self._data) if entry.name not in known)
 

@@ -151,6 +151,9 @@ class FakeServer:
         self.watched[name] = died
         return self.memory
 
+    async def measure(self, name: str) -> int:
+        return self.memory
+
     def kill_worker(self, target: str) -> None:
         name = model_name(target)
         self.dead.add(name)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from mmectl.local.fleet.residency import (
+    LEAST_OUTSTANDING,
+    RANDOM,
+    Copy,
     Evictions,
     NoRoomError,
     Phase,
     Residency,
     TooWideError,
 )
+from mmectl.local.fleet.sizes import Sizes
+
+MB = 1 << 20
 
 
-def book(*names: str, memory: int = 100, disk: int = 1000, spread_at: int = 2) -> Residency:
-    residency = Residency(spread_at)
+def book(
+    *names: str, memory: int = 100, disk: int = 1000, spread_at: int = 2, routing: str = RANDOM
+) -> Residency:
+    residency = Residency(spread_at, routing, pick=min)
     for name in names:
         residency.add(name, memory, disk)
         residency.ready(name)
@@ -68,12 +84,77 @@ def test_no_ready_instance_is_no_choice() -> None:
     assert residency.choose("m") is None
 
 
-def test_the_copy_with_less_to_do_is_chosen() -> None:
+def test_the_instance_with_the_fewest_outstanding_requests_is_chosen() -> None:
+    residency = book("a", "b", routing=LEAST_OUTSTANDING)
+    hold(residency, "a", "m", 10)
+    hold(residency, "b", "m", 10)
+    hold(residency, "b", "x", 10)
+    residency.acquire("a", "m")
+    assert residency.choose("m") == "b"
+    held = [residency.acquire("b", "x") for _ in range(2)]
+    assert residency.choose("m") == "a"
+    for copy in held:
+        residency.release(copy)
+    assert residency.choose("m") == "b"
+
+
+def test_any_of_the_holders_is_chosen_at_random() -> None:
+    asked: list[list[str]] = []
+
+    def pick(names: Sequence[str]) -> str:
+        asked.append(list(names))
+        return names[-1]
+
+    residency = Residency(pick=pick)
+    for name in ("a", "b", "c"):
+        residency.add(name, 100, 100)
+        residency.ready(name)
+    hold(residency, "a", "m", 10)
+    assert residency.choose("m") == "a"
+    hold(residency, "c", "m", 10)
+    assert residency.choose("m") == "c"
+    assert asked == [["a", "c"]]  # one holder needs no choice
+
+
+def test_surplus_copies_go_one_at_a_time_and_the_last_one_stays() -> None:
+    residency = book("a", "b", "c")
+    for name in ("a", "b", "c"):
+        hold(residency, name, "m", 10)
+    held = [residency.acquire(name, "m") for name in ("a", "b", "b", "c")]
+    for copy in held:
+        residency.release(copy)
+    assert residency.surplus() == [("a", "m")]  # four at once need two copies of two
+    residency.begin_unload("a", "m")
+    residency.unloaded("a", "m")
+    assert residency.surplus() == [("b", "m")]  # nobody asked since
+    residency.begin_unload("b", "m")
+    residency.unloaded("b", "m")
+    assert residency.surplus() == []
+
+
+def test_a_surplus_copy_with_a_request_stays() -> None:
     residency = book("a", "b")
     hold(residency, "a", "m", 10)
     hold(residency, "b", "m", 10)
     residency.acquire("a", "m")
-    assert residency.choose("m") == "b"
+    assert residency.surplus() == [("b", "m")]
+    residency.acquire("b", "m")
+    assert residency.surplus() == []
+
+
+def test_what_a_model_is_expected_to_take() -> None:
+    sizes = Sizes()
+    assert sizes.expected("m", 40 * MB) is None
+    sizes.learn("small", 10 * MB, 60 * MB)
+    sizes.learn("large", 60 * MB, 200 * MB)
+    sizes.learn("large too", 60 * MB, 190 * MB)
+    assert sizes.expected("small", 1) == 60 * MB  # measured itself
+    assert sizes.expected("m", 40 * MB) == 200 * MB  # the next larger one
+    assert sizes.expected("m", 10 * MB + 5000) == 60 * MB  # an archive claims a little more
+    assert sizes.expected("m", 20 * MB) is None  # all others are too small, or far larger
+    assert sizes.expected("m", 90 * MB) is None
+    sizes.forget("small")
+    assert sizes.of("small") is None
 
 
 def test_a_crowded_model_spreads_once_and_only_where_it_fits() -> None:
@@ -127,6 +208,29 @@ def test_disk_eviction_prefers_files_of_models_not_in_memory() -> None:
     assert plan == Evictions(unload=("loaded",), delete=("gone", "late", "loaded"))
 
 
+def test_memory_that_comes_free_is_waited_for() -> None:
+    residency = book("a")
+    hold(residency, "a", "x", 50)
+    hold(residency, "a", "y", 50)
+    residency.begin_unload("a", "x")
+    assert residency.evictions("a", memory=40) == Evictions()
+    with pytest.raises(NoRoomError):
+        hold(residency, "a", "m", 40)
+    residency.unloaded("a", "x")
+    residency.reserve("a", "m", 40, 10)
+
+
+def test_a_budget_can_shrink() -> None:
+    residency = book("a")
+    hold(residency, "a", "x", 50)
+    hold(residency, "a", "y", 40)
+    residency.limit("a", 60, 15)
+    assert residency.evictions("a") == Evictions(unload=("x",), delete=("x",))
+    residency.measured("a", "y", 55)
+    assert residency.shelf("a").memory_used == 105
+    assert residency.evictions("a") == Evictions(unload=("x",), delete=("x",))
+
+
 def test_a_model_wider_than_an_instance_is_refused() -> None:
     residency = book("a")
     with pytest.raises(TooWideError, match="memory: needs 101 bytes, an instance has 100"):
@@ -177,7 +281,9 @@ def test_reports_about_a_removed_instance_are_ignored() -> None:
     assert residency.choose("m") is None
 
 
-TARGETS = st.sampled_from(["m1", "m2", "m3", "m4", "m5"])
+MODELS = ("m1", "m2", "m3", "m4", "m5")
+TARGETS = st.sampled_from(MODELS)
+ROUTINGS = st.sampled_from([RANDOM, LEAST_OUTSTANDING])
 INSTANCES = st.sampled_from(["a", "b"])
 SIZES = st.integers(1, 60)
 
@@ -185,10 +291,11 @@ SIZES = st.integers(1, 60)
 class Histories(RuleBasedStateMachine):
     """Random loads, requests, evictions and deaths, done the way a fleet does them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.book = book("a", "b", memory=100, disk=200)
-        self.held: list[tuple[str, str, object]] = []
+    @initialize(disk=st.integers(60, 200), cached=st.booleans(), routing=ROUTINGS)
+    def begin(self, disk: int, cached: bool, routing: str) -> None:
+        self.disk, self.cached = disk, cached
+        self.book = book("a", "b", memory=100, disk=disk, routing=routing)
+        self.held: list[tuple[str, str, Copy]] = []
         self.servers = {"a", "b"}
 
     @rule(model=TARGETS, memory=SIZES, disk=SIZES)
@@ -198,29 +305,76 @@ class Histories(RuleBasedStateMachine):
             return
         found = self.book.copy(instance, target)
         if found is not None and found.phase is not Phase.DISK:
+            with pytest.raises(ValueError, match=found.phase.value):
+                self.book.begin_load(instance, target)
             return
+        self.bring(instance, target, memory, disk)
+
+    @rule(model=TARGETS, memory=SIZES, disk=SIZES)
+    def spread(self, model: str, memory: int, disk: int) -> None:
+        instance = self.book.spread(model)
+        if instance is None:
+            return
+        assert any(self.book.in_memory(name, model) for name in self.servers)
+        known = self.book.sizes.of(model)
+        assert known is not None
+        assert self.book.shelf(instance).memory_used + known <= 100  # nobody is evicted for it
+        self.bring(instance, model, known, disk)
+
+    @rule()
+    def scale_in(self) -> None:
+        counts = {model: self.holders(model) for model in MODELS}
+        for instance, target in self.book.surplus():
+            assert len(counts[target]) > 1
+            self.unload(instance, target)
+            assert len(self.holders(target)) == len(counts[target]) - 1
+
+    def holders(self, target: str) -> list[str]:
+        return [name for name in self.servers if self.book.in_memory(name, target)]
+
+    def unload(self, instance: str, target: str) -> None:
+        copy = self.book.copy(instance, target)
+        assert copy is not None
+        assert copy.busy == 0
+        assert copy.phase is Phase.MEMORY
+        self.book.begin_unload(instance, target)
+
+    @rule(instance=INSTANCES, model=TARGETS)
+    def unloaded(self, instance: str, model: str) -> None:
+        copy = self.book.copy(instance, model)
+        if copy is not None and copy.phase is Phase.UNLOADING:
+            self.book.unloaded(instance, model)
+            if not self.cached:
+                self.book.deleted(instance, model)
+
+    def bring(self, instance: str, target: str, memory: int, disk: int) -> None:
+        found = self.book.copy(instance, target)
         files = found.disk if found is not None else 0
         self.book.begin_load(instance, target)
         plan = self.book.evictions(instance, memory=memory, disk=max(disk - files, 0), keep=target)
         assert target not in plan.unload
         assert target not in plan.delete
-        if not plan.enough:
+        self.evict(instance, plan)
+        leaving = self.book.shelf(instance).memory_leaving
+        if not plan.enough or leaving:
+            if plan.enough:  # it would wait for what is being unloaded
+                self.book.load_failed(instance, target, disk=files)
+                return
             with pytest.raises(NoRoomError):
                 self.book.reserve(instance, target, memory, max(disk, files))
             self.book.load_failed(instance, target, disk=files)
             return
-        self.evict(instance, plan)
         self.book.reserve(instance, target, memory, max(disk, files))
 
     def evict(self, instance: str, plan: Evictions) -> None:
         for victim in plan.unload:
+            self.unload(instance, victim)
+            if victim in plan.delete or len(plan.unload) % 2:
+                self.book.unloaded(instance, victim)
+        for victim in plan.delete:
             copy = self.book.copy(instance, victim)
             assert copy is not None
-            assert copy.busy == 0
-            assert copy.phase is Phase.MEMORY
-            self.book.begin_unload(instance, victim)
-            self.book.unloaded(instance, victim)
-        for victim in plan.delete:
+            assert copy.phase is Phase.DISK  # never of a model that is loaded or being loaded
             self.book.deleted(instance, victim)
 
     @rule(instance=INSTANCES, model=TARGETS, works=st.booleans())
@@ -243,7 +397,13 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
         index = data.draw(st.integers(0, len(self.held) - 1))
-        self.book.release(self.held.pop(index)[2])
+        instance, target, copy = self.held.pop(index)
+        self.book.release(copy)
+        held = self.book.copy(instance, target) is copy and copy.phase is Phase.MEMORY
+        if held and not self.cached and copy.busy == 0:
+            self.unload(instance, target)
+            self.book.unloaded(instance, target)
+            self.book.deleted(instance, target)
 
     @rule(instance=INSTANCES)
     def die(self, instance: str) -> None:
@@ -261,7 +421,7 @@ class Histories(RuleBasedStateMachine):
         for name in ("a", "b"):
             shelf = self.book.shelf(name)
             assert shelf.memory_used <= 100
-            assert shelf.disk_used <= 200
+            assert shelf.disk_used <= self.disk
 
     @invariant()
     def memory_is_held_only_by_what_is_in_memory(self) -> None:
@@ -273,10 +433,24 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def a_loaded_model_is_sticky(self) -> None:
-        for target in ("m1", "m2", "m3", "m4", "m5"):
-            holders = [n for n in self.servers if self.book.in_memory(n, target)]
-            if holders:
-                assert self.book.choose(target) in holders
+        for target in MODELS:
+            if self.holders(target):
+                assert self.book.choose(target) in self.holders(target)
+
+    @invariant()
+    def a_busy_model_keeps_its_memory(self) -> None:
+        for instance, target, copy in self.held:
+            if self.book.copy(instance, target) is copy and instance in self.servers:
+                assert copy.busy > 0
+                assert copy.phase is not Phase.UNLOADING
+
+    @invariant()
+    def without_a_cache_only_what_serves_or_will_serve_is_kept(self) -> None:
+        if self.cached:
+            return
+        for name in self.servers:
+            for copy in self.book.shelf(name).copies.values():
+                assert copy.served == 0 or copy.busy or copy.phase is not Phase.MEMORY
 
 
 TestHistories = Histories.TestCase

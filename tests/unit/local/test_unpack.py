@@ -22,6 +22,7 @@ from mmectl.local.fleet.unpack import (
     size_hint,
     unpack,
 )
+from mmectl.model.layout import _entry
 
 
 def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):
@@ -92,6 +93,8 @@ def test_a_good_archive(tmp_path: Path) -> None:
         (member("x.pyc"), "execute"),
         (member("numpy.so"), "execute"),
         (member("x.pth"), "execute"),
+        (member("x.egg"), "execute"),
+        (member("libcustom.so.1.2"), "execute"),
         (member("MAR-INF/MANIFEST.json"), "handler"),
         (member("bad\nname"), "unprintable"),
         (member("n" * 300), "too long"),
@@ -153,6 +156,24 @@ def test_a_bomb_is_stopped_while_it_swells(tmp_path: Path) -> None:
     error = refused(tmp_path, bomb, Limits(ratio_from=1_000_000))
     assert isinstance(error, BombError)
     assert "swells" in error.reason
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_that_would_fill_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("long")
+    info.type, info.size = kind, 1 << 20
+    tar = info.tobuf(tarfile.USTAR_FORMAT) + b"n" * (1 << 20) + GOOD
+    assert "a header of 1048576 bytes" in refused(tmp_path, gzip.compress(tar)).reason
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.PYC", "a.so", "a.so.6", "a.egg", "a.pth", "a.pyd"])
+def test_what_is_code_is_the_same_at_the_upload(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    problem = _entry(tmp_path / name, allow_code=False)
+    assert problem is not None
+    assert "code" in problem.what
+    error = refused(tmp_path, gzip.compress(plain_tar(member(name))))
+    assert "is code" in error.reason
 
 
 def test_a_lying_sparse_file_is_refused(tmp_path: Path) -> None:
