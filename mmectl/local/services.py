@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
-from mmectl.local.gateway import JSON_1_1
+from mmectl.local.refusals import JSON_1_1
 from mmectl.local.values import AwsError, InvokeRequest, InvokeResponse
 
 MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from mmectl.local.call import Call
 from mmectl.local.s3 import body as s3_body
@@ -79,7 +80,7 @@ class Context:
         length = request.content_length
         if length is None and not request.can_read_body:
             length = 0
-        promised = s3_body.expected(request.headers, length)
+        promised = s3_body.expected(self.call.headers, length)
         claim = self.call.claim
         signer = ChunkSigner(self.call.key, claim.timestamp, claim.scope, claim.signature)
         await self.call.go_on()
@@ -110,11 +111,11 @@ def check_bucket_name(name: str) -> None:
         )
 
 
-def stored_headers(request: web.BaseRequest) -> dict[str, str]:
+def stored_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     """The headers that an object keeps: content headers and user metadata."""
     kept: dict[str, str] = {}
     for name in STORED:
-        value = request.headers.get(name)
+        value = headers.get(name)
         if name == "Content-Encoding" and value:
             parts = (part.strip() for part in value.split(","))
             value = ", ".join(part for part in parts if part != "aws-chunked")
@@ -122,8 +123,8 @@ def stored_headers(request: web.BaseRequest) -> dict[str, str]:
             kept[name] = value
     kept.setdefault("Content-Type", "binary/octet-stream")
     metadata = {
-        name.lower(): ",".join(request.headers.getall(name))
-        for name in request.headers
+        name.lower(): ",".join(headers.getall(name))
+        for name in headers
         if name.lower().startswith(META)
     }
     if sum(len(n) - len(META) + len(v) for n, v in metadata.items()) > MAX_METADATA:

@@ -40,7 +40,7 @@ async def create(context: Context) -> web.StreamResponse:
         context.bucket,
         context.key,
         context.now(),
-        stored_headers(context.call.request),
+        stored_headers(context.call.headers),
         name,
         kind,
     )
@@ -143,7 +143,7 @@ async def complete(context: Context) -> web.StreamResponse:
     parts = chosen(s3_xml.parse(body, "CompleteMultipartUpload"), stored)
     await context.store.check(context.bucket, context.key, condition)
     found = joined_checksums(upload, parts)
-    for name, value in given_checksums(context.call.request.headers).items():
+    for name, value in given_checksums(context.call.headers).items():
         if upload.checksum_type == "FULL_OBJECT" and found.get(name) not in (None, value):
             raise AwsError("BadDigest", f"The {name.upper()} you specified did not match.")
     file = await asyncio.to_thread(context.store.join, parts)

@@ -38,7 +38,7 @@ OVERRIDES = {
 async def put_object(context: Context) -> web.StreamResponse:
     """PUT /bucket/key."""
     condition = write_condition(context.header)
-    headers = stored_headers(context.call.request)
+    headers = stored_headers(context.call.headers)
     await context.store.check(context.bucket, context.key, condition)
     incoming = context.store.incoming()
     try:
@@ -135,7 +135,7 @@ async def delete_object(context: Context) -> web.StreamResponse:
 async def delete_objects(context: Context) -> web.StreamResponse:
     """POST /bucket?delete: up to 1000 keys."""
     body = await context.document()
-    if context.header("Content-MD5") is None and not given_checksums(context.call.request.headers):
+    if context.header("Content-MD5") is None and not given_checksums(context.call.headers):
         raise AwsError(
             "InvalidRequest",
             "Missing required header for this request: Content-MD5 OR x-amz-checksum",
@@ -191,7 +191,7 @@ async def copy_object(context: Context) -> web.StreamResponse:
             "without changing the object's metadata, storage class, website redirect location "
             "or encryption attributes.",
         )
-    headers = stored_headers(context.call.request) if directive == "REPLACE" else source.headers
+    headers = stored_headers(context.call.headers) if directive == "REPLACE" else source.headers
     target = replace(source, key=context.key, modified=context.now(), headers=headers, upload=None)
     target = await _with_checksum(context, source, target)
     await context.store.copy(source, context.bucket, target, condition)
