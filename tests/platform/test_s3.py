@@ -404,9 +404,10 @@ def test_bucket_tags(s3, bucket):
 
 
 def test_what_is_not_there_is_named(s3, bucket):
-    answer = refused("NotImplemented", s3.get_bucket_acl, Bucket=bucket)
-    assert "GetBucketAcl" in answer["Error"]["Message"]
-    refused("NotImplemented", s3.put_object, Bucket=bucket, Key="k", Body=b"", Tagging="a=b")
+    answer = refused("NotImplemented", s3.get_object_torrent, Bucket=bucket, Key="k")
+    assert "GetObjectTorrent" in answer["Error"]["Message"]
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": 2_000_000_000}
+    refused("NotImplemented", s3.put_object, Bucket=bucket, Key="k", Body=b"", **lock)
 
 
 # who may ask
