@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
+from mmectl.local import sigv2
 from mmectl.local.sigv4 import Claim
 from mmectl.local.values import AwsError
 
@@ -23,6 +25,12 @@ def unquote(raw: str) -> str:
     return unquote_to_bytes(raw.encode("utf-8", "surrogateescape")).decode(
         "utf-8", "surrogateescape"
     )
+
+
+def _merged(given: CIMultiDictProxy[str], more: Mapping[str, str]) -> CIMultiDictProxy[str]:
+    both = CIMultiDict(given)
+    both.extend(more)
+    return CIMultiDictProxy(both)
 
 
 @dataclass
@@ -42,18 +50,39 @@ class Call:
     continued: bool = False
 
     @cached_property
-    def params(self) -> dict[str, str]:
-        """The query, decoded, without what belongs to a presigned signature."""
+    def _fields(self) -> dict[str, str]:
+        """The query, decoded."""
         pairs = (part.partition("=") for part in self.query.split("&") if part)
         return {
             unquote(name.replace("+", " ")): unquote(value.replace("+", " "))
             for name, _, value in pairs
-            if not name.startswith("X-Amz-")
         }
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """The query, decoded, without what belongs to a signature or stands for a header."""
+        return {name: value for name, value in self._fields.items() if not self._moved(name)}
+
+    def _moved(self, name: str) -> bool:
+        lowered = name.lower()
+        return lowered.startswith("x-amz-") or (
+            self.claim.presigned and (name in sigv2.PARAMS or lowered in sigv2.HEADERS)
+        )
+
+    @cached_property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The headers; those that a presigned URL carries in its query are among them."""
+        given = self.request.headers
+        moved = {
+            name: value
+            for name, value in self._fields.items()
+            if self._moved(name) and name not in given and name not in sigv2.PARAMS
+        }
+        return _merged(given, moved) if moved else given
 
     def header(self, name: str) -> str | None:
         """The first header of that name."""
-        return self.request.headers.get(name)
+        return self.headers.get(name)
 
     @property
     def expects(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
-from mmectl.local.gateway import JSON_1_1
+from mmectl.local.refusals import JSON_1_1
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
 
 MAX_BODY = 32 * 1024 * 1024  # bytes of any other body

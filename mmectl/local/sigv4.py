@@ -24,25 +24,46 @@ MAX_PRESIGNED = 7 * 24 * 3600  # seconds
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SAFE = "-_.~"
-SIGV2 = (
-    f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM} "
-    "(boto3: Config(signature_version='s3v4'))."
+UNSUPPORTED = (
+    f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM}."
 )
 
-Reason = Literal["missing", "malformed", "unknown_key", "mismatch", "skewed", "expired"]
+Reason = Literal[
+    "missing",
+    "malformed",
+    "bad_query",
+    "unsupported",
+    "both",
+    "unknown_key",
+    "mismatch",
+    "unsigned",
+    "skewed",
+    "future",
+    "expired",
+]
 
 
 class Refused(Exception):
-    """The request does not prove that its sender knows our secret; `reason` says why."""
+    """The request does not prove that its sender knows our secret; `reason` says why.
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    `members` are what S3 tells besides, nothing that the sender does not know.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, members: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message)
         self.reason: Reason = reason
         self.message = message
+        self.members = dict(members or {})
 
 
 class Headers(Protocol):
     """A multi-dictionary with case-insensitive names, as aiohttp's."""
+
+    def keys(self) -> Iterable[str]:
+        """The names, one for each value."""
+        ...
 
     def get(self, name: str, /) -> str | None:
         """The first value of that name."""
@@ -100,19 +121,20 @@ def hex_hmac(key: bytes, text: str) -> str:
 def read_claim(request: Request) -> Claim:
     """Take the claim from the Authorization header or the query; raises Refused."""
     header = request.headers.get("Authorization")
+    in_query = "X-Amz-Algorithm=" in request.query
+    if header is not None and in_query:
+        raise Refused("both", "Only one auth mechanism allowed: a header, or the query.")
     if header is not None:
         return _header_claim(header, request)
-    if "X-Amz-Algorithm=" in request.query:
+    if in_query:
         return _query_claim(request)
-    if "AWSAccessKeyId=" in request.query:
-        raise Refused("malformed", SIGV2)
     raise Refused("missing", "The request is not signed.")
 
 
 def _header_claim(header: str, request: Request) -> Claim:
     algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
-        raise Refused("malformed", SIGV2)
+        raise Refused("unsupported", UNSUPPORTED)
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     timestamp = request.headers.get("X-Amz-Date") or ""
     return _claim(
@@ -126,10 +148,10 @@ def _header_claim(header: str, request: Request) -> Claim:
 def _query_claim(request: Request) -> Claim:
     fields = {name: value for name, value in _pairs(request.query) if name.startswith("X-Amz-")}
     if fields.get("X-Amz-Algorithm") != ALGORITHM:
-        raise Refused("malformed", f"Only {ALGORITHM} is supported.")
+        raise Refused("bad_query", f'X-Amz-Algorithm only supports "{ALGORITHM}"')
     expires = fields.get("X-Amz-Expires", "")
     if not expires.isascii() or not expires.isdigit() or not 0 < int(expires) <= MAX_PRESIGNED:
-        raise Refused("malformed", "X-Amz-Expires must be between 1 and 604800 seconds.")
+        raise Refused("bad_query", "X-Amz-Expires must be between 1 and 604800 seconds.")
     return _claim(
         fields.get("X-Amz-Credential", ""),
         fields.get("X-Amz-SignedHeaders", ""),
@@ -169,13 +191,50 @@ def check_time(claim: Claim, now: float) -> None:
         sent = calendar.timegm(time.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ"))
     except ValueError:
         raise Refused("malformed", "X-Amz-Date must look like 20260102T030405Z.") from None
-    if sent - now > MAX_SKEW:
-        raise Refused("skewed", "The request's time is too far ahead of the platform's.")
     if claim.presigned:
+        if sent - now > MAX_SKEW:
+            raise Refused("future", "Request is not yet valid", {"ServerTime": iso(now)})
         if now > sent + claim.expires:
-            raise Refused("expired", "Request has expired")
-    elif now - sent > MAX_SKEW:
-        raise Refused("skewed", "The request's time is too far behind the platform's.")
+            raise expired(sent + claim.expires, now, claim.expires)
+    elif abs(sent - now) > MAX_SKEW:
+        raise _skewed(claim.timestamp, sent, now)
+
+
+def expired(until: float, now: float, seconds: int | None = None) -> Refused:
+    """The refusal of a presigned URL that was good until then."""
+    members: dict[str, object] = {} if seconds is None else {"X-Amz-Expires": seconds}
+    return Refused(
+        "expired", "Request has expired", {**members, "Expires": iso(until), "ServerTime": iso(now)}
+    )
+
+
+def _skewed(timestamp: str, sent: float, now: float) -> Refused:
+    """AWS's text for a clock that is off, with the limit that was passed."""
+    minutes = f"{MAX_SKEW // 60} min."
+    if sent < now:
+        limit, sign, text = now - MAX_SKEW, "-", "Signature expired: {} is now earlier than {}"
+    else:
+        limit, sign, text = (
+            now + MAX_SKEW,
+            "+",
+            "Signature not yet current: {} is still later than {}",
+        )
+    text = text.format(timestamp, _stamp(limit)) + f" ({_stamp(now)} {sign} {minutes})"
+    members = {
+        "RequestTime": timestamp,
+        "ServerTime": iso(now),
+        "MaxAllowedSkewMilliseconds": MAX_SKEW * 1000,
+    }
+    return Refused("skewed", text, members)
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
+
+
+def iso(seconds: float) -> str:
+    """Epoch seconds as S3's errors write them, ``2026-01-02T03:04:05Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def verify(
@@ -188,18 +247,29 @@ def verify(
     """
     check_key(claim, credentials)
     check_time(claim, now)
+    check_signed_headers(request, claim)
     key = signing_key(credentials.secret_access_key, claim.date, claim.region, claim.service)
     given = claim.signature.encode("utf-8", "surrogateescape")
+    text = canonical = ""
     for path, query in _forms(request, claim):
-        text = string_to_sign(
-            claim.timestamp, claim.scope, _canonical(request, claim, path, query, payload_hash)
-        )
+        canonical = _canonical(request, claim, path, query, payload_hash)
+        text = string_to_sign(claim.timestamp, claim.scope, canonical)
         if hmac.compare_digest(hex_hmac(key, text).encode(), given):
             return key
-    raise Refused(
+    raise mismatch(
+        claim.access_key_id, claim.signature, {"StringToSign": text, "CanonicalRequest": canonical}
+    )
+
+
+def mismatch(
+    access_key_id: str, signature: str, computed: Mapping[str, object] | None = None
+) -> Refused:
+    """The refusal of a signature; `computed` is what it should have been made from."""
+    return Refused(
         "mismatch",
         "The request signature we calculated does not match the signature you provided. "
         "Check your key and signing method.",
+        {"AWSAccessKeyId": access_key_id, "SignatureProvided": signature, **(computed or {})},
     )
 
 
@@ -207,7 +277,23 @@ def check_key(claim: Claim, credentials: Credentials) -> None:
     """Refuse a foreign access key; raises Refused."""
     theirs = claim.access_key_id.encode("utf-8", "surrogateescape")
     if not hmac.compare_digest(theirs, credentials.access_key_id.encode()):
-        raise Refused("unknown_key", "The access key is not one of this platform.")
+        raise Refused(
+            "unknown_key",
+            "The access key is not one of this platform.",
+            {"AWSAccessKeyId": claim.access_key_id},
+        )
+
+
+def check_signed_headers(request: Request, claim: Claim) -> None:
+    """Refuse ``x-amz-`` headers that the signature does not cover: they change what is done."""
+    names = {name.lower() for name in request.headers.keys()}  # noqa: SIM118  # a protocol
+    left = sorted(n for n in names if n.startswith("x-amz-") and n not in claim.signed_headers)
+    if left:
+        raise Refused(
+            "unsigned",
+            "There were headers present in the request which were not signed",
+            {"HeadersNotSigned": ", ".join(left)},
+        )
 
 
 def _forms(request: Request, claim: Claim) -> Iterable[tuple[str, str]]:

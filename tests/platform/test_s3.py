@@ -162,11 +162,60 @@ def test_presigned_urls(clients, bucket):
     assert (status, b"SignatureDoesNotMatch" in body) == (403, True)
 
 
-def test_the_old_signature_is_refused_with_what_to_do(clients, bucket):
+def test_presigned_urls_as_boto3_makes_them_by_default(connection, bucket):
+    """Version 2 of the signature, unless the client was told otherwise."""
+    s3 = plain(connection)
+    params = {"Bucket": bucket, "Key": "a b/\u00fc+"}
+    put = {**params, "ContentType": "text/x", "Metadata": {"v": "1"}}
+    url = s3.generate_presigned_url("put_object", Params=put)
+    assert "AWSAccessKeyId=" in url
+    assert fetch(url, "PUT", {"Content-Type": "text/x", "x-amz-meta-v": "1"}, b"data")[0] == 200
+    head = s3.head_object(**params)
+    assert (head["ContentType"], head["Metadata"]) == ("text/x", {"v": "1"})
+    more = {**params, "ResponseContentType": "text/plain"}
+    status, body, headers = fetch(s3.generate_presigned_url("get_object", Params=more))
+    assert (status, body, headers["Content-Type"]) == (200, b"data", "text/plain")
+    url = s3.generate_presigned_url("get_object", Params=params)
+    for tampered in (
+        url.replace("a%20b", "a%20c"),
+        url + "&versionId=x",
+        url + "&publicAccessBlock",
+        url + "&x-amz-copy-source=%2Fb%2Fk",
+        url.replace("Expires=", "Expires=9"),
+    ):
+        status, body, _ = fetch(tampered)
+        assert (status, b"SignatureDoesNotMatch" in body) == (403, True), tampered
+    status, body, _ = fetch(url, headers={"x-amz-checksum-mode": "ENABLED"})
+    assert (status, b"SignatureDoesNotMatch" in body) == (403, True)
+    assert fetch(url, "PUT", body=b"")[0] == 403
+    old = s3.generate_presigned_url("get_object", Params=params, ExpiresIn=-1)
+    status, body, _ = fetch(old)
+    assert (status, b"<Message>Request has expired</Message>" in body) == (403, True)
+
+
+def plain(connection):
+    """A client that nobody configured."""
+    mine = connection.credentials
+    return boto3.client(
+        "s3",
+        endpoint_url=connection.endpoint_url,
+        region_name=connection.region,
+        aws_access_key_id=mine.access_key_id,
+        aws_secret_access_key=mine.secret_access_key,
+    )
+
+
+def test_requests_signed_with_version_2_are_refused_as_on_aws(clients):
     s3 = clients("s3", config=Config(signature_version="s3"))
-    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
-    status, body, _ = fetch(url)
-    assert (status, b"s3v4" in body) == (400, True)
+    answer = refused("InvalidRequest", s3.list_buckets)
+    assert "Please use AWS4-HMAC-SHA256." in answer["Error"]["Message"]
+
+
+def test_uploads_by_form_are_refused_by_name(connection, bucket):
+    post = plain(connection).generate_presigned_post(bucket, "k")
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, body, _ = fetch(post["url"], "POST", kind, b"--x--")
+    assert (status, b"POST policy" in body) == (501, True)
 
 
 def fetch(url, method="GET", headers=None, body=None):
@@ -355,9 +404,10 @@ def test_bucket_tags(s3, bucket):
 
 
 def test_what_is_not_there_is_named(s3, bucket):
-    answer = refused("NotImplemented", s3.get_bucket_acl, Bucket=bucket)
-    assert "GetBucketAcl" in answer["Error"]["Message"]
-    refused("NotImplemented", s3.put_object, Bucket=bucket, Key="k", Body=b"", Tagging="a=b")
+    answer = refused("NotImplemented", s3.get_object_torrent, Bucket=bucket, Key="k")
+    assert "GetObjectTorrent" in answer["Error"]["Message"]
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": 2_000_000_000}
+    refused("NotImplemented", s3.put_object, Bucket=bucket, Key="k", Body=b"", **lock)
 
 
 # who may ask

@@ -8,91 +8,25 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
+from projects import BIN, Project, clean_environment, config_of, made
 
 from mmectl.local import processes
 
-BIN = Path(sys.executable).parent
 STAR = "examples/images/star.jpg"
-
-
-@dataclass(frozen=True)
-class Project:
-    """A folder with a config.yaml of its own, and `mmectl` run in it."""
-
-    root: Path
-    folder: Path
-
-    @property
-    def state(self) -> Path:
-        return self.folder / ".mmectl"
-
-    def mmectl(self, *arguments: str, code: int = 0, **options: Any) -> Any:
-        done = subprocess.run(
-            [BIN / "mmectl", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            env=clean_environment(),
-            check=False,
-            timeout=180,
-            **options,
-        )
-        assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
-        return done
-
-    def data(self, *arguments: str) -> Any:
-        """The `data` of a command's envelope."""
-        return json.loads(self.mmectl(*arguments, "--json").stdout)["data"]
-
-    def client(self, service: str) -> Any:
-        """A boto3 client from nothing but what `mmectl local env` exports."""
-        values = self.data("local", "env")
-        return boto3.client(
-            service,
-            endpoint_url=values["AWS_ENDPOINT_URL"],
-            region_name=values["AWS_REGION"],
-            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-            config=Config(read_timeout=75),
-        )
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment without anything that points AWS clients somewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
-
-def config_of(root: Path, models: dict[str, Path]) -> str:
-    listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
-    return (
-        "platform: local\n"
-        f"image: {{context: {root / 'container'}}}\n"
-        "endpoint: {name: demo, instance_count: 2}\n"
-        f"models:\n{listed}"
-    )
 
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
-    folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Project(root, folder)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    (folder / "config.yaml").write_text(config_of(root, models))
-    shutil.copytree(root / "examples" / "images", folder / "examples" / "images")
-    yield project
-    project.mmectl("local", "down")
-    assert processes.marked(project.state.resolve()) == []
-    shutil.rmtree(folder)
+    with made(root, config_of(root, models)) as project:
+        shutil.copytree(root / "examples" / "images", project.folder / "examples" / "images")
+        yield project
 
 
 @pytest.fixture(scope="module")
@@ -281,88 +215,6 @@ def test_golden_answers_through_the_whole_path(project, image, shared_models, sh
             for line, label in zip(expected, found, strict=True):
                 assert abs(float(line[1]) - label["probability"]) <= 1e-4
     project.mmectl("destroy", *options)
-
-
-BOTO3_ALONE = """
-import io, json, sys, tarfile, time
-from pathlib import Path
-import boto3
-
-image, models, star = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).read_bytes()
-account = boto3.client("sts").get_caller_identity()["Account"]
-roles = boto3.client("iam").get_paginator("list_roles").paginate()
-role = next(r["Arn"] for page in roles for r in page["Roles"]
-            if r["RoleName"].startswith("AmazonSageMaker-ExecutionRole-"))
-s3, sagemaker, runtime = map(boto3.client, ("s3", "sagemaker", "sagemaker-runtime"))
-bucket, prefix = f"sagemaker-us-east-1-{account}-alone", "DEMO-multimodel-endpoint/"
-s3.create_bucket(Bucket=bucket)
-
-def upload(folder, key):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        tar.add(folder, arcname=".")
-    data.seek(0)
-    s3.upload_fileobj(data, bucket, prefix + key)
-
-upload(models / "shapes", "shapes.tar.gz")
-sagemaker.create_model(
-    ModelName="alone", ExecutionRoleArn=role,
-    PrimaryContainer={"Image": image, "Mode": "MultiModel",
-                      "ModelDataUrl": f"https://s3-us-east-1.amazonaws.com/{bucket}/{prefix}"})
-sagemaker.create_endpoint_config(EndpointConfigName="alone", ProductionVariants=[{
-    "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 2, "InitialVariantWeight": 1,
-    "ModelName": "alone", "VariantName": "AllTraffic"}])
-sagemaker.create_endpoint(EndpointName="alone", EndpointConfigName="alone")
-assert sagemaker.describe_endpoint(EndpointName="alone")["EndpointStatus"] == "Creating"
-sagemaker.get_waiter("endpoint_in_service").wait(
-    EndpointName="alone", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-
-def ask(target):
-    answer = runtime.invoke_endpoint(EndpointName="alone", ContentType="application/x-image",
-                                     TargetModel=target, Body=star)
-    return json.loads(answer["Body"].read())[0].split("class=")[1]
-
-assert ask("shapes.tar.gz") == "star" == ask("shapes.tar.gz")
-for number in range(3):
-    upload(models / "digits", f"demo-subfolder/digits_{number}.tar.gz")
-    assert ask(f"demo-subfolder/digits_{number}.tar.gz")
-try:
-    ask("nothing.tar.gz")
-except runtime.exceptions.ClientError as error:
-    assert error.response["Error"]["Code"] == "ValidationError", error
-else:
-    raise AssertionError("a model that is not there answered")
-sagemaker.delete_endpoint(EndpointName="alone")
-sagemaker.get_waiter("endpoint_deleted").wait(
-    EndpointName="alone", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-sagemaker.delete_endpoint_config(EndpointConfigName="alone")
-sagemaker.delete_model(ModelName="alone")
-print("done")
-"""
-
-
-def test_boto3_alone_replays_the_story(project, image):
-    """Nothing but the variables that `mmectl local env` exports."""
-    script = 'eval "$(mmectl local env)"; exec "$0" -c "$@"'
-    done = subprocess.run(
-        [
-            "/bin/sh",
-            "-c",
-            script,
-            sys.executable,
-            BOTO3_ALONE,
-            image,
-            str(project.root / "examples" / "models"),
-            str(project.root / STAR),
-        ],
-        cwd=project.folder,
-        env={**clean_environment(), "PATH": f"{BIN}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.stdout == "done\n", done.stderr
 
 
 def test_down_leaves_no_process_and_up_brings_all_back(project, endpoint):

@@ -54,7 +54,10 @@ def expected(headers: Headers, encoded_length: int | None) -> Expected:
         raise AwsError("MissingContentLength", "You must provide the Content-Length header.", 411)
     if length > MAX_OBJECT:
         raise AwsError(
-            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.", 400
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed size",
+            400,
+            {"ProposedSize": length, "MaxSizeAllowed": MAX_OBJECT},
         )
     trailer = (headers.get("x-amz-trailer") or "").strip().lower()
     return Expected(

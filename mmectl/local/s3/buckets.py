@@ -10,9 +10,10 @@ from aiohttp import web
 
 from mmectl.local.s3 import listing
 from mmectl.local.s3 import xml as s3_xml
-from mmectl.local.s3.http import Context, check_bucket_name
+from mmectl.local.s3.http import Context, check_bucket_name, storage_class
 from mmectl.local.s3.index import Entry
-from mmectl.local.values import ACCOUNT, AwsError
+from mmectl.local.s3.settings import OWNER
+from mmectl.local.values import AwsError
 
 MAX_KEYS = 1000
 DEFAULT_REGION = "us-east-1"
@@ -20,8 +21,18 @@ DEFAULT_REGION = "us-east-1"
 
 async def list_buckets(context: Context) -> web.StreamResponse:
     """GET /."""
-    prefix = context.params.get("prefix", "")
-    buckets = [b for b in await context.store.buckets() if b.name.startswith(prefix)]
+    params = context.params
+    prefix, region = params.get("prefix", ""), params.get("bucket-region")
+    token = params.get("continuation-token")
+    after = _read_token(token) if token else ""
+    limit = context.number("max-buckets", 10_000, 1, 10_000)
+    found = [
+        bucket
+        for bucket in await context.store.buckets()
+        if bucket.name.startswith(prefix)
+        and bucket.name > after
+        and region in (None, bucket.region)
+    ]
     nodes: list[s3_xml.Node] = [
         (
             "Bucket",
@@ -31,13 +42,15 @@ async def list_buckets(context: Context) -> web.StreamResponse:
                 ("BucketRegion", bucket.region),
             ],
         )
-        for bucket in buckets
+        for bucket in found[:limit]
     ]
-    return context.xml("ListAllMyBucketsResult", [_owner(), ("Buckets", nodes)])
-
-
-def _owner(name: str = "Owner") -> s3_xml.Node:
-    return name, [("ID", ACCOUNT), ("DisplayName", "mmectl")]
+    answer: list[s3_xml.Node] = [
+        OWNER,
+        ("Buckets", nodes),
+        ("ContinuationToken", _token(found[limit - 1].name) if len(found) > limit else None),
+        ("Prefix", prefix or None),
+    ]
+    return context.xml("ListAllMyBucketsResult", answer)
 
 
 async def create_bucket(context: Context) -> web.StreamResponse:
@@ -95,38 +108,6 @@ async def get_location(context: Context) -> web.StreamResponse:
     return web.Response(body=body, headers={"Content-Type": "application/xml"})
 
 
-async def get_tagging(context: Context) -> web.StreamResponse:
-    """GET /bucket?tagging."""
-    bucket = await context.store.bucket(context.bucket)
-    if not bucket.tags:
-        raise AwsError(
-            "NoSuchTagSet", "The TagSet does not exist", 404, {"BucketName": context.bucket}
-        )
-    tags: list[s3_xml.Node] = [
-        ("Tag", [("Key", key), ("Value", value)]) for key, value in bucket.tags.items()
-    ]
-    return context.xml("Tagging", [("TagSet", tags)])
-
-
-async def put_tagging(context: Context) -> web.StreamResponse:
-    """PUT /bucket?tagging."""
-    tree = s3_xml.parse(await context.document(), "Tagging")
-    tags: dict[str, str] = {}
-    for tag in tree.iter("Tag"):
-        key, value = tag.findtext("Key") or "", tag.findtext("Value") or ""
-        if not 0 < len(key) <= 128 or len(value) > 256 or key in tags or len(tags) == 50:
-            raise AwsError("InvalidTag", "The tag set has a bad, a double or too many tags.")
-        tags[key] = value
-    await context.store.tag_bucket(context.bucket, tags)
-    return web.Response(status=204)
-
-
-async def delete_tagging(context: Context) -> web.StreamResponse:
-    """DELETE /bucket?tagging."""
-    await context.store.tag_bucket(context.bucket, {})
-    return web.Response(status=204)
-
-
 async def list_objects_v2(context: Context) -> web.StreamResponse:
     """GET /bucket?list-type=2."""
     token = context.params.get("continuation-token")
@@ -157,6 +138,26 @@ async def list_objects(context: Context) -> web.StreamResponse:
     return context.xml("ListBucketResult", nodes + _contents(page, encode, owner=True))
 
 
+async def list_versions(context: Context) -> web.StreamResponse:
+    """GET /bucket?versions: every object is its only version, ``null``."""
+    params = context.params
+    marker, version = params.get("key-marker", ""), params.get("version-id-marker")
+    if version not in (None, "", "null"):
+        raise AwsError("InvalidArgument", "Invalid version id specified")
+    page, encode, max_keys = await _page(context, marker)
+    nodes = _head(context, encode, max_keys, page)
+    nodes += [
+        ("KeyMarker", encode(marker)),
+        ("VersionIdMarker", version or ""),
+        ("NextKeyMarker", encode(page.last) if page.truncated else None),
+        ("NextVersionIdMarker", "null" if page.truncated else None),
+    ]
+    for entry in page.entries:
+        inner = _object(entry, encode, owner=True)
+        nodes.append(("Version", [*inner, ("VersionId", "null"), ("IsLatest", True)]))
+    return context.xml("ListVersionsResult", nodes + _prefixes(page, encode))
+
+
 Encode = Callable[[str], str]
 
 
@@ -185,12 +186,17 @@ def _head(context: Context, encode: Encode, max_keys: int, page: listing.Page) -
 
 
 def _contents(page: listing.Page, encode: Encode, *, owner: bool) -> list[s3_xml.Node]:
-    nodes = [_object(entry, encode, owner=owner) for entry in page.entries]
-    nodes += [("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes]
-    return nodes
+    nodes: list[s3_xml.Node] = [
+        ("Contents", _object(entry, encode, owner=owner)) for entry in page.entries
+    ]
+    return nodes + _prefixes(page, encode)
 
 
-def _object(entry: Entry, encode: Encode, *, owner: bool) -> s3_xml.Node:
+def _prefixes(page: listing.Page, encode: Encode) -> list[s3_xml.Node]:
+    return [("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes]
+
+
+def _object(entry: Entry, encode: Encode, *, owner: bool) -> list[s3_xml.Node]:
     nodes: list[s3_xml.Node] = [
         ("Key", encode(entry.key)),
         ("LastModified", s3_xml.timestamp(entry.modified)),
@@ -198,11 +204,11 @@ def _object(entry: Entry, encode: Encode, *, owner: bool) -> s3_xml.Node:
         *(("ChecksumAlgorithm", name.upper()) for name in entry.checksums),
         ("ChecksumType", entry.checksum_type if entry.checksums else None),
         ("Size", entry.size),
-        ("StorageClass", "STANDARD"),
+        ("StorageClass", storage_class(entry)),
     ]
     if owner:
-        nodes.append(_owner())
-    return "Contents", nodes
+        nodes.append(OWNER)
+    return nodes
 
 
 def _token(last: str) -> str:

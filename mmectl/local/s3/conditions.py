@@ -61,6 +61,29 @@ def _modified_after(entry: Entry, date: str) -> bool | None:
         return None
 
 
+def copy_range(header: str | None, size: int) -> tuple[int, int]:
+    """Offset and count that x-amz-copy-source-range asks for; the whole without one."""
+    if header is None:
+        return 0, size
+    match = re.fullmatch(r"bytes=(\d{1,19})-(\d{1,19})", header.strip(), re.ASCII)
+    if match is None or int(match[1]) > int(match[2]):
+        raise AwsError(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
+            "and last are the zero-based offsets of the first and last bytes to copy",
+            400,
+            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+        )
+    if int(match[2]) >= size:
+        raise AwsError(
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {size}",
+            400,
+            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+        )
+    return int(match[1]), int(match[2]) - int(match[1]) + 1
+
+
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     """Offset and count that a Range header asks for; None for the whole.
 

@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS parts(
     upload TEXT NOT NULL REFERENCES uploads(id), number INTEGER NOT NULL, file TEXT NOT NULL,
     size INTEGER NOT NULL, etag TEXT NOT NULL, modified REAL NOT NULL, more TEXT NOT NULL,
     PRIMARY KEY(upload, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings(
+    bucket TEXT NOT NULL REFERENCES buckets(name) ON DELETE CASCADE, name TEXT NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY(bucket, name)) WITHOUT ROWID;
 """
 
 
@@ -45,7 +48,8 @@ class Bucket:
 class Entry:
     """An object: `file` names its data, `upload` the multipart upload it came from.
 
-    `headers` is what GetObject answers besides; `modified` in epoch seconds.
+    `headers` is what GetObject answers besides; `modified` in epoch seconds; `parts` the sizes
+    in bytes of the parts it was uploaded in.
     """
 
     key: str
@@ -57,6 +61,8 @@ class Entry:
     checksums: dict[str, str] = field(default_factory=dict)
     checksum_type: str = "FULL_OBJECT"
     upload: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    parts: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class Upload:
     headers: dict[str, str] = field(default_factory=dict)
     checksum: str | None = None
     checksum_type: str = "COMPOSITE"
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 LAST = b"\xff"  # above every key: no UTF-8 text begins with that byte
@@ -153,6 +160,19 @@ class Index:
         """Remove an empty bucket."""
         self._db.execute("DELETE FROM buckets WHERE name=?", (name,))
 
+    def setting(self, bucket: str, name: str) -> str | None:
+        """A bucket's setting as it was put."""
+        row = self._db.execute(
+            "SELECT body FROM settings WHERE bucket=? AND name=?", (bucket, name)
+        ).fetchone()
+        return row and str(row[0])
+
+    def put_setting(self, bucket: str, name: str, body: str | None) -> None:
+        """Keep a setting, or forget it."""
+        self._db.execute("DELETE FROM settings WHERE bucket=? AND name=?", (bucket, name))
+        if body is not None:
+            self._db.execute("INSERT INTO settings VALUES(?,?,?)", (bucket, name, body))
+
     # objects
 
     def get(self, bucket: str, key: str) -> Entry | None:
@@ -171,6 +191,8 @@ class Index:
             "checksums": entry.checksums,
             "checksum_type": entry.checksum_type,
             "upload": entry.upload,
+            "tags": entry.tags,
+            "parts": entry.parts,
         }
         self._db.execute(
             "INSERT OR REPLACE INTO objects VALUES(?,?,?,?,?,?,?)",
@@ -215,6 +237,7 @@ class Index:
             "headers": upload.headers,
             "checksum": upload.checksum,
             "checksum_type": upload.checksum_type,
+            "tags": upload.tags,
         }
         self._db.execute(
             "INSERT INTO uploads VALUES(?,?,?,?,?)",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from xml.etree import ElementTree as ET
 
@@ -14,16 +13,22 @@ from aiohttp import web
 
 from mmectl.local.s3 import checksums
 from mmectl.local.s3 import xml as s3_xml
-from mmectl.local.s3.body import given_checksums
-from mmectl.local.s3.conditions import byte_range, unquoted, write_condition
-from mmectl.local.s3.http import Context, checksum_headers, checksum_nodes, stored_headers
+from mmectl.local.s3.conditions import copy_range, unquoted, write_condition
+from mmectl.local.s3.http import (
+    MAX_PARTS,
+    Context,
+    checksum_headers,
+    checksum_nodes,
+    encryption_headers,
+    stored_headers,
+)
 from mmectl.local.s3.index import Entry, Part, Upload
-from mmectl.local.s3.objects import source_entry
+from mmectl.local.s3.objects import part_number, source_entry
 from mmectl.local.s3.store import no_such_upload
+from mmectl.local.s3.tags import of_header
 from mmectl.local.values import AwsError
 
 MIN_PART = 5 * 1024 * 1024  # bytes of every part but the last
-MAX_PARTS = 10_000
 
 
 async def create(context: Context) -> web.StreamResponse:
@@ -40,14 +45,15 @@ async def create(context: Context) -> web.StreamResponse:
         context.bucket,
         context.key,
         context.now(),
-        stored_headers(context.call.request),
+        stored_headers(context.call.headers),
         name,
         kind,
+        of_header(context.header("x-amz-tagging")),
     )
     await context.store.create_upload(upload)
-    headers = {}
+    headers = encryption_headers(upload.headers)
     if name:
-        headers = {"x-amz-checksum-algorithm": name.upper(), "x-amz-checksum-type": kind}
+        headers |= {"x-amz-checksum-algorithm": name.upper(), "x-amz-checksum-type": kind}
     nodes: list[s3_xml.Node] = [
         ("Bucket", context.bucket),
         ("Key", context.key),
@@ -60,21 +66,9 @@ async def _upload(context: Context) -> tuple[Upload, list[Part]]:
     return await context.store.upload(context.bucket, context.key, context.params["uploadId"])
 
 
-def _part_number(context: Context) -> int:
-    number = context.params.get("partNumber", "")
-    if not re.fullmatch(r"\d{1,5}", number, re.ASCII) or not 1 <= int(number) <= MAX_PARTS:
-        raise AwsError(
-            "InvalidArgument",
-            "Part number must be an integer between 1 and 10000, inclusive",
-            400,
-            {"ArgumentName": "partNumber", "ArgumentValue": number},
-        )
-    return int(number)
-
-
 async def upload_part(context: Context) -> web.StreamResponse:
     """PUT /bucket/key?partNumber&uploadId."""
-    number = _part_number(context)
+    number = part_number(context)
     upload, _ = await _upload(context)
     incoming = context.store.incoming()
     try:
@@ -89,13 +83,10 @@ async def upload_part(context: Context) -> web.StreamResponse:
 
 async def upload_part_copy(context: Context) -> web.StreamResponse:
     """PUT /bucket/key?partNumber&uploadId with x-amz-copy-source."""
-    number = _part_number(context)
+    number = part_number(context)
     upload, _ = await _upload(context)
     source = await source_entry(context)
-    offset, count = byte_range(context.header("x-amz-copy-source-range"), source.size) or (
-        0,
-        source.size,
-    )
+    offset, count = copy_range(context.header("x-amz-copy-source-range"), source.size)
     part = await asyncio.to_thread(_copy_part, context, upload, number, source, offset, count)
     await context.store.put_part(upload, part)
     nodes: list[s3_xml.Node] = [
@@ -135,7 +126,7 @@ def _copy_part(
 async def complete(context: Context) -> web.StreamResponse:
     """POST /bucket/key?uploadId: join the parts into the object."""
     condition = write_condition(context.header)
-    body = await context.document()
+    body = await context.document(of_body=False)
     try:
         upload, stored = await _upload(context)
     except AwsError:
@@ -143,9 +134,7 @@ async def complete(context: Context) -> web.StreamResponse:
     parts = chosen(s3_xml.parse(body, "CompleteMultipartUpload"), stored)
     await context.store.check(context.bucket, context.key, condition)
     found = joined_checksums(upload, parts)
-    for name, value in given_checksums(context.call.request.headers).items():
-        if upload.checksum_type == "FULL_OBJECT" and found.get(name) not in (None, value):
-            raise AwsError("BadDigest", f"The {name.upper()} you specified did not match.")
+    _check_promises(context, parts, found)
     file = await asyncio.to_thread(context.store.join, parts)
     entry = Entry(
         context.key,
@@ -157,9 +146,26 @@ async def complete(context: Context) -> web.StreamResponse:
         found,
         upload.checksum_type,
         upload.id,
+        upload.tags,
+        [part.size for part in parts],
     )
     await context.store.complete(upload, entry, condition)
     return _completed(context, entry)
+
+
+def _check_promises(context: Context, parts: Sequence[Part], found: Mapping[str, str]) -> None:
+    """Compare checksum and size with what the request says of the whole."""
+    for name, value in found.items():
+        given = context.header(checksums.PREFIX + name)
+        if given is not None and given not in (value, value.partition("-")[0]):
+            raise AwsError("BadDigest", f"The {name.upper()} you specified did not match.")
+    size, given = sum(part.size for part in parts), context.header("x-amz-mp-object-size")
+    if given is not None and given != str(size):
+        raise AwsError(
+            "InvalidRequest",
+            f"The provided 'x-amz-mp-object-size' header value {given} does not match what was "
+            f"computed: {size}",
+        )
 
 
 async def _earlier(context: Context) -> Entry:
@@ -272,45 +278,3 @@ def _part(part: Part) -> s3_xml.Node:
         ("Size", part.size),
         *checksum_nodes(part.checksums),
     ]
-
-
-async def list_uploads(context: Context) -> web.StreamResponse:
-    """GET /bucket?uploads; a delimiter is not implemented."""
-    if context.params.get("delimiter"):
-        raise AwsError(
-            "NotImplemented", "ListMultipartUploads with a delimiter is not implemented.", 501
-        )
-    prefix = context.params.get("prefix", "")
-    mark = context.params.get("key-marker", ""), context.params.get("upload-id-marker", "")
-    limit = context.number("max-uploads", 1000, 1, 1000)
-    encode = s3_xml.encoder(context.params.get("encoding-type"))
-    uploads = await context.store.uploads(context.bucket)
-    rest = [u for u in uploads if u.key.startswith(prefix) and _behind(u, *mark)]
-    shown = rest[:limit]
-    more = len(rest) > len(shown)
-    nodes: list[s3_xml.Node] = [
-        ("Bucket", context.bucket),
-        ("KeyMarker", encode(mark[0])),
-        ("UploadIdMarker", mark[1]),
-        ("NextKeyMarker", encode(shown[-1].key) if more else None),
-        ("NextUploadIdMarker", shown[-1].id if more else None),
-        ("Prefix", encode(prefix)),
-        ("EncodingType", context.params.get("encoding-type")),
-        ("MaxUploads", limit),
-        ("IsTruncated", more),
-    ]
-    for upload in shown:
-        item: list[s3_xml.Node] = [
-            ("Key", encode(upload.key)),
-            ("UploadId", upload.id),
-            ("StorageClass", "STANDARD"),
-            ("Initiated", s3_xml.timestamp(upload.created)),
-        ]
-        nodes.append(("Upload", item))
-    return context.xml("ListMultipartUploadsResult", nodes)
-
-
-def _behind(upload: Upload, key: str, upload_id: str) -> bool:
-    if not key:
-        return True
-    return (upload.key, upload.id) > (key, upload_id) if upload_id else upload.key > key

@@ -1,8 +1,9 @@
-"""Object operations: put, get, head, delete, copy."""
+"""Object operations: put, get, head, copy."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -11,17 +12,23 @@ from aiohttp import web
 from mmectl.local.call import unquote
 from mmectl.local.s3 import checksums
 from mmectl.local.s3 import xml as s3_xml
-from mmectl.local.s3.body import given_checksums
-from mmectl.local.s3.conditions import byte_range, read_condition, unquoted, write_condition
+from mmectl.local.s3.body import MAX_OBJECT
+from mmectl.local.s3.conditions import byte_range, read_condition, write_condition
 from mmectl.local.s3.http import (
+    MAX_PARTS,
+    SYSTEM,
     Context,
     checksum_headers,
     checksum_nodes,
+    content_headers,
+    encryption_headers,
     entity_headers,
     stored_headers,
+    system_headers,
 )
 from mmectl.local.s3.index import Entry
-from mmectl.local.s3.store import ALWAYS, Condition, failed, no_such_key
+from mmectl.local.s3.store import failed, no_such_key
+from mmectl.local.s3.tags import of_header
 from mmectl.local.values import AwsError
 
 INLINE = 256 * 1024  # bytes up to which an answer is built in memory
@@ -38,7 +45,8 @@ OVERRIDES = {
 async def put_object(context: Context) -> web.StreamResponse:
     """PUT /bucket/key."""
     condition = write_condition(context.header)
-    headers = stored_headers(context.call.request)
+    headers = stored_headers(context.call.headers)
+    tags = of_header(context.header("x-amz-tagging"))
     await context.store.check(context.bucket, context.key, condition)
     incoming = context.store.incoming()
     try:
@@ -54,9 +62,10 @@ async def put_object(context: Context) -> web.StreamResponse:
         context.now(),
         headers,
         received.checksums,
+        tags=tags,
     )
     await context.store.put(context.bucket, entry, condition)
-    answer = checksum_headers(entry.checksums, entry.checksum_type)
+    answer = checksum_headers(entry.checksums, entry.checksum_type) | encryption_headers(headers)
     return web.Response(headers={"ETag": f'"{entry.etag}"', **answer})
 
 
@@ -89,11 +98,12 @@ async def head_object(context: Context) -> web.StreamResponse:
 async def _send(context: Context, entry: Entry, file: BinaryIO | None) -> web.StreamResponse:
     headers = entity_headers(entry)
     if read_condition(context.header, entry) == "unchanged":
-        return web.Response(status=304, headers={"ETag": headers["ETag"]})
+        kept = {name: headers[name] for name in ("ETag", "Last-Modified")}
+        return web.Response(status=304, headers=kept)
     for name, header in OVERRIDES.items():
         if name in context.params:
             headers[header] = context.params[name]
-    part = byte_range(context.header("Range"), entry.size)
+    part = _part(context, entry, headers) or byte_range(context.header("Range"), entry.size)
     offset, count = part or (0, entry.size)
     if part:
         headers["Content-Range"] = f"bytes {offset}-{offset + count - 1}/{entry.size}"
@@ -102,6 +112,37 @@ async def _send(context: Context, entry: Entry, file: BinaryIO | None) -> web.St
     response = web.StreamResponse(status=206 if part else 200, headers=headers)
     response.content_length = count
     return await _stream(context, response, file, offset, count)
+
+
+def _part(context: Context, entry: Entry, headers: dict[str, str]) -> tuple[int, int] | None:
+    """Offset and count of the part that partNumber names; adds the number of parts."""
+    text = context.params.get("partNumber")
+    if text is None:
+        return None
+    if context.header("Range") is not None:
+        raise AwsError(
+            "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
+        )
+    sizes = entry.parts or [entry.size]
+    number = part_number(context)
+    if number > len(sizes):
+        raise AwsError("InvalidPartNumber", "The requested partnumber is not satisfiable", 416)
+    if entry.parts:
+        headers["x-amz-mp-parts-count"] = str(len(sizes))
+    return (sum(sizes[: number - 1]), sizes[number - 1]) if entry.size else None
+
+
+def part_number(context: Context) -> int:
+    """The query's partNumber; raises AwsError."""
+    number = context.params.get("partNumber", "")
+    if not re.fullmatch(r"\d{1,5}", number, re.ASCII) or not 1 <= int(number) <= MAX_PARTS:
+        raise AwsError(
+            "InvalidArgument",
+            "Part number must be an integer between 1 and 10000, inclusive",
+            400,
+            {"ArgumentName": "partNumber", "ArgumentValue": number},
+        )
+    return int(number)
 
 
 async def _stream(
@@ -122,32 +163,6 @@ async def _stream(
             raise ConnectionResetError(str(error)) from None
     await response.write_eof()
     return response
-
-
-async def delete_object(context: Context) -> web.StreamResponse:
-    """DELETE /bucket/key; an unknown key is fine."""
-    match = context.header("If-Match")
-    condition = Condition(etag=unquoted(match)) if match else ALWAYS
-    await context.store.delete(context.bucket, [context.key], condition)
-    return web.Response(status=204)
-
-
-async def delete_objects(context: Context) -> web.StreamResponse:
-    """POST /bucket?delete: up to 1000 keys."""
-    body = await context.document()
-    if context.header("Content-MD5") is None and not given_checksums(context.call.request.headers):
-        raise AwsError(
-            "InvalidRequest",
-            "Missing required header for this request: Content-MD5 OR x-amz-checksum",
-        )
-    tree = s3_xml.parse(body, "Delete")
-    keys = [item.findtext("Key") or "" for item in tree.iter("Object")]
-    if not 0 < len(keys) <= 1000 or not all(keys):
-        raise s3_xml.malformed()
-    await context.store.delete(context.bucket, keys)
-    quiet = (tree.findtext("Quiet") or "").strip().lower() == "true"
-    nodes: list[s3_xml.Node] = [("Deleted", [("Key", key)]) for key in keys]
-    return context.xml("DeleteResult", [] if quiet else nodes)
 
 
 def copy_source(context: Context) -> tuple[str, str]:
@@ -181,18 +196,16 @@ async def copy_object(context: Context) -> web.StreamResponse:
     """
     condition = write_condition(context.header)
     source = await source_entry(context)
-    directive = (context.header("x-amz-metadata-directive") or "COPY").upper()
-    if directive not in ("COPY", "REPLACE"):
-        raise AwsError("InvalidArgument", "Unknown metadata directive.")
-    if directive == "COPY" and copy_source(context) == (context.bucket, context.key):
+    if source.size > MAX_OBJECT:
         raise AwsError(
             "InvalidRequest",
-            "This copy request is illegal because it is trying to copy an object to itself "
-            "without changing the object's metadata, storage class, website redirect location "
-            "or encryption attributes.",
+            "The specified copy source is larger than the maximum allowable size for a copy "
+            f"source: {MAX_OBJECT}",
         )
-    headers = stored_headers(context.call.request) if directive == "REPLACE" else source.headers
-    target = replace(source, key=context.key, modified=context.now(), headers=headers, upload=None)
+    headers, tags = _of_copy(context, source)
+    target = replace(
+        source, key=context.key, modified=context.now(), headers=headers, tags=tags, upload=None
+    )
     target = await _with_checksum(context, source, target)
     await context.store.copy(source, context.bucket, target, condition)
     nodes: list[s3_xml.Node] = [
@@ -202,6 +215,29 @@ async def copy_object(context: Context) -> web.StreamResponse:
         *checksum_nodes(target.checksums),
     ]
     return context.xml("CopyObjectResult", nodes)
+
+
+def _of_copy(context: Context, source: Entry) -> tuple[dict[str, str], dict[str, str]]:
+    """Headers and tags of a copy, by its directives; raises AwsError."""
+    metadata, tagging = (
+        (context.header(f"x-amz-{kind}-directive") or "COPY").upper()
+        for kind in ("metadata", "tagging")
+    )
+    if not {metadata, tagging} <= {"COPY", "REPLACE"}:
+        raise AwsError("InvalidArgument", "Unknown metadata or tagging directive.")
+    asked = system_headers(context.call.headers)
+    kept = {name: value for name, value in source.headers.items() if name not in SYSTEM}
+    same = copy_source(context) == (context.bucket, context.key)
+    if same and metadata == "COPY" and not any(context.header(name) for name in SYSTEM):
+        raise AwsError(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself "
+            "without changing the object's metadata, storage class, website redirect location "
+            "or encryption attributes.",
+        )
+    headers = content_headers(context.call.headers) if metadata == "REPLACE" else kept
+    tags = of_header(context.header("x-amz-tagging")) if tagging == "REPLACE" else source.tags
+    return {**headers, **asked}, tags
 
 
 async def _with_checksum(context: Context, source: Entry, target: Entry) -> Entry:

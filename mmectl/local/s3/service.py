@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
+from mmectl.local.s3 import attributes, deletion, settings, tags, uploads
 from mmectl.local.s3 import buckets as s3_buckets
 from mmectl.local.s3 import multipart as s3_multipart
 from mmectl.local.s3 import objects as s3_objects
@@ -24,17 +26,36 @@ BUCKET: Mapping[tuple[str, str], Operation] = {
     ("GET", ""): s3_buckets.list_objects,
     ("GET", "list-type"): s3_buckets.list_objects_v2,
     ("GET", "location"): s3_buckets.get_location,
-    ("GET", "tagging"): s3_buckets.get_tagging,
-    ("GET", "uploads"): s3_multipart.list_uploads,
+    ("GET", "versions"): s3_buckets.list_versions,
+    ("GET", "tagging"): tags.get_of_bucket,
+    ("GET", "uploads"): uploads.list_uploads,
     ("PUT", ""): s3_buckets.create_bucket,
-    ("PUT", "tagging"): s3_buckets.put_tagging,
+    ("PUT", "tagging"): tags.put_of_bucket,
     ("HEAD", ""): s3_buckets.head_bucket,
     ("DELETE", ""): s3_buckets.delete_bucket,
-    ("DELETE", "tagging"): s3_buckets.delete_tagging,
-    ("POST", "delete"): s3_objects.delete_objects,
+    ("DELETE", "tagging"): tags.delete_of_bucket,
+    ("POST", "delete"): deletion.delete_objects,
+    ("GET", "acl"): settings.get_acl,
+    ("PUT", "acl"): settings.put_acl,
+    ("GET", "policy"): settings.get_policy,
+    ("GET", "policyStatus"): settings.get_policy_status,
+    ("PUT", "policy"): settings.put_policy,
+    ("DELETE", "policy"): settings.delete_policy,
+    ("PUT", "versioning"): settings.put_versioning,
+    **{("GET", name): partial(settings.get, name) for name in settings.SETTINGS},
+    **{("PUT", name): partial(settings.put, name) for name in settings.KEPT},
+    **{("DELETE", name): partial(settings.delete, name) for name in settings.KEPT},
 }
 OBJECT: Mapping[tuple[str, str], Operation] = {
     ("GET", ""): s3_objects.get_object,
+    ("GET", "partNumber"): s3_objects.get_object,
+    ("HEAD", "partNumber"): s3_objects.head_object,
+    ("GET", "attributes"): attributes.get_attributes,
+    ("GET", "acl"): settings.get_acl,
+    ("PUT", "acl"): settings.put_acl,
+    ("GET", "tagging"): tags.get_of_object,
+    ("PUT", "tagging"): tags.put_of_object,
+    ("DELETE", "tagging"): tags.delete_of_object,
     ("GET", "uploadId"): s3_multipart.list_parts,
     ("HEAD", ""): s3_objects.head_object,
     ("PUT", ""): s3_objects.put_object,
@@ -43,7 +64,7 @@ OBJECT: Mapping[tuple[str, str], Operation] = {
     ("PUT", "uploadId+copy"): s3_multipart.upload_part_copy,
     ("POST", "uploads"): s3_multipart.create,
     ("POST", "uploadId"): s3_multipart.complete,
-    ("DELETE", ""): s3_objects.delete_object,
+    ("DELETE", ""): deletion.delete_object,
     ("DELETE", "uploadId"): s3_multipart.abort,
 }
 # parameters that change an operation, not which one it is
@@ -51,14 +72,13 @@ MODIFIERS = frozenset(
     {
         *("x-id", "prefix", "delimiter", "max-keys", "marker", "continuation-token"),
         *("start-after", "fetch-owner", "encoding-type", "max-buckets", "bucket-region"),
-        *("key-marker", "upload-id-marker", "max-uploads", "max-parts", "part-number-marker"),
+        *("versionId", "version-id-marker", "key-marker", "upload-id-marker"),
+        *("max-uploads", "max-parts", "part-number-marker"),
         *s3_objects.OVERRIDES,
     }
 )
 # headers that ask for what is not there: better refused than silently ignored
 REFUSED_HEADERS = (
-    "x-amz-tagging",
-    "x-amz-website-redirect-location",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-server-side-encryption-customer-algorithm",
@@ -115,6 +135,10 @@ class S3:
             raise AwsError(
                 "NotImplemented", f"The operation {name} is not implemented.", 501, {"Header": sub}
             )
+        if call.params.get("versionId") not in (None, "", "null"):
+            raise AwsError("InvalidArgument", "Invalid version id specified")
+        if method in ("PUT", "POST") and sub != "acl":
+            context.check_acl()
         for header in REFUSED_HEADERS:
             if call.header(header) is not None:
                 raise AwsError(

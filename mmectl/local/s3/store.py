@@ -148,6 +148,24 @@ class ObjectStore:
 
         await self._vault.change(work)
 
+    async def setting(self, bucket: str, name: str) -> str | None:
+        """What was put as that setting of a bucket; NoSuchBucket."""
+
+        def work() -> str | None:
+            self._bucket(bucket)
+            return self._vault.index.setting(bucket, name)
+
+        return await self._vault.run(work)
+
+    async def keep_setting(self, bucket: str, name: str, body: str | None) -> None:
+        """Keep a setting, or forget it; NoSuchBucket."""
+
+        def work(index: Index) -> None:
+            self._bucket(bucket)
+            index.put_setting(bucket, name, body)
+
+        await self._vault.change(work)
+
     async def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket; BucketNotEmpty."""
 
@@ -180,6 +198,18 @@ class ObjectStore:
             return entry
 
         return await self._vault.run(work)
+
+    async def tag_object(self, bucket: str, key: str, tags: dict[str, str]) -> None:
+        """Replace the tags of an object; NoSuchBucket, NoSuchKey."""
+
+        def work(index: Index) -> None:
+            self._bucket(bucket)
+            entry = index.get(bucket, key)
+            if entry is None:
+                raise no_such_key(key)
+            index.put(bucket, replace(entry, tags=tags))  # its file stays
+
+        await self._vault.change(work)
 
     async def check(self, bucket: str, key: str, condition: Condition) -> None:
         """Refuse a write early, before its body is read."""

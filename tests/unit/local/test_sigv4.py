@@ -128,6 +128,9 @@ def test_foreign_credentials_are_refused(credentials, reason):
         lambda r: sigv4.Request(
             r.method, r.path, r.query, CIMultiDict({**r.headers, "Host": "evil:1"})
         ),
+        lambda r: sigv4.Request(
+            r.method, r.path, r.query, CIMultiDict([*r.headers.items(), ("x-amz-meta-a", "2")])
+        ),
     ],
 )
 def test_any_change_to_what_is_signed_is_refused(change):
@@ -138,6 +141,15 @@ def test_any_change_to_what_is_signed_is_refused(change):
     assert caught.value.reason == "mismatch"
 
 
+def test_an_x_amz_header_that_is_not_signed_is_refused():
+    request = signed("/bucket/key")
+    request.headers["x-amz-copy-source"] = "/other/key"
+    with pytest.raises(sigv4.Refused, match="not signed") as caught:
+        check(request)
+    assert caught.value.reason == "unsigned"
+    assert caught.value.members == {"HeadersNotSigned": "x-amz-copy-source"}
+
+
 AUTH = "AWS4-HMAC-SHA256 Credential=A/20260101/r/s3/aws4_request, SignedHeaders={}, Signature=ab"
 
 
@@ -145,14 +157,15 @@ AUTH = "AWS4-HMAC-SHA256 Credential=A/20260101/r/s3/aws4_request, SignedHeaders=
     ("headers", "query", "reason"),
     [
         ({}, "", "missing"),
-        ({"Authorization": "Basic abc"}, "", "malformed"),
+        ({"Authorization": "Basic abc"}, "", "unsupported"),
         ({"Authorization": "AWS4-HMAC-SHA256 nonsense"}, "", "malformed"),
         ({"Authorization": AUTH.format("x-amz-date"), "X-Amz-Date": "20260101T0"}, "", "malformed"),
         ({"Authorization": AUTH.format("host"), "X-Amz-Date": "20270101T000000Z"}, "", "malformed"),
-        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=0", "malformed"),
-        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=604801", "malformed"),
-        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=%C2%B2", "malformed"),
-        ({}, "X-Amz-Algorithm=other", "malformed"),
+        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=0", "bad_query"),
+        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=604801", "bad_query"),
+        ({}, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=%C2%B2", "bad_query"),
+        ({}, "X-Amz-Algorithm=other", "bad_query"),
+        ({"Authorization": AUTH.format("host")}, "X-Amz-Algorithm=AWS4-HMAC-SHA256", "both"),
     ],
 )
 def test_claims_that_cannot_be_read_are_refused(headers, query, reason):

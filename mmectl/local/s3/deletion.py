@@ -1,0 +1,73 @@
+"""Deleting objects, one or up to a thousand at once."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from aiohttp import web
+
+from mmectl.local.s3 import xml as s3_xml
+from mmectl.local.s3.body import given_checksums
+from mmectl.local.s3.conditions import unquoted
+from mmectl.local.s3.http import Context
+from mmectl.local.s3.store import ALWAYS, Condition
+from mmectl.local.values import AwsError
+
+MOST = 1000  # keys of one request
+
+
+async def delete_object(context: Context) -> web.StreamResponse:
+    """DELETE /bucket/key; an unknown key is fine."""
+    match = context.header("If-Match")
+    condition = Condition(etag=unquoted(match)) if match else ALWAYS
+    await context.store.delete(context.bucket, [context.key], condition)
+    return web.Response(status=204)
+
+
+async def delete_objects(context: Context) -> web.StreamResponse:
+    """POST /bucket?delete: what cannot be deleted is told, the others are deleted."""
+    body = await context.document()
+    if context.header("Content-MD5") is None and not given_checksums(context.call.headers):
+        raise AwsError(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum",
+        )
+    tree = s3_xml.parse(body, "Delete")
+    items = list(tree.iter("Object"))
+    if not 0 < len(items) <= MOST or not all(item.findtext("Key") for item in items):
+        raise s3_xml.malformed()
+    plain = [_key(item) for item in items if _is_plain(item)]
+    await context.store.delete(context.bucket, plain)
+    refused = [node for item in items if not _is_plain(item) for node in await _one(context, item)]
+    failed = {_key(item) for item, node in refused}
+    quiet = (tree.findtext("Quiet") or "").strip().lower() == "true"
+    done: list[s3_xml.Node] = [
+        ("Deleted", [("Key", _key(item))]) for item in items if _key(item) not in failed
+    ]
+    return context.xml("DeleteResult", ([] if quiet else done) + [node for _, node in refused])
+
+
+def _key(item: ET.Element) -> str:
+    return item.findtext("Key") or ""
+
+
+def _is_plain(item: ET.Element) -> bool:
+    """Whether nothing but the key (and the only version there is) is named."""
+    return item.findtext("ETag") is None and item.findtext("VersionId") in (None, "", "null")
+
+
+def _check_version(item: ET.Element) -> None:
+    if item.findtext("VersionId") not in (None, "", "null"):
+        raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+
+
+async def _one(context: Context, item: ET.Element) -> list[tuple[ET.Element, s3_xml.Node]]:
+    """Delete under a condition; the error if there is one."""
+    key, etag = _key(item), item.findtext("ETag")
+    try:
+        _check_version(item)
+        await context.store.delete(context.bucket, [key], Condition(etag=unquoted(etag or "")))
+    except AwsError as error:
+        told: list[s3_xml.Node] = [("Key", key), ("Code", error.code), ("Message", error.message)]
+        return [(item, ("Error", told))]
+    return []

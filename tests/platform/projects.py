@@ -1,0 +1,119 @@
+"""A project folder of its own with `mmectl` run in it, as a user has it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from mmectl.local import processes
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a config.yaml of its own, and `mmectl` run in it."""
+
+    root: Path
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".mmectl"
+
+    def mmectl(self, *arguments: str, code: int = 0, **options: Any) -> Any:
+        done = subprocess.run(
+            [BIN / "mmectl", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            env=clean_environment(),
+            check=False,
+            timeout=180,
+            **options,
+        )
+        assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
+        return done
+
+    def data(self, *arguments: str) -> Any:
+        """The `data` of a command's envelope."""
+        return json.loads(self.mmectl(*arguments, "--json").stdout)["data"]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client from nothing but what `mmectl local env` exports."""
+        values = self.data("local", "env")
+        return boto3.client(
+            service,
+            endpoint_url=values["AWS_ENDPOINT_URL"],
+            region_name=values["AWS_REGION"],
+            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+            config=Config(read_timeout=75),
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without anything that points AWS clients somewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def config_of(root: Path, models: dict[str, Path]) -> str:
+    listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
+    return (
+        "platform: local\n"
+        f"image: {{context: {root / 'container'}}}\n"
+        "endpoint: {name: demo, instance_count: 2}\n"
+        f"models:\n{listed}"
+    )
+
+
+@contextlib.contextmanager
+def made(root: Path, config: str = "platform: local\n") -> Iterator[Project]:
+    """A project in a short folder; in the end nothing of its platform may be left."""
+    folder = Path(tempfile.mkdtemp(prefix="mme"))
+    project = Project(root, folder)
+    (folder / "config.yaml").write_text(config)
+    try:
+        yield project
+    finally:
+        project.mmectl("local", "down")
+        assert processes.marked(project.state.resolve()) == []
+        shutil.rmtree(folder)
+
+
+def client_environment(project: Project) -> dict[str, str]:
+    """What a shell has after ``eval "$(mmectl local env)"``, and nothing else of AWS."""
+    script = 'eval "$(mmectl local env)" && exec env -0'
+    environment = {
+        **clean_environment(),
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(project.folder),  # no profile of whoever runs the tests
+    }
+    done = subprocess.run(
+        ["/bin/sh", "-c", script],
+        cwd=project.folder,
+        env=environment,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+
+
+def tarball(folder: Path, target: Path) -> Path:
+    """A model folder packed as users do it."""
+    with tarfile.open(target, "w:gz") as tar:
+        tar.add(folder, arcname=".")
+    return target
