@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.residency import NoRoomError, TooWideError
-from mmectl.local.fleet.unpack import (
+from mmectl.unpack import (
     Limits,
     TooLargeError,
     Unpacked,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mmectl.local.fleet.unpack import (
+from mmectl.unpack import (
     BombError,
     DiskFullError,
     Limits,
