@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmectl.build.ecr import Ecr
     from mmectl.build.given import Name
     from mmectl.build.values import Order
+    from mmectl.inventory import Inventory
     from mmectl.services import Runtime, Sagemaker
 
 LOCAL_REGION = "us-east-1"
@@ -126,6 +127,14 @@ class App:
         from mmectl.bucket import S3Bucket
 
         return S3Bucket(self.aws.client("s3"), self.location.bucket, translated)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The models of the location with their versions."""
+        from mmectl.inventory import Inventory, Seen
+
+        seen = Seen(self.config.state_dir / "cache" / "objects.json")
+        return Inventory(self.bucket, self.location, seen)
 
     @property
     def endpoint_name(self) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
+from mmectl import pointers
 from mmectl.app import App
 from mmectl.artifacts import Upload, Uploaded, upload_many
+from mmectl.catalog import at_once
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, MmectlError, UsageError
 from mmectl.model.origin import Prepared, Source, chosen, prepare
+from mmectl.names import parse
 from mmectl.output import Result, Table, size
 from mmectl.state import Event, Report
+from mmectl.versions import Pointer, version_of
 
 Failed = list[tuple[str, MmectlError]]
 
@@ -52,7 +56,8 @@ def upload(
 
     A model is checked before anything is sent. What is there already is not
     sent again, and nothing is overwritten: changed content becomes the next
-    version, <name>_v2.tar.gz. The endpoint is not touched.
+    version, <name>_v2.tar.gz. <name> alone stands for the newest version, or
+    for the one that was promoted (mmectl models). The endpoint is not touched.
     """
     sources = _sources(app, names, every)
     failed: Failed = []
@@ -71,7 +76,20 @@ def upload(
     failed += done.failed
     if failed:
         raise _failure(failed, len(done.uploaded))
-    return _result(app, done.uploaded)
+    return _result(app, done.uploaded, _held_back(app, done.uploaded))
+
+
+def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
+    """TargetModels of new versions that their names do not stand for: an older was promoted."""
+    later = [
+        (target, parsed[0])
+        for item in uploaded
+        for target in item.created
+        if (parsed := parse(target)) and parsed[1] > 1
+    ]
+    found = at_once(lambda pair: pointers.read(app.bucket, app.location, pair[1])[0], later)
+    pairs = [(target, pointer) for (target, _), pointer in zip(later, found, strict=True)]
+    return {target: p for target, p in pairs if p and p.target_model != target}
 
 
 def _sources(app: App, names: Sequence[str], every: bool) -> tuple[Source, ...]:
@@ -131,7 +149,7 @@ def _failure(failed: Failed, good: int) -> MmectlError:
     )
 
 
-def _result(app: App, uploaded: Sequence[Uploaded]) -> Result:
+def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Pointer]) -> Result:
     rows = [
         [
             f"{item.target_models[0]}{_more(item)}",
@@ -144,8 +162,22 @@ def _result(app: App, uploaded: Sequence[Uploaded]) -> Result:
     data: dict[str, Any] = {
         "location": app.location.url,
         "models": [dataclasses.asdict(item) for item in uploaded],
+        "not_current": {target: pointer.target_model for target, pointer in held.items()},
     }
-    return Result(data, [Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"}))])
+    view: list[str | Table] = [
+        Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"})),
+        *map(_still, held.items()),
+    ]
+    return Result(data, view)
+
+
+def _still(item: tuple[str, Pointer]) -> str:
+    target, pointer = item
+    version = version_of(target, pointer.name)
+    return (
+        f"{pointer.name} stays v{pointer.version}; "
+        f"switch: mmectl models promote {pointer.name} v{version}"
+    )
 
 
 def _more(item: Uploaded) -> str:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.residency import NoRoomError, TooWideError
+from mmectl.local.fleet.verdicts import model_name
+from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
+from mmectl.local.values import ObjectReader
 from mmectl.unpack import (
     Limits,
     TooLargeError,
@@ -21,9 +24,6 @@ from mmectl.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import ObjectReader
 
 if TYPE_CHECKING:
     from mmectl.local.fleet.fleet import Fleet
