@@ -123,10 +123,14 @@ class App:
     @cached_property
     def bucket(self) -> S3Bucket:
         """The models' bucket, with errors in our words."""
+        return self.bucket_of(self.location.bucket)
+
+    def bucket_of(self, name: str) -> S3Bucket:
+        """Any bucket that these credentials may read."""
         from mmectl.aws import translated
         from mmectl.bucket import S3Bucket
 
-        return S3Bucket(self.aws.client("s3"), self.location.bucket, translated)
+        return S3Bucket(self.aws.client("s3"), name, translated)
 
     @cached_property
     def inventory(self) -> Inventory:

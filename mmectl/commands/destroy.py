@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mmectl import endpoint, rollout, versions
+from mmectl import endpoint, removed, rollout, versions
 from mmectl.app import App
 from mmectl.artifacts import list_models
 from mmectl.commands.common import command
@@ -70,7 +70,8 @@ def _keys(app: App) -> tuple[str, ...]:
         return ()
     found = list_models(app.bucket, app.location, details=True)
     ours = tuple(app.location.key(item.target_model) for item in found if item.digest)
-    return ours + tuple(item.key for item in app.bucket.list(versions.folder(app.location)))
+    beside = (versions.folder(app.location), removed.folder(app.location))
+    return ours + tuple(item.key for start in beside for item in app.bucket.list(start))
 
 
 def _delete(app: App, keys: tuple[str, ...]) -> None:

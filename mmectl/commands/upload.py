@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +16,9 @@ from mmectl.artifacts import Upload, Uploaded, upload_many
 from mmectl.catalog import at_once
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, MmectlError, UsageError
+from mmectl.errors import ArtifactError, MmectlError, ServiceError, UsageError
 from mmectl.model.origin import Prepared, Source, chosen, prepare
+from mmectl.model.origin import parse as parse_source
 from mmectl.names import parse
 from mmectl.output import Result, Table, size
 from mmectl.state import Event, Report
@@ -29,11 +32,15 @@ Failed = list[tuple[str, MmectlError]]
     "mmectl upload shapes digits\n"
     "mmectl upload ./my_model     # any folder; its name is the model's\n"
     "mmectl upload squeezenet_v1.0 --copies 10 --to demo-subfolder/\n"
-    "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz"
+    "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz\n"
+    "mmectl upload birds --from s3://bucket/birds.tar.gz\n"
+    "mmectl upload birds --from https://host/birds.tar.gz --sha256 6b86b2..."
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
 @click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights [0].")
+@click.option("--from", "origin", metavar="SOURCE", help="Folder, tarball, zoo:NAME or URL.")
+@click.option("--sha256", metavar="HEX", help="Checksum of --from's tarball.")
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Below the models' prefix.")
 @click.option(
@@ -46,6 +53,8 @@ def upload(
     every: bool,
     untrained: bool,
     seed: int,
+    origin: str | None,
+    sha256: str | None,
     copies: int | None,
     to: str,
     allow_code: bool,
@@ -59,10 +68,11 @@ def upload(
     version, <name>_v2.tar.gz. <name> alone stands for the newest version, or
     for the one that was promoted (mmectl models). The endpoint is not touched.
     """
-    sources = _sources(app, names, every)
+    sources = _sources(app, names, every, origin, sha256)
     failed: Failed = []
     with app.out.progress() as report:
-        ready = _prepared(app, sources, untrained, seed, every, report, failed)
+        wish = _Wish(untrained, seed, every, allow_code)
+        ready = _prepared(app, sources, wish, report, failed)
         if app.aws.ensure_bucket(app.location.bucket):
             report(Event("note", app.location.bucket, "bucket created"))
         done = upload_many(
@@ -92,44 +102,63 @@ def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
     return {target: p for target, p in pairs if p and p.target_model != target}
 
 
-def _sources(app: App, names: Sequence[str], every: bool) -> tuple[Source, ...]:
-    known = [
-        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
-        for item in app.config.settings.models
-    ]
+def _sources(
+    app: App, names: Sequence[str], every: bool, origin: str | None, sha256: str | None
+) -> tuple[Source, ...]:
     if bool(names) == every:
         raise UsageError("which models?", hint="name them, or: mmectl upload --all")
+    if origin is not None:
+        if len(names) != 1:
+            raise UsageError("--from is for one model", hint="mmectl upload NAME --from SOURCE")
+        return (parse_source(names[0], origin, sha256),)
+    if sha256 is not None:
+        raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
+    known = known_sources(app)
     if every and not known:
         raise UsageError("config.yaml lists no models", hint="add them under models:")
-    return tuple(known) if every else chosen(names, known)
+    return known if every else chosen(names, known)
+
+
+def known_sources(app: App) -> tuple[Source, ...]:
+    """The models of config.yaml."""
+    return tuple(
+        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
+        if item.source is None
+        else parse_source(item.name, item.source, item.sha256, app.config.resolve(Path()))
+        for item in app.config.settings.models
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    untrained: bool
+    seed: int
+    every: bool
+    allow_code: bool
 
 
 def _prepared(
-    app: App,
-    sources: Sequence[Source],
-    untrained: bool,
-    seed: int,
-    every: bool,
-    report: Report,
-    failed: Failed,
+    app: App, sources: Sequence[Source], wish: _Wish, report: Report, failed: Failed
 ) -> list[Prepared]:
     """The folders of all sources; those that cannot be had are added to `failed`."""
     ready = []
     for source in sources:
         # with --all, --untrained means the networks of the zoo and no others
-        random_weights = untrained and not (every and source.path)
+        own = source.path is not None or source.url is not None
         try:
             ready.append(
                 prepare(
                     source,
                     app.state_dir / "models",
                     base_url=app.config.settings.zoo.base_url,
-                    random_weights=random_weights,
-                    seed=seed,
+                    random_weights=wish.untrained and not (wish.every and own),
+                    seed=wish.seed,
+                    allow_code=wish.allow_code,
+                    open_bucket=app.bucket_of,
                     report=report,
                 )
             )
-        except ArtifactError as error:
+        except (ArtifactError, ServiceError) as error:
             if len(sources) > 1:
                 report(Event("warning", source.name, error.message))
             failed.append((source.name, error))

@@ -1,8 +1,14 @@
-"""`mmectl models`: the group, and its commands in the order of the help."""
+"""`mmectl models`: the group with its commands."""
 
 from __future__ import annotations
 
-from mmectl.commands.models import change, listing  # noqa: F401 - the help's order
+from mmectl.commands.models import (  # noqa: F401 - they register themselves
+    change,
+    check,
+    clean,
+    listing,
+    transfer,
+)
 from mmectl.commands.models.group import models
 
 __all__ = ["models"]

@@ -19,7 +19,7 @@ from mmectl.versions import version_of
 @command(
     parent=models,
     examples="mmectl models promote resnet_18 v2\n"
-    "mmectl models promote resnet_18 v3 --expect v2   # only while v2 is current",
+    "mmectl models promote resnet_18 v3 --expect v2   # if v2 is current",
 )
 @click.option("--expect", metavar="VERSION", help="Change nothing unless this is current.")
 @click.argument("name")
