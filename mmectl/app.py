@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmectl.build.ecr import Ecr
     from mmectl.build.given import Name
     from mmectl.build.values import Order
+    from mmectl.inventory import Inventory
     from mmectl.local.record import Budgets
     from mmectl.services import Runtime, Sagemaker
 
@@ -133,10 +134,22 @@ class App:
     @cached_property
     def bucket(self) -> S3Bucket:
         """The models' bucket, with errors in our words."""
+        return self.bucket_of(self.location.bucket)
+
+    def bucket_of(self, name: str) -> S3Bucket:
+        """Any bucket that these credentials may read."""
         from mmectl.aws import translated
         from mmectl.bucket import S3Bucket
 
-        return S3Bucket(self.aws.client("s3"), self.location.bucket, translated)
+        return S3Bucket(self.aws.client("s3"), name, translated)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The models of the location with their versions."""
+        from mmectl.inventory import Inventory, Seen
+
+        seen = Seen(self.config.state_dir / "cache" / "objects.json")
+        return Inventory(self.bucket, self.location, seen)
 
     @property
     def endpoint_name(self) -> str:

@@ -8,14 +8,14 @@ each of its versions, and uploads nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmectl import packing
-from mmectl.bucket import Bucket, Writer
+from mmectl import packing, removed
+from mmectl.bucket import Writer
 from mmectl.catalog import (
     DIGEST,
     MODEL,
@@ -37,6 +37,7 @@ from mmectl.names import (
     resolve,
     target_model,
 )
+from mmectl.pointers import Store
 from mmectl.state import Event, Location, Report, ignore
 
 __all__ = [
@@ -113,7 +114,7 @@ def _interrupted(name: str) -> Interrupted:
 class _Job:
     """One upload under way, with what every step of it needs."""
 
-    bucket: Bucket
+    bucket: Store
     location: Location
     request: Upload
     files: tuple[packing.Member, ...]
@@ -153,9 +154,9 @@ def _versions(job: _Job, names: Sequence[str]) -> dict[str, list[Artifact]]:
     return versions
 
 
-def _next_free(versions: Iterable[Artifact], make: Callable[[int], bool]) -> int:
+def _next_free(newest: int, make: Callable[[int], bool]) -> int:
     """Make the version after the newest; the one after that where somebody was faster."""
-    version = max((a.version for a in versions), default=0) + 1
+    version = newest + 1
     for number in range(version, version + _TRIES):
         if make(number):
             return number
@@ -165,7 +166,7 @@ def _next_free(versions: Iterable[Artifact], make: Callable[[int], bool]) -> int
     )
 
 
-def _send(job: _Job, name: str, versions: Iterable[Artifact]) -> tuple[str, int]:
+def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
     """Pack and upload; the TargetModel that it became and the bytes sent."""
     sent = 0
 
@@ -180,7 +181,7 @@ def _send(job: _Job, name: str, versions: Iterable[Artifact]) -> tuple[str, int]
         finally:
             writer.abort()
 
-    version = _next_free(versions, make)
+    version = _next_free(newest, make)
     return target_model(name, version), sent
 
 
@@ -200,7 +201,7 @@ def _pack_into(job: _Job, writer: Writer) -> int:
     return packed.packed
 
 
-def _copy(job: _Job, source: str, name: str, versions: Iterable[Artifact]) -> str:
+def _copy(job: _Job, source: str, name: str, newest: int) -> str:
     """Copy an uploaded artifact on the server; the TargetModel that it became."""
     job.check()
     origin = job.location.key(source)
@@ -209,7 +210,7 @@ def _copy(job: _Job, source: str, name: str, versions: Iterable[Artifact]) -> st
         key = job.location.key(target_model(name, version))
         return job.bucket.copy(origin, key, job.metadata(name)) or _holds(job, key)
 
-    return target_model(name, _next_free(versions, make))
+    return target_model(name, _next_free(newest, make))
 
 
 def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
@@ -221,13 +222,19 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
     }
     missing = [name for name in names if name not in done]
     created, sent = [], 0
+    # numbers that were removed are not used again: instances may still hold them
+    start = _common_start(names)
+    gone = removed.highest(job.bucket, job.location, start, set(missing)) if missing else {}
+    last = {
+        name: max(gone.get(name, 0), *(a.version for a in versions[name]), 0) for name in missing
+    }
     if missing and not done:
         first = missing.pop(0)
-        done[first], sent = _send(job, first, versions[first])
+        done[first], sent = _send(job, first, last[first])
         created.append(done[first])
     if missing:
         source = next(iter(done.values()))
-        copies = at_once(lambda name: _copy(job, source, name, versions[name]), missing)
+        copies = at_once(lambda name: _copy(job, source, name, last[name]), missing)
         done |= dict(zip(missing, copies, strict=True))
         created += copies
     return Uploaded(
@@ -243,7 +250,7 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
 
 
 def upload(
-    bucket: Bucket,
+    bucket: Store,
     location: Location,
     request: Upload,
     *,
@@ -293,7 +300,7 @@ class _Running:
 
 
 def upload_many(
-    bucket: Bucket,
+    bucket: Store,
     location: Location,
     requests: Sequence[Upload],
     *,

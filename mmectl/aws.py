@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     ReadTimeoutError,
 )
+from botocore.utils import parse_timestamp
 
 from mmectl.errors import ServiceError
 from mmectl.state import Credentials, Identity
@@ -226,9 +228,25 @@ class Aws:
             )
 
 
+def timestamp(value: Any) -> datetime:
+    """Times as S3 and SageMaker write them, read without dateutil, which is slow."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
+    found: datetime = parse_timestamp(value)
+    return found
+
+
+def _quick(session: botocore.session.Session) -> botocore.session.Session:
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=timestamp)
+    return session
+
+
 def _session(region: str | None, profile: str | None) -> boto3.Session:
+    inner = _quick(botocore.session.Session())
     try:
-        return boto3.Session(region_name=region, profile_name=profile)
+        return boto3.Session(region_name=region, profile_name=profile, botocore_session=inner)
     except ProfileNotFound as error:
         raise ServiceError(
             f"aws.profile: {error}", hint="list them: aws configure list-profiles"
@@ -243,7 +261,7 @@ def _own_session(region: str | None, credentials: Credentials) -> boto3.Session:
         "credentials_file": (None, None, os.devnull, None),
     }
     return boto3.Session(
-        botocore_session=botocore.session.Session(session_vars=variables),
+        botocore_session=_quick(botocore.session.Session(session_vars=variables)),
         region_name=region,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,

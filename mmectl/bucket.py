@@ -6,22 +6,23 @@ carry ``If-None-Match: *``.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from mmectl.errors import MmectlError, ServiceError
+from mmectl.errors import ServiceError
+from mmectl.parts import PartWriter, unless_taken
 
 PART = 8 << 20  # S3 wants 5 MiB at least and 10,000 parts at most
 _MAX_PARTS = 9_000
-_AT_ONCE = 3
 
 _MISSING = {"aws_404", "aws_NoSuchKey", "aws_NotFound"}
-_TAKEN = {"aws_PreconditionFailed", "aws_412", "aws_ConditionalRequestConflict"}
+_DELETED_AT_ONCE = 1000
+_CHUNK = 1 << 20
+
+_NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Guard = Callable[[str], AbstractContextManager[None]]
 
@@ -33,6 +34,25 @@ class Stored:
     key: str
     size: int
     modified: datetime
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A small object, whole; `etag` is what a later `replace` must name."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a look at an object tells; `size` in bytes."""
+
+    size: int
+    etag: str
+    modified: datetime
+    metadata: Mapping[str, str]
 
 
 class Writer(Protocol):
@@ -86,16 +106,6 @@ def as_service_error(doing: str) -> Iterator[None]:
         raise ServiceError(f"{doing}: {error}") from error
 
 
-def _unless_taken(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ServiceError as error:
-        if error.code in _TAKEN:
-            return False
-        raise
-    return True
-
-
 class S3Bucket:
     """`Bucket` over a boto3 S3 client; `guard` turns botocore's errors into ours."""
 
@@ -110,138 +120,112 @@ class S3Bucket:
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.name, Prefix=prefix):
                 for entry in page.get("Contents", ()):
-                    yield Stored(entry["Key"], entry["Size"], entry["LastModified"])
+                    yield Stored(
+                        entry["Key"], entry["Size"], entry["LastModified"], entry.get("ETag", "")
+                    )
 
     def metadata(self, key: str) -> Mapping[str, str] | None:
         """The user metadata of an object; None where there is no such object."""
+        found = self.about(key)
+        return found.metadata if found else None
+
+    def about(self, key: str) -> About | None:
+        """Look at an object; None where there is no such object."""
         try:
             with self.guard(f"look at s3://{self.name}/{key}"):
-                found: Mapping[str, str] = self.client.head_object(Bucket=self.name, Key=key)[
-                    "Metadata"
-                ]
-                return found
+                answer = self.client.head_object(Bucket=self.name, Key=key)
+        except ServiceError as error:
+            if error.code in _MISSING:
+                return None
+            raise
+        return About(
+            answer.get("ContentLength", 0),
+            answer.get("ETag", ""),
+            answer.get("LastModified", _NEVER),
+            answer["Metadata"],
+        )
+
+    def read(self, key: str) -> Document | None:
+        """A small object, whole; None where there is no such object."""
+        try:
+            with self.guard(f"read s3://{self.name}/{key}"):
+                answer = self.client.get_object(Bucket=self.name, Key=key)
+                return Document(answer["Body"].read(), answer["ETag"])
         except ServiceError as error:
             if error.code in _MISSING:
                 return None
             raise
 
+    def replace(self, key: str, body: bytes, etag: str | None) -> bool:
+        """Write a JSON document over the one of that `etag`, or as a new one (None).
+
+        False, and nothing written, where somebody else was faster.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+
+        def call() -> None:
+            with self.guard(f"write s3://{self.name}/{key}"):
+                self.client.put_object(
+                    Bucket=self.name,
+                    Key=key,
+                    Body=body,
+                    ContentType="application/json",
+                    **condition,
+                )
+
+        try:
+            return unless_taken(call)
+        except ServiceError as error:
+            if etag and error.code in _MISSING:  # deleted meanwhile
+                return False
+            raise
+
+    def download(self, key: str, etag: str, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of an object from `offset` on, as long as it is the one of that `etag`."""
+        where = {"Range": f"bytes={offset}-"} if offset else {}
+        with self.guard(f"fetch s3://{self.name}/{key}"):
+            answer = self.client.get_object(Bucket=self.name, Key=key, IfMatch=etag, **where)
+            yield from answer["Body"].iter_chunks(_CHUNK)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are gone already are fine. Raises ServiceError."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            some = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+            with self.guard(f"s3:DeleteObjects {self.name}"):
+                answer = self.client.delete_objects(
+                    Bucket=self.name, Delete={"Objects": some, "Quiet": True}
+                )
+            # refused objects stand in an answer that is a success otherwise
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise ServiceError(
+                    f"{len(errors)} objects were not deleted, the first {first['Key']}: "
+                    f"{first.get('Message', first.get('Code'))}"
+                )
+
     def writer(self, key: str, metadata: Mapping[str, str], size: int) -> Writer:
         """Begin an object of about `size` bytes."""
         return PartWriter(self, key, metadata, max(PART, size // _MAX_PARTS))
 
-    def copy(self, source: str, key: str, metadata: Mapping[str, str]) -> bool:
-        """Copy on the server, with metadata of its own; False where the key is taken."""
+    def copy(
+        self, source: str, key: str, metadata: Mapping[str, str], *, bucket: str | None = None
+    ) -> bool:
+        """Copy on the server, with metadata of its own; False where the key is taken.
+
+        `bucket` is the source's where it is another one.
+        """
+        origin = bucket or self.name
 
         def call() -> None:
-            with self.guard(f"copy s3://{self.name}/{source} to {key}"):
+            with self.guard(f"copy s3://{origin}/{source} to s3://{self.name}/{key}"):
                 self.client.copy_object(
                     Bucket=self.name,
                     Key=key,
-                    CopySource={"Bucket": self.name, "Key": source},
+                    CopySource={"Bucket": origin, "Key": source},
                     Metadata=dict(metadata),
                     MetadataDirective="REPLACE",
                     ContentType="application/gzip",
                     IfNoneMatch="*",
                 )
 
-        return _unless_taken(call)
-
-
-class PartWriter:
-    """Sends parts in the background, a few at once; a small object is one put.
-
-    `write` never raises what a part met: `commit` does, and `broken` tells earlier.
-    """
-
-    def __init__(
-        self, bucket: S3Bucket, key: str, metadata: Mapping[str, str], part_size: int
-    ) -> None:
-        self._bucket, self._part_size = bucket, part_size
-        self._where = {"Bucket": bucket.name, "Key": key}
-        self._about = {"Metadata": dict(metadata), "ContentType": "application/gzip"}
-        self._doing = f"upload s3://{bucket.name}/{key}"
-        self._buffer = bytearray()
-        self._upload_id: str | None = None
-        self._parts: list[Future[dict[str, object]]] = []
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload-part")
-        self._places = threading.Semaphore(_AT_ONCE + 1)
-        self._starting = threading.Lock()
-
-    @property
-    def broken(self) -> bool:
-        """Whether a part has failed already."""
-        return any(part.done() and part.exception() for part in self._parts)
-
-    def write(self, data: bytes, /) -> None:
-        """Take the next bytes; waits while enough parts are under way."""
-        self._buffer += data
-        while len(self._buffer) >= self._part_size:
-            self._send(bytes(self._buffer[: self._part_size]))
-            del self._buffer[: self._part_size]
-
-    def _send(self, body: bytes) -> None:
-        self._places.acquire()
-        if self.broken:
-            self._places.release()
-            return
-        self._parts.append(self._pool.submit(self._upload_part, len(self._parts) + 1, body))
-
-    def _upload_part(self, number: int, body: bytes) -> dict[str, object]:
-        try:
-            with self._bucket.guard(self._doing):
-                answer = self._bucket.client.upload_part(
-                    **self._where, UploadId=self._started(), PartNumber=number, Body=body
-                )
-        finally:
-            self._places.release()
-        checksums = {k: v for k, v in answer.items() if k.startswith("ChecksumCRC")}
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
-
-    def _started(self) -> str:
-        with self._starting:
-            if self._upload_id is None:
-                answer = self._bucket.client.create_multipart_upload(**self._where, **self._about)
-                self._upload_id = str(answer["UploadId"])
-            return self._upload_id
-
-    def commit(self) -> bool:
-        """Make the object appear; False where the key is taken. Raises what a part met."""
-        rest = bytes(self._buffer)
-        if not self._parts:
-            done = _unless_taken(lambda: self._put(rest))
-        else:
-            if rest:
-                self._send(rest)
-            parts = [part.result() for part in self._parts]
-            done = _unless_taken(lambda: self._complete(parts))
-        if done:
-            self._upload_id = None
-        self.abort()
-        return done
-
-    def _put(self, body: bytes) -> None:
-        with self._bucket.guard(self._doing):
-            self._bucket.client.put_object(**self._where, **self._about, Body=body, IfNoneMatch="*")
-
-    def _complete(self, parts: list[dict[str, object]]) -> None:
-        with self._bucket.guard(self._doing):
-            self._bucket.client.complete_multipart_upload(
-                **self._where,
-                UploadId=self._upload_id,
-                MultipartUpload={"Parts": parts},
-                IfNoneMatch="*",
-            )
-
-    def abort(self) -> None:
-        """Forget it: parts that wait are dropped, those under way are waited for."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._buffer.clear()
-        upload_id, self._upload_id = self._upload_id, None
-        if upload_id is None:
-            return
-        try:
-            with self._bucket.guard(self._doing):
-                self._bucket.client.abort_multipart_upload(**self._where, UploadId=upload_id)
-        except MmectlError:
-            # what stopped the upload is the error worth showing; the parts are invisible
-            return
+        return unless_taken(call)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from mmectl.bucket import Bucket
-from mmectl.names import Artifact, parse
+from mmectl.names import Artifact, parse, target_model
 from mmectl.state import Location
 
 # user metadata of an artifact's object
@@ -19,11 +19,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def at_once(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def at_once(call: Callable[[T], R], items: Sequence[T], width: int = _LOOKS_AT_ONCE) -> list[R]:
     """The results of a call for each item, a few calls at a time; the first error is raised."""
     if len(items) < 2:
         return [call(item) for item in items]
-    with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(items))) as pool:
+    with ThreadPoolExecutor(min(width, len(items))) as pool:
         return list(pool.map(call, items))
 
 
@@ -33,8 +33,15 @@ def listed(bucket: Bucket, location: Location, start: str = "") -> tuple[Artifac
     for stored in bucket.list(location.key(start)):
         target = stored.key[len(location.prefix) :]
         if parsed := parse(target):
-            found.append(Artifact(*parsed, target, stored.size, stored.modified))
+            found.append(Artifact(*parsed, target, stored.size, stored.modified, etag=stored.etag))
     return tuple(sorted(found, key=lambda a: (a.name, a.version)))
+
+
+def versions_of(bucket: Bucket, location: Location, name: str) -> tuple[Artifact, ...]:
+    """The uploaded versions of one model, oldest first; two small listings."""
+    starts = [target_model(name, 1), f"{name}_v"]
+    found = at_once(lambda start: listed(bucket, location, start), starts)
+    return tuple(artifact for some in found for artifact in some if artifact.name == name)
 
 
 def looked_at(

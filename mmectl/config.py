@@ -20,6 +20,7 @@ from mmectl import policy
 from mmectl.errors import ConfigError, UsageError
 from mmectl.limits import problems_of_limits
 from mmectl.model import zoo
+from mmectl.model.origin import parse
 from mmectl.names import check_name
 from mmectl.policy import Policy
 from mmectl.sources import Tree, near_miss, overlay, read_yaml
@@ -125,11 +126,17 @@ class Update(Section):
 
 
 class Model(Section):
-    """One model that `upload --all` uploads: `path` or `zoo`."""
+    """One model that `upload --all` uploads: `path`, `zoo` or `source`."""
 
     name: str = Field(description="logical name; the object is <name>.tar.gz")
     path: Path | None = Field(None, description="model folder", strict=False)
     zoo: str | None = Field(None, description="name in the MXNet model zoo")
+    source: str | None = Field(
+        None, description="folder, tarball, s3://, file://, or https:// with its sha256"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="checksum of the source's tarball"
+    )
 
 
 class Zoo(Section):
@@ -337,8 +344,9 @@ def _cross_check(settings: Settings, tree: Tree, path: Path | None) -> list[str]
     for index, model in enumerate(settings.models):
         where = f"models.{index}"
         problems += [tree.at(f"{where}.{key}", text) for key, text in _model_problems(model, path)]
-        if (model.path is None) == (model.zoo is None):
-            problems.append(tree.at(where, f"model '{model.name}' needs either path or zoo"))
+        if sum(item is not None for item in (model.path, model.zoo, model.source)) != 1:
+            text = f"model '{model.name}' needs one of path, zoo and source"
+            problems.append(tree.at(where, text))
         if model.name in seen:
             problems.append(tree.at(f"{where}.name", f"'{model.name}' stands twice in models"))
         seen.setdefault(model.name, index)
@@ -402,6 +410,14 @@ def _model_problems(model: Model, path: Path | None) -> Iterator[tuple[str, str]
         yield "name", error.message
     if model.zoo is not None and model.zoo not in zoo.MODELS:
         yield "zoo", f"is {model.zoo!r}, known are {', '.join(zoo.MODELS)}"
+    if model.source is not None:
+        try:
+            parse(model.name, model.source, model.sha256, path.parent if path else Path())
+        except UsageError as error:
+            yield "source", error.message
+        web = model.source.startswith(("http://", "https://"))
+        if web and not model.sha256 and "#sha256=" not in model.source:
+            yield "source", "needs the tarball's checksum: add sha256"
     if model.path is not None and path is not None and not (path.parent / model.path).is_dir():
         yield "path", f"no such folder: {model.path}"
 

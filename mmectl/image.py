@@ -24,6 +24,7 @@ from mmectl.errors import BuildError
 from mmectl.serving import env as serving_env
 from mmectl.serving import smoke as serving_smoke
 from mmectl.serving.env import Environment
+from mmectl.serving.forward import Serving
 from mmectl.serving.uv import Uv, find_uv
 from mmectl.state import Event, Report, ignore
 
@@ -164,6 +165,20 @@ def is_built(state_dir: Path, digest: str) -> bool:
     except (KeyError, TypeError, IndexError):
         return False
     return folder.is_dir() and program.exists()
+
+
+def serving(context: Path, state_dir: Path) -> Serving:
+    """The serving environment that was built from `context`. Raises BuildError ``not_built``."""
+    digest = context_digest(context)
+    if not is_built(state_dir, digest):
+        raise BuildError(
+            f"the serving environment of {context}/ is not built",
+            hint="mmectl build --platform local",
+            code="not_built",
+        )
+    folder = state_dir / "images" / digest.removeprefix("sha256:")
+    entry = _read_json(folder.with_suffix(".json"))
+    return Serving(entry["entrypoint"][0], folder, entry["environment"])
 
 
 class _Build:

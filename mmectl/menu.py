@@ -6,6 +6,7 @@ COMMANDS = {
     "upload": ("upload", "Package models and upload their tarballs to S3."),
     "plan": ("deploy", "Show what deploy would do."),
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
+    "models": ("models", "List, check, fetch, copy, promote and remove models."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Ask a model."),
     "warm": ("warm", "Load models before the traffic comes."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +34,7 @@ class Artifact:
     modified: datetime
     digest: str | None = None
     untrained: bool = False
+    etag: str = ""
 
 
 def check_name(name: str) -> str:
@@ -99,17 +100,26 @@ def newest(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
     return latest
 
 
-def resolve(name: str, artifacts: Iterable[Artifact]) -> str:
-    """The TargetModel that a person means: a model's name is its newest version.
+def resolve(name: str, artifacts: Iterable[Artifact], current: Mapping[str, int] = {}) -> str:
+    """The TargetModel that a person means: a model's name is its current version.
 
-    ``resnet_18`` is the newest version, ``resnet_18.tar.gz`` exactly that one, and so is
-    ``resnet_18_v2``. Raises ArtifactError (code ``unknown_model``) with the nearest names.
+    ``resnet_18`` is the version in `current`, the newest where it has none there;
+    ``resnet_18.tar.gz`` is exactly that one, and so is ``resnet_18_v2``. Raises ArtifactError,
+    code ``unknown_model`` with the nearest names, or ``current_missing``.
     """
     artifacts = tuple(artifacts)
     targets = {artifact.target_model for artifact in artifacts}
     latest = newest(artifacts)
     if name in latest:
-        return latest[name].target_model
+        version = current.get(name, latest[name].version)
+        target = target_model(name, version)
+        if target not in targets:
+            raise ArtifactError(
+                f"{name}: its current version v{version} is no longer there",
+                hint=f"mmectl models promote {name} v{latest[name].version}",
+                code="current_missing",
+            )
+        return target
     for exact in (name, name + SUFFIX):
         if exact in targets:
             return exact

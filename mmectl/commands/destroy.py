@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mmectl import endpoint, rollout
+from mmectl import endpoint, removed, rollout, versions
 from mmectl.app import App
 from mmectl.artifacts import list_models
 from mmectl.commands.common import command
@@ -77,23 +77,14 @@ def _keys(app: App) -> tuple[str, ...]:
     if not app.aws.bucket_exists(app.location.bucket):
         return ()
     found = list_models(app.bucket, app.location, details=True)
-    return tuple(app.location.key(item.target_model) for item in found if item.digest)
+    ours = tuple(app.location.key(item.target_model) for item in found if item.digest)
+    beside = (versions.folder(app.location), removed.folder(app.location))
+    return ours + tuple(item.key for start in beside for item in app.bucket.list(start))
 
 
 def _delete(app: App, keys: tuple[str, ...]) -> None:
-    from mmectl.aws import translated
-
-    for start in range(0, len(keys), 1000):
-        some = [{"Key": key} for key in keys[start : start + 1000]]
-        with translated(f"s3:DeleteObjects {app.location.bucket}"):
-            answer = app.aws.client("s3").delete_objects(
-                Bucket=app.location.bucket, Delete={"Objects": some, "Quiet": True}
-            )
-        # refused objects stand in an answer that is a success otherwise
-        if errors := answer.get("Errors"):
-            first = errors[0]
-            raise ServiceError(
-                f"{len(errors)} objects were not deleted, the first {first['Key']}: "
-                f"{first.get('Message', first.get('Code'))}",
-                hint="run again: mmectl destroy --artifacts",
-            )
+    try:
+        app.bucket.delete(keys)
+    except ServiceError as error:
+        error.hint = error.hint or "run again: mmectl destroy --artifacts"
+        raise

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.artifacts import list_models, resolve
+from mmectl.artifacts import list_models
 from mmectl.commands.common import command
 from mmectl.errors import InvokeError, UsageError
 from mmectl.invoke import (
@@ -61,8 +61,9 @@ def invoke(
     """Ask a model about FILES (images, JSON or NPY; - reads standard input).
 
     The answer goes to stdout, cold or warm and the latency to stderr.
-    `resnet_18` means the newest version, `resnet_18.tar.gz` exactly that one.
-    Without --target-model, --random takes all models that are uploaded.
+    `resnet_18` means the current version (`mmectl models promote`; the newest
+    where none was promoted), `resnet_18.tar.gz` exactly that one. Without
+    --target-model, --random takes all models that are uploaded.
     """
     if not models and not count:
         raise UsageError(
@@ -97,9 +98,9 @@ def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str 
 
 def targets_of(app: App, names: Sequence[str]) -> list[str]:
     """The TargetModels of names; all that are uploaded when none is given."""
-    found = list_models(app.bucket, app.location)
     if names:
-        return [resolve(name, found) for name in names]
+        return [app.inventory.target(name) for name in names]
+    found = list_models(app.bucket, app.location)
     if not found:
         raise InvokeError(
             f"no model lies under {app.location.url}", hint="mmectl upload --all", code="no_models"

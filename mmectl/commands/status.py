@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.artifacts import Artifact, list_models, looked_at
+from mmectl.artifacts import Artifact
 from mmectl.commands.common import command
+from mmectl.inventory import Model
 from mmectl.output import Result, Table, size
 
 SHOWN = 20
@@ -27,10 +28,13 @@ def status(app: App, show_all: bool) -> Result:
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     models = _models(app)
-    shown = looked_at(app.bucket, app.location, models if show_all else models[:SHOWN])
-    instances = _instances(app)
+    artifacts = [item for model in models for item in model.versions]
+    shown = app.inventory.detailed(artifacts if show_all else artifacts[:SHOWN])
+    current = _current(app, models, shown)
+    app.inventory.save()
+    instances = instances_of(app)
     holders = _holders(instances)
-    rows = [_model_row(item, holders) for item in shown]
+    rows = [_model_row(item, holders, current.get(item.name)) for item in shown]
     data = {
         "endpoint": app.endpoint_name,
         "status": found.get("EndpointStatus"),
@@ -38,27 +42,35 @@ def status(app: App, show_all: bool) -> Result:
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
         "instances": instances,
-        "models": [_model_data(item, holders) for item in shown],
-        "models_total": len(models),
+        "models": [_model_data(item, holders, current.get(item.name)) for item in shown],
+        "models_total": len(artifacts),
     }
     view: list[str | Table] = [*_endpoint_lines(app, found), ""]
     if instances:
         view += [_instance_table(instances), ""]
     view.append(Table(("MODEL", "SIZE", "AGE", "LOADED", "NOTE"), rows, _RIGHT))
-    if len(models) > len(shown):
-        view.append(f"... and {len(models) - len(shown)} more; all: mmectl status --all")
+    if len(artifacts) > len(shown):
+        view.append(f"... and {len(artifacts) - len(shown)} more; all: mmectl status --all")
     if not models:
         view[-1] = f"no model lies under {app.location.url}; upload: mmectl upload --all"
     return Result(data, view)
 
 
-def _models(app: App) -> Sequence[Artifact]:
+def _models(app: App) -> Sequence[Model]:
     if not app.aws.bucket_exists(app.location.bucket):
         return ()
-    return list_models(app.bucket, app.location)
+    return app.inventory.names()
 
 
-def _instances(app: App) -> list[dict[str, Any]]:
+def _current(app: App, models: Sequence[Model], shown: Sequence[Artifact]) -> dict[str, str]:
+    """Name -> TargetModel of the current version, where there are several or it was promoted."""
+    names = {artifact.name for artifact in shown}
+    found = app.inventory.pointed([model for model in models if model.name in names])
+    chosen = [m for m in found if m.current and (m.pointer or len(m.versions) > 1)]
+    return {model.name: model.current.target_model for model in chosen if model.current}
+
+
+def instances_of(app: App) -> list[dict[str, Any]]:
     """The embedded platform's instances of this endpoint; [] on AWS."""
     rows: list[dict[str, Any]] = (app.embedded_endpoint() or {}).get("instances", [])
     return rows
@@ -106,15 +118,20 @@ def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, frozenset({"MODELS", "MODEL MEMORY", "RESTARTS"}))
 
 
-def _model_row(item: Artifact, holders: Mapping[str, int]) -> list[str]:
+def _model_row(item: Artifact, holders: Mapping[str, int], current: str | None) -> list[str]:
     count = holders.get(item.target_model, 0)
     return [
         item.target_model,
         size(item.size),
         age((datetime.now(timezone.utc) - item.modified).total_seconds()),
         str(count) if count else "-",
-        "untrained" if item.untrained else "",
+        ", ".join(_notes(item, current)),
     ]
+
+
+def _notes(item: Artifact, current: str | None) -> list[str]:
+    notes = ["current"] if item.target_model == current else []
+    return [*notes, "untrained"] if item.untrained else notes
 
 
 def age(seconds: float) -> str:
@@ -125,11 +142,12 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _model_data(item: Artifact, holders: Mapping[str, int]) -> dict[str, Any]:
+def _model_data(item: Artifact, holders: Mapping[str, int], current: str | None) -> dict[str, Any]:
     return {
         "target_model": item.target_model,
         "name": item.name,
         "version": item.version,
+        "current": current in (None, item.target_model),
         "size": item.size,
         "uploaded": item.modified.isoformat(),
         "in_memory_on": holders.get(item.target_model, 0),

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
+from mmectl import pointers
 from mmectl.app import App
 from mmectl.artifacts import Upload, Uploaded, upload_many
+from mmectl.catalog import at_once
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, MmectlError, UsageError
+from mmectl.errors import ArtifactError, MmectlError, ServiceError, UsageError
 from mmectl.model.origin import Prepared, Source, chosen, prepare
+from mmectl.model.origin import parse as parse_source
+from mmectl.names import parse
 from mmectl.output import Result, Table, size
 from mmectl.state import Event, Report
+from mmectl.versions import Pointer, version_of
 
 Failed = list[tuple[str, MmectlError]]
 
@@ -25,11 +32,15 @@ Failed = list[tuple[str, MmectlError]]
     "mmectl upload shapes digits\n"
     "mmectl upload ./my_model     # any folder; its name is the model's\n"
     "mmectl upload squeezenet_v1.0 --copies 10 --to demo-subfolder/\n"
-    "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz"
+    "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz\n"
+    "mmectl upload birds --from s3://bucket/birds.tar.gz\n"
+    "mmectl upload birds --from https://host/birds.tar.gz --sha256 6b86b2..."
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
 @click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights [0].")
+@click.option("--from", "origin", metavar="SOURCE", help="Folder, tarball, zoo:NAME or URL.")
+@click.option("--sha256", metavar="HEX", help="Checksum of --from's tarball.")
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Below the models' prefix.")
 @click.option(
@@ -42,6 +53,8 @@ def upload(
     every: bool,
     untrained: bool,
     seed: int,
+    origin: str | None,
+    sha256: str | None,
     copies: int | None,
     to: str,
     allow_code: bool,
@@ -52,12 +65,14 @@ def upload(
 
     A model is checked before anything is sent. What is there already is not
     sent again, and nothing is overwritten: changed content becomes the next
-    version, <name>_v2.tar.gz. The endpoint is not touched.
+    version, <name>_v2.tar.gz. <name> alone stands for the newest version, or
+    for the one that was promoted (mmectl models). The endpoint is not touched.
     """
-    sources = _sources(app, names, every)
+    sources = _sources(app, names, every, origin, sha256)
     failed: Failed = []
     with app.out.progress() as report:
-        ready = _prepared(app, sources, untrained, seed, every, report, failed)
+        wish = _Wish(untrained, seed, every, allow_code)
+        ready = _prepared(app, sources, wish, report, failed)
         if app.aws.ensure_bucket(app.location.bucket):
             report(Event("note", app.location.bucket, "bucket created"))
         done = upload_many(
@@ -71,47 +86,79 @@ def upload(
     failed += done.failed
     if failed:
         raise _failure(failed, len(done.uploaded))
-    return _result(app, done.uploaded)
+    return _result(app, done.uploaded, _held_back(app, done.uploaded))
 
 
-def _sources(app: App, names: Sequence[str], every: bool) -> tuple[Source, ...]:
-    known = [
-        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
-        for item in app.config.settings.models
+def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
+    """TargetModels of new versions that their names do not stand for: an older was promoted."""
+    later = [
+        (target, parsed[0])
+        for item in uploaded
+        for target in item.created
+        if (parsed := parse(target)) and parsed[1] > 1
     ]
+    found = at_once(lambda pair: pointers.read(app.bucket, app.location, pair[1])[0], later)
+    pairs = [(target, pointer) for (target, _), pointer in zip(later, found, strict=True)]
+    return {target: p for target, p in pairs if p and p.target_model != target}
+
+
+def _sources(
+    app: App, names: Sequence[str], every: bool, origin: str | None, sha256: str | None
+) -> tuple[Source, ...]:
     if bool(names) == every:
         raise UsageError("which models?", hint="name them, or: mmectl upload --all")
+    if origin is not None:
+        if len(names) != 1:
+            raise UsageError("--from is for one model", hint="mmectl upload NAME --from SOURCE")
+        return (parse_source(names[0], origin, sha256),)
+    if sha256 is not None:
+        raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
+    known = known_sources(app)
     if every and not known:
         raise UsageError("config.yaml lists no models", hint="add them under models:")
-    return tuple(known) if every else chosen(names, known)
+    return known if every else chosen(names, known)
+
+
+def known_sources(app: App) -> tuple[Source, ...]:
+    """The models of config.yaml."""
+    return tuple(
+        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
+        if item.source is None
+        else parse_source(item.name, item.source, item.sha256, app.config.resolve(Path()))
+        for item in app.config.settings.models
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    untrained: bool
+    seed: int
+    every: bool
+    allow_code: bool
 
 
 def _prepared(
-    app: App,
-    sources: Sequence[Source],
-    untrained: bool,
-    seed: int,
-    every: bool,
-    report: Report,
-    failed: Failed,
+    app: App, sources: Sequence[Source], wish: _Wish, report: Report, failed: Failed
 ) -> list[Prepared]:
     """The folders of all sources; those that cannot be had are added to `failed`."""
     ready = []
     for source in sources:
         # with --all, --untrained means the networks of the zoo and no others
-        random_weights = untrained and not (every and source.path)
+        own = source.path is not None or source.url is not None
         try:
             ready.append(
                 prepare(
                     source,
                     app.state_dir / "models",
                     base_url=app.config.settings.zoo.base_url,
-                    random_weights=random_weights,
-                    seed=seed,
+                    random_weights=wish.untrained and not (wish.every and own),
+                    seed=wish.seed,
+                    allow_code=wish.allow_code,
+                    open_bucket=app.bucket_of,
                     report=report,
                 )
             )
-        except ArtifactError as error:
+        except (ArtifactError, ServiceError) as error:
             if len(sources) > 1:
                 report(Event("warning", source.name, error.message))
             failed.append((source.name, error))
@@ -131,7 +178,7 @@ def _failure(failed: Failed, good: int) -> MmectlError:
     )
 
 
-def _result(app: App, uploaded: Sequence[Uploaded]) -> Result:
+def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Pointer]) -> Result:
     rows = [
         [
             f"{item.target_models[0]}{_more(item)}",
@@ -144,8 +191,22 @@ def _result(app: App, uploaded: Sequence[Uploaded]) -> Result:
     data: dict[str, Any] = {
         "location": app.location.url,
         "models": [dataclasses.asdict(item) for item in uploaded],
+        "not_current": {target: pointer.target_model for target, pointer in held.items()},
     }
-    return Result(data, [Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"}))])
+    view: list[str | Table] = [
+        Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"})),
+        *map(_still, held.items()),
+    ]
+    return Result(data, view)
+
+
+def _still(item: tuple[str, Pointer]) -> str:
+    target, pointer = item
+    version = version_of(target, pointer.name)
+    return (
+        f"{pointer.name} stays v{pointer.version}; "
+        f"switch: mmectl models promote {pointer.name} v{version}"
+    )
 
 
 def _more(item: Uploaded) -> str:

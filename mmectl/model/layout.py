@@ -9,6 +9,7 @@ refused unless asked for.
 from __future__ import annotations
 
 import json
+import math
 import re
 import stat
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.errors import ArtifactError
-from mmectl.model import params, symbols
+from mmectl.model import params, shapes, symbols
 from mmectl.model.symbols import Symbol
 from mmectl.state import CODE_FILE
 
@@ -109,31 +110,35 @@ def _text(path: Path) -> tuple[str, Problem | None]:
         return "", Problem(str(path), "cannot be read", str(error.strerror))
 
 
-def _input_shape(entry: Any) -> str | None:
-    """The name of one entry of the shapes file where it has the right form."""
+def _input_shape(entry: Any) -> tuple[str, tuple[int, ...]] | None:
+    """Name and shape of one entry of the shapes file where it has the right form."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return None
     shape = entry.get("shape")
     if not isinstance(shape, list) or not shape or not entry["name"]:
         return None
     good = all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 1 << 31 for n in shape)
-    return entry["name"] if good else None
+    return (entry["name"], tuple(shape)) if good else None
 
 
-def _read_shapes(path: Path) -> tuple[set[str], Problem | None]:
-    """The names of the data inputs."""
+def _read_shapes(path: Path) -> tuple[shapes.Inputs, Problem | None]:
+    """The data inputs with their shapes."""
     text, problem = _text(path)
     if problem:
-        return set(), problem
+        return (), problem
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return set(), Problem(str(path), f"is not JSON ({error})", f"write {_SHAPES_FORM}")
-    names = [_input_shape(entry) for entry in raw] if isinstance(raw, list) else []
-    if not names or None in names or len(set(names)) != len(names):
+        return (), Problem(str(path), f"is not JSON ({error})", f"write {_SHAPES_FORM}")
+    found = [_input_shape(entry) for entry in raw] if isinstance(raw, list) else []
+    inputs = tuple(pair for pair in found if pair)
+    if not found or len(dict(inputs)) != len(found):
         what = "is not a list of input shapes with a name each"
-        return set(), Problem(str(path), what, f"write it like {_SHAPES_FORM}")
-    return {name for name in names if name}, None
+        return (), Problem(str(path), what, f"write it like {_SHAPES_FORM}")
+    if len({shape[0] for _, shape in inputs}) != 1:
+        what = "gives inputs of different batch sizes"
+        return (), Problem(str(path), what, "let every shape begin with the same number")
+    return inputs, None
 
 
 def _read_symbol(path: Path) -> tuple[Symbol | None, Problem | None]:
@@ -185,7 +190,38 @@ def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     return len(shape) == len(expected) and all(e in (None, n) for n, e in pairs)
 
 
-def _labels(path: Path, symbol: Symbol | None) -> Problem | None:
+def _misfits(
+    path: Path, symbol: Symbol, inputs: shapes.Inputs, arrays: tuple[params.Array, ...]
+) -> list[Problem]:
+    """Where the input shapes at `path` are not those that network and parameters take."""
+    found = shapes.infer(symbol, inputs)
+    fix = "write the input shapes that the network was trained with"
+    given = {a.name[4:]: a.shape for a in arrays}
+    problems = []
+    for name, shape in found.parameters.items():
+        if name in given and given[name] != shape:
+            needed = f"the input makes {name} {shapes.text(shape)}"
+            what = f"{needed}, the parameters have {shapes.text(given[name])}"
+            problems.append(Problem(str(path), what, fix))
+    if found.misfit:
+        problems.append(Problem(str(path), f"does not fit: {found.misfit}", fix))
+    batch = inputs[0][1][0]
+    for output in found.outputs:
+        if output is not None and output[:1] != (batch,):
+            what = f"an output is {shapes.text(output)} for a batch of {batch}"
+            problems.append(Problem(str(path), what, "keep the first axis for the batch"))
+    return problems[:1]  # the first is the cause of the others
+
+
+def _classes(symbol: Symbol | None, inputs: shapes.Inputs) -> int | None:
+    """How many numbers the first output has for one item, where that can be told."""
+    if symbol is None:
+        return None
+    output = next(iter(shapes.infer(symbol, inputs).outputs), None) if inputs else None
+    return symbol.classes() if output is None else math.prod(output[1:])
+
+
+def _labels(path: Path, classes: int | None) -> Problem | None:
     """What is wrong with synset.txt."""
     text, problem = _text(path)
     if problem:
@@ -194,7 +230,6 @@ def _labels(path: Path, symbol: Symbol | None) -> Problem | None:
     blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
     if blank is not None:
         return Problem(str(path), f"line {blank} is blank", "write one label on each line")
-    classes = symbol.classes() if symbol else None
     if classes is not None and classes != len(lines):
         what = f"has {len(lines):,} labels for {classes:,} classes of the symbol"
         return Problem(str(path), what, "write one label on each line, in the order of training")
@@ -207,16 +242,21 @@ def _contents(folder: Path, names: list[str]) -> list[Problem]:
     problems = [problem for _, problem in found.values() if problem]
     (symbol_path, _), (params_path, _), (shapes_path, _) = found.values()
     symbol, bad_symbol = _read_symbol(symbol_path) if symbol_path else (None, None)
-    data, bad_shapes = _read_shapes(shapes_path) if shapes_path else (set[str](), None)
+    inputs, bad_shapes = _read_shapes(shapes_path) if shapes_path else ((), None)
     arrays, bad_params = _read_params(params_path) if params_path else (None, None)
     problems += [problem for problem in (bad_symbol, bad_shapes, bad_params) if problem]
+    data = {name for name, _ in inputs}
     if symbol and data and (unknown := data - set(symbol.inputs())):
         what = f"names {_some(unknown)}, which is no input of the symbol"
         problems.append(Problem(str(shapes_path), what, "name its data input, usually 'data'"))
     elif symbol and data and arrays is not None and params_path:
-        problems += _mismatches(params_path, symbol, data, arrays)
-    if SYNSET in names and (bad_labels := _labels(folder / SYNSET, symbol)):
-        problems.append(bad_labels)
+        mismatches = _mismatches(params_path, symbol, data, arrays)
+        problems += mismatches
+        if not mismatches and shapes_path:
+            problems += _misfits(shapes_path, symbol, inputs, arrays)
+    if SYNSET in names:
+        bad_labels = _labels(folder / SYNSET, _classes(symbol, inputs))
+        problems += [bad_labels] if bad_labels else []
     return problems
 
 

@@ -1,24 +1,39 @@
-"""Where a model's folder comes from: the disk, the model zoo, or random weights."""
+"""Where a model's folder comes from: the disk, the model zoo, a tarball, or random weights."""
 
 from __future__ import annotations
 
 import difflib
+import re
+import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmectl.errors import UsageError
 from mmectl.model import untrained, zoo
+from mmectl.model.fetched import folder_of
 from mmectl.state import Event, Report, ignore
+
+if TYPE_CHECKING:
+    from mmectl.bucket import S3Bucket
+    from mmectl.transfer import OpenBucket
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One model: a folder of the disk (`path`, absolute) or a network of the zoo (`zoo`)."""
+    """One model: a folder of the disk (`path`, absolute), a network of the zoo, or a tarball.
+
+    `url` is the tarball's: s3, http, https or file; `sha256` its checksum (hex).
+    """
 
     name: str
     path: Path | None = None
     zoo: str | None = None
+    url: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,33 @@ class Prepared:
     source: Source
     folder: Path
     untrained: bool = False
+
+
+def parse(name: str, text: str, sha256: str | None = None, base: Path = Path()) -> Source:
+    """The source that a person means: folder, tarball, ``zoo:NAME``, ``s3://``, ``https://``.
+
+    ``#sha256=<hex>`` may end an address. Paths are relative to `base`. Raises UsageError.
+    """
+    address, mark, digest = text.partition("#sha256=")
+    checksum = (digest if mark else sha256) or None
+    if checksum is not None and not _SHA256.fullmatch(checksum):
+        raise UsageError(f"{checksum}: not a sha256: 64 hexadecimal digits", code="bad_checksum")
+    if address.startswith("zoo:"):
+        return Source(name, zoo=address.removeprefix("zoo:"))
+    scheme = urllib.parse.urlsplit(address).scheme if "://" in address else ""
+    if scheme in ("s3", "http", "https", "file"):
+        return Source(name, url=address, sha256=checksum)
+    path = (base / address).absolute()
+    if scheme or not path.exists():
+        raise UsageError(
+            f"{text}: not a source of a model: no such folder or tarball",
+            hint="name a folder, a .tar.gz, zoo:resnet_18, s3://..., file://..., or "
+            "https://...#sha256=<hex>",
+            code="bad_source",
+        )
+    if path.is_dir():
+        return Source(name, path=path)
+    return Source(name, url=path.as_uri(), sha256=checksum)
 
 
 def chosen(names: Sequence[str], known: Sequence[Source]) -> tuple[Source, ...]:
@@ -60,6 +102,10 @@ def _unknown(name: str, known: Sequence[str]) -> UsageError:
     )
 
 
+def _no_bucket(name: str) -> S3Bucket:
+    raise UsageError(f"s3://{name}: no S3 here")
+
+
 def prepare(
     source: Source,
     cache: Path,
@@ -67,18 +113,31 @@ def prepare(
     base_url: str = zoo.BASE_URL,
     random_weights: bool = False,
     seed: int = 0,
+    allow_code: bool = False,
+    open_bucket: OpenBucket = _no_bucket,
     report: Report = ignore,
 ) -> Prepared:
-    """The model's folder, complete; the zoo's are kept in `cache`.
+    """The model's folder, complete; what had to be fetched is kept in `cache`.
 
-    Raises UsageError, or ArtifactError `zoo_unreachable` where the zoo does not answer.
+    Raises UsageError, ArtifactError (`zoo_unreachable` where the zoo does not answer), and
+    ServiceError where a bucket refuses.
     """
+    if random_weights and (source.path is not None or source.url is not None):
+        raise UsageError(
+            f"{source.name}: has weights of its own: --untrained is for networks of the zoo"
+        )
     if source.path is not None:
-        if random_weights:
-            raise UsageError(
-                f"{source.name}: has weights of its own: --untrained is for networks of the zoo"
-            )
         return Prepared(source, source.path)
+    if source.url is not None:
+        folder = folder_of(
+            source.url,
+            source.sha256,
+            cache / "fetched",
+            open_bucket=open_bucket,
+            allow_code=allow_code,
+            report=report,
+        )
+        return Prepared(source, folder)
     name = source.zoo or source.name
     if not random_weights:
         return Prepared(source, zoo.fetch(name, cache / "zoo", base_url=base_url, report=report))

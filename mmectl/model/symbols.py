@@ -7,6 +7,7 @@ Reads both forms: nnvm's (``attrs``, moving statistics listed as inputs) and the
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -38,12 +39,16 @@ class SymbolProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: its operator (``null`` for an input), name, attributes, input numbers."""
+    """One node: its operator (``null`` for an input), name, attributes, input numbers.
+
+    `ports` says of each input which output of that node it is; 0 nearly always.
+    """
 
     op: str
     name: str
     attributes: Mapping[str, str]
     inputs: tuple[int, ...]
+    ports: tuple[int, ...] = ()
 
     def number(self, key: str) -> int | None:
         """An attribute as a whole number, or None."""
@@ -60,7 +65,7 @@ class Node:
         return value if whole else ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart as objects, for caches
 class Symbol:
     """A graph in topological order; `heads` are the numbers of its output nodes."""
 
@@ -124,7 +129,10 @@ def _node(raw: Any, number: int) -> Node:
     for key in ("attr", "param", "attrs"):
         if isinstance(raw.get(key), dict):
             attributes |= {k: str(v) for k, v in raw[key].items()}
-    return Node(op, name, attributes, _edges(raw.get("inputs", []), number, f"node '{name}'"))
+    edges = raw.get("inputs", [])
+    inputs = _edges(edges, number, f"node '{name}'")
+    ports = tuple(e[1] if isinstance(e, list) and len(e) > 1 else 0 for e in edges)
+    return Node(op, name, attributes, inputs, ports)
 
 
 def _edges(raw: Any, bound: int, where: str) -> tuple[int, ...]:
@@ -138,6 +146,7 @@ def _edges(raw: Any, bound: int, where: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+@functools.lru_cache(maxsize=64)  # thousands of models share a network
 def parse(text: str) -> Symbol:
     """Read a symbol file's text; raises SymbolProblem saying what is wrong with it."""
     try:

@@ -6,28 +6,26 @@ zoo's own. A download that was cut off goes on where it stopped.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import http.client
 import json
 import shutil
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmectl.errors import ArtifactError, UsageError
 from mmectl.model import networks
+from mmectl.model.download import (
+    Link,
+    Opener,
+    alone,
+    digest_of,
+    download,
+    open_url,
+    writing,
+)
 from mmectl.state import Event, Report, ignore
 
 BASE_URL = "http://data.mxnet.io/models/imagenet/"
-CONNECT_SECONDS = 5.0
-_CHUNK = 1 << 18
-_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,6 @@ MODELS = {
     ),
 }
 
-Opener = Callable[[urllib.request.Request, float], Any]
-Progress = Callable[[int, "int | None"], None]
-
-
-def _open(request: urllib.request.Request, timeout: float) -> Any:
-    return urllib.request.urlopen(request, timeout=timeout)  # noqa: S310  # checked in _base
-
 
 def _base(base_url: str) -> str:
     if urllib.parse.urlsplit(base_url).scheme not in ("http", "https", "file"):
@@ -101,94 +92,18 @@ def _unreachable(url: str, why: object) -> ArtifactError:
     )
 
 
-@contextmanager
-def _reachable(url: str) -> Iterator[None]:
-    try:
-        yield
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _unreachable(url, f"HTTP {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise _unreachable(url, error.reason) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, str(error) or type(error).__name__) from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _request(url: str, offset: int) -> urllib.request.Request:
-    headers = {"Range": f"bytes={offset}-"} if offset else {}
-    return urllib.request.Request(url, headers=headers)  # noqa: S310  # checked in _base
-
-
-def _rest(url: str, partial: Path, open_url: Opener, report: Progress) -> bool:
-    """Fetch what `partial` lacks; False where the connection ended before the whole of it."""
-    have = partial.stat().st_size if partial.exists() else 0
-    try:
-        with _reachable(url):
-            answer = open_url(_request(url, have), CONNECT_SECONDS)
-    except ArtifactError as error:
-        if getattr(error.__cause__, "code", None) != 416:
-            raise
-        # the server has no byte after what is there: it is complete, or of another file
-        return True
-    with answer:
-        resumed = have > 0 and getattr(answer, "status", None) == 206
-        have = have if resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdigit() else None
-        with _writing(partial), partial.open("ab" if resumed else "wb") as stream:
-            for chunk in _chunks(answer, url):
-                stream.write(chunk)
-                have += len(chunk)
-                report(have, total)
-    return total is None or have >= total
-
-
-def _chunks(answer: Any, url: str) -> Iterator[bytes]:
-    """What arrives, until it ends or breaks off."""
-    with _reachable(url):
-        try:
-            while chunk := answer.read(_CHUNK):
-                yield chunk
-        except http.client.IncompleteRead:
-            return
-
-
-def _download(url: str, partial: Path, open_url: Opener, report: Progress) -> None:
-    """Fetch `url` into `partial`, going on where it stands; ArtifactError ``zoo_unreachable``."""
-    for _ in range(_TRIES):
-        if _rest(url, partial, open_url, report):
-            return
-    raise _unreachable(url, "the connection ends before the file does")
-
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)  # the zoo published no other checksum
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _fetch(source: Source, base: str, folder: Path, open_url: Opener, report: Report) -> None:
     target, url = folder / source.file, base + source.address
-    if target.exists() and _md5(target) == source.md5:
+    if target.exists() and digest_of(target, "md5") == source.md5:
         return
     partial = target.with_name(target.name + ".part")
-    _download(
-        url,
-        partial,
+    link = Link(
+        _unreachable,
         open_url,
         lambda done, total: report(Event("progress", source.file, "fetch", done, total)),
     )
-    found = _md5(partial)
+    download(url, partial, link)
+    found = digest_of(partial, "md5")
     if found != source.md5:
         partial.unlink()
         raise ArtifactError(
@@ -206,7 +121,7 @@ def fetch(
     *,
     base_url: str = BASE_URL,
     report: Report = ignore,
-    open_url: Opener = _open,
+    open_url: Opener = open_url,
 ) -> Path:
     """The model folder ``cache/<name>``, complete and verified; fetches only what is missing.
 
@@ -217,7 +132,7 @@ def fetch(
         known = ", ".join(MODELS)
         raise UsageError(f"{name}: not in the model zoo: known are {known}", code="unknown_model")
     folder, fetching, base = cache / name, cache / f"{name}.fetching", _base(base_url)
-    with _writing(folder), _alone(cache / f".{name}.lock"):
+    with writing(folder), alone(cache / f".{name}.lock"):
         if _complete(folder, MODELS[name]):
             return folder
         fetching.mkdir(exist_ok=True)
@@ -232,15 +147,7 @@ def fetch(
     return folder
 
 
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait for another process that fetches the same model."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def _complete(folder: Path, sources: tuple[Source, ...]) -> bool:
     """Whether the cached folder holds every file, unchanged."""
-    return all((folder / s.file).is_file() and _md5(folder / s.file) == s.md5 for s in sources)
+    files = [(folder / source.file, source.md5) for source in sources]
+    return all(file.is_file() and digest_of(file, "md5") == md5 for file, md5 in files)

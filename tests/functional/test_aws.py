@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from botocore.utils import parse_timestamp
 
-from mmectl.aws import Aws
+from mmectl.aws import Aws, timestamp
 from mmectl.errors import ServiceError
 from mmectl.state import Credentials
 
@@ -169,3 +170,20 @@ def test_unreachable_service_is_named(aws):
     with pytest.raises(ServiceError) as caught:
         aws.identity()
     assert caught.value.code == "unreachable"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-02-29T12:00:00.000Z",
+        "2024-02-29T12:00:00Z",
+        "2024-02-29T12:00:00.123456Z",
+        "2024-02-29T12:00:00.1Z",
+        "2024-02-29T12:00:00+02:00",
+        "Thu, 29 Feb 2024 12:00:00 GMT",
+        1709208000,
+    ],
+)
+def test_times_are_those_of_botocore(text):
+    assert timestamp(text) == parse_timestamp(text)
+    assert timestamp(text).tzinfo is not None

@@ -7,10 +7,10 @@ import io
 import json
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from fakes.s3 import FakeS3
 from fakes.sagemaker import Sagemaker
 
 from mmectl.app import App
@@ -20,43 +20,6 @@ from mmectl.invoke import Answer
 from mmectl.state import Identity, Location
 
 LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
-
-
-class S3:
-    """List, head and delete over a dictionary of keys."""
-
-    def __init__(self, keys):
-        self.keys = dict(keys)
-
-    def list_objects_v2(self, **request):
-        return {"KeyCount": sum(key.startswith(request["Prefix"]) for key in self.keys)}
-
-    def get_paginator(self, operation):
-        assert operation == "list_objects_v2"
-        return self
-
-    def paginate(self, **request):
-        when = datetime.now(timezone.utc) - timedelta(days=2, hours=1)
-        yield {
-            "Contents": [
-                {"Key": key, "Size": 1000, "LastModified": when}
-                for key in sorted(self.keys)
-                if key.startswith(request["Prefix"])
-            ]
-        }
-
-    def head_object(self, **request):
-        return {"Metadata": self.keys[request["Key"]]}
-
-    refuses = False
-
-    def delete_objects(self, **request):
-        if self.refuses:
-            keys = [item["Key"] for item in request["Delete"]["Objects"]]
-            return {"Errors": [{"Key": key, "Message": "Access Denied"} for key in keys]}
-        for item in request["Delete"]["Objects"]:
-            del self.keys[item["Key"]]
-        return {}
 
 
 class Aws:
@@ -101,16 +64,13 @@ def world(tmp_path, monkeypatch):
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
+    s3 = FakeS3()
+    s3.put("bucket", "demo/shapes.tar.gz", mmectl_digest="1")
+    s3.put("bucket", "demo/resnet_18.tar.gz", mmectl_digest="2", mmectl_untrained="true")
+    s3.put("bucket", "demo/notes.txt")
+
     class World(App):
-        aws = Aws(
-            S3(
-                {
-                    "demo/shapes.tar.gz": {"mmectl-digest": "1"},
-                    "demo/resnet_18.tar.gz": {"mmectl-digest": "2", "mmectl-untrained": "true"},
-                    "demo/notes.txt": {},
-                }
-            )
-        )
+        aws = Aws(s3)
         sagemaker = Sagemaker(looks=0)
         runtime = Runtime()
         location = Location("bucket", "demo/")
@@ -178,7 +138,7 @@ def test_deploy_json(call):
 
 
 def test_deploy_without_models_says_so_first(call, world):
-    world.aws.s3.keys.clear()
+    world.aws.s3.objects.clear()
     code, out, err = call("deploy")
     assert (code, out) == (1, "")
     assert "no model lies under s3://bucket/demo/" in err
@@ -324,14 +284,14 @@ def test_destroy_removes_and_keeps_models(call, world):
     assert code == 0
     assert out == "demo: 3 removed, nothing left; the models under s3://bucket/demo/ are kept\n"
     assert (world.sagemaker.models, world.sagemaker.configs) == ({}, {})
-    assert len(world.aws.s3.keys) == 3
+    assert len(world.aws.s3.all_keys()) == 3
     assert call("destroy", "--yes")[0] == 0
 
 
 def test_destroy_artifacts(call, world):
     call("deploy")
     assert call("destroy", "--yes", "--artifacts")[0] == 0
-    assert set(world.aws.s3.keys) == {"demo/notes.txt"}
+    assert world.aws.s3.all_keys() == ["demo/notes.txt"]
 
 
 def test_objects_that_could_not_be_deleted_are_a_failure(call, world):

@@ -72,11 +72,11 @@ BAD = [
     ("endpoint: 3\n", {}, "config.yaml:1:1  endpoint: is 3, must be a mapping of key: value"),
     ("a: 1\na: 2\n", {}, "config.yaml:2:1  a: stands twice, first at config.yaml:1:1"),
     ("models: [{nme: x}]\n", {}, "models.0.nme: unknown key; did you mean 'name'?"),
-    ("models: [{name: x}]\n", {}, "models.0: model 'x' needs either path or zoo"),
+    ("models: [{name: x}]\n", {}, "models.0: model 'x' needs one of path, zoo and source"),
     (
         "models: [{name: x, path: p, zoo: z}]\n",
         {},
-        "models.0: model 'x' needs either path or zoo",
+        "models.0: model 'x' needs one of path, zoo and source",
     ),
     (
         "models:\n- {name: x, path: p}\n- {name: x, path: q}\n",

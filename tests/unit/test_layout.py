@@ -177,6 +177,7 @@ def test_paths_that_are_no_model_folder(make, words, tmp_path):
 
 def test_moving_statistics_are_wanted_in_the_old_form_too(tmp_path):
     folder = make_model(tmp_path / "model")
+    (folder / "synset.txt").unlink()
     raw = {
         "nodes": [
             {"op": "null", "param": {}, "name": "data", "inputs": []},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Fleet:
         self._requests = 0
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
+        self._invoked: dict[tuple[str, str], float] = {}
         self._loader = make_loader(self)
         self.add(servers)
 
@@ -196,6 +198,7 @@ class Fleet:
             access.debug("%s %s %s %.1f ms", server.id, target, answer.status, took)
         if not 200 <= answer.status < 300:
             raise self.say.answered(answer, server.id)
+        self._invoked[server.id, target] = round(time.time(), 3)
         return InvokeResponse(
             answer.body,
             answer.headers.get("content-type", "application/octet-stream"),
@@ -428,6 +431,8 @@ class Fleet:
             "disk_used_mb": round(shelf.disk_used / 2**20),
             "disk_limit_mb": round(shelf.disk / 2**20),
             "models": in_memory,
+            # since this instance began, also of models that were unloaded; Unix time
+            "invoked": {t: at for (i, t), at in self._invoked.items() if i == server.id},
             "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
             "on_disk": [t for t, c in shelf.copies.items() if c.disk],
         }

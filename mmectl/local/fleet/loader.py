@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.residency import NoRoomError, Phase, TooWideError
-from mmectl.local.fleet.unpack import (
+from mmectl.local.fleet.verdicts import model_name
+from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
+from mmectl.local.values import ObjectReader
+from mmectl.unpack import (
     DiskFullError,
     Limits,
     TooLargeError,
@@ -25,9 +28,6 @@ from mmectl.local.fleet.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import ObjectReader
 
 if TYPE_CHECKING:
     from mmectl.local.fleet.fleet import Fleet

@@ -26,10 +26,10 @@ from fleet_fakes import (
 )
 
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
-from mmectl.local.fleet.unpack import DiskFullError
 from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
+from mmectl.unpack import DiskFullError
 
 MB = 1 << 20
 QUICK = RouterSettings(grace=0, memory=1000 * MB, model_base=100 * MB, model_factor=0)

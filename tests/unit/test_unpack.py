@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mmectl.local.fleet.unpack import (
+from mmectl.model.layout import _entry
+from mmectl.unpack import (
     BombError,
     DiskFullError,
     Limits,
@@ -22,7 +23,6 @@ from mmectl.local.fleet.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.model.layout import _entry
 
 
 def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):

@@ -1,0 +1,196 @@
+"""`mmectl models check`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.commands.models.group import models
+from mmectl.commands.upload import known_sources
+from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.invoke import content_type_of
+from mmectl.model.checking import Checked, Forward
+from mmectl.model.checking import check as check_folder
+from mmectl.model.fetched import folder_of
+from mmectl.model.origin import Source, parse, prepare
+from mmectl.output import Result, Table, milliseconds
+from mmectl.state import Event
+
+_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is checked: a source, fetched into a place of its own where it is a tarball."""
+
+    subject: str
+    source: Source
+
+
+@command(
+    parent=models,
+    name="check",
+    examples="mmectl models check ./my_model\n"
+    "mmectl models check models/*                # thousands of folders\n"
+    "mmectl models check --all --forward         # those of config.yaml\n"
+    "mmectl models check resnet_18_v2 s3://bucket/birds.tar.gz",
+)
+@click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
+@click.option("--forward", is_flag=True, help="Load each, run it, compare expected.json.")
+@click.option("--allow-code", is_flag=True, help="Let *.py and *.so pass.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="At once [number of CPUs].")
+@click.argument("names", nargs=-1, metavar="[FOLDER|TARBALL|NAME|URL]...")
+def check(
+    app: App,
+    names: tuple[str, ...],
+    every: bool,
+    forward: bool,
+    allow_code: bool,
+    jobs: int | None,
+) -> Result:
+    """Find what would fail later: before the upload, or of what is uploaded.
+
+    Files, network and weights that match, input shapes followed through the
+    network, labels against its output. With --forward the handler loads each
+    model in the serving environment and answers its expected.json.
+
+    A NAME is a model of config.yaml, else one that is uploaded.
+    """
+    if bool(names) == every:
+        raise UsageError("which models?", hint="name folders, or: mmectl models check --all")
+    sources = {source.name: source for source in known_sources(app)}
+    if every:
+        targets = [Target(name, source) for name, source in sources.items()]
+    else:
+        targets = [_target(app, name, sources) for name in names]
+    run = _serving(app) if forward else None
+    width = jobs or os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(prefix="check-", dir=app.state_dir) as scratch:
+        found = _all(app, targets, Path(scratch), allow_code, run, width)
+    return _result(found, forward)
+
+
+def _target(app: App, name: str, sources: dict[str, Source]) -> Target:
+    if name in sources and not Path(name).exists():
+        return Target(name, sources[name])
+    if Path(name).exists() or "://" in name or name.startswith("zoo:"):
+        return Target(name, parse(name, name))
+    artifact = app.inventory.meant(name)
+    return Target(name, Source(name, url=app.location.url + artifact.target_model))
+
+
+def _serving(app: App) -> Forward:
+    from mmectl.image import serving
+    from mmectl.serving.forward import forward
+
+    context = app.config.resolve(app.config.settings.image.context).absolute()
+    return functools.partial(forward, serving(context, app.state_dir))
+
+
+def _all(
+    app: App,
+    targets: Sequence[Target],
+    scratch: Path,
+    allow_code: bool,
+    run: Forward | None,
+    width: int,
+) -> list[Checked]:
+    """Check the targets, a few at once, in their order."""
+    stop = threading.Event()
+    done = 0
+    lock = threading.Lock()
+
+    with app.out.progress() as report, ThreadPoolExecutor(width) as pool:
+
+        def one(pair: tuple[int, Target]) -> Checked | None:
+            nonlocal done
+            if stop.is_set():
+                return None
+            number, target = pair
+            checked = _one(app, target, scratch / str(number), allow_code, run)
+            with lock:
+                done += 1
+                report(Event("progress", "models", "", done, len(targets), "models"))
+            return checked
+
+        try:
+            found = list(pool.map(one, enumerate(targets)))
+        except KeyboardInterrupt:
+            stop.set()
+            raise Interrupted(f"stopped after {done} of {len(targets)} models") from None
+    return [item for item in found if item]
+
+
+def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward | None) -> Checked:
+    source = target.source
+    try:
+        folder = _folder(app, source, scratch, allow_code)
+    except (ArtifactError, ServiceError, UsageError) as error:
+        return Checked(target.subject, (error.message,))
+    try:
+        return check_folder(
+            target.subject,
+            folder,
+            allow_code=allow_code,
+            inside=source.url is not None,
+            forward=run,
+            kind_of=content_type_of,
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _folder(app: App, source: Source, scratch: Path, allow_code: bool) -> Path:
+    """The folder to look at; a tarball's below `scratch`."""
+    if source.url is None:
+        base_url = app.config.settings.zoo.base_url
+        return prepare(source, app.state_dir / "models", base_url=base_url).folder
+    return folder_of(
+        source.url, source.sha256, scratch, open_bucket=app.bucket_of, allow_code=allow_code
+    )
+
+
+def _result(found: Sequence[Checked], forward: bool) -> Result:
+    bad = [item for item in found if item.problems]
+    shown = found if len(found) <= _LISTED else bad
+    rows = [[item.subject, *_state(item)] for item in shown]
+    lines = [problem for item in bad for problem in item.problems]
+    data = {
+        "models": [{**asdict(item), "sound": not item.problems} for item in found],
+        "sound": len(found) - len(bad),
+        "total": len(found),
+        "forward": forward,
+    }
+    view: list[str | Table] = (
+        [Table(("MODEL", "STATE", "FORWARD", "ANSWERS"), rows)] if rows else []
+    )
+    view += ["", *lines] if lines else []
+    view += ["", f"{len(found) - len(bad)} of {len(found)} sound"] if len(found) > 1 else []
+    errors: tuple[MmectlError, ...] = ()
+    if bad:
+        text = f"{len(bad)} of {len(found)} models would fail: {_some(bad)}"
+        errors = (ArtifactError(text, hint="mend what is named above", code="bad_model"),)
+    return Result(data, view, exit_code=int(bool(bad)), errors=errors)
+
+
+def _state(item: Checked) -> tuple[str, str, str]:
+    problems = len(item.problems)
+    state = f"{problems} problem{'s' if problems > 1 else ''}" if problems else "sound"
+    took = milliseconds(item.seconds) if item.seconds is not None else "-"
+    return state, took, f"{item.answers} as expected" if item.answers else "-"
+
+
+def _some(bad: Sequence[Checked]) -> str:
+    names = ", ".join(item.subject for item in bad[:5])
+    return names + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")

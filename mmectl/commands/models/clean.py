@@ -1,0 +1,125 @@
+"""`mmectl models remove` and `prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from mmectl import removed, versions
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.commands.models.group import known, models
+from mmectl.commands.models.listing import use
+from mmectl.commands.status import instances_of
+from mmectl.errors import ArtifactError, UsageError
+from mmectl.inventory import Model
+from mmectl.names import Artifact, parse
+from mmectl.output import Result, Table, size
+from mmectl.removal import breaks, pruned
+
+
+@command(
+    parent=models,
+    examples="mmectl models remove resnet_18_v2.tar.gz\n"
+    "mmectl models remove resnet_18 --yes         # every version\n"
+    "mmectl models remove shapes --dry-run",
+)
+@click.option("--yes", "-y", is_flag=True, help="Also what is current or in memory.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+@click.argument("names", nargs=-1, required=True)
+def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result:
+    """Remove versions (NAME_v2, NAME.tar.gz) or whole models (NAME).
+
+    A current version, or one in memory of an instance, is removed only with
+    --yes: what asks for it fails from then on.
+    """
+    chosen: list[Artifact] = []
+    keys: list[str] = []
+    why: list[str] = []
+    told = use(instances_of(app))
+    for name in names:
+        model = known(app, name)
+        some = _meant(app, model, name)
+        why += breaks(model, some, told.holders)
+        chosen += [item for item in some if item not in chosen]
+        if len(some) == len(model.versions):  # what points to nothing would be an error
+            keys.append(versions.key(app.location, model.name))
+    if why and not yes and not dry_run:
+        raise ArtifactError(
+            "not removed: " + "\n".join(why),
+            hint=f"all the same: mmectl models remove --yes {' '.join(names)}",
+            code="in_use",
+        )
+    return _delete(app, chosen, keys, dry_run, why)
+
+
+def _meant(app: App, model: Model, name: str) -> Sequence[Artifact]:
+    """Every version of a model by its name; the one version by a version's."""
+    if name == model.name:
+        return model.versions
+    return [app.inventory.meant(name)]
+
+
+@command(
+    parent=models,
+    examples="mmectl models prune resnet_18            # current, and the 2 newest others\n"
+    "mmectl models prune --all --keep 1 --dry-run",
+)
+@click.option("--keep", type=click.IntRange(0), default=2, help="Others to keep, newest first [2].")
+@click.option("--all", "every", is_flag=True, help="Of all models.")
+@click.option("--yes", "-y", is_flag=True, help="Also what is in memory of an instance.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def prune(
+    app: App, names: tuple[str, ...], keep: int, every: bool, yes: bool, dry_run: bool
+) -> Result:
+    """Remove old versions: the current one and the --keep newest others stay.
+
+    Versions in memory of an instance stay, too, unless --yes is given.
+    """
+    if bool(names) == every:
+        raise UsageError("which models?", hint="name them, or: mmectl models prune --all")
+    if every:
+        found = [m for m in app.inventory.names() if len(m.versions) > 1]
+        found = list(app.inventory.pointed(found))
+    else:
+        found = [_named(app, name) for name in names]
+    told = use(instances_of(app))
+    chosen = [
+        item
+        for model in found
+        for item in pruned(model, keep)
+        if yes or not told.holders.get(item.target_model)
+    ]
+    return _delete(app, chosen, [], dry_run, [])
+
+
+def _named(app: App, name: str) -> Model:
+    model = known(app, name)
+    if model.name != name and parse(name):
+        raise UsageError(f"{name}: is a version", hint=f"mmectl models prune {model.name}")
+    return model
+
+
+def _delete(
+    app: App, chosen: Sequence[Artifact], keys: Sequence[str], dry_run: bool, why: Sequence[str]
+) -> Result:
+    rows = [[item.target_model, size(item.size)] for item in chosen]
+    freed = sum(item.size for item in chosen)
+    data = {
+        "removed": [item.target_model for item in chosen],
+        "size": freed,
+        "dry_run": dry_run,
+        "breaks": list(why),
+    }
+    if not rows:
+        return Result(data, ["nothing to remove"])
+    if not dry_run:
+        removed.remember(app.bucket, app.location, chosen)
+        # models before their pointers: what is left half-way is an error that says what to do
+        app.bucket.delete([app.location.key(item.target_model) for item in chosen])
+        app.bucket.delete(keys)
+    verb = "would be removed" if dry_run else "removed"
+    total = f"{len(rows)} {verb}, {size(freed)}"
+    return Result(data, [Table(("MODEL", "SIZE"), rows, frozenset({"SIZE"})), *why, "", total])

@@ -1,0 +1,210 @@
+"""`mmectl models list`, `show` and `history`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.commands.models.group import ago, artifact_data, known, models, short
+from mmectl.commands.status import instances_of
+from mmectl.inventory import Model
+from mmectl.names import Artifact
+from mmectl.output import Result, Table, size
+
+SHOWN = 50
+# with more than this, digests are looked up only where they are asked for
+_LOOKED_AT = 200
+_RIGHT = frozenset({"SIZE", "AGE", "INVOKED", "LOADED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the platform tells of TargetModels: instances that hold it, last invocation."""
+
+    holders: Mapping[str, int]
+    invoked: Mapping[str, float]
+    told: bool
+
+    def of(self, artifacts: Sequence[Artifact]) -> tuple[int | None, datetime | None]:
+        """On how many instances any of these is in memory (most), and when last invoked."""
+        targets = [artifact.target_model for artifact in artifacts]
+        times = [self.invoked[t] for t in targets if t in self.invoked]
+        held = max((self.holders.get(t, 0) for t in targets), default=0) if self.told else None
+        return held, datetime.fromtimestamp(max(times), timezone.utc) if times else None
+
+
+def use(instances: Sequence[Mapping[str, Any]]) -> Use:
+    """What the embedded platform's instances tell."""
+    holders: dict[str, int] = {}
+    invoked: dict[str, float] = {}
+    for instance in instances:
+        for model in instance.get("models", ()):
+            holders[model["target_model"]] = holders.get(model["target_model"], 0) + 1
+        for target, at in instance.get("invoked", {}).items():
+            invoked[target] = max(at, invoked.get(target, 0.0))
+    return Use(holders, invoked, bool(instances))
+
+
+@command(
+    parent=models,
+    name="list",
+    examples="mmectl models list\n"
+    "mmectl models list demo-subfolder/    # names that begin so\n"
+    "mmectl models list --after resnet_18 --limit 100\n"
+    "mmectl models list --all --json",
+)
+@click.option("--limit", type=click.IntRange(1), default=SHOWN, help=f"Models to show [{SHOWN}].")
+@click.option("--after", default="", metavar="NAME", help="Go on behind this name.")
+@click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--details", is_flag=True, help=f"Digests, also of more than {_LOOKED_AT}.")
+@click.argument("start", default="")
+def list_(app: App, limit: int, after: str, every: bool, details: bool, start: str) -> Result:
+    """List the uploaded models whose names begin with START.
+
+    VERSION is the current one, of how many. INVOKED and LOADED (on how many
+    instances) are known on the embedded platform; AWS does not tell.
+    """
+    found = _found(app, start)
+    rest = [model for model in found if model.name > after]
+    page = rest if every else rest[:limit]
+    shown = app.inventory.pointed(page)
+    current = {model.name: model.current for model in shown}
+    if details or len(shown) <= _LOOKED_AT:
+        seen = app.inventory.detailed([item for item in current.values() if item])
+        current |= {item.name: item for item in seen}
+    app.inventory.save()
+    told = use(instances_of(app))
+    data = {
+        "location": app.location.url,
+        "models": [_data(model, current[model.name], told) for model in shown],
+        "total": len(found),
+        "next": shown[-1].name if shown and len(rest) > len(page) else None,
+    }
+    return Result(data, _view(app, shown, current, told, len(rest) - len(page), start))
+
+
+def _found(app: App, start: str) -> Sequence[Model]:
+    if not app.aws.bucket_exists(app.location.bucket):
+        return ()
+    return app.inventory.names(start)
+
+
+def _view(
+    app: App,
+    shown: Sequence[Model],
+    current: Mapping[str, Artifact | None],
+    told: Use,
+    more: int,
+    start: str,
+) -> list[str | Table]:
+    if not shown:
+        under = f"{app.location.url}{start}"
+        return [f"no model lies under {under}; upload: mmectl upload --all"]
+    rows = [_row(model, current[model.name], told) for model in shown]
+    columns = ("MODEL", "VERSION", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
+    view: list[str | Table] = [Table(columns, rows, _RIGHT)]
+    if more > 0:
+        of = f" {start}" if start else ""
+        view.append(f"... and {more:,} more: mmectl models list{of} --after {shown[-1].name}")
+    return view
+
+
+def _row(model: Model, current: Artifact | None, told: Use) -> list[str]:
+    held, invoked = told.of(model.versions)
+    if current is None:
+        missing = f"v{model.pointer.version} gone" if model.pointer else "-"
+        return [model.name, missing, "-", "-", "-", "-", "-"]
+    return [
+        model.name,
+        f"v{current.version}" + (f" of {len(model.versions)}" if len(model.versions) > 1 else ""),
+        size(current.size),
+        short(current.digest),
+        ago(current.modified),
+        ago(invoked) if invoked else "-",
+        str(held) if held else "-",
+    ]
+
+
+def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
+    held, invoked = told.of(model.versions)
+    return {
+        "name": model.name,
+        "current": artifact_data(current) if current else None,
+        "promoted": model.pointer is not None,
+        "versions": [artifact.version for artifact in model.versions],
+        "last_invoked": invoked.isoformat() if invoked else None,
+        "in_memory_on": held,
+    }
+
+
+@command(parent=models, examples="mmectl models show resnet_18\nmmectl models show shapes --json")
+@click.argument("name")
+def show(app: App, name: str) -> Result:
+    """Show the versions of a model and what was promoted."""
+    model = known(app, name)
+    seen = app.inventory.detailed(model.versions)
+    app.inventory.save()
+    told = use(instances_of(app))
+    rows = []
+    for artifact in seen:
+        held, invoked = told.of([artifact])
+        rows.append(
+            [
+                "*" if model.current and artifact.version == model.current.version else "",
+                artifact.target_model,
+                size(artifact.size),
+                short(artifact.digest),
+                ago(artifact.modified),
+                ago(invoked) if invoked else "-",
+                str(held) if held else "-",
+            ]
+        )
+    columns = ("", "TARGET MODEL", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
+    data = {
+        "name": model.name,
+        "current": model.pointer.version if model.pointer else seen[-1].version,
+        "promoted": model.pointer is not None,
+        "versions": [_version_data(item, told) for item in seen],
+        "history": [asdict(change) for change in model.pointer.changes] if model.pointer else [],
+    }
+    return Result(data, [Table(columns, rows, _RIGHT), "", _current_line(model)])
+
+
+def _version_data(artifact: Artifact, told: Use) -> dict[str, Any]:
+    held, invoked = told.of([artifact])
+    return {
+        **artifact_data(artifact),
+        "last_invoked": invoked.isoformat() if invoked else None,
+        "in_memory_on": held,
+    }
+
+
+def _current_line(model: Model) -> str:
+    if model.pointer is None:
+        return f"current  v{model.versions[-1].version}, the newest: none was promoted"
+    gone = "" if model.current else ", which is gone"
+    last = model.pointer.changes[0] if model.pointer.changes else None
+    by = f", {last.action} by {last.by} at {last.at}" if last else ""
+    return f"current  v{model.pointer.version}{gone}{by}"
+
+
+@command(parent=models, examples="mmectl models history resnet_18")
+@click.argument("name")
+def history(app: App, name: str) -> Result:
+    """Show who made which version the current one, newest first."""
+    model = known(app, name)
+    changes = model.pointer.changes if model.pointer else ()
+    rows = [
+        [c.at, c.action, f"v{c.version}", f"v{c.before}" if c.before else "-", c.by]
+        for c in changes
+    ]
+    data = {"name": model.name, "history": [asdict(change) for change in changes]}
+    if not rows:
+        return Result(data, [f"{model.name}: none was promoted: the newest version is current"])
+    return Result(data, [Table(("WHEN", "WHAT", "TO", "FROM", "BY"), rows)])

@@ -1,0 +1,99 @@
+"""`mmectl models fetch` and `copy`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import click
+
+from mmectl import copying, transfer
+from mmectl.app import App
+from mmectl.commands.common import command
+from mmectl.commands.models.group import models
+from mmectl.errors import Interrupted
+from mmectl.names import parse
+from mmectl.output import Result, size
+
+
+@command(
+    parent=models,
+    examples="mmectl models fetch resnet_18             # the current version\n"
+    "mmectl models fetch resnet_18_v2.tar.gz ./second\n"
+    "mmectl models fetch s3://bucket/birds.tar.gz",
+)
+@click.option("--allow-code", is_flag=True, help="Let *.py and *.so in.")
+@click.argument("name")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
+    """Download a model and unpack it into FOLDER, verified.
+
+    An interrupted download goes on where it stopped. The content is compared
+    with the digest that the upload wrote; FOLDER appears only when all is well.
+    """
+    if name.startswith("s3://"):
+        bucket_name, key = transfer.split_url(name)
+        bucket = app.bucket_of(bucket_name)
+    else:
+        bucket, key = app.bucket, app.location.key(app.inventory.target(name))
+    parsed = parse(key.rsplit("/", 1)[-1])
+    target = folder or Path(parsed[0] if parsed else key.rsplit("/", 1)[-1])
+    cancelled = threading.Event()
+    try:
+        with app.out.progress() as report:
+            done = transfer.fetch(
+                bucket, key, target, allow_code=allow_code, report=report, cancelled=cancelled
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"{name}: fetching was interrupted: {target} was not made",
+            hint="run the same command again: it goes on where it stopped",
+        ) from None
+    data = {
+        "source": f"s3://{bucket.name}/{key}",
+        "folder": str(done.folder),
+        "size": done.size,
+        "digest": done.digest,
+        "verified_by": done.verified,
+    }
+    by = {"digest": "its digest is the uploaded one", "gzip": "gzip's checksum only: not ours"}
+    return Result(data, [f"{done.folder}: {size(done.size)} fetched; {by[done.verified]}"])
+
+
+@command(
+    parent=models,
+    examples="mmectl models copy resnet_18 resnet_18_eu\n"
+    "mmectl models copy resnet_18_v2 staging/           # keeps its name\n"
+    "mmectl models copy s3://other/demo/birds.tar.gz birds\n"
+    "mmectl models copy resnet_18 s3://other/demo/",
+)
+@click.argument("source")
+@click.argument("destination")
+def copy(app: App, source: str, destination: str) -> Result:
+    """Copy a model on the server: to another name, prefix or bucket.
+
+    DESTINATION is a name, a folder/ below the models' prefix, or s3://bucket/
+    prefix/[name]. Nothing is overwritten: it becomes the next version there,
+    and nothing happens where the same content is there already.
+    """
+    if source.startswith("s3://"):
+        origin = copying.Origin(*transfer.split_url(source))
+    else:
+        found = app.inventory.meant(source)
+        origin = copying.Origin(
+            app.location.bucket, app.location.key(found.target_model), found.name
+        )
+    place = copying.destination(destination, app.location, origin)
+    about = transfer.look(app.bucket_of(origin.bucket), origin.key)
+    if place.location.bucket == app.location.bucket:
+        app.aws.ensure_bucket(app.location.bucket)
+    done = copying.copy(app.bucket_of(place.location.bucket), place, origin, about)
+    data = {
+        "source": f"s3://{origin.bucket}/{origin.key}",
+        "target": place.location.url + done.target_model,
+        "target_model": done.target_model,
+        "copied": done.copied,
+        "size": about.size,
+    }
+    text = f"{done.target_model} under {place.location.url}"
+    return Result(data, [f"copied: {text}" if done.copied else f"there already: {text}"])

@@ -1,0 +1,95 @@
+"""Copies on the server: another name, prefix or bucket; the next free version there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmectl import removed
+from mmectl.bucket import About, S3Bucket
+from mmectl.catalog import DIGEST, MODEL, looked_at, versions_of
+from mmectl.errors import ArtifactError, UsageError
+from mmectl.names import SUFFIX, check_folder, check_name, parse, target_model
+from mmectl.state import Location
+
+# CopyObject's limit, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+LARGEST = 5 << 30
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The object to copy; `name` is its model's where it is one of ours."""
+
+    bucket: str
+    key: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a copy goes: a location, and the model's name below it."""
+
+    location: Location
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of a copy; `copied` is False where the content was there already."""
+
+    target_model: str
+    copied: bool
+
+
+def destination(text: str, here: Location, origin: Origin) -> Place:
+    """What a person means: a name, a ``folder/``, or ``s3://bucket/prefix/[name]``.
+
+    Raises UsageError.
+    """
+    parsed = parse(origin.key.rsplit("/", 1)[-1])
+    base = origin.name.rsplit("/", 1)[-1] or (parsed[0] if parsed else "")
+    where, path = here, text
+    if text.startswith("s3://"):
+        bucket, _, path = text.removeprefix("s3://").partition("/")
+        prefix, _, name = path.rpartition("/")
+        where, path = Location(bucket, f"{prefix}/" if prefix else ""), name
+        if not bucket:
+            raise UsageError(f"{text}: names no bucket", hint="like s3://bucket/prefix/")
+    folder, _, name = path.rpartition("/")
+    name = name.removesuffix(SUFFIX) or base
+    if not name:
+        raise UsageError(
+            f"{origin.key}: is no tarball, so that the copy needs a name",
+            hint="name it: mmectl models copy SOURCE NAME",
+        )
+    return Place(where, check_folder(folder) + check_name(name))
+
+
+def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied:
+    """Copy as the next free version, unless a version there has that content.
+
+    `bucket` is the destination's. Raises ArtifactError ``too_large`` (5 GiB), ServiceError.
+    """
+    if about.size > LARGEST:
+        raise ArtifactError(
+            f"{origin.key}: has {about.size:,} bytes, S3 copies at most {LARGEST:,} in one go",
+            hint="fetch it and upload it: mmectl models fetch, mmectl upload",
+            code="too_large",
+        )
+    digest = about.metadata.get(DIGEST)
+    there = looked_at(bucket, place.location, versions_of(bucket, place.location, place.name))
+    for artifact in there:
+        if digest is not None and artifact.digest == digest:
+            return Copied(artifact.target_model, copied=False)
+    metadata = {**about.metadata, MODEL: place.name}
+    gone = removed.highest(bucket, place.location, place.name, {place.name})
+    first = max(gone.get(place.name, 0), *(a.version for a in there), 0) + 1
+    for version in range(first, first + _TRIES):
+        target = target_model(place.name, version)
+        key = place.location.key(target)
+        if bucket.copy(origin.key, key, metadata, bucket=origin.bucket):
+            return Copied(target, copied=True)
+    raise ArtifactError(
+        f"{place.name}: version {first} and the {_TRIES - 1} after it were all taken meanwhile",
+        hint="copy again when nobody else uploads this model",
+    )

@@ -1,0 +1,128 @@
+"""S3 in memory: the calls that mmectl makes, with conditions, ranges and real error codes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+LONG_AGO = datetime.now(timezone.utc) - timedelta(days=2, hours=1)
+
+
+class Object:
+    def __init__(self, body: bytes, metadata: dict[str, str]) -> None:
+        self.body, self.metadata = body, metadata
+        self.etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def refused(code: str, status: int) -> ClientError:
+    response = {
+        "Error": {"Code": code, "Message": code},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(response, "Call")  # type: ignore[arg-type]
+
+
+class Body(io.BytesIO):
+    def iter_chunks(self, size: int) -> Any:
+        while chunk := self.read(size):
+            yield chunk
+
+
+class FakeS3:
+    """Objects by (bucket, key).
+
+    `meanwhile` is called once, before the next write; `refuses` refuses all deletions.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.calls: list[str] = []
+        self.meanwhile: Any = None
+        self.refuses = False
+
+    def put(self, bucket: str, key: str, body: bytes = b"x" * 1000, **metadata: str) -> None:
+        about = {name.replace("_", "-"): value for name, value in metadata.items()}
+        self.objects[bucket, key] = Object(body, about)
+
+    def all_keys(self, bucket: str = "bucket") -> list[str]:
+        return sorted(key for name, key in self.objects if name == bucket)
+
+    def get_paginator(self, operation: str) -> FakeS3:
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **request: Any) -> Any:
+        self.calls.append("list")
+        found = [k for k in self.all_keys(request["Bucket"]) if k.startswith(request["Prefix"])]
+        for start in range(0, len(found), 1000):
+            rows = []
+            for key in found[start : start + 1000]:
+                item = self.objects[request["Bucket"], key]
+                row = {"Key": key, "Size": len(item.body), "ETag": item.etag}
+                rows.append(row | {"LastModified": LONG_AGO})
+            yield {"Contents": rows}
+
+    def list_objects_v2(self, **request: Any) -> dict[str, Any]:
+        found = [k for k in self.all_keys(request["Bucket"]) if k.startswith(request["Prefix"])]
+        return {"KeyCount": len(found)}
+
+    def _get(self, request: dict[str, Any], code: str = "NoSuchKey") -> Object:
+        found = self.objects.get((request["Bucket"], request["Key"]))
+        if found is None:
+            raise refused(code, 404)
+        if request.get("IfMatch", found.etag) != found.etag:
+            raise refused("PreconditionFailed", 412)
+        return found
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("head")
+        found = self._get(request, "404")
+        return {
+            "Metadata": found.metadata,
+            "ContentLength": len(found.body),
+            "ETag": found.etag,
+            "LastModified": LONG_AGO,
+        }
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("get")
+        found = self._get(request)
+        start = int(request.get("Range", "bytes=0-")[6:-1])
+        return {"Body": Body(found.body[start:]), "ETag": found.etag}
+
+    def _may_write(self, request: dict[str, Any]) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+        if request.get("IfNoneMatch") and (request["Bucket"], request["Key"]) in self.objects:
+            raise refused("PreconditionFailed", 412)
+        if request.get("IfMatch"):
+            self._get(request)
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("put")
+        self._may_write(request)
+        made = Object(request["Body"], request.get("Metadata", {}))
+        self.objects[request["Bucket"], request["Key"]] = made
+        return {"ETag": made.etag}
+
+    def copy_object(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("copy")
+        source = self._get(request["CopySource"])
+        self._may_write(request)
+        made = Object(source.body, request["Metadata"])
+        self.objects[request["Bucket"], request["Key"]] = made
+        return {}
+
+    def delete_objects(self, **request: Any) -> dict[str, Any]:
+        self.calls.append("delete")
+        if self.refuses:
+            keys = [item["Key"] for item in request["Delete"]["Objects"]]
+            return {"Errors": [{"Key": key, "Message": "Access Denied"} for key in keys]}
+        for item in request["Delete"]["Objects"]:
+            self.objects.pop((request["Bucket"], item["Key"]), None)
+        return {}
