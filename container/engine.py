@@ -220,6 +220,12 @@ class Executor:
         call("MXExecutorForward", self._handle, 0)
         return [_fetch(output) for output in self._outputs]
 
+    def free(self) -> None:
+        """Give its memory back, but for the arrays it is bound to."""
+        for output in self._outputs:
+            call("MXNDArrayFree", output)
+        call("MXExecutorFree", self._handle)
+
 
 def _fetch(handle: ctypes.c_void_p) -> Any:
     rank, axes, kind = ctypes.c_int(), _ints(), ctypes.c_int()

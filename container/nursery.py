@@ -114,7 +114,8 @@ def prepare() -> None:
     if tasks != 1:
         raise SystemExit(f"nursery: {tasks} threads run after the warm-up: cannot fork")
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # else the first collection in a worker would copy every page of objects
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def main(listener: socket.socket, parent: int) -> None:

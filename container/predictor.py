@@ -32,22 +32,24 @@ class Predictor:
             tensors = _table(file)
             text = _checked(symbol.read_bytes(), tensors, inputs)
             text, folds = folding.fold(text) if _plain(tensors) else (text, [])
-            graph = Graph(text)
-            try:
-                arrays = _allocate(graph, tensors, inputs)
-                _Weights(file, tensors).fill(arrays, folds, {i.name for i in inputs})
-                self._executor = Executor(graph, arrays)
-            finally:
-                graph.free()
-        self._inputs = {i.name: arrays[i.name] for i in inputs}
-        for name in set(arrays) - set(self._inputs):
-            arrays[name].free()
+            self._graph = Graph(text)
+            self._arrays = _allocate(self._graph, tensors, inputs)
+            _Weights(file, tensors).fill(self._arrays, folds, {i.name for i in inputs})
+        self._executor: Executor | None = None
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Run one forward pass; arrays of the bound shapes in, one array an output."""
+        if self._executor is None:
+            self._executor = Executor(self._graph, self._arrays)
         for name, array in feeds.items():
-            self._inputs[name].fill(array)
+            self._arrays[name].fill(array)
         return self._executor.run()
+
+    def rest(self) -> None:
+        """Free the memory of activations until the next run, which takes some ms longer."""
+        if self._executor is not None:
+            self._executor.free()
+            self._executor = None
 
 
 def _table(file: BinaryIO) -> dict[str, Tensor]:

@@ -6,13 +6,20 @@ Dropout, kernels) is then made before the fork, once for all workers.
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import images
 import numpy as np
+import payloads
 from engine import Array, Executor, Graph
+from model_files import Input
+from PIL import Image
 
 INPUT = (1, 3, 32, 32)
+ORIENTATION = 0x0112  # of EXIF
 
 
 class _Builder:
@@ -70,9 +77,19 @@ def network() -> str:
 
 
 def warm_up() -> None:
-    """Bind and run the network, and let go of it; raises EngineError or MemoryError."""
-    graph = Graph(network().encode())
-    graph = Graph(graph.text())
+    """Run the network and answer some requests; raises EngineError or MemoryError."""
+    _compute()
+    for body, kind in _requests():
+        for _ in range(2):
+            feed = payloads.parse(body, kind, [Input("data", INPUT)])
+            for accepted in (payloads.JSON, payloads.NPY):
+                scores = np.full((1, 5), 0.2, np.float32)
+                payloads.answer([scores], feed, accepted, [str(n) for n in range(5)])
+
+
+def _compute() -> None:
+    first = Graph(network().encode())
+    graph = Graph(first.text())
     arrays = {name: Array(shape, 0) for name, shape in graph.shapes({"data": INPUT}).items()}
     for array in arrays.values():
         array.view().fill(0.5)
@@ -80,3 +97,20 @@ def warm_up() -> None:
     for _ in range(2):
         arrays["data"].fill(np.zeros(INPUT, np.float32))
         executor.run()
+    first.free()
+    graph.free()
+
+
+def _requests() -> Iterator[tuple[bytes, str]]:
+    """Make a request of every kind that is served; photographs come with EXIF data."""
+    item = np.zeros(INPUT[1:], np.float32)
+    yield json.dumps(item.tolist()).encode(), payloads.JSON
+    stream = io.BytesIO()
+    np.save(stream, item)
+    yield stream.getvalue(), payloads.NPY
+    picture, exif = Image.new("RGB", (64, 48)), Image.Exif()
+    exif[ORIENTATION] = 3
+    for name in images.FORMATS:
+        stream = io.BytesIO()
+        picture.save(stream, name, **({"exif": exif} if name in ("JPEG", "PNG", "WEBP") else {}))
+        yield stream.getvalue(), "image/any"
