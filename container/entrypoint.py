@@ -13,6 +13,7 @@ SAGEMAKER_MODEL_SERVER_VMARGS       arguments of the Java virtual machine
 MMECTL_BIND_ADDRESS                 address to listen on (0.0.0.0)
 MMECTL_RUN_DIR                      folder of sockets and configuration; short; made if missing
 MMECTL_LIFELINE_FD                  descriptor of a pipe; the server stops when it closes
+MMECTL_WARM_WORKERS                 0: workers load everything anew, as Multi Model Server's own
 ==================================  ========================================================
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 could not start, the server died or the
@@ -34,6 +35,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import server_patch
+import warm
 from server_config import (
     CLASSES,
     Settings,
@@ -117,7 +119,9 @@ def stop_all(server: int) -> None:
     reap()
 
 
-def wait(server: int, lifeline: int | None, wakeup: int) -> str | None:
+def wait(
+    server: int, nursery: warm.Nursery | None, lifeline: int | None, wakeup: int
+) -> str | None:
     """Wait until something ends the service; None means we were asked to stop.
 
     Else the text says what happened. Signals arrive as bytes on `wakeup`.
@@ -129,9 +133,12 @@ def wait(server: int, lifeline: int | None, wakeup: int) -> str | None:
             numbers = os.read(wakeup, 4096)
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
                 return None
-            status = reap().get(server)
-            if status is not None:
-                return f"the model server died ({describe_status(status)})"
+            ended = reap()
+            if server in ended:
+                return f"the model server died ({describe_status(ended[server])})"
+            if nursery and nursery.pid in ended:
+                status = ended[nursery.pid]
+                nursery.replace(status, describe_status(status))
         if lifeline in ready and not os.read(lifeline, 4096):
             return "whoever started this server is gone"
 
@@ -163,15 +170,20 @@ def serve(environ: Mapping[str, str]) -> int:
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     lead_group()
     wakeup = catch_signals()
+    environment = worker_environment(environ, run_dir)
+    nursery = None
+    if settings.warm:
+        home = warm.make_home(run_dir, home)
+        nursery = warm.Nursery(run_dir / "tmp", environment, say)
     server = subprocess.Popen(
         command(settings, java, home, run_dir),
-        env=worker_environment(environ, run_dir),
+        env=environment,
         cwd=run_dir,
         stdin=subprocess.DEVNULL,
     )
     try:
         say(f"serving on {settings.address}:{settings.port}")
-        reason = wait(server.pid, settings.lifeline, wakeup)
+        reason = wait(server.pid, nursery, settings.lifeline, wakeup)
         if reason:
             say(reason)
     finally:

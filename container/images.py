@@ -81,8 +81,8 @@ def decode(body: bytes, channels: int) -> Any:
         with Image.open(io.BytesIO(body), formats=FORMATS) as image:
             _check_size(*image.size)
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            pixels = np.asarray(_flatten(upright, "L" if channels == 1 else "RGB"))
+            ImageOps.exif_transpose(image, in_place=True)
+            pixels = np.asarray(_flatten(image, "L" if channels == 1 else "RGB"))
     except MemoryError:
         raise
     except _DAMAGE as error:
@@ -123,7 +123,7 @@ def _flatten(image: Any, mode: str) -> Any:
         image = image.convert("RGBA")
         page = Image.new("RGBA", image.size, (*_BACKGROUND, 255))
         image = Image.alpha_composite(page, image)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def resize(pixels: Any, height: int, width: int) -> Any:

@@ -11,6 +11,7 @@ The layout is the one of the MXNet model zoo and of SageMaker's MXNet samples::
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +112,17 @@ def parse_synset(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
-def read_names(data: Any) -> tuple[list[str], int]:
-    """Read the names in a .params file, and the offset at which the list of names starts.
+@dataclass(frozen=True)
+class Tensor:
+    """Where an array lies in a .params file: `kind` is mshadow's type flag, `offset` in bytes."""
+
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+def read_tensors(data: Any) -> dict[str, Tensor]:
+    """Read where the arrays of a .params file lie, by name without ``arg:`` and ``aux:``.
 
     `data` is any buffer of the whole file. The format is that of NDArray::Save in
     src/ndarray/ndarray.cc of MXNet 1.9; sparse arrays are refused. Raises ModelError.
@@ -122,13 +132,14 @@ def read_names(data: Any) -> tuple[list[str], int]:
         if reader.take("<Q") != _LIST_MAGIC:
             raise ModelError("the .params file is not in MXNet's format")
         reader.take("<Q")
-        for _ in range(reader.take("<Q")):
-            reader.skip_array()
-        offset = reader.offset
+        tensors = [reader.tensor() for _ in range(reader.take("<Q"))]
         names = [reader.name() for _ in range(reader.take("<Q"))]
     except (struct.error, UnicodeDecodeError, OverflowError):
         raise ModelError("the .params file is damaged or cut short") from None
-    return names, offset
+    if len(names) != len(tensors):
+        raise ModelError(f"the .params file has {len(tensors)} arrays and {len(names)} names")
+    bare = (n.split(":", 1)[1] if n[:4] in ("arg:", "aux:") else n for n in names)
+    return dict(zip(bare, tensors))  # noqa: B905 - Python 3.8
 
 
 class _Reader:
@@ -155,16 +166,21 @@ class _Reader:
         (value,) = struct.unpack_from(layout, self.view, self.offset)
         return int(value)
 
-    def skip_array(self) -> None:
+    def tensor(self) -> Tensor:
         magic = self.take("<I")
         if magic in (_DENSE_V2, _DENSE_V3) and self.take("<i") != 0:
             raise ModelError("the .params file holds a sparse array, which is not supported")
         modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
         axes = self.take("<I") if modern else magic  # files before 0.11 start with the rank
-        count = 1
-        for _ in range(axes):
-            count *= self.take("<q" if modern else "<I")
-        if axes == 0:
-            return
+        shape = tuple(self.take("<q" if modern else "<I") for _ in range(axes))
+        if not shape:
+            return Tensor((), 0, self.offset)
+        if min(shape) < 0:
+            raise struct.error("a negative size")
         self.skip(8)  # the device it was saved from
-        self.skip(count * _ITEM_SIZES.get(self.take("<i"), 1))
+        kind = self.take("<i")
+        if kind not in _ITEM_SIZES:
+            raise ModelError(f"the .params file holds an array of the unknown type {kind}")
+        start = self.offset
+        self.skip(math.prod(shape) * _ITEM_SIZES[kind])
+        return Tensor(shape, kind, start)

@@ -23,10 +23,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import idle
 import memory
 import model_files
 import numpy as np
 import payloads
+from idle import Idle
 from model_files import ModelError
 from predictor import EngineError, Predictor
 
@@ -54,6 +56,7 @@ class Model:
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
             self._check(self._predictor.run(zeros))
+            memory.give_back()
 
     def _check(self, outputs: Sequence[Any]) -> None:
         if any(o.ndim == 0 or o.shape[0] != self.size for o in outputs):
@@ -64,6 +67,11 @@ class Model:
             raise ModelError(
                 f"synset.txt has {len(self.labels)} lines, the network answers {classes} classes"
             )
+
+    def rest(self) -> None:
+        """Give back what is only needed while it computes."""
+        self._predictor.rest()
+        memory.give_back()
 
     def predict(self, feed: payloads.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the shapes file says."""
@@ -98,8 +106,21 @@ logging.getLogger().addFilter(_Quiet())
 _loaded: Model | None = None
 
 
+def _rest() -> None:
+    if _loaded is not None:
+        _loaded.rest()
+
+
+_idle = Idle(idle.seconds(os.environ), _rest)
+
+
 def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:
     """Load the model (`data` is None) or answer a batch of requests, one body for each."""
+    with _idle.busy():
+        return _handle(data, context)
+
+
+def _handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:
     global _loaded  # a worker process serves one model for its whole life
     if data is None:
         folder = Path(context.system_properties["model_dir"])
@@ -182,7 +203,9 @@ def _told(model: Model, value: Mapping[str, Any], index: int, context: Any) -> b
 
 def _say_temperature(model: Model, index: int, context: Any) -> None:
     context.set_response_header(index, ATTRIBUTES, f"mmectl-cold={str(not model.asked).lower()}")
-    model.asked = True
+    if not model.asked:
+        model.asked = True
+        memory.give_back()
 
 
 def _headers(index: int, context: Any) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Settings:
     vm_arguments: str
     run_dir: Path | None
     lifeline: int | None
+    warm: bool = True
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
@@ -82,6 +83,7 @@ class Settings:
             vm_arguments=environ.get(parameters.MODEL_SERVER_VMARGS, VM_ARGUMENTS),
             run_dir=Path(run_dir) if run_dir else None,
             lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
+            warm=bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1)),
         )
 
 
@@ -180,7 +182,7 @@ def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[st
         f"-Djava.io.tmpdir={run_dir / 'tmp'}",
         *settings.vm_arguments.split(),
         "-cp",
-        f"{CLASSES}:{home / 'mms' / 'frontend'}/*",
+        f"{CLASSES}:{(home / 'mms' / 'frontend').resolve()}/*",
         MAIN_CLASS,
         "--python",
         sys.executable,
@@ -199,6 +201,12 @@ def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, s
         # fusing operators keeps a second copy of the weights (ResNet-152: 620 MB against
         # 380) and makes the first forward 0.7 s longer, to be 3 to 7 % faster afterwards
         "MXNET_SUBGRAPH_BACKEND": "NONE",
+        # a worker computes one request at a time, in the thread that asks: the others only cost
+        "MXNET_ENGINE_TYPE": "NaiveEngine",
+        "OPENBLAS_NUM_THREADS": "1",
+        # large blocks go back to the system when they are freed, whatever was freed before;
+        # glibc would raise the threshold to 32 MB and keep 4 MB of each worker for the next time
+        "MALLOC_MMAP_THRESHOLD_": "131072",
         "PYTHONUNBUFFERED": "1",
         **environ,
         # Java reads file names in the locale's encoding; with "C" only ASCII ones are found

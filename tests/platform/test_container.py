@@ -37,15 +37,21 @@ LINE = re.compile(r"probability=(\d\.\d{6}), class=(.+)")
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
 
 
+@pytest.fixture(scope="module", params=["1", "0"], ids=["warm", "cold"])
+def warm(request) -> str:
+    """MMECTL_WARM_WORKERS: what holds, holds for both ways to start a worker."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
+def folder(warm) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mme"))
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def server(serve: Serve, folder) -> Iterator[Server]:  # noqa: F811
+def server(serve: Serve, folder, warm) -> Iterator[Server]:  # noqa: F811
     """A server with the small model `smoke` and the same one without classes, `table`.
 
     As a plain process and as a container.
@@ -53,7 +59,7 @@ def server(serve: Serve, folder) -> Iterator[Server]:  # noqa: F811
     for name in ("smoke", "table"):
         write_model(folder / name)
     (folder / "table" / "synset.txt").unlink()
-    with serve(folder) as running:
+    with serve(folder, MMECTL_WARM_WORKERS=warm) as running:
         for name in ("smoke", "table"):
             assert running.load(name, folder / name)[0] == 200, running.text()
         yield running
@@ -271,7 +277,7 @@ def big_model(folder: Path) -> None:
             file.write(struct.pack("<Q", len(name)) + name)
 
 
-def test_running_out_of_memory_is_507(serving_image, folder):  # noqa: F811
+def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F811
     (folder / "tight").mkdir()
     write_model(folder / "small")
     big_model(folder / "big")
@@ -291,7 +297,7 @@ def test_running_out_of_memory_is_507(serving_image, folder):  # noqa: F811
         (serving_image.entrypoint[0], "-c", code),
         serving_image.environment,
     )
-    with started(limited, folder / "tight") as server:
+    with started(limited, folder / "tight", MMECTL_WARM_WORKERS=warm) as server:
         for _ in range(3):  # nothing is left of it: no DELETE is needed, however soon it is tried
             assert server.load("big", folder / "big")[0] == 507
         assert server.ask("GET", "/models/big")[0] == 404
@@ -301,44 +307,107 @@ def test_running_out_of_memory_is_507(serving_image, folder):  # noqa: F811
 
 
 @pytest.fixture
-def short(folder) -> Iterator[Path]:
+def short() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mme"))
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_sigterm_leaves_nothing(serving_image, folder, short):  # noqa: F811
+@pytest.fixture
+def one(serving_image, short, warm) -> Iterator[Server]:  # noqa: F811
+    """A server of the test's own, with the small model `m`."""
     write_model(short / "m")
-    with started(serving_image, short) as server:
-        assert server.load("m", short / "m")[0] == 200
-        assert len(server.members()) == 4
-        server.process.send_signal(signal.SIGTERM)
-        assert server.gone(5)
-        assert server.process.returncode == 0
+    with started(serving_image, short, MMECTL_WARM_WORKERS=warm) as running:
+        assert running.load("m", short / "m")[0] == 200
+        yield running
+
+
+def pids(server: Server, word: str) -> list[int]:
+    """The processes of a server with that word in their command lines."""
+    return sorted(pid for pid, line in server.members().items() if word in line)
+
+
+def answers(server: Server, name: str = "m") -> bool:
+    return server.invoke(name, picture(), "image/bmp")[0] == 200
+
+
+def test_sigterm_leaves_nothing(one):
+    warm = len(pids(one, "nursery.py"))
+    # the entrypoint, the server, the model's worker server and its worker
+    assert len(one.members()) == 4 + warm
+    one.process.send_signal(signal.SIGTERM)
+    assert one.gone(5)
+    assert one.process.returncode == 0
 
 
 @pytest.mark.parametrize("cause", ["java killed", "lifeline closed"])
-def test_a_dead_server_takes_everything_with_it(serving_image, short, cause):  # noqa: F811
+def test_a_dead_server_takes_everything_with_it(one, cause):
+    if cause == "java killed":
+        os.kill(one.java(), signal.SIGKILL)
+    else:
+        os.close(one.lifeline)
+    assert one.gone(5)
+    assert one.process.returncode == 1
+    said = "the model server died (SIGKILL)" if cause == "java killed" else "is gone"
+    assert said in one.text()
+
+
+def test_a_killed_worker_comes_back(one):
+    os.kill(max(pids(one, "--model-name")), signal.SIGKILL)
+    until(lambda: answers(one), 15)
+
+
+def test_a_killed_nursery_is_replaced_and_its_workers_stay(serving_image, short):  # noqa: F811
     write_model(short / "m")
     with started(serving_image, short) as server:
         assert server.load("m", short / "m")[0] == 200
-        if cause == "java killed":
-            os.kill(server.java(), signal.SIGKILL)
-        else:
-            os.close(server.lifeline)
-        assert server.gone(5)
-        assert server.process.returncode == 1
-        said = "the model server died (SIGKILL)" if cause == "java killed" else "is gone"
-        assert said in server.text()
+        workers = pids(server, "--model-name")
+        (first,) = pids(server, "nursery.py")
+        os.kill(first, signal.SIGKILL)
+        # at once: the request waits for the new one
+        assert server.load("n", short / "m")[0] == 200
+        assert answers(server)
+        assert answers(server, "n")
+        assert set(workers) <= set(pids(server, "--model-name"))
+        assert pids(server, "nursery.py") != [first]
+        assert "the nursery died (SIGKILL): starting another" in server.text()
+        assert "starts cold" not in server.text()
 
 
-def test_a_killed_worker_comes_back(serving_image, short):  # noqa: F811
+def test_without_a_nursery_workers_start_cold(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    with started(serving_image, short) as server:
+    # the warm-up refuses to be shared once threads run
+    with started(serving_image, short, MXNET_ENGINE_TYPE="ThreadedEngine") as server:
+        until(lambda: "workers start cold from now on" in server.text(), 10)
         assert server.load("m", short / "m")[0] == 200
-        workers = [pid for pid, line in server.members().items() if "service_worker" in line]
-        os.kill(max(workers), signal.SIGKILL)
-        until(lambda: server.invoke("m", picture(), "image/bmp")[0] == 200, 15)
+        assert answers(server)
+        assert "this worker starts cold" in server.text()
+
+
+def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short, SOME_SETTING="one=two three") as server:
+        assert server.load("m", short / "m")[0] == 200
+        launcher, worker = pids(server, "--model-name")
+
+        def shown(name: str) -> list[Path | bytes]:
+            return [
+                (Path("/proc") / str(pid) / name).readlink()
+                if name == "cwd"
+                else (Path("/proc") / str(pid) / name).read_bytes().rstrip(b"\0")
+                for pid in (launcher, worker)
+            ]
+
+        assert shown("cwd")[1] == short / "m"
+        lines = [line.split(b"--sock-type")[1] for line in shown("cmdline")]
+        assert lines[0] == lines[1]
+        parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
+        assert [int(parent)] == pids(server, "nursery.py")
+        text = "loaded smoke from"
+        assert any("W-9000-m-stdout" in line for line in server.text().splitlines() if text in line)
+        # nothing of another worker or of the nursery is open in it
+        held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
+        assert len([name for name in held if name.startswith("socket:")]) == 1, held
 
 
 def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811

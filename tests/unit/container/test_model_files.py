@@ -74,30 +74,44 @@ def test_synset_lines():
     assert model_files.parse_synset("n01 cat\r\nn02 dog \n\n\n") == ("n01 cat", "n02 dog")
 
 
-def test_reads_the_names_of_parameters(folder):
+def test_finds_the_arrays_of_parameters(folder):
     data = (folder / "smoke-0000.params").read_bytes()
-    names, offset = model_files.read_names(data)
-    assert names == ["arg:fc_weight", "arg:fc_bias"]
-    assert struct.unpack_from("<Q", data, offset) == (2,)
+    tensors = model_files.read_tensors(data)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {
+        "fc_weight": (2, 192),
+        "fc_bias": (2,),
+    }
+    bias = tensors["fc_bias"]
+    assert bias.kind == 0
+    # the names follow the last array: their number, and each with its length
+    assert struct.unpack_from("<Q", data, bias.offset + 8) == (2,)
 
 
 def test_reads_the_format_before_0_11():
     old = struct.pack("<QQQ", 0x112, 0, 1)
     old += struct.pack("<III", 2, 1, 3) + struct.pack("<iii3f", 1, 0, 0, 1, 2, 3)
     old += struct.pack("<QQ", 1, 5) + b"arg:w"
-    assert model_files.read_names(old)[0] == ["arg:w"]
+    tensor = model_files.read_tensors(old)["w"]
+    assert tensor.shape == (1, 3)
+    assert struct.unpack_from("<3f", old, tensor.offset) == (1, 2, 3)
+
+
+def test_bare_names_are_the_same_as_prefixed_ones(folder):
+    data = (folder / "smoke-0000.params").read_bytes()
+    bare = data.replace(b"\x0d\0\0\0\0\0\0\0arg:fc_weight", b"\x09\0\0\0\0\0\0\0fc_weight")
+    assert model_files.read_tensors(bare) == model_files.read_tensors(data)
 
 
 @pytest.mark.parametrize("cut", [4, 20, 40, 100, -3])
 def test_cut_parameters_are_refused(folder, cut):
     data = (folder / "smoke-0000.params").read_bytes()
     with pytest.raises(ModelError, match="damaged or cut short"):
-        model_files.read_names(data[:cut])
+        model_files.read_tensors(data[:cut])
 
 
 def test_foreign_and_sparse_parameters_are_refused():
     with pytest.raises(ModelError, match="not in MXNet's format"):
-        model_files.read_names(b"PK\x03\x04" + b"\0" * 60)
+        model_files.read_tensors(b"PK\x03\x04" + b"\0" * 60)
     sparse = struct.pack("<QQQIi", 0x112, 0, 1, 0xF993FAC9, 1)
     with pytest.raises(ModelError, match="sparse"):
-        model_files.read_names(sparse + b"\0" * 60)
+        model_files.read_tensors(sparse + b"\0" * 60)

@@ -6,10 +6,10 @@ import json
 import logging
 
 import model_handler
-import numpy as np
 import pytest
+from engine import translate
 from model_files import Input
-from predictor import _prefixed, _translate
+from predictor import check_names
 
 
 class Doubler(model_handler.Model):
@@ -150,31 +150,19 @@ def test_a_planned_unload_leaves_no_traceback_in_the_log():
     ],
 )
 def test_the_engines_words_become_the_right_error(text, kind):
-    error = _translate(text)
+    error = translate(text)
     assert isinstance(error, kind)
     assert isinstance(error, MemoryError) == (kind is MemoryError)
 
 
-def test_missing_weights_are_named(tmp_path):
-    from mmectl.serving.smoke import write_model
-
-    write_model(tmp_path / "m")
-    data = (tmp_path / "m" / "smoke-0000.params").read_bytes()
-    inputs = {"data": Input("data", (1, 3, 8, 8))}
+def test_missing_weights_are_named():
+    inputs = [Input("data", (1, 3, 8, 8))]
     arguments = ["data", "fc_weight", "fc_bias", "softmax_label"]
-    assert _prefixed(data, arguments, [], inputs) is data
+    weights = ["fc_weight", "fc_bias"]
+    check_names(arguments, [], weights, inputs)
     with pytest.raises(model_handler.ModelError, match="no weights for other"):
-        _prefixed(data, [*arguments, "other"], [], inputs)
+        check_names([*arguments, "other"], [], weights, inputs)
+    with pytest.raises(model_handler.ModelError, match="no weights for bn_mean"):
+        check_names(arguments, ["bn_mean"], weights, inputs)
     with pytest.raises(model_handler.ModelError, match="no input 'data'"):
-        _prefixed(data, ["input"], [], inputs)
-
-
-def test_bare_names_get_their_prefixes(tmp_path):
-    from mmectl.serving.smoke import write_model
-
-    write_model(tmp_path / "m")
-    data = (tmp_path / "m" / "smoke-0000.params").read_bytes()
-    bare = data.replace(b"\x0d\0\0\0\0\0\0\0arg:fc_weight", b"\x09\0\0\0\0\0\0\0fc_weight")
-    inputs = {"data": Input("data", (1, 3, 8, 8))}
-    assert _prefixed(bare, ["data", "fc_weight", "fc_bias"], [], inputs) == data
-    assert np.frombuffer(data[-11:], "S11")[0] == b"arg:fc_bias"
+        check_names(["input"], [], weights, inputs)

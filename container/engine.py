@@ -1,0 +1,237 @@
+"""The part of MXNet's C API (include/mxnet/c_api.h) that serving needs, through ctypes.
+
+The Python package of MXNet generates thousands of functions at import: 1.3 s and 70 MB in
+every worker, most of a small model. The engine itself is one shared library that loads in 0.05 s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_UINT = ctypes.c_uint32
+_CPU = 1
+_OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
+# mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
+TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8,
+         6: np.int64, 7: np.bool_}  # fmt: skip
+
+
+class EngineError(Exception):
+    """MXNet refused a call; the text is its own."""
+
+
+class _Library:
+    loaded: ctypes.CDLL | None = None
+
+
+def library() -> ctypes.CDLL:
+    """Load libmxnet.so of the installed mxnet package, once, without importing the package."""
+    if _Library.loaded is None:
+        _Library.loaded = _load()
+    return _Library.loaded
+
+
+def _load() -> ctypes.CDLL:
+    spec = importlib.util.find_spec("mxnet")
+    if spec is None or not spec.submodule_search_locations:
+        raise EngineError("the mxnet package is not installed")
+    path = Path(next(iter(spec.submodule_search_locations)), "libmxnet.so")
+    try:
+        loaded = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise translate(str(error)) from None
+    loaded.MXGetLastError.restype = ctypes.c_char_p
+    return loaded
+
+
+def translate(message: str) -> Exception:
+    """Make a MemoryError or an EngineError of what MXNet says."""
+    lowered = message.lower()
+    if any(sign in lowered for sign in (*_OUT_OF_MEMORY, "failed to map segment")):
+        return MemoryError(message.splitlines()[0])
+    lines = [line.strip() for line in message.splitlines()]
+    return EngineError(next((line for line in lines if "Error" in line), lines[0] if lines else ""))
+
+
+def call(function: str, *arguments: Any) -> None:
+    """Call the engine; raises MemoryError or EngineError."""
+    if getattr(library(), function)(*arguments) != 0:
+        raise translate(library().MXGetLastError().decode("utf-8", "replace"))
+
+
+def _texts(words: Sequence[str]) -> Any:
+    return (ctypes.c_char_p * len(words))(*(word.encode() for word in words))
+
+
+class Array:
+    """An array of the engine, allocated at once and left as the memory was."""
+
+    def __init__(self, shape: Sequence[int], kind: int) -> None:
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(TYPES[kind])
+        self.handle = ctypes.c_void_p()
+        axes = (_UINT * len(self.shape))(*self.shape)
+        rank = _UINT(len(self.shape))
+        call("MXNDArrayCreateEx", axes, rank, _CPU, 0, 0, kind, ctypes.byref(self.handle))
+
+    def view(self) -> Any:
+        """Its memory as a numpy array; valid until it is first computed with."""
+        pointer = ctypes.c_void_p()
+        call("MXNDArrayGetData", self.handle, ctypes.byref(pointer))
+        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        memory = (ctypes.c_char * size).from_address(pointer.value or 0)
+        return np.frombuffer(memory, self.dtype).reshape(self.shape)
+
+    def fill(self, values: Any) -> None:
+        """Set all its elements; `values` has its shape."""
+        data = np.ascontiguousarray(values, self.dtype)
+        pointer = data.ctypes.data_as(ctypes.c_void_p)
+        call("MXNDArraySyncCopyFromCPU", self.handle, pointer, ctypes.c_size_t(data.size))
+
+    def free(self) -> None:
+        """Give the handle back; the memory lives on while something is bound to it."""
+        call("MXNDArrayFree", self.handle)
+
+
+class Graph:
+    """A network as MXNet understood it; free it once it is bound."""
+
+    def __init__(self, text: bytes) -> None:
+        self.handle = ctypes.c_void_p()
+        call("MXSymbolCreateFromJSON", ctypes.c_char_p(text), ctypes.byref(self.handle))
+        self.arguments = self._names("MXSymbolListArguments")
+        self.auxiliary = self._names("MXSymbolListAuxiliaryStates")
+
+    def _names(self, function: str) -> list[str]:
+        count, names = _UINT(), ctypes.POINTER(ctypes.c_char_p)()
+        call(function, self.handle, ctypes.byref(count), ctypes.byref(names))
+        return [names[i].decode() for i in range(count.value)]
+
+    def text(self) -> bytes:
+        """Write it as JSON in the present format, whatever it was read from."""
+        written = ctypes.c_char_p()
+        call("MXSymbolSaveToJSON", self.handle, ctypes.byref(written))
+        return written.value or b""
+
+    def shapes(self, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+        """Infer the shapes of all arguments and auxiliary states from those of the inputs.
+
+        What cannot be inferred has the shape ().
+        """
+        axes = [n for shape in inputs.values() for n in shape]
+        starts = [0]
+        for shape in inputs.values():
+            starts.append(starts[-1] + len(shape))
+        found = [_Shapes() for _ in range(3)]
+        complete = ctypes.c_int()
+        call(
+            "MXSymbolInferShapeEx",
+            self.handle,
+            _UINT(len(inputs)),
+            _texts(list(inputs)),
+            (_UINT * len(starts))(*starts),
+            (ctypes.c_int * len(axes))(*axes),
+            *(pointer for shapes in found for pointer in shapes.pointers()),
+            ctypes.byref(complete),
+        )
+        names = (*self.arguments, *self.auxiliary)
+        return dict(zip(names, found[0].read() + found[2].read()))  # noqa: B905 - Python 3.8
+
+    def types(self, known: Mapping[str, int]) -> dict[str, int]:
+        """Infer the type flags of all arguments from those that are known; unknown ones are 0."""
+        counts, flags = [_UINT() for _ in range(3)], [_ints() for _ in range(3)]
+        given = {name: flag for name, flag in known.items() if name in self.arguments}
+        complete = ctypes.c_int()
+        results = [p for i in range(3) for p in (ctypes.byref(counts[i]), ctypes.byref(flags[i]))]
+        call(
+            "MXSymbolInferType",
+            self.handle,
+            _UINT(len(given)),
+            _texts(list(given)),
+            (ctypes.c_int * len(given))(*given.values()),
+            *results,
+            ctypes.byref(complete),
+        )
+        if counts[0].value != len(self.arguments):
+            return dict(given)
+        return {name: max(flags[0][i], 0) for i, name in enumerate(self.arguments)}
+
+    def free(self) -> None:
+        """Give it back."""
+        call("MXSymbolFree", self.handle)
+
+
+def _ints() -> Any:
+    return ctypes.POINTER(ctypes.c_int)()
+
+
+class _Shapes:
+    """Shapes that the engine returns: their number, ranks and axes."""
+
+    def __init__(self) -> None:
+        self._count, self._ranks = _UINT(), _ints()
+        self._axes = ctypes.POINTER(ctypes.POINTER(ctypes.c_int))()
+
+    def pointers(self) -> tuple[Any, ...]:
+        return tuple(ctypes.byref(one) for one in (self._count, self._ranks, self._axes))
+
+    def read(self) -> list[tuple[int, ...]]:
+        ranks = [max(self._ranks[i], 0) for i in range(self._count.value)]
+        return [tuple(self._axes[i][j] for j in range(rank)) for i, rank in enumerate(ranks)]
+
+
+class Executor:
+    """A network bound to its arrays, for inference alone."""
+
+    def __init__(self, graph: Graph, arrays: Mapping[str, Array]) -> None:
+        self._handle = ctypes.c_void_p()
+        arguments = [arrays[name].handle for name in graph.arguments]
+        auxiliary = [arrays[name].handle for name in graph.auxiliary]
+        call(
+            "MXExecutorBindEX",
+            graph.handle,
+            _CPU,
+            0,
+            _UINT(0),
+            None,
+            None,
+            None,
+            _UINT(len(arguments)),
+            (ctypes.c_void_p * len(arguments))(*arguments),
+            (ctypes.c_void_p * len(arguments))(),
+            (_UINT * len(arguments))(),
+            _UINT(len(auxiliary)),
+            (ctypes.c_void_p * len(auxiliary))(*auxiliary),
+            None,
+            ctypes.byref(self._handle),
+        )
+        count, handles = _UINT(), ctypes.POINTER(ctypes.c_void_p)()
+        call("MXExecutorOutputs", self._handle, ctypes.byref(count), ctypes.byref(handles))
+        self._outputs = [ctypes.c_void_p(handles[i]) for i in range(count.value)]
+
+    def run(self) -> list[Any]:
+        """Compute the outputs from what the arrays hold now."""
+        call("MXExecutorForward", self._handle, 0)
+        return [_fetch(output) for output in self._outputs]
+
+    def free(self) -> None:
+        """Give its memory back, but for the arrays it is bound to."""
+        for output in self._outputs:
+            call("MXNDArrayFree", output)
+        call("MXExecutorFree", self._handle)
+
+
+def _fetch(handle: ctypes.c_void_p) -> Any:
+    rank, axes, kind = ctypes.c_int(), _ints(), ctypes.c_int()
+    call("MXNDArrayGetShapeEx", handle, ctypes.byref(rank), ctypes.byref(axes))
+    call("MXNDArrayGetDType", handle, ctypes.byref(kind))
+    result = np.empty([axes[i] for i in range(rank.value)], TYPES[kind.value])
+    pointer = result.ctypes.data_as(ctypes.c_void_p)
+    call("MXNDArraySyncCopyToCPU", handle, pointer, ctypes.c_size_t(result.size))
+    return result

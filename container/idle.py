@@ -1,0 +1,56 @@
+"""Something to do once the worker has been idle for a while, in its one thread.
+
+The worker waits in Multi Model Server's own loop, so a timer's signal is what can wake it; the
+interrupted read goes on by itself (PEP 475).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping
+
+SECONDS = 5.0
+
+
+def seconds(environ: Mapping[str, str]) -> float:
+    """Read MMECTL_IDLE_SECONDS, after which a worker rests; 0 is never, nonsense the default."""
+    try:
+        return max(float(environ.get("MMECTL_IDLE_SECONDS", SECONDS)), 0.0)
+    except ValueError:
+        return SECONDS
+
+
+class Idle:
+    """Calls `action` when nothing was done for so many seconds; 0 means never.
+
+    The signal is taken over by the first use of `busy`. Must be used in the main thread.
+    """
+
+    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._action = action
+        self._busy = 0
+        self._ready = False
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Be at work: the action waits until some time after the end of the block."""
+        if self._seconds and not self._ready:
+            signal.signal(signal.SIGALRM, self._fire)
+            self._ready = True
+        self._busy += 1
+        self._arm(0)
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._arm(self._seconds)
+
+    def _arm(self, seconds: float) -> None:
+        if self._ready:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def _fire(self, *_: object) -> None:
+        if not self._busy:
+            self._action()

@@ -1,0 +1,127 @@
+"""What Multi Model Server starts for a model where workers start warm: its worker server.
+
+It runs in place of mms/model_service_worker.py (see warm.py) and does as that one does: it
+listens on the model's socket, and for each connection a worker is forked, from the nursery
+(nursery.py), which has everything loaded, instead of from itself. Where the nursery does not
+answer it forks the worker itself, as the original would. It stays as small as a Python can be,
+one beside each worker: no imports but of C modules that Python holds already.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+
+# The nursery's socket, in the folder of the model sockets (--tmp-dir)
+SOCKET = "nursery"
+PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
+TRIES = 3
+READY, GO = b"+", b"g"
+_SCM_RIGHTS, _INTS = 1, 4
+
+
+def options(arguments: list[str]) -> dict[str, str]:
+    """Read ``--name value`` pairs, the only kind that the server gives."""
+    return dict(zip(arguments[::2], arguments[1::2]))  # noqa: B905 - Python 3.8
+
+
+def pack(arguments: list[str], environment: dict[bytes, bytes]) -> bytes:
+    """Put a worker's arguments and environment into bytes, their length first."""
+    words = [os.fsencode(word) for word in arguments]
+    words += [name + b"=" + value for name, value in environment.items()]
+    body = b"\0".join([b"%d" % len(arguments), *words])
+    return len(body).to_bytes(4, "big") + body
+
+
+def unpack(body: bytes) -> tuple[list[str], dict[bytes, bytes]]:
+    """Take apart what `pack` put together, without the length."""
+    count, *words = body.split(b"\0")
+    number = int(count)
+    pairs = (word.partition(b"=") for word in words[number:])
+    return [os.fsdecode(word) for word in words[:number]], {n: v for n, _, v in pairs}
+
+
+def listen(path: str) -> _socket.socket:
+    """Listen on the model's socket, in place of whatever was there."""
+    try:
+        os.unlink(path)  # noqa: PTH108 - pathlib is a third of this program's size
+    except OSError:
+        if os.path.exists(path):  # noqa: PTH110
+            raise
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    server.bind(path)
+    server.listen(128)
+    return server
+
+
+def ask(nursery: str, request: bytes, client: int) -> bool:
+    """Let the nursery fork a worker for that connection; False if it did not.
+
+    The worker begins only once it is told to, so that there is never a second one for a
+    connection when the nursery dies in between.
+    """
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        line.settimeout(PATIENCE)
+        line.connect(nursery)
+        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, client))
+        sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, files)])
+        line.sendall(request[sent:])
+        if line.recv(1) != READY:
+            return False
+        line.sendall(GO)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        line.close()
+        os.close(here)
+
+
+def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None:
+    """Fork a worker of our own, which loads everything anew."""
+    if os.fork():
+        return
+    status = 1
+    try:
+        server.close()
+        import signal
+
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        import worker
+
+        status = worker.run(arguments, client)
+    finally:
+        os._exit(status)
+
+
+def say(text: str) -> None:
+    """Tell the server, which waits for some of these lines."""
+    os.write(1, text.encode() + b"\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve connections until killed."""
+    given = options(arguments)
+    nursery = os.path.join(given["--tmp-dir"], SOCKET)  # noqa: PTH118 - see listen
+    server = listen(given["--sock-name"])
+    request = pack(arguments, dict(os.environb))
+    import _signal
+
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
+    say(f"Listening on port: {given['--sock-name']}")
+    say(f"[PID] {os.getpid()}")
+    say("MMS worker started.")
+    while True:
+        client, _ = server._accept()
+        if not any(ask(nursery, request, client) for _ in range(TRIES)):
+            say("the nursery does not answer: this worker starts cold")
+            fork_cold(server, client, arguments)
+        os.close(client)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,138 @@
+"""The parent of warm workers: a process that has all of a worker loaded and forks on request.
+
+Usage: nursery.py LISTENING_DESCRIPTOR PADDING, started by warm.py. It imports the handler, loads
+MXNet and runs a small network, so that everything of the engine that is made at first use is
+made once, and shared by the workers until they write to it. No thread runs in it: MXNet's naive
+engine computes in the thread that asks for it, and OpenMP starts none for one thread.
+
+A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
+arguments and environment, and nothing else. It ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+import launcher
+import worker
+
+_PR_SET_PDEATHSIG = 1
+_FILES = 5
+_STDIO = 3
+_REQUEST_SECONDS = 5.0
+
+
+def receive(line: socket.socket) -> tuple[bytes, list[int]]:
+    """Read one request: its body, and the descriptors that came with it."""
+    files = array.array("i")
+    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_FILES * files.itemsize))
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            files.frombytes(content[: len(content) // files.itemsize * files.itemsize])
+    size = int.from_bytes(data[:4], "big")
+    body = bytearray(data[4:])
+    while len(data) >= 4 and len(body) < size:
+        more = line.recv(2**16)
+        if not more:
+            break
+        body += more
+    return (bytes(body) if len(body) == size else b""), list(files)
+
+
+def answer(line: socket.socket, listener: socket.socket) -> None:
+    """Fork the worker that a launcher asks for; an OSError is the launcher's concern."""
+    line.settimeout(_REQUEST_SECONDS)
+    body, files = receive(line)
+    try:
+        if not body or len(files) != _FILES:
+            return
+        if os.fork() == 0:
+            listener.close()
+            become_worker(line, body, files)
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
+    """Be the worker of a request, in the new process; never returns."""
+    status = 1
+    try:
+        arguments, environment = launcher.unpack(body)
+        client = take_over(environment, files)
+        rename([sys.executable, launcher.__file__, *arguments])
+        line.sendall(launcher.READY)
+        if line.recv(1) == launcher.GO:
+            line.close()
+            status = worker.run(arguments, client)
+    except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
+    """Take output, directory and environment from the launcher; returns the connection."""
+    for number in range(_STDIO):
+        os.dup2(files[number], number)
+    os.fchdir(files[_STDIO])
+    for file in files[: _STDIO + 1]:
+        os.close(file)
+    for name in set(os.environb) - set(environment):
+        del os.environb[name]
+    os.environb.update(environment)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    files[:] = files[_STDIO + 1 :]
+    return files[0]
+
+
+def rename(arguments: list[str]) -> None:
+    """Show the worker's own command line in /proc, as far as the nursery's leaves room."""
+    fields = Path("/proc/self/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5)
+    text = b"\0".join(os.fsencode(word) for word in arguments)[: end - start - 1]
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, text, len(text))
+
+
+def prepare() -> None:
+    """Load and warm everything that workers share."""
+    import model_handler  # noqa: F401
+    import warm_up
+
+    warm_up.warm_up()
+    tasks = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
+    if tasks != 1:
+        raise SystemExit(f"nursery: {tasks} threads run after the warm-up: cannot fork")
+    gc.collect()
+    gc.freeze()  # else the first collection in a worker would copy every page of objects
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def main(listener: socket.socket, parent: int) -> None:
+    """Fork workers until killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the entrypoint's to answer
+    prepare()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while os.getppid() == parent:
+        line, _ = listener.accept()
+        try:
+            answer(line, listener)
+        except OSError as error:
+            sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
+        finally:
+            line.close()
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), os.getppid())

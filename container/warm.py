@@ -1,0 +1,87 @@
+"""Workers that start warm: what Multi Model Server runs instead of its own, and the nursery.
+
+The server runs ``python <model_server_home>/mms/model_service_worker.py`` for each model. It is
+given a home of ours in which that file is launcher.py; all else of the server is its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import launcher
+
+HERE = Path(__file__).resolve().parent
+# A worker shows its own command line in the place of the nursery's
+PADDING = 8192
+DEATHS, SECONDS = 5, 10.0
+
+
+def make_home(run_dir: Path, home: Path) -> Path:
+    """Make the server's home with our launcher in it; the rest is linked to the real one."""
+    ours = run_dir / "home"
+    (ours / "mms").mkdir(parents=True, exist_ok=True)
+    links = {
+        "mms/model_service_worker.py": HERE / "launcher.py",
+        "mms/frontend": home / "mms" / "frontend",
+        "mms/metrics": home / "mms" / "metrics",
+    }
+    for name, target in links.items():
+        link = ours / name
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(target)
+    return ours
+
+
+def too_often(deaths: list[float], now: float) -> bool:
+    """Whether the last deaths came so close together that another start is no use."""
+    return len(deaths) >= DEATHS and now - deaths[-DEATHS] < SECONDS
+
+
+class Nursery:
+    """The nursery's process, started again when it dies; see nursery.py.
+
+    The listening socket stays ours, so that launchers wait in its queue meanwhile.
+    """
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        self._environment = dict(environment)
+        self._folder = folder
+        self._say = say
+        self._deaths: list[float] = []
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(folder / launcher.SOCKET))
+        self._listener.listen(128)
+        self.pid = self._start()
+
+    def _start(self) -> int:
+        descriptor = self._listener.fileno()
+        program = str(HERE / "nursery.py")
+        return subprocess.Popen(
+            [sys.executable, program, str(descriptor), "." * PADDING],
+            env=self._environment,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+        ).pid
+
+    def replace(self, status: int, words: str) -> None:
+        """Start it again after its death with that wait status, in words; or give it up."""
+        now = time.monotonic()
+        self._deaths.append(now)
+        if os.WIFEXITED(status) or too_often(self._deaths, now):
+            self._say(f"the nursery died ({words}): workers start cold from now on")
+            (self._folder / launcher.SOCKET).unlink()
+            self._listener.close()
+            self.pid = 0
+            return
+        self._say(f"the nursery died ({words}): starting another")
+        self.pid = self._start()
