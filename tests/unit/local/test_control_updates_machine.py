@@ -135,7 +135,7 @@ class UpdatesMachine(RuleBasedStateMachine):
             try:
                 await self.plane.call(operation, params)
             except AwsError as error:
-                assert error.code == "ValidationException"
+                assert error.code == "ValidationException"  # noqa: PT017 - any other is a bug
                 return error.message
             await self.fleets.quiet()
             return None
