@@ -50,8 +50,19 @@ def test_the_values_are_bounded_over_eight_decades():
 
 
 def test_what_is_written_is_read():
-    found = of([0.0, 1.5, 1.5, 1e-9, 123456789.123])
-    assert decode(encode(found.values)) == pytest.approx(found.values)
+    for found in (of([0.0, 1.5, 1.5, 1e-9, 123456789.123]), of([0.001 * n for n in range(1, 900)])):
+        assert decode(encode(found)) == found.values
+    assert decode(b"") == {}
+
+
+@given(numbers)
+def test_any_values_are_read_as_written(values):
+    found = of(values)
+    assert decode(encode(found)) == found.values
+
+
+def test_a_busy_minute_takes_little():
+    assert len(encode(of(1.0005**n for n in range(20_000)))) < 600
 
 
 def test_sets_without_values_have_no_percentiles():
