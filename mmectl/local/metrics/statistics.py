@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 EXACT = 200
 """Different values that are kept as they are."""
@@ -127,8 +128,14 @@ def encode(statistics: Statistics) -> bytes:
 
 
 def decode(data: bytes) -> dict[float, float]:
-    """The values that `encode` wrote."""
-    plain = json.loads(zlib.decompress(data)) if data else []
+    """The values that `encode` wrote; none, and so no percentiles, where they are damaged."""
+    try:
+        return _decoded(json.loads(zlib.decompress(data))) if data else {}
+    except (zlib.error, ValueError, TypeError, KeyError, ArithmeticError):
+        return {}
+
+
+def _decoded(plain: Any) -> dict[float, float]:
     if isinstance(plain, dict):
         places = accumulate(plain["gaps"])
         return {_at(n): float(times) for n, times in zip(places, plain["times"], strict=True)}

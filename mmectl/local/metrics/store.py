@@ -93,7 +93,10 @@ class Store:
     async def _run(self) -> None:
         purged = -PURGE
         while True:
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:  # what was counted in this second is lost, the next is not
+                log.exception("metrics could not be written")
             if time.monotonic() - purged > PURGE:
                 purged = time.monotonic()
                 with contextlib.suppress(sqlite3.Error):

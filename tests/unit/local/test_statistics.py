@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,12 @@ def test_what_is_written_is_read():
 def test_any_values_are_read_as_written(values):
     found = of(values)
     assert decode(encode(found)) == found.values
+
+
+@pytest.mark.parametrize("damaged", [b"nonsense", "[[1.0,2.0]]", zlib.compress(b'{"gaps": 1}')])
+def test_damaged_values_cost_the_percentiles_only(damaged):
+    found = Statistics(2, 3.0, 1.0, 2.0, decode(damaged))
+    assert (found.of("Sum"), found.of("p50")) == (3.0, None)
 
 
 def test_a_busy_minute_takes_little():
