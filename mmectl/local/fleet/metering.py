@@ -18,7 +18,7 @@ from typing import Any
 from mmectl.local.values import AwsError
 
 WINDOW = 60.0  # seconds that `live` looks back
-KEPT = 20_000  # requests that it remembers at most
+KEPT = 10_000  # requests that it remembers at most
 _MICRO = 1e6
 
 Put = Callable[[str, float], None]

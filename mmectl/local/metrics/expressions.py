@@ -51,11 +51,14 @@ def evaluate(
 
     `metrics` are the ids that METRICS() stands for; `times` those that FILL fills.
     """
-    value = _Evaluation(known, metrics, tuple(times)).of(_parsed(text).body)
+    try:
+        value = _Evaluation(known, metrics, tuple(times)).of(_parsed(text).body)
+    except OverflowError:
+        raise UnsupportedError("its values are too large") from None
     if isinstance(value, list):
         raise UnsupportedError("it gives several time series; only one is supported")
     if isinstance(value, dict):
-        return value
+        return {time: each for time, each in value.items() if math.isfinite(each)}
     raise UnsupportedError("it gives a number, not a time series")
 
 

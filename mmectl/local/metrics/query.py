@@ -5,6 +5,7 @@ Rules of GetMetricData and GetMetricStatistics (CloudWatch API reference).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from mmectl.local.values import ACCOUNT, AwsError
 
 MOST_BUCKETS = 200_000
 """Periods that one question may span."""
+
+MOST_QUERIES = 500
+MOST_NESTED = 50
 
 Params = Mapping[str, Any]
 Query = Mapping[str, Any]
@@ -92,9 +96,14 @@ async def points_of(store: Store, stat: Params, start: float, end: float) -> Poi
         dimensions_of(metric.get("Dimensions", ())),
         stat.get("Unit"),
     )
-    found = bucketed(await store.read(series, first, last), first, period)
-    values = ((time, whole.of(statistic)) for time, (_, whole) in sorted(found.items()))
-    return {time: value for time, value in values if value is not None}
+    rows = await store.read(series, first, last, values=statistic.startswith("p"))
+
+    def worked_out() -> Points:
+        found = bucketed(rows, first, period)
+        values = ((time, whole.of(statistic)) for time, (_, whole) in sorted(found.items()))
+        return {time: value for time, value in values if value is not None}
+
+    return await asyncio.to_thread(worked_out)  # fifteen days are a lot of minutes
 
 
 class Questions:
@@ -104,8 +113,10 @@ class Questions:
         self._store, self._start, self._end = store, start, end
         self._queries = {query["Id"]: query for query in queries}
         self._answers: dict[str, Points] = {}
-        if len(self._queries) < len(queries):
+        if len(self._queries) < len(queries) <= MOST_QUERIES:
             raise invalid("The values for parameter id in MetricDataQueries are not unique.")
+        if len(queries) > MOST_QUERIES:
+            raise invalid(f"The collection MetricDataQueries has more than {MOST_QUERIES} items.")
         for query in queries:
             _check(query)
 
@@ -115,8 +126,9 @@ class Questions:
         return {key: await self._answer(key, ()) for key in wanted}
 
     async def _answer(self, key: str, above: tuple[str, ...]) -> Points:
-        if key in above:
-            raise invalid(f"The expression of '{key}' refers to itself.")
+        if key in above or len(above) > MOST_NESTED:
+            why = "itself" if key in above else "too many others in a row"
+            raise invalid(f"The expression of '{key}' refers to {why}.")
         if key not in self._answers:
             query = self._queries[key]
             if "MetricStat" in query:
@@ -136,7 +148,8 @@ class Questions:
             known = {
                 name: await self._answer(name, above) for name in self._queries if name in used
             }
-            return expressions.evaluate(text, known, metrics, self._times(query))
+            times = self._times(query)
+            return await asyncio.to_thread(expressions.evaluate, text, known, metrics, times)
         except UnsupportedError as error:
             raise invalid(f"Error in expression '{key}' [{text}]: {error}.") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timezone
@@ -113,8 +113,13 @@ class CloudWatch:
             dimensions_of(params.get("Dimensions", ())),
             params.get("Unit"),
         )
-        found = bucketed(await self._store.read(series, first, last), first, period)
-        rows = [_datapoint(time, unit, part, params) for time, (unit, part) in found.items()]
+        read = await self._store.read(series, first, last, values="ExtendedStatistics" in params)
+
+        def worked_out() -> list[Answer]:
+            found = bucketed(read, first, period).items()
+            return [_datapoint(time, unit, part, params) for time, (unit, part) in found]
+
+        rows = await asyncio.to_thread(worked_out)
         return {"Label": params["MetricName"], "Datapoints": rows}
 
     async def _list(self, params: Params) -> Answer:
@@ -198,13 +203,20 @@ def _given(item: Params) -> Statistics:
     found = Statistics()
     if ways == ["StatisticValues"]:
         part = item["StatisticValues"]
-        found = Statistics(part["SampleCount"], part["Sum"], part["Minimum"], part["Maximum"])
+        numbers = (part["SampleCount"], part["Sum"], part["Minimum"], part["Maximum"])
+        if part["SampleCount"] <= 0 or not all(map(_fits, numbers)):
+            raise invalid("The StatisticValues are out of range.")
+        found = Statistics(*numbers)
     values = [item["Value"]] if ways == ["Value"] else item.get("Values", [])
     counts = item.get("Counts", [1.0] * len(values)) if values else []
     if len(values) != len(counts) or any(count <= 0 for count in counts):
         raise invalid("Counts must be as many as Values, and positive.")
     for value, count in zip(values, counts, strict=True):
-        if not math.isfinite(value) or abs(value) > LARGEST:
+        if not (_fits(value) and _fits(count)):
             raise invalid(f"The value {value} is out of range.")
         found.add(float(value), float(count))
     return found
+
+
+def _fits(value: float) -> bool:
+    return abs(value) <= LARGEST  # not a number is neither larger nor smaller

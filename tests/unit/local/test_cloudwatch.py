@@ -182,6 +182,15 @@ async def test_list_metrics(tmp_path):
         ({}, "Exactly one of"),
         ({"Values": [1.0], "Counts": [1.0, 2.0]}, "Counts must be"),
         ({"Value": 2.0**361}, "out of range"),
+        ({"Value": float("nan")}, "cannot be converted"),
+        (
+            {"StatisticValues": {"SampleCount": 0, "Sum": 1, "Minimum": 1, "Maximum": 1}},
+            "out of range",
+        ),
+        (
+            {"StatisticValues": {"SampleCount": 1, "Sum": 1e300, "Minimum": 1, "Maximum": 1}},
+            "out of range",
+        ),
         ({"Value": 1.0, "Timestamp": NOON - 15 * 86_400}, "two weeks"),
         ({"Value": 1.0, "Unit": "Parsecs"}, "enum value set"),
     ],
@@ -210,3 +219,24 @@ async def test_what_is_refused_otherwise(tmp_path):
         with pytest.raises(AwsError, match="PutMetricStream") as caught:
             await aws("PutMetricStream")
         assert caught.value.code == "UnknownOperationException"
+
+
+async def test_values_that_grow_too_large_are_left_out(tmp_path):
+    async with bench(tmp_path) as aws:
+        await aws.put("Size", 2.0**360, 1.0)
+        queries = [
+            {"Id": "m", "MetricStat": stat("Size"), "ReturnData": False},
+            {"Id": "x", "Expression": "m * m * m * m"},
+        ]
+        found = await aws("GetMetricData", MetricDataQueries=queries, **HOUR)
+        assert found["MetricDataResults"][0]["Values"] == []
+
+
+async def test_a_long_chain_of_expressions_is_refused(tmp_path):
+    async with bench(tmp_path) as aws:
+        queries = [{"Id": "e0", "MetricStat": stat("Size")}]
+        queries += [{"Id": f"e{n}", "Expression": f"e{n - 1} + 1"} for n in range(1, 400)]
+        with pytest.raises(AwsError, match="in a row"):
+            await aws("GetMetricData", MetricDataQueries=queries[::-1], **HOUR)
+        with pytest.raises(AwsError, match="more than 500"):
+            await aws("GetMetricData", MetricDataQueries=[queries[0]] * 501, **HOUR)

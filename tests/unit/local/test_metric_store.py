@@ -97,7 +97,7 @@ def test_old_datapoints_and_their_metrics_go(tmp_path):
 
 
 def test_the_file_is_bounded_and_the_oldest_go_first(tmp_path):
-    limit = 400_000
+    limit = 120_000
     database = opened(tmp_path / "m.db", limit=limit)
     wide = Statistics(count=200, values={float(n): 1.0 for n in range(200)})
     for batch in range(5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 
 import pytest
 from hypothesis import given
@@ -50,8 +51,25 @@ def test_the_values_are_bounded_over_eight_decades():
 
 
 def test_what_is_written_is_read():
-    found = of([0.0, 1.5, 1.5, 1e-9, 123456789.123])
-    assert decode(encode(found.values)) == pytest.approx(found.values)
+    for found in (of([0.0, 1.5, 1.5, 1e-9, 123456789.123]), of([0.001 * n for n in range(1, 900)])):
+        assert decode(encode(found)) == found.values
+    assert decode(b"") == {}
+
+
+@given(numbers)
+def test_any_values_are_read_as_written(values):
+    found = of(values)
+    assert decode(encode(found)) == found.values
+
+
+@pytest.mark.parametrize("damaged", [b"nonsense", "[[1.0,2.0]]", zlib.compress(b'{"gaps": 1}')])
+def test_damaged_values_cost_the_percentiles_only(damaged):
+    found = Statistics(2, 3.0, 1.0, 2.0, decode(damaged))
+    assert (found.of("Sum"), found.of("p50")) == (3.0, None)
+
+
+def test_a_busy_minute_takes_little():
+    assert len(encode(of(1.0005**n for n in range(20_000)))) < 600
 
 
 def test_sets_without_values_have_no_percentiles():
