@@ -9,6 +9,7 @@ import json
 import queue
 import shutil
 import socket
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -76,6 +77,39 @@ async def _serve(
     await control.close()
     await fleets.close()
     await store.close()
+
+
+class Separate:
+    """A platform in a process of its own, to be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self.connection = Connection(f"http://127.0.0.1:{self.port}", "us-east-1", MINE, 0)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, __file__, str(self.folder), str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is closed, nothing is said."""
+        if self._process is not None and self._process.stdout is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+            self._process = None
+
+
+class _Ready:
+    """Says on stdout that the platform runs."""
+
+    def put(self, _: object) -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -157,3 +191,11 @@ class Account:
         answer: dict[str, Any] = self.runtime.invoke_endpoint(EndpointName=endpoint, **more)
         answer["Body"] = answer["Body"].read()
         return answer
+
+
+if __name__ == "__main__":
+    address = ("127.0.0.1", int(sys.argv[2]))
+    serving = _serve(
+        socket.create_server(address), Path(sys.argv[1]), RouterSettings(), {}, _Ready()
+    )
+    asyncio.run(serving)

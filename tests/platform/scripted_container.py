@@ -22,6 +22,7 @@ counts: dict[tuple[str, str], int] = {}
 
 class Container(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: two would wait for each other's acknowledgement
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
