@@ -281,7 +281,9 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
         )
     # After a failed rollback both configurations serve, whatever the endpoint's says.
     if found.config != wanted.config or found.status == "UpdateRollbackFailed":
-        change = {key: request[key] for key in ("EndpointName", "EndpointConfigName")}
+        change: dict[str, Any] = {
+            key: request[key] for key in ("EndpointName", "EndpointConfigName")
+        }
         why = f"{found.config} serves until it is done"
         deployment = deployment_config(wanted.policy)
         if deployment is not None:
