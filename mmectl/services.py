@@ -19,6 +19,13 @@ ANSWER_SECONDS = 75.0
 CLOCKS = 5.0  # seconds that two clocks may differ
 
 
+_DESCRIBES = {
+    "endpoint": ("describe_endpoint", "Endpoint"),
+    "endpoint-config": ("describe_endpoint_config", "EndpointConfig"),
+    "model": ("describe_model", "Model"),
+}
+
+
 class Sagemaker:
     """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
 
@@ -29,15 +36,23 @@ class Sagemaker:
 
     def describe_model(self, name: str) -> Mapping[str, Any] | None:
         """The model or None."""
-        return self._described("describe_model", ModelName=name)
+        return self._look("model", name)
 
     def describe_endpoint_config(self, name: str) -> Mapping[str, Any] | None:
         """The endpoint configuration or None."""
-        return self._described("describe_endpoint_config", EndpointConfigName=name)
+        return self._look("endpoint-config", name)
 
     def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
         """The endpoint or None."""
-        return self._described("describe_endpoint", EndpointName=name)
+        return self._look("endpoint", name)
+
+    def _look(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """Describe it and remember its ARN."""
+        operation, word = _DESCRIBES[kind]
+        found = self._described(operation, **{f"{word}Name": name})
+        if found is not None and f"{word}Arn" in found:
+            self._arns[kind, name] = found[f"{word}Arn"]
+        return found
 
     def _described(self, operation: str, **names: str) -> Mapping[str, Any] | None:
         try:
@@ -89,17 +104,9 @@ class Sagemaker:
             self._client.delete_tags(ResourceArn=self._arn(kind, name), TagKeys=list(keys))
 
     def _arn(self, kind: str, name: str) -> str | None:
-        describe, member = {
-            "endpoint": (self.describe_endpoint, "EndpointArn"),
-            "endpoint-config": (self.describe_endpoint_config, "EndpointConfigArn"),
-            "model": (self.describe_model, "ModelArn"),
-        }[kind]
         if (kind, name) not in self._arns:
-            found = describe(name)
-            if found is None:
-                return None
-            self._arns[kind, name] = found[member]
-        return self._arns[kind, name]
+            self._look(kind, name)
+        return self._arns.get((kind, name))
 
     def delete_model(self, name: str) -> None:
         """DeleteModel; what is gone already is fine."""

@@ -13,6 +13,7 @@ from mmectl.artifacts import Artifact
 from mmectl.commands.common import command
 from mmectl.inventory import Model
 from mmectl.output import Result, Table, size
+from mmectl.policy import progress
 
 SHOWN = 20
 _RIGHT = frozenset({"SIZE", "AGE", "LOADED"})
@@ -91,7 +92,7 @@ def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
         return [f"endpoint   {app.endpoint_name}: does not exist; make it: mmectl deploy"]
     lines = [
         f"endpoint   {app.endpoint_name}",
-        f"status     {found['EndpointStatus']}",
+        f"status     {progress(found)}",
         f"config     {found.get('EndpointConfigName')}",
         f"models at  {app.location.url}",
     ]

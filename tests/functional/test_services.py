@@ -126,3 +126,40 @@ def test_refusals_are_told_apart(aws, stub, code, members, kind, said):
 def test_unreachable_endpoint_is_named(aws):
     with pytest.raises(InvokeError, match="cannot be reached"):
         Runtime(aws).invoke(REQUEST)
+
+
+DESCRIBED = {"ModelName": "demo-1", "ModelArn": ARN, "CreationTime": 1.0}
+
+
+def test_tags_of_what_exists_are_read_set_and_removed(aws, stub):
+    client = stub("sagemaker")
+    client.add_response("describe_model", DESCRIBED, {"ModelName": "demo-1"})
+    tags = [{"Key": "team", "Value": "a"}]
+    client.add_response("list_tags", {"Tags": tags}, {"ResourceArn": ARN})
+    client.add_response("add_tags", {"Tags": tags}, {"ResourceArn": ARN, "Tags": tags})
+    client.add_response("delete_tags", {}, {"ResourceArn": ARN, "TagKeys": ["team"]})
+    sagemaker = Sagemaker(aws)
+
+    assert sagemaker.tags("model", "demo-1") == {"team": "a"}
+    sagemaker.add_tags("model", "demo-1", {"team": "a"})
+    sagemaker.delete_tags("model", "demo-1", ["team"])
+    client.assert_no_pending_responses()
+
+
+def test_what_was_deleted_has_no_tags(aws, stub):
+    stub("sagemaker").add_client_error(
+        "describe_model", "ValidationException", 'Could not find model "arn:..."', 400
+    )
+    assert Sagemaker(aws).tags("model", "demo-1") == {}
+
+
+def test_an_update_takes_its_policy_along(aws, stub):
+    client = stub("sagemaker")
+    request = {
+        "EndpointName": "demo",
+        "EndpointConfigName": "demo-2",
+        "DeploymentConfig": {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}},
+    }
+    client.add_response("update_endpoint", {"EndpointArn": ARN}, request)
+    Sagemaker(aws).update_endpoint(request)
+    client.assert_no_pending_responses()

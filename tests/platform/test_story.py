@@ -95,12 +95,25 @@ def test_the_story(project, image):
 
 def test_a_change_updates_the_endpoint(project, endpoint):
     before = project.data("status")
-    after = project.data("deploy", "--set", "endpoint.instance_count=1")
+    canary = [f"update.{key}" for key in ("policy=canary", "step=20", "wait=2")]
+    settings = ["endpoint.instance_count=1", *canary, "aws.tags={team: vision}"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    planned = project.mmectl("plan", *options).stdout.decode()
+    done = project.mmectl("deploy", *options, "--json")
+    after = json.loads(done.stdout)["data"]
+    assert "canary 20%, 2 s each" in " ".join(planned.split())
+    assert "Updating, Baking, 20% of the traffic on the new instances" in done.stderr.decode()
+    assert [step["action"] for step in after["steps"]] == [
+        "CreateEndpointConfig",
+        "UpdateEndpoint",
+        "AddTags",
+        "AddTags",
+    ]
     assert after["config"] != before["config"]
     assert len(project.data("status")["instances"]) == 1
     back = project.data("deploy")
     assert back["config"] == before["config"]
-    assert [step["action"] for step in back["steps"]] == ["UpdateEndpoint"]
+    assert [step["action"] for step in back["steps"]] == ["UpdateEndpoint", *["DeleteTags"] * 2]
 
 
 def test_a_broken_image_leaves_the_old_one_serving(project, endpoint):

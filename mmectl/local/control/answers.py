@@ -204,5 +204,5 @@ def _read_token(token: str, sort_by: str) -> list[Any]:
     except (ValueError, TypeError, binascii.Error):
         first, name = None, None
     if not isinstance(first, kind) or not isinstance(name, str):
-        raise invalid("Invalid pagination token: NextToken belongs to another listing.")
+        raise invalid('Invalid pagination token because "NextToken belongs to another listing".')
     return [first, name]

@@ -240,7 +240,7 @@ REFUSED = [
     (
         "ListEndpoints",
         {"NextToken": "garbage"},
-        "Invalid pagination token: NextToken belongs to another listing.",
+        'Invalid pagination token because "NextToken belongs to another listing".',
     ),
 ]
 
