@@ -20,7 +20,6 @@ def judged(lines: Iterable[Result]) -> dict[str, Result]:
         found = list(lines)
     except Unavailable as error:
         pytest.skip(str(error))
-    print(*found, sep="\n")
     missed = [str(line) for line in found if line.met is False]
     assert not missed, "\n".join(map(str, found))
     return {line.what: line for line in found}
