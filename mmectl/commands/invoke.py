@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import click
 
 from mmectl.app import App
 from mmectl.artifacts import list_models, resolve
+from mmectl.catalog import listed
 from mmectl.commands.common import command
-from mmectl.errors import InvokeError, UsageError
+from mmectl.errors import ArtifactError, InvokeError, UsageError
 from mmectl.invoke import (
     Failure,
     Latencies,
@@ -29,6 +30,7 @@ from mmectl.invoke import (
     tally,
     traffic,
 )
+from mmectl.names import SUFFIX
 from mmectl.output import Result, Table, milliseconds
 from mmectl.state import Event
 
@@ -70,8 +72,8 @@ def invoke(
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
     app.patience = wait
-    payloads = [_payload(path, app.endpoint_name, content_type, accept) for path in files]
-    targets = _targets(app, models)
+    payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
+    targets = targets_of(app, models)
     if count:
         requests = list(random_requests(targets, payloads, count, seed))
         return _many(app, requests, concurrency, wait)
@@ -81,7 +83,8 @@ def invoke(
     return _many(app, each, concurrency, wait, answers=True)
 
 
-def _payload(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:
+def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:
+    """A file as the body of a request; raises UsageError."""
     name = str(path)
     try:
         body = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
@@ -94,16 +97,23 @@ def _payload(path: Path, endpoint: str, content_type: str | None, accept: str | 
     return Request(endpoint, "", body, kind, accept, name)
 
 
-def _targets(app: App, names: Sequence[str]) -> list[str]:
+def targets_of(app: App, names: Sequence[str]) -> list[str]:
     """The TargetModels of names; all that are uploaded when none is given."""
-    found = list_models(app.bucket, app.location)
     if names:
-        return [resolve(name, found) for name in names]
+        return [_target_of(app, name) for name in names]
+    found = list_models(app.bucket, app.location)
     if not found:
         raise InvokeError(
             f"no model lies under {app.location.url}", hint="mmectl upload --all", code="no_models"
         )
     return [item.target_model for item in found]
+
+
+def _target_of(app: App, name: str) -> str:
+    """The TargetModel of a name; all models are listed only to say which ones are like it."""
+    with suppress(ArtifactError):
+        return resolve(name, listed(app.bucket, app.location, name.removesuffix(SUFFIX)))
+    return resolve(name, list_models(app.bucket, app.location))
 
 
 def _one(app: App, request: Request, timeout: float) -> Result:
