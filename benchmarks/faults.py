@@ -36,7 +36,8 @@ from mmectl.local import processes, record
 ALLOWED: dict[str, str] = {
     "worker died twice": r"ModelError .*\(500\) .*Worker died",
     "container lost": r"ModelError .*\(503\) .*The request was lost",
-    "no memory or disk": r"ModelError .*\(507\) ",
+    "disk full": r"ModelError .*\(507\) .*the disk of this machine is full",
+    "no memory": r"ModelError .*\(507\) ",
     "no object": r"ValidationError Failed to download model data .* no object",
     "not ready": r"ModelNotReadyException ",
     "no instance": r"ServiceUnavailable ",

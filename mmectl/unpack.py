@@ -210,7 +210,7 @@ class _Header(tarfile.TarInfo):
     """A tar header whose extensions are of a sane size."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """As in the standard library; UnpackError for an extension that would fill memory."""
         header = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
         if header.type in _IN_MEMORY and header.size > _LONGEST_HEADER:

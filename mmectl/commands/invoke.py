@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.artifacts import list_models
 from mmectl.commands.common import command
 from mmectl.errors import InvokeError, UsageError
 from mmectl.invoke import (
@@ -97,15 +96,16 @@ def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str 
 
 
 def targets_of(app: App, names: Sequence[str]) -> list[str]:
-    """The TargetModels of names; all that are uploaded when none is given."""
+    """The TargetModels of names; the current versions of all models when none is given."""
     if names:
         return [app.inventory.target(name) for name in names]
-    found = list_models(app.bucket, app.location)
+    found = app.inventory.pointed(app.inventory.names())
+    app.inventory.save()
     if not found:
         raise InvokeError(
             f"no model lies under {app.location.url}", hint="mmectl upload --all", code="no_models"
         )
-    return [item.target_model for item in found]
+    return [item.target_model for model in found if (item := model.current)]
 
 
 def _one(app: App, request: Request, timeout: float) -> Result:

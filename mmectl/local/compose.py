@@ -59,7 +59,14 @@ def compose(state_dir: Path, known: Record) -> Parts:
     )
     metrics.watch_instances(fleets.instances)
     images = Images(state_dir / "images", engine_images(known.runtime, os.environ))
-    control = Control(local / "control.db", store, images, fleets, region=known.region)
+    control = Control(
+        local / "control.db",
+        store,
+        images,
+        fleets,
+        region=known.region,
+        alarm_state=metrics.alarm_state,
+    )
     paths = {"platform": local / "platform.log", "containers": logs_dir}
     services: dict[str, Handler] = {
         "s3": S3(store),

@@ -53,6 +53,24 @@ def wait_until(condition, timeout=10.0):
         time.sleep(0.01)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_cannot_read_the_state(project):
+    start(project)
+    project.parent.chmod(0o755)
+    listing = f"import os; print(os.listdir({str(project)!r}))"
+    for what in (listing, f"open({str(record.path(project))!r})"):
+        done = subprocess.run(
+            ["/usr/bin/env", "python3", "-c", what],
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "PermissionError" in done.stderr
+
+
 def test_start_find_stop_and_what_is_remembered(project):
     assert platform.find(project) is None
     assert platform.stop(project) is False

@@ -10,7 +10,7 @@ from benchmarks import faults, soak
 from benchmarks.report import Result, Unavailable
 
 MODELS, HOLD = 20, 5
-LOAD, STORM = 15, 25  # seconds
+LOAD, STORM = 12, 20  # seconds
 SEED, PAUSE = 7, 2.5
 
 

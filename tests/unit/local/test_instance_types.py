@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.local.fleet.instance_types import DEFAULT, GIB, instance_type, model_memory
+from mmectl.local.fleet.instance_types import (
+    DEFAULT,
+    GIB,
+    instance_type,
+    model_disk,
+    model_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,36 @@ def test_memory_for_models_is_capped_by_the_machine() -> None:
     assert model_memory("ml.m5.large", 1000 * GIB, 2, GIB) == 7 * GIB
     assert model_memory("ml.m5.large", 10 * GIB, 2, GIB) == 3 * GIB
     assert model_memory("ml.m5.large", GIB, 2, GIB) == 0
+
+
+def test_a_configured_amount_of_memory_is_capped_as_well() -> None:
+    assert model_memory("ml.m5.large", 1000 * GIB, 2, GIB, 3 * GIB) == 3 * GIB
+    assert model_memory("ml.m5.large", 10 * GIB, 2, GIB, 5 * GIB) == 3 * GIB
+
+
+@pytest.mark.parametrize(
+    ("name", "gb"),
+    [
+        ("ml.m5.xlarge", 0),
+        ("ml.m5d.large", 75),
+        ("ml.m5d.24xlarge", 3600),
+        ("ml.c5d.9xlarge", 900),
+        ("ml.c5d.12xlarge", 1800),
+        ("ml.r7gd.2xlarge", 475),
+        ("ml.g4dn.xlarge", 125),
+        ("ml.p4d.24xlarge", 8000),
+        ("ml.nonsense", 0),
+    ],
+)
+def test_local_disks(name: str, gb: int) -> None:
+    assert instance_type(name).nvme == gb * 10**9
+
+
+def test_disk_for_models() -> None:
+    large = 10**6 * GIB
+    assert model_disk("ml.m5.large", None, large, 2) == 30 * GIB
+    assert model_disk("ml.m5.large", 100, large, 2) == 100 * GIB
+    assert model_disk("ml.m5d.large", 100, large, 2) == 75 * 10**9  # it takes no other volume
+    assert model_disk("ml.m5.large", 100, large, 2, 5 * GIB) == 5 * GIB
+    assert model_disk("ml.m5.large", None, 20 * GIB, 2) == 9 * GIB
+    assert model_disk("ml.m5.large", None, 0, 1) == 0

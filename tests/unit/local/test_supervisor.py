@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
 from mmectl.errors import PlatformError
 from mmectl.local import platform, processes, record, supervisor
 from mmectl.local.processes import Process
-from mmectl.local.record import Record
+from mmectl.local.record import Budgets, Record
 
 RECORD = Record(4000, "us-east-1", "AKIA1", "topsecret", Process(1, 2), None)
 
@@ -29,6 +30,14 @@ def test_the_record_round_trips_privately(tmp_path):
     assert record.path(tmp_path).stat().st_mode & 0o777 == 0o600
     assert list((tmp_path / "local").iterdir()) == [record.path(tmp_path)]
     assert "topsecret" not in repr(RECORD)
+
+
+def test_budgets_are_remembered(tmp_path):
+    (tmp_path / "local").mkdir()
+    record.write(tmp_path, replace(RECORD, budgets=Budgets(700, None)))
+    found = record.read(tmp_path)
+    assert found is not None
+    assert (found.budgets.memory, found.budgets.disk) == (700 << 20, None)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"version": 2}', '{"version": 1}', "{"])
