@@ -172,6 +172,30 @@ def test_status_shows_endpoint_and_models(call):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+def test_status_says_which_version_is_current(call, world):
+    world.aws.s3.put("bucket", "demo/shapes_v2.tar.gz")
+    rows = result(call("status", "--json")[1])["data"]["models"]
+    assert {row["target_model"]: row["current"] for row in rows} == {
+        "resnet_18.tar.gz": True,
+        "shapes.tar.gz": False,
+        "shapes_v2.tar.gz": True,
+    }
+    call("models", "promote", "shapes", "v1")
+    lines = [line.split() for line in call("status")[1].splitlines()]
+    assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "-", "current"] in lines
+    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-"] in lines
+    assert call("invoke", "-m", "shapes", "star.png")[2].startswith("shapes.tar.gz: cold")
+
+
+def test_destroy_of_artifacts_takes_their_documents_along(call, world):
+    call("models", "promote", "shapes", "v1")
+    call("models", "remove", "resnet_18", "--yes")
+    beside = [key for key in world.aws.s3.all_keys() if key.startswith("demo.mmectl/")]
+    assert len(beside) == 2
+    call("destroy", "--artifacts", "--yes")
+    assert world.aws.s3.all_keys() == ["demo/notes.txt"]
+
+
 def test_status_without_an_endpoint_says_how_to_make_it(call):
     assert "demo: does not exist; make it: mmectl deploy" in call("status")[1]
 
