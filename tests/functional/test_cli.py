@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.aws import Aws
 from fakes.s3 import FakeS3
 from fakes.sagemaker import Sagemaker
 
@@ -17,30 +18,9 @@ from mmectl.app import App
 from mmectl.cli import COMMANDS, run
 from mmectl.errors import InvokeError
 from mmectl.invoke import Answer
-from mmectl.state import Identity, Location
+from mmectl.state import Location
 
 LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
-
-
-class Aws:
-    local = False
-    region = "us-east-1"
-
-    def __init__(self, s3):
-        self.s3 = s3
-
-    def client(self, service):
-        assert service == "s3"
-        return self.s3
-
-    def identity(self):
-        return Identity("123456789012", "arn:aws:iam::123456789012:user/u", self.region)
-
-    def role(self, wanted):
-        return wanted or "arn:aws:iam::123456789012:role/found"
-
-    def bucket_exists(self, name):
-        return True
 
 
 class Runtime:

@@ -8,35 +8,13 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from fakes.aws import ANN, Aws
 from fakes.s3 import Body, FakeS3
 
 from mmectl import packing
 from mmectl.app import App
 from mmectl.cli import run
-from mmectl.state import Identity, Location
-
-ANN = "arn:aws:iam::123456789012:user/ann"
-
-
-class Aws:
-    local = False
-    region = "us-east-1"
-
-    def __init__(self, s3):
-        self.s3 = s3
-
-    def client(self, service):
-        assert service == "s3"
-        return self.s3
-
-    def identity(self):
-        return Identity("123456789012", ANN, self.region)
-
-    def bucket_exists(self, name):
-        return True
-
-    def ensure_bucket(self, name):
-        return False
+from mmectl.state import Location
 
 
 @pytest.fixture
