@@ -45,6 +45,10 @@ SHARED_OPTIONS = {
 }
 
 
+# commands that have commands of their own
+GROUPS = {"bench", "config", "local", "models"}
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports the one that is called."""
 
@@ -160,8 +164,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     words: list[str] = []
     options: list[str] = []
     rest = list(arguments)
-    grouped = (["config"], ["local"], ["models"], ["bench"])
-    while rest and len(words) < (2 if words[:1] in grouped else 1):
+    while rest and len(words) < (2 if words and words[0] in GROUPS else 1):
         if words == ["bench"] and rest[0] not in ("run", "compare"):
             break  # `bench FILE` is `bench run FILE`
         item = rest.pop(0)

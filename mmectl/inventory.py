@@ -157,7 +157,13 @@ class Inventory:
 
     def meant(self, name: str) -> Artifact:
         """The version that a person means. Raises ArtifactError as `names.resolve`."""
-        for stem in _stems(name):
+        stems = _stems(name)
+        if name.endswith(names.SUFFIX):  # exactly that one, whatever is current
+            for artifact in versions_of(self._store, self._location, stems[0]):
+                if artifact.target_model == name:
+                    return artifact
+            stems = ()
+        for stem in stems:
             model = self.model(stem)
             if model is None:
                 continue

@@ -212,7 +212,7 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """As in the standard library; UnpackError for an extension that would fill memory."""
-        header = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        header = super().frombuf(buf, encoding, errors)
         if header.type in _IN_MEMORY and header.size > _LONGEST_HEADER:
             raise UnpackError(f"the archive has a header of {header.size} bytes")
         return header

@@ -19,7 +19,7 @@ from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, MmectlError, ServiceError, UsageError
 from mmectl.model.origin import Prepared, Source, chosen, prepare
 from mmectl.model.origin import parse as parse_source
-from mmectl.names import parse
+from mmectl.names import check_name, parse
 from mmectl.output import Result, Table, size
 from mmectl.state import Event, Report
 from mmectl.versions import Pointer, version_of
@@ -110,7 +110,7 @@ def _sources(
     if origin is not None:
         if len(names) != 1:
             raise UsageError("--from is for one model", hint="mmectl upload NAME --from SOURCE")
-        return (parse_source(names[0], origin, sha256),)
+        return (parse_source(check_name(names[0]), origin, sha256),)
     if sha256 is not None:
         raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
     known = known_sources(app)

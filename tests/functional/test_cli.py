@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.aws import Aws
 from fakes.s3 import FakeS3
 from fakes.sagemaker import Sagemaker
 
@@ -17,30 +18,9 @@ from mmectl.app import App
 from mmectl.cli import COMMANDS, run
 from mmectl.errors import InvokeError
 from mmectl.invoke import Answer
-from mmectl.state import Identity, Location
+from mmectl.state import Location
 
 LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
-
-
-class Aws:
-    local = False
-    region = "us-east-1"
-
-    def __init__(self, s3):
-        self.s3 = s3
-
-    def client(self, service, region=None):
-        assert service == "s3"
-        return self.s3
-
-    def identity(self):
-        return Identity("123456789012", "arn:aws:iam::123456789012:user/u", self.region)
-
-    def role(self, wanted):
-        return wanted or "arn:aws:iam::123456789012:role/found"
-
-    def bucket_exists(self, name):
-        return True
 
 
 class Runtime:
@@ -170,6 +150,30 @@ def test_status_shows_endpoint_and_models(call):
     assert ["status", "InService"] in rows
     assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "untrained"] in rows
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_status_says_which_version_is_current(call, world):
+    world.aws.s3.put("bucket", "demo/shapes_v2.tar.gz")
+    rows = result(call("status", "--json")[1])["data"]["models"]
+    assert {row["target_model"]: row["current"] for row in rows} == {
+        "resnet_18.tar.gz": True,
+        "shapes.tar.gz": False,
+        "shapes_v2.tar.gz": True,
+    }
+    call("models", "promote", "shapes", "v1")
+    lines = [line.split() for line in call("status")[1].splitlines()]
+    assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "-", "current"] in lines
+    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-"] in lines
+    assert call("invoke", "-m", "shapes", "star.png")[2].startswith("shapes.tar.gz: cold")
+
+
+def test_destroy_of_artifacts_takes_their_documents_along(call, world):
+    call("models", "promote", "shapes", "v1")
+    call("models", "remove", "resnet_18", "--yes")
+    beside = [key for key in world.aws.s3.all_keys() if key.startswith("demo.mmectl/")]
+    assert len(beside) == 2
+    call("destroy", "--artifacts", "--yes")
+    assert world.aws.s3.all_keys() == ["demo/notes.txt"]
 
 
 def test_status_without_an_endpoint_says_how_to_make_it(call):

@@ -8,35 +8,13 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from fakes.aws import ANN, Aws
 from fakes.s3 import Body, FakeS3
 
 from mmectl import packing
 from mmectl.app import App
 from mmectl.cli import run
-from mmectl.state import Identity, Location
-
-ANN = "arn:aws:iam::123456789012:user/ann"
-
-
-class Aws:
-    local = False
-    region = "us-east-1"
-
-    def __init__(self, s3):
-        self.s3 = s3
-
-    def client(self, service):
-        assert service == "s3"
-        return self.s3
-
-    def identity(self):
-        return Identity("123456789012", ANN, self.region)
-
-    def bucket_exists(self, name):
-        return True
-
-    def ensure_bucket(self, name):
-        return False
+from mmectl.state import Location
 
 
 @pytest.fixture
@@ -127,6 +105,27 @@ def test_many_models_are_not_looked_at_one_by_one(data, s3):
     assert data("list", "--all")["models"][0]["current"]["digest"] is None
     assert "head" not in s3.calls
     assert data("list", "--all", "--details")["models"][0]["current"]["digest"] == "4" * 64
+
+
+def test_a_page_of_five_thousand_costs_two_listings(data, s3):
+    for number in range(5000):
+        s3.put("bucket", f"demo/tenant_{number:04}.tar.gz", b"x", mmectl_digest="4" * 64)
+        if number % 2:
+            data_of = {"model": f"tenant_{number:04}", "version": 1, "digest": None, "history": []}
+            body = json.dumps({"mmectl_current_version": 1, **data_of}).encode()
+            s3.put("bucket", f"demo.mmectl/current/tenant_{number:04}.json", body)
+    listed = data("list", "tenant_")
+    assert (len(listed["models"]), listed["total"]) == (50, 5000)
+    assert [model["promoted"] for model in listed["models"][:2]] == [False, True]
+    assert {call: s3.calls.count(call) for call in s3.calls} == {"list": 2, "head": 50, "get": 25}
+    s3.calls.clear()
+    assert data("list", "tenant_")["models"] == listed["models"]
+    assert s3.calls == ["list", "list"]
+
+
+def test_exact_names_need_no_pointer(data, s3, packed):
+    s3.put("bucket", "demo.mmectl/current/resnet_18.json", b"damaged")
+    assert data("fetch", "resnet_18_v3.tar.gz")["verified_by"] == "digest"
 
 
 def test_list_of_nothing(call):

@@ -46,6 +46,9 @@ def warm(request) -> str:
 @pytest.fixture(scope="module")
 def folder(warm) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mme"))
+    for name in ("smoke", "table"):
+        write_model(made / name)
+    (made / "table" / "synset.txt").unlink()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
@@ -56,9 +59,6 @@ def server(serve: Serve, folder, warm) -> Iterator[Server]:  # noqa: F811
 
     As a plain process and as a container.
     """
-    for name in ("smoke", "table"):
-        write_model(folder / name)
-    (folder / "table" / "synset.txt").unlink()
     with serve(folder, MMECTL_WARM_WORKERS=warm) as running:
         for name in ("smoke", "table"):
             assert running.load(name, folder / name)[0] == 200, running.text()
@@ -309,6 +309,9 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
 @pytest.fixture
 def short() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mme"))
+    for name in ("smoke", "table"):
+        write_model(made / name)
+    (made / "table" / "synset.txt").unlink()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

@@ -1,0 +1,33 @@
+"""The account as commands see it: one S3, one caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmectl.state import Identity
+
+ANN = "arn:aws:iam::123456789012:user/ann"
+
+
+class Aws:
+    local = False
+    region = "us-east-1"
+
+    def __init__(self, s3: Any) -> None:
+        self.s3 = s3
+
+    def client(self, service: str) -> Any:
+        assert service == "s3"
+        return self.s3
+
+    def identity(self) -> Identity:
+        return Identity("123456789012", ANN, self.region)
+
+    def role(self, wanted: str | None) -> str:
+        return wanted or "arn:aws:iam::123456789012:role/found"
+
+    def bucket_exists(self, name: str) -> bool:
+        return bool(name)
+
+    def ensure_bucket(self, name: str) -> bool:
+        return not name
