@@ -16,7 +16,7 @@ class Aws:
     def __init__(self, s3: Any) -> None:
         self.s3 = s3
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str | None = None) -> Any:
         assert service == "s3"
         return self.s3
 
