@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from data_plane import (
     Folder,
+    Plane,
     fill,
     kill,
     spec,
