@@ -110,6 +110,10 @@ class Engine:
             except (ImageNotFound, NotFound):
                 return None
 
+    def identity(self, reference: str) -> str | None:
+        """The engine's own id of an image, None where it has none of that name."""
+        return str(self.api.inspect_image(reference)["Id"]) if self.find(reference) else None
+
     def holds(self, order: Order) -> bool:
         """Whether the image is there already, made of the same context."""
         facts = self.find(order.reference)
