@@ -1,4 +1,7 @@
-"""The main story with real parts: mmectl as a user types it, boto3 alone, and things that die."""
+"""The main story with real parts: mmectl as a user types it, boto3 alone, and things that die.
+
+All of it runs with instances that are plain processes, and with containers of the real image.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from data_plane import command, group
 
 from mmectl.local import processes
+from mmectl.local.fleet import procs
+from mmectl.local.fleet.engine import Engine
 
 BIN = Path(sys.executable).parent
 STAR = "examples/images/star.jpg"
@@ -32,6 +38,14 @@ class Project:
 
     root: Path
     folder: Path
+    local: str
+    environment: dict[str, str]
+
+    @property
+    def containers(self) -> list[str]:
+        """The containers of its platform, where it runs any."""
+        engine = Engine(self.environment)
+        return engine.of(self.state.resolve()) if "runtime: docker" in self.local else []
 
     @property
     def state(self) -> Path:
@@ -42,7 +56,7 @@ class Project:
             [BIN / "mmectl", *arguments],
             cwd=self.folder,
             capture_output=True,
-            env=clean_environment(),
+            env=self.environment,
             check=False,
             timeout=180,
             **options,
@@ -72,26 +86,33 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def config_of(root: Path, models: dict[str, Path]) -> str:
+def config_of(root: Path, models: dict[str, Path], local: str) -> str:
     listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
     return (
         "platform: local\n"
         f"image: {{context: {root / 'container'}}}\n"
+        f"{local}"
         "endpoint: {name: demo, instance_count: 2}\n"
         f"models:\n{listed}"
     )
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = "local: {runtime: process}\n", clean_environment()
+    if runtime == "docker":
+        lab = request.getfixturevalue("lab")
+        local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
+        environment |= lab.environment
     folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Project(root, folder)
+    project = Project(root, folder, local, environment)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    (folder / "config.yaml").write_text(config_of(root, models))
+    (folder / "config.yaml").write_text(config_of(root, models, local))
     shutil.copytree(root / "examples" / "images", folder / "examples" / "images")
     yield project
     project.mmectl("local", "down")
     assert processes.marked(project.state.resolve()) == []
+    assert project.containers == []
     shutil.rmtree(folder)
 
 
@@ -170,6 +191,8 @@ def test_a_change_updates_the_endpoint(project, endpoint):
 
 
 def test_a_broken_image_leaves_the_old_one_serving(project, endpoint):
+    if "docker" in project.local:
+        pytest.skip("the entrypoint of a container is in its image: see test_runtime")
     broken = project.folder / "broken"
     shutil.copytree(project.root / "container", broken)
     (broken / "note").write_text("another digest")
@@ -199,12 +222,15 @@ def serves(project: Project, client: Any) -> None:
 
 def pids(project: Project, pattern: str) -> list[int]:
     """Processes of the project's platform whose command line matches."""
-    found = []
-    for process in processes.marked(project.state.resolve()):
-        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if re.search(pattern, command):
-            found.append(process.pid)
-    return found
+    everyone = [process.pid for process in processes.marked(project.state.resolve())]
+    for container in project.containers:
+        everyone = [pid for pid in procs.pids() if container in group(pid)] + everyone
+    # not the client of a container, whose arguments are the container's
+    return [
+        pid
+        for pid in everyone
+        if re.search(pattern, command(pid)) and "docker run" not in command(pid)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +271,7 @@ def test_an_interrupted_upload_leaves_nothing(project, image):
     command = subprocess.Popen(
         [BIN / "mmectl", "upload", "./big"],
         cwd=project.folder,
-        env=clean_environment(),
+        env=project.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -267,7 +293,9 @@ def test_an_interrupted_upload_leaves_nothing(project, image):
 def test_golden_answers_through_the_whole_path(project, image, shared_models, shared_images):
     golden = json.loads((shared_models / "golden.json").read_text())["outputs"]
     listed = project.folder / "golden.yaml"
-    listed.write_text(config_of(project.root, {name: shared_models / name for name in golden}))
+    listed.write_text(
+        config_of(project.root, {name: shared_models / name for name in golden}, project.local)
+    )
     options = ("--config", "golden.yaml", "--set", "endpoint.name=golden")
     project.mmectl("upload", "--all", *options)
     project.mmectl("deploy", *options)
@@ -356,7 +384,7 @@ def test_boto3_alone_replays_the_story(project, image):
             str(project.root / STAR),
         ],
         cwd=project.folder,
-        env={**clean_environment(), "PATH": f"{BIN}:{os.environ['PATH']}"},
+        env={**project.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -368,6 +396,7 @@ def test_boto3_alone_replays_the_story(project, image):
 def test_down_leaves_no_process_and_up_brings_all_back(project, endpoint):
     project.mmectl("local", "down")
     assert processes.marked(project.state.resolve()) == []
+    assert project.containers == []
     assert project.data("local", "status") == {"running": False}
     project.mmectl("local", "up")
     serves(project, project.client("sagemaker-runtime"))
