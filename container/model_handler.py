@@ -17,6 +17,7 @@ import errno
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -90,6 +91,7 @@ class Model:
 
 
 _LAST_WORDS_SECONDS = 0.2
+_LEAVE_SECONDS = 0.5
 
 
 class _Quiet(logging.Filter):
@@ -128,6 +130,8 @@ def _handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[byte
             _loaded = load(folder)
         except (MemoryError, ModelError, EngineError) as error:
             _tell("cannot load %s: %s", folder, str(error) or type(error).__name__)
+            if isinstance(error, MemoryError):
+                _leave_soon()
             raise
         return None
     if _loaded is None:
@@ -144,6 +148,15 @@ def _tell(text: str, *arguments: object) -> None:
     log.error(text, *arguments)
     sys.stdout.flush()
     time.sleep(_LAST_WORDS_SECONDS)
+
+
+def _leave_soon() -> None:
+    """End this process by a signal, a moment after the server was told of 507.
+
+    The worker then opens two FIFOs that the server has closed by then, two times in five, and
+    waits for a reader for ever, with all the memory that it holds.
+    """
+    signal.setitimer(signal.ITIMER_REAL, _LEAVE_SECONDS)
 
 
 def load(folder: Path) -> Model:

@@ -175,7 +175,7 @@ class App:
         Raises BuildError when it is not built yet, or cannot serve.
         """
         from mmectl.build import given
-        from mmectl.image import is_built
+        from mmectl.image import is_built, tried_image
 
         settings = self.config.settings
         if settings.image.uri and self.local:
@@ -190,7 +190,8 @@ class App:
             return given.of_build(
                 order.reference, self.ecr(order.repository), settings.image.context
             )
-        if not is_built(self.state_dir, self.order.digest):
+        known = tried_image if settings.local.runtime == "docker" else is_built
+        if not known(self.state_dir, self.order.digest):
             raise BuildError(
                 f"the image of {settings.image.context}/ is not built",
                 hint="mmectl build",

@@ -181,6 +181,24 @@ def serving(context: Path, state_dir: Path) -> Serving:
     return Serving(entry["entrypoint"][0], folder, entry["environment"])
 
 
+def tried_image(state_dir: Path, digest: str) -> str | None:
+    """The engine's id of the container image of that digest, if it was built and tried here."""
+    return _read_json(_tried(state_dir, digest)).get("id")
+
+
+def remember_tried(state_dir: Path, digest: str, identity: str) -> None:
+    """Write down that the engine's image of that digest was built and tried."""
+    path = _tried(state_dir, digest)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_suffix(".engine.partial")
+    partial.write_text(json.dumps({"id": identity}))
+    partial.replace(path)
+
+
+def _tried(state_dir: Path, digest: str) -> Path:
+    return state_dir / "images" / f"{digest.removeprefix('sha256:')}.engine"
+
+
 class _Build:
     """One build: where its parts go, and what is known of it."""
 

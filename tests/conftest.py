@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from lab import Lab
+
 # Whoever starts the tests in the background of a shell hands them an ignored Ctrl-C, which the
 # programs that the tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-if TYPE_CHECKING:
-    from lab import Lab
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

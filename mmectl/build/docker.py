@@ -136,6 +136,10 @@ class Docker:
             )
         reader.end()
 
+    def identity(self, order: Order) -> str | None:
+        """The engine's id of the image, if it holds that of this very context."""
+        return self._engine.identity(order.reference) if self._engine.holds(order) else None
+
     def check(self, order: Order, report: Report) -> None:
         """Look at the image, then let it serve a model once. Raises BuildError."""
         facts = self._engine.find(order.reference)

@@ -129,6 +129,10 @@ class Engine:
             return
         report(Event("done", f"pull {reference}"))
 
+    def identity(self, reference: str) -> str | None:
+        """The engine's own id of an image, None where it has none of that name."""
+        return str(self.api.inspect_image(reference)["Id"]) if self.find(reference) else None
+
     def holds(self, order: Order) -> bool:
         """Whether the image is there already, made of the same context."""
         facts = self.find(order.reference)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mmectl.build.docker import Docker
     from mmectl.build.service import Backends
     from mmectl.build.values import LoginToBase
-    from mmectl.state import Report
 
 
 @command(
@@ -48,6 +47,8 @@ def build(app: App) -> Result:
 
 
 def _local(app: App) -> Result:
+    if app.config.settings.local.runtime == "docker":
+        return _into_engine(app)
     from mmectl.image import build_local
 
     settings = app.config.settings.image
@@ -61,9 +62,6 @@ def _local(app: App) -> Result:
             python=settings.python,
             report=report,
         )
-        if app.config.settings.local.runtime == "docker":
-            _into_engine(app, made.reference, made.digest, report)
-    state = "unchanged, nothing done" if made.reused else f"built in {made.seconds:.1f} s"
     data = {
         "image": made.reference,
         "digest": made.digest,
@@ -73,29 +71,41 @@ def _local(app: App) -> Result:
         "built": not made.reused,
         "seconds": round(made.seconds, 3),
     }
-    return Result(data, [f"image    {made.reference}", f"state    {state}"])
+    return _made(data)
 
 
-def _into_engine(app: App, reference: str, digest: str, report: Report) -> None:
+def _into_engine(app: App) -> Result:
     """Build the image for instances that are containers; it is not pushed anywhere."""
+    import dataclasses
     import platform
+    import time
 
     from mmectl.build.platforms import platform_of_machine
-    from mmectl.build.values import Order
+    from mmectl.image import locked, remember_tried, tried_image
 
-    settings = app.config.settings
-    order = Order(
-        context=app.config.resolve(settings.image.context).absolute(),
-        reference=reference,
-        digest=digest,
-        platform=platform_of_machine(platform.machine()),
-        base_image=settings.build.base_image,
-        smoke_test=settings.build.smoke_test,
-    )
-    docker = _docker()
-    docker.prepare(order, report)
-    docker.build(order, report)
-    docker.check(order, report)
+    started = time.monotonic()
+    order = dataclasses.replace(app.order, platform=platform_of_machine(platform.machine()))
+    with app.out.progress() as report, locked(app.state_dir, report):
+        docker = _docker()
+        found = docker.identity(order)
+        fresh = found is None or found != tried_image(app.state_dir, order.digest)
+        if fresh:
+            docker.prepare(order, report)
+            docker.build(order, report)
+            docker.check(order, report)
+            remember_tried(app.state_dir, order.digest, docker.identity(order) or "")
+    data = {
+        "image": order.reference,
+        "digest": order.digest,
+        "built": fresh,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return _made(data)
+
+
+def _made(data: dict[str, Any]) -> Result:
+    state = f"built in {data['seconds']:.1f} s" if data["built"] else "unchanged, nothing done"
+    return Result(data, [f"image    {data['image']}", f"state    {state}"])
 
 
 def _aws(app: App) -> Result:

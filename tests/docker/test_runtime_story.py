@@ -17,8 +17,10 @@ import pytest
 from lab import Lab
 from runtime_fixtures import engine, surroundings
 
+from mmectl.image import build_local
 from mmectl.local import processes
 from mmectl.local.fleet.engine import Engine
+from mmectl.local.values import ACCOUNT
 
 __all__ = ["engine", "surroundings"]
 STAR = "examples/images/star.jpg"
@@ -86,7 +88,10 @@ def log(project: Project) -> str:
 
 
 def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> None:
-    project.mmectl("build")
+    built = project.mmectl("build")["data"]
+    assert built["built"]
+    assert project.mmectl("build")["data"]["built"] is False
+    assert not (project.state / "envs").exists()  # nothing is made that containers do not need
     project.mmectl("upload", "--all")
     project.mmectl("deploy")
     assert asked(project)
@@ -103,6 +108,15 @@ def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> No
     assert asked(project)
     assert len(engine.of(project.state)) == 2
 
+    # for plain processes as well, so that both can be changed to
+    repository = built["image"].partition("/")[2].rpartition(":")[0]
+    build_local(
+        root / "container",
+        project.state,
+        account=ACCOUNT,
+        region="us-east-1",
+        repository=repository,
+    )
     project.configure(root, lab.base_image, "process")
     refused = project.mmectl("status", code=1)["errors"][0]
     assert "local.runtime docker, not process" in refused["message"]

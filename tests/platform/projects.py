@@ -19,8 +19,10 @@ import boto3
 from botocore.config import Config
 
 from mmectl.local import processes
+from mmectl.local.fleet.engine import Engine
 
 BIN = Path(sys.executable).parent
+PROCESSES = "local: {runtime: process}\n"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,14 @@ class Project:
 
     root: Path
     folder: Path
+    local: str
+    environment: dict[str, str]
+
+    @property
+    def containers(self) -> list[str]:
+        """The containers of its platform, where it runs any."""
+        engine = Engine(self.environment)
+        return engine.of(self.state.resolve()) if "runtime: docker" in self.local else []
 
     @property
     def state(self) -> Path:
@@ -39,7 +49,7 @@ class Project:
             [BIN / "mmectl", *arguments],
             cwd=self.folder,
             capture_output=True,
-            env=clean_environment(),
+            env=self.environment,
             check=False,
             timeout=180,
             **options,
@@ -69,27 +79,34 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def config_of(root: Path, models: dict[str, Path]) -> str:
+def config_of(root: Path, models: dict[str, Path], local: str = PROCESSES) -> str:
     listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
     return (
         "platform: local\n"
         f"image: {{context: {root / 'container'}}}\n"
+        f"{local}"
         "endpoint: {name: demo, instance_count: 2}\n"
         f"models:\n{listed}"
     )
 
 
 @contextlib.contextmanager
-def made(root: Path, config: str = "platform: local\n") -> Iterator[Project]:
+def made(
+    root: Path,
+    config: str = f"platform: local\n{PROCESSES}",
+    local: str = PROCESSES,
+    environment: dict[str, str] | None = None,
+) -> Iterator[Project]:
     """A project in a short folder; in the end nothing of its platform may be left."""
     folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Project(root, folder)
+    project = Project(root, folder, local, environment or clean_environment())
     (folder / "config.yaml").write_text(config)
     try:
         yield project
     finally:
         project.mmectl("local", "down")
         assert processes.marked(project.state.resolve()) == []
+        assert project.containers == []
         shutil.rmtree(folder)
 
 

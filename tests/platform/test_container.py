@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_plane import command
 from PIL import Image as Picture
 from serving_fixtures import (  # noqa: F401
     Serve,
@@ -28,6 +29,7 @@ from serving_fixtures import (  # noqa: F401
     taken_port,
 )
 
+from mmectl.local.fleet import procs
 from mmectl.serving.smoke import picture, write_model
 
 JPEG = "image/jpeg"
@@ -215,17 +217,21 @@ def test_largest_request_and_one_beyond(server):
     assert server.invoke("smoke", largest + b"\0" * 2**20, "image/bmp")[0] == 413
 
 
+def workers_of(model: str) -> list[int]:
+    return [pid for pid in procs.pids() if f"--model-name {model} " in command(pid)]
+
+
 def test_load_list_and_unload(server, folder):
     assert server.load("smoke", folder / "smoke")[0] == 409
     assert server.load("gone", folder / "gone")[0] == 404
     write_model(folder / "third")
-    before = len(server.members())
+    before = workers_of("third")
     assert server.load("third", folder / "third")[0] == 200
     listed = json.loads(server.ask("GET", "/models")[2])["models"]
     assert {m["modelName"] for m in listed} >= {"smoke", "table", "third"}
     assert server.ask("DELETE", "/models/third")[0] == 200
     assert server.ask("DELETE", "/models/third")[0] == 404
-    until(lambda: len(server.members()) == before, 5)
+    until(lambda: workers_of("third") == before == [], 5)
     assert "Frontend disconnected" not in server.text()
 
 
@@ -300,6 +306,7 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
     with started(limited, folder / "tight", MMECTL_WARM_WORKERS=warm) as server:
         for _ in range(3):  # nothing is left of it: no DELETE is needed, however soon it is tried
             assert server.load("big", folder / "big")[0] == 507
+        until(lambda: len(server.members()) == 2, 5)  # entrypoint and server: no worker stays
         assert server.ask("GET", "/models/big")[0] == 404
         assert json.loads(server.ask("GET", "/models")[2]) == {"models": []}
         assert server.load("small", folder / "small")[0] == 200

@@ -8,20 +8,18 @@ import http.server
 import json
 import re
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from projects import Project, config_of, made
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
-from test_story import Project, config_of
 
 from mmectl import packing
 from mmectl.bucket import S3Bucket
 from mmectl.inventory import Inventory
-from mmectl.local import processes
 from mmectl.pointers import Switch
 from mmectl.state import Location
 
@@ -31,18 +29,13 @@ OLD, NEW = "squeezenet_v1.0", "squeezenet_v1.0_retrained"
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
-    folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Project(root, folder)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    (folder / "config.yaml").write_text(config_of(root, models))
-    project.state.mkdir(mode=0o700)
-    environments = root / ".mmectl" / "envs"
-    if environments.is_dir():  # as serving_image made them
-        (project.state / "envs").symlink_to(environments)
-    yield project
-    project.mmectl("local", "down")
-    assert processes.marked(project.state.resolve()) == []
-    shutil.rmtree(folder)
+    with made(root, config_of(root, models)) as project:
+        project.state.mkdir(mode=0o700)
+        environments = root / ".mmectl" / "envs"
+        if environments.is_dir():  # as serving_image made them
+            (project.state / "envs").symlink_to(environments)
+        yield project
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +17,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from test_story import BIN, Project, clean_environment, config_of
-
-from mmectl.local import processes
+from projects import BIN, Project, clean_environment, config_of, made
 
 COUNTS = {
     "Invocations": 9,
@@ -37,29 +34,25 @@ class Known(Project):
     """A project that asks only once where its platform is."""
 
     @cached_property
-    def environment(self) -> dict[str, str]:
+    def told(self) -> dict[str, str]:
         return dict(super().data("local", "env"))
 
     def data(self, *arguments: str) -> Any:
-        return self.environment if arguments == ("local", "env") else super().data(*arguments)
+        return self.told if arguments == ("local", "env") else super().data(*arguments)
 
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
     """One instance that has answered nine requests: see COUNTS."""
-    folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Known(root, folder)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     settings = config_of(root, models).replace("instance_count: 2", "instance_count: 1")
-    (folder / "config.yaml").write_text(settings)
-    project.mmectl("build")
-    project.mmectl("upload", "--all")
-    project.mmectl("deploy")
-    ask(project)
-    yield project
-    project.mmectl("local", "down")
-    assert processes.marked(project.state.resolve()) == []
-    shutil.rmtree(folder)
+    with made(root, settings) as project:
+        known = Known(project.root, project.folder, project.local, project.environment)
+        known.mmectl("build")
+        known.mmectl("upload", "--all")
+        known.mmectl("deploy")
+        ask(known)
+        yield known
 
 
 def ask(project: Project) -> None:

@@ -1,4 +1,7 @@
-"""The main story with real parts: mmectl as a user types it, boto3 alone, and things that die."""
+"""The main story with real parts: mmectl as a user types it, and things that die.
+
+All of it runs with instances that are plain processes, and with containers of the real image.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BIN, Project, clean_environment, config_of, made
+from data_plane import command, group
+from projects import BIN, PROCESSES, Project, clean_environment, config_of, made
 
 from mmectl.local import processes
+from mmectl.local.fleet import procs
 
 STAR = "examples/images/star.jpg"
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = PROCESSES, clean_environment()
+    if runtime == "docker":
+        lab = request.getfixturevalue("lab")
+        local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
+        environment |= lab.environment
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    with made(root, config_of(root, models)) as project:
+    with made(root, config_of(root, models, local), local, environment) as project:
         shutil.copytree(root / "examples" / "images", project.folder / "examples" / "images")
         yield project
 
@@ -117,6 +127,8 @@ def test_a_change_updates_the_endpoint(project, endpoint):
 
 
 def test_a_broken_image_leaves_the_old_one_serving(project, endpoint):
+    if "docker" in project.local:
+        pytest.skip("the entrypoint of a container is in its image: see test_runtime")
     broken = project.folder / "broken"
     shutil.copytree(project.root / "container", broken)
     (broken / "note").write_text("another digest")
@@ -146,12 +158,15 @@ def serves(project: Project, client: Any) -> None:
 
 def pids(project: Project, pattern: str) -> list[int]:
     """Processes of the project's platform whose command line matches."""
-    found = []
-    for process in processes.marked(project.state.resolve()):
-        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if re.search(pattern, command):
-            found.append(process.pid)
-    return found
+    everyone = [process.pid for process in processes.marked(project.state.resolve())]
+    for container in project.containers:
+        everyone = [pid for pid in procs.pids() if container in group(pid)] + everyone
+    # not the client of a container, whose arguments are the container's
+    return [
+        pid
+        for pid in everyone
+        if re.search(pattern, command(pid)) and "docker run" not in command(pid)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +207,7 @@ def test_an_interrupted_upload_leaves_nothing(project, image):
     command = subprocess.Popen(
         [BIN / "mmectl", "upload", "./big"],
         cwd=project.folder,
-        env=clean_environment(),
+        env=project.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -214,7 +229,9 @@ def test_an_interrupted_upload_leaves_nothing(project, image):
 def test_golden_answers_through_the_whole_path(project, image, shared_models, shared_images):
     golden = json.loads((shared_models / "golden.json").read_text())["outputs"]
     listed = project.folder / "golden.yaml"
-    listed.write_text(config_of(project.root, {name: shared_models / name for name in golden}))
+    listed.write_text(
+        config_of(project.root, {name: shared_models / name for name in golden}, project.local)
+    )
     options = ("--config", "golden.yaml", "--set", "endpoint.name=golden")
     project.mmectl("upload", "--all", *options)
     project.mmectl("deploy", *options)
@@ -233,6 +250,7 @@ def test_golden_answers_through_the_whole_path(project, image, shared_models, sh
 def test_down_leaves_no_process_and_up_brings_all_back(project, endpoint):
     project.mmectl("local", "down")
     assert processes.marked(project.state.resolve()) == []
+    assert project.containers == []
     assert project.data("local", "status") == {"running": False}
     project.mmectl("local", "up")
     serves(project, project.client("sagemaker-runtime"))

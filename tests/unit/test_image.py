@@ -323,3 +323,12 @@ class TestIsBuilt:
         assert not image.is_built(tmp_path, "sha256:ab")
         program.touch()
         assert image.is_built(tmp_path, "sha256:ab")
+
+
+def test_a_tried_container_image_is_remembered_by_the_engines_id(tmp_path):
+    assert image.tried_image(tmp_path, "sha256:ab") is None
+    image.remember_tried(tmp_path, "sha256:ab", "sha256:cd")
+    assert image.tried_image(tmp_path, "sha256:ab") == "sha256:cd"
+    assert image.tried_image(tmp_path, "sha256:ef") is None
+    (tmp_path / "images" / "ab.engine").write_text("torn")
+    assert image.tried_image(tmp_path, "sha256:ab") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 
 import model_handler
 import pytest
@@ -129,6 +130,22 @@ def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):
     with pytest.raises(model_handler.ModelError):
         model_handler.handle(None, context)
     assert f"cannot load {tmp_path}: no *-symbol.json in the model folder" in caplog.text
+
+
+def test_a_worker_without_memory_does_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_handler, "_LAST_WORDS_SECONDS", 0)
+    monkeypatch.setattr(model_handler, "_LEAVE_SECONDS", 600)
+    monkeypatch.setattr(model_handler, "Model", lambda folder: bytearray(2**62))
+    context = Context()
+    context.system_properties = {"model_dir": str(tmp_path)}
+    try:
+        with pytest.raises(MemoryError):
+            model_handler.handle(None, context)
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert left > 0
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
 def test_a_planned_unload_leaves_no_traceback_in_the_log():
