@@ -157,6 +157,7 @@ class Runtime:
             "ContentType": request.content_type,
             "Accept": request.accept,
             "TargetModel": request.target_model,
+            "CustomAttributes": request.attributes,
         }
         try:
             answer = self._client.invoke_endpoint(
@@ -191,11 +192,13 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
     if code == "ModelError":
         original = error.response.get("OriginalMessage") or text
         status = error.response.get("OriginalStatusCode", "?")
-        return InvokeError(
+        failed = InvokeError(
             f"{request.target_model} answered {status}: {_inner(original)}",
             hint=None if str(status).startswith("4") else _log_hint(request.endpoint),
             code="model_error",
         )
+        failed.status = status if isinstance(status, int) else None
+        return failed
     hint = "look with: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
 
