@@ -29,14 +29,14 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], line: Lines) -
         text=True,
         errors="replace",
     )
-    try:
-        with process:
+    with process:  # leaving it waits for the program, so that must have been ended before
+        try:
             assert process.stdout is not None  # noqa: S101 - asked for above
             for text in process.stdout:
                 line(text.rstrip("\n"))
-    except BaseException:
-        _end(process)
-        raise
+        except BaseException:
+            _end(process)
+            raise
     return process.returncode
 
 

@@ -39,6 +39,7 @@ class Project:
     repository: str
     more: dict[str, str] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +59,7 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         settings = ("--set", f"image.repository={self.repository}", *self.settings)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "mmectl", *arguments, *settings, "--platform", "aws"],
             cwd=self.folder,
             env={**self.environment, "PYTHONPATH": str(self.lab.project)},
@@ -66,6 +67,14 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test left running."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
     def mmectl(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
         """Run with `--json`; give the envelope and what was said on stderr."""
@@ -90,7 +99,7 @@ class Project:
 
 
 @pytest.fixture
-def small(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
+def small(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     """A project whose image is one file, without a smoke test."""
     context = tmp_path / "container"
     context.mkdir()
@@ -98,7 +107,9 @@ def small(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     (context / "entrypoint.py").write_text(request.node.name)
     (tmp_path / "config.yaml").write_text("build: {smoke_test: false}\n")
     name = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
-    return Project(tmp_path, lab, f"small-{name}")
+    project = Project(tmp_path, lab, f"small-{name}")
+    yield project
+    project.close()
 
 
 @contextmanager
@@ -119,7 +130,7 @@ def pulled_back(lab: Lab, image: str, folder: Path) -> None:
         assert image.split("@")[1] in lab.run("pull", image, env=environment)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

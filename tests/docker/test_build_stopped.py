@@ -39,11 +39,12 @@ def containers(project: Project) -> list[str]:
 @pytest.mark.parametrize("sign", STOPS)
 def test_in_the_build(small: Project, sign: signal.Signals) -> None:
     dockerfile = small.folder / "container" / "Dockerfile"
-    slow = 'RUN ["python3", "-c", "import time; time.sleep(300)"]\n'
+    slow = 'RUN ["python3", "-c", "import time; time.sleep(301)"]\n'
     dockerfile.write_text(SMALL + slow)
     base = ("--set", f"build.base_image={small.lab.base_image}")
+    before = sleepers()
     process = small.start("build", "--json", *base)
-    wait_until(lambda: bool(sleepers()))
+    wait_until(lambda: bool(set(sleepers()) - set(before)))
     stop(small, process, sign)
     if sign != signal.SIGKILL:
         wait_until(lambda: not sleepers())
@@ -59,7 +60,7 @@ def sleepers() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().endswith(b"import time; time.sleep(300)\0"):
+            if path.read_bytes().endswith(b"import time; time.sleep(301)\0"):
                 found.append(int(path.parent.name))
         except OSError:
             continue
