@@ -286,6 +286,20 @@ def test_stop_ends_a_server_that_does_not_want_to(project):
     assert processes.marked(project) == []
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_of_this_machine_reads_nothing(connection, state_dir):
+    state_dir.parent.chmod(0o755)  # only the platform's own folders shall protect it
+    state_dir.chmod(0o755)
+    wanted = f"cat {record.path(state_dir)}; ls {state_dir}/local; ls {state_dir}/local/s3"
+    tried = f"{wanted}; cat {platform.log_path(state_dir)}; touch {state_dir}/local/x {state_dir}/x"
+    done = subprocess.run(
+        ["/bin/sh", "-c", tried], user="nobody", capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    assert done.stderr.count("Permission denied") == 6
+    state_dir.chmod(0o700)
+
+
 def test_the_small_services(clients):
     assert clients("sts").get_caller_identity()["Account"] == "123456789012"
     iam = clients("iam")
