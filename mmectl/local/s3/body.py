@@ -71,13 +71,15 @@ def expected(headers: Headers, encoded_length: int | None) -> Expected:
 
 
 def given_checksums(headers: Headers) -> dict[str, str]:
-    """The ``x-amz-checksum-<name>`` headers, by name."""
+    """The ``x-amz-checksum-<name>`` headers, by name; one that cannot be verified is refused."""
     found = {}
-    for name in checksums.NAMES:
-        value = headers.get(checksums.PREFIX + name)
-        if value is not None:
-            checksums.decode(value)
-            found[name] = value
+    for header in headers.keys():  # noqa: SIM118  # a protocol
+        name = header.lower().removeprefix(checksums.PREFIX)
+        if not header.lower().startswith(checksums.PREFIX) or name in checksums.ABOUT:
+            continue
+        checksums.new(name)
+        found[name] = headers.get(header) or ""
+        checksums.decode(found[name])
     return found
 
 
