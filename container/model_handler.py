@@ -34,6 +34,8 @@ log = logging.getLogger("model_handler")
 # The one header of a container's answer that SageMaker hands on to the caller; it says whether
 # this was the first request since the load.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# The same header of a request; this in it asks for the model to be loaded, and for nothing else.
+WARM = "mmectl-warm"
 _TYPES = {400: "BadRequestException", 406: "NotAcceptableException",
           415: "UnsupportedMediaTypeException"}  # fmt: skip
 
@@ -154,6 +156,8 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
     """Answer one request of a batch; the client's mistakes become its status and body."""
     try:
         headers = _headers(index, context)
+        if WARM in str(headers.get(ATTRIBUTES.lower(), "")):
+            return _told(model, {"model": model.name}, index, context)
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", payloads.JSON)
         kind = payloads.accepted(headers.get("accept"), default)
         body, content_type = _body(request, headers)
@@ -164,10 +168,20 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
         context.set_response_content_type(index, payloads.JSON)
         name = _TYPES.get(error.status, "InternalServerException")
         return json.dumps({"code": error.status, "type": name, "message": error.message}).encode()
+    _say_temperature(model, index, context)
     context.set_response_content_type(index, kind)
+    return result
+
+
+def _told(model: Model, value: Mapping[str, Any], index: int, context: Any) -> bytes:
+    _say_temperature(model, index, context)
+    context.set_response_content_type(index, payloads.JSON)
+    return json.dumps(value).encode()
+
+
+def _say_temperature(model: Model, index: int, context: Any) -> None:
     context.set_response_header(index, ATTRIBUTES, f"mmectl-cold={str(not model.asked).lower()}")
     model.asked = True
-    return result
 
 
 def _headers(index: int, context: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,18 @@ class App:
     def endpoint_name(self) -> str:
         """The endpoint's name."""
         return self.config.settings.endpoint.name
+
+    def embedded_endpoint(self) -> Mapping[str, Any] | None:
+        """What the embedded platform tells of the endpoint; None on AWS or where it is unknown."""
+        if not self.local:
+            return None
+        from mmectl.local import platform
+
+        for row in (platform.status(self.config.state_dir) or {}).get("endpoints", ()):
+            if row["name"] == self.endpoint_name:
+                found: Mapping[str, Any] = row
+                return found
+        return None
 
     @cached_property
     def image(self) -> str:

@@ -119,7 +119,7 @@ class Aws:
                 connect_timeout=5,
                 read_timeout=read_timeout,
                 retries={"total_max_attempts": 1} if runtime else {"mode": "standard"},
-                max_pool_connections=64,
+                max_pool_connections=256,
                 proxies={} if self.local else None,
             )
             try:

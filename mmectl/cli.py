@@ -160,7 +160,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     words: list[str] = []
     options: list[str] = []
     rest = list(arguments)
-    while rest and len(words) < (2 if words[:1] in (["config"], ["local"]) else 1):
+    while rest and len(words) < (2 if words[:1] in (["config"], ["local"], ["bench"]) else 1):
+        if words == ["bench"] and rest[0] not in ("run", "compare"):
+            break  # `bench FILE` is `bench run FILE`
         item = rest.pop(0)
         if not item.startswith("-"):
             words.append(item)

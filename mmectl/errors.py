@@ -59,9 +59,10 @@ class DeployError(MmectlError):
 
 
 class InvokeError(MmectlError):
-    """A model did not answer, or answered with an error."""
+    """A model did not answer, or with an error: of that HTTP `status`, where it is known."""
 
     code = "invoke"
+    status: int | None = None
 
 
 class ModelNotReady(InvokeError):

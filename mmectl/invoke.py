@@ -37,7 +37,10 @@ _MAGIC = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One InvokeEndpoint call; `body` at most 6,291,456 bytes, `source` is the file's name."""
+    """One InvokeEndpoint call; `body` at most 6,291,456 bytes, `source` is the file's name.
+
+    `attributes` go to the container as the header X-Amzn-SageMaker-Custom-Attributes.
+    """
 
     endpoint: str
     target_model: str
@@ -45,6 +48,7 @@ class Request:
     content_type: str | None = None
     accept: str | None = None
     source: str = ""
+    attributes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

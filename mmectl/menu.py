@@ -8,6 +8,8 @@ COMMANDS = {
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Ask a model."),
+    "warm": ("warm", "Load models before the traffic comes."),
+    "bench": ("bench", "Measure the endpoint under load, and compare two runs."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, logs, env."),

@@ -159,6 +159,7 @@ class Runtime:
             "ContentType": request.content_type,
             "Accept": request.accept,
             "TargetModel": request.target_model,
+            "CustomAttributes": request.attributes,
         }
         try:
             answer = self._client.invoke_endpoint(
@@ -193,11 +194,13 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
     if code == "ModelError":
         original = error.response.get("OriginalMessage") or text
         status = error.response.get("OriginalStatusCode", "?")
-        return InvokeError(
+        failed = InvokeError(
             f"{request.target_model} answered {status}: {_inner(original)}",
             hint=None if str(status).startswith("4") else _log_hint(request.endpoint),
             code="model_error",
         )
+        failed.status = status if isinstance(status, int) else None
+        return failed
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if status in PASSING or code in THROTTLED:
         return TryAgain(f"{request.target_model}: {text}", code=f"aws_{code}")

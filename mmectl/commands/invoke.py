@@ -70,8 +70,8 @@ def invoke(
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
     app.patience = wait
-    payloads = [_payload(path, app.endpoint_name, content_type, accept) for path in files]
-    targets = _targets(app, models)
+    payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
+    targets = targets_of(app, models)
     if count:
         requests = list(random_requests(targets, payloads, count, seed))
         return _many(app, requests, concurrency, wait)
@@ -81,7 +81,8 @@ def invoke(
     return _many(app, each, concurrency, wait, answers=True)
 
 
-def _payload(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:
+def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:
+    """A file as the body of a request; raises UsageError."""
     name = str(path)
     try:
         body = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
@@ -94,7 +95,7 @@ def _payload(path: Path, endpoint: str, content_type: str | None, accept: str | 
     return Request(endpoint, "", body, kind, accept, name)
 
 
-def _targets(app: App, names: Sequence[str]) -> list[str]:
+def targets_of(app: App, names: Sequence[str]) -> list[str]:
     """The TargetModels of names; all that are uploaded when none is given."""
     found = list_models(app.bucket, app.location)
     if names:

@@ -60,16 +60,8 @@ def _models(app: App) -> Sequence[Artifact]:
 
 def _instances(app: App) -> list[dict[str, Any]]:
     """The embedded platform's instances of this endpoint; [] on AWS."""
-    if not app.local:
-        return []
-    from mmectl.local import platform
-
-    found = platform.status(app.config.state_dir) or {}
-    for endpoint in found.get("endpoints", ()):
-        if endpoint["name"] == app.endpoint_name:
-            rows: list[dict[str, Any]] = endpoint["instances"]
-            return rows
-    return []
+    rows: list[dict[str, Any]] = (app.embedded_endpoint() or {}).get("instances", [])
+    return rows
 
 
 def _holders(instances: Sequence[Mapping[str, Any]]) -> dict[str, int]:

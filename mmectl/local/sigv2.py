@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from mmectl.local.sigv4 import Claim, Refused, Request, expired, mismatch
+from mmectl.local.claims import Claim, Refused, Request, expired, mismatch
 from mmectl.state import Credentials
 
 REGION = "us-east-1"  # version 2 names none

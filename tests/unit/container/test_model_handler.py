@@ -16,6 +16,7 @@ class Doubler(model_handler.Model):
     """Answers twice its input, two items at once."""
 
     def __init__(self) -> None:
+        self.name = "doubler"
         self.inputs = (Input("data", (2, 3)),)
         self.labels = None
         self.size = 2
@@ -85,6 +86,13 @@ def test_the_first_answer_says_that_it_was_cold(model):
         context = Context(part("application/json"))
         model_handler.handle([{"body": b"[1,2,3]"}], context)
         assert context.sent == {"X-Amzn-SageMaker-Custom-Attributes": f"mmectl-cold={cold}"}
+
+
+def test_a_request_to_be_warm_needs_no_payload(model):
+    context = Context({"X-Amzn-SageMaker-Custom-Attributes": "mmectl-warm"})
+    first, second = (json.loads(model_handler.respond(model, {}, 0, context)) for _ in range(2))
+    assert first == second == {"model": "doubler"}
+    assert (model.runs, context.statuses, model.asked) == (0, {}, True)
 
 
 def test_accept_is_found_whatever_its_case(model):

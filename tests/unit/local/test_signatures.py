@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from mmectl.local import sigv2, sigv4
+from mmectl.local import claims, sigv2, sigv4
 from mmectl.local.refusals import JSON, QUERY, S3, protocol_of, refusal
 from mmectl.local.s3.chunked import SIGNED, SIGNED_TRAILER, ChunkDecoder, ChunkSigner
 from mmectl.state import Credentials
@@ -42,12 +42,12 @@ def example(method, path, query, headers, signature):
         f"Signature={signature}"
     )
     given_headers = CIMultiDict({**headers, "Authorization": authorization})
-    return sigv4.Request(method, path, query, given_headers)
+    return claims.Request(method, path, query, given_headers)
 
 
 def verified(request):
     digest = request.headers.get("x-amz-content-sha256")
-    return sigv4.verify(request, sigv4.read_claim(request), EXAMPLE, digest, NOON)
+    return sigv4.verify(request, claims.read_claim(request), EXAMPLE, digest, NOON)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_the_presigned_example_verifies():
         "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
     )
     headers = CIMultiDict({"Host": "examplebucket.s3.amazonaws.com"})
-    request = sigv4.Request("GET", "/test.txt", query, headers)
-    assert sigv4.verify(request, sigv4.read_claim(request), EXAMPLE, sigv4.UNSIGNED, NOON)
+    request = claims.Request("GET", "/test.txt", query, headers)
+    assert sigv4.verify(request, claims.read_claim(request), EXAMPLE, sigv4.UNSIGNED, NOON)
 
 
 CHUNKS = (
@@ -160,7 +160,7 @@ def presigned(auth, method, key, params, headers):
     auth.add_auth(signed)
     parts = urlsplit(signed.url)
     sent = CIMultiDict({"Host": HOST, **headers})
-    return sigv4.Request(method, parts.path, parts.query, sent)
+    return claims.Request(method, parts.path, parts.query, sent)
 
 
 @settings(max_examples=100, deadline=None)
@@ -178,17 +178,17 @@ def test_presigned_urls_of_botocore_verify_in_both_versions(key, params, meta):
     sigv2.verify(old, claim, EXAMPLE, now)
     new = presigned(S3SigV4QueryAuth(KEYS, "s3", "us-east-1", 60), "PUT", key, params, headers)
     assert not sigv2.is_claimed(new)
-    assert sigv4.verify(new, sigv4.read_claim(new), EXAMPLE, sigv4.UNSIGNED, now)
+    assert sigv4.verify(new, claims.read_claim(new), EXAMPLE, sigv4.UNSIGNED, now)
     for changed in (
-        sigv4.Request("GET", old.path, old.query, old.headers),
-        sigv4.Request("PUT", old.path + "x", old.query, old.headers),
-        sigv4.Request("PUT", old.path, old.query + "&policy", old.headers),
-        sigv4.Request("PUT", old.path, old.query, CIMultiDict({**old.headers, "x-amz-a": "b"})),
-        sigv4.Request("PUT", old.path, old.query + "&x-amz-copy-source=b", old.headers),
+        claims.Request("GET", old.path, old.query, old.headers),
+        claims.Request("PUT", old.path + "x", old.query, old.headers),
+        claims.Request("PUT", old.path, old.query + "&policy", old.headers),
+        claims.Request("PUT", old.path, old.query, CIMultiDict({**old.headers, "x-amz-a": "b"})),
+        claims.Request("PUT", old.path, old.query + "&x-amz-copy-source=b", old.headers),
     ):
-        with pytest.raises(sigv4.Refused, match="does not match"):
+        with pytest.raises(claims.Refused, match="does not match"):
             sigv2.verify(changed, claim, EXAMPLE, now)
-    with pytest.raises(sigv4.Refused, match="Request has expired"):
+    with pytest.raises(claims.Refused, match="Request has expired"):
         sigv2.verify(old, claim, EXAMPLE, now + 62)
 
 
@@ -196,8 +196,8 @@ def test_presigned_urls_of_botocore_verify_in_both_versions(key, params, meta):
     "query", ["AWSAccessKeyId=a", "AWSAccessKeyId=a&Signature=b&Expires=x", "AWSAccessKeyId="]
 )
 def test_old_urls_that_lack_something_are_refused(query):
-    with pytest.raises(sigv4.Refused) as caught:
-        sigv2.read_claim(sigv4.Request("GET", "/b/k", query, CIMultiDict()))
+    with pytest.raises(claims.Refused) as caught:
+        sigv2.read_claim(claims.Request("GET", "/b/k", query, CIMultiDict()))
     assert caught.value.reason == "bad_query"
 
 
@@ -218,7 +218,7 @@ def test_old_urls_that_lack_something_are_refused(query):
 )
 def test_every_service_refuses_in_its_own_words(service, path, reason, code, status):
     error = refusal(
-        protocol_of(service, path), sigv4.Refused(reason, "text", {"Secret": "s3 only"})
+        protocol_of(service, path), claims.Refused(reason, "text", {"Secret": "s3 only"})
     )
     assert (error.code, error.status) == (code, status)
     assert bool(error.members) == (service == "s3")

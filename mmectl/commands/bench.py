@@ -1,0 +1,245 @@
+"""`mmectl bench` and `mmectl bench compare`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.bench import figures, mix
+from mmectl.bench.driver import Load, Sample, drive
+from mmectl.commands import bench_view
+from mmectl.commands.common import command
+from mmectl.commands.invoke import payload_of, targets_of
+from mmectl.errors import InvokeError, UsageError
+from mmectl.invoke import Request
+from mmectl.output import Result, Table
+from mmectl.state import Event, Report
+
+DURATION = 30.0
+_AT_MOST = 256
+
+
+class _RunByDefault(click.Group):
+    """`mmectl bench cat.jpg` is `mmectl bench run cat.jpg`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in where none stands."""
+        own = {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if args and args[0] in own else ["run", *args])
+
+
+@click.group(
+    cls=_RunByDefault,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="\b\nExamples:\n  mmectl bench cat.jpg\n  mmectl bench compare a.json b.json",
+)
+def bench() -> None:
+    """Measure the endpoint under load, and compare two runs.
+
+    `mmectl bench cat.jpg` is short for `mmectl bench run cat.jpg`.
+    """
+
+
+@command(
+    parent=bench,
+    examples="mmectl bench cat.jpg                                # 30 s, one at a time\n"
+    "mmectl bench --pattern zipf --concurrency 8 *.jpg\n"
+    "mmectl bench --rate 50 --duration 120 --html report.html cat.jpg\n"
+    "mmectl bench -m resnet_18 -m shapes --count 1000 --save a.json cat.jpg",
+)
+@click.option(
+    "--target-model", "-m", "models", multiple=True, help="Repeatable; all when left out."
+)
+@click.option(
+    "--pattern",
+    type=click.Choice(["even", "zipf", "one-hot"]),
+    default="even",
+    help="How the requests spread over the models [even].",
+)
+@click.option("--exponent", type=click.FloatRange(0, 5), default=1.0, help="Of zipf [1.0].")
+@click.option("--concurrency", type=click.IntRange(1, _AT_MOST), help="Requests at once [1].")
+@click.option("--rate", type=click.FloatRange(0.001, 10_000), help="A second: an open loop.")
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), help="Seconds [30].")
+@click.option("--count", type=click.IntRange(1, 10_000_000), help="Requests, instead of seconds.")
+@click.option("--content-type", help="Media type [from the file].")
+@click.option("--accept", help="Media type of the answer.")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds of one request [420].")
+@click.option("--seed", type=int, default=0, help="Of the order [0].")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the figures (JSON).")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+def run(
+    app: App,
+    models: tuple[str, ...],
+    pattern: mix.Pattern,
+    exponent: float,
+    concurrency: int | None,
+    rate: float | None,
+    duration: float | None,
+    count: int | None,
+    content_type: str | None,
+    accept: str | None,
+    timeout: float | None,
+    seed: int,
+    save: Path | None,
+    html: Path | None,
+    files: tuple[Path, ...],
+) -> Result:
+    """Send FILES to many models and report latencies, cold and warm.
+
+    A closed loop keeps --concurrency requests under way. An open loop sends
+    --rate requests a second, whatever the answers take, and counts a latency
+    from when the request was due. `reloads` are models that were loaded,
+    evicted and loaded again.
+    """
+    wait = timeout or float(app.config.settings.invoke.timeout)
+    app.patience = wait
+    payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
+    _writable(save, html)
+    _in_service(app)
+    targets = targets_of(app, models)
+    if count is None and duration is None:
+        duration = DURATION
+    load = Load(concurrency or (_AT_MOST if rate else 1), count, duration, wait)
+    requests = _requests(targets, payloads, pattern, exponent, seed)
+    due = mix.arrivals(rate, seed) if rate else None
+    started = datetime.now(timezone.utc)
+    samples, elapsed, interrupted = _measured(app, requests, load, due)
+    data = {
+        "bench_version": figures.VERSION,
+        "started": started.isoformat(timespec="seconds"),
+        "endpoint": app.endpoint_name,
+        "platform": app.config.settings.platform,
+        "load": _said(load, rate, pattern, exponent, len(targets)),
+        "seed": seed,
+        **figures.summary(samples, elapsed),
+    }
+    _write(data, save, html)
+    failed = tuple(
+        InvokeError(f"{item['count']} requests failed: {item['example']}", code=item["code"])
+        for item in data["errors"]
+    )
+    code = 130 if interrupted else int(bool(failed))
+    written = [f"\nwritten: {path}" for path in (save, html) if path]
+    return Result(data, [*bench_view.view(data), *written], exit_code=code, errors=failed)
+
+
+@command(
+    parent=bench,
+    examples="mmectl bench compare a.json b.json\nmmectl bench compare --json a.json b.json",
+)
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def compare(app: App, before: Path, after: Path) -> Result:  # noqa: ARG001 - as every command
+    """Put the figures of two runs side by side, with ratios.
+
+    The files are what --save wrote, or what --json printed.
+    """
+    first, second = _read(before), _read(after)
+    rows = figures.compare(first, second)
+    loads = [f"{path.name}: {run['load']}" for path, run in ((before, first), (after, second))]
+    view: list[str | Table] = [*loads, "", bench_view.comparison(rows)]
+    if first["load"] != second["load"]:
+        view.append("the two runs had different loads")
+    return Result({"before": str(before), "after": str(after), "figures": rows}, view)
+
+
+def _in_service(app: App) -> None:
+    """Thousands of refused requests would say the same."""
+    found = app.sagemaker.describe_endpoint(app.endpoint_name)
+    status = found["EndpointStatus"] if found else "does not exist"
+    if found is None or status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
+        raise InvokeError(
+            f"endpoint {app.endpoint_name}: {status}",
+            hint="mmectl deploy" if found is None else "look with: mmectl status",
+            code="not_in_service",
+        )
+
+
+def _requests(
+    targets: Sequence[str],
+    payloads: Sequence[Request],
+    pattern: mix.Pattern,
+    exponent: float,
+    seed: int,
+) -> Iterator[Request]:
+    """Requests without end: the payloads by turns, models as the pattern says."""
+    parts = mix.shares(pattern, len(targets), exponent=exponent)
+    for number, model in enumerate(mix.chosen(targets, parts, seed)):
+        yield replace(payloads[number % len(payloads)], target_model=model)
+
+
+def _measured(
+    app: App, requests: Iterator[Request], load: Load, due: Iterator[float] | None
+) -> tuple[list[Sample], float, bool]:
+    """The samples, the seconds that they took, and whether Ctrl-C ended it early."""
+    samples: list[Sample] = []
+    start, interrupted = time.perf_counter(), False
+    with (
+        app.out.progress() as report,
+        closing(drive(app.runtime, requests, load, due=due)) as outcomes,
+    ):
+        try:
+            for sample in outcomes:
+                samples.append(sample)
+                _progress(report, load, len(samples), time.perf_counter() - start)
+        except KeyboardInterrupt:
+            interrupted = True
+    return samples, time.perf_counter() - start, interrupted
+
+
+def _progress(report: Report, load: Load, done: int, elapsed: float) -> None:
+    subject = f"{done / max(elapsed, 0.001):.0f} requests a second"
+    if load.count is not None:
+        report(Event("progress", "requests", subject, done, load.count, "req"))
+    else:
+        report(Event("progress", "seconds", subject, int(elapsed), int(load.duration or 0), "s"))
+
+
+def _said(load: Load, rate: float | None, pattern: str, exponent: float, models: int) -> str:
+    """The load in words; equal words mean equal loads."""
+    loop = f"{rate:g} a second" if rate else f"{load.concurrency} at once"
+    shape = f"zipf {exponent:g}" if pattern == "zipf" else pattern
+    length = f"{load.count} requests" if load.count is not None else f"{load.duration:g} s"
+    return f"{loop}, {shape} over {models} models, {length}"
+
+
+def _writable(*paths: Path | None) -> None:
+    """Say before the run, not after it, that a file cannot be written."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", hint="make it first")
+
+
+def _write(data: Mapping[str, Any], save: Path | None, html: Path | None) -> None:
+    texts = []
+    if save is not None:
+        texts.append((save, json.dumps(data, indent=1) + "\n"))
+    if html is not None:
+        from mmectl.commands.bench_page import page
+
+        texts.append((html, page(data)))
+    for path, text in texts:
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint="check the file's name") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: is not JSON: {error}") from None
+    return figures.run_of(saved, str(path))

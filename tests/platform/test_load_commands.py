@@ -1,0 +1,25 @@
+"""`warm` and `bench` against real instances."""
+
+from __future__ import annotations
+
+import json
+
+from test_story import STAR, endpoint, image, project  # noqa: F401 - fixtures
+
+
+def test_warm_loads_and_bench_measures(project, endpoint):  # noqa: F811
+    warmed = project.data("warm", "shapes", "digits")
+    assert [row["state"] for row in warmed["models"]] == ["loaded", "loaded"]
+    assert warmed["not_in_memory"] == []
+    again = project.data("warm", "--all")
+    assert {row["state"] for row in again["models"]} == {"was_loaded"}
+    assert max(row["seconds"] for row in again["models"]) < max(
+        row["seconds"] for row in warmed["models"]
+    )
+
+    run = project.data("bench", "--count", "60", "--concurrency", "3", "--save", "a.json", STAR)
+    assert (run["requests"], run["failed"], run["hit_rate"]) == (60, 0, 1.0)
+    assert json.loads((project.folder / "a.json").read_text())["requests"] == 60
+    assert sum(row["requests"] for row in run["per_model"]) == 60
+    figures = project.data("bench", "compare", "a.json", "a.json")["figures"]
+    assert {row["ratio"] for row in figures} <= {1.0, None}
