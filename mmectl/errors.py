@@ -71,6 +71,12 @@ class ModelNotReady(InvokeError):
     code = "model_not_ready"
 
 
+class TryAgain(InvokeError):
+    """The service had no room for the request just now (throttled, 5xx); it may be sent again."""
+
+    code = "busy"
+
+
 class PlatformError(MmectlError):
     """The embedded local platform could not be started, reached or stopped."""
 

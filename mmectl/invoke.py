@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from mmectl.errors import InvokeError, MmectlError, ModelNotReady, UsageError
+from mmectl.errors import InvokeError, MmectlError, ModelNotReady, TryAgain, UsageError
 
+TRIES = 6  # of a request that there is no room for: within 8 to 16 s (botocore: 3 within 3 s)
 MAX_BODY = 6_291_456  # bytes, quota of InvokeEndpoint
 # What our handler says of a request in the response's custom attributes.
 _COLD = re.compile(r"\bmmectl-cold=(true|false)\b")
@@ -138,13 +139,21 @@ def ask(
 ) -> Prediction:
     """Invoke once, again while the model is not ready, until `timeout` seconds have passed.
 
-    Raises InvokeError; its text says how long was waited.
+    A service that has no room is asked up to `TRIES` times. Raises InvokeError; its text says
+    how long was waited, or how often was asked.
     """
-    start, attempts, pause = clock(), 0, 1.0
+    start, attempts, pause, busy = clock(), 0, 1.0, 0
     while True:
         attempts += 1
         try:
             answer = runtime.invoke(request)
+        except TryAgain as error:
+            busy += 1
+            wait = 0.5 * 2 ** (busy - 1) * (1 + random.random()) / 2
+            if busy == TRIES or clock() - start + wait > timeout:
+                text = f"{error.message} ({attempts} attempts)" if attempts > 1 else error.message
+                raise InvokeError(text, hint=error.hint, code=error.code) from error
+            sleep(wait)
         except ModelNotReady as error:
             waited = clock() - start
             if waited + pause > timeout:

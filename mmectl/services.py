@@ -11,11 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws import Aws, offline, translated
-from mmectl.errors import InvokeError, ModelNotReady, ServiceError
+from mmectl.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
+PASSING = (500, 502, 503, 504)  # statuses of what may be well a moment later
+THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 CLOCKS = 5.0  # seconds that two clocks may differ
 
 
@@ -191,7 +193,7 @@ class Runtime:
         self._client = aws.client("sagemaker-runtime", min(read_timeout, ANSWER_SECONDS))
 
     def invoke(self, request: Request) -> Answer:
-        """One call, no retries. Raises ModelNotReady, InvokeError, ServiceError."""
+        """One call, no retries. Raises ModelNotReady, TryAgain, InvokeError, ServiceError."""
         optional = {
             "ContentType": request.content_type,
             "Accept": request.accept,
@@ -238,6 +240,9 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
         )
         failed.status = status if isinstance(status, int) else None
         return failed
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if status in PASSING or code in THROTTLED:
+        return TryAgain(f"{request.target_model}: {text}", code=f"aws_{code}")
     hint = "look with: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
 

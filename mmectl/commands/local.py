@@ -60,7 +60,7 @@ def down(app: App, timeout: float) -> Result:
     """Stop the platform and every process of it; what it holds is kept."""
     from mmectl.local import platform
 
-    stopped = platform.stop(app.config.state_dir, timeout)
+    stopped = platform.stop(app.config.state_dir, timeout, app.out.note)
     return Result({"stopped": stopped}, ["stopped" if stopped else "it was not running"])
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from mmectl.local import sigv2
-from mmectl.local.sigv4 import Claim
+from mmectl.local.claims import Claim
 from mmectl.local.values import AwsError
 
 IDLE = 60.0  # seconds without a byte before a body is given up

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from aiohttp import web
 
-from mmectl.local import sigv2, sigv4
+from mmectl.local import claims, sigv2, sigv4
 from mmectl.local.call import Call, Handler
 from mmectl.local.refusals import protocol_of, refusal, render
 from mmectl.local.values import AwsError
@@ -52,13 +52,13 @@ class Gateway:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
         path, _, query = request.raw_path.partition("?")
-        claim = sigv4.Claim("", "", "", "s3", "", (), "", presigned=False)
+        claim = claims.Claim("", "", "", "s3", "", (), "", presigned=False)
         call = Call(request, path, query, claim, uuid.uuid4().hex)
         try:
             response = await self._answer(call)
         except AwsError as error:
             response = render(call, error)
-        except sigv4.Refused as error:
+        except claims.Refused as error:
             response = render(call, refusal(protocol_of(call.claim.service, path), error))
         except ConnectionError as error:  # nobody is there to read an answer
             log.debug("%s %s: %s", request.method, path, error)
@@ -78,10 +78,10 @@ class Gateway:
     async def _answer(self, call: Call) -> web.StreamResponse:
         if call.request.headers.getall("Host", []) not in self._hosts:
             raise AwsError("AccessDenied", "The Host header is not this platform's address.", 403)
-        signed = sigv4.Request(call.request.method, call.path, call.query, call.request.headers)
+        signed = claims.Request(call.request.method, call.path, call.query, call.request.headers)
         _refuse_form(signed)
         old = sigv2.is_claimed(signed)
-        call.claim = sigv2.read_claim(signed) if old else sigv4.read_claim(signed)
+        call.claim = sigv2.read_claim(signed) if old else claims.read_claim(signed)
         service = call.claim.service
         handler = self._services.get(service)
         if handler is None:
@@ -91,16 +91,16 @@ class Gateway:
                 f"The embedded platform has no service '{service}'; it has {known}.",
                 404,
             )
-        sigv4.check_key(call.claim, self._credentials)
+        claims.check_key(call.claim, self._credentials)
         if old:
             sigv2.verify(signed, call.claim, self._credentials, self._clock())
         else:
             await self._verify(call, signed)
         return await handler(call)
 
-    async def _verify(self, call: Call, signed: sigv4.Request) -> None:
+    async def _verify(self, call: Call, signed: claims.Request) -> None:
         """Verify version 4; every body but that of S3 is read for it."""
-        sigv4.check_time(call.claim, self._clock())
+        claims.check_time(call.claim, self._clock())
         if call.claim.service == "s3":
             digest = call.header("x-amz-content-sha256") or sigv4.UNSIGNED
         else:
@@ -109,7 +109,7 @@ class Gateway:
         call.key = sigv4.verify(signed, call.claim, self._credentials, digest, self._clock())
 
 
-def _refuse_form(request: sigv4.Request) -> None:
+def _refuse_form(request: claims.Request) -> None:
     """Say that uploads by a browser's form are not there, instead of that they are not signed."""
     kind = (request.headers.get("Content-Type") or "").lower()
     if request.method == "POST" and kind.startswith("multipart/form-data"):

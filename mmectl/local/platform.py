@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.errors import PlatformError
-from mmectl.local import processes, record, sigv4, supervisor
+from mmectl.local import ports, processes, record, sigv4, supervisor
 from mmectl.local.fleet import engine
 from mmectl.local.record import Budgets, Record
 from mmectl.state import Credentials
@@ -35,6 +35,8 @@ LAUNCH = supervisor.STARTER + (
     "from mmectl.local.supervisor import main; sys.exit(main(sys.argv[1:]))"
 )
 MAX_LOG = 5 * 1024 * 1024  # bytes of platform.log above which a start sets it aside
+PATIENCE = 2.0  # seconds in which a platform that is well answers a ping
+HUNG = 5.0  # seconds that one which does not answer has for its end
 SERVICE = "mmectl"  # signing name of the platform's own routes
 ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -57,7 +59,8 @@ def log_path(state_dir: Path) -> Path:
 def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
     """The running platform of that project, or None; it has answered a signed request.
 
-    While a server that died is being replaced this waits, up to `timeout` seconds.
+    While a server that died is being replaced this waits, up to `timeout` seconds. Raises
+    PlatformError when it runs for a folder that has been moved since.
     """
     state_dir = state_dir.resolve()
     known = _read(state_dir)
@@ -65,6 +68,13 @@ def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
         return None
     if not (processes.alive(known.supervisor) or processes.alive(known.server)):
         return None
+    if (before := moved_from(state_dir, known)) is not None:
+        raise PlatformError(
+            f"the local platform cannot be used: it was started in {before}, and its folder was "
+            f"moved to {state_dir} while it ran",
+            hint="mmectl local down, then try again",
+            code="platform_moved",
+        )
     try:
         answer = _get(known, "/-/ping", timeout)
     except (OSError, http.client.HTTPException, ValueError):
@@ -85,6 +95,12 @@ def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
         return _get(known, "/-/status", timeout) if known else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _not_answering(state_dir, str(error)) from None
+
+
+def moved_from(state_dir: Path, known: Record) -> Path | None:
+    """The folder that the running platform was started for, if it is another one."""
+    marks = (processes.mark_of(process) for process in (known.supervisor, known.server))
+    return next((mark for mark in marks if mark not in (None, state_dir)), None)
 
 
 def _connection(known: Record, pid: int) -> Connection:
@@ -132,10 +148,11 @@ def start(
 ) -> Connection:
     """The running platform of that project, started in the background when there is none.
 
-    `port` 0 means the one of last time, or any at first. `runtime` is what instances run as
-    (auto, process, docker), `budgets` what models may take on one of them; None means that of
-    last time, auto and no limit but the instance type's at first. Raises PlatformError with
-    what to do, also when the running platform has another region, runtime or budgets.
+    `port` 0 means the one of last time, or any; another one is that one or none. `runtime` is
+    what instances run as (auto, process, docker), `budgets` what models may take on one of them;
+    None means that of last time, auto and no limit but the instance type's at first. Raises
+    PlatformError with what to do, also when the running platform has another port, region,
+    runtime or budgets.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -146,6 +163,13 @@ def start(
             found = find(state_dir, timeout=patience) or _launch(
                 state_dir, region, port, runtime, budgets, timeout
             )
+    if port and found.endpoint_url != f"http://127.0.0.1:{port}":
+        raise PlatformError(
+            f"the local platform cannot be used: it serves at {found.endpoint_url}, not at "
+            f"local.port {port}",
+            hint="mmectl local down, then try again",
+            code="platform_port",
+        )
     if found.region != region:
         raise PlatformError(
             f"the local platform cannot be used: it runs in {found.region}, not in {region}",
@@ -220,6 +244,8 @@ def _launch(
             code="platform_stuck",
         )
     processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    if port:
+        ports.check_free(port)
     with contextlib.suppress(PlatformError):  # the server tries again, and says if it cannot
         _sweep_containers(state_dir)
     if known is None:
@@ -237,7 +263,7 @@ def _launch(
     try:
         try:
             record.write(state_dir, known)
-            _spawn(state_dir, writing)
+            _spawn(state_dir, writing, strict=port != 0)
         except OSError as error:
             raise _unusable(state_dir, error) from None
         finally:
@@ -259,7 +285,7 @@ def _random(length: int) -> str:
     return "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length))
 
 
-def _spawn(state_dir: Path, writing: int) -> None:
+def _spawn(state_dir: Path, writing: int, *, strict: bool) -> None:
     log = log_path(state_dir)
     if log.exists() and log.stat().st_size > MAX_LOG:
         log.replace(log.with_suffix(".log.1"))
@@ -275,6 +301,7 @@ def _spawn(state_dir: Path, writing: int) -> None:
                 str(state_dir),
                 ROOT,
                 str(writing),
+                *(["strict"] if strict else []),
             ],
             cwd="/",
             env={**os.environ, processes.SUPERVISOR_MARK: str(state_dir)},
@@ -320,22 +347,43 @@ def last_lines(path: Path, count: int = 5) -> str:
     return " | ".join(line.strip() for line in lines[-count:])
 
 
-def stop(state_dir: Path, timeout: float = 20.0) -> bool:
-    """Stop the platform and whatever is left of it; True if something was running."""
+def stop(
+    state_dir: Path, timeout: float = 20.0, say: Callable[[str], None] = lambda _: None
+) -> bool:
+    """Stop the platform and whatever is left of it; True if something was running.
+
+    One that answers has `timeout` seconds to end, another one `HUNG` at most; `say` is told
+    when it takes longer than people wait in silence.
+    """
     state_dir = state_dir.resolve()
     if not (state_dir / "local").is_dir():
         return processes.sweep(state_dir) > 0
     with _locked(state_dir):
-        return _end(state_dir, timeout)
+        known = _read(state_dir)
+        if known is not None and _running(known) and not _answers(known):
+            timeout = min(timeout, HUNG)
+            say(f"the platform does not answer; it is killed if it has not ended in {timeout:g} s")
+        return _end(state_dir, timeout, say)
 
 
-def _end(state_dir: Path, timeout: float) -> bool:
+def _answers(known: Record) -> bool:
+    try:
+        return _get(known, "/-/ping", PATIENCE) is not None
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+
+
+def _end(state_dir: Path, timeout: float, say: Callable[[str], None] = lambda _: None) -> bool:
     known = _read(state_dir)
     running = _running(known)
+    before = moved_from(state_dir, known) if known else None
     for process in running[:1]:  # the supervisor passes it on; the server when it is alone
         processes.send(process, signal.SIGTERM)
-    processes.wait_gone(running, timeout)
-    swept = processes.sweep(state_dir)
+    left = processes.wait_gone(running, min(timeout, HUNG))
+    if left and timeout > HUNG:
+        say(f"still stopping; what has not ended in {timeout - HUNG:g} s is killed")
+        processes.wait_gone(left, timeout - HUNG)
+    swept = processes.sweep(state_dir) + (processes.sweep(before) if before else 0)
     if known:
         with contextlib.suppress(OSError):
             record.write(state_dir, replace(known, supervisor=None, server=None))

@@ -44,6 +44,22 @@ def alive(process: Process | None) -> bool:
     return process is not None and find(process.pid) == process
 
 
+def mark_of(process: Process | None) -> Path | None:
+    """The folder that a process of a platform was started for; None where nobody can say."""
+    if process is None or not alive(process):
+        return None
+    try:
+        variables = (PROC / str(process.pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    for name in (SERVER_MARK, SUPERVISOR_MARK):
+        start = f"{name}=".encode()
+        for variable in variables:
+            if variable.startswith(start):
+                return Path(os.fsdecode(variable[len(start) :]))
+    return None
+
+
 def send(process: Process | None, sign: signal.Signals) -> bool:
     """Signal it; False when it is gone."""
     if process is None or not alive(process):

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from mmectl.local import sigv4
+from mmectl.local import claims
 from mmectl.local.call import Call
 from mmectl.local.s3 import service as s3
 from mmectl.local.values import MAX_INVOKE, AwsError
@@ -19,7 +19,7 @@ JSON_1_1 = "application/x-amz-json-1.1"
 QUERY_SERVICES = ("sts", "iam")
 
 # code, status and text (None: that of the refusal) of a refused signature, by reason
-Words = Mapping[sigv4.Reason, tuple[str, int, "str | None"]]
+Words = Mapping[claims.Reason, tuple[str, int, "str | None"]]
 _TOKEN = "The security token included in the request is invalid."  # noqa: S105
 _CHECK = (
     "The request signature we calculated does not match the signature you provided. Check your "
@@ -86,7 +86,7 @@ def protocol_of(service: str, path: str) -> Protocol:
     return "runtime" if path.startswith("/endpoints/") else "json"
 
 
-def refusal(protocol: Protocol, error: sigv4.Refused) -> AwsError:
+def refusal(protocol: Protocol, error: claims.Refused) -> AwsError:
     """A refused signature in the words of the service that was called."""
     words: Words = {"s3": S3, "query": QUERY}.get(protocol, JSON)
     code, status, text = words[error.reason]

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mmectl.errors import MmectlError
 from mmectl.local import record
@@ -32,20 +33,31 @@ log = logging.getLogger("mmectl.local.server")
 LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
 THREADS = 32  # many uploads and downloads at once wait for the disk
 TRY_AGAIN = 75  # exit code of a server that may come up later (EX_TEMPFAIL)
+KEEP_ALIVE = 75.0  # seconds; whoever sends a head by drops gets no longer either
 READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
 
 
-def front(gateway: Gateway) -> web.Server:
-    """The HTTP server; bodies arrive as they were sent, also compressed ones."""
+def front(gateway: Gateway, keep_alive: float = KEEP_ALIVE) -> web.Server:
+    """The HTTP server; bodies arrive as they were sent, also compressed ones.
+
+    A connection is closed when no whole request head came for `keep_alive` seconds.
+    """
     return web.Server(
         gateway,
         access_log=None,
+        keepalive_timeout=keep_alive,
         auto_decompress=False,
         max_line_size=16 * 1024,
         max_field_size=16 * 1024,
         read_bufsize=READ_BUFFER,
         lingering_time=2.0,
     )
+
+
+def is_ours(line: logging.LogRecord) -> bool:
+    """Whether a line is for the log; malformed requests, which anybody may send, are not."""
+    error = line.exc_info[1] if line.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def hosts(port: int) -> tuple[str, ...]:
@@ -135,6 +147,7 @@ def main(arguments: list[str]) -> int:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s"
     )
     logging.getLogger("mmectl").setLevel(logging.INFO)
+    logging.getLogger("aiohttp.server").addFilter(is_ours)
     try:
         lock(state_dir / "local")
         known = _known(state_dir)

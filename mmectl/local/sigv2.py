@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from mmectl.local.sigv4 import Claim, Refused, Request, expired, mismatch
+from mmectl.local.claims import Claim, Refused, Request, expired, mismatch
 from mmectl.state import Credentials
 
 REGION = "us-east-1"  # version 2 names none
@@ -47,7 +47,8 @@ def is_claimed(request: Request) -> bool:
 def read_claim(request: Request) -> Claim:
     """The claim, of the service s3; raises Refused. `expires` is an epoch second here."""
     fields = _fields(request.query)
-    key, signature = fields.get("AWSAccessKeyId", ""), fields.get("Signature", "")
+    key = fields.get("AWSAccessKeyId", "")
+    signature = fields.get("Signature", "").replace(" ", "+")  # sloppily encoded base64
     until = fields.get("Expires", "")
     if not key or not signature or not (until.isascii() and until.isdigit() and len(until) < 12):
         raise Refused(

@@ -149,7 +149,10 @@ def fail(ready: int, message: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """``<state dir> <folder of the mmectl package> <descriptor to report on>``."""
+    """``<state dir> <folder of the mmectl package> <descriptor to report on> [strict]``.
+
+    ``strict``: the port is one that somebody asked for, so no other will do.
+    """
     state_dir, root, ready = Path(arguments[0]), arguments[1], int(arguments[2])
     if os.fork():
         return 0  # the parent waits for this process, not for the platform
@@ -161,6 +164,9 @@ def main(arguments: list[str]) -> int:
         listener, wished = listen(known.port)
     except OSError as error:
         fail(ready, f"no port can be opened on 127.0.0.1: {error}")
+        return 1
+    if known.port and not wished and "strict" in arguments[3:]:
+        fail(ready, f"port {known.port} is taken by another program")
         return 1
     if known.port and not wished:
         say(f"port {known.port} is taken by another program; using {listener.getsockname()[1]}")

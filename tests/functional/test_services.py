@@ -7,7 +7,7 @@ import io
 import pytest
 from botocore.response import StreamingBody
 
-from mmectl.errors import InvokeError, ModelNotReady, ServiceError
+from mmectl.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
 from mmectl.invoke import Request
 from mmectl.services import Runtime, Sagemaker
 
@@ -111,7 +111,7 @@ def test_answers_are_values(aws, stub):
         ),
         ("ModelError", {"OriginalStatusCode": 500}, InvokeError, "a.tar.gz answered 500: text"),
         ("ValidationError", {}, InvokeError, "a.tar.gz: text"),
-        ("ServiceUnavailable", {}, InvokeError, "a.tar.gz: text"),
+        ("ThrottlingException", {}, TryAgain, "a.tar.gz: text"),
     ],
 )
 def test_refusals_are_told_apart(aws, stub, code, members, kind, said):
@@ -121,6 +121,16 @@ def test_refusals_are_told_apart(aws, stub, code, members, kind, said):
     with pytest.raises(kind) as caught:
         Runtime(aws).invoke(REQUEST)
     assert caught.value.message == said
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_what_may_pass_is_told_by_its_status(aws, stub, status):
+    stub("sagemaker-runtime").add_client_error(
+        "invoke_endpoint", "ServiceUnavailable", "full", status, expected_params=SENT
+    )
+    with pytest.raises(TryAgain, match="full") as caught:
+        Runtime(aws).invoke(REQUEST)
+    assert caught.value.code == "aws_ServiceUnavailable"
 
 
 def test_unreachable_endpoint_is_named(aws):

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import queue
-import socket
-import threading
 from types import SimpleNamespace
 
 import pytest
-from aiohttp import web
 from botocore.exceptions import ClientError
+from in_process import serving
 
-from mmectl.local.gateway import Gateway
-from mmectl.local.platform import Connection
-from mmectl.local.server import front, hosts
-from mmectl.local.services import JsonService, SageMaker, Status, body_limit
+from mmectl.local.services import JsonService, SageMaker, Status
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeResponse
-from mmectl.state import Credentials
-
-MINE = Credentials("AKIAFRONT", "secret")
 
 
 class FakeControl:
@@ -72,26 +62,8 @@ def connection():
         "logs": JsonService("Logs_20140328", control),
         "mmectl": Status(control, fleets, {}),
     }
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    running = queue.SimpleQueue()
-
-    async def serve():
-        stop = asyncio.Event()
-        gateway = Gateway(MINE, hosts(port), services, body_limit)
-        runner = web.ServerRunner(front(gateway), shutdown_timeout=0.1)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        running.put((asyncio.get_running_loop(), stop))
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    loop, stop = running.get(timeout=10)
-    yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
+    with serving(services) as found:
+        yield found
 
 
 @pytest.fixture

@@ -183,6 +183,39 @@ def test_a_port_taken_meanwhile_is_replaced_and_that_is_said(project):
     assert patient(second).list_buckets()["Buckets"] == []
 
 
+def test_a_port_that_was_asked_for_is_that_one_or_none(project):
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        text = rf"port {port} is taken by \S+ \(pid {os.getpid()}\)"
+        with pytest.raises(PlatformError, match=text) as caught:
+            platform.start(project, region=REGION, port=port)
+        assert "local.port" in caught.value.hint
+        assert caught.value.code == "platform_port"
+        assert processes.marked(project) == []
+    found = platform.start(project, region=REGION, port=port)
+    assert found.endpoint_url == f"http://127.0.0.1:{port}"
+    with pytest.raises(PlatformError, match=f"serves at http://127.0.0.1:{port}, not at"):
+        platform.start(project, region=REGION, port=port + 1)
+    assert platform.start(project, region=REGION) == found
+
+
+def test_a_folder_that_is_moved_while_its_platform_runs_is_said(project, short_dir):
+    first = start(project)
+    patient(first).create_bucket(Bucket="bucket")
+    moved = (short_dir / "elsewhere").resolve()
+    project.rename(moved)
+    for act in (start, platform.find, platform.status):
+        with pytest.raises(PlatformError, match=f"was started in {project}") as caught:
+            act(moved)
+        assert caught.value.code == "platform_moved"
+        assert "local down" in caught.value.hint
+    assert platform.stop(moved) is True
+    assert processes.marked(project) == processes.marked(moved) == []
+    again = start(moved)
+    assert [b["Name"] for b in patient(again).list_buckets()["Buckets"]] == ["bucket"]
+    platform.stop(moved)
+
+
 def test_what_was_left_by_a_killed_platform_is_swept(project):
     environment = {**os.environ, processes.SERVER_MARK: str(project)}
     left = subprocess.Popen(
@@ -297,11 +330,28 @@ def test_a_platform_that_hangs_is_not_killed_by_a_start(project):
     assert platform.find(project) == connection
 
 
-def test_stop_ends_a_server_that_does_not_want_to(project):
+def test_stop_soon_ends_a_server_that_hangs_and_says_so(project):
     connection = start(project)
     os.kill(connection.pid, signal.SIGSTOP)
-    assert platform.stop(project, timeout=0.5) is True
+    told, begun = [], time.monotonic()
+    assert platform.stop(project, timeout=0.5, say=told.append) is True
+    assert time.monotonic() - begun < platform.PATIENCE + 3
     assert processes.marked(project) == []
+    assert told == ["the platform does not answer; it is killed if it has not ended in 0.5 s"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_of_this_machine_reads_nothing(connection, state_dir):
+    state_dir.parent.chmod(0o755)  # only the platform's own folders shall protect it
+    state_dir.chmod(0o755)
+    wanted = f"cat {record.path(state_dir)}; ls {state_dir}/local; ls {state_dir}/local/s3"
+    tried = f"{wanted}; cat {platform.log_path(state_dir)}; touch {state_dir}/local/x {state_dir}/x"
+    done = subprocess.run(
+        ["/bin/sh", "-c", tried], user="nobody", capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    assert done.stderr.count("Permission denied") == 6
+    state_dir.chmod(0o700)
 
 
 def test_the_small_services(clients):

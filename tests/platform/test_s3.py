@@ -1,4 +1,4 @@
-"""The S3 subset through real boto3 and the AWS CLI."""
+"""The S3 subset through real boto3."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import http.client
 import io
 import os
 import socket
-import subprocess
-import sys
 import time
 import uuid
-from pathlib import Path
 
 import boto3
 import pytest
@@ -509,34 +506,3 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(connection, bucket, s3, 
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     log = (state_dir / "local" / "platform.log").read_text()
     assert "Traceback" not in log
-
-
-def test_the_aws_cli(connection, bucket, tmp_path):
-    mine = connection.credentials
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AWS_ENDPOINT_URL": connection.endpoint_url,
-        "AWS_ACCESS_KEY_ID": mine.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": mine.secret_access_key,
-        "AWS_DEFAULT_REGION": connection.region,
-    }
-
-    def aws(*arguments):
-        command = [sys.executable, "-W", "ignore", str(Path(sys.executable).parent / "aws")]
-        done = subprocess.run(
-            [*command, "s3", *arguments], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    source, back = tmp_path / "source", tmp_path / "back"
-    (source / "sub").mkdir(parents=True)
-    (source / "a b.bin").write_bytes(os.urandom(9_000_000))
-    (source / "sub" / "c").write_text("c")
-    aws("cp", str(source / "a b.bin"), f"s3://{bucket}/one")
-    aws("sync", str(source), f"s3://{bucket}/tree/")
-    assert "a b.bin" in aws("ls", "--recursive", f"s3://{bucket}/")
-    aws("sync", f"s3://{bucket}/tree/", str(back))
-    assert (back / "a b.bin").read_bytes() == (source / "a b.bin").read_bytes()
-    assert "delete: s3://" in aws("rm", f"s3://{bucket}/one")

@@ -253,6 +253,12 @@ def test_checksums_given_by_header_are_verified(s3, bucket, name):
     assert found["Checksum"][member] == right
 
 
+def test_a_checksum_that_cannot_be_verified_is_refused(s3, bucket):
+    put = {"Bucket": bucket, "Key": "k", "Body": b"data"}
+    refused("NotImplemented", s3.put_object, **put, ChecksumXXHASH64="AAAAAAAAAAA=")
+    refused("InvalidRequest", s3.put_object, **put, ChecksumCRC32="no base64!")
+
+
 def test_more_than_5_gib_is_refused_before_it_is_sent(s3, connection, bucket):
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
     link = http.client.HTTPConnection(connection.endpoint_url.removeprefix("http://"), timeout=10)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmectl.errors import InvokeError, ModelNotReady, UsageError
+from mmectl.errors import InvokeError, ModelNotReady, TryAgain, UsageError
 from mmectl.invoke import (
     MAX_BODY,
     Answer,
@@ -70,6 +70,26 @@ def test_deadline_is_said():
     assert "still loads after" in caught.value.message
     assert clock.now <= 9
     assert "--timeout" in caught.value.hint
+
+
+def test_a_service_without_room_is_asked_again_with_growing_pauses():
+    clock = Clock()
+    full = TryAgain("a: Rate exceeded", code="aws_ThrottlingException")
+    found = ask(Runtime(full, full, good()), REQUEST, clock=clock, sleep=clock.sleep)
+    assert found.attempts == 3
+    assert 0.75 <= clock.now <= 1.5
+
+
+def test_a_service_that_never_has_room_is_given_up():
+    clock, runtime = Clock(), Runtime(TryAgain("a: Rate exceeded", code="aws_Throttling"))
+    with pytest.raises(InvokeError, match=r"Rate exceeded \(6 attempts\)") as caught:
+        ask(runtime, REQUEST, clock=clock, sleep=clock.sleep)
+    assert (len(runtime.seen), caught.value.code) == (6, "aws_Throttling")
+    assert 7.75 <= clock.now <= 15.5
+    clock = Clock()
+    with pytest.raises(InvokeError):
+        ask(runtime, REQUEST, timeout=3, clock=clock, sleep=clock.sleep)
+    assert clock.now <= 3
 
 
 def test_other_errors_are_not_retried():

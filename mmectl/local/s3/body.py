@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from mmectl.local.call import Stream, next_bytes
+from mmectl.local.claims import Headers
 from mmectl.local.s3 import checksums
 from mmectl.local.s3.chunked import MODES, ChunkDecoder, ChunkSigner
-from mmectl.local.sigv4 import UNSIGNED, Headers
+from mmectl.local.sigv4 import UNSIGNED
 from mmectl.local.values import AwsError
 
 PIECE = 1024 * 1024  # bytes handed to the thread at once
@@ -71,13 +72,15 @@ def expected(headers: Headers, encoded_length: int | None) -> Expected:
 
 
 def given_checksums(headers: Headers) -> dict[str, str]:
-    """The ``x-amz-checksum-<name>`` headers, by name."""
+    """The ``x-amz-checksum-<name>`` headers, by name; one that cannot be verified is refused."""
     found = {}
-    for name in checksums.NAMES:
-        value = headers.get(checksums.PREFIX + name)
-        if value is not None:
-            checksums.decode(value)
-            found[name] = value
+    for header in headers.keys():  # noqa: SIM118  # a protocol
+        name = header.lower().removeprefix(checksums.PREFIX)
+        if not header.lower().startswith(checksums.PREFIX) or name in checksums.ABOUT:
+            continue
+        checksums.new(name)
+        found[name] = headers.get(header) or ""
+        checksums.decode(found[name])
     return found
 
 

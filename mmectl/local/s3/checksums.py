@@ -148,6 +148,7 @@ CRCS = {
     "crc32c": (0x82F63B78, 4),
     "crc64nvme": (0x9A6C9329AC4BC9B5, 8),
 }
+ABOUT = ("algorithm", "type", "mode")  # headers about checksums, not of one
 NAMES = (*CRCS, "sha1", "sha256", "sha512", "md5")
 
 

@@ -196,6 +196,25 @@ def test_pages_together_show_everything_once(keys, prefix, delimiter, size):
     assert len(shown) == len(set(shown))
 
 
+@settings(deadline=None, max_examples=400)
+@given(
+    KEYS,
+    st.text("ab/\u00e9", max_size=3),
+    st.sampled_from(["", "/", "a", "b/"]),
+    st.text("ab/\u00e9", max_size=4),
+    st.integers(1, 30),
+)
+def test_a_page_is_what_lies_behind_its_start(keys, prefix, delimiter, after, size):
+    """Against a model: everything there is to show, behind the key that was named."""
+    page = s3_list.page(scanner(keys), prefix, delimiter, after, size)
+    both = sorted([e.key for e in page.entries] + list(page.prefixes), key=blob)
+    behind = [key for key in keys if blob(key) > blob(after)]
+    # a common prefix that was named is not shown again, whatever lies in it
+    expected = [item for item in naive(behind, prefix, delimiter) if item != after]
+    assert both == expected[:size]
+    assert page.truncated == (len(expected) > size)
+
+
 def test_a_page_of_none_is_not_truncated():
     page = s3_list.page(scanner(["a"]), "", "", "", 0)
     assert (page.entries, page.truncated) == ((), False)

@@ -234,7 +234,7 @@ async def test_a_body_that_is_not_what_was_promised(promised, code):
 
 
 async def test_5000_keys_are_listed_in_under_a_second(tmp_path):
-    """Five pages; 0.05 s here, and 0.3 s with HTTP and boto3 around it."""
+    """Five pages. Over HTTP they cost the server 0.08 s of CPU, and boto3 0.4 s."""
     (tmp_path / "objects").mkdir()
     index = Index(tmp_path / "index.db")
     index.put_bucket(Bucket("many", "us-east-1", 1.0))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from mmectl.local import sigv4
+from mmectl.local import claims, sigv4
 from mmectl.state import Credentials
 
 MINE = Credentials("AKIAEXAMPLE", "secret/with+signs=")
@@ -34,7 +34,7 @@ def signed(path="/", params=None, headers=None, body=b"", service="s3", auth=Non
     raw_path, _, query = target.partition("?")
     found = CIMultiDict({name: _text(value) for name, value in prepared.headers.items()})
     found.setdefault("Host", HOST)
-    return sigv4.Request("PUT", raw_path, query, found)
+    return claims.Request("PUT", raw_path, query, found)
 
 
 def _text(value):
@@ -42,7 +42,7 @@ def _text(value):
 
 
 def check(request, body=b"", credentials=MINE, now=None):
-    claim = sigv4.read_claim(request)
+    claim = claims.read_claim(request)
     digest = request.headers.get("x-amz-content-sha256")
     if digest is None:
         digest = "UNSIGNED-PAYLOAD" if claim.presigned else _sha256(body)
@@ -80,14 +80,14 @@ def test_presigned_urls_verify_and_expire():
 
     request = signed("/bucket/a%20b", {"versionId": "x"}, auth=Auth)
     assert len(check(request)) == 32
-    with pytest.raises(sigv4.Refused) as caught:
+    with pytest.raises(claims.Refused) as caught:
         check(request, now=time.time() + 61)
     assert caught.value.reason == "expired"
 
 
 @pytest.mark.parametrize("minutes", [-16, 16])
 def test_a_clock_more_than_15_minutes_off_is_refused(minutes):
-    with pytest.raises(sigv4.Refused) as caught:
+    with pytest.raises(claims.Refused) as caught:
         check(signed(), now=time.time() + minutes * 60)
     assert caught.value.reason == "skewed"
 
@@ -105,7 +105,7 @@ def test_a_clock_14_minutes_off_is_fine(minutes):
     ],
 )
 def test_foreign_credentials_are_refused(credentials, reason):
-    with pytest.raises(sigv4.Refused) as caught:
+    with pytest.raises(claims.Refused) as caught:
         check(signed(), credentials=credentials)
     assert caught.value.reason == reason
 
@@ -113,22 +113,22 @@ def test_foreign_credentials_are_refused(credentials, reason):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda r: sigv4.Request("GET", r.path, r.query, r.headers),
-        lambda r: sigv4.Request(r.method, "/other", r.query, r.headers),
-        lambda r: sigv4.Request(r.method, r.path, "a=c", r.headers),
-        lambda r: sigv4.Request(
+        lambda r: claims.Request("GET", r.path, r.query, r.headers),
+        lambda r: claims.Request(r.method, "/other", r.query, r.headers),
+        lambda r: claims.Request(r.method, r.path, "a=c", r.headers),
+        lambda r: claims.Request(
             r.method, r.path, r.query, CIMultiDict({**r.headers, "x-amz-meta-a": "2"})
         ),
-        lambda r: sigv4.Request(
+        lambda r: claims.Request(
             r.method,
             r.path,
             r.query,
             CIMultiDict({k: v for k, v in r.headers.items() if k.lower() != "x-amz-meta-a"}),
         ),
-        lambda r: sigv4.Request(
+        lambda r: claims.Request(
             r.method, r.path, r.query, CIMultiDict({**r.headers, "Host": "evil:1"})
         ),
-        lambda r: sigv4.Request(
+        lambda r: claims.Request(
             r.method, r.path, r.query, CIMultiDict([*r.headers.items(), ("x-amz-meta-a", "2")])
         ),
     ],
@@ -136,7 +136,7 @@ def test_foreign_credentials_are_refused(credentials, reason):
 def test_any_change_to_what_is_signed_is_refused(change):
     request = signed("/bucket/key", {"a": "b"}, {"x-amz-meta-a": "1"})
     assert check(request)
-    with pytest.raises(sigv4.Refused) as caught:
+    with pytest.raises(claims.Refused) as caught:
         check(change(request))
     assert caught.value.reason == "mismatch"
 
@@ -144,7 +144,7 @@ def test_any_change_to_what_is_signed_is_refused(change):
 def test_an_x_amz_header_that_is_not_signed_is_refused():
     request = signed("/bucket/key")
     request.headers["x-amz-copy-source"] = "/other/key"
-    with pytest.raises(sigv4.Refused, match="not signed") as caught:
+    with pytest.raises(claims.Refused, match="not signed") as caught:
         check(request)
     assert caught.value.reason == "unsigned"
     assert caught.value.members == {"HeadersNotSigned": "x-amz-copy-source"}
@@ -169,16 +169,16 @@ AUTH = "AWS4-HMAC-SHA256 Credential=A/20260101/r/s3/aws4_request, SignedHeaders=
     ],
 )
 def test_claims_that_cannot_be_read_are_refused(headers, query, reason):
-    with pytest.raises(sigv4.Refused) as caught:
-        sigv4.read_claim(sigv4.Request("GET", "/", query, CIMultiDict(headers)))
+    with pytest.raises(claims.Refused) as caught:
+        claims.read_claim(claims.Request("GET", "/", query, CIMultiDict(headers)))
     assert caught.value.reason == reason
 
 
 def test_a_date_that_is_none_is_refused():
     headers = {"Authorization": AUTH.format("host"), "X-Amz-Date": "20260101Tx", "Host": HOST}
-    request = sigv4.Request("GET", "/", "", CIMultiDict(headers))
-    with pytest.raises(sigv4.Refused) as caught:
-        sigv4.check_time(sigv4.read_claim(request), time.time())
+    request = claims.Request("GET", "/", "", CIMultiDict(headers))
+    with pytest.raises(claims.Refused) as caught:
+        claims.check_time(claims.read_claim(request), time.time())
     assert caught.value.reason == "malformed"
 
 
@@ -187,17 +187,17 @@ def test_our_own_signer_agrees():
     headers = sigv4.sign(
         "GET", "/-/status", {"host": HOST}, MINE, region="r", service="mmectl", now=now
     )
-    request = sigv4.Request("GET", "/-/status", "", CIMultiDict(headers))
+    request = claims.Request("GET", "/-/status", "", CIMultiDict(headers))
     assert len(check(request, now=now)) == 32
 
 
 def test_a_path_sent_less_encoded_than_signed_verifies_for_s3():
     request = signed("/bucket/a%2Bb%3D")
-    loose = sigv4.Request(request.method, "/bucket/a+b=", "", request.headers)
+    loose = claims.Request(request.method, "/bucket/a+b=", "", request.headers)
     assert len(check(loose)) == 32
 
 
 def test_the_signature_is_not_in_the_error():
-    with pytest.raises(sigv4.Refused) as caught:
+    with pytest.raises(claims.Refused) as caught:
         check(signed(), credentials=Credentials(MINE.access_key_id, "other"))
     assert MINE.secret_access_key not in caught.value.message

@@ -1,0 +1,62 @@
+"""The front door in a thread of this process, with services and a clock of the test's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from mmectl.local.gateway import Gateway
+from mmectl.local.platform import Connection
+from mmectl.local.server import front, hosts
+from mmectl.local.services import body_limit
+from mmectl.state import Credentials
+
+MINE = Credentials("AKIAFRONT", "secret")
+
+
+async def nothing() -> None:
+    """For services that need not be opened."""
+
+
+@contextlib.contextmanager
+def serving(
+    services: Mapping[str, Any],
+    *,
+    opening: Callable[[], Any] = nothing,
+    closing: Callable[[], Any] = nothing,
+    clock: Callable[[], float] = time.time,
+    **options: Any,
+) -> Iterator[Connection]:
+    """Serve until the end of the block; `options` are those of `front`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    running: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        await opening()
+        gateway = Gateway(MINE, hosts(port), services, body_limit, clock=clock)
+        runner = web.ServerRunner(front(gateway, **options), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        running.put((asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await runner.cleanup()
+        await closing()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    loop, stop = running.get(timeout=10)
+    try:
+        yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
