@@ -21,6 +21,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import engine
 import launcher
 import worker
 
@@ -72,6 +73,7 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
         line.sendall(launcher.READY)
         if line.recv(1) == launcher.GO:
             line.close()
+            engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
             status = worker.run(arguments, client)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
