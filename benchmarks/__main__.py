@@ -13,7 +13,7 @@ from types import ModuleType
 
 from benchmarks.report import Result, Unavailable
 
-MODULES = ("packing", "startup", "invoke")
+MODULES = ("packing", "startup", "invoke", "container")
 
 
 def load(name: str) -> ModuleType | None:

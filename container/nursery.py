@@ -97,6 +97,15 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
     return files[0]
 
 
+def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
+    """Remove the sockets of models that are gone: the server kills what listened there."""
+    found = [path for path in folder.iterdir() if path.name.startswith(".mms.sock.")]
+    bound = {line.rpartition(" ")[2] for line in table.read_text("utf-8", "replace").splitlines()}
+    for path in found:
+        if str(path) not in bound:
+            path.unlink()
+
+
 def rename(arguments: list[str]) -> None:
     """Show the worker's own command line in /proc, as far as the nursery's leaves room."""
     fields = Path("/proc/self/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
@@ -130,6 +139,7 @@ def main(listener: socket.socket, parent: int) -> None:
         line, _ = listener.accept()
         try:
             answer(line, listener)
+            sweep(Path.cwd())
         except OSError as error:
             sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
         finally:

@@ -288,6 +288,8 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
     )
     with started(limited, folder / "tight", MMECTL_WARM_WORKERS=warm) as server:
         assert server.load("big", folder / "big")[0] == 507
+        assert server.ask("DELETE", "/models/big")[0] in (200, 404)
+        until(lambda: not pids(server, "--model-name big"), 10)
         assert server.load("small", folder / "small")[0] == 200
         assert server.invoke("small", picture(), "image/bmp")[0] == 200
 
