@@ -65,6 +65,13 @@ def call(function: str, *arguments: Any) -> None:
         raise translate(library().MXGetLastError().decode("utf-8", "replace"))
 
 
+def use_threads(number: str) -> None:
+    """Compute with so many OpenMP threads (OMP_NUM_THREADS, of which the first number counts)."""
+    first = number.split(",")[0].strip()
+    if first.isdecimal():
+        call("MXSetNumOMPThreads", ctypes.c_int(max(int(first), 1)))
+
+
 def _texts(words: Sequence[str]) -> Any:
     return (ctypes.c_char_p * len(words))(*(word.encode() for word in words))
 

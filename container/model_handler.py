@@ -58,6 +58,7 @@ class Model:
             zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
             self._check(self._predictor.run(zeros))
             memory.give_back()
+        memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:
         if any(o.ndim == 0 or o.shape[0] != self.size for o in outputs):
@@ -73,6 +74,7 @@ class Model:
         """Give back what is only needed while it computes."""
         self._predictor.rest()
         memory.give_back()
+        memory.confine(memory.free())
 
     def predict(self, feed: payloads.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the shapes file says."""
@@ -170,21 +172,18 @@ def load(folder: Path) -> Model:
             raise MemoryError(str(error)) from None
         raise
     log.info(
-        "loaded %s from %s in %.0f ms, %s MB resident",
+        "loaded %s from %s in %.0f ms, %s MB of its own",
         model.name,
         folder,
         (time.perf_counter() - started) * 1000,
-        _resident_mb(),
+        _own_mb(),
     )
     return model
 
 
-def _resident_mb() -> str:
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError):
-        return "?"
-    return str(pages * os.sysconf("SC_PAGE_SIZE") // 2**20)
+def _own_mb() -> str:
+    own = memory.own()
+    return "?" if own is None else str(own // memory.MIB)
 
 
 def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) -> bytes:

@@ -21,6 +21,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import engine
 import launcher
 import worker
 
@@ -72,6 +73,7 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
         line.sendall(launcher.READY)
         if line.recv(1) == launcher.GO:
             line.close()
+            engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
             status = worker.run(arguments, client)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
@@ -93,6 +95,15 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     files[:] = files[_STDIO + 1 :]
     return files[0]
+
+
+def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
+    """Remove the sockets of models that are gone: the server kills what listened there."""
+    found = [path for path in folder.iterdir() if path.name.startswith(".mms.sock.")]
+    bound = {line.rpartition(" ")[2] for line in table.read_text("utf-8", "replace").splitlines()}
+    for path in found:
+        if str(path) not in bound:
+            path.unlink()
 
 
 def rename(arguments: list[str]) -> None:
@@ -128,6 +139,7 @@ def main(listener: socket.socket, parent: int) -> None:
         line, _ = listener.accept()
         try:
             answer(line, listener)
+            sweep(Path.cwd())
         except OSError as error:
             sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
         finally:

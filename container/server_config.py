@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import struct
 import sys
@@ -193,11 +194,29 @@ def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[st
     ]
 
 
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Count the processor cores that we may use: by affinity and by the control group's quota."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        limit, period = quota.read_text("ascii").split()
+        allowed = usable if limit == "max" else int(limit) // int(period)
+    except (OSError, ValueError):
+        return usable
+    return max(1, min(usable, allowed))
+
+
+def threads(available: int) -> int:
+    """How many threads compute one request: more than four gain little on such networks."""
+    return min(available, 4)
+
+
 def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, str]:
     """Make the environment of the server and its workers."""
     tmp = str(run_dir / "tmp")
     return {
-        "OMP_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads(cores())),
+        # threads that wait give their core to the workers of other models
+        "OMP_WAIT_POLICY": "PASSIVE",
         # fusing operators keeps a second copy of the weights (ResNet-152: 620 MB against
         # 380) and makes the first forward 0.7 s longer, to be 3 to 7 % faster afterwards
         "MXNET_SUBGRAPH_BACKEND": "NONE",

@@ -53,7 +53,8 @@ class Nursery:
     def __init__(
         self, folder: Path, environment: Mapping[str, str], say: Callable[[str], None]
     ) -> None:
-        self._environment = dict(environment)
+        # a thread would not survive the fork; each worker sets the number that it is given
+        self._environment = {**environment, "OMP_NUM_THREADS": "1"}
         self._folder = folder
         self._say = say
         self._deaths: list[float] = []

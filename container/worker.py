@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
+from pathlib import Path
 
 from mms.arg_parser import ArgParser
 from mms.model_service_worker import MXNetModelServiceWorker
+
+
+class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
+    """The server's own worker, which leaves no pipes behind, and no process after a 507."""
+
+    def _remap_io(self) -> None:
+        # nobody opens the other end for a model that could not be loaded
+        if self.service is not None:
+            super()._remap_io()
+        # else both ends are open now, and the names have done their duty
+        for path in (self.out, self.err):
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
 
 
 def run(arguments: list[str], client: int) -> int:
@@ -23,9 +38,7 @@ def run(arguments: list[str], client: int) -> int:
         "modelPath": given.model_path.encode(),
         "modelName": given.model_name.encode(),
     }
-    served = MXNetModelServiceWorker(
-        "tcp", None, None, 0, request, given.preload_model, given.tmp_dir
-    )
+    served = Worker("tcp", None, None, 0, request, given.preload_model, given.tmp_dir)
     served.socket_name = given.sock_name
     try:
         served.start_worker(socket.socket(fileno=client))

@@ -255,7 +255,7 @@ class App:
         wanted = settings.endpoint
         environment = {
             "SAGEMAKER_MODEL_SERVER_WORKERS": str(wanted.workers_per_model),
-            "OMP_NUM_THREADS": str(wanted.omp_threads),
+            **({"OMP_NUM_THREADS": str(wanted.omp_threads)} if wanted.omp_threads else {}),
             **wanted.environment,
         }
         return endpoint.desired(

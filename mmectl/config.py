@@ -92,7 +92,12 @@ class Endpoint(Section):
         "Enabled", description="Disabled: a model is unloaded after every request"
     )
     workers_per_model: int = Field(1, ge=1, le=64, description="processes per model and instance")
-    omp_threads: int = Field(1, ge=1, le=192, description="OpenMP threads of one such process")
+    omp_threads: int | None = Field(
+        None,
+        ge=1,
+        le=192,
+        description="OpenMP threads of one such process; null: one for each core, 4 at most",
+    )
     volume_size_gb: int | None = Field(None, description="size of an instance's volume, GB")
     model_download_timeout: int | None = Field(None, description="seconds")
     startup_timeout: int | None = Field(None, description="seconds until the container answers")

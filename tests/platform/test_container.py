@@ -306,11 +306,24 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
     with started(limited, folder / "tight", MMECTL_WARM_WORKERS=warm) as server:
         for _ in range(3):  # nothing is left of it: no DELETE is needed, however soon it is tried
             assert server.load("big", folder / "big")[0] == 507
-        until(lambda: len(server.members()) == 2, 5)  # entrypoint and server: no worker stays
+        until(lambda: not pids(server, "--model-name big"), 10)
         assert server.ask("GET", "/models/big")[0] == 404
         assert json.loads(server.ask("GET", "/models")[2]) == {"models": []}
         assert server.load("small", folder / "small")[0] == 200
         assert server.invoke("small", picture(), "image/bmp")[0] == 200
+
+
+def test_a_worker_that_wants_all_memory_is_refused_it(serving_image):  # noqa: F811
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import memory, numpy; memory.confine(64 * memory.MIB); fits = numpy.ones(2**22);"
+        "numpy.ones(2**25)"
+    )
+    folder = str(Path(serving_image.entrypoint[1]).parent)
+    command = [serving_image.entrypoint[0], "-c", code, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr.splitlines()[-1]
 
 
 @pytest.fixture

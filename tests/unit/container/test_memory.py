@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import memory
@@ -83,3 +84,29 @@ def test_nothing_is_lost_where_the_kernel_has_no_scores(tmp_path):
     with memory.expendable(tmp_path / "none" / "oom_score_adj"):
         pass
     assert not (tmp_path / "none").exists()
+
+
+def test_its_own_memory(tmp_path):
+    (tmp_path / "rollup").write_text(
+        "00-ff ---p 0 00:00 0 [rollup]\nRss: 9 kB\nPrivate_Dirty: 7 kB\n"
+    )
+    assert memory.own(tmp_path / "rollup") == 7 * 1024
+    assert memory.own(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("room", "hard", "limit"),
+    [
+        (GIB, resource.RLIM_INFINITY, GIB + 4096),
+        (-5, resource.RLIM_INFINITY, memory.WORKER_BYTES // 4 + 4096),
+        (GIB, 1000, 1000),
+        (None, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_a_worker_takes_no_more_than_there_is(tmp_path, monkeypatch, room, hard, limit):
+    (tmp_path / "status").write_text("Name:\tpython\nVmData:\t4 kB\n")
+    found = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (0, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: found.append((kind, pair)))
+    memory.confine(room, tmp_path / "status")
+    assert found == ([] if limit is None else [(resource.RLIMIT_DATA, (limit, hard))])

@@ -118,7 +118,7 @@ def test_java_finds_files_whatever_the_locale(tmp_path):
 
 
 def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
-    assert server_config.worker_environment({}, tmp_path)["OMP_NUM_THREADS"] == "1"
+    assert 1 <= int(server_config.worker_environment({}, tmp_path)["OMP_NUM_THREADS"]) <= 4
     told = server_config.worker_environment({"OMP_NUM_THREADS": "2", "TMPDIR": "/x"}, tmp_path)
     assert told["OMP_NUM_THREADS"] == "2"
     assert told["TMPDIR"] == told["TEMP"] == str(tmp_path / "tmp")
@@ -131,3 +131,24 @@ def test_preparing_clears_the_sockets_of_a_killed_server(tmp_path):
     assert list((run_dir / "tmp").iterdir()) == []
     assert "http://0.0.0.0:8080" in (run_dir / "mms.properties").read_text()
     assert "@NOISE@" not in (run_dir / "log4j2.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("quota", "found"),
+    [("max 100000", None), ("50000 100000", 1), ("no quota", None), ("99900000 100000", None)],
+)
+def test_cores_are_those_that_may_be_used(tmp_path, quota, found):
+    usable = server_config.cores(tmp_path / "none")
+    (tmp_path / "cpu.max").write_text(quota)
+    assert server_config.cores(tmp_path / "cpu.max") == (found or usable)
+
+
+def test_threads_of_a_worker():
+    assert [server_config.threads(n) for n in (1, 2, 4, 96)] == [1, 2, 4, 4]
+
+
+def test_warm_workers_can_be_switched_off():
+    assert Settings.read({}).warm
+    assert not Settings.read({"MMECTL_WARM_WORKERS": "0"}).warm
+    with pytest.raises(StartError, match="MMECTL_WARM_WORKERS"):
+        Settings.read({"MMECTL_WARM_WORKERS": "yes"})

@@ -1,0 +1,195 @@
+"""Loads, unloads and requests in random order while workers and their parent are killed.
+
+`python -m benchmarks.container_soak [CYCLES]`. What must hold at the end: nothing of it is left
+(processes, sockets, open files, memory within 5 % of before), and no answer was ever wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import serving
+from benchmarks.report import Result
+from benchmarks.serving import MIB, Server
+from mmectl.serving.smoke import picture, write_model
+
+NAME = "container_soak: loads and unloads with workers and the nursery killed at random"
+LOADED = 6  # models at a time, at most
+KILL_SECONDS = (0.3, 3.0)
+SETTLE_SECONDS = 20.0
+
+
+@dataclass
+class Soak:
+    """What happened."""
+
+    cycles: int = 0
+    kills: dict[str, int] = field(default_factory=lambda: {"worker": 0, "nursery": 0})
+    refused: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a server holds while no model is loaded."""
+
+    processes: int
+    sockets: int
+    files: int
+    bytes: int
+
+
+def run() -> Iterator[Result]:
+    """Soak a server of its own for 2,000 cycles, or as many as SOAK_CYCLES says."""
+    cycles = int(os.environ.get("SOAK_CYCLES", "2000"))
+    with tempfile.TemporaryDirectory(prefix="mme") as name:
+        folder = Path(name) / "model"
+        write_model(folder)
+        with serving.ours(serving.built()) as server:
+            # Java's heap fills first: before means after some of the same
+            soak(server, folder, max(cycles // 10, 20), seed=1)
+            before = settled(server, None)
+            found = soak(server, folder, cycles, seed=2)
+            after = settled(server, before)
+    yield from compared(found, before, after)
+
+
+def compared(found: Soak, before: Footprint, after: Footprint) -> Iterator[Result]:
+    """Put what happened beside what must hold."""
+    kills = ", ".join(f"{count} of a {what}" for what, count in found.kills.items())
+    yield Result(f"{found.cycles} loads and unloads", f"kills: {kills}", "", None)
+    yield Result("requests refused after a kill", str(found.refused), "", None)
+    yield Result("wrong answers", str(len(found.wrong)), "0", not found.wrong)
+    for what in ("processes", "sockets", "files"):
+        old, new = getattr(before, what), getattr(after, what)
+        yield Result(f"{what} before and after", f"{old}, {new}", "the same", new <= old)
+    growth = after.bytes / before.bytes - 1
+    figure = f"{before.bytes // MIB}, {after.bytes // MIB} MB: {growth:+.1%}"
+    yield Result("memory (PSS) before and after", figure, "within 5 %", growth <= 0.05)
+
+
+def soak(server: Server, folder: Path, cycles: int, seed: int) -> Soak:
+    """Load, ask and unload in random order; returns with every model unloaded."""
+    found, rng = Soak(), random.Random(seed)
+    expected = _expected(server, folder)
+    stop = threading.Event()
+    killer = threading.Thread(target=_kill, args=(server, found, stop, random.Random(seed)))
+    killer.start()
+    loaded: list[str] = []
+    try:
+        while found.cycles < cycles:
+            if loaded and (len(loaded) >= LOADED or rng.random() < 0.4):
+                _tolerant(server, found, "DELETE", loaded.pop(rng.randrange(len(loaded))))
+                continue
+            name = f"m{seed}-{found.cycles}"
+            found.cycles += 1
+            if _load(server, found, name, folder):
+                loaded.append(name)
+            for asked in rng.sample(loaded, min(2, len(loaded))):
+                _ask(server, found, asked, expected)
+    finally:
+        stop.set()
+        killer.join()
+        for name in loaded:
+            _tolerant(server, found, "DELETE", name)
+    return found
+
+
+def _expected(server: Server, folder: Path) -> bytes:
+    server.load("expected", folder)
+    answer = server.ask("POST", "/models/expected/invoke", picture(), "image/bmp")[1]
+    server.unload("expected")
+    return answer
+
+
+def _kill(server: Server, found: Soak, stop: threading.Event, rng: random.Random) -> None:
+    """Kill a worker or the nursery every now and then."""
+    while not stop.wait(rng.uniform(*KILL_SECONDS)):
+        what = rng.choice(["worker", "worker", "nursery"])
+        word = "nursery.py" if what == "nursery" else "/launcher.py --sock-type"
+        pids = [pid for pid, line in server.members().items() if word in line]
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(pids), signal.SIGKILL)
+                found.kills[what] += 1
+
+
+def _load(server: Server, found: Soak, name: str, folder: Path) -> bool:
+    try:
+        server.load(name, folder)
+    except (RuntimeError, OSError, http.client.HTTPException):
+        found.refused += 1  # its worker was killed meanwhile
+        _tolerant(server, found, "DELETE", name)
+        return False
+    return True
+
+
+def _ask(server: Server, found: Soak, name: str, expected: bytes) -> None:
+    try:
+        status, body = server.ask("POST", f"/models/{name}/invoke", picture(), "image/bmp")
+    except (OSError, http.client.HTTPException):
+        found.refused += 1
+        return
+    if status != 200:
+        found.refused += 1
+    elif body != expected:
+        found.wrong.append(f"{name}: {body[:200]!r}")
+
+
+def _tolerant(server: Server, found: Soak, method: str, name: str) -> None:
+    """Ask for a removal; a model whose load failed may be gone already."""
+    try:
+        if server.ask(method, f"/models/{name}")[0] not in (200, 404):
+            found.refused += 1
+    except (OSError, http.client.HTTPException):
+        found.refused += 1
+
+
+def settled(server: Server, like: Footprint | None) -> Footprint:
+    """The footprint once it no longer shrinks, or is what it was before."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    last = footprint(server)
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        now = footprint(server)
+        steady = (now.processes, now.sockets, now.files) == (
+            last.processes,
+            last.sockets,
+            last.files,
+        )
+        if steady and (like is None or now.processes <= like.processes):
+            return now
+        last = now
+    return last
+
+
+def footprint(server: Server) -> Footprint:
+    """Count what the server holds."""
+    members = server.members()
+    files = 0
+    for pid, line in members.items():
+        if "ModelServer" not in line:  # Java opens and closes its own as it likes
+            with contextlib.suppress(OSError):
+                files += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    run = server.log.parent / "run" / "tmp"
+    sockets = sum(path.is_socket() or path.is_fifo() for path in run.iterdir())
+    return Footprint(len(members), sockets, files, server.memory())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        os.environ["SOAK_CYCLES"] = sys.argv[1]
+    results = list(run())
+    print("\n".join(map(str, results)))
+    sys.exit(any(result.met is False for result in results))
