@@ -47,6 +47,12 @@ class Idle:
             self._busy -= 1
             self._arm(self._seconds)
 
+    def leave(self, seconds: float) -> None:
+        """End the process by the signal, so soon, whatever it does or waits for then."""
+        self._seconds, self._ready = 0.0, False
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
     def _arm(self, seconds: float) -> None:
         if self._ready:
             signal.setitimer(signal.ITIMER_REAL, seconds)

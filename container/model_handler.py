@@ -17,7 +17,6 @@ import errno
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -158,7 +157,7 @@ def _leave_soon() -> None:
     The worker then opens two FIFOs that the server has closed by then, two times in five, and
     waits for a reader for ever, with all the memory that it holds.
     """
-    signal.setitimer(signal.ITIMER_REAL, _LEAVE_SECONDS)
+    _idle.leave(_LEAVE_SECONDS)
 
 
 def load(folder: Path) -> Model:

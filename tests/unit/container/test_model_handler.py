@@ -135,6 +135,7 @@ def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):
 def test_a_worker_without_memory_does_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(model_handler, "_LAST_WORDS_SECONDS", 0)
     monkeypatch.setattr(model_handler, "_LEAVE_SECONDS", 600)
+    monkeypatch.setattr(model_handler, "_idle", model_handler.Idle(5.0, lambda: None))
     monkeypatch.setattr(model_handler, "Model", lambda folder: bytearray(2**62))
     context = Context()
     context.system_properties = {"model_dir": str(tmp_path)}
