@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mmectl.build.given import Name
     from mmectl.build.values import Order
     from mmectl.inventory import Inventory
+    from mmectl.ledger import Ledger
     from mmectl.local.record import Budgets
     from mmectl.services import Runtime, Sagemaker
 
@@ -141,7 +142,14 @@ class App:
         from mmectl.aws import translated
         from mmectl.bucket import S3Bucket
 
-        return S3Bucket(self.aws.client("s3"), name, translated)
+        return S3Bucket(self.aws.client("s3"), name, translated, self.ledger)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was uploaded and begun from here."""
+        from mmectl.ledger import Ledger
+
+        return Ledger(self.state_dir / "cache" / "uploads.json")
 
     @cached_property
     def inventory(self) -> Inventory:

@@ -1,8 +1,8 @@
 """Models from folders to a bucket: versions, copies, several at once; and what is there.
 
 An object is never overwritten: a changed model becomes the next version. The digest of the
-content stands in the object's metadata, so an unchanged model costs one listing and a look at
-each of its versions, and uploads nothing.
+content stands in the object's metadata, so an unchanged model costs one look at the object that
+it became (or, where that is not remembered, a listing and a look at each of its versions).
 """
 
 from __future__ import annotations
@@ -16,20 +16,16 @@ from typing import Literal
 
 from mmectl import packing, removed
 from mmectl.bucket import Writer
-from mmectl.catalog import (
+from mmectl.catalog import at_once, list_models, listed, looked_at
+from mmectl.digests import DigestCache
+from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.ledger import Ledger
+from mmectl.model import layout
+from mmectl.names import (
     DIGEST,
     MODEL,
     SIZE,
     UNTRAINED,
-    at_once,
-    list_models,
-    listed,
-    looked_at,
-)
-from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, Interrupted, MmectlError, UsageError
-from mmectl.model import layout
-from mmectl.names import (
     Artifact,
     check_folder,
     check_name,
@@ -121,10 +117,15 @@ class _Job:
     digest: str
     report: Report
     cancelled: threading.Event
+    ledger: Ledger
 
     @property
     def size(self) -> int:
         return sum(member.size for member in self.files)
+
+    def place(self, name: str) -> str:
+        """Where the name's versions lie, for the ledger."""
+        return f"{self.location.bucket}/{self.location.key(name)}"
 
     def check(self) -> None:
         if self.cancelled.is_set():
@@ -178,6 +179,9 @@ def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
             sent = _pack_into(job, writer)
             job.check()
             return writer.commit() or _holds(job, key)
+        except (Interrupted, ServiceError):
+            writer.pause()  # the next try goes on from what has arrived
+            raise
         finally:
             writer.abort()
 
@@ -213,6 +217,16 @@ def _copy(job: _Job, source: str, name: str, newest: int) -> str:
     return target_model(name, _next_free(newest, make))
 
 
+def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
+    """What an unchanged model is, by one look at the object that it became; None to look closer."""
+    targets = [job.ledger.target(job.place(name), job.digest) for name in names]
+    known = [target for target in targets if target is not None]
+    if len(known) < len(names):
+        return None
+    there = at_once(lambda target: _holds(job, job.location.key(target)), known)
+    return _uploaded(job, tuple(known), (), 0) if all(there) else None
+
+
 def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
     versions = _versions(job, names)
     done = {
@@ -237,11 +251,15 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
         copies = at_once(lambda name: _copy(job, source, name, last[name]), missing)
         done |= dict(zip(missing, copies, strict=True))
         created += copies
+    return _uploaded(job, tuple(done[name] for name in names), tuple(created), sent)
+
+
+def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sent: int) -> Uploaded:
     return Uploaded(
         name=job.request.name,
         action="uploaded" if created else "unchanged",
-        target_models=tuple(done[name] for name in names),
-        created=tuple(created),
+        target_models=targets,
+        created=created,
         digest=job.digest,
         size=job.size,
         packed=sent,
@@ -255,6 +273,7 @@ def upload(
     request: Upload,
     *,
     cache: DigestCache | None = None,
+    ledger: Ledger | None = None,
     report: Report = ignore,
     cancelled: threading.Event | None = None,
 ) -> Uploaded:
@@ -270,8 +289,19 @@ def upload(
     files = packing.members(request.folder)
     report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
     digest = (cache or DigestCache(None)).digest(files)
-    job = _Job(bucket, location, request, files, digest, report, cancelled or threading.Event())
-    result = _run(job, names)
+    job = _Job(
+        bucket,
+        location,
+        request,
+        files,
+        digest,
+        report,
+        cancelled or threading.Event(),
+        ledger or Ledger(),
+    )
+    result = _remembered(job, names) or _run(job, names)
+    for name, target in zip(names, result.target_models, strict=True):
+        job.ledger.sent(job.place(name), digest, target)
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
     return result
@@ -305,6 +335,7 @@ def upload_many(
     requests: Sequence[Upload],
     *,
     cache: DigestCache | None = None,
+    ledger: Ledger | None = None,
     report: Report = ignore,
     cancelled: threading.Event | None = None,
     at_once: int = 3,
@@ -321,7 +352,13 @@ def upload_many(
         try:
             with running:
                 return upload(
-                    bucket, location, request, cache=cache, report=report, cancelled=cancelled
+                    bucket,
+                    location,
+                    request,
+                    cache=cache,
+                    ledger=ledger,
+                    report=report,
+                    cancelled=cancelled,
                 )
         except MmectlError as error:
             if len(requests) > 1:
@@ -338,7 +375,7 @@ def upload_many(
             running.wait()
             raise Interrupted(
                 "upload interrupted: what was complete stays, nothing partial is visible",
-                hint="run the same command again: what is there already is not sent again",
+                hint="run the same command again: what has arrived is not sent again",
             ) from None
     pairs = list(zip(requests, results, strict=True))
     return Uploads(

@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from mmectl.errors import ServiceError
+from mmectl.ledger import Ledger
+from mmectl.names import DIGEST
 from mmectl.parts import PartWriter, unless_taken
 
 PART = 8 << 20  # S3 wants 5 MiB at least and 10,000 parts at most
@@ -66,8 +68,12 @@ class Writer(Protocol):
         """Make the object appear; False where the key is taken. Raises what went wrong."""
         ...
 
+    def pause(self) -> None:
+        """Stop; what was sent stays for the next try, where there can be one."""
+        ...
+
     def abort(self) -> None:
-        """Forget it; harmless after `commit` and when called twice."""
+        """Forget it; harmless after `commit`, after `pause` and when called twice."""
         ...
 
 
@@ -107,12 +113,22 @@ def as_service_error(doing: str) -> Iterator[None]:
 
 
 class S3Bucket:
-    """`Bucket` over a boto3 S3 client; `guard` turns botocore's errors into ours."""
+    """`Bucket` over a boto3 S3 client; `guard` turns botocore's errors into ours.
 
-    def __init__(self, client: Any, name: str, guard: Guard = as_service_error) -> None:
+    `ledger` remembers uploads in parts, so that interrupted ones go on.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        guard: Guard = as_service_error,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.client = client
         self.name = name
         self.guard = guard
+        self.ledger = ledger
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Every object whose key begins with `prefix`, by key (1,000 a request)."""
@@ -205,7 +221,14 @@ class S3Bucket:
 
     def writer(self, key: str, metadata: Mapping[str, str], size: int) -> Writer:
         """Begin an object of about `size` bytes."""
-        return PartWriter(self, key, metadata, max(PART, size // _MAX_PARTS))
+        return PartWriter(
+            self,
+            key,
+            metadata,
+            max(PART, size // _MAX_PARTS),
+            digest=metadata.get(DIGEST, ""),
+            ledger=self.ledger,
+        )
 
     def copy(
         self, source: str, key: str, metadata: Mapping[str, str], *, bucket: str | None = None

@@ -8,11 +8,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from mmectl.bucket import Bucket
-from mmectl.names import Artifact, parse, target_model
+from mmectl.names import DIGEST, UNTRAINED, Artifact, parse, target_model
 from mmectl.state import Location
 
-# user metadata of an artifact's object
-DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
 _LOOKS_AT_ONCE = 8
 
 T = TypeVar("T")

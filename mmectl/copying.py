@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from mmectl import removed
 from mmectl.bucket import About, S3Bucket
-from mmectl.catalog import DIGEST, MODEL, looked_at, versions_of
+from mmectl.catalog import looked_at, versions_of
 from mmectl.errors import ArtifactError, UsageError
-from mmectl.names import SUFFIX, check_folder, check_name, parse, target_model
+from mmectl.names import DIGEST, MODEL, SUFFIX, check_folder, check_name, parse, target_model
 from mmectl.state import Location
 
 # CopyObject's limit, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html

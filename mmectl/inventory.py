@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mmectl import names, pointers, versions
-from mmectl.catalog import DIGEST, UNTRAINED, at_once, listed, versions_of
-from mmectl.names import Artifact
+from mmectl.catalog import at_once, listed, versions_of
+from mmectl.names import DIGEST, UNTRAINED, Artifact
 from mmectl.pointers import Store
 from mmectl.state import Location
 from mmectl.versions import Pointer

@@ -15,6 +15,8 @@ from datetime import datetime
 from mmectl.errors import ArtifactError, UsageError
 
 SUFFIX = ".tar.gz"
+# user metadata of an artifact's object
+DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _VERSIONED = re.compile(r"(?P<name>.+)_v(?P<version>[1-9][0-9]{0,8})")
 _ENDS_AS_VERSION = re.compile(r"_v[0-9]+$")

@@ -1,13 +1,21 @@
-"""An object sent in parts, in the background, a few at once; a small one is one put."""
+"""An object sent in parts, in the background, a few at once; a small one is one put.
+
+An upload that was interrupted goes on: parts that arrived are not sent again. S3 keeps them, and
+the ledger says under which upload id; each is compared by its checksum first.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmectl.errors import MmectlError, ServiceError
+from mmectl.ledger import Begun, Ledger
 
 if TYPE_CHECKING:
     from mmectl.bucket import S3Bucket
@@ -31,13 +39,24 @@ def unless_taken(call: Callable[[], object]) -> bool:
 class PartWriter:
     """Sends parts in the background, a few at once; a small object is one put.
 
-    `write` never raises what a part met: `commit` does, and `broken` tells earlier.
+    `write` never raises what a part met: `commit` does, and `broken` tells earlier. `digest` is of
+    the content: only an interrupted upload of the same content goes on.
     """
 
     def __init__(
-        self, bucket: S3Bucket, key: str, metadata: Mapping[str, str], part_size: int
+        self,
+        bucket: S3Bucket,
+        key: str,
+        metadata: Mapping[str, str],
+        part_size: int,
+        *,
+        digest: str = "",
+        ledger: Ledger | None = None,
     ) -> None:
         self._bucket, self._part_size = bucket, part_size
+        self._digest, self._ledger = digest, ledger or Ledger()
+        self._place = f"{bucket.name}/{key}"
+        self._there: dict[int, Mapping[str, Any]] = {}
         self._where = {"Bucket": bucket.name, "Key": key}
         self._about = {"Metadata": dict(metadata), "ContentType": "application/gzip"}
         self._doing = f"upload s3://{bucket.name}/{key}"
@@ -70,20 +89,47 @@ class PartWriter:
     def _upload_part(self, number: int, body: bytes) -> dict[str, object]:
         try:
             with self._bucket.guard(self._doing):
-                answer = self._bucket.client.upload_part(
-                    **self._where, UploadId=self._started(), PartNumber=number, Body=body
-                )
+                upload_id = self._started()
+                answer = self._there.get(number)
+                if answer is None or not _same(answer, body):
+                    answer = self._bucket.client.upload_part(
+                        **self._where, UploadId=upload_id, PartNumber=number, Body=body
+                    )
         finally:
             self._places.release()
         checksums = {k: v for k, v in answer.items() if k.startswith("ChecksumCRC")}
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
 
     def _started(self) -> str:
+        """The upload's id: the interrupted one's where there is one, else a new one's."""
         with self._starting:
             if self._upload_id is None:
-                answer = self._bucket.client.create_multipart_upload(**self._where, **self._about)
-                self._upload_id = str(answer["UploadId"])
+                self._upload_id = self._resumed() or self._begun()
             return self._upload_id
+
+    def _begun(self) -> str:
+        answer = self._bucket.client.create_multipart_upload(**self._where, **self._about)
+        upload_id = str(answer["UploadId"])
+        self._ledger.begin(self._place, Begun(upload_id, self._digest, self._part_size))
+        return upload_id
+
+    def _resumed(self) -> str | None:
+        known = self._ledger.begun(self._place)
+        if known is None:
+            return None
+        if (known.digest, known.part_size) != (self._digest, self._part_size):
+            self._give_up(known.upload_id)
+            return None
+        try:
+            with self._bucket.guard(self._doing):
+                pages = self._bucket.client.get_paginator("list_parts").paginate(
+                    **self._where, UploadId=known.upload_id
+                )
+                self._there = {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
+        except ServiceError:  # given up meanwhile, or may not be listed: begin anew
+            self._there = {}
+            return None
+        return known.upload_id
 
     def commit(self) -> bool:
         """Make the object appear; False where the key is taken. Raises what a part met."""
@@ -96,9 +142,14 @@ class PartWriter:
             parts = [part.result() for part in self._parts]
             done = unless_taken(lambda: self._complete(parts))
         if done:
-            self._upload_id = None
+            self._ended()
         self.abort()
         return done
+
+    def _ended(self) -> None:
+        if self._upload_id is not None:
+            self._ledger.end(self._place)
+        self._upload_id = None
 
     def _put(self, body: bytes) -> None:
         with self._bucket.guard(self._doing):
@@ -113,16 +164,37 @@ class PartWriter:
                 IfNoneMatch="*",
             )
 
+    def pause(self) -> None:
+        """Stop, and leave what was sent for the next try, where the next try can know of it."""
+        self._stop()
+        if self._ledger.begun(self._place) is not None:
+            self._upload_id = None
+
     def abort(self) -> None:
         """Forget it: parts that wait are dropped, those under way are waited for."""
+        self._stop()
+        if self._upload_id is not None:
+            self._give_up(self._upload_id)
+            self._ended()
+
+    def _stop(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._buffer.clear()
-        upload_id, self._upload_id = self._upload_id, None
-        if upload_id is None:
-            return
+
+    def _give_up(self, upload_id: str) -> None:
         try:
             with self._bucket.guard(self._doing):
                 self._bucket.client.abort_multipart_upload(**self._where, UploadId=upload_id)
         except MmectlError:
             # what stopped the upload is the error worth showing; the parts are invisible
             return
+
+
+def _same(part: Mapping[str, Any], body: bytes) -> bool:
+    """Whether a part of ListParts is these bytes: by its CRC-32, else by its MD5 (the ETag)."""
+    if part.get("Size") != len(body):
+        return False
+    if found := part.get("ChecksumCRC32"):
+        return bool(found == base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode())
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return str(part.get("ETag", "")).strip('"') == digest

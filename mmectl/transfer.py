@@ -15,9 +15,9 @@ from pathlib import Path
 
 from mmectl import packing
 from mmectl.bucket import About, S3Bucket
-from mmectl.catalog import DIGEST
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.model.download import alone, writing
+from mmectl.names import DIGEST
 from mmectl.state import Event, Report, ignore
 
 _TRIES = 5

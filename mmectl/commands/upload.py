@@ -79,6 +79,7 @@ def upload(
             app.bucket,
             app.location,
             [Upload(i.source.name, i.folder, to, copies, i.untrained, allow_code) for i in ready],
+            ledger=app.ledger,
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
             at_once=jobs,

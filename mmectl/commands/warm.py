@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -80,12 +81,15 @@ def _request(app: App, payload: Path | None) -> Request:
 
 
 def _most_used(app: App, number: int) -> list[str]:
-    usage = _told_by_platform(app, "usage")
-    if usage is None:
+    instances = _told_by_platform(app, "instances")
+    if instances is None:
         raise UsageError(
             "--most-used: AWS does not tell which models are asked most",
             hint="name the models, or: mmectl warm --all",
         )
+    usage: Counter[str] = Counter()
+    for row in instances:
+        usage.update(row.get("answers", {}))
     ranked = sorted(usage.items(), key=lambda pair: (-pair[1], pair[0]))
     if not ranked:
         raise UsageError(

@@ -93,6 +93,25 @@ def test_missing_bucket_is_made_in_the_region(aws, stub):
             "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"},
         },
     )
+    rule = {
+        "ID": "mmectl-unfinished-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
+    s3.add_response(
+        "put_bucket_lifecycle_configuration",
+        {},
+        {"Bucket": "b", "LifecycleConfiguration": {"Rules": [rule]}},
+    )
+    assert aws.ensure_bucket("b") is True
+
+
+def test_a_bucket_is_used_although_its_rules_may_not_be_set(aws, stub):
+    s3 = stub("s3")
+    s3.add_client_error("head_bucket", "404", "Not Found", 404)
+    s3.add_response("create_bucket", {}, None)
+    s3.add_client_error("put_bucket_lifecycle_configuration", "AccessDenied", "no", 403)
     assert aws.ensure_bucket("b") is True
 
 

@@ -158,8 +158,13 @@ def test_warm_reports_what_fails_and_goes_on(call, world, runtime):  # noqa: F81
 
 def test_warm_says_what_did_not_fit_and_ranks_by_use(call, world, runtime):  # noqa: F811
     told = {
-        "usage": {"shapes.tar.gz": 3, "resnet_18.tar.gz": 9},
-        "instances": [{"models": [{"target_model": "shapes.tar.gz"}]}],
+        "instances": [
+            {
+                "models": [{"target_model": "shapes.tar.gz"}],
+                "answers": {"shapes.tar.gz": 3, "resnet_18.tar.gz": 2},
+            },
+            {"models": [], "answers": {"resnet_18.tar.gz": 2}},
+        ],
     }
     world.embedded_endpoint = lambda _app: told
     code, out, _ = call("warm", "--most-used", "1")

@@ -17,6 +17,9 @@ def test_warm_loads_and_bench_measures(project, endpoint):  # noqa: F811
         row["seconds"] for row in warmed["models"]
     )
 
+    used = project.data("warm", "--most-used", "1")["models"]
+    assert [row["state"] for row in used] == ["was_loaded"]
+
     run = project.data("bench", "--count", "60", "--concurrency", "3", "--save", "a.json", STAR)
     assert (run["requests"], run["failed"], run["hit_rate"]) == (60, 0, 1.0)
     assert json.loads((project.folder / "a.json").read_text())["requests"] == 60

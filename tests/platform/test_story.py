@@ -199,11 +199,12 @@ def test_platform_and_supervisor_may_be_killed(project, endpoint):
     assert project.data("status")["status"] == "InService"
 
 
-def test_an_interrupted_upload_leaves_nothing(project, image):
+def test_an_interrupted_upload_shows_nothing_and_goes_on(project, image):
     big = project.folder / "big"
     shutil.copytree(project.root / "examples" / "models" / "shapes", big)
     # incompressible bytes that no reader looks at, so that the upload takes a while
     (big / "extra.bin").write_bytes(os.urandom(200_000_000))
+    project.mmectl("upload", "shapes")
     command = subprocess.Popen(
         [BIN / "mmectl", "upload", "./big"],
         cwd=project.folder,
@@ -220,9 +221,12 @@ def test_an_interrupted_upload_leaves_nothing(project, image):
     command.send_signal(signal.SIGINT)
     _, shown = command.communicate(timeout=60)
     assert command.returncode == 130, shown.decode()
-    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    assert b"run the same command again" in shown
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
     assert not [key for key in keys if "big" in key]
+    assert project.data("upload", "./big")["models"][0]["created"] == ["big.tar.gz"]
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    s3.delete_object(Bucket=bucket, Key="demo/big.tar.gz")
     shutil.rmtree(big)
 
 

@@ -16,6 +16,7 @@ from mmectl.artifacts import Artifact, Upload
 from mmectl.bucket import Stored
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
+from mmectl.ledger import Ledger
 from mmectl.state import Location
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
@@ -77,6 +78,9 @@ class MemoryWriter:
         if self.key in self.bucket.broken:
             raise ServiceError(f"upload {self.key}: Access Denied", code="aws_AccessDenied")
         return self.bucket.store(self.key, self.body.getvalue(), self.metadata)
+
+    def pause(self):
+        self.paused = True
 
     def abort(self):
         if not self.finished:
@@ -393,3 +397,44 @@ def test_good_folders_below_the_prefix(given, kept):
 )
 def test_parse(target, parsed):
     assert names.parse(target) == parsed
+
+
+class TestRemembered:
+    """What was uploaded from here costs one look when it has not changed."""
+
+    @pytest.fixture
+    def ledger(self, tmp_path):
+        return Ledger(tmp_path / "uploads.json")
+
+    def again(self, bucket, model, ledger, **options):
+        bucket.calls.clear()
+        request = Upload("resnet_18", model, **options)
+        return artifacts.upload(bucket, WHERE, request, ledger=ledger)
+
+    def test_one_look_and_no_listing(self, bucket, model, ledger):
+        first = self.again(bucket, model, ledger)
+        second = self.again(bucket, model, ledger)
+        assert bucket.calls == [("metadata", "demo/resnet_18.tar.gz")]
+        assert (second.action, second.target_models) == ("unchanged", first.target_models)
+
+    def test_copies_cost_a_look_each(self, bucket, model, ledger):
+        self.again(bucket, model, ledger, copies=3)
+        assert self.again(bucket, model, ledger, copies=3).action == "unchanged"
+        assert (bucket.count("metadata"), len(bucket.calls)) == (3, 3)
+
+    def test_what_is_gone_from_the_bucket_is_uploaded_again(self, bucket, model, ledger):
+        self.again(bucket, model, ledger)
+        bucket.objects.clear()
+        assert self.again(bucket, model, ledger).action == "uploaded"
+
+    def test_what_somebody_replaced_is_not_taken_for_ours(self, bucket, model, ledger):
+        self.again(bucket, model, ledger)
+        bucket.objects["demo/resnet_18.tar.gz"] = (b"other", {"mmectl-digest": "f" * 64})
+        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
+
+    def test_changed_content_is_a_new_version(self, bucket, model, ledger):
+        self.again(bucket, model, ledger)
+        changed(model)
+        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
+        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
+        assert bucket.calls == [("metadata", "demo/resnet_18_v2.tar.gz")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class Fleet:
         self._work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._invoked: dict[tuple[str, str], float] = {}
+        self._answers: Counter[tuple[str, str]] = Counter()
         self._loader = make_loader(self)
         self.add(servers)
 
@@ -199,6 +201,7 @@ class Fleet:
         if not 200 <= answer.status < 300:
             raise self.say.answered(answer, server.id)
         self._invoked[server.id, target] = round(time.time(), 3)
+        self._answers[server.id, target] += 1
         return InvokeResponse(
             answer.body,
             answer.headers.get("content-type", "application/octet-stream"),
@@ -433,6 +436,7 @@ class Fleet:
             "models": in_memory,
             # since this instance began, also of models that were unloaded; Unix time
             "invoked": {t: at for (i, t), at in self._invoked.items() if i == server.id},
+            "answers": {t: n for (i, t), n in self._answers.items() if i == server.id},
             "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
             "on_disk": [t for t, c in shelf.copies.items() if c.disk],
         }

@@ -1,0 +1,184 @@
+"""Objects in parts against an S3 in memory: interrupted uploads go on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+
+import pytest
+from botocore.exceptions import ClientError
+
+from mmectl.bucket import S3Bucket
+from mmectl.errors import ServiceError
+from mmectl.ledger import Begun, Ledger
+from mmectl.parts import PartWriter
+
+PART = 1000
+BODY = b"".join(bytes([n]) * PART for n in range(1, 5)) + b"rest"
+
+
+class Multipart:
+    """S3's multipart calls; `fails_at` refuses a part, `checksums` False leaves CRC-32 out."""
+
+    def __init__(self, checksums=True):
+        self.uploads, self.objects, self.sent = {}, {}, []
+        self.checksums = checksums
+        self.fails_at = None
+
+    def create_multipart_upload(self, **request):
+        self.uploads[f"id{len(self.uploads)}"] = {}
+        return {"UploadId": f"id{len(self.uploads) - 1}"}
+
+    def upload_part(self, **request):
+        number, body = request["PartNumber"], request["Body"]
+        if number == self.fails_at:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "no"}}, "UploadPart")
+        self.sent.append(number)
+        part = {
+            "ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"',
+            "Size": len(body),
+            "body": body,
+        }
+        if self.checksums:
+            part["ChecksumCRC32"] = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+        self.uploads[request["UploadId"]][number] = part
+        return part
+
+    def get_paginator(self, operation):
+        assert operation == "list_parts"
+        return self
+
+    def paginate(self, **request):
+        if request["UploadId"] not in self.uploads:
+            raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "no"}}, "ListParts")
+        found = sorted(self.uploads[request["UploadId"]].items())
+        for number, part in found:  # a page each
+            yield {"Parts": [{"PartNumber": number, **part}]}
+
+    def complete_multipart_upload(self, **request):
+        parts = self.uploads.pop(request["UploadId"])
+        listed = request["MultipartUpload"]["Parts"]
+        assert [p["ETag"] for p in listed] == [p["ETag"] for _, p in sorted(parts.items())]
+        assert all(("ChecksumCRC32" in p) == self.checksums for p in listed)
+        self.objects[request["Key"]] = b"".join(p["body"] for _, p in sorted(parts.items()))
+
+    def abort_multipart_upload(self, **request):
+        del self.uploads[request["UploadId"]]
+
+    def put_object(self, **request):
+        self.objects[request["Key"]] = request["Body"]
+
+
+@pytest.fixture
+def s3():
+    return Multipart()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "cache" / "uploads.json")
+
+
+def begin(s3, ledger, body=BODY, digest="d1"):
+    writer = PartWriter(S3Bucket(s3, "b"), "k", {}, PART, digest=digest, ledger=ledger)
+    writer.write(body)
+    return writer
+
+
+def interrupted(s3, ledger, at=3):
+    s3.fails_at = at
+    writer = begin(s3, ledger)
+    with pytest.raises(ServiceError, match="no"):
+        writer.commit()
+    writer.pause()
+    writer.abort()
+    s3.fails_at = None
+    s3.sent.clear()
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_what_has_arrived_is_not_sent_again(ledger, checksums):
+    s3 = Multipart(checksums)
+    interrupted(s3, ledger)
+    assert begin(s3, ledger).commit()
+    assert 1 not in s3.sent
+    assert 3 in s3.sent
+    assert s3.objects == {"k": BODY}
+    assert (s3.uploads, ledger.begun("b/k")) == ({}, None)
+
+
+def test_a_part_that_differs_is_sent_again(s3, ledger):
+    interrupted(s3, ledger)
+    other = b"X" + BODY[1:]
+    assert begin(s3, ledger, other).commit()
+    assert 1 in s3.sent
+    assert s3.objects == {"k": other}
+
+
+def test_other_content_gives_up_what_was_begun(s3, ledger):
+    interrupted(s3, ledger)
+    assert begin(s3, ledger, digest="d2").commit()
+    assert sorted(s3.sent) == [1, 2, 3, 4, 5]
+    assert s3.uploads == {}
+
+
+def test_an_upload_that_s3_has_dropped_begins_anew(s3, ledger):
+    interrupted(s3, ledger)
+    s3.uploads.clear()
+    assert begin(s3, ledger).commit()
+    assert s3.objects == {"k": BODY}
+
+
+def test_a_kill_is_an_interruption_too(s3, ledger):
+    begin(s3, ledger)._pool.shutdown(wait=True)  # and nothing else: no pause, no abort
+    assert ledger.begun("b/k") == Begun("id0", "d1", PART)
+    s3.sent.clear()
+    assert begin(s3, ledger).commit()
+    assert s3.sent == [5]
+
+
+def test_without_a_ledger_nothing_is_left(s3):
+    writer = begin(s3, None)
+    writer.pause()
+    writer.abort()
+    assert (s3.uploads, s3.objects) == ({}, {})
+
+
+def test_an_abort_leaves_nothing(s3, ledger):
+    begin(s3, ledger).abort()
+    assert (s3.uploads, ledger.begun("b/k")) == ({}, None)
+
+
+def test_a_small_object_is_one_put(s3, ledger):
+    assert begin(s3, ledger, b"small").commit()
+    assert (s3.objects, s3.sent) == ({"k": b"small"}, [])
+
+
+class TestLedger:
+    def test_it_remembers_over_processes(self, ledger, tmp_path):
+        ledger.begin("b/k", Begun("id", "d", 5))
+        ledger.sent("b/name", "d", "name_v2.tar.gz")
+        again = Ledger(tmp_path / "cache" / "uploads.json")
+        assert again.begun("b/k") == Begun("id", "d", 5)
+        assert again.target("b/name", "d") == "name_v2.tar.gz"
+        assert again.target("b/name", "other") is None
+        again.end("b/k")
+        assert ledger.begun("b/k") is None
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{", '{"begun": 3}', '{"begun": {"b/k": {"upload_id": 1}}}', "\0"]
+    )
+    def test_a_damaged_file_is_an_empty_one(self, tmp_path, text):
+        file = tmp_path / "uploads.json"
+        file.write_text(text)
+        ledger = Ledger(file)
+        assert ledger.begun("b/k") is None
+        ledger.begin("b/k", Begun("id", "d", 5))
+        assert json.loads(file.read_text())["begun"]["b/k"]["upload_id"] == "id"
+
+    def test_without_a_file_nothing_is_remembered(self):
+        ledger = Ledger()
+        ledger.begin("b/k", Begun("id", "d", 5))
+        assert ledger.begun("b/k") is None
