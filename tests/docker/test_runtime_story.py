@@ -92,6 +92,15 @@ def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> No
     assert built["built"]
     assert project.mmectl("build")["data"]["built"] is False
     assert not (project.state / "envs").exists()  # nothing is made that containers do not need
+    # for plain processes as well, so that the endpoint can change to them
+    repository = built["image"].partition("/")[2].rpartition(":")[0]
+    build_local(
+        root / "container",
+        project.state,
+        account=ACCOUNT,
+        region="us-east-1",
+        repository=repository,
+    )
     project.mmectl("upload", "--all")
     project.mmectl("deploy")
     assert asked(project)
@@ -108,15 +117,6 @@ def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> No
     assert asked(project)
     assert len(engine.of(project.state)) == 2
 
-    # for plain processes as well, so that both can be changed to
-    repository = built["image"].partition("/")[2].rpartition(":")[0]
-    build_local(
-        root / "container",
-        project.state,
-        account=ACCOUNT,
-        region="us-east-1",
-        repository=repository,
-    )
     project.configure(root, lab.base_image, "process")
     refused = project.mmectl("status", code=1)["errors"][0]
     assert "local.runtime docker, not process" in refused["message"]
