@@ -38,7 +38,11 @@ def connect(environment: Mapping[str, str]) -> Engine:
     try:
         if address.startswith("unix://"):
             _knock(address.removeprefix("unix://"))
-        client = docker.DockerClient.from_env(environment=dict(environment), timeout=_TIMEOUT)
+        client = docker.DockerClient.from_env(
+            environment=dict(environment),
+            timeout=_TIMEOUT,
+            use_ssh_client=True,  # the user's ssh, as the docker command takes it
+        )
     except (DockerException, OSError, ValueError) as error:
         raise failures.of_engine(_innermost(error), address) from error
     return Engine(client.api, address)
