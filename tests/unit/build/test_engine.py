@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import tarfile
@@ -311,6 +312,13 @@ class TestEngine:
             connect({"DOCKER_HOST": address})
         assert caught.value.code == "no_engine"
         assert caught.value.message.endswith(f"{address}: No such file or directory")
+
+    def test_ssh_needs_a_package_that_is_named(self):
+        if importlib.util.find_spec("paramiko"):
+            pytest.skip("paramiko is installed")
+        with pytest.raises(BuildError) as caught:
+            connect({"DOCKER_HOST": "ssh://builder"})
+        assert caught.value.hint == "pip install 'docker[ssh]'"
 
     @pytest.mark.parametrize("address", ["nonsense://x", "unix://", "tcp://127.0.0.1:99999"])
     def test_an_odd_address_is_said(self, address):
