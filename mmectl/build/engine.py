@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,10 +36,20 @@ def connect(environment: Mapping[str, str]) -> Engine:
             code="no_docker_sdk",
         ) from error
     address = environment.get("DOCKER_HOST") or _DEFAULT
+    if address.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
+        raise BuildError(
+            f"the engine at {address} cannot be reached: the Docker SDK needs paramiko for ssh",
+            hint="pip install 'docker[ssh]'",
+            code="no_docker_sdk",
+        )
     try:
         if address.startswith("unix://"):
             _knock(address.removeprefix("unix://"))
-        client = docker.DockerClient.from_env(environment=dict(environment), timeout=_TIMEOUT)
+        client = docker.DockerClient.from_env(
+            environment=dict(environment),
+            timeout=_TIMEOUT,
+            use_ssh_client=True,  # the user's ssh, as the docker command takes it
+        )
     except (DockerException, OSError, ValueError) as error:
         raise failures.of_engine(_innermost(error), address) from error
     return Engine(client.api, address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import tarfile
@@ -208,7 +209,10 @@ class TestDocker:
     )
     def test_an_engine_elsewhere_is_asked_from_inside(self, code, last):
         order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", owner="me")
-        api = Running(code=code, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}])
+        said = b'exec: "python": executable file not found in $PATH: unknown'
+        api = Running(
+            code=code, said=said, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}]
+        )
         events = []
         Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
         assert (events[-1].kind, events[-1].text) == last
@@ -216,10 +220,13 @@ class TestDocker:
         assert api.command[:2] == ["python", "-c"]
         assert api.bindings == {}
 
-    def test_one_that_does_not_serve_is_said_with_its_last_lines(self):
+    @pytest.mark.parametrize(
+        ("code", "said"), [(1, "no answer to /ping within 240 s"), (126, "container has stopped")]
+    )
+    def test_one_that_does_not_serve_is_said_with_its_last_lines(self, code, said):
         order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
-        api = Running(code=1, said=b"no answer to /ping within 240 s\n")
-        with pytest.raises(BuildError, match="no answer to /ping within 240 s\nlast words"):
+        api = Running(code=code, said=f"{said}\n".encode())
+        with pytest.raises(BuildError, match=f"{said}\nlast words"):
             Docker(Engine(api, "tcp://far:2376"), {}).check(order, lambda event: None)
         assert api.removed == ["new"]
 
@@ -305,6 +312,13 @@ class TestEngine:
             connect({"DOCKER_HOST": address})
         assert caught.value.code == "no_engine"
         assert caught.value.message.endswith(f"{address}: No such file or directory")
+
+    def test_ssh_needs_a_package_that_is_named(self):
+        if importlib.util.find_spec("paramiko"):
+            pytest.skip("paramiko is installed")
+        with pytest.raises(BuildError) as caught:
+            connect({"DOCKER_HOST": "ssh://builder"})
+        assert caught.value.hint == "pip install 'docker[ssh]'"
 
     @pytest.mark.parametrize("address", ["nonsense://x", "unix://", "tcp://127.0.0.1:99999"])
     def test_an_odd_address_is_said(self, address):
