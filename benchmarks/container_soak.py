@@ -59,9 +59,9 @@ def run() -> Iterator[Result]:
         with serving.ours(serving.built()) as server:
             # Java's heap fills first: before means after some of the same
             soak(server, folder, max(cycles // 10, 20), seed=1)
-            before = settled(server, None)
+            before = settled(server, folder, None)
             found = soak(server, folder, cycles, seed=2)
-            after = settled(server, before)
+            after = settled(server, folder, before)
     yield from compared(found, before, after)
 
 
@@ -156,8 +156,10 @@ def _tolerant(server: Server, found: Soak, method: str, name: str) -> None:
         found.refused += 1
 
 
-def settled(server: Server, like: Footprint | None) -> Footprint:
+def settled(server: Server, folder: Path, like: Footprint | None) -> Footprint:
     """The footprint once it no longer shrinks, or is what it was before."""
+    # what is left of models that are gone is swept away when the next one is loaded
+    _expected(server, folder)
     deadline = time.monotonic() + SETTLE_SECONDS
     last = footprint(server)
     while time.monotonic() < deadline:

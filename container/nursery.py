@@ -12,12 +12,15 @@ arguments and environment, and nothing else. It ends with the process that start
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import gc
 import os
 import signal
 import socket
+import stat
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -29,6 +32,8 @@ _PR_SET_PDEATHSIG = 1
 _FILES = 5
 _STDIO = 3
 _REQUEST_SECONDS = 5.0
+# the server waits a minute or two for a load
+PIPE_SECONDS = 600
 
 
 def receive(line: socket.socket) -> tuple[bytes, list[int]]:
@@ -98,12 +103,19 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
 
 
 def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
-    """Remove the sockets of models that are gone: the server kills what listened there."""
-    found = [path for path in folder.iterdir() if path.name.startswith(".mms.sock.")]
+    """Remove what models that are gone left: the server kills those who would clean up.
+
+    Sockets that nobody listens on, and pipes of loads that must have ended long ago.
+    """
+    found = list(folder.iterdir())
     bound = {line.rpartition(" ")[2] for line in table.read_text("utf-8", "replace").splitlines()}
     for path in found:
-        if str(path) not in bound:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            state = path.lstat()
+            late = time.time() - state.st_mtime > PIPE_SECONDS
+            gone = stat.S_ISSOCK(state.st_mode) and str(path) not in bound
+            if gone or (stat.S_ISFIFO(state.st_mode) and late):
+                path.unlink()
 
 
 def rename(arguments: list[str]) -> None:
