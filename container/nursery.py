@@ -1,9 +1,9 @@
 """The parent of warm workers: a process that has all of a worker loaded and forks on request.
 
-Usage: nursery.py LISTENING_DESCRIPTOR PADDING, started by warm.py. It imports the handler, loads
-MXNet and runs a small network, so that everything of the engine that is made at first use is
-made once, and shared by the workers until they write to it. No thread runs in it: MXNet's naive
-engine computes in the thread that asks for it, and OpenMP starts none for one thread.
+Usage: nursery.py LISTENING_DESCRIPTOR READY_DESCRIPTOR PADDING, started by warm.py. It imports the
+handler, loads MXNet and runs a small network, so that everything of the engine that is made at
+first use is made once, and shared by the workers until they write to it. No thread runs in it:
+MXNet's naive engine computes in the thread that asks for it, and OpenMP starts none for one thread.
 
 A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
 arguments and environment, and nothing else. It ends with the process that started it.
@@ -72,18 +72,27 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
     """Be the worker of a request, in the new process; never returns."""
     status = 1
     try:
-        arguments, environment = launcher.unpack(body)
+        (program, *arguments), environment = launcher.unpack(body)
         client = take_over(environment, files)
-        rename([sys.executable, launcher.__file__, *arguments])
-        line.sendall(launcher.READY)
-        if line.recv(1) == launcher.GO:
-            line.close()
+        rename([sys.executable, program, *arguments])
+        if wanted(line):
             engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
             status = worker.run(arguments, client)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def wanted(line: socket.socket) -> bool:
+    """Ask the launcher whether to begin; it may have given up or died meanwhile."""
+    try:
+        line.sendall(launcher.READY)
+        return line.recv(1) == launcher.GO
+    except OSError:
+        return False
+    finally:
+        line.close()
 
 
 def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
@@ -141,12 +150,14 @@ def prepare() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def main(listener: socket.socket, parent: int) -> None:
-    """Fork workers until killed."""
+def main(listener: socket.socket, ready: int, parent: int) -> None:
+    """Fork workers until killed; `ready` is told when the first could be."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the entrypoint's to answer
     prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.write(ready, launcher.READY)
+    os.close(ready)
     while os.getppid() == parent:
         line, _ = listener.accept()
         try:
@@ -159,4 +170,4 @@ def main(listener: socket.socket, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), os.getppid())
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), os.getppid())

@@ -172,7 +172,7 @@ def test_the_life_of_a_model(container):
     assert container.ask("GET", "/models/one")[0] == 404
     assert container.ask("DELETE", "/models/one")[0] == 404
     assert container.invoke("one", picture())[0] == 404
-    assert container.load("one") == 200
+    assert container.load("one") == 200, container.log()
     assert container.load("one") == 409
     assert container.ask("GET", "/models/one")[0] == 200
     status, lines = container.invoke("one", picture())
@@ -181,7 +181,7 @@ def test_the_life_of_a_model(container):
     assert container.ask("DELETE", "/models/one")[0] == 200
     assert container.ask("GET", "/models/one")[0] == 404
     assert container.invoke("one", picture())[0] == 404
-    assert container.load("one") == 200
+    assert container.load("one") == 200, container.log()
     assert container.ask("DELETE", "/models/one")[0] == 200
 
 

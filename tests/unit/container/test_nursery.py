@@ -99,14 +99,6 @@ def test_the_home_of_the_server_holds_our_launcher(tmp_path):
     assert not (home / "mms/__init__.py").exists()
 
 
-@pytest.mark.parametrize(
-    ("deaths", "often"),
-    [([], False), ([1, 2, 3, 4], False), ([1, 2, 3, 4, 5], True), ([-90, 2, 3, 4, 5], False)],
-)
-def test_deaths_in_quick_succession_are_too_often(deaths, often):
-    assert warm.too_often(deaths, 6.0) == often
-
-
 def test_the_socket_mode_is_the_folders_matter(tmp_path):
     server = launcher.listen(str(tmp_path / "socket"))
     again = launcher.listen(str(tmp_path / "socket"))
