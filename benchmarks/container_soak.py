@@ -59,9 +59,9 @@ def run() -> Iterator[Result]:
         with serving.ours(serving.built()) as server:
             # Java's heap fills first: before means after some of the same
             soak(server, folder, max(cycles // 10, 20), seed=1)
-            before = settled(server, None)
+            before = settled(server, folder, None)
             found = soak(server, folder, cycles, seed=2)
-            after = settled(server, before)
+            after = settled(server, folder, before)
     yield from compared(found, before, after)
 
 
@@ -117,12 +117,27 @@ def _kill(server: Server, found: Soak, stop: threading.Event, rng: random.Random
     """Kill a worker or the nursery every now and then."""
     while not stop.wait(rng.uniform(*KILL_SECONDS)):
         what = rng.choice(["worker", "worker", "nursery"])
-        word = "nursery.py" if what == "nursery" else "/launcher.py --sock-type"
-        pids = [pid for pid, line in server.members().items() if word in line]
+        pids = _found(server, what)
         if pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(rng.choice(pids), signal.SIGKILL)
                 found.kills[what] += 1
+
+
+def _found(server: Server, what: str) -> list[int]:
+    """The nursery, or the workers: of a model's two processes that which Java did not start."""
+    members = server.members()
+    if what == "nursery":
+        return [pid for pid, line in members.items() if "nursery.py" in line]
+    java = next((pid for pid, line in members.items() if "ModelServer" in line), 0)
+    of_models = [pid for pid, line in members.items() if "--model-name" in line]
+    return [pid for pid in of_models if _parent(pid) not in (java, 0)]
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def _load(server: Server, found: Soak, name: str, folder: Path) -> bool:
@@ -156,8 +171,10 @@ def _tolerant(server: Server, found: Soak, method: str, name: str) -> None:
         found.refused += 1
 
 
-def settled(server: Server, like: Footprint | None) -> Footprint:
+def settled(server: Server, folder: Path, like: Footprint | None) -> Footprint:
     """The footprint once it no longer shrinks, or is what it was before."""
+    # what is left of models that are gone is swept away when the next one is loaded
+    _expected(server, folder)
     deadline = time.monotonic() + SETTLE_SECONDS
     last = footprint(server)
     while time.monotonic() < deadline:

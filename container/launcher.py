@@ -17,6 +17,8 @@ import sys
 SOCKET = "nursery"
 PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
 TRIES = 3
+HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
+HANDLER = f"{HERE}/model_handler.py:handle"
 READY, GO = b"+", b"g"
 _SCM_RIGHTS, _INTS = 1, 4
 
@@ -93,6 +95,8 @@ def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         import worker
 
+        # a handler's own modules come first: what it needs is in PYTHONPATH
+        sys.path.remove(HERE)
         status = worker.run(arguments, client)
     finally:
         os._exit(status)
@@ -103,25 +107,27 @@ def say(text: str) -> None:
     os.write(1, text.encode() + b"\n")
 
 
-def main(arguments: list[str]) -> None:
+def main(program: str, arguments: list[str]) -> None:
     """Serve connections until killed."""
     given = options(arguments)
     nursery = os.path.join(given["--tmp-dir"], SOCKET)  # noqa: PTH118 - see listen
     server = listen(given["--sock-name"])
-    request = pack(arguments, dict(os.environb))
+    request = pack([program, *arguments], dict(os.environb))
     import _signal
 
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
     say(f"Listening on port: {given['--sock-name']}")
     say(f"[PID] {os.getpid()}")
     say("MMS worker started.")
+    ours = given["--handler"] == HANDLER
     while True:
         client, _ = server._accept()
-        if not any(ask(nursery, request, client) for _ in range(TRIES)):
-            say("the nursery does not answer: this worker starts cold")
+        if not (ours and any(ask(nursery, request, client) for _ in range(TRIES))):
+            if ours:
+                say("the nursery does not answer: this worker starts cold")
             fork_cold(server, client, arguments)
         os.close(client)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[0], sys.argv[1:])

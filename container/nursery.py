@@ -1,9 +1,9 @@
 """The parent of warm workers: a process that has all of a worker loaded and forks on request.
 
-Usage: nursery.py LISTENING_DESCRIPTOR PADDING, started by warm.py. It imports the handler, loads
-MXNet and runs a small network, so that everything of the engine that is made at first use is
-made once, and shared by the workers until they write to it. No thread runs in it: MXNet's naive
-engine computes in the thread that asks for it, and OpenMP starts none for one thread.
+Usage: nursery.py LISTENING_DESCRIPTOR READY_DESCRIPTOR PADDING, started by warm.py. It imports the
+handler, loads MXNet and runs a small network, so that everything of the engine that is made at
+first use is made once, and shared by the workers until they write to it. No thread runs in it:
+MXNet's naive engine computes in the thread that asks for it, and OpenMP starts none for one thread.
 
 A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
 arguments and environment, and nothing else. It ends with the process that started it.
@@ -12,12 +12,15 @@ arguments and environment, and nothing else. It ends with the process that start
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import gc
 import os
 import signal
 import socket
+import stat
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -29,6 +32,8 @@ _PR_SET_PDEATHSIG = 1
 _FILES = 5
 _STDIO = 3
 _REQUEST_SECONDS = 5.0
+# the server waits a minute or two for a load
+PIPE_SECONDS = 600
 
 
 def receive(line: socket.socket) -> tuple[bytes, list[int]]:
@@ -67,18 +72,27 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
     """Be the worker of a request, in the new process; never returns."""
     status = 1
     try:
-        arguments, environment = launcher.unpack(body)
+        (program, *arguments), environment = launcher.unpack(body)
         client = take_over(environment, files)
-        rename([sys.executable, launcher.__file__, *arguments])
-        line.sendall(launcher.READY)
-        if line.recv(1) == launcher.GO:
-            line.close()
+        rename([sys.executable, program, *arguments])
+        if wanted(line):
             engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
             status = worker.run(arguments, client)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def wanted(line: socket.socket) -> bool:
+    """Ask the launcher whether to begin; it may have given up or died meanwhile."""
+    try:
+        line.sendall(launcher.READY)
+        return line.recv(1) == launcher.GO
+    except OSError:
+        return False
+    finally:
+        line.close()
 
 
 def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
@@ -98,12 +112,19 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
 
 
 def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
-    """Remove the sockets of models that are gone: the server kills what listened there."""
-    found = [path for path in folder.iterdir() if path.name.startswith(".mms.sock.")]
+    """Remove what models that are gone left: the server kills those who would clean up.
+
+    Sockets that nobody listens on, and pipes of loads that must have ended long ago.
+    """
+    found = list(folder.iterdir())
     bound = {line.rpartition(" ")[2] for line in table.read_text("utf-8", "replace").splitlines()}
     for path in found:
-        if str(path) not in bound:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            state = path.lstat()
+            late = time.time() - state.st_mtime > PIPE_SECONDS
+            gone = stat.S_ISSOCK(state.st_mode) and str(path) not in bound
+            if gone or (stat.S_ISFIFO(state.st_mode) and late):
+                path.unlink()
 
 
 def rename(arguments: list[str]) -> None:
@@ -129,12 +150,14 @@ def prepare() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def main(listener: socket.socket, parent: int) -> None:
-    """Fork workers until killed."""
+def main(listener: socket.socket, ready: int, parent: int) -> None:
+    """Fork workers until killed; `ready` is told when the first could be."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the entrypoint's to answer
     prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.write(ready, launcher.READY)
+    os.close(ready)
     while os.getppid() == parent:
         line, _ = listener.accept()
         try:
@@ -147,4 +170,4 @@ def main(listener: socket.socket, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), os.getppid())
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), os.getppid())

@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +18,8 @@ import launcher
 HERE = Path(__file__).resolve().parent
 # A worker shows its own command line in the place of the nursery's
 PADDING = 8192
-DEATHS, SECONDS = 5, 10.0
+# Deaths before it was ready, in a row, after which another start is no use
+DEATHS = 5
 
 
 def make_home(run_dir: Path, home: Path) -> Path:
@@ -39,11 +39,6 @@ def make_home(run_dir: Path, home: Path) -> Path:
     return ours
 
 
-def too_often(deaths: list[float], now: float) -> bool:
-    """Whether the last deaths came so close together that another start is no use."""
-    return len(deaths) >= DEATHS and now - deaths[-DEATHS] < SECONDS
-
-
 class Nursery:
     """The nursery's process, started again when it dies; see nursery.py.
 
@@ -57,7 +52,8 @@ class Nursery:
         self._environment = {**environment, "OMP_NUM_THREADS": "1"}
         self._folder = folder
         self._say = say
-        self._deaths: list[float] = []
+        self._deaths = 0
+        self._ready = -1
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(folder / launcher.SOCKET))
         self._listener.listen(128)
@@ -65,20 +61,32 @@ class Nursery:
 
     def _start(self) -> int:
         descriptor = self._listener.fileno()
+        self._ready, writer = os.pipe()
+        os.set_blocking(self._ready, False)
         program = str(HERE / "nursery.py")
-        return subprocess.Popen(
-            [sys.executable, program, str(descriptor), "." * PADDING],
+        started = subprocess.Popen(
+            [sys.executable, program, str(descriptor), str(writer), "." * PADDING],
             env=self._environment,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
-        ).pid
+            pass_fds=(descriptor, writer),
+        )
+        os.close(writer)
+        return started.pid
+
+    def _was_ready(self) -> bool:
+        """Whether the last one had come as far as to fork."""
+        try:
+            return bool(os.read(self._ready, 1))
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(self._ready)
 
     def replace(self, status: int, words: str) -> None:
         """Start it again after its death with that wait status, in words; or give it up."""
-        now = time.monotonic()
-        self._deaths.append(now)
-        if os.WIFEXITED(status) or too_often(self._deaths, now):
+        self._deaths = 0 if self._was_ready() else self._deaths + 1
+        if os.WIFEXITED(status) or self._deaths >= DEATHS:
             self._say(f"the nursery died ({words}): workers start cold from now on")
             (self._folder / launcher.SOCKET).unlink()
             self._listener.close()

@@ -407,6 +407,22 @@ def test_without_a_nursery_workers_start_cold(serving_image, short):  # noqa: F8
         assert "this worker starts cold" in server.text()
 
 
+def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F811
+    model = short / "m"
+    (model / "MAR-INF").mkdir(parents=True)
+    manifest = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
+    manifest |= {"runtime": "python", "specificationVersion": "1.0", "implementationVersion": "1.0"}
+    (model / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+    (model / "images.py").write_text("WORD = 'its own'\n")
+    handler = (
+        "import images\ndef handle(data, context):\n    return data and [images.WORD] * len(data)\n"
+    )
+    (model / "answering.py").write_text(handler)
+    with started(serving_image, short) as server:
+        assert server.load("m", model)[0] == 200, server.text()
+        assert server.invoke("m", b"any", "application/json")[2] == b"its own"
+
+
 def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # noqa: F811
     write_model(short / "m")
     with started(serving_image, short, SOME_SETTING="one=two three") as server:

@@ -1,0 +1,107 @@
+"""What the launcher, the nursery and the entrypoint say to each other; nothing is forked."""
+
+from __future__ import annotations
+
+import array
+import importlib
+import os
+import socket
+import stat
+import sys
+import threading
+import types
+
+import launcher
+import pytest
+import warm
+
+
+@pytest.fixture
+def nursery(monkeypatch):
+    """The module, with a stand-in for what needs the server's own package."""
+    monkeypatch.setitem(sys.modules, "worker", types.ModuleType("worker"))
+    yield importlib.import_module("nursery")
+    sys.modules.pop("nursery", None)
+
+
+ARGUMENTS = ["--sock-name", "/t/.mms.sock.9000", "--model-name", "Modèl", "--tmp-dir", "/t"]
+ENVIRONMENT = {b"PATH": b"/bin", b"ODD": b"a=b\xff", b"EMPTY": b""}
+
+
+def test_a_request_is_what_was_asked_for():
+    packed = launcher.pack(ARGUMENTS, ENVIRONMENT)
+    assert int.from_bytes(packed[:4], "big") == len(packed) - 4
+    assert launcher.unpack(packed[4:]) == (ARGUMENTS, ENVIRONMENT)
+    assert launcher.options(ARGUMENTS)["--tmp-dir"] == "/t"
+
+
+def send(line: socket.socket, data: bytes, files: list[int]) -> None:
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+    sent = line.sendmsg([data], ancillary if files else [])
+    line.sendall(data[sent:])
+    line.close()
+
+
+@pytest.mark.parametrize("size", [10, 500_000])
+def test_a_request_arrives_with_its_files(nursery, size):
+    ours, theirs = socket.socketpair()
+    with ours, open(os.devnull, "rb") as file:  # noqa: PTH123
+        data = launcher.pack(["x" * size], {})
+        sender = threading.Thread(target=send, args=(theirs, data, [file.fileno()] * 5))
+        sender.start()
+        body, files = nursery.receive(ours)
+        sender.join()
+        assert body == data[4:]
+        assert len(files) == 5
+        for number in files:
+            os.close(number)
+
+
+@pytest.mark.parametrize("data", [b"x", b"\0\0\0\x09short"])
+def test_half_a_request_is_none(nursery, data):
+    ours, theirs = socket.socketpair()
+    with ours:
+        send(theirs, data, [])
+        assert nursery.receive(ours) == (b"", [])
+
+
+def test_nobody_answers(tmp_path):
+    reader, writer = os.pipe()
+    try:
+        assert not launcher.ask(str(tmp_path / "none"), b"", reader)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_sockets_and_pipes_that_nobody_uses_are_swept_away(nursery, tmp_path):
+    for name in ("live", "dead"):
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(tmp_path / name))
+    for name in ("old", "new"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "file").write_text("stays")
+    os.utime(tmp_path / "old", (0, 0))
+    table = tmp_path / "table"
+    table.write_text(f"Num RefCount Path\n0: 2 0 10000 1 1 77 {tmp_path / 'live'}\n")
+    nursery.sweep(tmp_path, table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "live", "new", "table"]
+
+
+def test_the_home_of_the_server_holds_our_launcher(tmp_path):
+    real = tmp_path / "site-packages"
+    (real / "mms" / "metrics").mkdir(parents=True)
+    for _ in range(2):  # a server that is started again finds the old one
+        home = warm.make_home(tmp_path, real)
+    assert (home / "mms/model_service_worker.py").resolve().name == "launcher.py"
+    assert (home / "mms/metrics").resolve() == real / "mms/metrics"
+    # a package there would hide the real one
+    assert not (home / "mms/__init__.py").exists()
+
+
+def test_the_socket_mode_is_the_folders_matter(tmp_path):
+    server = launcher.listen(str(tmp_path / "socket"))
+    again = launcher.listen(str(tmp_path / "socket"))
+    assert stat.S_ISSOCK((tmp_path / "socket").stat().st_mode)
+    server.close()
+    again.close()
