@@ -159,6 +159,16 @@ def test_metrics_as_json_of_every_variant(call, project):
     assert data["end"] - data["start"] == 300
 
 
+def test_metrics_that_are_not_listed_yet(call, project, monkeypatch):
+    asyncio.run(filled(project / "m.db"))
+    monkeypatch.setattr("mmectl.cloudwatch.Metrics.variants", lambda self: [])
+    (project / "config.yaml").write_text(
+        f"platform: local\nendpoint: {{name: {ENDPOINT}, variant: blue}}\n"
+    )
+    data = json.loads(call("metrics", "--json")[1])["data"]
+    assert [item["variant"] for item in data["variants"]] == ["blue"]
+
+
 def test_no_metrics_yet(call, project):
     code, out, _ = call("metrics", "--since", "15m")
     assert (code, out) == (0, "no metrics of demo in the last 15m; ask a model first\n")
@@ -170,6 +180,7 @@ def test_no_metrics_yet(call, project):
         (("--since", "soon"), "--since soon: must be a span of time"),
         (("--period", "90s"), "--period 90s: must be whole minutes"),
         (("--since", "30d", "--period", "1m"), "at most 1440"),
+        (("--since", "30d", "--period", "61m"), "of so long ago CloudWatch keeps values of 5"),
         (("--watch",), "--watch needs a terminal"),
     ],
 )
