@@ -89,6 +89,9 @@ def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied
         key = place.location.key(target)
         if bucket.copy(origin.key, key, metadata, bucket=origin.bucket):
             return Copied(target, copied=True)
+        # taken: by ourselves, where an answer was lost and botocore asked again
+        if digest is not None and (bucket.metadata(key) or {}).get(DIGEST) == digest:
+            return Copied(target, copied=True)
     raise ArtifactError(
         f"{place.name}: version {first} and the {_TRIES - 1} after it were all taken meanwhile",
         hint="copy again when nobody else uploads this model",
