@@ -222,6 +222,12 @@ def test_logs_are_one_story(call, two_logs):
     assert last_words(call("logs", "--filter", "ERROR")[1]) == ["ERROR-a2"]
 
 
+def test_more_lines_than_one_answer_holds(call, project):
+    write(project, "i-a", *((60_000 - n, str(n)) for n in range(12_000)))
+    out = call("logs", "--tail", "11000")[1]
+    assert last_words(out) == [str(n) for n in range(1_000, 12_000)]
+
+
 def test_logs_as_json(call, two_logs):
     events = json.loads(call("logs", "--json", "-n", "1")[1])["data"]["events"]
     assert [(event["stream"], event["message"]) for event in events] == [("AllTraffic/i-b", "b1")]
