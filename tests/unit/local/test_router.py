@@ -28,7 +28,14 @@ from fleet_fakes import (
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
 from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
+from mmectl.local.values import (
+    AwsError,
+    FleetFailed,
+    FleetSpec,
+    InvokeRequest,
+    InvokeResponse,
+    StoredObject,
+)
 from mmectl.unpack import DiskFullError
 
 MB = 1 << 20
@@ -201,6 +208,28 @@ async def test_no_object(plane: MakePlane) -> None:
     assert "s3://models/demo/missing.tar.gz" in refusal.message
     p.put("missing.tar.gz")
     assert (await p.invoke("missing.tar.gz")).body == b"i-0!"
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_an_object_that_goes_while_it_is_fetched(plane: MakePlane, again: bool) -> None:
+    p = await plane()
+    find = p.store.find
+
+    async def late(bucket: str, key: str) -> StoredObject | None:
+        found = await find(bucket, key)
+        if found is not None and p.store.asked[key] == 1:
+            found.path.unlink()
+            p.store.delete(key)
+            if again:
+                p.store.put(key, archive(weights=b"new"))
+        return found
+
+    p.store.find = late  # type: ignore[method-assign]
+    if again:
+        assert (await p.invoke()).body == b"i-0!"
+    else:
+        error = await p.refusal()
+        assert (error.code, error.status) == ("ValidationError", 400)
 
 
 async def test_a_bad_archive_and_its_repair(plane: MakePlane) -> None:
