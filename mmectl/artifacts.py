@@ -222,7 +222,7 @@ def _copy(job: _Job, source: str, name: str, newest: int) -> str:
 
 def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
     """What an unchanged model is, by one look at the object that it became; None to look closer."""
-    targets = [job.ledger.target(job.place(name), job.digest) for name in names]
+    targets = job.ledger.targets([job.place(name) for name in names], job.digest)
     known = [target for target in targets if target is not None]
     if len(known) < len(names):
         return None
@@ -303,8 +303,8 @@ def upload(
         ledger or Ledger(),
     )
     result = _remembered(job, names) or _run(job, names)
-    for name, target in zip(names, result.target_models, strict=True):
-        job.ledger.sent(job.place(name), digest, target)
+    targets = zip(names, result.target_models, strict=True)
+    job.ledger.sent(digest, {job.place(name): target for name, target in targets})
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
     return result

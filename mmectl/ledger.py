@@ -1,19 +1,18 @@
 """What was uploaded and what was begun, remembered between commands; a cache.
 
-It may be lost or deleted at any time, and two processes may write it at once: the last one wins,
-whole. What it says is checked against the bucket before it is believed.
+It may be lost or deleted at any time. What it says is checked against the bucket before it is
+believed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from mmectl.remembered import Remembered
 
 _KEPT = 10_000
 Entries = dict[str, dict[str, Any]]
@@ -32,7 +31,7 @@ class Ledger:
     """Entries by ``bucket/key`` in a JSON file; without a file nothing is remembered."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+        self._file = Remembered(file)
         self._lock = threading.Lock()
 
     def begun(self, place: str) -> Begun | None:
@@ -51,43 +50,47 @@ class Ledger:
         """Forget an upload in parts: it was completed or given up."""
         self._change(lambda entries: entries["begun"].pop(place, None) is not None)
 
-    def target(self, place: str, digest: str) -> str | None:
-        """The TargetModel that this content became when it was last uploaded as that name."""
-        found = self._read()["sent"].get(place, {})
-        target = found.get("target_model")
-        return target if found.get("digest") == digest and isinstance(target, str) else None
+    def targets(self, places: Sequence[str], digest: str) -> list[str | None]:
+        """The TargetModels that this content became when it was last uploaded as these names."""
+        sent = self._read()["sent"]
+        return [_target(sent.get(place, {}), digest) for place in places]
 
-    def sent(self, place: str, digest: str, target: str) -> None:
-        """Remember what a name's content became."""
-        entry = {"digest": digest, "target_model": target}
-        self._change(lambda entries: _put(entries["sent"], place, entry))
+    def sent(self, digest: str, targets: Mapping[str, str]) -> None:
+        """Remember what this content became, by place."""
+
+        def put(entries: dict[str, Entries]) -> bool:
+            changes = [  # each of them, not up to the first
+                _put(entries["sent"], place, {"digest": digest, "target_model": target})
+                for place, target in targets.items()
+            ]
+            return any(changes)
+
+        self._change(put)
 
     def _read(self) -> dict[str, Entries]:
-        raw: object = None
-        if self._file is not None:
-            with contextlib.suppress(OSError, ValueError):
-                raw = json.loads(self._file.read_text())
+        raw = self._file.read()
         kinds = raw if isinstance(raw, dict) else {}
         return {kind: _entries(kinds.get(kind)) for kind in ("begun", "sent")}
 
     def _change(self, change: Callable[[dict[str, Entries]], bool]) -> None:
-        if self._file is None:
+        if not self._file.there:
             return
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock:
             entries = self._read()
-            if not change(entries):
-                return
-            kept = {kind: dict(list(found.items())[-_KEPT:]) for kind, found in entries.items()}
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-            partial.write_text(json.dumps(kept))
-            partial.replace(self._file)
+            if change(entries):
+                kept = {kind: dict(list(found.items())[-_KEPT:]) for kind, found in entries.items()}
+                self._file.write(kept)
 
 
 def _entries(raw: object) -> Entries:
     if not isinstance(raw, dict):
         return {}
     return {key: value for key, value in raw.items() if isinstance(value, dict)}
+
+
+def _target(entry: Mapping[str, Any], digest: str) -> str | None:
+    target = entry.get("target_model")
+    return target if entry.get("digest") == digest and isinstance(target, str) else None
 
 
 def _put(entries: Entries, place: str, entry: dict[str, Any]) -> bool:

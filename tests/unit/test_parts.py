@@ -14,6 +14,7 @@ from mmectl.bucket import S3Bucket
 from mmectl.errors import ServiceError
 from mmectl.ledger import Begun, Ledger
 from mmectl.parts import PartWriter
+from mmectl.remembered import Remembered
 
 PART = 1000
 BODY = b"".join(bytes([n]) * PART for n in range(1, 5)) + b"rest"
@@ -170,11 +171,11 @@ def test_a_small_object_is_one_put(s3, ledger):
 class TestLedger:
     def test_it_remembers_over_processes(self, ledger, tmp_path):
         ledger.begin("b/k", Begun("id", "d", 5))
-        ledger.sent("b/name", "d", "name_v2.tar.gz")
+        ledger.sent("d", {"b/name": "name_v2.tar.gz"})
         again = Ledger(tmp_path / "cache" / "uploads.json")
         assert again.begun("b/k") == Begun("id", "d", 5)
-        assert again.target("b/name", "d") == "name_v2.tar.gz"
-        assert again.target("b/name", "other") is None
+        assert again.targets(["b/name", "b/none"], "d") == ["name_v2.tar.gz", None]
+        assert again.targets(["b/name"], "other") == [None]
         again.end("b/k")
         assert ledger.begun("b/k") is None
 
@@ -189,7 +190,35 @@ class TestLedger:
         ledger.begin("b/k", Begun("id", "d", 5))
         assert json.loads(file.read_text())["begun"]["b/k"]["upload_id"] == "id"
 
+    def test_what_another_process_wrote_is_seen(self, ledger, tmp_path):
+        ledger.sent("d", {"b/name": "name.tar.gz"})
+        other = Ledger(tmp_path / "cache" / "uploads.json")
+        other.sent("e", {"b/name": "name_v2.tar.gz"})
+        assert ledger.targets(["b/name"], "e") == ["name_v2.tar.gz"]
+
     def test_without_a_file_nothing_is_remembered(self):
         ledger = Ledger()
         ledger.begin("b/k", Begun("id", "d", 5))
         assert ledger.begun("b/k") is None
+
+
+def test_thousands_of_names_are_one_read_and_one_write(tmp_path):
+    class Counting(Remembered):
+        reads = writes = 0
+
+        def _load(self):
+            Counting.reads += 1
+            return super()._load()
+
+        def write(self, value):
+            Counting.writes += 1
+            super().write(value)
+
+    ledger = Ledger()
+    ledger._file = Counting(tmp_path / "uploads.json")
+    places = {f"b/name_{n}": f"name_{n}.tar.gz" for n in range(3_000)}
+    ledger.sent("d", places)
+    assert ledger.targets(list(places), "d") == list(places.values())
+    for place, target in places.items():
+        assert ledger.targets([place], "d") == [target]
+    assert (Counting.reads, Counting.writes) == (1, 1)
