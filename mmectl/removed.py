@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mmectl.bucket import Stored
+from mmectl.catalog import at_once
 from mmectl.errors import ArtifactError
 from mmectl.names import Artifact
 from mmectl.pointers import Documents
@@ -18,6 +19,7 @@ from mmectl.state import Location
 
 _FORMAT = 1
 _TRIES = 20
+_WIDTH = 24  # documents at once
 
 
 def folder(location: Location) -> str:
@@ -40,8 +42,7 @@ def remember(documents: Documents, location: Location, chosen: Sequence[Artifact
     wanted: dict[str, int] = {}
     for artifact in chosen:
         wanted[artifact.name] = max(artifact.version, wanted.get(artifact.name, 0))
-    for name, version in wanted.items():
-        _raise(documents, location, name, version)
+    at_once(lambda item: _raise(documents, location, *item), list(wanted.items()), _WIDTH)
 
 
 def _raise(documents: Documents, location: Location, name: str, version: int) -> None:
