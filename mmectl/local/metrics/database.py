@@ -15,6 +15,7 @@ from typing import Any
 
 from mmectl.local.metrics.series import Series
 from mmectl.local.metrics.statistics import Statistics, decode, encode
+from mmectl.local.s3.files import is_full
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,17 @@ class Database:
         self._db: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open, or begin anew where the file is of no use; OSError if there is no place for it."""
+        """Open, or begin anew where the file is of no use.
+
+        Raises OSError if there is no place for it, sqlite3.OperationalError on a full disk.
+        """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._connect()
         except (sqlite3.DatabaseError, ValueError) as error:
+            if is_full(error):  # which says nothing against the file
+                self.close()
+                raise
             aside = self._path.with_name(self._path.name + ".unreadable")
             log.warning("%s cannot be used (%s): put aside as %s", self._path, error, aside)
             self.close()
@@ -63,7 +70,9 @@ class Database:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost seconds
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
+        if version == VERSION:  # a full disk must not keep the platform from starting
+            return
+        if version != 0:
             raise ValueError(f"format {version}")
         db.executescript(_SCHEMA)
         db.execute(f"PRAGMA user_version = {VERSION}")

@@ -140,10 +140,13 @@ class Store:
         added: dict[Point, Statistics] = {}
         for point, statistics in parts:
             added.setdefault(point, Statistics()).merge(statistics)
+        await self._stored("metrics", lambda: self._database.write(added, {}))
+
+    async def _stored(self, what: str, change: Callable[[], None]) -> None:
         try:
-            await self._do(lambda: self._database.write(added, {}))
+            await self._do(change)
         except sqlite3.Error as error:
-            text = f"The metrics could not be stored: {error}."
+            text = f"The {what} could not be stored: {error}."
             raise AwsError("InternalServiceFault", text, 500) from error
 
     async def read(
@@ -166,12 +169,12 @@ class Store:
         return await self._do(self._database.alarms)
 
     async def put_alarm(self, name: str, body: str) -> None:
-        """Store an alarm; returns when it is on disk."""
-        await self._do(lambda: self._database.put_alarm(name, body))
+        """Store an alarm; returns when it is on disk. AwsError if the disk refuses."""
+        await self._stored("alarm", lambda: self._database.put_alarm(name, body))
 
     async def remove_alarms(self, names: Iterable[str]) -> None:
-        """Forget alarms."""
-        await self._do(lambda: self._database.remove_alarms(names))
+        """Forget alarms. AwsError if the disk refuses."""
+        await self._stored("alarms", lambda: self._database.remove_alarms(names))
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

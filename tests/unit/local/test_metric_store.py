@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 
+import pytest
 from metrics_fakes import NOON, Clock
 
 from mmectl.local.metrics.database import Database
 from mmectl.local.metrics.series import Series
 from mmectl.local.metrics.statistics import Statistics
 from mmectl.local.metrics.store import Store
+from mmectl.local.values import AwsError
 
 SERIES = Series("N", "Latency", (("A", "1"),), "Microseconds")
 DAY = 86_400
@@ -135,3 +137,45 @@ def test_a_file_of_no_use_is_put_aside(tmp_path):
     database.close()
     assert (tmp_path / "m.db.unreadable").read_bytes().startswith(b"this is no")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_says_nothing_against_the_file(tmp_path):
+    class Full(Database):
+        def _connect(self) -> None:
+            super()._connect()
+            raise sqlite3.OperationalError("database or disk is full")
+
+    path = tmp_path / "m.db"
+    made = Database(path)
+    made.open()
+    made.put_alarm("a", "{}")
+    made.close()
+    full = Full(path)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        full.open()
+    assert [item.name for item in tmp_path.iterdir()] == ["m.db"]
+    made.open()
+    assert made.alarms() == {"a": "{}"}
+    made.close()
+
+
+def test_opening_writes_nothing(tmp_path):
+    path = tmp_path / "m.db"
+    made = Database(path)
+    made.open()
+    made.close()
+    made.open()
+    assert (tmp_path / "m.db-wal").stat().st_size == 0
+    made.close()
+
+
+async def test_an_alarm_that_finds_no_room_is_refused(tmp_path):
+    class Full(Database):
+        def put_alarm(self, name: str, body: str) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    store = Store(tmp_path / "m.db", database=Full(tmp_path / "m.db"))
+    await store.open()
+    with pytest.raises(AwsError, match="alarm could not be stored: database or disk is full"):
+        await store.put_alarm("a", "{}")
+    await store.close()
