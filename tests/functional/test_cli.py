@@ -208,7 +208,7 @@ def test_status_shows_endpoint_and_models(call):
     rows = [line.split() for line in out.splitlines()]
     assert code == 0
     assert ["status", "InService"] in rows
-    assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "untrained"] in rows
+    assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "-", "untrained"] in rows
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
