@@ -163,7 +163,7 @@ def test_status_says_which_version_is_current(call, world):
     call("models", "promote", "shapes", "v1")
     lines = [line.split() for line in call("status")[1].splitlines()]
     assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "-", "-", "current"] in lines
-    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-"] in lines
+    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-", "-"] in lines
     assert call("invoke", "-m", "shapes", "star.png")[2].startswith("shapes.tar.gz: cold")
 
 
