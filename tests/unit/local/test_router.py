@@ -367,7 +367,7 @@ async def test_a_busy_model_is_not_waited_for_for_ever(plane: MakePlane) -> None
     busy = asyncio.create_task(p.invoke())
     await until(lambda: p.servers[0].count("invoke", "a.tar.gz") == 2)
     fleet = p.fleets._entries["ep", "cfg"].fleets[0]
-    fleet._loader._settings = replace(QUICK, wait=0.01)  # type: ignore[attr-defined]
+    fleet._loader._room._settings = replace(QUICK, wait=0.01)  # type: ignore[attr-defined]
     refusal = await p.refusal("b.tar.gz")
     assert refusal.members["OriginalStatusCode"] == 507
     assert "in use" in refusal.message
