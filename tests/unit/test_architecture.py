@@ -18,7 +18,7 @@ SHARED = {"unpack"}
 # What else the named modules may import; helpers of the core may import each other.
 COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
-    "config": BASE | {"sources", "limits", "names", "model", "policy"},
+    "config": BASE | {"config", "sources", "limits", "names", "model", "policy"},
     "services": BASE | {"aws", "invoke"},
     "cloudwatch": BASE | {"aws"},
 }
