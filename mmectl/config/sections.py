@@ -1,4 +1,4 @@
-"""The sections of config.yaml as pydantic models: strict, frozen, with defaults and descriptions."""
+"""The sections of config.yaml as pydantic models: defaults, descriptions, ranges."""
 
 from __future__ import annotations
 
@@ -203,7 +203,6 @@ def keys() -> list[str]:
     names: list[str] = []
     for name, field in Settings.model_fields.items():
         section = field.annotation
-        names += (
-            [f"{name}.{key}" for key in section.model_fields] if is_section(section) else [name]
-        )
+        within = [f"{name}.{key}" for key in section.model_fields] if is_section(section) else None
+        names += within or [name]
     return names

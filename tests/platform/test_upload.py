@@ -17,6 +17,7 @@ import pytest
 
 from mmectl import artifacts, packing
 from mmectl.artifacts import Upload
+from mmectl.aws import translated
 from mmectl.bucket import PART, S3Bucket
 from mmectl.errors import ArtifactError, Interrupted, ServiceError
 from mmectl.model import params
@@ -35,7 +36,7 @@ def s3(clients):
 def bucket(s3):
     name = f"upload-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=name)
-    return S3Bucket(s3, name)
+    return S3Bucket(s3, name, translated)
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
 
 
 def test_a_bucket_that_is_not_there(s3, model):
-    nowhere = S3Bucket(s3, "no-such-bucket-here")
+    nowhere = S3Bucket(s3, "no-such-bucket-here", translated)
     with pytest.raises(ServiceError, match="list s3://no-such-bucket-here/demo/shapes") as caught:
         artifacts.upload(nowhere, Location(nowhere.name, "demo/"), Upload("shapes", model))
     assert caught.value.code == "aws_NoSuchBucket"
@@ -211,6 +212,7 @@ import threading
 from pathlib import Path
 import boto3
 from mmectl.artifacts import Upload, upload_many
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.state import Location
 
@@ -221,7 +223,7 @@ def report(event):
 
 cancelled = threading.Event()
 name, folder = sys.argv[1:]
-bucket, where = S3Bucket(boto3.client("s3"), name), Location(name, "demo/")
+bucket, where = S3Bucket(boto3.client("s3"), name, translated), Location(name, "demo/")
 upload_many(bucket, where, [Upload("large", Path(folder))], report=report, cancelled=cancelled)
 """
 
