@@ -17,8 +17,9 @@ from typing import Any
 import boto3
 
 from benchmarks.report import Result, seconds
-from mmectl.artifacts import Upload, upload_many
+from mmectl.artifacts import Upload
 from mmectl.aws import translated
+from mmectl.batch import upload_many
 from mmectl.bucket import S3Bucket
 from mmectl.digests import DigestCache
 from mmectl.local import platform

@@ -18,9 +18,12 @@ import pytest
 from mmectl import artifacts, packing
 from mmectl.artifacts import Upload
 from mmectl.aws import translated
+from mmectl.batch import upload_many
 from mmectl.bucket import PART, S3Bucket
+from mmectl.catalog import list_models
 from mmectl.errors import ArtifactError, Interrupted, ServiceError
 from mmectl.model import params
+from mmectl.names import resolve
 from mmectl.state import Location
 
 # enough for five parts, once packed
@@ -88,12 +91,12 @@ def test_versions_and_what_is_stored(bucket, where, model, tmp_path):
     (model / "synset.txt").write_text((model / "synset.txt").read_text().upper())
     second = artifacts.upload(bucket, where, Upload("shapes", model, untrained=True))
     assert first.created + second.created == ("shapes.tar.gz", "shapes_v2.tar.gz")
-    found = artifacts.list_models(bucket, where, details=True)
+    found = list_models(bucket, where, details=True)
     assert [(a.version, a.digest, a.untrained) for a in found] == [
         (1, first.digest, False),
         (2, second.digest, True),
     ]
-    assert artifacts.resolve("shapes", found) == "shapes_v2.tar.gz"
+    assert resolve("shapes", found) == "shapes_v2.tar.gz"
     bucket.client.download_file(bucket.name, "demo/shapes_v2.tar.gz", tmp_path / "got.tar.gz")
     with tarfile.open(tmp_path / "got.tar.gz") as tar:
         assert tar.getnames() == sorted(path.name for path in model.iterdir())
@@ -201,7 +204,7 @@ def test_a_bucket_that_is_not_there(s3, model):
 def test_one_bad_model_of_several(bucket, where, model, tmp_path):
     (tmp_path / "bad").mkdir()
     requests = [Upload("shapes", model), Upload("bad", tmp_path / "bad"), Upload("more", model)]
-    outcome = artifacts.upload_many(bucket, where, requests)
+    outcome = upload_many(bucket, where, requests)
     assert [name for name, _ in outcome.failed] == ["bad"]
     assert keys(bucket) == ["demo/more.tar.gz", "demo/shapes.tar.gz"]
 
@@ -211,7 +214,8 @@ import sys
 import threading
 from pathlib import Path
 import boto3
-from mmectl.artifacts import Upload, upload_many
+from mmectl.artifacts import Upload
+from mmectl.batch import upload_many
 from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.state import Location
