@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -14,6 +13,7 @@ import threading
 import uuid
 
 import pytest
+from wide_models import write_wide_model
 
 from mmectl import artifacts, packing
 from mmectl.artifacts import Upload
@@ -22,7 +22,6 @@ from mmectl.batch import upload_many
 from mmectl.bucket import PART, S3Bucket
 from mmectl.catalog import list_models
 from mmectl.errors import ArtifactError, Interrupted, ServiceError
-from mmectl.model import params
 from mmectl.names import resolve
 from mmectl.state import Location
 
@@ -57,24 +56,7 @@ def model(root, tmp_path):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """A model of 40 MB that packs into several parts."""
-    folder = tmp_path_factory.mktemp("large") / "large"
-    folder.mkdir()
-    nodes = [
-        {"op": "null", "name": "data", "inputs": []},
-        {"op": "null", "name": "fc_weight", "inputs": []},
-        {
-            "op": "FullyConnected",
-            "name": "fc",
-            "attrs": {"num_hidden": "10", "no_bias": "True"},
-            "inputs": [[0, 0, 0], [1, 0, 0]],
-        },
-    ]
-    (folder / "large-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": [[2, 0, 0]]}))
-    (folder / "large-shapes.json").write_text('[{"shape": [1, 3, 8, 8], "name": "data"}]')
-    with (folder / "large-0000.params").open("wb") as stream:
-        weights = random.Random(0).randbytes(4 * WEIGHTS)
-        params.write(stream, [("arg:fc_weight", (10, WEIGHTS // 10), weights)])
-    return folder
+    return write_wide_model(tmp_path_factory.mktemp("large") / "large", WEIGHTS)
 
 
 def keys(bucket):
@@ -138,7 +120,7 @@ def test_a_key_that_is_taken_is_never_overwritten(bucket, size):
 def test_two_who_upload_at_once_make_two_versions(bucket, where, large, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(large, other)
-    (other / "synset.txt").write_text("".join(f"class {n}\n" for n in range(10)))
+    (other / "synset.txt").write_text("".join(f"class {n}\n" for n in range(8)))
     results = []
     threads = [
         threading.Thread(
@@ -186,7 +168,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
 
     def report(event):
         if event.kind == "progress" and event.done > 1_000_000:
-            os.truncate(folder / "large-0000.params", 20_000_000)
+            os.truncate(folder / "wide-0000.params", 20_000_000)
 
     with pytest.raises(ArtifactError, match="changed while it was read"):
         artifacts.upload(bucket, where, Upload("large", folder), report=report)
