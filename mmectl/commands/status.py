@@ -16,7 +16,7 @@ from mmectl.output import Result, Table, size
 from mmectl.policy import progress
 
 SHOWN = 20
-_RIGHT = frozenset({"SIZE", "AGE", "LOADED"})
+_RIGHT = frozenset({"SIZE", "AGE", "LOADED", "MEMORY"})
 
 
 @command(examples="mmectl status\nmmectl status --all\nmmectl status --json")
@@ -24,8 +24,8 @@ _RIGHT = frozenset({"SIZE", "AGE", "LOADED"})
 def status(app: App, show_all: bool) -> Result:
     """Show the endpoint, its instances and the uploaded models.
 
-    LOADED is on how many instances a model is in memory; AWS does not tell,
-    the embedded platform does.
+    LOADED is on how many instances a model is in memory, MEMORY what it took
+    there when it was loaded; AWS does not tell, the embedded platform does.
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     models = _models(app)
@@ -49,7 +49,7 @@ def status(app: App, show_all: bool) -> Result:
     view: list[str | Table] = [*_endpoint_lines(app, found), ""]
     if instances:
         view += [_instance_table(instances), ""]
-    view.append(Table(("MODEL", "SIZE", "AGE", "LOADED", "NOTE"), rows, _RIGHT))
+    view.append(Table(("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE"), rows, _RIGHT))
     if len(artifacts) > len(shown):
         view.append(f"... and {len(artifacts) - len(shown)} more; all: mmectl status --all")
     if not models:
@@ -77,13 +77,13 @@ def instances_of(app: App) -> list[dict[str, Any]]:
     return rows
 
 
-def _holders(instances: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """TargetModel -> on how many instances it is in memory."""
-    holders: dict[str, int] = {}
+def _holders(instances: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """TargetModel -> MB that it took on each of the instances where it is in memory."""
+    holders: dict[str, list[int]] = {}
     for instance in instances:
         for model in instance.get("models", ()):
             name = model["target_model"]
-            holders[name] = holders.get(name, 0) + 1
+            holders.setdefault(name, []).append(model.get("memory_mb", 0))
     return holders
 
 
@@ -119,13 +119,16 @@ def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, frozenset({"MODELS", "MODEL MEMORY", "RESTARTS"}))
 
 
-def _model_row(item: Artifact, holders: Mapping[str, int], current: str | None) -> list[str]:
-    count = holders.get(item.target_model, 0)
+def _model_row(
+    item: Artifact, holders: Mapping[str, Sequence[int]], current: str | None
+) -> list[str]:
+    held = holders.get(item.target_model, ())
     return [
         item.target_model,
         size(item.size),
         age((datetime.now(timezone.utc) - item.modified).total_seconds()),
-        str(count) if count else "-",
+        str(len(held)) if held else "-",
+        f"{max(held)} MB" if held else "-",
         ", ".join(_notes(item, current)),
     ]
 
@@ -143,7 +146,9 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _model_data(item: Artifact, holders: Mapping[str, int], current: str | None) -> dict[str, Any]:
+def _model_data(
+    item: Artifact, holders: Mapping[str, Sequence[int]], current: str | None
+) -> dict[str, Any]:
     return {
         "target_model": item.target_model,
         "name": item.name,
@@ -151,6 +156,7 @@ def _model_data(item: Artifact, holders: Mapping[str, int], current: str | None)
         "current": current in (None, item.target_model),
         "size": item.size,
         "uploaded": item.modified.isoformat(),
-        "in_memory_on": holders.get(item.target_model, 0),
+        "in_memory_on": len(holders.get(item.target_model, ())),
+        "memory_mb": max(holders.get(item.target_model, ()), default=None),
         "untrained": item.untrained,
     }

@@ -148,7 +148,7 @@ def test_status_shows_endpoint_and_models(call):
     rows = [line.split() for line in out.splitlines()]
     assert code == 0
     assert ["status", "InService"] in rows
-    assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "untrained"] in rows
+    assert ["resnet_18.tar.gz", "1.0", "kB", "2", "d", "-", "-", "untrained"] in rows
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
@@ -162,8 +162,8 @@ def test_status_says_which_version_is_current(call, world):
     }
     call("models", "promote", "shapes", "v1")
     lines = [line.split() for line in call("status")[1].splitlines()]
-    assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "-", "current"] in lines
-    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-"] in lines
+    assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "-", "-", "current"] in lines
+    assert ["shapes_v2.tar.gz", "1.0", "kB", "2", "d", "-", "-"] in lines
     assert call("invoke", "-m", "shapes", "star.png")[2].startswith("shapes.tar.gz: cold")
 
 
