@@ -158,7 +158,20 @@ def _handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[byte
         return None
     if _loaded is None:
         raise RuntimeError("a request came before the model was loaded")
-    return [respond(_loaded, request, index, context) for index, request in enumerate(data)]
+    return [_within_room(_loaded, request, index, context) for index, request in enumerate(data)]
+
+
+def _within_room(model: Model, request: Mapping[str, Any], index: int, context: Any) -> bytes:
+    """Answer a request; what there was no room for is tried again with the room there is now.
+
+    The limit was set when memory may have been short; others have left it since, perhaps because
+    this very request was answered with 507 before.
+    """
+    try:
+        return respond(model, request, index, context)
+    except MemoryError:
+        memory.confine(memory.free())
+        return respond(model, request, index, context)
 
 
 def _tell(text: str, *arguments: object) -> None:

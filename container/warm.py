@@ -85,8 +85,10 @@ class Nursery:
 
     def replace(self, status: int, words: str) -> None:
         """Start it again after its death with that wait status, in words; or give it up."""
-        self._deaths = 0 if self._was_ready() else self._deaths + 1
-        if os.WIFEXITED(status) or self._deaths >= DEATHS:
+        ready = self._was_ready()
+        self._deaths = 0 if ready else self._deaths + 1
+        # one that ends by itself before it is ready would do so again
+        if (os.WIFEXITED(status) and not ready) or self._deaths >= DEATHS:
             self._say(f"the nursery died ({words}): workers start cold from now on")
             (self._folder / launcher.SOCKET).unlink()
             self._listener.close()

@@ -142,8 +142,11 @@ def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
             sent = _pack_into(job, writer)
             job.check()
             return writer.commit() or _holds(job, key)
-        except (Interrupted, ServiceError):
+        except (Interrupted, ServiceError) as error:
             writer.pause()  # the next try goes on from what has arrived
+            # ended meanwhile: by our own call whose answer was lost, or by another process of ours
+            if error.code == "aws_NoSuchUpload" and _holds(job, key):
+                return True
             raise
         finally:
             writer.abort()

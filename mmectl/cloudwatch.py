@@ -13,6 +13,7 @@ from mmectl.errors import ServiceError
 GROUP = "/aws/sagemaker/Endpoints/"
 QUERIES = 500  # of one GetMetricData call
 STREAMS = 50  # of one page
+EVENTS = 10_000  # of one GetLogEvents answer, which also ends at 1 MB
 
 Points = list[tuple[int, float]]
 
@@ -120,11 +121,23 @@ class Logs:
 
     def last(self, stream: str, count: int) -> list[LogEvent]:
         """The last lines of a stream, oldest first."""
-        with translated(f"logs:GetLogEvents {self._group}"):
-            events = self._client.get_log_events(
-                logGroupName=self._group, logStreamName=stream, limit=count, startFromHead=False
-            )["events"]
-        return [LogEvent(item["timestamp"], stream, item["message"].rstrip()) for item in events]
+        found: list[Mapping[str, Any]] = []
+        token: dict[str, str] = {}
+        while len(found) < count:
+            with translated(f"logs:GetLogEvents {self._group}"):
+                page = self._client.get_log_events(
+                    logGroupName=self._group,
+                    logStreamName=stream,
+                    limit=min(count - len(found), EVENTS),
+                    startFromHead=False,
+                    **token,
+                )
+            found = [*page["events"], *found]
+            before = {"nextToken": page.get("nextBackwardToken", "")}
+            if before in (token, {"nextToken": ""}):  # the same again: the beginning
+                break
+            token = before
+        return [LogEvent(item["timestamp"], stream, item["message"].rstrip()) for item in found]
 
     def since(
         self, start: int, pattern: str = "", streams: Sequence[str] = ()

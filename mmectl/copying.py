@@ -86,6 +86,9 @@ def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied
 
     def make(version: int) -> bool:
         key = place.location.key(target_model(place.name, version))
-        return bucket.copy(origin.key, key, metadata, bucket=origin.bucket)
+        if bucket.copy(origin.key, key, metadata, bucket=origin.bucket):
+            return True
+        # taken: by ourselves, where an answer was lost and botocore asked again
+        return digest is not None and (bucket.metadata(key) or {}).get(DIGEST) == digest
 
     return Copied(target_model(place.name, next_free(place.name, newest, make)), copied=True)

@@ -79,10 +79,22 @@ class Span:
         return self.end - self.start
 
 
+_DAY = 86_400
+
+
+def finest(since: float) -> int:
+    """Seconds that a period back to then must be a multiple of, else CloudWatch answers nothing.
+
+    It keeps minutes for 15 days, five minutes for 63 (GetMetricData, API reference).
+    """
+    return 60 if since <= 15 * _DAY else 300 if since <= 63 * _DAY else 3600
+
+
 def span(now: float, since: float, period: int | None = None) -> Span:
     """The last `since` seconds in whole minutes, the running one included."""
     minutes = max(math.ceil(since / 60), 1)
-    step = period or 60 * math.ceil(minutes / CURVE)
+    unit = finest(since)
+    step = period or unit * math.ceil(60 * minutes / unit / CURVE)
     periods = math.ceil(60 * minutes / step)
     end = (int(now) // 60 + 1) * 60
     return Span(end - periods * step, end, step)

@@ -128,6 +128,7 @@ class PartWriter:
                 self._there = {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
         except ServiceError:  # given up meanwhile, or may not be listed: begin anew
             self._there = {}
+            self._give_up(known.upload_id)
             return None
         return known.upload_id
 

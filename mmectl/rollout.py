@@ -20,6 +20,8 @@ from mmectl.state import Event
 LOG_LINES = 15
 # Seconds for which what AWS shows may still be older than what we asked for.
 LAG = 30.0
+# "Could not assume role", or that its policy must allow "sts:AssumeRole"
+_ASSUMED = "assumerole"
 BLIPS = 5  # descriptions in a row that may fail while we wait
 
 
@@ -109,7 +111,7 @@ def _create_model(aws: ControlPlane, request: Mapping[str, Any], timing: Timing)
         try:
             aws.create_model(request)
         except ServiceError as error:
-            if "assume role" not in error.message.lower() or elapsed > LAG:
+            if _ASSUMED not in error.message.lower().replace(" ", "") or elapsed > LAG:
                 raise
         else:
             return

@@ -67,6 +67,12 @@ def _period(length: float, text: str | None) -> int | None:
             f"--period {text}: must be whole minutes, and at most {MOST_PERIODS} in the span",
             hint="for example: --period 5m",
         )
+    unit = core.finest(length)
+    if step % unit:
+        raise UsageError(
+            f"--period {text}: of so long ago CloudWatch keeps values of {unit // 60} minutes only",
+            hint=f"for example: --period {unit // 60}m",
+        )
     return int(step)
 
 
@@ -74,7 +80,9 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
     from mmectl.cloudwatch import Metrics
 
     source = Metrics(app.aws, app.endpoint_name)
-    known = [variant] if variant else source.variants()
+    # AWS lists a metric up to 15 minutes after its first value, and not after two quiet weeks
+    ours = app.config.settings.endpoint.variant
+    known = [variant] if variant else sorted({*source.variants(), ours})
     rows = {name: _read(source, name, within) for name in known}
     found = {name: values for name, values in rows.items() if values}
     data = {

@@ -35,7 +35,8 @@ class Body(io.BytesIO):
 class FakeS3:
     """Objects by (bucket, key).
 
-    `meanwhile` is called once, before the next write; `refuses` refuses all deletions.
+    `meanwhile` is called once, before the next write; `refuses` refuses all deletions;
+    `loses` loses the answer of the next write, upon which botocore writes again.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class FakeS3:
         self.calls: list[str] = []
         self.meanwhile: Any = None
         self.refuses = False
+        self.loses = False
 
     def put(self, bucket: str, key: str, body: bytes = b"x" * 1000, **metadata: str) -> None:
         about = {name.replace("_", "-"): value for name, value in metadata.items()}
@@ -108,7 +110,7 @@ class FakeS3:
         self._may_write(request)
         made = Object(request["Body"], request.get("Metadata", {}))
         self.objects[request["Bucket"], request["Key"]] = made
-        return {"ETag": made.etag}
+        return self._lost(self.put_object, request) or {"ETag": made.etag}
 
     def copy_object(self, **request: Any) -> dict[str, Any]:
         self.calls.append("copy")
@@ -116,7 +118,11 @@ class FakeS3:
         self._may_write(request)
         made = Object(source.body, request["Metadata"])
         self.objects[request["Bucket"], request["Key"]] = made
-        return {}
+        return self._lost(self.copy_object, request) or {}
+
+    def _lost(self, call: Any, request: dict[str, Any]) -> Any:
+        loses, self.loses = self.loses, False
+        return call(**request) if loses else None
 
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         self.calls.append("delete")

@@ -155,6 +155,15 @@ def test_promote_and_rollback_json(data):
     assert data("rollback", "resnet_18")["version"] == 2
 
 
+@pytest.mark.parametrize("before", [(), ("promote", "resnet_18", "v2")])
+def test_our_own_promotion_is_no_conflict(call, s3, before):
+    if before:
+        call(*before)
+    s3.loses = True
+    said = call("promote", "resnet_18", "v1")
+    assert said == (0, "resnet_18 is v1 (resnet_18.tar.gz), was v2\n", "")
+
+
 def test_history(call, data):
     none = "resnet_18: none was promoted: the newest version is current\n"
     assert call("history", "resnet_18") == (0, none, "")
@@ -251,6 +260,12 @@ class TestRemove:
         data("remove", "resnet_18", "--yes")
         assert s3.all_keys() == ["demo.mmectl/removed/resnet_18.json", "demo/shapes.tar.gz"]
 
+    def test_every_version_by_its_name_takes_the_pointer_along(self, call, s3):
+        call("promote", "resnet_18", "v1")
+        code, _, _ = call("remove", "resnet_18.tar.gz", "resnet_18_v2", "--yes")
+        assert code == 0
+        assert s3.all_keys() == ["demo.mmectl/removed/resnet_18.json", "demo/shapes.tar.gz"]
+
     def test_numbers_are_not_used_again(self, data, s3):
         data("remove", "resnet_18_v2", "--yes")
         assert data("copy", "shapes", "resnet_18")["target_model"] == "resnet_18_v3.tar.gz"
@@ -285,6 +300,11 @@ class TestPrune:
 
 
 class TestCopy:
+    def test_a_lost_answer_makes_no_second_copy(self, data, s3):
+        s3.loses = True
+        assert data("copy", "shapes", "forms")["target_model"] == "forms.tar.gz"
+        assert "demo/forms_v2.tar.gz" not in s3.all_keys()
+
     def test_to_another_name(self, call, data, s3):
         code, out, _ = call("copy", "resnet_18", "resnet_eu")
         assert (code, out) == (0, "copied: resnet_eu.tar.gz under s3://bucket/demo/\n")

@@ -152,6 +152,16 @@ def test_metrics_as_json_of_every_variant(call, project):
     assert data["end"] - data["start"] == 300
 
 
+def test_metrics_that_are_not_listed_yet(call, project, monkeypatch):
+    asyncio.run(filled(project / "m.db"))
+    monkeypatch.setattr("mmectl.cloudwatch.Metrics.variants", lambda self: [])
+    (project / "config.yaml").write_text(
+        f"platform: local\nendpoint: {{name: {ENDPOINT}, variant: blue}}\n"
+    )
+    data = json.loads(call("metrics", "--json")[1])["data"]
+    assert [item["variant"] for item in data["variants"]] == ["blue"]
+
+
 def test_no_metrics_yet(call, project):
     code, out, _ = call("metrics", "--since", "15m")
     assert (code, out) == (0, "no metrics of demo in the last 15m; ask a model first\n")
@@ -163,6 +173,7 @@ def test_no_metrics_yet(call, project):
         (("--since", "soon"), "--since soon: must be a span of time"),
         (("--period", "90s"), "--period 90s: must be whole minutes"),
         (("--since", "30d", "--period", "1m"), "at most 1440"),
+        (("--since", "30d", "--period", "61m"), "of so long ago CloudWatch keeps values of 5"),
         (("--watch",), "--watch needs a terminal"),
     ],
 )
@@ -202,6 +213,12 @@ def test_logs_are_one_story(call, two_logs):
     assert last_words(call("logs", "--since", "1h", "-n", "1")[1]) == ["b1"]
     assert last_words(call("logs", "--instance", "i-b")[1]) == ["b3", "b1"]
     assert last_words(call("logs", "--filter", "ERROR")[1]) == ["ERROR-a2"]
+
+
+def test_more_lines_than_one_answer_holds(call, project):
+    write(project, "i-a", *((60_000 - n, str(n)) for n in range(12_000)))
+    out = call("logs", "--tail", "11000")[1]
+    assert last_words(out) == [str(n) for n in range(1_000, 12_000)]
 
 
 def test_logs_as_json(call, two_logs):

@@ -173,6 +173,16 @@ class TestVersions:
         with pytest.raises(ArtifactError, match="were all taken meanwhile"):
             put(Memory(faster=taken), "net", model)
 
+    def test_an_upload_that_was_completed_unheard_is_done(self, bucket, model):
+        class Unheard(MemoryWriter):
+            def commit(self):
+                assert super().commit()
+                raise ServiceError("no such upload", code="aws_NoSuchUpload")
+
+        bucket.writer = lambda key, metadata, size: Unheard(bucket, key, metadata)
+        done = put(bucket, "resnet_18", model)
+        assert (done.action, list(bucket.objects)) == ("uploaded", ["demo/resnet_18.tar.gz"])
+
     def test_untrained_is_written_on_it(self, bucket, model):
         assert put(bucket, "net", model, untrained=True).untrained
         assert bucket.objects["demo/net.tar.gz"][1]["mmectl-untrained"] == "true"

@@ -212,8 +212,11 @@ def test_blips_do_not_end_a_long_wait():
         list(rollout.await_serving(aws, WANTED, timing()))
 
 
-def test_a_role_that_was_just_made_is_waited_for():
-    aws, answers = Aws(), [ServiceError("Could not assume role arn:..."), None]
+@pytest.mark.parametrize(
+    "said", ["Could not assume role arn:...", "its policy must allow the action sts:AssumeRole"]
+)
+def test_a_role_that_was_just_made_is_waited_for(said):
+    aws, answers = Aws(), [ServiceError(said), None]
     create = aws.create_model
 
     def spreading(request):

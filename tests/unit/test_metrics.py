@@ -16,6 +16,15 @@ def test_spans_are_whole_minutes_with_the_running_one():
     assert span(1_000_000, 90, 300).seconds == 300
 
 
+@pytest.mark.parametrize(
+    ("since", "unit"), [(1_296_000, 60), (1_386_060, 300), (5_360_460, 300), (8_643_660, 3600)]
+)
+def test_periods_of_long_ago_are_those_that_cloudwatch_keeps(since, unit):
+    within = span(1_700_000_000, since)
+    assert within.period % unit == within.seconds % unit == 0
+    assert within.seconds >= since
+
+
 def test_curves():
     within = Span(0, 300, 60)
     assert curve([(0, 0.0), (60, 4.0), (180, 8.0)], within) == "▁▅ █ "

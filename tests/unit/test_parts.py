@@ -27,6 +27,7 @@ class Multipart:
         self.uploads, self.objects, self.sent = {}, {}, []
         self.checksums = checksums
         self.fails_at = None
+        self.secret = False
 
     def create_multipart_upload(self, **request):
         self.uploads[f"id{len(self.uploads)}"] = {}
@@ -54,6 +55,8 @@ class Multipart:
     def paginate(self, **request):
         if request["UploadId"] not in self.uploads:
             raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "no"}}, "ListParts")
+        if self.secret:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListParts")
         found = sorted(self.uploads[request["UploadId"]].items())
         for number, part in found:  # a page each
             yield {"Parts": [{"PartNumber": number, **part}]}
@@ -66,7 +69,8 @@ class Multipart:
         self.objects[request["Key"]] = b"".join(p["body"] for _, p in sorted(parts.items()))
 
     def abort_multipart_upload(self, **request):
-        del self.uploads[request["UploadId"]]
+        if self.uploads.pop(request["UploadId"], None) is None:
+            raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "no"}}, "Abort")
 
     def put_object(self, **request):
         self.objects[request["Key"]] = request["Body"]
@@ -130,6 +134,13 @@ def test_an_upload_that_s3_has_dropped_begins_anew(s3, ledger):
     s3.uploads.clear()
     assert begin(s3, ledger).commit()
     assert s3.objects == {"k": BODY}
+
+
+def test_what_may_not_be_listed_is_given_up(s3, ledger):
+    interrupted(s3, ledger)
+    s3.secret = True
+    assert begin(s3, ledger).commit()
+    assert (s3.objects, s3.uploads) == ({"k": BODY}, {})
 
 
 def test_a_kill_is_an_interruption_too(s3, ledger):

@@ -35,16 +35,21 @@ def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result
     --yes: what asks for it fails from then on.
     """
     chosen: list[Artifact] = []
-    keys: list[str] = []
+    met: dict[str, Model] = {}
     why: list[str] = []
     told = use(instances_of(app))
     for name in names:
         model = known(app, name)
+        met[model.name] = model
         some = _meant(app, model, name)
         why += breaks(model, some, told.holders)
         chosen += [item for item in some if item not in chosen]
-        if len(some) == len(model.versions):  # what points to nothing would be an error
-            keys.append(versions.key(app.location, model.name))
+    gone = {item.target_model for item in chosen}
+    keys = [  # what points to nothing would be an error
+        versions.key(app.location, model.name)
+        for model in met.values()
+        if all(item.target_model in gone for item in model.versions)
+    ]
     if why and not yes and not dry_run:
         raise ArtifactError(
             "not removed: " + "\n".join(why),

@@ -50,7 +50,7 @@ class EndpointOperations:
         self._alarm_state = alarm_state
 
     def _plan(self, endpoint: str, config: str, taken: tuple[str, ...]) -> Fleet:
-        fleet = plan_fleet(
+        return plan_fleet(
             endpoint,
             self._lookup.find("endpoint-config", config),
             self._records.models,
@@ -59,8 +59,6 @@ class EndpointOperations:
             taken=taken,
             now=self._clock(),
         )
-        self._check_quota(fleet)
-        return fleet
 
     def _check_quota(self, fleet: Fleet, instead: Fleet | None = None) -> None:
         """Refuse what is more than the quota; `instead`: the fleet that becomes this one."""
@@ -80,6 +78,7 @@ class EndpointOperations:
         name = params["EndpointName"]
         self._lookup.refuse_existing("endpoint", name)
         fleet = self._plan(name, params["EndpointConfigName"], ())
+        self._check_quota(fleet)
         await self._check_deployment(params.get("DeploymentConfig"), fleet)
         now = self._clock()
         endpoint = Endpoint(
@@ -104,6 +103,7 @@ class EndpointOperations:
             excluded = params.get("ExcludeRetainedVariantProperties", ())
             types = {item["VariantPropertyType"] for item in excluded}
             fleet = retained(fleet, serving, types)
+        self._check_quota(fleet)
         deployment = params.get("DeploymentConfig")
         if deployment is None and params.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment

@@ -17,7 +17,7 @@ from mmectl.local.fleet.room import Need, Room, RoomError, WideError
 from mmectl.local.fleet.shelf import TooWideError
 from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import ObjectReader
+from mmectl.local.values import AwsError, ObjectReader
 from mmectl.unpack import (
     DiskFullError,
     Limits,
@@ -111,17 +111,26 @@ class Loader:
             need = self._room.need(server, target, copy.disk)
             await self._room.make(server, target, need)
         else:
+            need = await self._fetch(server, target, folder)
+        with self._fleet.meter.timed("ModelLoadingTime"):
+            await self._load_with_evictions(server, target, need)
+        await self._settle(server, target, need)
+
+    async def _fetch(self, server: Server, target: str, folder: Path) -> Need:
+        """Unpack the object; one that is replaced or deleted meanwhile is looked for anew."""
+        while True:
             archive = await self._find(target)
             if self._origins.setdefault(target, archive) != archive:
                 self._origins[target] = archive
                 self._book.sizes.forget(target)
-            need = self._room.need(server, target, await to_thread(size_hint, archive))
-            await self._room.make(server, target, need)
-            with self._fleet.meter.timed("ModelDownloadingTime"):
-                need = await self._unpack(server, target, archive, folder, need)
-        with self._fleet.meter.timed("ModelLoadingTime"):
-            await self._load_with_evictions(server, target, need)
-        await self._settle(server, target, need)
+            try:
+                need = self._room.need(server, target, await to_thread(size_hint, archive))
+                await self._room.make(server, target, need)
+                with self._fleet.meter.timed("ModelDownloadingTime"):
+                    return await self._unpack(server, target, archive, folder, need)
+            except (FileNotFoundError, AwsError):
+                if await to_thread(archive.exists):
+                    raise
 
     async def _refuse_misfit(self, target: str) -> None:
         found, until = self._misfits.get(target, (None, 0.0))

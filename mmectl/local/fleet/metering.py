@@ -104,7 +104,8 @@ class Meter:
         put("Invocation4XXErrors", float(400 <= status < 500))
         put("Invocation5XXErrors", float(status >= 500))
         put("InvocationModelErrors", float(by_model))
-        put("ModelCacheHit", float(trace.hit))
+        if trace.instance or not trace.hit:  # one that was refused asked for no model
+            put("ModelCacheHit", float(trace.hit))
         if trace.waited:
             put("ModelLoadingWaitTime", trace.waited * _MICRO)
         if trace.instance:

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 
+import memory
 import model_handler
 import pytest
 from engine import translate
@@ -118,9 +119,25 @@ def test_running_out_of_memory_passes_on_to_the_server(model, monkeypatch):
     def fail(feed):
         raise MemoryError
 
+    monkeypatch.setattr(memory, "confine", lambda room: None)
     monkeypatch.setattr(model, "predict", fail)
     with pytest.raises(MemoryError):
         model_handler.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+
+
+def test_room_that_there_is_by_now_is_taken(model, monkeypatch):
+    limits, predict = [], model.predict
+
+    def tight(feed):
+        if not limits:
+            raise MemoryError
+        return predict(feed)
+
+    monkeypatch.setattr(memory, "free", lambda: 7 << 30)
+    monkeypatch.setattr(memory, "confine", limits.append)
+    monkeypatch.setattr(model, "predict", tight)
+    (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+    assert (json.loads(answer), limits) == ([2, 4, 6], [7 << 30])
 
 
 def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):

@@ -105,3 +105,43 @@ def test_a_socket_that_was_there_is_replaced(tmp_path):
     assert stat.S_ISSOCK((tmp_path / "socket").stat().st_mode)
     for server in servers:
         server.close()
+
+
+class Mortal(warm.Nursery):
+    """One whose process is a number; `ready` says how far it comes."""
+
+    ready = True
+    starts = 0
+
+    def _start(self) -> int:
+        self.starts += 1
+        self._ready, writer = os.pipe()
+        os.set_blocking(self._ready, False)
+        if self.ready:
+            os.write(writer, launcher.READY)
+        os.close(writer)
+        return 1000 + self.starts
+
+
+@pytest.mark.parametrize("status", [9, 1 << 8])  # killed, or ended by an error of its own
+def test_a_nursery_that_had_been_ready_is_always_replaced(tmp_path, status):
+    said: list[str] = []
+    mortal = Mortal(tmp_path, {}, said.append)
+    for _ in range(2 * warm.DEATHS):
+        mortal.replace(status, "it died")
+    assert (mortal.pid, mortal.starts) == (1001 + 2 * warm.DEATHS, 1 + 2 * warm.DEATHS)
+    assert set(said) == {"the nursery died (it died): starting another"}
+    mortal._listener.close()
+    os.close(mortal._ready)
+
+
+def test_a_nursery_that_cannot_start_is_given_up(tmp_path):
+    said: list[str] = []
+    mortal = Mortal(tmp_path, {}, said.append)
+    mortal._was_ready()
+    mortal.ready = False
+    mortal._start()
+    mortal.replace(1 << 8, "exit code 1")
+    assert mortal.pid == 0
+    assert not (tmp_path / launcher.SOCKET).exists()
+    assert said == ["the nursery died (exit code 1): workers start cold from now on"]

@@ -493,6 +493,27 @@ async def test_the_account_has_a_quota(tmp_path):
     )
 
 
+async def test_the_quota_counts_the_instances_that_an_update_retains(tmp_path):
+    plane = control(tmp_path, HeldFleets(hold=False), quota=5)
+    await plane.open()
+    await plane.call("CreateModel", model())
+    await plane.call("CreateEndpointConfig", config())
+    await plane.call("CreateEndpointConfig", config("other"))
+    await plane.call("CreateEndpoint", endpoint())
+    await plane.settled()
+    more = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 3}]
+    wanted = {"EndpointName": "endpoint", "DesiredWeightsAndCapacities": more}
+    await plane.call("UpdateEndpointWeightsAndCapacities", wanted)
+    await plane.settled()
+
+    update = {"EndpointName": "endpoint", "EndpointConfigName": "other"}
+    with pytest.raises(AwsError, match="request delta of 3 Instances"):
+        await plane.call("UpdateEndpoint", {**update, "RetainAllVariantProperties": True})
+    await plane.call("UpdateEndpoint", update)
+
+    await plane.close()
+
+
 async def test_a_database_of_another_kind_is_refused_with_the_way_out(tmp_path):
     (tmp_path / "control.db").write_bytes(b"not a database, but long enough to be looked at " * 99)
     plane = control(tmp_path, HeldFleets())

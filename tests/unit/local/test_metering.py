@@ -109,6 +109,13 @@ async def test_a_model_that_does_not_exist(plane):
     assert plane.counted["ModelLatency"] == []
 
 
+async def test_a_refused_request_is_no_hit(plane):
+    with pytest.raises(AwsError):
+        await plane.invoke("../a.tar.gz")
+    assert plane.counted["Invocation4XXErrors"] == [1]
+    assert plane.counted["ModelCacheHit"] == []
+
+
 def test_the_last_minute():
     clock = Clock()
     meter = Meter(clock=clock)

@@ -20,7 +20,7 @@ from planes import QUICK, MakePlane, Plane, plane, settle, until
 
 from mmectl.local.fleet.router import LocalFleets
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError
-from mmectl.local.values import FleetFailed, FleetSpec
+from mmectl.local.values import FleetFailed, FleetSpec, StoredObject
 
 __all__ = ["plane"]
 
@@ -134,6 +134,28 @@ async def test_no_object(plane: MakePlane) -> None:
     assert "s3://models/demo/missing.tar.gz" in refusal.message
     p.put("missing.tar.gz")
     assert (await p.invoke("missing.tar.gz")).body == b"i-0!"
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_an_object_that_goes_while_it_is_fetched(plane: MakePlane, again: bool) -> None:
+    p = await plane()
+    find = p.store.find
+
+    async def late(bucket: str, key: str) -> StoredObject | None:
+        found = await find(bucket, key)
+        if found is not None and p.store.asked[key] == 1:
+            found.path.unlink()
+            p.store.delete(key)
+            if again:
+                p.store.put(key, archive(weights=b"new"))
+        return found
+
+    p.store.find = late  # type: ignore[method-assign]
+    if again:
+        assert (await p.invoke()).body == b"i-0!"
+    else:
+        error = await p.refusal()
+        assert (error.code, error.status) == ("ValidationError", 400)
 
 
 async def test_a_bad_archive_and_its_repair(plane: MakePlane) -> None:
