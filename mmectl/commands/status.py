@@ -9,14 +9,18 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.artifacts import Artifact
 from mmectl.commands.common import command
 from mmectl.inventory import Model
-from mmectl.names import Artifact
 from mmectl.output import Result, Table, size
 from mmectl.policy import progress
 
 SHOWN = 20
+_COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")
 _RIGHT = frozenset({"SIZE", "AGE", "LOADED", "MEMORY"})
+
+Held = Mapping[str, Sequence[int]]
+"""TargetModel -> the MB that it holds on each instance that has it in memory."""
 
 
 @command(examples="mmectl status\nmmectl status --all\nmmectl status --json")
@@ -24,8 +28,8 @@ _RIGHT = frozenset({"SIZE", "AGE", "LOADED", "MEMORY"})
 def status(app: App, show_all: bool) -> Result:
     """Show the endpoint, its instances and the uploaded models.
 
-    LOADED is on how many instances a model is in memory, MEMORY what it took
-    there when it was loaded; AWS does not tell, the embedded platform does.
+    LOADED is on how many instances a model is in memory, MEMORY what it holds
+    there; AWS does not tell, the embedded platform does.
     """
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     models = _models(app)
@@ -34,8 +38,8 @@ def status(app: App, show_all: bool) -> Result:
     current = _current(app, models, shown)
     app.inventory.save()
     instances = instances_of(app)
-    holders = _holders(instances)
-    rows = [_model_row(item, holders, current.get(item.name)) for item in shown]
+    held = _held(instances)
+    rows = [_model_row(item, held, current.get(item.name)) for item in shown]
     data = {
         "endpoint": app.endpoint_name,
         "status": found.get("EndpointStatus"),
@@ -43,13 +47,13 @@ def status(app: App, show_all: bool) -> Result:
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
         "instances": instances,
-        "models": [_model_data(item, holders, current.get(item.name)) for item in shown],
+        "models": [_model_data(item, held, current.get(item.name)) for item in shown],
         "models_total": len(artifacts),
     }
     view: list[str | Table] = [*_endpoint_lines(app, found), ""]
     if instances:
         view += [_instance_table(instances), ""]
-    view.append(Table(("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE"), rows, _RIGHT))
+    view.append(Table(_COLUMNS, rows, _RIGHT))
     if len(artifacts) > len(shown):
         view.append(f"... and {len(artifacts) - len(shown)} more; all: mmectl status --all")
     if not models:
@@ -77,14 +81,12 @@ def instances_of(app: App) -> list[dict[str, Any]]:
     return rows
 
 
-def _holders(instances: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """TargetModel -> MB that it took on each of the instances where it is in memory."""
-    holders: dict[str, list[int]] = {}
+def _held(instances: Sequence[Mapping[str, Any]]) -> Held:
+    found: dict[str, list[int]] = {}
     for instance in instances:
         for model in instance.get("models", ()):
-            name = model["target_model"]
-            holders.setdefault(name, []).append(model.get("memory_mb", 0))
-    return holders
+            found.setdefault(model["target_model"], []).append(model["memory_mb"])
+    return found
 
 
 def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
@@ -119,16 +121,14 @@ def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, frozenset({"MODELS", "MODEL MEMORY", "RESTARTS"}))
 
 
-def _model_row(
-    item: Artifact, holders: Mapping[str, Sequence[int]], current: str | None
-) -> list[str]:
-    held = holders.get(item.target_model, ())
+def _model_row(item: Artifact, held: Held, current: str | None) -> list[str]:
+    sizes = held.get(item.target_model, ())
     return [
         item.target_model,
         size(item.size),
         age((datetime.now(timezone.utc) - item.modified).total_seconds()),
-        str(len(held)) if held else "-",
-        f"{max(held)} MB" if held else "-",
+        str(len(sizes)) if sizes else "-",
+        f"{max(sizes)} MB" if sizes else "-",
         ", ".join(_notes(item, current)),
     ]
 
@@ -146,9 +146,8 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _model_data(
-    item: Artifact, holders: Mapping[str, Sequence[int]], current: str | None
-) -> dict[str, Any]:
+def _model_data(item: Artifact, held: Held, current: str | None) -> dict[str, Any]:
+    sizes = held.get(item.target_model, ())
     return {
         "target_model": item.target_model,
         "name": item.name,
@@ -156,7 +155,7 @@ def _model_data(
         "current": current in (None, item.target_model),
         "size": item.size,
         "uploaded": item.modified.isoformat(),
-        "in_memory_on": len(holders.get(item.target_model, ())),
-        "memory_mb": max(holders.get(item.target_model, ()), default=None),
+        "in_memory_on": len(sizes),
+        "memory_mb": max(sizes, default=None),
         "untrained": item.untrained,
     }

@@ -152,6 +152,23 @@ def test_status_shows_endpoint_and_models(call):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+def test_status_says_what_models_hold_in_memory(call, monkeypatch):
+    row = {"state": "InService", "memory_used_mb": 90, "memory_limit_mb": 500, "restarts": 0}
+    instances = [
+        {
+            **row,
+            "instance_id": f"i-{n}",
+            "models": [{"target_model": "shapes.tar.gz", "memory_mb": n}],
+        }
+        for n in (43, 45)
+    ]
+    monkeypatch.setattr("mmectl.app.App.embedded_endpoint", lambda self: {"instances": instances})
+    lines = [line.split() for line in call("status")[1].splitlines()]
+    assert ["shapes.tar.gz", "1.0", "kB", "2", "d", "2", "45", "MB"] in lines
+    models = result(call("status", "--json")[1])["data"]["models"]
+    assert [model["memory_mb"] for model in models] == [None, 45]
+
+
 def test_status_says_which_version_is_current(call, world):
     world.aws.s3.put("bucket", "demo/shapes_v2.tar.gz")
     rows = result(call("status", "--json")[1])["data"]["models"]

@@ -62,15 +62,24 @@ def _process(spec: FleetSpec, reason: str) -> Choice:
 
 
 class Runtimes:
-    """Chooses, makes and sweeps; `environment` is the platform's own, `folder` the fleets'."""
+    """Chooses, makes and sweeps; `environment` is the platform's own, `folder` the fleets'.
+
+    `memory` is what an instance must have at least, in bytes, where that was configured.
+    """
 
     def __init__(
-        self, wanted: str, folder: Path, state_dir: Path, environment: Mapping[str, str]
+        self,
+        wanted: str,
+        folder: Path,
+        state_dir: Path,
+        environment: Mapping[str, str],
+        memory: int = 0,
     ) -> None:
         self._wanted = wanted
         self._folder = folder
         self._state_dir = state_dir
         self._environment = environment
+        self._memory = memory
         self._engine = Engine(environment)
         self._told: dict[tuple[str, str], str] = {}
 
@@ -91,7 +100,8 @@ class Runtimes:
         if choice.name == PROCESS:
             return lambda launch: ProcessRuntime(launch, self._environment)
         machine = psutil.virtual_memory().total
-        limits = Limits.of(spec.instance_type, machine, os.cpu_count() or 1, share)
+        cpus = os.cpu_count() or 1
+        limits = Limits.of(spec.instance_type, machine, cpus, share, self._memory)
 
         def make(launch: Launch) -> DockerRuntime:
             return DockerRuntime(launch, self._engine, choice.image, limits)

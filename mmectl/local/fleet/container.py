@@ -44,15 +44,17 @@ class Limits:
     pids: int
 
     @classmethod
-    def of(cls, name: str, machine: int, cpus: int, share: int) -> Limits:
+    def of(cls, name: str, machine: int, cpus: int, share: int, wanted: int = 0) -> Limits:
         """The limits of an instance type on this machine.
 
         `machine` is its memory in bytes, `cpus` its number of CPUs, `share` the number of
-        instances that it holds. A model has at least 60 MB and about 30 threads, so one
-        process for every 2 MiB lets memory be the first to end.
+        instances that it holds, `wanted` bytes that it must have whatever the type. A model
+        has at least 60 MB and about 30 threads, so one process for every 2 MiB lets memory be
+        the first to end.
         """
-        memory = model_memory(name, machine, share, 0)
-        return cls(memory, min(instance_type(name).vcpus, cpus), 1024 + memory // (2 * _MIB))
+        kind = instance_type(name)
+        memory = model_memory(name, machine, share, 0, max(kind.memory, wanted))
+        return cls(memory, min(kind.vcpus, cpus), 1024 + memory // (2 * _MIB))
 
 
 def run_arguments(

@@ -74,7 +74,9 @@ class LocalFleets:
         self._settings = settings or RouterSettings()
         self._logs = logs or folder / "logs"
         self._state_dir = state_dir or Path(os.environ.get(processes.SERVER_MARK) or folder)
-        self._runtimes = Runtimes(runtime, folder, self._state_dir, environment)
+        wanted = self._settings.memory
+        least = 0 if wanted is None else wanted + self._settings.server_memory
+        self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least)
         self._ports = Ports()
         self._puts = puts
         self._make_server = make_server or self._instance

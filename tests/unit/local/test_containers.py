@@ -103,17 +103,20 @@ def test_the_variables_of_a_process_image_are_not_the_containers(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "machine", "cpus", "share", "expected"),
+    ("name", "machine", "cpus", "share", "wanted", "expected"),
     [
-        ("ml.m5.xlarge", 64 * GIB, 8, 1, (16 * GIB, 4, 9216)),
-        ("ml.m5.xlarge", 10 * GIB, 2, 2, (4 * GIB, 2, 3072)),
-        ("ml.t2.medium", 64 * GIB, 8, 1, (4 * GIB, 2, 3072)),
+        ("ml.m5.xlarge", 64 * GIB, 8, 1, 0, (16 * GIB, 4, 9216)),
+        ("ml.m5.xlarge", 10 * GIB, 2, 2, 0, (4 * GIB, 2, 3072)),
+        ("ml.t2.medium", 64 * GIB, 8, 1, 0, (4 * GIB, 2, 3072)),
+        ("ml.t2.medium", 64 * GIB, 8, 1, GIB, (4 * GIB, 2, 3072)),
+        ("ml.t2.medium", 64 * GIB, 8, 1, 16 * GIB, (16 * GIB, 2, 9216)),
+        ("ml.t2.medium", 10 * GIB, 8, 2, 16 * GIB, (4 * GIB, 2, 3072)),
     ],
 )
 def test_limits_are_the_types_and_never_more_than_the_machine(
-    name: str, machine: int, cpus: int, share: int, expected: tuple[int, int, int]
+    name: str, machine: int, cpus: int, share: int, wanted: int, expected: tuple[int, int, int]
 ) -> None:
-    assert Limits.of(name, machine, cpus, share) == Limits(*expected)
+    assert Limits.of(name, machine, cpus, share, wanted) == Limits(*expected)
 
 
 def test_the_images_user_may_read_a_model_and_not_write_it(tmp_path: Path) -> None:
