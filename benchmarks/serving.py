@@ -56,6 +56,7 @@ class Server:
     port: int
     log: Path
     _local: threading.local = field(default_factory=threading.local)
+    _connections: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
@@ -65,6 +66,7 @@ class Server:
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
             self._local.connection = connection
+            self._connections.append(connection)
         try:
             connection.request(method, path, body, {"Content-Type": kind})
             answer = connection.getresponse()
@@ -72,6 +74,11 @@ class Server:
         except (OSError, http.client.HTTPException):
             connection.close()
             raise
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._connections:
+            connection.close()
 
     def load(self, model: str, folder: Path) -> None:
         """Load a model; raises RuntimeError if that fails."""
@@ -183,6 +190,7 @@ def _running(
         _wait(server)
         yield server
     finally:
+        server.close()
         for pid in server.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -17,7 +17,9 @@ from typing import Any
 import boto3
 
 from benchmarks.report import Result, seconds
-from mmectl.artifacts import Upload, upload_many
+from mmectl.artifacts import Upload
+from mmectl.aws import translated
+from mmectl.batch import upload_many
 from mmectl.bucket import S3Bucket
 from mmectl.digests import DigestCache
 from mmectl.local import platform
@@ -80,7 +82,7 @@ class _Ours:
 
     def __init__(self, root: Path, s3: Any) -> None:
         self._folders = root / "models"
-        self._bucket = S3Bucket(s3, BUCKET)
+        self._bucket = S3Bucket(s3, BUCKET, translated)
         self._state = root / ".mmectl"
 
     def upload(self) -> None:

@@ -44,15 +44,23 @@ def unpack(body: bytes) -> tuple[list[str], dict[bytes, bytes]]:
     return [os.fsdecode(word) for word in words[:number]], {n: v for n, _, v in pairs}
 
 
-def listen(path: str) -> _socket.socket:
-    """Listen on the model's socket, in place of whatever was there."""
-    try:
-        os.unlink(path)  # noqa: PTH108 - pathlib is a third of this program's size
-    except OSError:
-        if os.path.exists(path):  # noqa: PTH110
-            raise
-    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    server.bind(path)
+def listen(given: dict[str, str]) -> _socket.socket:
+    """Listen where the server will connect: on a socket, in place of whatever was there.
+
+    Or on a local port, where Java has no native library (its folder may forbid execution).
+    """
+    if given["--sock-type"] == "tcp":
+        server = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        server.bind((given.get("--host", "127.0.0.1"), int(given["--port"])))
+    else:
+        path = given["--sock-name"]
+        try:
+            os.unlink(path)  # noqa: PTH108 - pathlib is a third of this program's size
+        except OSError:
+            if os.path.exists(path):  # noqa: PTH110
+                raise
+        server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        server.bind(path)
     server.listen(128)
     return server
 
@@ -111,12 +119,12 @@ def main(program: str, arguments: list[str]) -> None:
     """Serve connections until killed."""
     given = options(arguments)
     nursery = os.path.join(given["--tmp-dir"], SOCKET)  # noqa: PTH118 - see listen
-    server = listen(given["--sock-name"])
+    server = listen(given)
     request = pack([program, *arguments], dict(os.environb))
     import _signal
 
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-    say(f"Listening on port: {given['--sock-name']}")
+    say(f"Listening on port: {given.get('--sock-name')}")
     say(f"[PID] {os.getpid()}")
     say("MMS worker started.")
     ours = given["--handler"] == HANDLER

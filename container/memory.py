@@ -18,7 +18,7 @@ from pathlib import Path
 MIB = 2**20
 # Of a worker with a model, beyond its weights: measured 18 MB (ResNet-18) to 45 (ResNet-152) where
 # it was forked warm, and 25 more where it loads everything itself
-WORKER_BYTES = 64 * MIB
+WORKER_BYTES = 32 * MIB
 WEIGHTS = 1.1  # times the size of the .params file: one array at a time is rearranged
 _UNLIMITED = 2**60
 _CGROUPS = (  # limit, usage, statistics and in them the cache that the kernel takes back first

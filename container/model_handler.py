@@ -14,6 +14,7 @@ answers requests. What reaches the caller:
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ import numpy as np
 import payloads
 from idle import Idle
 from model_files import ModelError
+from PIL import Image
 from predictor import EngineError, Predictor
 
 log = logging.getLogger("model_handler")
@@ -40,6 +42,15 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 WARM = "mmectl-warm"
 _TYPES = {400: "BadRequestException", 406: "NotAcceptableException",
           415: "UnsupportedMediaTypeException"}  # fmt: skip
+
+
+def _sample() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (640, 480)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+SAMPLE = _sample()
 
 
 class Model:
@@ -55,7 +66,9 @@ class Model:
         with memory.room_for(files.params.stat().st_size, memory.free()):
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
-            self._check(self._predictor.run(zeros))
+            outputs = self._predictor.run(zeros)
+            self._check(outputs)
+            self._rehearse(outputs)
             memory.give_back()
         memory.confine(memory.free())
 
@@ -68,6 +81,14 @@ class Model:
             raise ModelError(
                 f"synset.txt has {len(self.labels)} lines, the network answers {classes} classes"
             )
+
+    def _rehearse(self, outputs: Sequence[Any]) -> None:
+        """Answer a request, so that what that takes is taken, and seen, at the load."""
+        try:
+            feed = payloads.parse(SAMPLE, "image/jpeg", self.inputs)
+            payloads.answer(outputs, feed, payloads.JSON, self.labels)
+        except payloads.PayloadError:
+            pass  # it takes no pictures, or answers zeros with NaN
 
     def rest(self) -> None:
         """Give back what is only needed while it computes."""

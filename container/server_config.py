@@ -231,6 +231,8 @@ def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, s
         # large blocks go back to the system when they are freed, whatever was freed before;
         # glibc would raise the threshold to 32 MB and keep 4 MB of each worker for the next time
         "MALLOC_MMAP_THRESHOLD_": "131072",
+        # Java's many threads would each have a heap of C's beside Java's own
+        "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
         **environ,
         # Java reads file names in the locale's encoding; with "C" only ASCII ones are found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmectl import endpoint
 from mmectl.build.platforms import platform_of
 from mmectl.commands.common import colour_wanted, flags_of
-from mmectl.config import Config, load
+from mmectl.config.loading import Config, load
 from mmectl.errors import BuildError, ConfigError
 from mmectl.output import Mode, Output
 from mmectl.state import Location

@@ -1,4 +1,4 @@
-"""Models from folders to a bucket: versions, copies, several at once; and what is there.
+"""A model from its folder to a bucket: as the next version, or as copies under many names.
 
 An object is never overwritten: a changed model becomes the next version. The digest of the
 content stands in the object's metadata, so an unchanged model costs one look at the object that
@@ -8,17 +8,16 @@ it became (or, where that is not remembered, a listing and a look at each of its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mmectl import packing, removed
 from mmectl.bucket import Writer
-from mmectl.catalog import at_once, list_models, listed, looked_at
+from mmectl.catalog import at_once, listed, looked_at, next_free
 from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.ledger import Ledger
 from mmectl.model import layout
 from mmectl.names import (
@@ -29,28 +28,12 @@ from mmectl.names import (
     Artifact,
     check_folder,
     check_name,
-    newest,
-    resolve,
     target_model,
 )
 from mmectl.pointers import Store
 from mmectl.state import Event, Location, Report, ignore
 
-__all__ = [
-    "Artifact",
-    "Upload",
-    "Uploaded",
-    "Uploads",
-    "list_models",
-    "looked_at",
-    "newest",
-    "resolve",
-    "upload",
-    "upload_many",
-]
-
 MAX_COPIES = 10_000
-_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +75,6 @@ class Uploaded:
     size: int
     packed: int
     untrained: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Uploads:
-    """What became of several: a bad model does not lose the others."""
-
-    uploaded: tuple[Uploaded, ...]
-    failed: tuple[tuple[str, MmectlError], ...]
 
 
 def _interrupted(name: str) -> Interrupted:
@@ -155,18 +130,6 @@ def _versions(job: _Job, names: Sequence[str]) -> dict[str, list[Artifact]]:
     return versions
 
 
-def _next_free(newest: int, make: Callable[[int], bool]) -> int:
-    """Make the version after the newest; the one after that where somebody was faster."""
-    version = newest + 1
-    for number in range(version, version + _TRIES):
-        if make(number):
-            return number
-    raise ArtifactError(
-        f"version {version} and the {_TRIES - 1} after it were all taken meanwhile",
-        hint="upload again when nobody else uploads this model",
-    )
-
-
 def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
     """Pack and upload; the TargetModel that it became and the bytes sent."""
     sent = 0
@@ -188,7 +151,7 @@ def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
         finally:
             writer.abort()
 
-    version = _next_free(newest, make)
+    version = next_free(name, newest, make)
     return target_model(name, version), sent
 
 
@@ -217,7 +180,7 @@ def _copy(job: _Job, source: str, name: str, newest: int) -> str:
         key = job.location.key(target_model(name, version))
         return job.bucket.copy(origin, key, job.metadata(name)) or _holds(job, key)
 
-    return target_model(name, _next_free(newest, make))
+    return target_model(name, next_free(name, newest, make))
 
 
 def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
@@ -308,80 +271,3 @@ def upload(
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
     return result
-
-
-class _Running:
-    """Counts uploads under way. A pool interrupted in `submit` may not know a thread of its own."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._change = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._change:
-            self._count += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._change:
-            self._count -= 1
-            self._change.notify_all()
-
-    def wait(self) -> None:
-        """Wait until none is under way."""
-        with self._change:
-            self._change.wait_for(lambda: self._count == 0)
-
-
-def upload_many(
-    bucket: Store,
-    location: Location,
-    requests: Sequence[Upload],
-    *,
-    cache: DigestCache | None = None,
-    ledger: Ledger | None = None,
-    report: Report = ignore,
-    cancelled: threading.Event | None = None,
-    at_once: int = 3,
-) -> Uploads:
-    """Upload several models, a few at once; what fails is collected and the others go on.
-
-    `report` is called from several threads. Ctrl-C sets `cancelled`, which stops all of them,
-    removes what was partly sent, and raises Interrupted.
-    """
-    cancelled = cancelled or threading.Event()
-    running = _Running()
-
-    def one(request: Upload) -> Uploaded | MmectlError:
-        try:
-            with running:
-                return upload(
-                    bucket,
-                    location,
-                    request,
-                    cache=cache,
-                    ledger=ledger,
-                    report=report,
-                    cancelled=cancelled,
-                )
-        except MmectlError as error:
-            if len(requests) > 1:
-                report(Event("warning", request.name, f"not uploaded: {error.message}"))
-            return error
-
-    with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="upload") as pool:
-        try:
-            futures = [pool.submit(one, request) for request in requests]
-            results = [future.result() for future in futures]
-        except KeyboardInterrupt:
-            cancelled.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            running.wait()
-            raise Interrupted(
-                "upload interrupted: what was complete stays, nothing partial is visible",
-                hint="run the same command again: what has arrived is not sent again",
-            ) from None
-    pairs = list(zip(requests, results, strict=True))
-    return Uploads(
-        tuple(result for _, result in pairs if isinstance(result, Uploaded)),
-        tuple((r.name, result) for r, result in pairs if isinstance(result, MmectlError)),
-    )

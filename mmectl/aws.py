@@ -263,11 +263,13 @@ def _quick(session: botocore.session.Session) -> botocore.session.Session:
 def _session(region: str | None, profile: str | None) -> boto3.Session:
     inner = _quick(botocore.session.Session())
     try:
-        return boto3.Session(region_name=region, profile_name=profile, botocore_session=inner)
+        session = boto3.Session(region_name=region, profile_name=profile, botocore_session=inner)
+        inner.get_scoped_config()  # looks for the profile; else the first client would
     except ProfileNotFound as error:
         raise ServiceError(
             f"aws.profile: {error}", hint="list them: aws configure list-profiles"
         ) from error
+    return session
 
 
 def _own_session(region: str | None, credentials: Credentials) -> boto3.Session:

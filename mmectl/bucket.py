@@ -7,7 +7,7 @@ carry ``If-None-Match: *``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ _CHUNK = 1 << 20
 _NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Guard = Callable[[str], AbstractContextManager[None]]
+"""Says what is being done, for the error; see `aws.translated`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +98,10 @@ class Bucket(Protocol):
         ...
 
 
-@contextmanager
-def as_service_error(doing: str) -> Iterator[None]:
-    """Turn botocore's errors into ServiceError: code ``aws_<Code>``, text ``doing: why``."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        details = error.response.get("Error", {})
-        code, text = details.get("Code", "Unknown"), details.get("Message", str(error))
-        raise ServiceError(f"{doing}: {text}", code=f"aws_{code}") from error
-    except BotoCoreError as error:
-        raise ServiceError(f"{doing}: {error}") from error
-
-
 class S3Bucket:
-    """`Bucket` over a boto3 S3 client; `guard` turns botocore's errors into ours.
+    """`Bucket` over a boto3 S3 client.
 
+    `guard` turns botocore's errors into ServiceError: code ``aws_<Code>``, text ``doing: why``.
     `ledger` remembers uploads in parts, so that interrupted ones go on.
     """
 
@@ -122,7 +109,7 @@ class S3Bucket:
         self,
         client: Any,
         name: str,
-        guard: Guard = as_service_error,
+        guard: Guard,
         ledger: Ledger | None = None,
     ) -> None:
         self.client = client

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from mmectl.bucket import Bucket
+from mmectl.errors import ArtifactError
 from mmectl.names import DIGEST, UNTRAINED, Artifact, parse, target_model
 from mmectl.state import Location
 
 _LOOKS_AT_ONCE = 8
+_TRIES = 20
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,3 +67,18 @@ def list_models(
     """
     found = listed(bucket, location)
     return looked_at(bucket, location, found) if details else found
+
+
+def next_free(name: str, newest: int, make: Callable[[int], bool]) -> int:
+    """Make the version after the newest; the one after that where somebody was faster.
+
+    `make` is False where the number is taken. Raises ArtifactError after 20 of them.
+    """
+    first = newest + 1
+    for version in range(first, first + _TRIES):
+        if make(version):
+            return version
+    raise ArtifactError(
+        f"{name}: version {first} and the {_TRIES - 1} after it were all taken meanwhile",
+        hint="try again when nobody else uploads this model",
+    )

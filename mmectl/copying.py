@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from mmectl import removed
 from mmectl.bucket import About, S3Bucket
-from mmectl.catalog import looked_at, versions_of
+from mmectl.catalog import looked_at, next_free, versions_of
 from mmectl.errors import ArtifactError, UsageError
 from mmectl.names import DIGEST, MODEL, SUFFIX, check_folder, check_name, parse, target_model
 from mmectl.state import Location
 
 # CopyObject's limit, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 LARGEST = 5 << 30
-_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +82,13 @@ def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied
             return Copied(artifact.target_model, copied=False)
     metadata = {**about.metadata, MODEL: place.name}
     gone = removed.highest(bucket, place.location, place.name, {place.name})
-    first = max(gone.get(place.name, 0), *(a.version for a in there), 0) + 1
-    for version in range(first, first + _TRIES):
-        target = target_model(place.name, version)
-        key = place.location.key(target)
+    newest = max(gone.get(place.name, 0), *(a.version for a in there), 0)
+
+    def make(version: int) -> bool:
+        key = place.location.key(target_model(place.name, version))
         if bucket.copy(origin.key, key, metadata, bucket=origin.bucket):
-            return Copied(target, copied=True)
+            return True
         # taken: by ourselves, where an answer was lost and botocore asked again
-        if digest is not None and (bucket.metadata(key) or {}).get(DIGEST) == digest:
-            return Copied(target, copied=True)
-    raise ArtifactError(
-        f"{place.name}: version {first} and the {_TRIES - 1} after it were all taken meanwhile",
-        hint="copy again when nobody else uploads this model",
-    )
+        return digest is not None and (bucket.metadata(key) or {}).get(DIGEST) == digest
+
+    return Copied(target_model(place.name, next_free(place.name, newest, make)), copied=True)

@@ -27,7 +27,7 @@ def check(app: App) -> Result:
 @command(parent=config, examples="mmectl config show\nmmectl config show --set endpoint.name=test")
 def show(app: App) -> Result:
     """Show every value and where it comes from."""
-    from mmectl.config import flatten
+    from mmectl.config.sections import flatten
 
     values = flatten(app.config.settings)
     origins = app.config.origins
@@ -47,7 +47,7 @@ def _text(value: object) -> str:
 @command(parent=config, examples="mmectl config schema > config.schema.json")
 def schema(_app: App) -> Result:
     """Print the JSON schema of config.yaml, for editors."""
-    from mmectl.config import schema as schema_of_config
+    from mmectl.config.sections import schema as schema_of_config
 
     found = schema_of_config()
     return Result({"schema": found}, [json.dumps(found, indent=2)])

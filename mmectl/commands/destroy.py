@@ -6,7 +6,7 @@ import click
 
 from mmectl import endpoint, removed, rollout, versions
 from mmectl.app import App
-from mmectl.artifacts import list_models
+from mmectl.catalog import list_models
 from mmectl.commands.common import command
 from mmectl.errors import Interrupted, ServiceError, UsageError
 from mmectl.output import Result, Table

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.artifacts import Artifact
 from mmectl.commands.common import command
 from mmectl.inventory import Model
+from mmectl.names import Artifact
 from mmectl.output import Result, Table, size
 from mmectl.policy import progress
 

@@ -12,7 +12,8 @@ import click
 
 from mmectl import pointers
 from mmectl.app import App
-from mmectl.artifacts import Upload, Uploaded, upload_many
+from mmectl.artifacts import Upload, Uploaded
+from mmectl.batch import upload_many
 from mmectl.catalog import at_once
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache

@@ -163,36 +163,40 @@ def start(
             found = find(state_dir, timeout=patience) or _launch(
                 state_dir, region, port, runtime, budgets, timeout
             )
-    if port and found.endpoint_url != f"http://127.0.0.1:{port}":
-        raise PlatformError(
-            f"the local platform cannot be used: it serves at {found.endpoint_url}, not at "
-            f"local.port {port}",
-            hint="mmectl local down, then try again",
-            code="platform_port",
-        )
-    if found.region != region:
-        raise PlatformError(
-            f"the local platform cannot be used: it runs in {found.region}, not in {region}",
-            hint="mmectl local down, then try again",
-            code="platform_region",
-        )
-    known = _read(state_dir)
-    if runtime is not None and known is not None and known.runtime != runtime:
-        raise PlatformError(
-            f"the local platform cannot be used: it runs with local.runtime {known.runtime}, "
-            f"not {runtime}",
-            hint="mmectl local down, then try again",
-            code="platform_runtime",
-        )
-    if budgets is not None and known is not None and known.budgets != budgets:
-        raise PlatformError(
-            "the local platform cannot be used: it runs with "
-            f"local.memory_mb {_told(known.budgets.memory_mb)} and "
-            f"local.disk_mb {_told(known.budgets.disk_mb)}",
-            hint="mmectl local down, then try again",
-            code="platform_budgets",
-        )
+    _check_same(found, _read(state_dir), region=region, port=port, runtime=runtime, budgets=budgets)
     return found
+
+
+def _check_same(
+    found: Connection,
+    known: Record | None,
+    *,
+    region: str,
+    port: int,
+    runtime: str | None,
+    budgets: Budgets | None,
+) -> None:
+    """Raise PlatformError where the platform that runs is not the one that is wanted."""
+    if port and found.endpoint_url != f"http://127.0.0.1:{port}":
+        other = f"it serves at {found.endpoint_url}, not at local.port {port}", "platform_port"
+    elif found.region != region:
+        other = f"it runs in {found.region}, not in {region}", "platform_region"
+    elif runtime is not None and known is not None and known.runtime != runtime:
+        text = f"it runs with local.runtime {known.runtime}, not {runtime}"
+        other = text, "platform_runtime"
+    elif budgets is not None and known is not None and known.budgets != budgets:
+        text = (
+            f"it runs with local.memory_mb {_told(known.budgets.memory_mb)} and "
+            f"local.disk_mb {_told(known.budgets.disk_mb)}"
+        )
+        other = text, "platform_budgets"
+    else:
+        return
+    raise PlatformError(
+        f"the local platform cannot be used: {other[0]}",
+        hint="mmectl local down, then try again",
+        code=other[1],
+    )
 
 
 def _told(value: int | None) -> str:
@@ -259,11 +263,20 @@ def _launch(
         supervisor=None,
         server=None,
     )
+    _run(state_dir, known, timeout, strict=port != 0)
+    found = find(state_dir)
+    if found is None:
+        raise _not_answering(state_dir, "it ended right after its start")
+    return found
+
+
+def _run(state_dir: Path, known: Record, timeout: float, *, strict: bool) -> None:
+    """Start the processes and wait until they serve; where that fails, none of them is left."""
     reading, writing = os.pipe()
     try:
         try:
             record.write(state_dir, known)
-            _spawn(state_dir, writing, strict=port != 0)
+            _spawn(state_dir, writing, strict=strict)
         except OSError as error:
             raise _unusable(state_dir, error) from None
         finally:
@@ -275,10 +288,6 @@ def _launch(
         raise
     finally:
         os.close(reading)
-    found = find(state_dir)
-    if found is None:
-        raise _not_answering(state_dir, "it ended right after its start")
-    return found
 
 
 def _random(length: int) -> str:

@@ -175,11 +175,15 @@ def test_no_memory_is_507_and_passes(lab, image, models):
             assert container.invoke(name, picture())[0] == 200
         assert container.load(refused) == 507  # and not 409
         assert container.names() == set(loaded)
-        assert container.ask("DELETE", f"/models/{loaded[0]}")[0] == 200
         assert container.ask("GET", f"/models/{refused}")[0] == 404
-        # memory comes back a moment after an unload was answered
+        # as the platform does it: unload one, try again; memory comes back a moment later
         tries = [507]
-        until(lambda: tries.append(container.load(refused)) or tries[-1] != 507, 5)
+        for name in loaded[:2]:
+            assert container.ask("DELETE", f"/models/{name}")[0] == 200
+            with contextlib.suppress(AssertionError):
+                until(lambda: tries.append(container.load(refused)) or tries[-1] != 507, 5)
+            if tries[-1] != 507:
+                break
         assert tries[-1] == 200
         assert container.invoke(refused, picture())[0] == 200
         state = container.state()
@@ -193,7 +197,8 @@ def test_sigterm_leaves_nothing(lab, image, models, user):
     with serving(lab, image, models, *options) as container:
         assert container.load("one") == 200
         assert container.invoke("one", picture())[0] == 200
-        assert len(lab.run("top", container.name).splitlines()) == 5  # a title and 4 processes
+        # a title, and the entrypoint, the nursery, Java, the model's worker server and its worker
+        assert len(lab.run("top", container.name).splitlines()) == 6
         assert container.groups()
         began = time.monotonic()
         lab.run("stop", "--time", "30", container.name)

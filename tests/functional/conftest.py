@@ -33,3 +33,11 @@ def stub(aws):
     yield make
     for stubber in stubs.values():
         stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The working directory, with the configuration of the endpoint `demo` on the platform."""
+    (tmp_path / "config.yaml").write_text("platform: local\nendpoint: {name: demo}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

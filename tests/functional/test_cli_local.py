@@ -22,14 +22,6 @@ ENDPOINT = "demo"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A folder with a configuration, and where the platform keeps its logs."""
-    (tmp_path / "config.yaml").write_text(f"platform: local\nendpoint: {{name: {ENDPOINT}}}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def call(project, capsys):
     """Run one command; give its exit code, stdout and stderr."""
 

@@ -63,13 +63,6 @@ class Client:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "config.yaml").write_text(f"platform: local\nendpoint: {{name: {ENDPOINT}}}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def call(project, capsys):
     """Run one command against the services over files of this test."""
     logs = Logs(project / "logs", region="us-east-1")

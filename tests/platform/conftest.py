@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,15 @@ def connection(state_dir: Path) -> Iterator[Connection]:
 def clients(connection: Connection) -> Clients:
     """``clients("s3")`` is a boto3 client of the session's platform."""
     return lambda service, **options: client_of(connection, service, **options)
+
+
+@pytest.fixture(scope="module")
+def s3(clients):
+    return clients("s3")
+
+
+@pytest.fixture
+def bucket(s3):
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    return name

@@ -8,7 +8,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +27,22 @@ async def nothing() -> None:
 
 
 @contextlib.contextmanager
+def in_thread(
+    serve: Callable[[queue.SimpleQueue[Any]], Coroutine[Any, Any, None]],
+) -> Iterator[None]:
+    """Run `serve` in a thread; it puts its loop and the event that ends it into the queue."""
+    running: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    thread = threading.Thread(target=asyncio.run, args=(serve(running),))
+    thread.start()
+    loop, stop = running.get(timeout=10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+@contextlib.contextmanager
 def serving(
     services: Mapping[str, Any],
     *,
@@ -38,9 +54,8 @@ def serving(
     """Serve until the end of the block; `options` are those of `front`."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    running: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    async def serve() -> None:
+    async def serve(running: queue.SimpleQueue[Any]) -> None:
         stop = asyncio.Event()
         await opening()
         gateway = Gateway(MINE, hosts(port), services, body_limit, clock=clock)
@@ -52,11 +67,5 @@ def serving(
         await runner.cleanup()
         await closing()
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    loop, stop = running.get(timeout=10)
-    try:
+    with in_thread(serve):
         yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()

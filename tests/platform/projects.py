@@ -129,6 +129,23 @@ def client_environment(project: Project) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
 
 
+def run_story(project: Project, python: str | Path, story: str) -> str:
+    """What a program prints that has a platform's clients, the image, models and a picture."""
+    image = project.data("build")["image"]
+    examples = project.root / "examples"
+    done = subprocess.run(
+        [python, "-c", story, image, examples / "models", examples / "images" / "star.jpg"],
+        cwd=project.folder,
+        env=client_environment(project),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def tarball(folder: Path, target: Path) -> Path:
     """A model folder packed as users do it."""
     with tarfile.open(target, "w:gz") as tar:

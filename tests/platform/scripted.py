@@ -6,19 +6,18 @@ import asyncio
 import contextlib
 import io
 import json
-import queue
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from in_process import in_thread
 
 from mmectl.local.control.plane import Control
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
@@ -118,18 +117,9 @@ def platform(settings: RouterSettings, **options: Any) -> Iterator[Connection]:
     folder = Path(tempfile.mkdtemp(prefix="mme"))
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    running: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event]]
-    running = queue.SimpleQueue()
-    work = _serve(listener, folder, settings, options, running)
-    thread = threading.Thread(target=asyncio.run, args=(work,))
-    thread.start()
-    loop, stop = running.get(timeout=10)
-    try:
+    with in_thread(lambda running: _serve(listener, folder, settings, options, running)):
         yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
 
 
 class Account:

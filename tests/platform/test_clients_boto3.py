@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, client_environment, made
+from projects import Project, made, run_story
 
 STORY = """
 import io, json, sys, tarfile, urllib.request
@@ -109,16 +108,5 @@ def project(root: Path) -> Iterator[Project]:
 
 
 def test_the_life_of_an_endpoint(project, root):
-    image = project.data("build")["image"]
-    examples = root / "examples"
-    arguments = [image, str(examples / "models"), str(examples / "images" / "star.jpg")]
-    done = subprocess.run(
-        [sys.executable, "-c", STORY, *arguments],
-        cwd=project.folder,
-        env=client_environment(project),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.stdout == "done\n", done.stderr
+    done = run_story(project, sys.executable, STORY)
+    assert done == "done\n"

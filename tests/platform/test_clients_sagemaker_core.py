@@ -5,12 +5,11 @@ The SDK lives in an environment of its own: it needs newer packages than models 
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, client_environment, made
+from projects import Project, made, run_story
 
 from mmectl.errors import BuildError
 from mmectl.serving.uv import Uv, find_uv
@@ -138,17 +137,5 @@ def project(root: Path) -> Iterator[Project]:
 
 
 def test_the_life_of_an_endpoint(sdk, project, root):
-    image = project.data("build")["image"]
-    examples = root / "examples"
-    arguments = [image, str(examples / "models"), str(examples / "images" / "star.jpg")]
-    done = subprocess.run(
-        [str(sdk), "-c", STORY, *arguments],
-        cwd=project.folder,
-        env=client_environment(project),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("done\n")  # the SDK draws panels before it
+    done = run_story(project, sdk, STORY)
+    assert done.endswith("done\n")  # the SDK draws panels before it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -45,14 +46,21 @@ def warm(request) -> str:
     return request.param
 
 
-@pytest.fixture(scope="module")
-def folder(warm) -> Iterator[Path]:
+@contextlib.contextmanager
+def small_models() -> Iterator[Path]:
+    """A folder with the small model `smoke`, and the same one without classes, `table`."""
     made = Path(tempfile.mkdtemp(prefix="mme"))
     for name in ("smoke", "table"):
         write_model(made / name)
     (made / "table" / "synset.txt").unlink()
     yield made
     shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder(warm) -> Iterator[Path]:
+    with small_models() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -328,12 +336,8 @@ def test_a_worker_that_wants_all_memory_is_refused_it(serving_image):  # noqa: F
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="mme"))
-    for name in ("smoke", "table"):
-        write_model(made / name)
-    (made / "table" / "synset.txt").unlink()
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with small_models() as made:
+        yield made
 
 
 @pytest.fixture

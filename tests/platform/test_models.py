@@ -18,6 +18,7 @@ from projects import Project, config_of, made
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl import packing
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.inventory import Inventory
 from mmectl.pointers import Switch
@@ -167,7 +168,7 @@ def test_copies_and_removals(project, bucket):
 
 def test_two_promotions_at_once(project, bucket, clients_of):
     """Both write; one is told, and what it was told is what is there."""
-    store = S3Bucket(clients_of, bucket)
+    store = S3Bucket(clients_of, bucket, translated)
     where = Location(bucket, "demo/")
     for name in ("race", "race_v2", "race_v3"):
         clients_of.put_object(Bucket=bucket, Key=f"demo/{name}.tar.gz", Body=b"x")

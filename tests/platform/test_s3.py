@@ -8,7 +8,6 @@ import io
 import os
 import socket
 import time
-import uuid
 
 import boto3
 import pytest
@@ -29,18 +28,6 @@ AWKWARD = [
     "%2e%2e",
 ]
 CLASSIC = TransferConfig(preferred_transfer_client="classic")
-
-
-@pytest.fixture(scope="module")
-def s3(clients):
-    return clients("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = f"b-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(Bucket=name)
-    return name
 
 
 def objects(state_dir):

@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import json
 import os
-import uuid
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,18 +14,6 @@ from botocore.exceptions import ClientError
 from mmectl.local.s3 import checksums
 
 PART = 5 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def s3(clients):
-    return clients("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = f"b-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(Bucket=name)
-    return name
 
 
 def refused(code, call, **params):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -14,12 +13,16 @@ import threading
 import uuid
 
 import pytest
+from wide_models import write_wide_model
 
 from mmectl import artifacts, packing
 from mmectl.artifacts import Upload
+from mmectl.aws import translated
+from mmectl.batch import upload_many
 from mmectl.bucket import PART, S3Bucket
+from mmectl.catalog import list_models
 from mmectl.errors import ArtifactError, Interrupted, ServiceError
-from mmectl.model import params
+from mmectl.names import resolve
 from mmectl.state import Location
 
 # enough for five parts, once packed
@@ -35,7 +38,7 @@ def s3(clients):
 def bucket(s3):
     name = f"upload-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=name)
-    return S3Bucket(s3, name)
+    return S3Bucket(s3, name, translated)
 
 
 @pytest.fixture
@@ -53,24 +56,7 @@ def model(root, tmp_path):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """A model of 40 MB that packs into several parts."""
-    folder = tmp_path_factory.mktemp("large") / "large"
-    folder.mkdir()
-    nodes = [
-        {"op": "null", "name": "data", "inputs": []},
-        {"op": "null", "name": "fc_weight", "inputs": []},
-        {
-            "op": "FullyConnected",
-            "name": "fc",
-            "attrs": {"num_hidden": "10", "no_bias": "True"},
-            "inputs": [[0, 0, 0], [1, 0, 0]],
-        },
-    ]
-    (folder / "large-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": [[2, 0, 0]]}))
-    (folder / "large-shapes.json").write_text('[{"shape": [1, 3, 8, 8], "name": "data"}]')
-    with (folder / "large-0000.params").open("wb") as stream:
-        weights = random.Random(0).randbytes(4 * WEIGHTS)
-        params.write(stream, [("arg:fc_weight", (10, WEIGHTS // 10), weights)])
-    return folder
+    return write_wide_model(tmp_path_factory.mktemp("large") / "large", WEIGHTS)
 
 
 def keys(bucket):
@@ -87,12 +73,12 @@ def test_versions_and_what_is_stored(bucket, where, model, tmp_path):
     (model / "synset.txt").write_text((model / "synset.txt").read_text().upper())
     second = artifacts.upload(bucket, where, Upload("shapes", model, untrained=True))
     assert first.created + second.created == ("shapes.tar.gz", "shapes_v2.tar.gz")
-    found = artifacts.list_models(bucket, where, details=True)
+    found = list_models(bucket, where, details=True)
     assert [(a.version, a.digest, a.untrained) for a in found] == [
         (1, first.digest, False),
         (2, second.digest, True),
     ]
-    assert artifacts.resolve("shapes", found) == "shapes_v2.tar.gz"
+    assert resolve("shapes", found) == "shapes_v2.tar.gz"
     bucket.client.download_file(bucket.name, "demo/shapes_v2.tar.gz", tmp_path / "got.tar.gz")
     with tarfile.open(tmp_path / "got.tar.gz") as tar:
         assert tar.getnames() == sorted(path.name for path in model.iterdir())
@@ -134,7 +120,7 @@ def test_a_key_that_is_taken_is_never_overwritten(bucket, size):
 def test_two_who_upload_at_once_make_two_versions(bucket, where, large, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(large, other)
-    (other / "synset.txt").write_text("".join(f"class {n}\n" for n in range(10)))
+    (other / "synset.txt").write_text("".join(f"class {n}\n" for n in range(8)))
     results = []
     threads = [
         threading.Thread(
@@ -182,7 +168,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
 
     def report(event):
         if event.kind == "progress" and event.done > 1_000_000:
-            os.truncate(folder / "large-0000.params", 20_000_000)
+            os.truncate(folder / "wide-0000.params", 20_000_000)
 
     with pytest.raises(ArtifactError, match="changed while it was read"):
         artifacts.upload(bucket, where, Upload("large", folder), report=report)
@@ -191,7 +177,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
 
 
 def test_a_bucket_that_is_not_there(s3, model):
-    nowhere = S3Bucket(s3, "no-such-bucket-here")
+    nowhere = S3Bucket(s3, "no-such-bucket-here", translated)
     with pytest.raises(ServiceError, match="list s3://no-such-bucket-here/demo/shapes") as caught:
         artifacts.upload(nowhere, Location(nowhere.name, "demo/"), Upload("shapes", model))
     assert caught.value.code == "aws_NoSuchBucket"
@@ -200,7 +186,7 @@ def test_a_bucket_that_is_not_there(s3, model):
 def test_one_bad_model_of_several(bucket, where, model, tmp_path):
     (tmp_path / "bad").mkdir()
     requests = [Upload("shapes", model), Upload("bad", tmp_path / "bad"), Upload("more", model)]
-    outcome = artifacts.upload_many(bucket, where, requests)
+    outcome = upload_many(bucket, where, requests)
     assert [name for name, _ in outcome.failed] == ["bad"]
     assert keys(bucket) == ["demo/more.tar.gz", "demo/shapes.tar.gz"]
 
@@ -210,7 +196,9 @@ import sys
 import threading
 from pathlib import Path
 import boto3
-from mmectl.artifacts import Upload, upload_many
+from mmectl.artifacts import Upload
+from mmectl.batch import upload_many
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.state import Location
 
@@ -221,7 +209,7 @@ def report(event):
 
 cancelled = threading.Event()
 name, folder = sys.argv[1:]
-bucket, where = S3Bucket(boto3.client("s3"), name), Location(name, "demo/")
+bucket, where = S3Bucket(boto3.client("s3"), name, translated), Location(name, "demo/")
 upload_many(bucket, where, [Upload("large", Path(folder))], report=report, cancelled=cancelled)
 """
 

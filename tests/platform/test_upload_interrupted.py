@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import random
 import signal
 import subprocess
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from projects import BIN, Project, made
+from wide_models import write_wide_model
 
 from mmectl import packing
-from mmectl.model import params
 
 TIMES = 20
 MODELS = tuple(f"model_{number}" for number in range(3))
@@ -24,33 +23,11 @@ BUCKET, PREFIX = "interrupted", "models/"
 WEIGHTS = 6 << 20
 
 
-def write_model(folder: Path, seed: int) -> Path:
-    """A network of one layer with incompressible weights."""
-    folder.mkdir(parents=True)
-    nodes = [
-        {"op": "null", "name": "data", "inputs": []},
-        {"op": "null", "name": "fc_weight", "inputs": []},
-        {
-            "op": "FullyConnected",
-            "name": "fc",
-            "attrs": {"num_hidden": "8", "no_bias": "True"},
-            "inputs": [[0, 0, 0], [1, 0, 0]],
-        },
-    ]
-    (folder / "fc-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": [[2, 0, 0]]}))
-    width = WEIGHTS // 8
-    (folder / "fc-shapes.json").write_text(json.dumps([{"shape": [1, width], "name": "data"}]))
-    with (folder / "fc-0000.params").open("wb") as stream:
-        weights = random.Random(seed).randbytes(4 * WEIGHTS)
-        params.write(stream, [("arg:fc_weight", (8, width), weights)])
-    return folder
-
-
 @pytest.fixture(scope="module")
 def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folders = tmp_path_factory.mktemp("models")
     listed = "".join(
-        f"  - {{name: {name}, path: {write_model(folders / name, seed)}}}\n"
+        f"  - {{name: {name}, path: {write_wide_model(folders / name, WEIGHTS, seed)}}}\n"
         for seed, name in enumerate(MODELS)
     )
     config = (
@@ -69,10 +46,10 @@ def whole(s3, key: str) -> bool:
     body = answer["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         names = sorted(tar.getnames())
-        weights = tar.extractfile("fc-0000.params").read()
+        weights = tar.extractfile("wide-0000.params").read()
     about = answer["Metadata"]
     return (
-        names == ["fc-0000.params", "fc-shapes.json", "fc-symbol.json"]
+        names == ["wide-0000.params", "wide-shapes.json", "wide-symbol.json"]
         and about["mmectl-digest"] == EXPECTED[about["mmectl-model"], len(weights)]
     )
 

@@ -12,11 +12,14 @@ import pytest
 from model_folders import make_model
 
 from mmectl import artifacts, names
-from mmectl.artifacts import Artifact, Upload
+from mmectl.artifacts import Upload
+from mmectl.batch import upload_many
 from mmectl.bucket import Stored
+from mmectl.catalog import list_models
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.ledger import Ledger
+from mmectl.names import Artifact
 from mmectl.state import Location
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
@@ -222,14 +225,14 @@ class TestCopies:
 class TestSeveral:
     def test_a_bad_model_does_not_lose_the_others(self, bucket, model, tmp_path):
         requests = [Upload("a", model), Upload("b", tmp_path / "none"), Upload("c", model)]
-        outcome = artifacts.upload_many(bucket, WHERE, requests)
+        outcome = upload_many(bucket, WHERE, requests)
         assert [u.name for u in outcome.uploaded] == ["a", "c"]
         assert [(name, type(e)) for name, e in outcome.failed] == [("b", ArtifactError)]
         assert sorted(bucket.objects) == ["demo/a.tar.gz", "demo/c.tar.gz"]
 
     def test_a_refused_upload_leaves_nothing_open(self, model):
         bucket = Memory(broken=["demo/a.tar.gz"])
-        outcome = artifacts.upload_many(bucket, WHERE, [Upload("a", model), Upload("b", model)])
+        outcome = upload_many(bucket, WHERE, [Upload("a", model), Upload("b", model)])
         assert outcome.failed[0][1].code == "aws_AccessDenied"
         assert sorted(bucket.objects) == ["demo/b.tar.gz"]
         assert bucket.open == 0
@@ -244,9 +247,7 @@ class TestSeveral:
                 cancelled.wait(20)
 
         with pytest.raises(Interrupted, match="nothing partial is visible"):
-            artifacts.upload_many(
-                bucket, WHERE, [Upload("a", model)] * 3, report=report, cancelled=cancelled
-            )
+            upload_many(bucket, WHERE, [Upload("a", model)] * 3, report=report, cancelled=cancelled)
         assert bucket.objects == {}
         assert bucket.open == 0
 
@@ -271,7 +272,7 @@ class TestSeveral:
     def test_events_of_each_model(self, bucket, model):
         events = []
         requests = [Upload("a", model), Upload("b", model)]
-        artifacts.upload_many(bucket, WHERE, requests, report=events.append)
+        upload_many(bucket, WHERE, requests, report=events.append)
         for name in "ab":
             mine = [e for e in events if e.subject == name]
             assert (mine[0].kind, mine[-1].kind) == ("start", "done")
@@ -287,7 +288,7 @@ class TestListing:
         bucket.objects["demo/readme.txt"] = (b"", {})
         bucket.objects["demo/.tar.gz"] = (b"", {})
         bucket.objects["other/net.tar.gz"] = (b"", {})
-        found = artifacts.list_models(bucket, WHERE)
+        found = list_models(bucket, WHERE)
         assert [(a.name, a.version) for a in found] == [
             ("net", 1),
             ("net", 2),
@@ -299,15 +300,15 @@ class TestListing:
 
     def test_details_look_at_each(self, bucket, model):
         result = put(bucket, "net", model, untrained=True)
-        (found,) = artifacts.list_models(bucket, WHERE, details=True)
+        (found,) = list_models(bucket, WHERE, details=True)
         assert (found.digest, found.untrained) == (result.digest, True)
 
     def test_thousands_of_models(self, bucket, model):
         for number in range(3000):
             bucket.objects[f"demo/m_{number}.tar.gz"] = (b"", {})
-        found = artifacts.list_models(bucket, WHERE)
+        found = list_models(bucket, WHERE)
         assert len(found) == 3000
-        assert artifacts.resolve("m_2718", found) == "m_2718.tar.gz"
+        assert names.resolve("m_2718", found) == "m_2718.tar.gz"
 
 
 def known(*targets):
@@ -328,7 +329,7 @@ THERE = known("resnet_18.tar.gz", "resnet_18_v2.tar.gz", "resnet_18_v10.tar.gz",
     ],
 )
 def test_resolve(name, target):
-    assert artifacts.resolve(name, THERE) == target
+    assert names.resolve(name, THERE) == target
 
 
 @pytest.mark.parametrize(
@@ -342,14 +343,14 @@ def test_resolve(name, target):
 )
 def test_unknown_names_get_the_nearest(name, hint):
     with pytest.raises(ArtifactError, match=f"{name}: no such model") as caught:
-        artifacts.resolve(name, THERE)
+        names.resolve(name, THERE)
     assert hint in caught.value.hint
     assert caught.value.code == "unknown_model"
 
 
 def test_nothing_uploaded_yet():
     with pytest.raises(ArtifactError, match="nothing is uploaded yet"):
-        artifacts.resolve("net", ())
+        names.resolve("net", ())
 
 
 BAD_NAMES = {

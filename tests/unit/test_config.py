@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmectl.config import Settings, flatten, load, schema
+from mmectl.config.loading import load
+from mmectl.config.sections import Settings, flatten, schema
 from mmectl.errors import ConfigError
 
 BAD = [

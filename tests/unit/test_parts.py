@@ -10,6 +10,7 @@ import zlib
 import pytest
 from botocore.exceptions import ClientError
 
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.errors import ServiceError
 from mmectl.ledger import Begun, Ledger
@@ -87,7 +88,7 @@ def ledger(tmp_path):
 
 
 def begin(s3, ledger, body=BODY, digest="d1"):
-    writer = PartWriter(S3Bucket(s3, "b"), "k", {}, PART, digest=digest, ledger=ledger)
+    writer = PartWriter(S3Bucket(s3, "b", translated), "k", {}, PART, digest=digest, ledger=ledger)
     writer.write(body)
     return writer
 

@@ -13,6 +13,7 @@ from fakes.s3 import FakeS3
 from model_folders import make_model
 
 from mmectl import packing
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.errors import ArtifactError, Interrupted, UsageError
 from mmectl.model.fetched import folder_of
@@ -183,7 +184,7 @@ class TestBucket:
 
     def test_prepared_once(self, s3, tmp_path):
         source = Source("net", url="s3://b/m.tar.gz")
-        options = {"open_bucket": lambda name: S3Bucket(s3, name)}
+        options = {"open_bucket": lambda name: S3Bucket(s3, name, translated)}
         first = prepare(source, tmp_path / "models", **options)
         s3.calls.clear()
         assert prepare(source, tmp_path / "models", **options) == first
@@ -191,7 +192,7 @@ class TestBucket:
 
     def test_with_a_checksum(self, s3, archive, tmp_path):
         def of(sha256):
-            open_bucket = lambda name: S3Bucket(s3, name)  # noqa: E731
+            open_bucket = lambda name: S3Bucket(s3, name, translated)  # noqa: E731
             return folder_of("s3://b/m.tar.gz", sha256, tmp_path / "c", open_bucket=open_bucket)
 
         assert of(hashlib.sha256(archive.read_bytes()).hexdigest()).is_dir()
@@ -203,7 +204,7 @@ class TestBucket:
             prepare(Source("net", url="s3://b/m.tar.gz"), tmp_path, random_weights=True)
 
     def test_an_object_replaced_meanwhile(self, s3, tmp_path):
-        bucket = S3Bucket(s3, "b")
+        bucket = S3Bucket(s3, "b", translated)
         about = look(bucket, "m.tar.gz")
         s3.put("b", "m.tar.gz", b"other")
         with pytest.raises(ArtifactError, match="was replaced while it was fetched"):
@@ -214,5 +215,5 @@ class TestBucket:
         stop = threading.Event()
         stop.set()
         with pytest.raises(Interrupted, match="fetching was interrupted"):
-            fetch(S3Bucket(s3, "b"), "m.tar.gz", tmp_path / "f", cancelled=stop)
+            fetch(S3Bucket(s3, "b", translated), "m.tar.gz", tmp_path / "f", cancelled=stop)
         assert not (tmp_path / "f").exists()

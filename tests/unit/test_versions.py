@@ -8,6 +8,7 @@ import pytest
 from fakes.s3 import FakeS3
 
 from mmectl import pointers, versions
+from mmectl.aws import translated
 from mmectl.bucket import S3Bucket
 from mmectl.errors import ArtifactError, UsageError
 from mmectl.inventory import Inventory, Seen
@@ -29,7 +30,7 @@ def s3():
 
 @pytest.fixture
 def bucket(s3):
-    return S3Bucket(s3, "bucket")
+    return S3Bucket(s3, "bucket", translated)
 
 
 @pytest.fixture

@@ -1,21 +1,20 @@
-"""Bringing a model onto an instance and off it: find, make room, unpack, load, measure."""
+"""Bringing a model onto an instance and off it: find, unpack, load, measure; `room` makes room."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import shutil
 import threading
 from asyncio import to_thread
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.residency import NoRoomError, Phase, TooWideError
+from mmectl.local.fleet.room import Need, Room, RoomError, WideError
+from mmectl.local.fleet.shelf import TooWideError
 from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import AwsError, ObjectReader
@@ -33,16 +32,11 @@ if TYPE_CHECKING:
     from mmectl.local.fleet.fleet import Fleet
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
-_MB = 1 << 20
 _AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """What a model will take: bytes of memory, bytes of disk in all."""
-
-    memory: int
-    disk: int
+class _SlowError(Exception):
+    """ModelDataDownloadTimeoutInSeconds is over."""
 
 
 class Loader:
@@ -59,10 +53,11 @@ class Loader:
         self._available = available
         self._settings = fleet.settings
         self._book = fleet.residency
+        self._room = Room(fleet)
         self._slots: dict[str, asyncio.Semaphore] = {}
+        self._unpacker = _unpack_fresh
         # Models that cost an instance all others and still did not fit, by their object, until
         # when: every try would cost as much again.
-        self._unpacker = _unpack_fresh
         self._misfits: dict[str, tuple[Path, float]] = {}
         self._origins: dict[str, Path] = {}  # of what is known of a model: the object's file
 
@@ -77,12 +72,12 @@ class Loader:
             async with slot:
                 await self._bring(server, target, folder)
         except BaseException as error:
-            keep = isinstance(error, (WireError, asyncio.CancelledError, _RoomError))
-            keep = keep and not isinstance(error, _WideError)
+            keep = isinstance(error, (WireError, asyncio.CancelledError, RoomError))
+            keep = keep and not isinstance(error, WideError)
             await self._failed(server, target, folder, keep=keep)
             if isinstance(error, _SlowError):
                 raise self._fleet.say.slow_download(target, server.id) from None
-            if isinstance(error, _RoomError):
+            if isinstance(error, RoomError):
                 raise self._fleet.say.no_memory(target, str(error), server.id) from None
             raise
 
@@ -94,19 +89,18 @@ class Loader:
         finally:
             self._book.unloaded(server.id, target)
         if files:
-            await self._delete(server, target)
+            await self._room.delete(server, target)
 
     async def measure(self, server: Server, target: str) -> None:
         """Write down what a model in memory takes by now, and keep within the budget."""
         size = await server.measure(model_name(target))
         if size:
             self._book.measured(server.id, target, size)
-            await self.trim(server)
+            await self._room.trim(server)
 
     async def trim(self, server: Server) -> None:
         """Unload idle models and delete files until the instance is within its budgets."""
-        plan = self._book.evictions(server.id)
-        await self._evict(server, plan.unload, plan.delete)
+        await self._room.trim(server)
 
     # within
 
@@ -114,15 +108,15 @@ class Loader:
         await self._refuse_misfit(target)
         copy = self._book.copy(server.id, target)
         if copy is not None and copy.disk and _is_folder(folder):
-            need = self._need(server, target, copy.disk)
-            await self._make_room(server, target, need)
+            need = self._room.need(server, target, copy.disk)
+            await self._room.make(server, target, need)
         else:
             need = await self._fetch(server, target, folder)
         with self._fleet.meter.timed("ModelLoadingTime"):
             await self._load_with_evictions(server, target, need)
         await self._settle(server, target, need)
 
-    async def _fetch(self, server: Server, target: str, folder: Path) -> _Need:
+    async def _fetch(self, server: Server, target: str, folder: Path) -> Need:
         """Unpack the object; one that is replaced or deleted meanwhile is looked for anew."""
         while True:
             archive = await self._find(target)
@@ -130,8 +124,8 @@ class Loader:
                 self._origins[target] = archive
                 self._book.sizes.forget(target)
             try:
-                need = self._need(server, target, await to_thread(size_hint, archive))
-                await self._make_room(server, target, need)
+                need = self._room.need(server, target, await to_thread(size_hint, archive))
+                await self._room.make(server, target, need)
                 with self._fleet.meter.timed("ModelDownloadingTime"):
                     return await self._unpack(server, target, archive, folder, need)
             except (FileNotFoundError, AwsError):
@@ -141,7 +135,7 @@ class Loader:
     async def _refuse_misfit(self, target: str) -> None:
         found, until = self._misfits.get(target, (None, 0.0))
         if asyncio.get_running_loop().time() < until and found == await self._find(target):
-            raise _RoomError("an instance that held nothing else had not enough memory for it")
+            raise RoomError("an instance that held nothing else had not enough memory for it")
 
     async def _find(self, target: str) -> Path:
         spec = self._fleet.spec
@@ -150,56 +144,9 @@ class Loader:
             raise self._fleet.say.no_object(target)
         return found.path
 
-    def _need(self, server: Server, target: str, disk: int) -> _Need:
-        """What a model will take: what it took before, else an estimate.
-
-        An estimate alone refuses no model whose weights fit: it may have the whole instance.
-        """
-        known = self._book.sizes.of(target)
-        if known is not None:
-            return _Need(known, disk)
-        budget = self._book.shelf(server.id).memory
-        estimate = self._settings.model_base + int(self._settings.model_factor * disk)
-        expected = self._book.sizes.expected(target, disk) or estimate
-        return _Need(expected if disk > budget else min(expected, budget), disk)
-
-    async def _make_room(self, server: Server, target: str, need: _Need) -> None:
-        """Reserve what is needed; evicts idle models, waits for busy ones; _RoomError."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.wait
-        while True:
-            with contextlib.suppress(NoRoomError):
-                self._book.reserve(server.id, target, need.memory, need.disk)
-                return
-            copy = self._book.copy(server.id, target)
-            more = need.disk - (copy.disk if copy is not None else 0)
-            try:
-                plan = self._book.evictions(server.id, memory=need.memory, disk=more, keep=target)
-            except TooWideError as error:
-                raise _WideError(_too_wide(error)) from None
-            if plan.enough and (plan.unload or plan.delete):
-                await self._evict(server, plan.unload, plan.delete)
-            elif not await self._fleet.changes.wait(deadline - loop.time()):
-                raise _RoomError("no room: every other model of the instance is in use")
-
-    async def _evict(
-        self, server: Server, unload: tuple[str, ...], delete: tuple[str, ...]
-    ) -> None:
-        for victim in unload:
-            if self._is_idle(server, victim):
-                task = self._fleet.begin_unload(server.id, victim)
-                await asyncio.wait((task,))
-        for victim in delete:
-            await self._delete(server, victim)
-
-    def _is_idle(self, server: Server, target: str) -> bool:
-        """Still idle and in memory: another load may have been quicker."""
-        copy = self._book.copy(server.id, target)
-        return copy is not None and copy.busy == 0 and self._book.in_memory(server.id, target)
-
     async def _unpack(
-        self, server: Server, target: str, archive: Path, folder: Path, need: _Need
-    ) -> _Need:
+        self, server: Server, target: str, archive: Path, folder: Path, need: Need
+    ) -> Need:
         """Unpack into what is free, make more room while that is too little; what it came to."""
         shelf = self._book.shelf(server.id)
         while True:
@@ -209,27 +156,17 @@ class Loader:
             except TooLargeError as error:
                 if limit >= shelf.disk:
                     raise self._fleet.say.bad_archive(target, str(error), server.id) from error
-                need = _Need(need.memory, min(4 * limit, shelf.disk))
-                await self._make_room(server, target, need)
+                need = Need(need.memory, min(4 * limit, shelf.disk))
+                await self._room.make(server, target, need)
             except DiskFullError as error:
-                if not await self._free_disk(server, target):
-                    raise _RoomError("the disk of this machine is full") from error
+                if not await self._room.free_disk(server, target):
+                    raise RoomError("the disk of this machine is full") from error
             except UnpackError as error:
                 raise self._fleet.say.bad_archive(target, str(error), server.id) from error
             else:
-                exact = self._need(server, target, done.size)
-                await self._make_room(server, target, exact)
+                exact = self._room.need(server, target, done.size)
+                await self._room.make(server, target, exact)
                 return exact
-
-    async def _free_disk(self, server: Server, target: str) -> bool:
-        """Delete the files of the model that was used least recently; False if there is none."""
-        shelf = self._book.shelf(server.id)
-        before = shelf.disk_used
-        with contextlib.suppress(TooWideError):
-            free = max(shelf.disk - before, 0)
-            plan = self._book.evictions(server.id, disk=free + 1, keep=target)
-            await self._evict(server, plan.unload, plan.delete)
-        return shelf.disk_used < before
 
     async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
         stop = threading.Event()
@@ -244,7 +181,7 @@ class Loader:
         finally:
             stop.set()  # where we were cancelled, the thread ends as well
 
-    async def _load_with_evictions(self, server: Server, target: str, need: _Need) -> None:
+    async def _load_with_evictions(self, server: Server, target: str, need: Need) -> None:
         """LOAD; while the server says 507, unload the oldest idle model and try again.
 
         A load that fails without the handler having raised anything is tried once more: the
@@ -266,8 +203,8 @@ class Loader:
                 continue
             if answer.status == 507:
                 try:
-                    await self._evict_one(server, target)
-                except _RoomError:
+                    await self._room.evict_one(server, target)
+                except RoomError:
                     if evicted:
                         until = loop.time() + self._settings.misfit
                         self._misfits[target] = (await self._find(target), until)
@@ -281,8 +218,8 @@ class Loader:
                 raise self._fleet.say.load_failed(answer, target, server.id, why)
             free = self._available()
             if free is not None and free < need.memory:
-                with contextlib.suppress(_RoomError):
-                    await self._evict_one(server, target)
+                with contextlib.suppress(RoomError):
+                    await self._room.evict_one(server, target)
 
     async def _load_once(self, server: Server, target: str) -> Answer:
         name = model_name(target)
@@ -293,16 +230,10 @@ class Loader:
             reason = f"Failed to load model {target}: it took over {self._settings.load:g} s"
             raise self._fleet.say.model_error(500, reason, server.id) from None
 
-    async def _evict_one(self, server: Server, target: str) -> None:
-        victim = self._book.oldest_idle(server.id, keep=target)
-        if victim is None:
-            raise _RoomError("the instance has not enough memory for it")
-        await self._evict(server, (victim,), ())
-
-    async def _settle(self, server: Server, target: str, need: _Need) -> None:
+    async def _settle(self, server: Server, target: str, need: Need) -> None:
         """Watch the workers, write down what the model really takes, and mend the budget.
 
-        _RoomError for a model that turns out wider than the instance: it is unloaded again.
+        RoomError for a model that turns out wider than the instance: it is unloaded again.
         """
         name = model_name(target)
         measured = await server.attach(name, lambda: self._fleet.broken(server, target))
@@ -311,7 +242,7 @@ class Loader:
         except TooWideError as error:
             self._book.sizes.learn(target, need.disk, measured)
             await server.unload(name, self._settings.unload)
-            raise _WideError(_too_wide(error)) from None
+            raise WideError(error) from None
         self._book.loaded(server.id, target, measured or need.memory)
         self._fleet.meter.loaded(server.id)
         if not server.alive(name):  # died before it counted as loaded
@@ -329,45 +260,9 @@ class Loader:
             await asyncio.shield(to_thread(shutil.rmtree, folder.parent, ignore_errors=True))
         self._book.load_failed(server.id, target, disk=size)
 
-    async def _delete(self, server: Server, target: str) -> None:
-        """Delete the files of a model, unless it is loaded, or being loaded, by now."""
-        copy = self._book.copy(server.id, target)
-        if copy is None or copy.busy or copy.phase is not Phase.DISK:
-            return
-        # out of the way at once: a load that begins meanwhile unpacks into the same folder
-        gone = _set_aside(server.folder(model_name(target)).parent)
-        self._book.deleted(server.id, target)
-        await to_thread(shutil.rmtree, gone, ignore_errors=True)
-
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir()
-
-
-class _SlowError(Exception):
-    """ModelDataDownloadTimeoutInSeconds is over."""
-
-
-def _set_aside(folder: Path) -> Path:
-    gone = folder.with_name(f".gone-{secrets.token_hex(8)}")
-    with contextlib.suppress(OSError):
-        folder.rename(gone)
-    return gone
-
-
-class _RoomError(Exception):
-    """There is no room for the model, and that may change."""
-
-
-class _WideError(_RoomError):
-    """The model was measured: an instance is too small for it, and its files are of no use."""
-
-
-def _too_wide(error: TooWideError) -> str:
-    return (
-        f"it needs about {error.need // _MB} MB of {error.what}, "
-        f"and an instance has {error.budget // _MB} MB for models"
-    )
 
 
 def _unpack_fresh(archive: Path, folder: Path, limits: Limits, stop: threading.Event) -> Unpacked:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mmectl.local.fleet.metering import Trace
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
 
@@ -61,17 +59,6 @@ class LoaderLike(Protocol):
     async def trim(self, server: Server) -> None:
         """Unload idle models and delete files until the instance is within its budgets."""
         ...
-
-
-@dataclass(slots=True)
-class Attempts:
-    """What one request has been through."""
-
-    deadline: float
-    trace: Trace = field(default_factory=Trace)
-    deaths: int = 0
-    lost: int = 0
-    full: int = 0
 
 
 async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:

@@ -99,12 +99,12 @@ def test_the_home_of_the_server_holds_our_launcher(tmp_path):
     assert not (home / "mms/__init__.py").exists()
 
 
-def test_the_socket_mode_is_the_folders_matter(tmp_path):
-    server = launcher.listen(str(tmp_path / "socket"))
-    again = launcher.listen(str(tmp_path / "socket"))
+def test_a_socket_that_was_there_is_replaced(tmp_path):
+    given = {"--sock-type": "unix", "--sock-name": str(tmp_path / "socket")}
+    servers = [launcher.listen(given), launcher.listen(given)]
     assert stat.S_ISSOCK((tmp_path / "socket").stat().st_mode)
-    server.close()
-    again.close()
+    for server in servers:
+        server.close()
 
 
 class Mortal(warm.Nursery):

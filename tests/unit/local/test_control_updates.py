@@ -64,6 +64,12 @@ class Bench:
         await self.plane.call("UpdateEndpoint", endpoint(configuration="new", **more))
         await self.fleets.quiet()
 
+    async def resize(self, count: int) -> None:
+        wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
+        request = {**NAME, "DesiredWeightsAndCapacities": [wanted]}
+        await self.plane.call("UpdateEndpointWeightsAndCapacities", request)
+        await self.fleets.quiet()
+
     async def advance(self, seconds: float) -> None:
         self.fleets.clock.advance(seconds)
         await self.fleets.quiet()
@@ -437,11 +443,7 @@ async def test_a_restart_in_the_middle_of_a_rollback_finishes_it(bench):
 
 async def test_a_restart_in_the_middle_of_a_change_of_size(bench):
     bench.fleets.hold = True
-    wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": 6}
-    await bench.plane.call(
-        "UpdateEndpointWeightsAndCapacities", {**NAME, "DesiredWeightsAndCapacities": [wanted]}
-    )
-    await bench.fleets.quiet()
+    await bench.resize(6)
     bench.fleets.hold = False
     await bench.restart()
 
@@ -451,11 +453,7 @@ async def test_a_restart_in_the_middle_of_a_change_of_size(bench):
 
 async def test_a_change_of_size_that_fails_keeps_what_there_was(bench):
     bench.fleets.hold = True
-    wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": 6}
-    await bench.plane.call(
-        "UpdateEndpointWeightsAndCapacities", {**NAME, "DesiredWeightsAndCapacities": [wanted]}
-    )
-    await bench.fleets.quiet()
+    await bench.resize(6)
     bench.fleets.fail(*KEYS[0], "no memory")
     await bench.fleets.quiet()
 

@@ -1,0 +1,94 @@
+"""config.yaml -> Config: every problem at once, each with file:line:column.
+
+Compose the YAML with positions, lay environment and flags over it, validate with pydantic
+(`sections`), check what else AWS or mmectl would refuse later (`checks`), and resolve paths against
+the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.config import checks
+from mmectl.config.sections import Settings, flatten, keys
+from mmectl.errors import ConfigError
+from mmectl.sources import Tree, overlay, read_yaml
+
+ENVIRONMENT_PREFIX = "MMECTL_"
+FILE_NAME = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Valid settings, the file they come from and the origin of every value.
+
+    `origins` maps a dotted key to ``default``, ``file:line``, ``environment NAME`` or ``flag``.
+    """
+
+    settings: Settings
+    path: Path | None
+    origins: Mapping[str, str]
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the configuration, relative to its file (else the working directory)."""
+        base = self.path.parent if self.path else Path.cwd()
+        return path if path.is_absolute() else base / path
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix of the models; ends with '/'."""
+        return self.settings.bucket.prefix or f"{self.settings.endpoint.name}/"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where this project's own state lives, absolute."""
+        return self.resolve(self.settings.local.state_dir).absolute()
+
+
+def load(
+    path: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> Config:
+    """Read, lay over, validate. Raises ConfigError with every problem found.
+
+    `path` None: config.yaml of the working directory, or all defaults when there is none.
+    `flags` are dotted keys with YAML scalars as text.
+    """
+    found = path or (Path(FILE_NAME) if Path(FILE_NAME).exists() else None)
+    tree = read_yaml(found) if found else Tree({}, {}, ())
+    problems = list(tree.problems)
+    given = environment if environment is not None else os.environ
+    variables = _variables()
+    named = {key: given[name] for key, name in variables.items() if name in given}
+    for source, values in (("environment", named), ("flag", flags or {})):
+        tree, more = overlay(tree, values, source, variables)
+        problems += more
+    settings, more = checks.validate(tree, found)
+    problems += more
+    if settings is None or problems:
+        raise ConfigError(
+            _in_order(problems), hint="see the annotated config.yaml, or: mmectl config schema"
+        )
+    origins = {key: tree.origin(key) for key in flatten(settings)}
+    return Config(settings, found.absolute() if found else None, origins)
+
+
+def _variables() -> dict[str, str]:
+    """Dotted key -> environment variable."""
+    return {key: ENVIRONMENT_PREFIX + key.replace(".", "_").upper() for key in keys()}
+
+
+def _in_order(problems: list[str]) -> tuple[str, ...]:
+    """Each problem once, in the order of the file."""
+
+    def place(problem: str) -> tuple[int, int]:
+        found = re.match(r"[^:]+:(\d+):(\d+) ", problem)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
+    return tuple(sorted(dict.fromkeys(problems), key=place))

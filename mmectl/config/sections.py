@@ -1,0 +1,208 @@
+"""The sections of config.yaml as pydantic models: defaults, descriptions, ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmectl.policy import Policy
+
+
+class Section(BaseModel):
+    """Strict and frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Aws(Section):
+    """Where and as whom."""
+
+    region: str | None = Field(None, description="AWS region; null: AWS_REGION or the profile's")
+    profile: str | None = Field(None, description="profile of ~/.aws/config")
+    role: str | None = Field(None, description="execution role, name or ARN; null: found")
+    tags: dict[str, str] = Field({}, description="tags of everything that is created")
+
+
+class Bucket(Section):
+    """Where the models lie."""
+
+    name: str | None = Field(None, description="null: sagemaker-<region>-<account>")
+    prefix: str | None = Field(None, description="ends with '/'; null: <endpoint.name>/")
+
+
+class Image(Section):
+    """The container that serves."""
+
+    uri: str | None = Field(None, description="serve this image instead of building one")
+    repository: str = Field("mmectl-mxnet", description="ECR repository of the built image")
+    context: Path = Field(Path("container"), description="folder of the Dockerfile", strict=False)
+    python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
+
+
+class Build(Section):
+    """How the image is built and kept, with platform aws."""
+
+    backend: Literal["auto", "docker", "buildah", "codebuild"] = Field(
+        "auto", description="what builds; auto: what is there, docker first"
+    )
+    base_image: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$",
+        description="build argument BASE_IMAGE; null: the Dockerfile's own",
+    )
+    smoke_test: bool = Field(True, description="try the container before it is pushed")
+    scan_on_push: bool = Field(True, description="of a repository that is created")
+    keep_images: int = Field(
+        20, ge=1, le=1000, description="lifecycle rule of a repository that is created"
+    )
+    codebuild_role: str | None = Field(
+        None, description="role of AWS CodeBuild, name or ARN; needed by its backend"
+    )
+
+
+class Endpoint(Section):
+    """The multi-model endpoint."""
+
+    name: str = Field("multi-model", description="letters, digits and hyphens, at most 63")
+    instance_type: str = Field("ml.m5.xlarge", description="a CPU instance type")
+    instance_count: int = Field(1, description="instances behind the endpoint")
+    variant: str = Field("AllTraffic", description="name of the production variant")
+    model_cache: Literal["Enabled", "Disabled"] = Field(
+        "Enabled", description="Disabled: a model is unloaded after every request"
+    )
+    workers_per_model: int = Field(1, ge=1, le=64, description="processes per model and instance")
+    omp_threads: int | None = Field(
+        None,
+        ge=1,
+        le=192,
+        description="OpenMP threads of one such process; null: one for each core, 4 at most",
+    )
+    volume_size_gb: int | None = Field(None, description="size of an instance's volume, GB")
+    model_download_timeout: int | None = Field(None, description="seconds")
+    startup_timeout: int | None = Field(None, description="seconds until the container answers")
+    environment: dict[str, str] = Field({}, description="further variables for the container")
+    deploy_timeout: int = Field(1800, ge=1, description="seconds that deploy waits")
+
+
+class Update(Section):
+    """How deploy changes an endpoint that serves already."""
+
+    policy: Literal["all_at_once", "canary", "linear", "rolling"] = Field(
+        "all_at_once", description="how traffic goes to the new instances"
+    )
+    step: int | None = Field(
+        None, description="percent of the first (canary), each step (linear), batch (rolling)"
+    )
+    wait: int = Field(0, ge=0, le=3600, description="seconds after every step; alarms are watched")
+    termination_wait: int = Field(
+        0, ge=0, le=3600, description="seconds for which the old instances stay in the end"
+    )
+    timeout: int | None = Field(None, ge=600, le=28800, description="seconds for all of it")
+    alarms: tuple[str, ...] = Field(
+        (), strict=False, max_length=10, description="CloudWatch alarms that roll back"
+    )
+
+    def as_policy(self) -> Policy:
+        """The policy as `endpoint` wants it."""
+        return Policy(
+            self.policy, self.step, self.wait, self.termination_wait, self.timeout, self.alarms
+        )
+
+
+class Model(Section):
+    """One model that `upload --all` uploads: `path`, `zoo` or `source`."""
+
+    name: str = Field(description="logical name; the object is <name>.tar.gz")
+    path: Path | None = Field(None, description="model folder", strict=False)
+    zoo: str | None = Field(None, description="name in the MXNet model zoo")
+    source: str | None = Field(
+        None, description="folder, tarball, s3://, file://, or https:// with its sha256"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="checksum of the source's tarball"
+    )
+
+
+class Zoo(Section):
+    """The MXNet model zoo or a mirror of it."""
+
+    base_url: str = Field(
+        "http://data.mxnet.io/models/imagenet/",
+        pattern=r"^(https?|file)://",
+        description="http://, https:// or file://",
+    )
+
+
+class Invoke(Section):
+    """Asking models."""
+
+    timeout: int = Field(420, ge=1, description="seconds, cold start and retries included")
+
+
+class Local(Section):
+    """The embedded platform."""
+
+    state_dir: Path = Field(
+        Path(".mmectl"), description="objects, environments, logs", strict=False
+    )
+    port: int = Field(0, ge=0, le=65535, description="0: a free one, then always the same")
+    runtime: Literal["auto", "process", "docker"] = Field(
+        "auto", description="what an instance is; auto: docker where an engine and the image are"
+    )
+    memory_mb: int | None = Field(
+        None, ge=1, description="memory for models on one instance; null: as its type has"
+    )
+    disk_mb: int | None = Field(
+        None, ge=1, description="disk for models on one instance; null: its volume"
+    )
+
+
+class Settings(Section):
+    """The whole file."""
+
+    platform: Literal["local", "aws"] = Field(
+        "local", description="local: embedded on this machine; aws: an AWS account"
+    )
+    aws: Aws = Aws()
+    bucket: Bucket = Bucket()
+    image: Image = Image()
+    build: Build = Build()
+    endpoint: Endpoint = Endpoint()
+    update: Update = Update()
+    models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")
+    zoo: Zoo = Zoo()
+    invoke: Invoke = Invoke()
+    local: Local = Local()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of config.yaml, for editors."""
+    return Settings.model_json_schema()
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Dotted key -> value, in the file's order; `models` stays one list."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": item for key, item in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def is_section(annotation: object) -> TypeGuard[type[Section]]:
+    """Whether a key of the file is a section."""
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def keys() -> list[str]:
+    """Every dotted key, `models` as one."""
+    names: list[str] = []
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        within = [f"{name}.{key}" for key in section.model_fields] if is_section(section) else None
+        names += within or [name]
+    return names
