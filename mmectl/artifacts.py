@@ -233,6 +233,13 @@ def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sen
     )
 
 
+def _give_up_begun(job: _Job, name: str) -> None:
+    """Drop interrupted uploads of the name: its content is there now, nobody goes on with them."""
+    for place, upload_id in job.ledger.unended(job.place(name)).items():
+        job.bucket.give_up(place.removeprefix(f"{job.location.bucket}/"), upload_id)
+        job.ledger.end(place)
+
+
 def upload(
     bucket: Store,
     location: Location,
@@ -268,6 +275,8 @@ def upload(
     result = _remembered(job, names) or _run(job, names)
     targets = zip(names, result.target_models, strict=True)
     job.ledger.sent(digest, {job.place(name): target for name, target in targets})
+    for name in names:
+        _give_up_begun(job, name)
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
     return result

@@ -7,7 +7,7 @@ carry ``If-None-Match: *``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
@@ -95,6 +95,10 @@ class Bucket(Protocol):
 
     def copy(self, source: str, key: str, metadata: Mapping[str, str]) -> bool:
         """Copy on the server, with metadata of its own; False where the key is taken."""
+        ...
+
+    def give_up(self, key: str, upload_id: str) -> None:
+        """Drop an unfinished upload in parts; one that is gone is fine."""
         ...
 
 
@@ -216,6 +220,11 @@ class S3Bucket:
             digest=metadata.get(DIGEST, ""),
             ledger=self.ledger,
         )
+
+    def give_up(self, key: str, upload_id: str) -> None:
+        """Drop an unfinished upload in parts; one that is gone is fine."""
+        with suppress(ServiceError), self.guard(f"give up an upload of s3://{self.name}/{key}"):
+            self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
 
     def copy(
         self, source: str, key: str, metadata: Mapping[str, str], *, bucket: str | None = None

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmectl.names import parse
 from mmectl.remembered import Remembered
 
 _KEPT = 10_000
@@ -49,6 +50,12 @@ class Ledger:
     def end(self, place: str) -> None:
         """Forget an upload in parts: it was completed or given up."""
         self._change(lambda entries: entries["begun"].pop(place, None) is not None)
+
+    def unended(self, place: str) -> dict[str, str]:
+        """Upload ids by ``bucket/key`` of what was begun for any version of the name there."""
+        begun = self._read()["begun"]
+        of_name = [key for key in begun if (parse(key) or ("", 0))[0] == place]
+        return {key: str(begun[key].get("upload_id", "")) for key in of_name}
 
     def targets(self, places: Sequence[str], digest: str) -> list[str | None]:
         """The TargetModels that this content became when it was last uploaded as these names."""

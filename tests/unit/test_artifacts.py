@@ -18,7 +18,7 @@ from mmectl.bucket import Stored
 from mmectl.catalog import list_models
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
-from mmectl.ledger import Ledger
+from mmectl.ledger import Begun, Ledger
 from mmectl.names import Artifact
 from mmectl.state import Location
 
@@ -52,6 +52,9 @@ class Memory:
     def copy(self, source, key, metadata):
         self.calls.append(("copy", key))
         return self.store(key, self.objects[source][0], metadata)
+
+    def give_up(self, key, upload_id):
+        self.calls.append(("give up", key, upload_id))
 
     def store(self, key, body, metadata):
         with self.lock:
@@ -449,3 +452,12 @@ class TestRemembered:
         assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
         assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
         assert bucket.calls == [("metadata", "demo/resnet_18_v2.tar.gz")]
+
+    def test_what_was_begun_and_overtaken_is_given_up(self, bucket, model, ledger):
+        ledger.begin("bucket/demo/resnet_18_v2.tar.gz", Begun("id1", "other", 5))
+        ledger.begin("bucket/demo/resnet_18_more.tar.gz", Begun("id2", "other", 5))
+        self.again(bucket, model, ledger)
+        assert ("give up", "demo/resnet_18_v2.tar.gz", "id1") in bucket.calls
+        assert bucket.count("give up") == 1
+        assert ledger.begun("bucket/demo/resnet_18_v2.tar.gz") is None
+        assert ledger.begun("bucket/demo/resnet_18_more.tar.gz") is not None
