@@ -173,7 +173,7 @@ def serving(context: Path, state_dir: Path) -> Serving:
     if not is_built(state_dir, digest):
         raise BuildError(
             f"the serving environment of {context}/ is not built",
-            hint="mmectl build --platform local",
+            hint="mmectl build --platform local --set local.runtime=process",
             code="not_built",
         )
     folder = state_dir / "images" / digest.removeprefix("sha256:")

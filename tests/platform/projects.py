@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from mmectl.local import processes
@@ -79,6 +80,15 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
+def surroundings_of(runtime: str, request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """What the configuration says of the runtime, and the environment that mmectl runs in."""
+    if runtime == "process":
+        return PROCESSES, clean_environment()
+    lab = request.getfixturevalue("lab")
+    local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
+    return local, clean_environment() | lab.environment
+
+
 def config_of(root: Path, models: dict[str, Path], local: str = PROCESSES) -> str:
     listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
     return (
@@ -114,7 +124,7 @@ def client_environment(project: Project) -> dict[str, str]:
     """What a shell has after ``eval "$(mmectl local env)"``, and nothing else of AWS."""
     script = 'eval "$(mmectl local env)" && exec env -0'
     environment = {
-        **clean_environment(),
+        **project.environment,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": str(project.folder),  # no profile of whoever runs the tests
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, made, run_story
+from projects import Project, made, run_story, surroundings_of
 
 STORY = """
 import io, json, sys, tarfile, urllib.request
@@ -101,9 +101,10 @@ print("done")
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n"
-    with made(root, config) as project:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = surroundings_of(runtime, request)
+    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
+    with made(root, config, local, environment) as project:
         yield project
 
 

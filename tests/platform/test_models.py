@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, config_of, made
+from projects import Project, config_of, made, surroundings_of
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl import packing
@@ -29,14 +29,20 @@ OLD, NEW = "squeezenet_v1.0", "squeezenet_v1.0_retrained"
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    with made(root, config_of(root, models)) as project:
+    with made(root, config_of(root, models, local), local, environment) as project:
         project.state.mkdir(mode=0o700)
         environments = root / ".mmectl" / "envs"
         if environments.is_dir():  # as serving_image made them
             (project.state / "envs").symlink_to(environments)
         yield project
+
+
+def processes_only(project: Project) -> None:
+    if "docker" in project.local:
+        pytest.skip("the handler's forward pass runs in the serving environment of processes")
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +204,7 @@ def clients_of(project, bucket):
 
 
 def test_check_of_folder_tarball_and_object(project, bucket, built, root, tmp_path):
+    processes_only(project)
     good = shutil.copytree(root / "examples" / "models" / "shapes", tmp_path / "good")
     shutil.copy(root / "examples" / "images" / "star.jpg", good)
     answers = {"star.jpg": ["probability=0.993863, class=star"]}
@@ -216,6 +223,7 @@ def test_check_of_folder_tarball_and_object(project, bucket, built, root, tmp_pa
 
 def test_what_the_check_says_of_shapes_is_what_mxnet_says(project, built, root, tmp_path):
     """Every size of input: refused here if and only if the handler cannot load it."""
+    processes_only(project)
     folders = []
     for side in (1, 2, 8, 15, 16, 17, 31, 33, 64):
         folder = shutil.copytree(root / "examples" / "models" / "shapes", tmp_path / str(side))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from projects import BIN, Project, clean_environment, config_of, made
+from projects import BIN, Project, config_of, made, surroundings_of
 
 COUNTS = {
     "Invocations": 9,
@@ -42,11 +42,12 @@ class Known(Project):
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
     """One instance that has answered nine requests: see COUNTS."""
+    local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    settings = config_of(root, models).replace("instance_count: 2", "instance_count: 1")
-    with made(root, settings) as project:
+    settings = config_of(root, models, local).replace("instance_count: 2", "instance_count: 1")
+    with made(root, settings, local, environment) as project:
         known = Known(project.root, project.folder, project.local, project.environment)
         known.mmectl("build")
         known.mmectl("upload", "--all")
@@ -108,7 +109,7 @@ def cli(project: Project, *arguments: str) -> Any:
     """The AWS CLI, with nothing but what `mmectl local env` exports."""
     done = subprocess.run(
         [BIN / "aws", "cloudwatch", *arguments, "--output", "json"],
-        env=clean_environment() | project.data("local", "env"),
+        env=project.environment | project.data("local", "env"),
         capture_output=True,
         check=True,
         timeout=60,
@@ -194,7 +195,7 @@ def test_following_the_logs_goes_on_over_a_kill_and_ends_with_130(project):
     with subprocess.Popen(
         [BIN / "mmectl", "logs", "--follow", "--json", "--filter", '"loaded shapes"'],
         cwd=project.folder,
-        env=clean_environment(),
+        env=project.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as followed:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from data_plane import command, group
-from projects import BIN, PROCESSES, Project, clean_environment, config_of, made
+from projects import BIN, Project, config_of, made, surroundings_of
 
 from mmectl.local import processes
 from mmectl.local.fleet import procs
@@ -28,11 +28,7 @@ STAR = "examples/images/star.jpg"
 
 @pytest.fixture(scope="module")
 def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
-    local, environment = PROCESSES, clean_environment()
-    if runtime == "docker":
-        lab = request.getfixturevalue("lab")
-        local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
-        environment |= lab.environment
+    local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     with made(root, config_of(root, models, local), local, environment) as project:
         shutil.copytree(root / "examples" / "images", project.folder / "examples" / "images")
