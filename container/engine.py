@@ -16,6 +16,7 @@ import numpy as np
 
 _UINT = ctypes.c_uint32
 _CPU = 1
+_UINT8 = 3
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
 # mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8,
@@ -232,6 +233,49 @@ class Executor:
         for output in self._outputs:
             call("MXNDArrayFree", output)
         call("MXExecutorFree", self._handle)
+
+
+class _Resizer:
+    """The engine's operator, looked up once."""
+
+    handle: ctypes.c_void_p | None = None
+
+
+def _resizer() -> ctypes.c_void_p:
+    if _Resizer.handle is None:
+        found = ctypes.c_void_p()
+        call("NNGetOpHandle", b"_cvimresize", ctypes.byref(found))
+        _Resizer.handle = found
+    return _Resizer.handle
+
+
+def resize(pixels: Any, height: int, width: int) -> Any:
+    """Resize uint8 (h, w, c) to (height, width, c) by OpenCV's INTER_LINEAR, which MXNet has in it.
+
+    Raises EngineError where MXNet is not installed or was built without OpenCV, MemoryError.
+    """
+    operator = _resizer()
+    source = Array(pixels.shape, _UINT8)
+    source.view()[:] = pixels
+    count, results = ctypes.c_int(), ctypes.POINTER(ctypes.c_void_p)()
+    values = (str(width), str(height), "1")
+    call(
+        "MXImperativeInvoke",
+        operator,
+        1,
+        (ctypes.c_void_p * 1)(source.handle),
+        ctypes.byref(count),
+        ctypes.byref(results),
+        len(values),
+        _texts(("w", "h", "interp")),
+        _texts(values),
+    )
+    result = ctypes.c_void_p(results[0])
+    try:
+        return _fetch(result)
+    finally:
+        call("MXNDArrayFree", result)
+        source.free()
 
 
 def _fetch(handle: ctypes.c_void_p) -> Any:

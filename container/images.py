@@ -7,11 +7,13 @@ averages when it shrinks and changes probabilities by up to 0.6.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
 from typing import Any
 
+import engine
 import numpy as np
 from PIL import (
     BmpImagePlugin,
@@ -40,6 +42,9 @@ _STARTS = {
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _BACKGROUND = (255, 255, 255)
 _COEFFICIENT_BITS = 11
+# Up to here the engine's resize is faster, though it takes a copy of the picture (720 x 720: 0.4 ms
+# against 1.4); the one below reads no more pixels than it needs, and takes no room for the others
+_COPIED_BYTES = 4 * 2**20
 
 # What Pillow raises on damaged files, found by feeding it tens of thousands of them.
 _DAMAGE = (
@@ -127,7 +132,15 @@ def _flatten(image: Any, mode: str) -> Any:
 
 
 def resize(pixels: Any, height: int, width: int) -> Any:
-    """Resize uint8 (h, w, c) to (height, width, c) bit for bit as OpenCV's INTER_LINEAR.
+    """Resize uint8 (h, w, c) to (height, width, c) bit for bit as OpenCV's INTER_LINEAR."""
+    if pixels.nbytes <= _COPIED_BYTES:
+        with contextlib.suppress(engine.EngineError):
+            return engine.resize(pixels, height, width)
+    return sampled(pixels, height, width)
+
+
+def sampled(pixels: Any, height: int, width: int) -> Any:
+    """Resize as `resize` does, without the engine.
 
     OpenCV weighs in fixed point, 11 bits a coefficient, columns first.
     """

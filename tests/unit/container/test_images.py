@@ -140,10 +140,15 @@ def test_damaged_images_raise_nothing_else():
     assert not [text for text in refused if " at 0x" in text]
 
 
+def test_without_an_engine_the_picture_is_resized_all_the_same():
+    picture = np.random.default_rng(5).integers(0, 256, (40, 30, 3), np.uint8)
+    assert (images.resize(picture, 8, 9) == images.sampled(picture, 8, 9)).all()
+
+
 def test_resize_is_opencvs():
     # cv2.resize(a, (2, 3), interpolation=cv2.INTER_LINEAR) of OpenCV 3.4
     ramp = np.arange(4 * 5, dtype=np.uint8).reshape(4, 5, 1) * 10
-    small = images.resize(ramp, 3, 2)
+    small = images.sampled(ramp, 3, 2)
     assert small[:, :, 0].tolist() == [[16, 41], [83, 108], [149, 174]]
-    assert (images.resize(ramp, 4, 5) == ramp).all()
-    assert (images.resize(np.full((1, 1, 3), 7, np.uint8), 9, 9) == 7).all()
+    assert (images.sampled(ramp, 4, 5) == ramp).all()
+    assert (images.sampled(np.full((1, 1, 3), 7, np.uint8), 9, 9) == 7).all()
