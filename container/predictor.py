@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import folding
 import numpy as np
+from crowd import Crowd
 from engine import TYPES, Array, EngineError, Executor, Graph
 from model_files import Input, ModelError, Tensor, read_tensors
 
@@ -36,11 +37,14 @@ class Predictor:
             self._arrays = _allocate(self._graph, tensors, inputs)
             _Weights(file, tensors).fill(self._arrays, folds, {i.name for i in inputs})
         self._executor: Executor | None = None
+        self._crowd = Crowd()
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Run one forward pass; arrays of the bound shapes in, one array an output."""
-        if self._executor is None:
+        if self._executor is None:  # its first pass compiles, for the number of threads there is
             self._executor = Executor(self._graph, self._arrays)
+        else:
+            self._crowd.look()
         for name, array in feeds.items():
             self._arrays[name].fill(array)
         return self._executor.run()

@@ -1,0 +1,48 @@
+"""How many threads may compute just now: all where the processors idle, one where others compute.
+
+Two threads halve the time of a pass on an idle machine, but where others want the processors
+they wait for each other at every operator, and all of them get less done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import engine
+
+LOAD = Path("/proc/loadavg")
+
+
+def threads(limit: int, cores: int, load: str) -> int:
+    """Count the processors that nobody else uses, from 1 to `limit`.
+
+    `load` is /proc/loadavg, whose fourth field is ``running/all`` threads of the machine, ours
+    among them. All of `limit` where it does not say.
+    """
+    fields = load.split()
+    running = fields[3].partition("/")[0] if len(fields) > 3 else ""
+    others = max(int(running) - 1, 0) if running.isdecimal() else 0
+    return max(1, min(limit, cores - others))
+
+
+class Crowd:
+    """Sets the engine's number of threads from pass to pass, up to OMP_NUM_THREADS."""
+
+    def __init__(self) -> None:
+        given = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0].strip()
+        self._limit = self._now = max(int(given), 1) if given.isdecimal() else 1
+        self._cores = len(os.sched_getaffinity(0))
+
+    def look(self) -> None:
+        """Look around; takes some 10 microseconds."""
+        if self._limit == 1:
+            return
+        load = ""
+        with contextlib.suppress(OSError):
+            load = LOAD.read_text("ascii")
+        wanted = threads(self._limit, self._cores, load)
+        if wanted != self._now:
+            engine.use_threads(str(wanted))
+            self._now = wanted
