@@ -26,7 +26,7 @@ SHARED = ROOT.parent / "shared"
 PICTURE = SHARED / "images" / "kitten.jpg"
 OWN_PICTURE = ROOT / "examples" / "images" / "star.jpg"
 BUDGET = 4096 * MIB
-REST_SECONDS = 3.0  # container/idle.py: a worker rests after 1
+REST_SECONDS = 5.0  # container/idle.py: a worker rests after 3
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ MIB = 2**20
 WORKER_BYTES = 32 * MIB
 WEIGHTS = 1.1  # times the size of the .params file: one array at a time is rearranged
 _UNLIMITED = 2**60
+# Between requests: blocks up to a picture of a megapixel, and so much free at the heap's end
+KEPT_BLOCK_BYTES = 4 * MIB
+KEPT_BYTES = 16 * MIB
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _CGROUPS = (  # limit, usage, statistics and in them the cache that the kernel takes back first
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     (
@@ -64,6 +68,18 @@ def confine(room: int | None, status: Path = Path("/proc/self/status")) -> None:
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def keep() -> None:
+    """Keep what requests free for the next ones until `give_back`, but for large blocks.
+
+    Each block of a picture would else come as fresh pages: 2,000 page faults, 3.5 ms a request.
+    Does nothing where the C library is not glibc.
+    """
+    with contextlib.suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def give_back() -> None:

@@ -70,6 +70,7 @@ class Model:
             self._check(outputs)
             self._rehearse(outputs)
             memory.give_back()
+        memory.keep()
         memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:

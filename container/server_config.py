@@ -229,8 +229,8 @@ def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, s
         # a worker computes one request at a time, in the thread that asks: the others only cost
         "MXNET_ENGINE_TYPE": "NaiveEngine",
         "OPENBLAS_NUM_THREADS": "1",
-        # large blocks go back to the system when they are freed, whatever was freed before;
-        # glibc would raise the threshold to 32 MB and keep 4 MB of each worker for the next time
+        # while a model is loaded, large blocks go back to the system when they are freed, whatever
+        # was freed before; for requests memory.keep() sets another threshold
         "MALLOC_MMAP_THRESHOLD_": "131072",
         # Java's many threads would each have a heap of C's beside Java's own
         "MALLOC_ARENA_MAX": "2",
