@@ -70,7 +70,6 @@ class Model:
             self._check(outputs)
             self._rehearse(outputs)
             memory.give_back()
-        memory.keep()
         memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:
@@ -252,6 +251,7 @@ def _say_temperature(model: Model, index: int, context: Any) -> None:
     if not model.asked:
         model.asked = True
         memory.give_back()
+        memory.keep()
 
 
 def _headers(index: int, context: Any) -> dict[str, Any]:
