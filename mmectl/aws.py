@@ -66,6 +66,8 @@ def _hint(code: str, doing: str) -> str | None:
         return f"the caller needs the permission for: {doing}"
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
         return "log in again, for example: aws sso login"
+    if code == "NoSuchBucket":
+        return "check the bucket's name; the configured one is made by: mmectl upload --all"
     if code in ("ResourceLimitExceeded",):
         return "ask for a higher quota in the Service Quotas console"
     return None

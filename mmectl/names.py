@@ -69,7 +69,7 @@ def check_folder(folder: str) -> str:
     folder = folder if folder.endswith("/") or not folder else folder + "/"
     if not _FOLDER.fullmatch(folder) or len(folder) > _TARGET_LIMIT // 2:
         raise UsageError(
-            f"--to {folder}: not a folder below the models' prefix",
+            f"{folder}: not a folder below the models' prefix",
             hint="write it like demo-subfolder/, from letters, digits and . _ - only",
             code="bad_name",
         )

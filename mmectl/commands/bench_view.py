@@ -67,10 +67,15 @@ def histogram(buckets: Sequence[Mapping[str, Any]]) -> list[str]:
         cells = -(-total * _BAR // most)
         light = -(-row["cold"] * cells // total) if total else 0
         bar = "█" * (cells - light) + "░" * light
-        lines.append(f"{milliseconds(row['from']):>9} {bar:{_BAR}} {total}".rstrip())
+        lines.append(f"{_label(row['from']):>9} {bar:{_BAR}} {total}".rstrip())
     if any(row["cold"] for row in merged):
         lines.append(f"{'':9} █ warm  ░ cold")
     return lines
+
+
+def _label(seconds: float) -> str:
+    """Where a bar begins; below 10 ms whole milliseconds would name two bars alike."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else milliseconds(seconds)
 
 
 def _merged(buckets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

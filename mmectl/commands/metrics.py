@@ -67,6 +67,10 @@ def _period(length: float, text: str | None) -> int | None:
             f"--period {text}: must be whole minutes, and at most {MOST_PERIODS} in the span",
             hint="for example: --period 5m",
         )
+    if step > length:
+        raise UsageError(
+            f"--period {text}: is longer than the whole span", hint=f"add: --since {text}"
+        )
     unit = core.finest(length)
     if step % unit:
         raise UsageError(

@@ -153,8 +153,9 @@ def _view(outcomes: Sequence[Warmed], missing: Sequence[str] | None) -> list[str
     view: list[str | Table] = [Table(("MODEL", "STATE", "TOOK"), rows, frozenset({"TOOK"}))]
     if len(slowest) > _SHOWN:
         view.append(f"... and {len(slowest) - _SHOWN} that were faster")
+    words = {"was loaded": "already loaded"}
     counts = [
-        f"{number} {state}"
+        f"{number} {words.get(state, state)}"
         for state in ("loaded", "was loaded", "answered", "failed")
         if (number := sum(item.state == state for item in outcomes))
     ]

@@ -50,8 +50,10 @@ def read(folder: Path, *, inside: bool = False) -> tuple[Question, ...]:
         raw = json.loads(path.read_text("utf-8"))
         tolerance = float(raw.get("tolerance", TOLERANCE))
         pairs = [(str(name), answer) for name, answer in raw["answers"].items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _bad(path, f"is not of the right form ({error!r})") from error
+    except KeyError as error:
+        raise _bad(path, 'is not of the right form: it has no "answers"') from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _bad(path, f"is not of the right form ({error})") from error
     if not 0 <= tolerance < math.inf:
         raise _bad(path, "has a tolerance that is none")
     return tuple(_question(path, name, answer, tolerance, inside) for name, answer in pairs)

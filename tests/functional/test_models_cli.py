@@ -134,6 +134,13 @@ def test_list_of_nothing(call):
     assert out == "no model lies under s3://bucket/demo/none; upload: mmectl upload --all\n"
 
 
+def test_list_behind_the_last(call):
+    code, out, _ = call("list", "--after", "zzz")
+    assert code == 0
+    assert "is behind zzz" in out
+    assert "upload" not in out
+
+
 def test_promote_and_rollback_transcripts(call):
     promoted = call("promote", "resnet_18", "v1")
     assert promoted == (0, "resnet_18 is v1 (resnet_18.tar.gz), was v2\n", "")
@@ -212,6 +219,12 @@ def test_show(call, data):
         (["promote", "resnet_18", "new"], 2, "'new': not a version", "write it like v2"),
         (["promote", "resnet_18", "v1", "--expect", "v1"], 1, "v1 is not current", "v1   #"),
         (["rollback", "shapes"], 1, "there is nothing to go back to", "models show shapes"),
+        (
+            ["check", "./none"],
+            2,
+            "./none: not a source of a model: no such folder",
+            "name a folder",
+        ),
         (["lst"], 2, "no such command", "mmectl models --help"),
     ],
 )

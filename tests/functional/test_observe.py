@@ -174,6 +174,7 @@ def test_no_metrics_yet(call, project):
         (("--period", "90s"), "--period 90s: must be whole minutes"),
         (("--since", "30d", "--period", "1m"), "at most 1440"),
         (("--since", "30d", "--period", "61m"), "of so long ago CloudWatch keeps values of 5"),
+        (("--since", "1m", "--period", "1h"), "--period 1h: is longer than the whole span"),
         (("--watch",), "--watch needs a terminal"),
     ],
 )

@@ -32,7 +32,7 @@ def test_read(tmp_path):
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({}, "not of the right form"),
+        ({}, 'not of the right form: it has no "answers"$'),
         ({"answers": []}, "not of the right form"),
         ({"answers": {"a.bin": []}}, "no list of lines or numbers for a.bin"),
         ({"answers": {"a.bin": "star"}}, "no list of lines or numbers"),

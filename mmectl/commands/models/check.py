@@ -84,7 +84,7 @@ def check(
 def _target(app: App, name: str, sources: dict[str, Source]) -> Target:
     if name in sources and not Path(name).exists():
         return Target(name, sources[name])
-    if Path(name).exists() or "://" in name or name.startswith("zoo:"):
+    if Path(name).exists() or "://" in name or name.startswith(("zoo:", "./", "../", "/")):
         return Target(name, parse(name, name))
     artifact = app.inventory.meant(name)
     return Target(name, Source(name, url=app.location.url + artifact.target_model))

@@ -86,6 +86,11 @@ def list_(app: App, limit: int, after: str, every: bool, details: bool, start: s
         "total": len(found),
         "next": shown[-1].name if shown and len(rest) > len(page) else None,
     }
+    if found and not rest:
+        text = (
+            f"none of the {len(found):,} models under {app.location.url}{start} is behind {after}"
+        )
+        return Result(data, [text])
     return Result(data, _view(app, shown, current, told, len(rest) - len(page), start))
 
 

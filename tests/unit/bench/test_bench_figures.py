@@ -127,6 +127,15 @@ def test_bars_grow_with_counts_and_show_cold():
     assert "cold" in legend
 
 
+def test_no_two_bars_are_labelled_alike():
+    edges = [10 ** (n / 10 - 3) for n in range(21)]  # ten a decade, as in a run
+    rows = [{"from": edge, "warm": 1, "cold": 0, "unknown": 0} for edge in edges]
+    labels = [line.split("█")[0].strip() for line in bench_view.histogram(rows)]
+    assert labels[:4] == ["1.0 ms", "1.3 ms", "1.6 ms", "2.0 ms"]
+    assert labels[10] == "10 ms"
+    assert len(set(labels)) == len(edges)
+
+
 def test_many_buckets_fit_a_screen():
     rows = [{"from": 0.001 * n, "warm": n, "cold": 0, "unknown": 0} for n in range(1, 71)]
     lines = bench_view.histogram(rows)
