@@ -10,7 +10,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping
 
-SECONDS = 3.0
+SECONDS = 1.0
 
 
 def seconds(environ: Mapping[str, str]) -> float:
