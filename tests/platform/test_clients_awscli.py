@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BIN, Project, client_environment, made, tarball
+from projects import BIN, Project, client_environment, made, surroundings_of, tarball
 
 pytest.importorskip("awscli", reason="the AWS CLI is not installed")
 
@@ -55,9 +55,10 @@ class Aws:
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n"
-    with made(root, config) as project:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = surroundings_of(runtime, request)
+    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
+    with made(root, config, local, environment) as project:
         yield project
 
 

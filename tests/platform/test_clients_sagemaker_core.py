@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, made, run_story
+from projects import Project, made, run_story, surroundings_of
 
 from mmectl.errors import BuildError
 from mmectl.serving.uv import Uv, find_uv
@@ -130,9 +130,10 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> Iterator[Project]:
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n"
-    with made(root, config) as project:
+def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = surroundings_of(runtime, request)
+    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
+    with made(root, config, local, environment) as project:
         yield project
 
 
