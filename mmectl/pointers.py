@@ -155,6 +155,6 @@ def _of(name: str, there: Sequence[Artifact], version: int) -> Artifact:
     known = ", ".join(f"v{a.version}" for a in there)
     raise ArtifactError(
         f"{name}: there is no v{version}: there are {known or 'no versions'}",
-        hint=f"upload it, or see what there is: mmectl models show {name}",
+        hint=f"see what there is: mmectl models show {name}",
         code="unknown_version",
     )

@@ -98,8 +98,9 @@ def run(
 
     A closed loop keeps --concurrency requests under way. An open loop sends
     --rate requests a second, whatever the answers take, and counts a latency
-    from when the request was due. `reloads` are models that were loaded,
-    evicted and loaded again.
+    from when the request was due. `reloads` are cold answers
+    of models that had answered before: they were evicted and loaded again, or
+    one more instance loaded them.
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
     app.patience = wait
@@ -129,8 +130,10 @@ def run(
         for item in data["errors"]
     )
     code = 130 if interrupted else int(bool(failed))
-    written = [f"\nwritten: {path}" for path in (save, html) if path]
-    return Result(data, [*bench_view.view(data), *written], exit_code=code, errors=failed)
+    notes = [f"\nwritten: {path}" for path in (save, html) if path]
+    if interrupted:
+        notes.append("\ninterrupted by Ctrl-C: these are the figures until then")
+    return Result(data, [*bench_view.view(data), *notes], exit_code=code, errors=failed)
 
 
 @command(

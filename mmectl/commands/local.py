@@ -93,7 +93,7 @@ def status_(app: App) -> Result:
 @click.option("--once", is_flag=True, help="Show it once, as in a pipe.")
 @click.option("--every", type=click.FloatRange(0.2), default=1.0, help="Seconds between looks [1].")
 def top(app: App, once: bool, every: float) -> Result:
-    """Show instances and models as they are, again and again until Ctrl-C.
+    """Show instances and models live, until Ctrl-C.
 
     Rates and latencies are those of the last minute, waits for models included.
     MODELS is how many are in memory, and how many files are on the disk.

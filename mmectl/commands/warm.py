@@ -71,7 +71,11 @@ def warm(
         "not_in_memory": missing,
     }
     code = 130 if interrupted else int(bool(failed))
-    return Result(data, _view(outcomes, missing), exit_code=code, errors=failed)
+    view = _view(outcomes, missing)
+    if interrupted:
+        rest = len(targets) - len(outcomes)
+        view.append(f"interrupted by Ctrl-C: {rest:,} of {len(targets):,} were not asked")
+    return Result(data, view, exit_code=code, errors=failed)
 
 
 def _request(app: App, payload: Path | None) -> Request:

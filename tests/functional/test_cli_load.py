@@ -178,3 +178,26 @@ def test_warm_says_what_did_not_fit_and_ranks_by_use(call, world, runtime):  # n
     assert json.loads(call("warm", "--all", "--json")[1])["data"]["not_in_memory"] == [
         "resnet_18.tar.gz"
     ]
+
+
+class Interrupting(Loading):
+    """Ctrl-C while the second request is under way."""
+
+    def invoke(self, request):
+        if len(self.requests) == 1:
+            raise KeyboardInterrupt
+        return super().invoke(request)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bench", "--count", "50", "star.png"), "these are the figures until then"),
+        (("warm", "--all", "--concurrency", "1"), "1 of 2 were not asked"),
+    ],
+)
+def test_what_was_interrupted_says_so(call, world, runtime, arguments, said):  # noqa: F811
+    world.runtime = Interrupting()
+    code, out, _ = call(*arguments)
+    assert code == 130
+    assert f"interrupted by Ctrl-C: {said}" in out

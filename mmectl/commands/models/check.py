@@ -59,7 +59,7 @@ def check(
     allow_code: bool,
     jobs: int | None,
 ) -> Result:
-    """Find what would fail later: before the upload, or of what is uploaded.
+    """Find what would fail later, before the upload or after it.
 
     Files, network and weights that match, input shapes followed through the
     network, labels against its output. With --forward the handler loads each

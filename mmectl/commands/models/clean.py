@@ -79,7 +79,7 @@ def _meant(app: App, model: Model, name: str) -> Sequence[Artifact]:
 def prune(
     app: App, names: tuple[str, ...], keep: int, every: bool, yes: bool, dry_run: bool
 ) -> Result:
-    """Remove old versions: the current one and the --keep newest others stay.
+    """Remove versions, not the current one nor the --keep newest.
 
     Versions in memory of an instance stay, too, unless --yes is given.
     """
