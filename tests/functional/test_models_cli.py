@@ -203,7 +203,8 @@ def test_show(call, data):
         "-",
     ]
     assert lines[2].split()[0] == "resnet_18_v2.tar.gz"
-    assert lines[4].startswith(f"current  v1, promote by {ANN} at 20")
+    assert lines[4].startswith("current  v1, promote at 20")
+    assert lines[5] == f"by       {ANN}"
     shown = data("show", "resnet_18")
     assert (shown["current"], shown["promoted"]) == (1, True)
     assert [item["version"] for item in shown["versions"]] == [1, 2]

@@ -195,7 +195,8 @@ def _current_line(model: Model) -> str:
         return f"current  v{model.versions[-1].version}, the newest: none was promoted"
     gone = "" if model.current else ", which is gone"
     last = model.pointer.changes[0] if model.pointer.changes else None
-    by = f", {last.action} by {last.by} at {last.at}" if last else ""
+    # on a line of its own: the ARN of a role's session is longer than the line that is left
+    by = f", {last.action} at {last.at}\nby       {last.by}" if last else ""
     return f"current  v{model.pointer.version}{gone}{by}"
 
 
