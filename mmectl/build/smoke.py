@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import secrets
 import tarfile
 import tempfile
 import time
@@ -117,17 +118,19 @@ def not_serving(error: Exception, said: str) -> BuildError:
 def _container(api: Any, reference: str, platform: str, owner: str, *, near: bool) -> Iterator[str]:
     """A started container with the model in it."""
     bindings = {_PORT: ("127.0.0.1", None)} if near else {}
-    made = api.create_container(
-        reference,
-        command=["serve"],
-        environment={"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BIND_TO_PORT": str(_PORT)},
-        ports=[_PORT],
-        host_config=api.create_host_config(port_bindings=bindings),
-        labels={LABEL: owner},
-        platform=platform,
-    )
-    name = str(made["Id"])
+    name, made = f"mmectl-smoke-{secrets.token_hex(6)}", False
     try:
+        api.create_container(
+            reference,
+            command=["serve"],
+            environment={"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BIND_TO_PORT": str(_PORT)},
+            ports=[_PORT],
+            host_config=api.create_host_config(port_bindings=bindings),
+            labels={LABEL: owner},
+            platform=platform,
+            name=name,
+        )
+        made = True
         api.put_archive(name, "/", model_archive())
         api.start(name)
         yield name
@@ -135,7 +138,17 @@ def _container(api: Any, reference: str, platform: str, owner: str, *, near: boo
         text = str(getattr(error, "explanation", None) or error)
         raise not_serving(SmokeError(f"it cannot be started: {text}"), "") from error
     finally:
-        api.remove_container(name, force=True, v=True)
+        _remove(api, name, tries=1 if made else 10)
+
+
+def _remove(api: Any, name: str, tries: int) -> None:
+    """Remove a container; one whose creation was interrupted may appear a moment later."""
+    for left in reversed(range(tries)):
+        with contextlib.suppress(OSError):  # the SDK's errors are of this kind: no such container
+            api.remove_container(name, force=True, v=True)
+            return
+        if left:
+            time.sleep(0.1)
 
 
 def model_archive() -> bytes:

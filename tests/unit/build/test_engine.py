@@ -69,6 +69,7 @@ class Running(Api):
         super().__init__(image=image())
         self.code, self.said, self.listed = code, said, list(containers)
         self.removed, self.command, self.bindings = [], None, None
+        self.interrupted = False
 
     def containers(self, **filters):
         return self.listed
@@ -76,7 +77,10 @@ class Running(Api):
     def create_host_config(self, port_bindings):
         self.bindings = port_bindings
 
-    def create_container(self, *arguments, **request):
+    def create_container(self, *arguments, name, **request):
+        self.made = name
+        if self.interrupted:
+            raise KeyboardInterrupt
         return {"Id": "new"}
 
     def put_archive(self, *arguments):
@@ -216,9 +220,17 @@ class TestDocker:
         events = []
         Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
         assert (events[-1].kind, events[-1].text) == last
-        assert api.removed == ["old", "new"]
+        assert api.removed == ["old", api.made]
         assert api.command[:2] == ["python", "-c"]
         assert api.bindings == {}
+
+    def test_one_whose_creation_was_interrupted_is_removed(self):
+        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        api = Running(code=0, said=b"")
+        api.interrupted = True
+        with pytest.raises(KeyboardInterrupt):
+            Docker(Engine(api, "ssh://builder"), {}).check(order, [].append)
+        assert api.removed == [api.made]
 
     @pytest.mark.parametrize(
         ("code", "said"), [(1, "no answer to /ping within 240 s"), (126, "container has stopped")]
@@ -228,7 +240,7 @@ class TestDocker:
         api = Running(code=code, said=f"{said}\n".encode())
         with pytest.raises(BuildError, match=f"{said}\nlast words"):
             Docker(Engine(api, "tcp://far:2376"), {}).check(order, lambda event: None)
-        assert api.removed == ["new"]
+        assert api.removed == [api.made]
 
 
 def test_forgotten_containers_are_the_owners_and_old_ones():
