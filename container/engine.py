@@ -6,6 +6,7 @@ every worker, most of a small model. The engine itself is one shared library tha
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 _UINT = ctypes.c_uint32
 _CPU = 1
 _UINT8 = 3
+_PAUSE_HARD = 2  # omp_pause_hard of omp.h, OpenMP 5.0
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
 # mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8,
@@ -71,6 +73,15 @@ def use_threads(number: str) -> None:
     first = number.split(",")[0].strip()
     if first.isdecimal():
         call("MXSetNumOMPThreads", ctypes.c_int(max(int(first), 1)))
+
+
+def end_threads() -> None:
+    """End the threads that OpenMP keeps for the next pass, so that the process may fork.
+
+    It starts others when it needs them. A libgomp older than GCC 9's keeps them.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
 
 
 def _texts(words: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ Server on the host and so cannot run several instances on one machine. Variables
 
 ==================================  ========================================================
 SAGEMAKER_BIND_TO_PORT              one port for inference and management (8080)
-SAGEMAKER_MODEL_SERVER_WORKERS      worker processes for each model (1)
+SAGEMAKER_MODEL_SERVER_WORKERS      worker processes for each model (2 from two processors on)
 SAGEMAKER_MODEL_SERVER_TIMEOUT      seconds a model may take to answer (60)
 SAGEMAKER_MAX_PAYLOAD_IN_MB         largest request (6)
 SAGEMAKER_MODEL_SERVER_VMARGS       arguments of the Java virtual machine
@@ -170,7 +170,7 @@ def serve(environ: Mapping[str, str]) -> int:
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     lead_group()
     wakeup = catch_signals()
-    environment = worker_environment(environ, run_dir)
+    environment = worker_environment(environ, run_dir, settings.workers)
     nursery = None
     if settings.warm:
         home = warm.make_home(run_dir, home)

@@ -2,9 +2,11 @@
 
 It runs in place of mms/model_service_worker.py (see warm.py) and does as that one does: it
 listens on the model's socket, and for each connection a worker is forked, from the nursery
-(nursery.py), which has everything loaded, instead of from itself. Where the nursery does not
-answer it forks the worker itself, as the original would. It stays as small as a Python can be,
-one beside each worker: no imports but of C modules that Python holds already.
+(nursery.py), which has everything loaded, instead of from itself. The connections of a model's
+first workers go there together: one of them loads the model, and forks the others with it. Where
+the nursery does not answer a worker is forked here, as the original would do it. This program
+stays as small as a Python can be, one beside each model: no imports but of C modules that Python
+holds already.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ import sys
 SOCKET = "nursery"
 PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
 TRIES = 3
+# The server connects all workers of a model at once; the ones that come later load it themselves
+TOGETHER_SECONDS = 0.5
+MOST_TOGETHER = 64  # of the 253 descriptors that one message can take
+WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
 HANDLER = f"{HERE}/model_handler.py:handle"
 READY, GO = b"+", b"g"
@@ -65,8 +71,23 @@ def listen(given: dict[str, str]) -> _socket.socket:
     return server
 
 
-def ask(nursery: str, request: bytes, client: int) -> bool:
-    """Let the nursery fork a worker for that connection; False if it did not.
+def connections(server: _socket.socket, wanted: int) -> list[int]:
+    """Wait for a connection, and a moment for the others of a model that was just started."""
+    found = [server._accept()[0]]
+    server.settimeout(TOGETHER_SECONDS)
+    try:
+        while len(found) < wanted:
+            found.append(server._accept()[0])
+    except OSError:  # it is late, and will be served when it comes
+        pass
+    server.settimeout(None)
+    for client in found:
+        os.set_blocking(client, True)
+    return found
+
+
+def ask(nursery: str, request: bytes, clients: list[int]) -> bool:
+    """Let the nursery fork a worker for those connections; False if it did not.
 
     The worker begins only once it is told to, so that there is never a second one for a
     connection when the nursery dies in between.
@@ -76,7 +97,7 @@ def ask(nursery: str, request: bytes, client: int) -> bool:
     try:
         line.settimeout(PATIENCE)
         line.connect(nursery)
-        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, client))
+        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, *clients))
         sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, files)])
         line.sendall(request[sent:])
         if line.recv(1) != READY:
@@ -92,7 +113,7 @@ def ask(nursery: str, request: bytes, client: int) -> bool:
 
 
 def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None:
-    """Fork a worker of our own, which loads everything anew."""
+    """Fork a worker of our own for a connection, which loads everything anew."""
     if os.fork():
         return
     status = 1
@@ -105,7 +126,7 @@ def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None
 
         # a handler's own modules come first: what it needs is in PYTHONPATH
         sys.path.remove(HERE)
-        status = worker.run(arguments, client)
+        status = worker.run(arguments, [client])
     finally:
         os._exit(status)
 
@@ -128,13 +149,17 @@ def main(program: str, arguments: list[str]) -> None:
     say(f"[PID] {os.getpid()}")
     say("MMS worker started.")
     ours = given["--handler"] == HANDLER
+    wanted = min(int(os.environ.get(WORKERS, "1")), MOST_TOGETHER) if ours else 1
     while True:
-        client, _ = server._accept()
-        if not (ours and any(ask(nursery, request, client) for _ in range(TRIES))):
+        clients = connections(server, wanted)
+        wanted = 1
+        if not (ours and any(ask(nursery, request, clients) for _ in range(TRIES))):
             if ours:
                 say("the nursery does not answer: this worker starts cold")
-            fork_cold(server, client, arguments)
-        os.close(client)
+            for client in clients:
+                fork_cold(server, client, arguments)
+        for client in clients:
+            os.close(client)
 
 
 if __name__ == "__main__":

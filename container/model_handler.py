@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import logging
+import mmap
 import os
 import sys
 import time
@@ -53,6 +54,18 @@ def _sample() -> bytes:
 SAMPLE = _sample()
 
 
+class Once:
+    """Says True the first time it is asked, in whichever of the processes forked since."""
+
+    def __init__(self) -> None:
+        self._asked = mmap.mmap(-1, 1)
+
+    def first(self) -> bool:
+        """Whether nobody has asked before."""
+        first, self._asked[0] = not self._asked[0], 1
+        return first
+
+
 class Model:
     """One loaded model; the constructor ends with a forward pass so that it is warm."""
 
@@ -62,14 +75,13 @@ class Model:
         self.inputs = files.inputs
         self.labels = files.labels
         self.size = files.inputs[0].shape[0]
-        self.asked = False
-        with memory.room_for(files.params.stat().st_size, memory.free()):
+        self.cold = Once()
+        with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
             outputs = self._predictor.run(zeros)
             self._check(outputs)
             self._rehearse(outputs)
-            memory.give_back()
         memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:
@@ -133,6 +145,11 @@ _loaded: Model | None = None
 def _rest() -> None:
     if _loaded is not None:
         _loaded.rest()
+
+
+def begin_beside() -> None:
+    """Begin in a process that was forked from one that has loaded the model."""
+    _rest()  # it computes in memory of its own, once it is asked
 
 
 _idle = Idle(idle.seconds(os.environ), _rest)
@@ -247,11 +264,10 @@ def _told(model: Model, value: Mapping[str, Any], index: int, context: Any) -> b
 
 
 def _say_temperature(model: Model, index: int, context: Any) -> None:
-    context.set_response_header(index, ATTRIBUTES, f"mmectl-cold={str(not model.asked).lower()}")
-    if not model.asked:
-        model.asked = True
+    first = model.cold.first()
+    context.set_response_header(index, ATTRIBUTES, f"mmectl-cold={str(first).lower()}")
+    if first:
         memory.give_back()
-        memory.keep()
 
 
 def _headers(index: int, context: Any) -> dict[str, Any]:

@@ -29,8 +29,9 @@ import launcher
 import worker
 
 _PR_SET_PDEATHSIG = 1
-_FILES = 5
 _STDIO = 3
+_LEAST_FILES = _STDIO + 2  # and the working directory and a connection
+_MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
 _REQUEST_SECONDS = 5.0
 # the server waits a minute or two for a load
 PIPE_SECONDS = 600
@@ -39,7 +40,7 @@ PIPE_SECONDS = 600
 def receive(line: socket.socket) -> tuple[bytes, list[int]]:
     """Read one request: its body, and the descriptors that came with it."""
     files = array.array("i")
-    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_FILES * files.itemsize))
+    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_MOST_FILES * files.itemsize))
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(content[: len(content) // files.itemsize * files.itemsize])
@@ -58,7 +59,7 @@ def answer(line: socket.socket, listener: socket.socket) -> None:
     line.settimeout(_REQUEST_SECONDS)
     body, files = receive(line)
     try:
-        if not body or len(files) != _FILES:
+        if not body or len(files) < _LEAST_FILES:
             return
         if os.fork() == 0:
             listener.close()
@@ -73,11 +74,11 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
     status = 1
     try:
         (program, *arguments), environment = launcher.unpack(body)
-        client = take_over(environment, files)
+        clients = take_over(environment, files)
         rename([sys.executable, program, *arguments])
         if wanted(line):
             engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
-            status = worker.run(arguments, client)
+            status = worker.run(arguments, clients)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:
@@ -95,8 +96,8 @@ def wanted(line: socket.socket) -> bool:
         line.close()
 
 
-def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
-    """Take output, directory and environment from the launcher; returns the connection."""
+def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
+    """Take output, directory and environment from the launcher; returns the connections."""
     for number in range(_STDIO):
         os.dup2(files[number], number)
     os.fchdir(files[_STDIO])
@@ -108,7 +109,7 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     files[:] = files[_STDIO + 1 :]
-    return files[0]
+    return list(files)
 
 
 def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:

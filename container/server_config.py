@@ -75,13 +75,16 @@ class Settings:
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Read the variables; raises StartError naming the bad one."""
         timeout = _integer(environ, parameters.MODEL_SERVER_TIMEOUT_ENV, 60, 1, 86400)
+        warm = bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1))
+        # without the nursery each would hold the weights for itself
+        usual = workers(cores()) if warm else 1
         run_dir = environ.get("MMECTL_RUN_DIR")
         lifeline = environ.get("MMECTL_LIFELINE_FD")
         return cls(
             address=environ.get("MMECTL_BIND_ADDRESS", "0.0.0.0"),  # noqa: S104 - a container
             # the server refuses ports from 32768 on, and 32767 as well
             port=_integer(environ, parameters.BIND_TO_PORT_ENV, 8080, 1, 32766),
-            workers=_integer(environ, parameters.MODEL_SERVER_WORKERS_ENV, 1, 1, 256),
+            workers=_integer(environ, parameters.MODEL_SERVER_WORKERS_ENV, usual, 1, 256),
             timeout=_integer(
                 environ, parameters.MODEL_SERVER_TIMEOUT_SECONDS_ENV, timeout, 1, 86400
             ),
@@ -89,7 +92,7 @@ class Settings:
             vm_arguments=environ.get(parameters.MODEL_SERVER_VMARGS, VM_ARGUMENTS),
             run_dir=Path(run_dir) if run_dir else None,
             lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
-            warm=bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1)),
+            warm=warm,
         )
 
 
@@ -215,8 +218,18 @@ def threads(available: int) -> int:
     return min(available, 4)
 
 
-def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, str]:
-    """Make the environment of the server and its workers."""
+def workers(available: int) -> int:
+    """How many workers a model has where nothing else is asked for: they share its weights.
+
+    Two keep a second processor busy, also while one decodes; with `threads` each, eight.
+    """
+    return 1 if available == 1 else max(2, available // 4)
+
+
+def worker_environment(
+    environ: Mapping[str, str], run_dir: Path, workers: int = 1
+) -> dict[str, str]:
+    """Make the environment of the server and its workers, of which a model has so many."""
     tmp = str(run_dir / "tmp")
     return {
         "OMP_NUM_THREADS": str(threads(cores())),
@@ -229,13 +242,14 @@ def worker_environment(environ: Mapping[str, str], run_dir: Path) -> dict[str, s
         # a worker computes one request at a time, in the thread that asks: the others only cost
         "MXNET_ENGINE_TYPE": "NaiveEngine",
         "OPENBLAS_NUM_THREADS": "1",
-        # while a model is loaded, large blocks go back to the system when they are freed, whatever
-        # was freed before; for requests memory.keep() sets another threshold
+        # blocks of this size are given back as soon as they are freed, whatever was freed before;
+        # memory.loading() sets other thresholds for a worker
         "MALLOC_MMAP_THRESHOLD_": "131072",
         # Java's many threads would each have a heap of C's beside Java's own
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
         **environ,
+        parameters.MODEL_SERVER_WORKERS_ENV: str(workers),
         # Java reads file names in the locale's encoding; with "C" only ASCII ones are found
         "LC_ALL": "C.UTF-8",
         "TEMP": tmp,

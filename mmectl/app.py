@@ -261,11 +261,12 @@ class App:
         """What the configuration asks for, as requests to SageMaker."""
         settings = self.config.settings
         wanted = settings.endpoint
-        environment = {
-            "SAGEMAKER_MODEL_SERVER_WORKERS": str(wanted.workers_per_model),
-            **({"OMP_NUM_THREADS": str(wanted.omp_threads)} if wanted.omp_threads else {}),
-            **wanted.environment,
+        chosen = {
+            "SAGEMAKER_MODEL_SERVER_WORKERS": wanted.workers_per_model,
+            "OMP_NUM_THREADS": wanted.omp_threads,
         }
+        environment = {name: str(number) for name, number in chosen.items() if number}
+        environment |= wanted.environment
         return endpoint.desired(
             endpoint.Spec(
                 endpoint=wanted.name,

@@ -72,7 +72,9 @@ class Endpoint(Section):
     model_cache: Literal["Enabled", "Disabled"] = Field(
         "Enabled", description="Disabled: a model is unloaded after every request"
     )
-    workers_per_model: int = Field(1, ge=1, le=64, description="processes per model and instance")
+    workers_per_model: int | None = Field(
+        None, ge=1, le=64, description="processes per model and instance; null: 2 from 2 cores on"
+    )
     omp_threads: int | None = Field(
         None,
         ge=1,

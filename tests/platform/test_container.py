@@ -15,6 +15,8 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ JPEG = "image/jpeg"
 JSON = "application/json"
 NPY = "application/x-npy"
 LINE = re.compile(r"probability=(\d\.\d{6}), class=(.+)")
+WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
 
 
@@ -344,7 +347,10 @@ def short() -> Iterator[Path]:
 def one(serving_image, short, warm) -> Iterator[Server]:  # noqa: F811
     """A server of the test's own, with the small model `m`."""
     write_model(short / "m")
-    with started(serving_image, short, MMECTL_WARM_WORKERS=warm) as running:
+    settings = (
+        {"MMECTL_WARM_WORKERS": warm, WORKERS: "2"} if warm == "1" else {"MMECTL_WARM_WORKERS": "0"}
+    )
+    with started(serving_image, short, **settings) as running:
         assert running.load("m", short / "m")[0] == 200
         yield running
 
@@ -358,10 +364,10 @@ def answers(server: Server, name: str = "m") -> bool:
     return server.invoke(name, picture(), "image/bmp")[0] == 200
 
 
-def test_sigterm_leaves_nothing(one):
-    warm = len(pids(one, "nursery.py"))
-    # the entrypoint, the server, the model's worker server and its worker
-    assert len(one.members()) == 4 + warm
+def test_sigterm_leaves_nothing(one, warm):
+    # the entrypoint, the server, the model's worker server and its worker; where workers start
+    # warm there is the nursery too, and a second worker
+    assert len(one.members()) == 4 + 2 * int(warm)
     one.process.send_signal(signal.SIGTERM)
     assert one.gone(5)
     assert one.process.returncode == 0
@@ -429,7 +435,8 @@ def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F81
 
 def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    with started(serving_image, short, SOME_SETTING="one=two three") as server:
+    settings = {"SOME_SETTING": "one=two three", WORKERS: "1"}
+    with started(serving_image, short, **settings) as server:
         assert server.load("m", short / "m")[0] == 200
         launcher, worker = pids(server, "--model-name")
 
@@ -451,6 +458,60 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         # nothing of another worker or of the nursery is open in it
         held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
         assert len([name for name in held if name.startswith("socket:")]) == 1, held
+
+
+def parent(pid: int) -> int:
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[1])
+
+
+def connections_of(pid: int) -> int:
+    held = [str(p.readlink()) for p in (Path("/proc") / str(pid) / "fd").iterdir()]
+    return len([name for name in held if name.startswith("socket:")])
+
+
+def test_the_first_worker_of_a_model_forks_the_others(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short, **{WORKERS: "3"}) as server:
+        assert server.load("m", short / "m")[0] == 200
+        launcher, first, *others = pids(server, "--model-name")
+        assert [parent(pid) for pid in others] == [first, first]
+        assert server.text().count("loaded smoke from") == 1
+        assert [connections_of(pid) for pid in (launcher, first, *others)] == [1, 1, 1, 1]
+        with ThreadPoolExecutor(6) as pool:
+            assert all(pool.map(lambda _: answers(server), range(60)))
+        for killed in (first, others[0]):
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: len(pids(server, "--model-name")) == 4, 15)
+        until(lambda: all(answers(server) for _ in range(12)), 15)
+        assert server.ask("DELETE", "/models/m")[0] == 200
+        until(lambda: not pids(server, "--model-name"), 5)
+
+
+def test_only_the_first_request_of_all_workers_is_cold(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    with started(serving_image, short, **{WORKERS: "3"}) as server:
+        assert server.load("m", short / "m")[0] == 200
+        said = []
+        for _ in range(8):
+            with contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as line:
+                line.request("POST", "/models/m/invoke", picture(), {"Content-Type": "image/bmp"})
+                said.append(line.getresponse().headers["X-Amzn-SageMaker-Custom-Attributes"])
+        assert said == ["mmectl-cold=true"] + ["mmectl-cold=false"] * 7
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_what_cannot_be_loaded_is_told_once_and_leaves_nothing(serving_image, short, workers):  # noqa: F811
+    write_model(short / "m")
+    good = (short / "m" / "smoke-0000.params").read_bytes()
+    with started(serving_image, short, **{WORKERS: workers}) as server:
+        for content, status in ((b"damaged", 500), (good, 200)) * 2:
+            (short / "m" / "smoke-0000.params").write_bytes(content)
+            assert server.load("m", short / "m")[0] == status, server.text()
+            if status == 200:
+                assert answers(server)
+                assert server.ask("DELETE", "/models/m")[0] == 200
+            until(lambda: not pids(server, "--model-name"), 5)
 
 
 def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811

@@ -23,7 +23,7 @@ class Doubler(model_handler.Model):
         self.labels = None
         self.size = 2
         self._predictor = self
-        self.asked = False
+        self.cold = model_handler.Once()
         self.runs = 0
 
     def run(self, feeds):
@@ -94,7 +94,7 @@ def test_a_request_to_be_warm_needs_no_payload(model):
     context = Context({"X-Amzn-SageMaker-Custom-Attributes": "mmectl-warm"})
     first, second = (json.loads(model_handler.respond(model, {}, 0, context)) for _ in range(2))
     assert first == second == {"model": "doubler"}
-    assert (model.runs, context.statuses, model.asked) == (0, {}, True)
+    assert (model.runs, context.statuses, model.cold.first()) == (0, {}, False)
 
 
 def test_accept_is_found_whatever_its_case(model):

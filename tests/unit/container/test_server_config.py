@@ -12,7 +12,9 @@ from server_config import Settings, StartError
 
 def test_defaults():
     settings = Settings.read({})
-    assert (settings.address, settings.port, settings.workers) == ("0.0.0.0", 8080, 1)  # noqa: S104
+    assert (settings.address, settings.port) == ("0.0.0.0", 8080)  # noqa: S104
+    assert settings.workers == server_config.workers(server_config.cores())
+    assert Settings.read({"MMECTL_WARM_WORKERS": "0"}).workers == 1
     assert (settings.timeout, settings.payload_mb, settings.lifeline) == (60, 6, None)
 
 
@@ -145,6 +147,10 @@ def test_cores_are_those_that_may_be_used(tmp_path, quota, found):
 
 def test_threads_of_a_worker():
     assert [server_config.threads(n) for n in (1, 2, 4, 96)] == [1, 2, 4, 4]
+
+
+def test_workers_of_a_model():
+    assert [server_config.workers(n) for n in (1, 2, 4, 8, 16)] == [1, 2, 2, 2, 4]
 
 
 def test_warm_workers_can_be_switched_off():
