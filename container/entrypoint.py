@@ -22,7 +22,6 @@ lifeline closed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -32,8 +31,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
+import group
 import server_patch
 import warm
 from server_config import (
@@ -60,36 +59,6 @@ def check_port(address: str, port: int) -> None:
             raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from None
 
 
-def lead_group() -> None:
-    """Lead a process group, so that the server and its workers can be told apart."""
-    if os.getpgrp() != os.getpid():
-        os.setsid()
-
-
-def members() -> list[int]:
-    """List the other living processes of our group (Linux's /proc)."""
-    own, found = os.getpid(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != own:
-            try:
-                fields = (entry / "stat").read_text("utf-8", "replace")
-            except OSError:
-                continue
-            state, _, group = fields[fields.rindex(")") + 2 :].split()[:3]
-            if int(group) == own and state != "Z":
-                found.append(int(entry.name))
-    return found
-
-
-def signal_members(number: int) -> list[int]:
-    """Send a signal to the other processes of our group, and say which they were."""
-    found = members()
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-    return found
-
-
 def reap() -> dict[int, int]:
     """Collect the children that ended (also orphans, as process 1): pid -> exit status."""
     ended: dict[int, int] = {}
@@ -109,11 +78,11 @@ def stop_all(server: int) -> None:
     Workers hold nothing worth an orderly end, and take a second for it.
     """
     deadline = time.monotonic() + STOP_SECONDS
-    signal_members(signal.SIGTERM)
-    while server in members() and time.monotonic() < deadline:
+    group.signal_members(signal.SIGTERM)
+    while server in group.members() and time.monotonic() < deadline:
         reap()
         time.sleep(0.02)
-    while signal_members(signal.SIGKILL):
+    while group.signal_members(signal.SIGKILL):
         reap()
         time.sleep(0.02)
     reap()
@@ -168,20 +137,20 @@ def serve(environ: Mapping[str, str]) -> int:
     run_dir = prepare(settings)
     if not server_patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
-    lead_group()
+    group.lead()
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
-    nursery = None
     if settings.warm:
         home = warm.make_home(run_dir, home)
-        nursery = warm.Nursery(run_dir / "tmp", environment, say)
     server = subprocess.Popen(
         command(settings, java, home, run_dir),
         env=environment,
         cwd=run_dir,
         stdin=subprocess.DEVNULL,
+        pass_fds=(group.end_with_us(),),
     )
     try:
+        nursery = warm.Nursery(run_dir / "tmp", environment, say) if settings.warm else None
         say(f"serving on {settings.address}:{settings.port}")
         reason = wait(server.pid, nursery, settings.lifeline, wakeup)
         if reason:

@@ -6,7 +6,7 @@ first use is made once, and shared by the workers until they write to it. No thr
 MXNet's naive engine computes in the thread that asks for it, and OpenMP starts none for one thread.
 
 A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
-arguments and environment, and nothing else. It ends with the process that started it.
+arguments and environment, and nothing else. It ends with the entrypoint, see group.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ import engine
 import launcher
 import worker
 
-_PR_SET_PDEATHSIG = 1
 _STDIO = 3
 _LEAST_FILES = _STDIO + 2  # and the working directory and a connection
 _MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
@@ -151,15 +150,14 @@ def prepare() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def main(listener: socket.socket, ready: int, parent: int) -> None:
+def main(listener: socket.socket, ready: int) -> None:
     """Fork workers until killed; `ready` is told when the first could be."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the entrypoint's to answer
     prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.write(ready, launcher.READY)
     os.close(ready)
-    while os.getppid() == parent:
+    while True:
         line, _ = listener.accept()
         try:
             answer(line, listener)
@@ -171,4 +169,4 @@ def main(listener: socket.socket, ready: int, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), os.getppid())
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -117,7 +117,7 @@ class Buildah:
             process = subprocess.Popen(
                 [*_dying_with_us(), *command],
                 env=dict(self._environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # the server's lifeline: closed when we are gone
                 stdout=stream,
                 stderr=stream,
             )
@@ -132,6 +132,8 @@ class Buildah:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdin is not None  # noqa: S101 - a pipe, see above
+            process.stdin.close()
 
     def push(self, order: Order, login: Login, report: Report) -> str:
         """Push; gives the digest. The password is in a file of this user alone, in memory."""

@@ -76,11 +76,15 @@ def buildah_push(reference: str, authfile: Path, digestfile: Path) -> tuple[str,
 def buildah_run(
     container: str, entrypoint: Sequence[str], port: int, model: Path
 ) -> tuple[str, ...]:
-    """Run the server of a working container in the host's network, the model mounted."""
+    """Run the server of a working container in the host's network, the model mounted.
+
+    It ends with its standard input: buildah that is killed leaves it running else, as the
+    process between the two loses its PR_SET_PDEATHSIG when it becomes the image's user.
+    """
     return (
         *("buildah", "run", "--isolation", "chroot", "--network", "host"),
         *("--volume", f"{model}:/opt/ml/models/smoke/model:ro"),
         *("--env", "SAGEMAKER_MULTI_MODEL=true", "--env", f"SAGEMAKER_BIND_TO_PORT={port}"),
-        *("--env", "MMECTL_BIND_ADDRESS=127.0.0.1"),
+        *("--env", "MMECTL_BIND_ADDRESS=127.0.0.1", "--env", "MMECTL_LIFELINE_FD=0"),
         *(container, "--", *entrypoint, "serve"),
     )

@@ -32,8 +32,10 @@ def stop(project: Project, process, sign: signal.Signals) -> None:
 
 
 def containers(project: Project) -> list[str]:
-    listed = project.lab.run("ps", "--all", "--quiet", "--filter", "label=mmectl.smoke")
-    return listed.split()
+    """The containers of the project's own smoke tests; another one's may be left in the engine."""
+    options = ("--filter", "label=mmectl.smoke", "--format", "{{.ID}} {{.Image}}")
+    listed = project.lab.run("ps", "--all", *options).splitlines()
+    return [line.split()[0] for line in listed if f"/{project.repository}:" in line]
 
 
 @pytest.mark.parametrize("sign", STOPS)

@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 from in_process import in_thread
 
+from mmectl.local import processes
 from mmectl.local.control.plane import Control
 from mmectl.local.fleet.router import LocalFleets, RouterSettings
 from mmectl.local.gateway import Gateway
@@ -113,12 +114,13 @@ class _Ready:
 
 @contextlib.contextmanager
 def platform(settings: RouterSettings, **options: Any) -> Iterator[Connection]:
-    """A platform with a bucket ``models``; `options` go to the control plane."""
+    """A platform whose `options` go to the control plane; no process of it may be left."""
     folder = Path(tempfile.mkdtemp(prefix="mme"))
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     with in_thread(lambda running: _serve(listener, folder, settings, options, running)):
         yield Connection(f"http://127.0.0.1:{port}", "us-east-1", MINE, 0)
+    assert processes.marked(folder) == []
     shutil.rmtree(folder)
 
 

@@ -385,6 +385,18 @@ def test_a_dead_server_takes_everything_with_it(one, cause):
     assert said in one.text()
 
 
+@pytest.mark.parametrize("with_java", [False, True], ids=["alone", "with java"])
+def test_nobody_outlives_a_killed_entrypoint(one, with_java):
+    for pid in pids(one, "--model-name"):  # like a worker that computes: they hear of nothing
+        os.kill(pid, signal.SIGSTOP)
+    assert len(one.members()) >= 4
+    java = one.java()
+    one.process.kill()
+    if with_java:
+        os.kill(java, signal.SIGKILL)
+    assert one.gone(5), one.members()
+
+
 def test_a_killed_worker_comes_back(one):
     os.kill(max(pids(one, "--model-name")), signal.SIGKILL)
     until(lambda: answers(one), 15)

@@ -21,6 +21,7 @@ from mmectl.local.fleet.container_log import ContainerLog, Pump, cause
 from mmectl.local.fleet.engine import advice
 from mmectl.local.fleet.mms import Mms
 from mmectl.local.fleet.model_host import ModelHost
+from mmectl.local.fleet.parts import within
 from mmectl.local.fleet.place import Place, Ports, remove_place
 from mmectl.local.fleet.runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.fleet.settings import RouterSettings
@@ -80,6 +81,7 @@ class Instance:
         self._models: ModelHost | None = None
         self._runner: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
+        self._stopping = asyncio.Lock()
 
     # life
 
@@ -93,7 +95,14 @@ class Instance:
         await asyncio.shield(self._first)
 
     async def stop(self) -> None:
-        """Stop the server and remove its directories; the log stays. Twice is fine."""
+        """Stop the server and remove its directories; the log stays.
+
+        Twice is fine, also at the same time, or after a stop that was cancelled.
+        """
+        async with self._stopping:
+            await self._stop()
+
+    async def _stop(self) -> None:
         self.state = "Stopping"
         if self._runner is not None:
             self._runner.cancel()
@@ -174,8 +183,7 @@ class Instance:
         """Wait for the end of the server, or until /ping went unanswered three times."""
         missed = 0
         while missed < _PINGS_MISSED:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(runtime.wait(), self._settings.ping_every)
+            if await within(self._settings.ping_every, runtime.wait()):
                 return f"the server ended with code {runtime.code}"
             try:
                 await self._host().mms.ping()
@@ -247,8 +255,7 @@ class Instance:
 
     async def _read_out(self) -> None:
         if self._pump is not None:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._pump.ended.wait(), 0.5)
+            await within(0.5, self._pump.ended.wait())
 
     async def _clean(self) -> None:
         """End every process of this server, whatever state it is in."""

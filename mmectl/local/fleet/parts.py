@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
@@ -71,6 +71,22 @@ async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
         if tasks:
             await asyncio.wait(tasks)
         raise
+
+
+async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
+    """Whether that has ended within the time; else it is called off.
+
+    Unlike asyncio.wait_for before Python 3.12 it ends when it is cancelled, even at the moment
+    when the work ends.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=timeout)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        task.cancel()
 
 
 class Changes:

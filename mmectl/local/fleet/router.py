@@ -43,6 +43,7 @@ class _Entry:
 
     fleets: tuple[Fleet, ...]
     starting: asyncio.Task[None] | None = None
+    draining: asyncio.Future[list[None]] | None = None
 
 
 class LocalFleets:
@@ -83,6 +84,8 @@ class LocalFleets:
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._shares = Shares(folder, self._settings)
         self._random = random.Random()
+        # what is being stopped, and of which (endpoint, configuration)
+        self._ending: dict[asyncio.Task[None], tuple[tuple[str, str], _Entry]] = {}
         self._closed = False
         self._swept: asyncio.Future[int] | None = None
 
@@ -158,10 +161,19 @@ class LocalFleets:
             self._shares.divide()
 
     async def stop(self, endpoint: str, config: str) -> None:
-        """Stop the instances of a configuration, after the requests they have."""
-        entry = self._entries.pop((endpoint, config), None)
+        """Stop the instances of a configuration, after the requests they have.
+
+        A caller that is cancelled only waits no longer: they end all the same, and whoever
+        asks again waits for that.
+        """
+        key = (endpoint, config)
+        entry = self._entries.pop(key, None)
         if entry is not None:
-            await self._end(entry, self._settings.drain)
+            task = asyncio.create_task(self._end(entry, self._settings.drain))
+            self._ending[task] = (key, entry)
+            task.add_done_callback(self._ending.pop)
+        ending = [task for task, (of, _) in self._ending.items() if of == key]
+        await asyncio.shield(asyncio.gather(*ending))
 
     async def invoke(self, endpoint: str, config: str, request: InvokeRequest) -> InvokeResponse:
         """Route one request to a variant, by weight, and within it to an instance."""
@@ -186,7 +198,10 @@ class LocalFleets:
         """Stop everything without waiting for requests."""
         self._closed = True
         entries, self._entries = list(self._entries.values()), {}
-        await asyncio.gather(*(self._end(entry, 0) for entry in entries))
+        for _, entry in self._ending.values():
+            if entry.draining is not None:
+                entry.draining.cancel()
+        await asyncio.gather(*self._ending, *(self._end(entry, 0) for entry in entries))
 
     # within
 
@@ -226,8 +241,9 @@ class LocalFleets:
         if entry.starting is not None and not entry.starting.done():
             entry.starting.cancel()
             await asyncio.wait((entry.starting,))
-        if drain:
-            await asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
+        if drain and not self._closed:
+            entry.draining = asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
+            await asyncio.wait((entry.draining,))
         try:
             await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
         finally:

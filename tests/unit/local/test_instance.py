@@ -58,6 +58,7 @@ class FakeRuntime:
         return await asyncio.shield(self._ended)
 
     async def stop(self, timeout: float) -> None:
+        await asyncio.sleep(0)
         self.calls.append("stop")
         self.die(0)
 
@@ -66,6 +67,7 @@ class FakeRuntime:
         self.die(-9)
 
     async def end(self) -> None:
+        await asyncio.sleep(0)
         self.calls.append("end")
         self.die(-9)
 
@@ -276,3 +278,42 @@ async def test_a_start_ends_with_whatever_ends_its_supervisor(
         await asyncio.wait_for(s.instance.start(), 10)
     assert s.instance.state == "Failed"
     assert "the supervisor of i-0" in caplog.text
+
+
+@pytest.mark.parametrize("later", range(12))
+async def test_a_stop_holds_whenever_it_meets_the_servers_death(
+    stage: MakeStage, later: int
+) -> None:
+    s = stage()
+    await s.instance.start()
+    s.runs[0].die(137)
+    for _ in range(later):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(s.instance.stop(), 5)
+    assert s.instance.state == "Stopped"
+    assert all(run.calls[-1] == "end" for run in s.runs)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_stop_that_was_cancelled_is_finished_by_the_next(
+    stage: MakeStage, turns: int
+) -> None:
+    s = stage(printed=b"hello\n")
+    await s.instance.start()
+    first = asyncio.ensure_future(s.instance.stop())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    second = s.instance.stop()  # at the same time, if the first goes on
+    await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 5)
+    assert s.instance.state == "Stopped"
+    assert s.runs[0].calls[-1] == "end"
+    assert list((s.folder / "fleets").iterdir()) == []
+    assert s.instance._output is None
+
+
+async def test_two_stops_at_once_are_one_after_the_other(stage: MakeStage) -> None:
+    s = stage()
+    await s.instance.start()
+    await asyncio.gather(s.instance.stop(), s.instance.stop())
+    assert s.runs[0].calls == ["ready", "stop", "end"]

@@ -364,3 +364,39 @@ async def test_variants_share_the_traffic_by_weight(tmp_path: Path) -> None:
     await p.fleets.start((spec(variant="one", weight=0.0), spec(variant="two", weight=1.0)))
     answers = [await p.invoke() for _ in range(5)]
     assert {answer.variant for answer in answers} == {"two"}
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_goes_on_although_its_caller_is_cancelled(
+    plane: MakePlane, turns: int
+) -> None:
+    p = await plane()
+    gate = p.servers[0].gate("invoke", "a.tar.gz")
+    held = asyncio.create_task(p.invoke())
+    await until(lambda: p.servers[0].count("invoke", "a.tar.gz") == 1)
+    retiring = asyncio.create_task(p.fleets.stop("ep", "cfg"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    retiring.cancel()
+    await asyncio.wait((retiring,))
+    removing = asyncio.create_task(p.fleets.stop("ep", "cfg"))
+    await settle()
+    assert not removing.done()  # it waits for the request as well
+    gate.set()
+    assert (await held).body == b"i-0!"
+    await asyncio.wait_for(removing, 5)
+    assert p.servers[0].state == "Stopped"
+
+
+async def test_at_the_close_nobody_drains_any_longer(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, drain=60))
+    p.servers[0].gate("invoke", "a.tar.gz")
+    held = asyncio.create_task(p.invoke())
+    await until(lambda: p.servers[0].count("invoke", "a.tar.gz") == 1)
+    retiring = asyncio.create_task(p.fleets.stop("ep", "cfg"))
+    await settle()
+    retiring.cancel()
+    await asyncio.wait_for(p.fleets.close(), 5)
+    assert p.servers[0].state == "Stopped"
+    held.cancel()
+    await asyncio.wait((held, retiring))
