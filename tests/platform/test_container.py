@@ -15,6 +15,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,13 @@ def test_largest_request_and_one_beyond(server):
     largest = picture() + b"\0" * (6 * 2**20 - len(picture()))
     assert server.invoke("smoke", largest, "image/bmp")[0] == 200
     assert server.invoke("smoke", largest + b"\0" * 2**20, "image/bmp")[0] == 413
+
+
+def test_many_largest_requests_at_once(server):
+    largest = picture() + b"\0" * (6 * 2**20 - len(picture()))
+    with ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(server.invoke, "smoke", largest, "image/bmp") for _ in range(24)]
+    assert [one.result()[0] for one in asked] == [200] * 24
 
 
 def workers_of(model: str) -> list[int]:
