@@ -12,11 +12,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Predict = Callable[[Any], Any]
+if TYPE_CHECKING:  # Python 3.8 could not evaluate it
+    from collections.abc import Callable
+
+    Predict = Callable[[Any], Any]
 
 
 def shape_of(folder: Path) -> tuple[str, list[int]]:
@@ -34,17 +37,12 @@ def picture(shape: list[int]) -> Any:
 
 def container(folder: Path, _threads: int) -> Predict:
     """What a worker of the container computes with, in the environment that it has."""
-    import memory
-    import server_config
-
-    given = server_config.worker_environment(os.environ, Path())
+    find = import_module  # beside each other in the container's folder, on PYTHONPATH
+    given = find("server_config").worker_environment(os.environ, Path())
     os.environ.update({name: given[name] for name in given if name not in ("TEMP", "TMPDIR")})
-    import model_files
-    import predictor
-
-    files = model_files.find(folder)
-    network = predictor.Predictor(files.symbol, files.params, files.inputs)
-    memory.keep()
+    files = find("model_files").find(folder)
+    network = find("predictor").Predictor(files.symbol, files.params, files.inputs)
+    find("memory").keep()
     name = files.inputs[0].name
     return lambda values: network.run({name: values})[0]
 
