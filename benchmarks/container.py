@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import serving
+from benchmarks import forward, frontend, serving
 from benchmarks.report import Result, seconds
 from benchmarks.serving import MIB, ROOT, Server
 from mmectl.model import untrained
@@ -26,7 +26,8 @@ SHARED = ROOT.parent / "shared"
 PICTURE = SHARED / "images" / "kitten.jpg"
 OWN_PICTURE = ROOT / "examples" / "images" / "star.jpg"
 BUDGET = 4096 * MIB
-REST_SECONDS = 5.0  # container/idle.py: a worker rests after 3
+REST_SECONDS = 5.0  # container/idle.py: a worker rests after a second
+FORWARD_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ NETWORKS = (
 
 
 def run() -> Iterator[Result]:
-    """Measure all of it; takes some ten minutes. BENCH_ROUNDS=1 shortens it."""
+    """Measure all of it; takes some twelve minutes. BENCH_ROUNDS=1 shortens it."""
     image = serving.built()
     picture = (PICTURE if PICTURE.exists() else OWN_PICTURE).read_bytes()
     with tempfile.TemporaryDirectory(prefix="mmectl-bench-") as name:
@@ -59,8 +60,13 @@ def run() -> Iterator[Result]:
             for network in NETWORKS:
                 yield from _memory(stock, ours, network, folders[network.name], picture)
         with serving.stock(image) as stock, serving.ours(image) as ours:
+            yield from frontend.rows((stock, ours), folders["squeezenet_v1.0"], picture)
+        with serving.stock(image) as stock, serving.ours(image) as ours:
             for network in NETWORKS[:2]:
                 yield from _speed(stock, ours, network, folders[network.name], picture)
+        for network in NETWORKS:
+            rounds = _rounds(FORWARD_ROUNDS)
+            yield from forward.rows(image, network.name, folders[network.name], rounds)
         for start in (serving.stock, serving.ours):
             with start(image) as server:
                 yield _packed(server, folders["squeezenet_v1.0"], picture)

@@ -113,6 +113,10 @@ class Server:
         """Bytes of PSS of all of it."""
         return sum(pss(pid) for pid in self.members())
 
+    def processor_seconds(self) -> dict[int, float]:
+        """Processor time of each of its processes since its start: pid -> seconds."""
+        return {pid: processor_seconds(pid) for pid in self.members()}
+
 
 def pss(pid: int) -> int:
     """Bytes of proportional set size of a process; 0 if it is gone."""
@@ -121,6 +125,17 @@ def pss(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and its threads since its start; 0 if it is gone.
+
+    /proc/PID/stat counts in steps of 10 ms. Its own clock, which clock_getcpuclockid(3) names by
+    this formula, is exact to the nanosecond.
+    """
+    with contextlib.suppress(OSError):
+        return time.clock_gettime((~pid << 3) | 2)
+    return 0.0
 
 
 @contextlib.contextmanager

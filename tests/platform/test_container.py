@@ -228,6 +228,13 @@ def test_largest_request_and_one_beyond(server):
     assert server.invoke("smoke", largest + b"\0" * 2**20, "image/bmp")[0] == 413
 
 
+def test_many_largest_requests_at_once(server):
+    largest = picture() + b"\0" * (6 * 2**20 - len(picture()))
+    with ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(server.invoke, "smoke", largest, "image/bmp") for _ in range(24)]
+    assert [one.result()[0] for one in asked] == [200] * 24
+
+
 def workers_of(model: str) -> list[int]:
     return [pid for pid in procs.pids() if f"--model-name {model} " in command(pid)]
 

@@ -71,7 +71,7 @@ def test_java_comes_from_java_home_then_the_path(tmp_path):
 def test_the_command_names_its_configuration(tmp_path):
     line = server_config.command(Settings.read({}), "java", Path("/home"), tmp_path)
     assert line[0] == "java"
-    assert "-Xmx128m" in line
+    assert "-Xmx256m" in line
     assert line[line.index("-f") + 1] == str(tmp_path / "mms.properties")
     assert line[line.index("-cp") + 1] == "classes:/home/mms/frontend/*"
 
