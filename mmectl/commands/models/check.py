@@ -129,7 +129,10 @@ def _all(
             found = list(pool.map(one, enumerate(targets)))
         except KeyboardInterrupt:
             stop.set()
-            raise Interrupted(f"stopped after {done} of {len(targets)} models") from None
+            raise Interrupted(
+                f"stopped by Ctrl-C after {done} of {len(targets)} models",
+                hint="run the same command again",
+            ) from None
     return [item for item in found if item]
 
 
