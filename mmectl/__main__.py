@@ -14,8 +14,10 @@ def main() -> None:
             pass  # `cli` meets the same and says it
         else:
             return
-    from mmectl.cli import main as run
-
+    try:
+        from mmectl.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()
 
 

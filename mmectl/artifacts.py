@@ -8,7 +8,7 @@ it became (or, where that is not remembered, a listing and a look at each of its
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -183,6 +183,23 @@ def _copy(job: _Job, source: str, name: str, newest: int) -> str:
     return target_model(name, next_free(name, newest, make))
 
 
+def _copies(job: _Job, source: str, newest: Mapping[str, int]) -> dict[str, str]:
+    """Copy to every name whose newest version is given. Raises Interrupted with how many."""
+    before = len(job.request.names()) - len(newest)
+    made: list[str] = []
+
+    def one(name: str) -> str:
+        made.append(target := _copy(job, source, name, newest[name]))
+        job.report(Event("progress", job.request.name, "copy", len(made), len(newest), "copies"))
+        return target
+
+    try:
+        return dict(zip(newest, at_once(one, list(newest)), strict=True))
+    except Interrupted:
+        there, wanted = before + len(made), before + len(newest)
+        raise Interrupted(f"{job.request.name}: {there:,} of {wanted:,} copies are made") from None
+
+
 def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
     """What an unchanged model is, by one look at the object that it became; None to look closer."""
     targets = job.ledger.targets([job.place(name) for name in names], job.digest)
@@ -213,10 +230,9 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
         done[first], sent = _send(job, first, last[first])
         created.append(done[first])
     if missing:
-        source = next(iter(done.values()))
-        copies = at_once(lambda name: _copy(job, source, name, last[name]), missing)
-        done |= dict(zip(missing, copies, strict=True))
-        created += copies
+        copies = _copies(job, next(iter(done.values())), {name: last[name] for name in missing})
+        done |= copies
+        created += copies.values()
     return _uploaded(job, tuple(done[name] for name in names), tuple(created), sent)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmectl.artifacts import Upload, Uploaded, upload
@@ -77,24 +77,46 @@ def upload_many(
                     cancelled=cancelled,
                 )
         except MmectlError as error:
-            if len(requests) > 1:
+            if len(requests) > 1 and not isinstance(error, Interrupted):
                 report(Event("warning", request.name, f"not uploaded: {error.message}"))
             return error
 
+    futures: list[Future[Uploaded | MmectlError]] = []
     with ThreadPoolExecutor(max(1, at_once), thread_name_prefix="upload") as pool:
         try:
-            futures = [pool.submit(one, request) for request in requests]
+            futures.extend(pool.submit(one, request) for request in requests)
             results = [future.result() for future in futures]
         except KeyboardInterrupt:
             cancelled.set()
             pool.shutdown(wait=True, cancel_futures=True)
             running.wait()
-            raise Interrupted(
-                "upload interrupted: what was complete stays, nothing partial is visible",
-                hint="run the same command again: what has arrived is not sent again",
-            ) from None
+            raise _interrupted(requests, futures) from None
     pairs = list(zip(requests, results, strict=True))
     return Uploads(
         tuple(result for _, result in pairs if isinstance(result, Uploaded)),
         tuple((r.name, result) for r, result in pairs if isinstance(result, MmectlError)),
+    )
+
+
+def _interrupted(
+    requests: Sequence[Upload], futures: Sequence[Future[Uploaded | MmectlError]]
+) -> Interrupted:
+    """Say what is there already, and what to type; all `futures` have ended."""
+    ended = [
+        (request, future.result())
+        for request, future in zip(requests, futures, strict=False)
+        if future.done() and not future.cancelled() and not future.exception()
+    ]
+    there = sum(isinstance(result, Uploaded) for _, result in ended)
+    copies = [
+        result.message
+        for request, result in ended
+        if request.copies and isinstance(result, Interrupted)
+    ]
+    lines = [f"{there} of {len(requests)} models uploaded"] if len(requests) > len(copies) else []
+    lines += copies
+    return Interrupted(
+        f"upload interrupted: {'; '.join(lines)}\n"
+        "what was complete stays, nothing partial is visible",
+        hint="run the same command again: what has arrived is not sent again",
     )

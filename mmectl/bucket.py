@@ -152,6 +152,15 @@ class S3Bucket:
             answer["Metadata"],
         )
 
+    def exists(self) -> bool:
+        """Whether there is such a bucket; one that we may not look at is there."""
+        try:
+            with self.guard(f"s3:HeadBucket {self.name}"):
+                self.client.head_bucket(Bucket=self.name)
+        except ServiceError as error:
+            return error.code not in (*_MISSING, "aws_NoSuchBucket")
+        return True
+
     def read(self, key: str) -> Document | None:
         """A small object, whole; None where there is no such object."""
         try:

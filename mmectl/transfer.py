@@ -37,20 +37,33 @@ def split_url(url: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``. Raises UsageError."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not bucket or not key or key.endswith("/"):
+        elsewhere = "://" in url and not url.startswith("s3://")
         raise UsageError(
             f"{url}: not an object of S3",
-            hint="name a tarball, like s3://bucket/folder/model.tar.gz",
+            hint=f"for a tarball of elsewhere: mmectl upload NAME --from {url}"
+            if elsewhere
+            else "name a tarball, like s3://bucket/folder/model.tar.gz",
             code="bad_url",
         )
     return bucket, key
 
 
 def look(bucket: S3Bucket, key: str) -> About:
-    """Look at an object. Raises ArtifactError ``no_such_object``."""
+    """Look at an object. Raises ArtifactError ``no_such_object``, ``no_such_bucket``."""
     about = bucket.about(key)
-    if about is None:
-        raise ArtifactError(f"s3://{bucket.name}/{key}: no such object", code="no_such_object")
-    return about
+    if about is not None:
+        return about
+    if not bucket.exists():
+        raise ArtifactError(
+            f"s3://{bucket.name}/{key}: there is no bucket {bucket.name}",
+            hint="check the bucket's name, and `platform` in config.yaml",
+            code="no_such_bucket",
+        )
+    raise ArtifactError(
+        f"s3://{bucket.name}/{key}: no such object in the bucket",
+        hint="check the key; list the uploaded models: mmectl models list",
+        code="no_such_object",
+    )
 
 
 def download(

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from mmectl.local import processes
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.place import RUN_MARK
@@ -61,6 +63,19 @@ def fill(store: Folder, models: Path) -> None:
         store.put(f"{name}.tar.gz", data)
     for number in range(10):
         store.put(f"sub/model_{number}.tar.gz", packed[NETWORKS[0]])
+
+
+@pytest.fixture(scope="module")
+def store(shared_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """The real models; import it into a test module, and `cat` with it."""
+    store = Folder(tmp_path_factory.mktemp("store"))
+    fill(store, shared_models)
+    return store
+
+
+@pytest.fixture(scope="module")
+def cat(shared_images: Path) -> bytes:
+    return (shared_images / "cat.jpg").read_bytes()
 
 
 class Plane:

@@ -19,7 +19,7 @@ from mmectl.bench.driver import Load, Sample, drive
 from mmectl.commands import bench_view
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
-from mmectl.errors import InvokeError, UsageError
+from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.invoke import Request
 from mmectl.output import Result, Table
 from mmectl.state import Event, Report
@@ -122,17 +122,18 @@ def run(
         "platform": app.config.settings.platform,
         "load": _said(load, rate, pattern, exponent, len(targets)),
         "seed": seed,
+        "interrupted": interrupted,
         **figures.summary(samples, elapsed),
     }
     _write(data, save, html)
-    failed = tuple(
+    failed: list[MmectlError] = [
         InvokeError(f"{item['count']} requests failed: {item['example']}", code=item["code"])
         for item in data["errors"]
-    )
+    ]
     code = 130 if interrupted else int(bool(failed))
     notes = [f"\nwritten: {path}" for path in (save, html) if path]
     if interrupted:
-        notes.append("\ninterrupted by Ctrl-C: these are the figures until then")
+        failed.append(Interrupted("stopped by Ctrl-C: these are the figures until then"))
     return Result(data, [*bench_view.view(data), *notes], exit_code=code, errors=failed)
 
 

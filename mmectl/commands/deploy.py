@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from mmectl import endpoint, rollout
 from mmectl.app import App
 from mmectl.commands.common import command
 from mmectl.endpoint import Desired, Plan
-from mmectl.errors import DeployError, Interrupted
+from mmectl.errors import DeployError, Interrupted, ServiceError
 from mmectl.output import Result, Table
 
 
@@ -53,6 +54,7 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
     if dry_run:
         return _planned(wanted, steps)
+    _require_alarms(app, wanted, steps)
     _protect(app, wanted)
     patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
     timing = rollout.Timing(timeout=timeout or float(patience))
@@ -98,6 +100,24 @@ def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], l
     }
     text = f"{wanted.endpoint} is {found.status}, serving {found.config}"
     return data, [text if steps else f"{text} (nothing to do)"]
+
+
+def _require_alarms(app: App, wanted: Desired, steps: Plan) -> None:
+    """SageMaker refuses an update with alarms that do not exist; say it before anything is made."""
+    from mmectl.cloudwatch import missing_alarms
+
+    names = wanted.policy.alarms
+    if not names or not any(step.action == "UpdateEndpoint" for step in steps):
+        return
+    missing: list[str] = []
+    with suppress(ServiceError):  # who may not look leaves it to SageMaker
+        missing = missing_alarms(app.aws, names)
+    if missing:
+        raise DeployError(
+            f"update.alarms: no such CloudWatch alarm: {', '.join(missing)}",
+            hint="mend update.alarms in config.yaml, or make them: aws cloudwatch put-metric-alarm",
+            code="no_alarm",
+        )
 
 
 def _require_models(app: App) -> None:

@@ -14,7 +14,7 @@ import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.errors import InvokeError, UsageError
+from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.invoke import (
     Failure,
     Latencies,
@@ -157,7 +157,7 @@ def _many(
         except KeyboardInterrupt:
             interrupted = True
     figures = tally(outcomes)
-    data = _figures(figures)
+    data = _figures(figures) | {"interrupted": interrupted}
     view = _view(figures, len(outcomes))
     if answers:
         order = {(item.target_model, item.source): i for i, item in enumerate(requests)}
@@ -166,8 +166,12 @@ def _many(
             _row(item) if isinstance(item, Prediction) else _failed_row(item) for item in outcomes
         ]
         view = [*map(_line, outcomes), "", *view]
-    errors = _errors(figures)
-    return Result(data, view, exit_code=130 if interrupted else int(bool(errors)), errors=errors)
+    errors: list[MmectlError] = [*_errors(figures)]
+    code = 130 if interrupted else int(bool(errors))
+    if interrupted:
+        told = f"{len(outcomes):,} of {len(requests):,} requests were answered"
+        errors.append(Interrupted(f"stopped by Ctrl-C: {told}"))
+    return Result(data, view, exit_code=code, errors=errors)
 
 
 def _line(item: Prediction | Failure) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ STREAMS = 10  # looked at for the last lines
 LATE = 10_000  # milliseconds that a line may come after later ones
 REMEMBERED = 20_000  # ids of lines that were shown
 PATIENCE = 60.0  # seconds that the service may be away while it is followed
+_INSTANCE = re.compile(r"\bi-[0-9a-f]{6}")
+_DATE = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d+ +")  # of Multi Model Server
 
 
 @command(
@@ -48,7 +51,8 @@ def logs(
 ) -> Result:
     """Show what the endpoint's containers print, from CloudWatch Logs.
 
-    The same on AWS and on the embedded platform. --filter is a CloudWatch
+    The same on AWS and on the embedded platform. Streams and dates are whole in
+    a pipe and with --json, short on a terminal. --filter is a CloudWatch
     filter pattern: words, "quoted text", ?either ?or, -not.
     """
     from mmectl.cloudwatch import Logs
@@ -59,8 +63,9 @@ def logs(
     events = list(_first(source, chosen, start, pattern, tail))
     if not follow:
         data = [_data(event) for event in events]
-        return Result({"events": data}, [_plain(event) for event in events])
-    say = _json_line if app.out.mode.json else _plain
+        shown = _short if app.out.terminal else _plain
+        return Result({"events": data}, [shown(event) for event in events])
+    say = _json_line if app.out.mode.json else _short if app.out.terminal else _plain
     try:
         for event in _followed(source, events, instance, pattern, note=app.out.note):
             app.out.line(say(event))
@@ -170,5 +175,15 @@ def _json_line(event: LogEvent) -> str:
 
 
 def _plain(event: LogEvent) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(event.time / 1000))
-    return f"{event.stream}  {clock} {event.message}"
+    return f"{event.stream}  {_clock(event)} {event.message}"
+
+
+def _short(event: LogEvent) -> str:
+    """The line for a terminal: enough of the instance for --instance, and the time once."""
+    instance = _INSTANCE.search(event.stream)
+    name = instance.group() if instance else event.stream.rsplit("/", 1)[-1]
+    return f"{_clock(event)} {name} {_DATE.sub('', event.message)}"
+
+
+def _clock(event: LogEvent) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(event.time / 1000))

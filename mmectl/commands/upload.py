@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mmectl.batch import upload_many
 from mmectl.catalog import at_once
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, MmectlError, ServiceError, UsageError
+from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.model.origin import Prepared, Source, chosen, prepare
 from mmectl.model.origin import parse as parse_source
 from mmectl.names import check_name, parse
@@ -73,11 +74,13 @@ def upload(
     failed: Failed = []
     with app.out.progress() as report:
         wish = _Wish(untrained, seed, every, allow_code)
-        ready = _prepared(app, sources, wish, report, failed)
-        if app.aws.ensure_bucket(app.location.bucket):
-            report(Event("note", app.location.bucket, "bucket created"))
+        with _before_sending():
+            ready = _prepared(app, sources, wish, report, failed)
+            bucket = app.bucket
+            if app.aws.ensure_bucket(app.location.bucket):
+                report(Event("note", app.location.bucket, "bucket created"))
         done = upload_many(
-            app.bucket,
+            bucket,
             app.location,
             [Upload(i.source.name, i.folder, to, copies, i.untrained, allow_code) for i in ready],
             ledger=app.ledger,
@@ -89,6 +92,18 @@ def upload(
     if failed:
         raise _failure(failed, len(done.uploaded))
     return _result(app, done.uploaded, _held_back(app, done.uploaded))
+
+
+@contextmanager
+def _before_sending() -> Iterator[None]:
+    """Ctrl-C meanwhile says that nothing was sent."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "upload interrupted: nothing was sent yet",
+            hint="run the same command again: what was fetched is kept",
+        ) from None
 
 
 def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:

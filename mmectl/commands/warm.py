@@ -15,7 +15,7 @@ import click
 from mmectl.app import App
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
-from mmectl.errors import UsageError
+from mmectl.errors import Interrupted, MmectlError, UsageError
 from mmectl.invoke import Request, ask
 from mmectl.output import Result, Table, milliseconds
 from mmectl.state import Event
@@ -62,20 +62,26 @@ def warm(
     request = _request(app, payload)
     outcomes, interrupted = _run(app, targets, request, concurrency, wait)
     missing = _not_in_memory(app, outcomes)
-    failed = tuple(item.error for item in outcomes if item.error is not None)
+    failed: list[MmectlError] = [item.error for item in outcomes if item.error is not None]
+    rest = len(targets) - len(outcomes)
     data = {
         "models": [_row(item) for item in outcomes],
         "asked": len(targets),
         "loaded": sum(item.state == "loaded" for item in outcomes),
         "failed": len(failed),
+        "interrupted": interrupted,
+        "not_asked": rest,
         "not_in_memory": missing,
     }
     code = 130 if interrupted else int(bool(failed))
-    view = _view(outcomes, missing)
     if interrupted:
-        rest = len(targets) - len(outcomes)
-        view.append(f"interrupted by Ctrl-C: {rest:,} of {len(targets):,} were not asked")
-    return Result(data, view, exit_code=code, errors=failed)
+        failed.append(
+            Interrupted(
+                f"stopped by Ctrl-C: {rest:,} of {len(targets):,} models were not asked",
+                hint="run the same command again: what is loaded answers at once",
+            )
+        )
+    return Result(data, _view(outcomes, missing), exit_code=code, errors=failed)
 
 
 def _request(app: App, payload: Path | None) -> Request:

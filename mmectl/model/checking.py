@@ -17,12 +17,16 @@ KindOf = Callable[[bytes, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found: problems, one a line; `seconds` of load and forward pass where it ran."""
+    """What was found: problems, one a line; `seconds` of load and forward pass where it ran.
+
+    `hint` says what to do where the model could not be had at all.
+    """
 
     subject: str
     problems: tuple[str, ...]
     seconds: float | None = None
     answers: int = 0
+    hint: str | None = None
 
 
 def check(

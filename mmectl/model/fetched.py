@@ -82,7 +82,9 @@ def _of_file(archive: Path, sha256: str | None, cache: Path, allow_code: bool) -
     try:
         found = digest_of(archive, "sha256")
     except OSError as error:
-        raise ArtifactError(f"{archive}: cannot be read: {error.strerror}") from error
+        raise ArtifactError(
+            f"{archive}: cannot be read: {error.strerror}", hint="check the file's name"
+        ) from error
     if sha256:
         _compare(found, str(archive), sha256)
     folder = cache / _place(found, allow_code)

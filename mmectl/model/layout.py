@@ -12,6 +12,7 @@ import json
 import math
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _EPOCH = re.compile(r"-\d{4}\.params$")
 _SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
 _TEXT_LIMIT = 64 << 20
 _LISTED = 5
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,10 @@ def _contents(folder: Path, names: list[str]) -> list[Problem]:
 
 
 def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
-    """Everything that keeps the folder from being served; empty where it is a model."""
+    """Everything that keeps the folder from being served; empty where it is a model.
+
+    What it lacks comes first, then what of it is wrong.
+    """
     try:
         paths = sorted(folder.iterdir())
     except FileNotFoundError:
@@ -281,14 +286,20 @@ def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
     hidden = {s for s in (SYMBOL, PARAMS, SHAPES) if any(name.endswith(s) for name in bad)}
     problems = _contents(folder, usable)
     keep = [p for p in problems if not any(p.what == f"has no *{s}" for s in hidden)]
-    return (*bad.values(), *keep)
+    return (*keep, *bad.values())
+
+
+def summed(problems: Sequence[str]) -> list[str]:
+    """Problems as lines for people: the first few, and how many more there are."""
+    more = len(problems) - _SHOWN
+    return [*problems[:_SHOWN], *([f"... and {more:,} more problems"] if more > 0 else [])]
 
 
 def require(folder: Path, *, allow_code: bool = False) -> None:
-    """Raise ArtifactError (code ``bad_model``) naming every problem of the folder."""
+    """Raise ArtifactError (code ``bad_model``) naming its problems, of many the first few."""
     if problems := check(folder, allow_code=allow_code):
         raise ArtifactError(
-            "\n".join(map(str, problems)),
+            "\n".join(summed([str(problem) for problem in problems])),
             hint="a model folder holds <name>-symbol.json, <name>-0000.params, "
             "<name>-shapes.json and, for labels, synset.txt",
             code="bad_model",

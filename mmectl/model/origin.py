@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mmectl.errors import UsageError
 from mmectl.model import untrained, zoo
 from mmectl.model.fetched import folder_of
+from mmectl.names import SUFFIX
 from mmectl.state import Event, Report, ignore
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def parse(name: str, text: str, sha256: str | None = None, base: Path = Path()) 
 def chosen(names: Sequence[str], known: Sequence[Source]) -> tuple[Source, ...]:
     """The sources that names mean: models of the configuration, else folders of the disk.
 
-    Raises UsageError for a name that is neither, with the near miss.
+    Raises UsageError for a name that is neither, with the near miss or the command that is meant.
     """
     by_name = {source.name: source for source in known}
     found = []
@@ -91,15 +92,27 @@ def chosen(names: Sequence[str], known: Sequence[Source]) -> tuple[Source, ...]:
 
 
 def _unknown(name: str, known: Sequence[str]) -> UsageError:
-    close = difflib.get_close_matches(name, known, n=1)
     listed = ", ".join(known) or "none"
     return UsageError(
         f"{name}: neither a model of the configuration ({listed}) nor a folder",
-        hint=f"did you mean: mmectl upload {close[0]}"
-        if close
-        else "add it to models in config.yaml",
+        hint=_meant(name, known),
         code="unknown_model",
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What to type instead of a name that is unknown."""
+    bare = name.partition("#")[0].removeprefix("zoo:").rsplit("/", 1)[-1].removesuffix(SUFFIX)
+    if name.startswith("zoo:") and bare in known:
+        return f"type: mmectl upload {bare}"
+    if "://" in name or name.startswith("zoo:") or name.endswith(SUFFIX):
+        return f"type: mmectl upload {bare or 'NAME'} --from {name}"
+    if bare in zoo.MODELS:
+        return f"type: mmectl upload {bare} --from zoo:{bare}"
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean: mmectl upload {close[0]}"
+    return "add it to models in config.yaml, or name where it is: mmectl upload NAME --from SOURCE"
 
 
 def _no_bucket(name: str) -> S3Bucket:

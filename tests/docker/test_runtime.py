@@ -12,9 +12,10 @@ import pytest_asyncio
 from data_plane import (
     Folder,
     Plane,
-    fill,
+    cat,
     kill,
     spec,
+    store,
     until,
 )
 from lab import Lab
@@ -26,19 +27,7 @@ from mmectl.local.fleet.router import LocalFleets, RouterSettings
 from mmectl.local.values import FleetFailed, Image
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-__all__ = ["engine", "reference", "surroundings"]
-
-
-@pytest.fixture(scope="module")
-def store(shared_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    store = Folder(tmp_path_factory.mktemp("store"))
-    fill(store, shared_models)
-    return store
-
-
-@pytest.fixture(scope="module")
-def cat(shared_images: Path) -> bytes:
-    return (shared_images / "cat.jpg").read_bytes()
+__all__ = ["cat", "engine", "reference", "store", "surroundings"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,79 +4,42 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab
-from runtime_fixtures import engine, surroundings
+from projects import Project, config_of, made, surroundings_of
 
 from mmectl.image import build_local
 from mmectl.local import processes
-from mmectl.local.fleet.engine import Engine
 from mmectl.local.values import ACCOUNT
-
-__all__ = ["engine", "surroundings"]
-STAR = "examples/images/star.jpg"
-
-
-class Project:
-    """A folder with a config.yaml of its own, and `mmectl` run in it beside the lab's engine."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.state = (folder / ".mmectl").resolve()
-        self._environment = environment
-
-    def mmectl(self, *arguments: str, code: int = 0) -> Any:
-        """The command's envelope."""
-        done = subprocess.run(
-            [Path(sys.executable).parent / "mmectl", *arguments, "--json"],
-            cwd=self.folder,
-            capture_output=True,
-            env=self._environment,
-            check=False,
-            timeout=180,
-        )
-        assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
-        return json.loads(done.stdout)
-
-    def configure(self, root: Path, base: str, runtime: str) -> None:
-        models = root / "examples" / "models"
-        (self.folder / "config.yaml").write_text(
-            "platform: local\n"
-            f"image: {{context: {root / 'container'}}}\n"
-            f"build: {{base_image: '{base}'}}\n"
-            f"local: {{runtime: {runtime}}}\n"
-            "endpoint: {name: demo, instance_count: 2}\n"
-            f"models:\n  - {{name: digits, path: {models / 'digits'}}}\n"
-        )
 
 
 @pytest.fixture(scope="module")
-def project(root: Path, lab: Lab) -> Iterator[Project]:
-    outer = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
-    folder = Path(tempfile.mkdtemp(prefix="mme"))
-    project = Project(folder, {**outer, **lab.environment})
-    project.configure(root, lab.base_image, "docker")
-    shutil.copytree(root / "examples" / "images", folder / "examples" / "images")
-    yield project
-    project.mmectl("local", "down")
-    shutil.rmtree(folder)
+def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    local, environment = surroundings_of("docker", request)
+    models = {"digits": root / "examples" / "models" / "digits"}
+    with made(root, config_of(root, models, local), local, environment) as project:
+        yield project
+
+
+def configure(project: Project, runtime: str) -> None:
+    """Write another `local.runtime` into its config.yaml."""
+    path = project.folder / "config.yaml"
+    lines = path.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("local:")]
+    path.write_text("\n".join([*kept, f"local: {{runtime: {runtime}}}", ""]))
 
 
 def asked(project: Project) -> Any:
-    return project.mmectl("invoke", "-m", "digits", STAR)["data"]["labels"]
+    star = project.root / "examples" / "images" / "star.jpg"
+    return project.data("invoke", "-m", "digits", str(star))["labels"]
 
 
 def rows(project: Project) -> list[dict[str, Any]]:
-    return project.mmectl("local", "status")["data"]["endpoints"][0]["instances"]
+    return project.data("local", "status")["endpoints"][0]["instances"]
 
 
 def kinds(project: Project) -> set[str]:
@@ -87,10 +50,10 @@ def log(project: Project) -> str:
     return (project.state / "local" / "platform.log").read_text()
 
 
-def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> None:
-    built = project.mmectl("build")["data"]
+def test_the_story(project: Project, root: Path) -> None:
+    built = project.data("build")
     assert built["built"]
-    assert project.mmectl("build")["data"]["built"] is False
+    assert project.data("build")["built"] is False
     assert not (project.state / "envs").exists()  # nothing is made that containers do not need
     # for plain processes as well, so that the endpoint can change to them
     repository = built["image"].partition("/")[2].rpartition(":")[0]
@@ -104,34 +67,34 @@ def test_the_story(project: Project, engine: Engine, root: Path, lab: Lab) -> No
     project.mmectl("upload", "--all")
     project.mmectl("deploy")
     assert asked(project)
-    assert len(engine.of(project.state)) == 2
+    assert len(project.containers) == 2
     assert kinds(project) == {"docker"}
     assert log(project).count("demo/AllTraffic runs as docker: local.runtime is docker") == 1
 
-    os.kill(project.mmectl("local", "status")["data"]["pid"], signal.SIGKILL)
+    os.kill(project.data("local", "status")["pid"], signal.SIGKILL)
     assert asked(project)
-    assert len(engine.of(project.state)) == 2
+    assert len(project.containers) == 2
 
-    for process in processes.marked(project.state):
+    for process in processes.marked(project.state.resolve()):
         os.kill(process.pid, signal.SIGKILL)
     assert asked(project)
-    assert len(engine.of(project.state)) == 2
+    assert len(project.containers) == 2
 
-    project.configure(root, lab.base_image, "process")
-    refused = project.mmectl("status", code=1)["errors"][0]
+    configure(project, "process")
+    refused = json.loads(project.mmectl("status", "--json", code=1).stdout)["errors"][0]
     assert "local.runtime docker, not process" in refused["message"]
     assert "mmectl local down" in refused["hint"]
     project.mmectl("local", "down")
-    assert engine.of(project.state) == []
-    assert processes.marked(project.state) == []
+    assert project.containers == []
+    assert processes.marked(project.state.resolve()) == []
     assert asked(project)  # up again, and all is back
     assert kinds(project) == {"process"}
-    assert engine.of(project.state) == []
+    assert project.containers == []
 
     project.mmectl("local", "down")
-    project.configure(root, lab.base_image, "auto")
+    configure(project, "auto")
     assert asked(project)
     assert kinds(project) == {"docker"}
     assert "runs as docker: the Docker engine has the image" in log(project)
     project.mmectl("local", "down")
-    assert engine.of(project.state) == []
+    assert project.containers == []

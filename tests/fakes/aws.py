@@ -15,10 +15,10 @@ class Aws:
 
     def __init__(self, s3: Any) -> None:
         self.s3 = s3
+        self.clients = {"s3": s3}
 
     def client(self, service: str, region: str | None = None) -> Any:
-        assert service == "s3"
-        return self.s3
+        return self.clients[service]
 
     def identity(self) -> Identity:
         return Identity("123456789012", ANN, self.region)

@@ -90,6 +90,11 @@ class FakeS3:
             "LastModified": LONG_AGO,
         }
 
+    def head_bucket(self, **request: Any) -> dict[str, Any]:
+        if request["Bucket"] not in {bucket for bucket, _ in self.objects}:
+            raise refused("404", 404)
+        return {}
+
     def get_object(self, **request: Any) -> dict[str, Any]:
         self.calls.append("get")
         found = self._get(request)

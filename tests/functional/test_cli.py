@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from fakes.aws import Aws
-from fakes.s3 import FakeS3
+from fakes.s3 import FakeS3, refused
 from fakes.sagemaker import Sagemaker
 
+from mmectl import __main__
 from mmectl.app import App
 from mmectl.cli import COMMANDS, run
 from mmectl.errors import InvokeError
@@ -133,6 +134,39 @@ def test_failed_deploy_has_the_reason_in_its_envelope(call, world):
     assert (code, envelope["exit_code"], envelope["status"]) == (1, 1, "failed")
     assert "did not pass the ping health check" in envelope["errors"][0]["message"]
     assert envelope["errors"][0]["code"] == "deploy"
+
+
+class Alarms:
+    """CloudWatch with these alarms; one that may not be looked at where there are none."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def describe_alarms(self, **request):
+        if not self.names:
+            raise refused("AccessDenied", 403)
+        found = [name for name in request["AlarmNames"] if name in self.names]
+        rows = [{"AlarmName": name} for name in found]
+        return {"MetricAlarms": rows[:1], "CompositeAlarms": rows[1:]}
+
+
+def test_alarms_that_do_not_exist_are_named_before_anything_is_made(call, world):
+    settings = ("--set", "update.alarms=[errors, slow]", "--set", "endpoint.instance_count=3")
+    world.aws.clients["cloudwatch"] = Alarms("errors")
+    assert call("deploy", *settings[:2])[0] == 0  # the first one watches no alarms
+    world.sagemaker.calls.clear()
+    code, _, err = call("deploy", *settings)
+    assert (code, world.sagemaker.calls) == (1, [])
+    assert "error: update.alarms: no such CloudWatch alarm: slow\nnext:  mend update.alarms" in err
+    world.aws.clients["cloudwatch"] = Alarms("errors", "slow")
+    assert call("deploy", *settings)[0] == 0
+
+
+def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker(call, world):
+    world.aws.clients["cloudwatch"] = Alarms()
+    call("deploy")
+    code, _, _ = call("deploy", "--set", "update.alarms=[x]", "--set", "endpoint.instance_count=3")
+    assert (code, world.sagemaker.calls[-1]) == (0, "UpdateEndpoint")
 
 
 def test_dry_run_is_the_plan(call, world):
@@ -377,3 +411,29 @@ def test_the_generated_pages_are_true(root):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_while_the_command_is_imported_leaves_quietly(monkeypatch):
+    class Importing:
+        @property
+        def main(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "mmectl.cli", Importing())
+    monkeypatch.setattr(sys, "argv", ["mmectl", "status"])
+    with pytest.raises(SystemExit) as left:
+        __main__.main()
+    assert left.value.code == 130
+
+
+def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, root):
+    def interrupted(_name):
+        raise KeyboardInterrupt
+
+    world.aws.ensure_bucket = interrupted
+    code, _, err = call("upload", str(root / "examples" / "models" / "shapes"))
+    assert code == 130
+    assert err == (
+        "interrupted: upload interrupted: nothing was sent yet\n"
+        "next:  run the same command again: what was fetched is kept\n"
+    )

@@ -190,14 +190,21 @@ class Interrupting(Loading):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "counted"),
     [
-        (("bench", "--count", "50", "star.png"), "these are the figures until then"),
-        (("warm", "--all", "--concurrency", "1"), "1 of 2 were not asked"),
+        (("bench", "--count", "50", "star.png"), "these are the figures until then", "requests"),
+        (("warm", "--all", "--concurrency", "1"), "1 of 2 models were not asked", "loaded"),
+        (("invoke", "--random", "9", "star.png"), "1 of 9 requests were answered", "models"),
     ],
 )
-def test_what_was_interrupted_says_so(call, world, runtime, arguments, said):  # noqa: F811
+def test_what_was_interrupted_says_so(call, world, runtime, arguments, said, counted):  # noqa: F811
     world.runtime = Interrupting()
-    code, out, _ = call(*arguments)
+    code, _, err = call(*arguments)
     assert code == 130
-    assert f"interrupted by Ctrl-C: {said}" in out
+    assert f"interrupted: stopped by Ctrl-C: {said}" in err
+    world.runtime = Interrupting()
+    envelope = result(call(*arguments, "--json")[1])
+    assert (envelope["exit_code"], envelope["errors"][-1]["code"]) == (130, "interrupted")
+    data = envelope["data"]
+    assert data["interrupted"]
+    assert data[counted] == 1

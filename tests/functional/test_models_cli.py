@@ -460,3 +460,44 @@ class TestCheck:
         code, _, err = call("check", "shapes", "--forward", "--set", "image.context=shapes")
         assert code == 1
         assert "there is no image context" in err or "is not built" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        (
+            ("fetch", "s3://bucket/none.tar.gz"),
+            "no such object in the bucket",
+            "mmectl models list",
+        ),
+        (("fetch", "s3://nowhere/x.tar.gz"), "there is no bucket nowhere", "`platform`"),
+        (("copy", "s3://nowhere/x.tar.gz", "x"), "there is no bucket nowhere", "`platform`"),
+        (
+            ("fetch", "http://host/x.tar.gz"),
+            "not an object of S3",
+            "mmectl upload NAME --from http:",
+        ),
+        (
+            ("copy", "file:///x.tar.gz", "x"),
+            "not an object of S3",
+            "mmectl upload NAME --from file:",
+        ),
+        (("fetch", "s3://bucket"), "not an object of S3", "s3://bucket/folder/model.tar.gz"),
+    ],
+)
+def test_addresses_of_nothing_say_what_to_do(call, arguments, says, hint):
+    code, _, err = call(*arguments)
+    message, _, next_line = err.partition("\nnext:")
+    assert code in (1, 2)
+    assert says in message
+    assert hint in next_line
+
+
+def test_check_says_what_to_do_about_an_unreachable_zoo(call, tmp_path):
+    nowhere = f"zoo.base_url=file://{tmp_path}/nowhere/"
+    code, out, err = call("check", "zoo:resnet_18", "zoo:resnet_152", "--set", nowhere)
+    assert code == 1
+    assert out.count("cannot be fetched") == 2
+    assert err.count("set zoo.base_url in config.yaml") == 1
+    rows = json.loads(call("check", "zoo:resnet_18", "--set", nowhere, "--json")[1])["data"]
+    assert "zoo.base_url" in rows["models"][0]["hint"]

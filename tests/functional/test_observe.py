@@ -15,7 +15,7 @@ from mmectl.app import App
 from mmectl.cli import run
 from mmectl.cloudwatch import LogEvent
 from mmectl.commands import top
-from mmectl.commands.logs import PATIENCE, _followed
+from mmectl.commands.logs import PATIENCE, _followed, _plain, _short
 from mmectl.errors import ServiceError
 from mmectl.local.logs.service import Logs
 from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
@@ -214,6 +214,19 @@ def test_logs_are_one_story(call, two_logs):
     assert last_words(call("logs", "--since", "1h", "-n", "1")[1]) == ["b1"]
     assert last_words(call("logs", "--instance", "i-b")[1]) == ["b3", "b1"]
     assert last_words(call("logs", "--filter", "ERROR")[1]) == ["ERROR-a2"]
+
+
+def test_a_terminal_gets_short_lines_and_a_pipe_whole_ones():
+    moment = int(time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1)) * 1000)
+    line = "2026-01-02T03:04:05,678 INFO  W-9000 - loaded shapes"
+    stream = "AllTraffic/i-0d0b817d536d49708"
+    assert _plain(LogEvent(moment, stream, line)) == f"{stream}  03:04:05 {line}"
+    assert _short(LogEvent(moment, stream, line)) == (
+        "03:04:05 i-0d0b81 INFO  W-9000 - loaded shapes"
+    )
+    assert _short(LogEvent(moment, "blue/other", "2026 is no date")) == (
+        "03:04:05 other 2026 is no date"
+    )
 
 
 def test_more_lines_than_one_answer_holds(call, project):

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import BIN, Project, client_environment, made, surroundings_of, tarball
+from client_fixtures import project
+from projects import BIN, Project, client_environment, tarball
 
+__all__ = ["project"]
 pytest.importorskip("awscli", reason="the AWS CLI is not installed")
 
 VARIANT = (
@@ -52,14 +54,6 @@ class Aws:
 
     def refused(self, *arguments: str | Path) -> str:
         return self.run(*arguments, code=255).stderr
-
-
-@pytest.fixture(scope="module")
-def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
-    local, environment = surroundings_of(runtime, request)
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
-    with made(root, config, local, environment) as project:
-        yield project
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from projects import Project, made, run_story, surroundings_of
+from client_fixtures import project
+from projects import run_story
 
+__all__ = ["project"]
 STORY = """
 import io, json, sys, tarfile, urllib.request
 from pathlib import Path
@@ -98,14 +97,6 @@ boto3.resource("s3").Bucket(bucket).objects.all().delete()
 s3.delete_bucket(Bucket=bucket)
 print("done")
 """
-
-
-@pytest.fixture(scope="module")
-def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
-    local, environment = surroundings_of(runtime, request)
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
-    with made(root, config, local, environment) as project:
-        yield project
 
 
 def test_the_life_of_an_endpoint(project, root):

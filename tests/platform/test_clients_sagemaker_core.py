@@ -5,15 +5,16 @@ The SDK lives in an environment of its own: it needs newer packages than models 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, made, run_story, surroundings_of
+from client_fixtures import project
+from projects import run_story
 
 from mmectl.errors import BuildError
 from mmectl.serving.uv import Uv, find_uv
 
+__all__ = ["project"]
 SDK = "sagemaker-core>=2.20,<3"
 
 STORY = """
@@ -127,14 +128,6 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"the SageMaker SDK cannot be fetched: {error.message}")
         raise
     return folder / "bin" / "python"
-
-
-@pytest.fixture(scope="module")
-def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
-    local, environment = surroundings_of(runtime, request)
-    config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
-    with made(root, config, local, environment) as project:
-        yield project
 
 
 def test_the_life_of_an_endpoint(sdk, project, root):

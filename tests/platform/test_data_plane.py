@@ -26,14 +26,15 @@ from data_plane import (
     Folder,
     Plane,
     alive,
+    cat,
     close_to,
     environment,
     family,
-    fill,
     kill,
     marked,
     names,
     spec,
+    store,
     until,
 )
 
@@ -50,6 +51,7 @@ from mmectl.local.values import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+__all__ = ["cat", "store"]
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,6 @@ def kind(root: Path, runtime: str, request: pytest.FixtureRequest) -> Kind:
     found = Images(state / "images").find(built.reference)
     assert found is not None
     return Kind(runtime, found, dict(os.environ))
-
-
-@pytest.fixture(scope="module")
-def store(shared_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    store = Folder(tmp_path_factory.mktemp("store"))
-    fill(store, shared_models)
-    return store
-
-
-@pytest.fixture(scope="module")
-def cat(shared_images: Path) -> bytes:
-    return (shared_images / "cat.jpg").read_bytes()
 
 
 @pytest.fixture(scope="module")

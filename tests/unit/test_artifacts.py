@@ -254,6 +254,37 @@ class TestSeveral:
         assert bucket.objects == {}
         assert bucket.open == 0
 
+    def test_ctrl_c_counts_what_is_there(self, model):
+        cancelled, once = threading.Event(), threading.Lock()
+
+        class Slow(Memory):
+            def copy(self, source, key, metadata):
+                if len(self.objects) > 2:
+                    if once.acquire(blocking=False):
+                        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                    cancelled.wait(20)
+                return super().copy(source, key, metadata)
+
+        bucket, events = Slow(), []
+        with pytest.raises(Interrupted, match="upload interrupted: net: ") as caught:
+            upload_many(
+                bucket,
+                WHERE,
+                [Upload("net", model, copies=500)],
+                report=events.append,
+                cancelled=cancelled,
+            )
+        there = len(bucket.objects)
+        assert 3 <= there < 500
+        assert caught.value.message.splitlines() == [
+            f"upload interrupted: net: {there} of 500 copies are made",
+            "what was complete stays, nothing partial is visible",
+        ]
+        shown = [event.done for event in events if event.unit == "copies"]
+        assert max(shown) == there - 1
+        result = upload_many(bucket, WHERE, [Upload("net", model, copies=500)]).uploaded[0]
+        assert (len(result.created), result.packed) == (500 - there, 0)
+
     def test_an_upload_ends_once_it_is_cancelled(self, bucket, model):
         cancelled = threading.Event()
         cancelled.set()

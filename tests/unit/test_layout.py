@@ -253,3 +253,14 @@ def test_real_models_pass(shared_models, model):
 @pytest.mark.parametrize("model", ["shapes", "digits"])
 def test_the_examples_pass(root, model):
     assert layout.check(root / "examples" / "models" / model) == ()
+
+
+def test_a_folder_full_of_other_things_is_told_in_a_few_lines(tmp_path):
+    for number in range(80):
+        (tmp_path / f"folder_{number}").mkdir()
+    with pytest.raises(ArtifactError) as caught:
+        layout.require(tmp_path)
+    lines = caught.value.message.splitlines()
+    assert len(lines) == 11
+    assert lines[0].startswith(f"{tmp_path}: has no *-symbol.json")
+    assert lines[-1] == "... and 73 more problems"

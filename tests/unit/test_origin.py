@@ -28,6 +28,22 @@ def test_unknown_names_get_the_near_miss():
     assert caught.value.hint == "did you mean: mmectl upload resnet_18"
 
 
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("zoo:resnet_18", "mmectl upload resnet_18"),
+        ("zoo:resnet_152", "mmectl upload resnet_152 --from zoo:resnet_152"),
+        ("resnet_152", "mmectl upload resnet_152 --from zoo:resnet_152"),
+        ("s3://nowhere/birds.tar.gz", "mmectl upload birds --from s3://nowhere/birds.tar.gz"),
+        ("./shapes.tar.gz", "mmectl upload shapes --from ./shapes.tar.gz"),
+    ],
+)
+def test_sources_in_place_of_names_get_the_command(name, typed):
+    with pytest.raises(UsageError) as caught:
+        chosen([name], KNOWN)
+    assert caught.value.hint == f"type: {typed}"
+
+
 def test_a_folder_is_taken_as_it_is(tmp_path):
     source = Source("mine", tmp_path)
     assert prepare(source, tmp_path / "cache").folder == tmp_path

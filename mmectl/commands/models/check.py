@@ -23,6 +23,7 @@ from mmectl.invoke import content_type_of
 from mmectl.model.checking import Checked, Forward
 from mmectl.model.checking import check as check_folder
 from mmectl.model.fetched import folder_of
+from mmectl.model.layout import summed
 from mmectl.model.origin import Source, parse, prepare
 from mmectl.output import Result, Table, milliseconds
 from mmectl.state import Event
@@ -128,7 +129,10 @@ def _all(
             found = list(pool.map(one, enumerate(targets)))
         except KeyboardInterrupt:
             stop.set()
-            raise Interrupted(f"stopped after {done} of {len(targets)} models") from None
+            raise Interrupted(
+                f"stopped by Ctrl-C after {done} of {len(targets)} models",
+                hint="run the same command again",
+            ) from None
     return [item for item in found if item]
 
 
@@ -137,7 +141,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
     try:
         folder = _folder(app, source, scratch, allow_code)
     except (ArtifactError, ServiceError, UsageError) as error:
-        return Checked(target.subject, (error.message,))
+        return Checked(target.subject, (error.message,), hint=error.hint)
     try:
         return check_folder(
             target.subject,
@@ -165,7 +169,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     bad = [item for item in found if item.problems]
     shown = found if len(found) <= _LISTED else bad
     rows = [[item.subject, *_state(item)] for item in shown]
-    lines = [problem for item in bad for problem in item.problems]
+    lines = [line for item in bad for line in summed(item.problems)]
     data = {
         "models": [{**asdict(item), "sound": not item.problems} for item in found],
         "sound": len(found) - len(bad),
@@ -180,7 +184,8 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     errors: tuple[MmectlError, ...] = ()
     if bad:
         text = f"{len(bad)} of {len(found)} models would fail: {_some(bad)}"
-        errors = (ArtifactError(text, hint="mend what is named above", code="bad_model"),)
+        hints = dict.fromkeys(item.hint or "mend what is named above" for item in bad)
+        errors = (ArtifactError(text, hint="; ".join(hints), code="bad_model"),)
     return Result(data, view, exit_code=int(bool(bad)), errors=errors)
 
 

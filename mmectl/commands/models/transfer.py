@@ -31,7 +31,7 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
     An interrupted download goes on where it stopped. The content is compared
     with the digest that the upload wrote; FOLDER appears only when all is well.
     """
-    if name.startswith("s3://"):
+    if "://" in name:
         bucket_name, key = transfer.split_url(name)
         bucket = app.bucket_of(bucket_name)
     else:
@@ -76,7 +76,7 @@ def copy(app: App, source: str, destination: str) -> Result:
     prefix/[name]. Nothing is overwritten: it becomes the next version there,
     and nothing happens where the same content is there already.
     """
-    if source.startswith("s3://"):
+    if "://" in source:
         origin = copying.Origin(*transfer.split_url(source))
     else:
         found = app.inventory.meant(source)

@@ -56,7 +56,8 @@ def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | Non
 def _process(spec: FleetSpec, reason: str) -> Choice:
     if not spec.image.entrypoint:
         raise FleetFailed(
-            f"Image {spec.image.reference} is not built for plain processes, and {reason}."
+            f"Image {spec.image.reference} is not built for plain processes, and "
+            f"{reason.removesuffix('.')}. Mend it with: mmectl build, then: mmectl deploy"
         )
     return Choice(PROCESS, reason)
 

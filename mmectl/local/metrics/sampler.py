@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from mmectl.local.fleet import procs
+from mmectl.local.metrics.background import Background
 from mmectl.local.metrics.series import INSTANCES, of_variant
 from mmectl.local.metrics.store import Store
 
@@ -59,18 +60,15 @@ class Sampler:
         self._store, self._rows, self._clock = store, rows, clock
         self._measure = measure or usage
         self._spent: dict[str, _Spent] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("metrics of instances")
 
     async def open(self) -> None:
         """Look from now on."""
-        self._task = asyncio.create_task(self._run(), name="metrics of instances")
+        self._background.start(self._run())
 
     async def close(self) -> None:
         """Look no more; twice is fine."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-            self._task = None
+        await self._background.stop()
 
     async def _run(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from mmectl.local.metrics.background import Background
 from mmectl.local.metrics.database import Database, Point
 from mmectl.local.metrics.series import Series
 from mmectl.local.metrics.statistics import Statistics, merged
@@ -46,7 +47,7 @@ class Store:
         self._added: dict[Point, Statistics] = {}
         self._gauges: dict[Point, dict[str, float]] = {}
         self._changed: set[Point] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("metrics")
         self._flushing = asyncio.Lock()
         self._failing = False
 
@@ -78,14 +79,11 @@ class Store:
     async def open(self) -> None:
         """Open the file, and write to it from now on."""
         await self._do(self._database.open)
-        self._task = asyncio.create_task(self._run(), name="metrics")
+        self._background.start(self._run())
 
     async def close(self) -> None:
         """Write what there is and close; twice is fine."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-            self._task = None
+        if await self._background.stop():
             await self.flush()
             await self._do(self._database.close)
         self._thread.shutdown()

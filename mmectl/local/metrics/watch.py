@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmectl.local.metrics import alarms
+from mmectl.local.metrics.background import Background
 from mmectl.local.metrics.query import Questions
 from mmectl.local.metrics.store import Store
 from mmectl.local.values import AwsError
@@ -28,19 +29,16 @@ class Watch:
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store, self._clock = store, clock
         self._records: dict[str, Record] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("alarms")
 
     async def open(self) -> None:
         """Read the alarms and judge them from now on."""
         self._records = {name: json.loads(b) for name, b in (await self._store.alarms()).items()}
-        self._task = asyncio.create_task(self._run(), name="alarms")
+        self._background.start(self._run())
 
     async def close(self) -> None:
         """Judge no more; twice is fine."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-            self._task = None
+        await self._background.stop()
 
     async def _run(self) -> None:
         while True:

@@ -283,13 +283,18 @@ async def test_rolling_back_in_batches(bench):
     assert await bench.outcome() == ("InService", "old", TRIPPED, OLD)
 
 
-async def test_a_rollback_that_fails_leaves_a_mix_that_can_be_updated(bench):
+async def tripped_half_way(bench):
+    """An alarm in the middle of a rolling update; instances of the old fleet start no more."""
     await bench.update(rolling(25, 10) | ALARMS)
     for _ in range(10):
         await bench.advance(2)
     bench.fleets.hold = True
     bench.alarms["errors"] = "ALARM"
     await bench.advance(2)
+
+
+async def test_a_rollback_that_fails_leaves_a_mix_that_can_be_updated(bench):
+    await tripped_half_way(bench)
     bench.fleets.fail(*KEYS[0], "no memory")
     await bench.fleets.quiet()
     status, _, reason, running = await bench.outcome()
@@ -304,12 +309,7 @@ async def test_a_rollback_that_fails_leaves_a_mix_that_can_be_updated(bench):
 
 
 async def test_a_mix_is_the_old_fleet_again_after_a_restart(bench):
-    await bench.update(rolling(25, 10) | ALARMS)
-    for _ in range(10):
-        await bench.advance(2)
-    bench.fleets.hold = True
-    bench.alarms["errors"] = "ALARM"
-    await bench.advance(2)
+    await tripped_half_way(bench)
     bench.fleets.fail(*KEYS[0], "no memory")
     await bench.fleets.quiet()
     bench.fleets.hold = False
@@ -426,12 +426,7 @@ async def test_an_old_fleet_that_does_not_come_back_leaves_the_new_one(bench):
 
 
 async def test_a_restart_in_the_middle_of_a_rollback_finishes_it(bench):
-    await bench.update(rolling(25, 10) | ALARMS)
-    for _ in range(10):
-        await bench.advance(2)
-    bench.fleets.hold = True
-    bench.alarms["errors"] = "ALARM"
-    await bench.advance(2)
+    await tripped_half_way(bench)
     await bench.restart()
     assert (await bench.described())["EndpointStatus"] == "RollingBack"
     bench.fleets.succeed(*KEYS[0])
