@@ -1,4 +1,4 @@
-"""Loads, unloads and requests in random order while workers and their parent are killed.
+"""Loads, unloads and requests in random order while workers and their parents are killed.
 
 `python -m benchmarks.container_soak [CYCLES]`. What must hold at the end: nothing of it is left
 (processes, sockets, open files, memory within 5 % of before), and no answer was ever wrong.
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from mmectl.serving.smoke import picture, write_model
 NAME = "container_soak: loads and unloads with workers and the nursery killed at random"
 LOADED = 6  # models at a time, at most
 KILL_SECONDS = (0.3, 3.0)
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 60.0  # a network's process stays for 30 without models
+AT_ONCE = 4  # requests; a second one for a model makes its worker fork a twin
 
 
 @dataclass
@@ -87,6 +89,7 @@ def soak(server: Server, folder: Path, cycles: int, seed: int) -> Soak:
     killer = threading.Thread(target=_kill, args=(server, found, stop, random.Random(seed)))
     killer.start()
     loaded: list[str] = []
+    pool = ThreadPoolExecutor(AT_ONCE)
     try:
         while found.cycles < cycles:
             if loaded and (len(loaded) >= LOADED or rng.random() < 0.4):
@@ -96,9 +99,10 @@ def soak(server: Server, folder: Path, cycles: int, seed: int) -> Soak:
             found.cycles += 1
             if _load(server, found, name, folder):
                 loaded.append(name)
-            for asked in rng.sample(loaded, min(2, len(loaded))):
-                _ask(server, found, asked, expected)
+            asked = rng.sample(loaded, min(2, len(loaded))) * (AT_ONCE // 2)
+            list(pool.map(lambda name: _ask(server, found, name, expected), asked))
     finally:
+        pool.shutdown()
         stop.set()
         killer.join()
         for name in loaded:
@@ -125,7 +129,7 @@ def _kill(server: Server, found: Soak, stop: threading.Event, rng: random.Random
 
 
 def _found(server: Server, what: str) -> list[int]:
-    """The nursery, or the workers: of a model's two processes that which Java did not start."""
+    """The nursery and its families, or the workers: of a model's processes all but Java's own."""
     members = server.members()
     if what == "nursery":
         return [pid for pid, line in members.items() if "nursery.py" in line]
@@ -184,7 +188,7 @@ def settled(server: Server, folder: Path, like: Footprint | None) -> Footprint:
             last.processes,
             last.sockets,
             last.files,
-        )
+        ) and not any("--family" in line for line in server.members().values())
         if steady and (like is None or now.processes <= like.processes):
             return now
         last = now

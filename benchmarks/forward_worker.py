@@ -41,8 +41,8 @@ def container(folder: Path, _threads: int) -> Predict:
     given = find("server_config").worker_environment(os.environ, Path())
     os.environ.update({name: given[name] for name in given if name not in ("TEMP", "TMPDIR")})
     files = find("model_files").find(folder)
-    network = find("predictor").Predictor(files.symbol, files.params, files.inputs)
-    find("memory").keep()
+    with find("memory").loading():
+        network = find("predictor").Predictor(files.symbol, files.params, files.inputs)
     name = files.inputs[0].name
     return lambda values: network.run({name: values})[0]
 

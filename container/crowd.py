@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import engine
@@ -27,12 +28,17 @@ def threads(limit: int, cores: int, load: str) -> int:
     return max(1, min(limit, cores - others))
 
 
+def limit(environ: Mapping[str, str]) -> int:
+    """Read OMP_NUM_THREADS, of which the first number counts."""
+    given = environ.get("OMP_NUM_THREADS", "1").split(",")[0].strip()
+    return max(int(given), 1) if given.isdecimal() else 1
+
+
 class Crowd:
     """Sets the engine's number of threads from pass to pass, up to OMP_NUM_THREADS."""
 
     def __init__(self) -> None:
-        given = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0].strip()
-        self._limit = self._now = max(int(given), 1) if given.isdecimal() else 1
+        self._limit = self._now = limit(os.environ)
         self._cores = len(os.sched_getaffinity(0))
 
     def look(self) -> None:

@@ -140,10 +140,12 @@ def serve(environ: Mapping[str, str]) -> int:
     group.lead()
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
+    python = sys.executable
     if settings.warm:
         home = warm.make_home(run_dir, home)
+        python = warm.interpreter(home)
     server = subprocess.Popen(
-        command(settings, java, home, run_dir),
+        command(settings, java, home, run_dir, python),
         env=environment,
         cwd=run_dir,
         stdin=subprocess.DEVNULL,

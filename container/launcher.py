@@ -2,24 +2,27 @@
 
 It runs in place of mms/model_service_worker.py (see warm.py) and does as that one does: it
 listens on the model's socket, and for each connection a worker is forked, from the nursery
-(nursery.py), which has everything loaded, instead of from itself. The connections of a model's
-first workers go there together: one of them loads the model, and forks the others with it. Where
-the nursery does not answer a worker is forked here, as the original would do it. This program
-stays as small as a Python can be, one beside each model: no imports but of C modules that Python
-holds already.
+(nursery.py), which has everything loaded, instead of from itself. The first connections of a
+model go there together, for one process that holds it (worker.py). Where the nursery does not
+answer a worker is forked here for each, as the original would do it. This program stays as small
+as a Python can be, one beside each model: no imports but of C modules that Python holds already.
 """
 
 from __future__ import annotations
 
+import _blake2
 import _socket
 import os
 import sys
 
 # The nursery's socket, in the folder of the model sockets (--tmp-dir)
 SOCKET = "nursery"
+# That of the process that has a network ready (family.py), beside it
+FAMILY = "family-{}.sock"
+NETWORK = ("-symbol.json", "-shapes.json")
 PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
 TRIES = 3
-# The server connects all workers of a model at once; the ones that come later load it themselves
+# The server connects all workers of a model at once; those that come later load it themselves
 TOGETHER_SECONDS = 0.5
 MOST_TOGETHER = 64  # of the 253 descriptors that one message can take
 WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
@@ -38,7 +41,24 @@ def pack(arguments: list[str], environment: dict[bytes, bytes]) -> bytes:
     """Put a worker's arguments and environment into bytes, their length first."""
     words = [os.fsencode(word) for word in arguments]
     words += [name + b"=" + value for name, value in environment.items()]
-    body = b"\0".join([b"%d" % len(arguments), *words])
+    return framed(b"\0".join([b"%d" % len(arguments), *words]))
+
+
+def network(model: str) -> str:
+    """Name the network that a model folder holds, by its graph and its shapes; "" if none."""
+    found = _blake2.blake2b(digest_size=8)
+    try:
+        names = sorted(n for n in os.listdir(model) if n.endswith(NETWORK))  # noqa: PTH208 - see listen
+        for name in names:
+            with open(os.path.join(model, name), "rb") as file:  # noqa: PTH118, PTH123
+                found.update(file.read())
+    except OSError:
+        return ""
+    return found.hexdigest() if len(names) == len(NETWORK) else ""
+
+
+def framed(body: bytes) -> bytes:
+    """Put the length before it."""
     return len(body).to_bytes(4, "big") + body
 
 
@@ -86,20 +106,25 @@ def connections(server: _socket.socket, wanted: int) -> list[int]:
     return found
 
 
-def ask(nursery: str, request: bytes, clients: list[int]) -> bool:
-    """Let the nursery fork a worker for those connections; False if it did not.
+def send(line: _socket.socket, request: bytes, files: list[int]) -> None:
+    """Send a request and descriptors; raises OSError."""
+    rights = b"".join(number.to_bytes(_INTS, sys.byteorder) for number in files)
+    sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, rights)])
+    line.sendall(request[sent:])
+
+
+def ask(path: str, request: bytes, clients: list[int]) -> bool:
+    """Let who listens there fork a worker for those connections; False if it did not.
 
     The worker begins only once it is told to, so that there is never a second one for a
-    connection when the nursery dies in between.
+    connection when that process dies in between.
     """
     here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         line.settimeout(PATIENCE)
-        line.connect(nursery)
-        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, *clients))
-        sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, files)])
-        line.sendall(request[sent:])
+        line.connect(path)
+        send(line, request, [0, 1, 2, here, *clients])
         if line.recv(1) != READY:
             return False
         line.sendall(GO)
@@ -116,19 +141,16 @@ def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None
     """Fork a worker of our own for a connection, which loads everything anew."""
     if os.fork():
         return
-    status = 1
     try:
         server.close()
         import signal
 
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        import worker
-
-        # a handler's own modules come first: what it needs is in PYTHONPATH
-        sys.path.remove(HERE)
-        status = worker.run(arguments, [client])
+        os.set_inheritable(client, True)
+        program = [sys.executable, HERE + "/worker.py", str(client), *arguments]
+        os.execv(sys.executable, program)  # noqa: S606
     finally:
-        os._exit(status)
+        os._exit(1)
 
 
 def say(text: str) -> None:
@@ -139,7 +161,10 @@ def say(text: str) -> None:
 def main(program: str, arguments: list[str]) -> None:
     """Serve connections until killed."""
     given = options(arguments)
-    nursery = os.path.join(given["--tmp-dir"], SOCKET)  # noqa: PTH118 - see listen
+    ours = given["--handler"] == HANDLER
+    sockets = [given["--tmp-dir"] + "/" + SOCKET] * TRIES
+    if ours:
+        sockets.insert(0, given["--tmp-dir"] + "/" + FAMILY.format(network(given["--model-path"])))
     server = listen(given)
     request = pack([program, *arguments], dict(os.environb))
     import _signal
@@ -148,12 +173,11 @@ def main(program: str, arguments: list[str]) -> None:
     say(f"Listening on port: {given.get('--sock-name')}")
     say(f"[PID] {os.getpid()}")
     say("MMS worker started.")
-    ours = given["--handler"] == HANDLER
     wanted = min(int(os.environ.get(WORKERS, "1")), MOST_TOGETHER) if ours else 1
     while True:
         clients = connections(server, wanted)
         wanted = 1
-        if not (ours and any(ask(nursery, request, clients) for _ in range(TRIES))):
+        if not (ours and any(ask(path, request, clients) for path in sockets)):
             if ours:
                 say("the nursery does not answer: this worker starts cold")
             for client in clients:

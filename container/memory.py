@@ -144,6 +144,15 @@ def _prefer(score: Path, value: int) -> None:
         score.write_text(str(value))
 
 
+def _need(weights: int) -> int:
+    return WORKER_BYTES + int(WEIGHTS * weights)
+
+
+def ample(weights: int, available: int | None) -> bool:
+    """Whether a model of so many bytes of weights fits several times; None: no limit is known."""
+    return available is None or available > 4 * _need(weights)
+
+
 @contextlib.contextmanager
 def room_for(weights: int, available: int | None) -> Iterator[None]:
     """Hold the room for a model of so many bytes of weights while it is loaded.
@@ -151,10 +160,10 @@ def room_for(weights: int, available: int | None) -> Iterator[None]:
     Where memory is short, loads wait for each other, since each would take the same room.
     Raises MemoryError, also when the load itself left next to nothing.
     """
-    need = WORKER_BYTES + int(WEIGHTS * weights)
-    if available is None or available > 4 * need:
+    if ample(weights, available):
         yield
         return
+    need = _need(weights)
     with Path(tempfile.gettempdir(), "mmectl-load.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _check(need)

@@ -47,7 +47,7 @@ _TYPES = {400: "BadRequestException", 406: "NotAcceptableException",
 
 def _sample() -> bytes:
     stream = io.BytesIO()
-    Image.new("RGB", (640, 480)).save(stream, "JPEG")
+    Image.new("RGB", (64, 48)).save(stream, "JPEG")
     return stream.getvalue()
 
 
@@ -76,6 +76,7 @@ class Model:
         self.labels = files.labels
         self.size = files.inputs[0].shape[0]
         self.cold = Once()
+        self.took = ""
         with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
@@ -142,17 +143,13 @@ logging.getLogger().addFilter(_Quiet())
 _loaded: Model | None = None
 
 
-def _rest() -> None:
+def rest() -> None:
+    """Keep what all workers of the model can share; each computes in memory of its own."""
     if _loaded is not None:
         _loaded.rest()
 
 
-def begin_beside() -> None:
-    """Begin in a process that was forked from one that has loaded the model."""
-    _rest()  # it computes in memory of its own, once it is asked
-
-
-_idle = Idle(idle.seconds(os.environ), _rest)
+_idle = Idle(idle.seconds(os.environ), rest)
 
 
 def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:
@@ -212,7 +209,7 @@ def _leave_soon() -> None:
 
 
 def load(folder: Path) -> Model:
-    """Load a model and log what it took; raises MemoryError, ModelError or EngineError."""
+    """Load a model; raises MemoryError, ModelError or EngineError."""
     started = time.perf_counter()
     try:
         with memory.expendable():
@@ -221,19 +218,18 @@ def load(folder: Path) -> Model:
         if error.errno == errno.ENOMEM:
             raise MemoryError(str(error)) from None
         raise
-    log.info(
-        "loaded %s from %s in %.0f ms, %s MB of its own",
-        model.name,
-        folder,
-        (time.perf_counter() - started) * 1000,
-        _own_mb(),
-    )
+    model.took = f"loaded {model.name} from {folder} in {time.perf_counter() - started:.3f} s"
     return model
 
 
-def _own_mb() -> str:
+def told() -> None:
+    """Log what the load took, once the server knows of it: counting memory takes some ms."""
     own = memory.own()
-    return "?" if own is None else str(own // memory.MIB)
+    if _loaded is not None:
+        log.info("%s, %s MB of its own", _loaded.took, "?" if own is None else own // memory.MIB)
+
+
+setattr(handle, "told", told)  # noqa: B010 - for worker.py, which knows no handler
 
 
 def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) -> bytes:

@@ -6,7 +6,9 @@ first use is made once, and shared by the workers until they write to it. No thr
 MXNet's naive engine computes in the thread that asks for it, and OpenMP starts none for one thread.
 
 A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
-arguments and environment, and nothing else. It ends with the entrypoint, see group.py.
+arguments and environment, and nothing else. From the second model with the same network on, workers
+come from a process that has that network ready (family.py). All of it ends with the entrypoint, see
+group.py.
 """
 
 from __future__ import annotations
@@ -22,9 +24,13 @@ import stat
 import sys
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import engine
+import family
+import idle
 import launcher
 import worker
 
@@ -32,6 +38,10 @@ _STDIO = 3
 _LEAST_FILES = _STDIO + 2  # and the working directory and a connection
 _MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
 _REQUEST_SECONDS = 5.0
+# the model whose load made the family comes first
+DELAY_SECONDS = 0.1
+# a family ends when it has had no model for so many times what a worker waits until it rests
+_FAMILY_RESTS = 30
 # the server waits a minute or two for a load
 PIPE_SECONDS = 600
 
@@ -53,8 +63,12 @@ def receive(line: socket.socket) -> tuple[bytes, list[int]]:
     return (bytes(body) if len(body) == size else b""), list(files)
 
 
-def answer(line: socket.socket, listener: socket.socket) -> None:
-    """Fork the worker that a launcher asks for; an OSError is the launcher's concern."""
+def answer(
+    line: socket.socket,
+    listener: socket.socket,
+    start: Callable[[socket.socket, bytes, list[int]], NoReturn],
+) -> None:
+    """Fork the process that a request asks for; an OSError is the launcher's concern."""
     line.settimeout(_REQUEST_SECONDS)
     body, files = receive(line)
     try:
@@ -62,13 +76,67 @@ def answer(line: socket.socket, listener: socket.socket) -> None:
             return
         if os.fork() == 0:
             listener.close()
-            become_worker(line, body, files)
+            start(line, body, files)
     finally:
         for file in files:
             os.close(file)
 
 
-def become_worker(line: socket.socket, body: bytes, files: list[int]) -> None:
+def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
+    """Be the worker of a request, and let its family have a process next time; never returns."""
+    (_, *arguments), environment = launcher.unpack(body)
+    kin = family.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
+    with contextlib.suppress(OSError):
+        if kin is not None and kin.again() and kin.fits() and os.fork():
+            for file in (line.detach(), *files):
+                os.close(file)
+            lead(kin, {os.fsdecode(n): os.fsdecode(value) for n, value in environment.items()})
+    become_worker(line, body, files)
+
+
+def lead(kin: family.Family, environ: Mapping[str, str]) -> NoReturn:
+    """Be the process of a family, in the new process, until it has had no model for a while."""
+    patience = idle.seconds(environ) * _FAMILY_RESTS or None
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(kin.socket))
+        except OSError:  # another is at it
+            os._exit(0)
+        rename([sys.executable, __file__, "--family", kin.files.name])
+        time.sleep(DELAY_SECONDS)
+        kin.get_ready(environ.get("OMP_NUM_THREADS", "1"))
+        share()
+        listener.listen(128)
+        listener.settimeout(patience)
+        while True:
+            try:
+                line, _ = listener.accept()
+            except TimeoutError:
+                if childless():
+                    break
+                continue
+            with line:
+                answer(line, listener, become_worker)
+            sweep(Path.cwd())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - its models load without it
+        sys.stderr.write(f"nursery: no process for all {kin.files.name}: {error}\n")
+    finally:
+        with contextlib.suppress(OSError):
+            kin.socket.unlink()
+        os._exit(0)
+
+
+def childless() -> bool:
+    """Whether all that this process forked has ended (SIGCHLD is ignored: nobody waits for it)."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     """Be the worker of a request, in the new process; never returns."""
     status = 1
     try:
@@ -142,6 +210,11 @@ def prepare() -> None:
     import warm_up
 
     warm_up.warm_up()
+    share()
+
+
+def share() -> None:
+    """Get ready to fork: raises SystemExit if another thread runs."""
     tasks = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
     if tasks != 1:
         raise SystemExit(f"nursery: {tasks} threads run after the warm-up: cannot fork")
@@ -160,7 +233,7 @@ def main(listener: socket.socket, ready: int) -> None:
     while True:
         line, _ = listener.accept()
         try:
-            answer(line, listener)
+            answer(line, listener, begin)
             sweep(Path.cwd())
         except OSError as error:
             sys.stderr.write(f"nursery: cannot start a worker: {error}\n")

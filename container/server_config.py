@@ -183,7 +183,9 @@ def check_path(path: Path) -> None:
         raise StartError(f"cannot serve from {path}: its path holds a ':'; move it elsewhere")
 
 
-def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[str]:
+def command(
+    settings: Settings, java: str, home: Path, run_dir: Path, python: str = sys.executable
+) -> list[str]:
     """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it.
 
     It is run in `run_dir`, where `CLASSES` lies; what is found there comes before the jar.
@@ -198,7 +200,7 @@ def command(settings: Settings, java: str, home: Path, run_dir: Path) -> list[st
         f"{CLASSES}:{(home / 'mms' / 'frontend').resolve()}/*",
         MAIN_CLASS,
         "--python",
-        sys.executable,
+        python,
         "-f",
         str(run_dir / "mms.properties"),
         "-s",

@@ -1,7 +1,10 @@
-"""Workers of Multi Model Server, in processes that were just forked for them.
+"""The worker of a model in Multi Model Server, in a process that was just forked for it.
 
-A model's first worker loads it and then forks the others, so that they hold the weights together:
-nobody writes to them any more. Each has a connection to the server of its own.
+The server makes a connection for each worker that a model may have, and sends one request at a
+time on each. One process answers on all of them, as long as it keeps up: it alone has the memory
+that computing takes. A request that came while it computed another goes to a twin, forked then,
+which holds the weights with it and answers on that connection until there was nothing to do for
+a while. So a model has a second process while it needs one.
 """
 
 from __future__ import annotations
@@ -10,106 +13,202 @@ import contextlib
 import gc
 import logging
 import os
+import select
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import idle
 import launcher
 from mms.model_service_worker import MXNetModelServiceWorker
+from mms.protocol.otf_message_handler import create_load_model_response, retrieve_msg
+from mms.service import emit_metrics
 
 log = logging.getLogger("worker")
+# How much longer than until it rests a twin waits for work; then its connection goes back
+_TWIN_RESTS = 5
+_BACK, _ENDED = 0, 1  # exit codes of a twin
 
 
 class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
-    """The server's own worker, which leaves no pipes behind, and no process after a 507.
+    """The server's own worker, with a loop for several connections and its twins.
 
-    `client` is its connection, `others` are those of the workers that it forks once the model is
-    loaded, or could not be loaded: they then tell the server the same.
+    It leaves no pipes behind, and no process after a 507.
     """
 
-    def __init__(self, given: Mapping[str, str], client: int, others: Sequence[int]) -> None:
+    def __init__(self, given: Mapping[str, str], clients: Sequence[socket.socket]) -> None:
         request = {
             "handler": given["--handler"].encode(),
             "modelPath": given["--model-path"].encode(),
             "modelName": given["--model-name"].encode(),
         }
         super().__init__("tcp", None, None, 0, request, False, given["--tmp-dir"])
+        self.sock.close()  # it listens in the launcher
         self.socket_name = given.get("--sock-name")
-        self._client = client
-        self._others = list(others)
+        self._ours = list(clients)
+        self._lent: dict[int, socket.socket] = {}  # by the twin's process
+        self._outputs: dict[socket.socket, tuple[int, int]] = {}
         self._outcome: tuple[str, int] | Exception | None = None
+        self._woken = -1
+        self._twins = True  # until it turns out that other threads run
 
-    def serve(self) -> int:
-        """Serve the connection until it ends; returns the exit code."""
+    def serve(self) -> None:
+        """Answer until the server has closed all connections."""
+        signal.signal(signal.SIGTERM, lambda *_: self.sigterm_handler())
+        if len(self._ours) > 1:
+            self._woken, writer = os.pipe()
+            os.set_blocking(writer, False)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        while self._ours or self._lent:
+            watched = [*self._ours, *([self._woken] if self._woken >= 0 else [])]
+            ready, _, _ = select.select(watched, [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._take_back()
+            for client in ready:
+                if client in self._ours:
+                    self._answer(client)
+
+    def _answer(self, client: socket.socket) -> bool:
+        """Answer one message; False if that was the end of the connection."""
         try:
-            self.start_worker(socket.socket(fileno=self._client))
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        return 0
+            command, message = retrieve_msg(client)
+            if command == b"I":
+                self._predict(client, message)
+            else:
+                self._tell(client, message)
+        except Exception:
+            log.error("Backend worker process died.", exc_info=True)
+            self._end(client)
+            return False
+        return True
 
-    def load_model(self, load_model_request: Any = None) -> tuple[str, int]:
-        """Load the model, or say what came of it where that was done before the fork."""
+    def _predict(self, client: socket.socket, message: Any) -> None:
+        response = self.service.predict(message)
+        # before the answer is sent: a client that asks again now has not waited
+        waiting = [other for other in self._ours if other is not client and _readable(other)]
+        client.sendall(response)
+        if self.service.context is not None and self.service.context.metrics is not None:
+            emit_metrics(self.service.context.metrics.store)
+        if waiting and self._twins and _room():
+            self._twins = _alone()
+            for other in waiting if self._twins else ():
+                self._lend(other)
+
+    def _tell(self, client: socket.socket, request: Any) -> None:
+        """Load the model, which is done once, and tell each connection what came of it."""
         if self._outcome is None:
-            self._outcome = self._load(load_model_request)
-        else:
-            self._create_io_files(self.tmp_dir, load_model_request["ioFileDescriptor"].decode())
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
-
-    def _load(self, request: Any) -> tuple[str, int] | Exception:
-        try:
-            outcome: tuple[str, int] = super().load_model(request)
-        except Exception as error:  # noqa: BLE001 - raised again, in every worker
-            self._outcome = error
-            self._share()
-            return error
-        return outcome
-
-    def _remap_io(self) -> None:
-        # nobody opens the other end for a model that could not be loaded
-        if self.service is not None:
-            super()._remap_io()
-        # else both ends are open now, and the names have done their duty
-        for path in (self.out, self.err):
-            with contextlib.suppress(OSError):
-                Path(path).unlink()
-        self._share()
-
-    def _share(self) -> None:
-        """Fork the other workers; the server was told of this one first, and asks it first."""
-        others, self._others = self._others, []
-        for number, client in enumerate(others):
             try:
-                child = os.fork() if _alone() else -1
-            except OSError as error:
-                log.warning("cannot fork another worker: %s", error.strerror)
-                child = -1
-            if child == 0:
-                os._exit(self._begin(client, others[number + 1 :]))
-            # a connection that nobody serves is made again, by a worker that loads the model
-            os.close(client)
+                self._outcome = self.load_model(request)
+            except Exception as error:  # noqa: BLE001 - raised again for each connection
+                self._outcome = error
+        else:
+            self._create_io_files(self.tmp_dir, request["ioFileDescriptor"].decode())
+        if isinstance(self._outcome, Exception):
+            self._remove_pipes()
+            raise self._outcome
+        text, code = self._outcome
+        client.sendall(create_load_model_response(code, text))
+        if code == 200:
+            self._open_pipes(client)
+        self._remove_pipes()
+        if len(self._outputs) == len(self._ours):  # the server waits for all of them
+            getattr(self.service._entry_point, "told", lambda: None)()
+        if code != 200:
+            raise RuntimeError(f"{code} - {text}")
 
-    def _begin(self, client: int, not_ours: Sequence[int]) -> int:
-        """Be another worker, in its process."""
-        import model_handler  # not at the top: another handler may have a module of that name
+    def _open_pipes(self, client: socket.socket) -> None:
+        """Open the pipes through which the server reads what this connection's worker prints."""
+        opened = tuple(os.open(path, os.O_WRONLY) for path in (self.out, self.err))
+        self._outputs[client] = (opened[0], opened[1])
+        if len(self._outputs) == 1:
+            self._print_to(client)
 
-        for descriptor in (self._client, *not_ours):
-            os.close(descriptor)
-        self._client = client
-        model_handler.begin_beside()
-        return self.serve()
+    def _print_to(self, client: socket.socket) -> None:
+        for pipe, stream in zip(self._outputs[client], (1, 2)):  # noqa: B905 - Python 3.8
+            os.dup2(pipe, stream)
+
+    def _remove_pipes(self) -> None:
+        # who was to open them has; for a model that could not be loaded nobody opens them
+        for path in (self.out, self.err):
+            with contextlib.suppress(OSError, TypeError):
+                Path(path).unlink()
+
+    def _end(self, client: socket.socket) -> None:
+        self._ours.remove(client)
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+        client.close()
+        for pipe in self._outputs.pop(client, ()):
+            os.close(pipe)
+        if self._ours and self._ours[0] in self._outputs:
+            self._print_to(self._ours[0])
+
+    def _lend(self, client: socket.socket) -> None:
+        """Fork a twin for a connection."""
+        parent = os.getpid()
+        try:
+            child = os.fork()
+        except OSError as error:
+            log.warning("cannot fork another worker: %s", error.strerror)
+            return
+        if child == 0:
+            os._exit(self._be_twin(client, parent))
+        self._ours.remove(client)
+        self._lent[child] = client
+
+    def _be_twin(self, client: socket.socket, parent: int) -> int:
+        """Answer on one connection until it ends, or until it is given back."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(self._woken)
+        for other in (*self._ours, *self._lent.values()):
+            if other is not client:
+                other.close()
+        self._ours, self._lent = [client], {}
+        self._print_to(client)
+        seconds = idle.seconds(os.environ) * _TWIN_RESTS or None
+        while True:
+            if select.select([client], [], [], seconds)[0]:
+                if not self._answer(client):
+                    return _ENDED
+            elif os.getppid() == parent:
+                return _BACK
+
+    def _take_back(self) -> None:
+        """Go on with the connections of twins that left; of one that died it ends."""
+        for twin, client in list(self._lent.items()):
+            pid, status = os.waitpid(twin, os.WNOHANG)
+            if pid == 0:
+                continue
+            del self._lent[twin]
+            self._ours.append(client)
+            if status != _BACK:
+                self._end(client)
+
+
+def _readable(client: socket.socket) -> bool:
+    return bool(select.select([client], [], [], 0)[0])
+
+
+def _room() -> bool:
+    """Whether a twin would have memory to compute in; else requests wait for each other."""
+    import memory  # not at the top: another handler may have modules of such names
+
+    room = memory.free()
+    return room is None or room > memory.WORKER_BYTES
 
 
 def _alone() -> bool:
-    """Whether this process has one thread, once those that computed have ended."""
-    import engine  # not at the top, as in _begin
+    """Give back what is not to be shared; whether this process has one thread now."""
+    import engine
+    import model_handler
 
+    model_handler.rest()
     engine.end_threads()
     gc.freeze()  # the first collection would copy every page of objects
     return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - a count
@@ -118,9 +217,19 @@ def _alone() -> bool:
 def run(arguments: list[str], clients: Sequence[int]) -> int:
     """Serve connections (descriptors) of the server until they end; returns the exit code.
 
-    As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code; the
-    listening socket that one closes first belongs to the launcher here.
+    As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code.
     """
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-    client, *others = clients
-    return Worker(launcher.options(arguments), client, others).serve()
+    sockets = [socket.socket(fileno=client) for client in clients]
+    try:
+        Worker(launcher.options(arguments), sockets).serve()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    # a handler's own modules come first: what it needs is in PYTHONPATH
+    sys.path.remove(launcher.HERE)
+    sys.exit(run(sys.argv[2:], [int(sys.argv[1])]))

@@ -372,9 +372,8 @@ def answers(server: Server, name: str = "m") -> bool:
 
 
 def test_sigterm_leaves_nothing(one, warm):
-    # the entrypoint, the server, the model's worker server and its worker; where workers start
-    # warm there is the nursery too, and a second worker
-    assert len(one.members()) == 4 + 2 * int(warm)
+    # the entrypoint, the server, the model's worker server and its worker, perhaps the nursery
+    assert len(one.members()) == 4 + int(warm)
     one.process.send_signal(signal.SIGTERM)
     assert one.gone(5)
     assert one.process.returncode == 0
@@ -473,7 +472,7 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
         assert [int(parent)] == pids(server, "nursery.py")
         text = "loaded smoke from"
-        assert any("W-9000-m-stdout" in line for line in server.text().splitlines() if text in line)
+        assert any("-m-" in line for line in server.text().splitlines() if text in line)
         # nothing of another worker or of the nursery is open in it
         held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
         assert len([name for name in held if name.startswith("socket:")]) == 1, held
@@ -489,22 +488,100 @@ def connections_of(pid: int) -> int:
     return len([name for name in held if name.startswith("socket:")])
 
 
-def test_the_first_worker_of_a_model_forks_the_others(serving_image, short):  # noqa: F811
+def test_a_request_that_waits_gets_a_twin_for_a_while(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    with started(serving_image, short, **{WORKERS: "3"}) as server:
+    with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1", **{WORKERS: "3"}) as server:
         assert server.load("m", short / "m")[0] == 200
-        launcher, first, *others = pids(server, "--model-name")
-        assert [parent(pid) for pid in others] == [first, first]
-        assert server.text().count("loaded smoke from") == 1
-        assert [connections_of(pid) for pid in (launcher, first, *others)] == [1, 1, 1, 1]
+        bodies = {server.invoke("m", picture(), "image/bmp")[2] for _ in range(20)}
+        launcher, worker = pids(server, "--model-name")
+        most = []
         with ThreadPoolExecutor(6) as pool:
-            assert all(pool.map(lambda _: answers(server), range(60)))
-        for killed in (first, others[0]):
-            os.kill(killed, signal.SIGKILL)
-            until(lambda: len(pids(server, "--model-name")) == 4, 15)
-        until(lambda: all(answers(server) for _ in range(12)), 15)
+            for answer in pool.map(lambda _: server.invoke("m", picture(), "image/bmp"), range(60)):
+                bodies.add(answer[2])
+                most = max(most, pids(server, "--model-name"), key=len)
+        assert len(bodies) == 1
+        twins = set(most) - {launcher, worker}
+        assert 1 <= len(twins) <= 2
+        until(lambda: pids(server, "--model-name") == [launcher, worker], 5)
+        assert [connections_of(pid) for pid in (launcher, worker)] == [1, 3]
+        assert server.text().count("loaded smoke from") == 1
+        assert all(answers(server) for _ in range(6))
+
+
+def test_worker_and_twin_may_be_killed(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    # twins stay for ever
+    with started(serving_image, short, MMECTL_IDLE_SECONDS="0", **{WORKERS: "2"}) as server:
+        assert server.load("m", short / "m")[0] == 200
+
+        def busy() -> list[int]:
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _: answers(server), range(40)))
+            return pids(server, "--model-name")
+
+        for which in (2, 1, 2):  # the twin, the worker, and who came after
+            until(lambda: len(busy()) == 3, 15)
+            launcher, *both = pids(server, "--model-name")
+            assert connections_of(launcher) == 1
+            os.kill(both[which - 1], signal.SIGKILL)
+            until(lambda: all(answers(server) for _ in range(12)), 15)
         assert server.ask("DELETE", "/models/m")[0] == 200
         until(lambda: not pids(server, "--model-name"), 5)
+
+
+def test_models_with_the_same_network_come_from_one_process(serving_image, short):  # noqa: F811
+    write_model(short / "m")
+    write_model(short / "other")
+    # the same network with other weights and labels
+    params = (short / "other" / "smoke-0000.params").read_bytes()
+    params = params.replace(struct.pack("<2f", 0.5, 0.0), struct.pack("<2f", 1.5, 0.0))
+    (short / "other" / "smoke-0000.params").write_bytes(params)
+    (short / "other" / "synset.txt").write_text("night\nday\n")
+    shapes = short / "table" / "smoke-shapes.json"
+    shapes.write_text(shapes.read_text() + "\n")  # another family, though equal in meaning
+    with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1") as server:
+
+        def families() -> list[int]:
+            return pids(server, "--family")
+
+        def loaded(name: str, folder: str) -> int:
+            """Load a model that must answer; returns the process its worker was forked from."""
+            before = set(pids(server, "--model-name"))
+            assert server.load(name, short / folder)[0] == 200
+            assert answers(server, name)
+            return parent(max(set(pids(server, "--model-name")) - before))
+
+        (nursery,) = pids(server, "nursery.py")
+        assert loaded("a", "m") == nursery
+        assert loaded("t", "table") == nursery
+        assert not families()
+        loaded("b", "m")
+        until(lambda: bool(listening(short)), 10)
+        (family,) = families()
+        assert loaded("c", "other") == family
+        said = [server.invoke(name, picture(), "image/bmp")[2].decode() for name in ("a", "b", "c")]
+        assert said[0] == said[1]
+        assert "class=light" in said[0].split("\n")[0]
+        assert "class=night" in said[2].split("\n")[0]
+        (short / "other" / "smoke-0000.params").write_bytes(params[: len(params) // 2])
+        assert server.load("d", short / "other")[0] == 500
+        os.kill(family, signal.SIGKILL)
+        assert answers(server, "c")
+        loaded("e", "m")
+        until(lambda: families() not in ([], [family]), 10)
+        for name in ("a", "t", "b", "c", "e"):
+            assert families(), "it stays while it has models"
+            assert server.ask("DELETE", f"/models/{name}")[0] == 200
+        until(lambda: not families(), 10)
+        assert not list((short / "run" / "tmp").glob("family-*.sock"))
+        assert "starts cold" not in server.text()
+
+
+def listening(folder: Path) -> list[Path]:
+    """The sockets of families that listen (the flags column of /proc/net/unix: SO_ACCEPTCON)."""
+    rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines())
+    own = [row[7] for row in rows if len(row) == 8 and row[3] == "00010000"]
+    return [Path(name) for name in own if "family-" in name and name.startswith(str(folder))]
 
 
 def test_only_the_first_request_of_all_workers_is_cold(serving_image, short):  # noqa: F811

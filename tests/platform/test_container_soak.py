@@ -11,7 +11,11 @@ from mmectl.serving.smoke import write_model
 
 
 def test_nothing_is_left_of_killed_workers_and_nurseries():
-    with tempfile.TemporaryDirectory(prefix="mme") as name, serving.ours(serving.built()) as server:
+    soon = {"MMECTL_IDLE_SECONDS": "0.1"}  # a network's process ends after thirty times that
+    with (
+        tempfile.TemporaryDirectory(prefix="mme") as name,
+        serving.ours(serving.built(), **soon) as server,
+    ):
         folder = Path(name) / "model"
         write_model(folder)
         before = settled(server, folder, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crowd import threads
+from crowd import limit, threads
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,11 @@ from crowd import threads
 )
 def test_processors_that_others_use_are_left_to_them(limit, cores, load, wanted):
     assert threads(limit, cores, load) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("4", 4), ("2,1", 2), (" 3 ", 3), ("0", 1), ("many", 1), ("", 1), (None, 1)],
+)
+def test_the_first_number_of_omp_num_threads_counts(given, wanted):
+    assert limit({} if given is None else {"OMP_NUM_THREADS": given}) == wanted

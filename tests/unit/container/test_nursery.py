@@ -7,6 +7,7 @@ import importlib
 import os
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import types
@@ -145,3 +146,19 @@ def test_a_nursery_that_cannot_start_is_given_up(tmp_path):
     assert mortal.pid == 0
     assert not (tmp_path / launcher.SOCKET).exists()
     assert said == ["the nursery died (exit code 1): workers start cold from now on"]
+
+
+class TestInterpreter:
+    """The program that the server is told to be Python."""
+
+    def test_other_programs_have_the_full_python(self, tmp_path):
+        program = tmp_path / "program.py"
+        program.write_text("import sys; print(sys.argv[1:], sys.flags.no_site)")
+        command = [warm.interpreter(tmp_path), str(program), "--one", "two"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert said == "['--one', 'two'] 0\n"
+
+    def test_a_path_that_no_script_can_name_is_left_alone(self, tmp_path, monkeypatch):
+        for path in ("/a b/python", "/" + "long/" * 40 + "python"):
+            monkeypatch.setattr(sys, "executable", path)
+            assert warm.interpreter(tmp_path) == path

@@ -1,0 +1,69 @@
+"""Networks that are the same but for their weights, and what their models can share.
+
+The models behind an endpoint are mostly few networks, trained on different data. What a network
+needs besides its weights (its graph, oneDNN's compiled kernels and all that the first pass makes)
+is the same for all of them: half of a SqueezeNet's processor time of a load, a third of its memory.
+So the second time that a network is loaded, a process forked from the nursery gets it ready, and
+further models with that network are forked from there (nursery.py).
+
+That process reads the network and its shapes alone, no weights and no labels; and only models
+that bring the very same bytes come from it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine
+import launcher
+import memory
+import model_files
+import predictor
+
+# Computing with more weights takes a model's memory for a moment, for little: reading them is
+# what such a load takes. For these the graph alone is made ready.
+LARGEST = 64 * memory.MIB
+
+
+@dataclass(frozen=True)
+class Family:
+    """A network and the shapes of its inputs; `socket` is where its process listens."""
+
+    files: model_files.ModelFiles
+    socket: Path
+
+    def again(self) -> bool:
+        """Whether this is not the first time that this was asked."""
+        try:
+            os.close(os.open(self.socket.with_suffix(""), os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return True
+        return False
+
+    def fits(self) -> bool:
+        """Whether there is plenty of memory to get it ready beside the models."""
+        return memory.ample(self.files.params.stat().st_size, memory.free())
+
+    def get_ready(self, threads: str) -> None:
+        """Make what all its models need, with zeros for weights; no thread is left.
+
+        Raises what loading a model raises.
+        """
+        if self.files.params.stat().st_size > LARGEST:
+            predictor.read(self.files.symbol.read_bytes(), True)
+            return
+        engine.use_threads(threads)
+        with memory.expendable(), memory.loading():
+            predictor.rehearse(self.files.symbol, self.files.inputs)
+        engine.end_threads()
+
+
+def find(model: Path, folder: Path) -> Family | None:
+    """Find the family of a model folder, with its socket in `folder`; None for what is no model."""
+    try:
+        files = model_files.find(model)
+    except (OSError, model_files.ModelError):
+        return None  # its worker will say so
+    return Family(files, folder / launcher.FAMILY.format(launcher.network(str(model))))
