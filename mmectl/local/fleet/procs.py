@@ -78,12 +78,26 @@ def memory(processes: Iterable[int]) -> int:
 
     Pages of files (libraries, weights that are mapped) do not count: the kernel drops them when
     it must, and how many processes of the machine share them is none of the instance's business.
+    Processes that were forked from one another hold pages together: each counts for its part.
     """
-    return sum(_held(pid) for pid in processes)
+    together = set(processes)
+    forked = {pid for pid in together if _parent(pid) in together}
+    relatives = forked | {_parent(pid) for pid in forked}
+    return sum(_held(pid, _SHARED if pid in relatives else _ALONE) for pid in together)
 
 
-def _held(pid: int) -> int:
-    for name, fields in (("smaps_rollup", ("Private_Dirty:", "Swap:")), ("status", ("VmRSS:",))):
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+_ALONE = ("Private_Dirty:", "Swap:")
+_SHARED = ("Pss_Anon:", "SwapPss:")
+
+
+def _held(pid: int, wanted: tuple[str, ...]) -> int:
+    for name, fields in (("smaps_rollup", wanted), ("status", ("VmRSS:",))):
         with contextlib.suppress(OSError):
             lines = (PROC / str(pid) / name).read_text().splitlines()
             found = [int(line.split()[1]) for line in lines if line.startswith(fields)]

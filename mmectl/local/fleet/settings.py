@@ -14,8 +14,8 @@ class RouterSettings:
     `memory` and `disk` are what models may take on one instance; None means what the instance
     type has. Either is capped by this machine. A model is taken to need as much memory as the
     next larger one that was measured; as long as there is none,
-    `model_base + model_factor * unpacked` bytes: 110 MB is more than a worker and its worker
-    server take for a small model, and weights are held about twice while they are bound.
+    `model_base + model_factor * unpacked` bytes: 64 MB is more than a worker, its twin and its
+    worker server take for a small model, and some weights are held twice while they are bound.
     A model's memory is measured when it is loaded and after `measured_after` requests. Every
     `look_every` seconds copies of models that are no longer in demand are taken back.
     """
@@ -35,8 +35,8 @@ class RouterSettings:
     memory: int | None = None
     disk: int | None = None
     server_memory: int = 200 << 20
-    model_base: int = 110 << 20
-    model_factor: float = 2.0
+    model_base: int = 64 << 20
+    model_factor: float = 1.5
     loads_at_once: int = 2
     spread_at: int = 4
     look_every: float = 60.0
