@@ -90,7 +90,7 @@ class Faults:
     def _kill_worker(self, *, both: bool) -> bool:
         """The younger process of a model is the worker, the other one serves it."""
         by_folder: dict[str, list[int]] = {}
-        for pid in self.made.workers():
+        for pid in self.made.processes():
             with contextlib.suppress(OSError):
                 folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
                 by_folder.setdefault(folder, []).append(pid)

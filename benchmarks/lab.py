@@ -32,13 +32,14 @@ ENDPOINT, PREFIX = "soak", "models/"
 
 @dataclass(slots=True)
 class Lab:
-    """The platform in `state`; `memory_mb` is the budget of an instance."""
+    """The platform in `state`; an instance has `memory_mb`, a model so many `workers` at most."""
 
     state: Path
     image: str
     models: int
     instances: int = 1
     memory_mb: int | None = None
+    workers: int | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -86,10 +87,12 @@ class Lab:
     def deploy(self) -> None:
         """Make the endpoint and wait until it serves."""
         sagemaker = self.client("sagemaker")
+        asked = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(self.workers)} if self.workers else {}
         container = {
             "Image": self.image,
             "Mode": "MultiModel",
             "ModelDataUrl": f"s3://{BUCKET}/{PREFIX}",
+            "Environment": asked,
         }
         sagemaker.create_model(
             ModelName=ENDPOINT, ExecutionRoleArn=ROLE, PrimaryContainer=container
@@ -134,7 +137,7 @@ class Lab:
 
     # what the machine says
 
-    def workers(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The processes of models, by their working directories."""
         mark = str(self.state / "local" / "fleets")
         found = []
@@ -147,7 +150,7 @@ class Lab:
 
     def memory(self) -> int:
         """Bytes that the models hold, of the real processes."""
-        return procs.memory(self.workers())
+        return procs.memory(self.processes())
 
     def descriptors(self) -> int:
         """How many files the server has open."""
@@ -158,17 +161,24 @@ class Lab:
         """Stop the platform; what is left of it, by name."""
         platform.stop(self.state)
         left = [f"process {process.pid}" for process in processes.marked(self.state)]
-        left += [f"process {pid}" for pid in self.workers()]
+        left += [f"process {pid}" for pid in self.processes()]
         local = self.state / "local"
         left += [str(path) for path in (local / "fleets").glob("i-*")]
         return left + [str(path) for path in (local / "s3" / "incoming").glob("*")]
 
 
 @contextlib.contextmanager
-def lab(models: int, hold: float | None = None, *, where: Path | None = None) -> Iterator[Lab]:
+def lab(
+    models: int,
+    hold: float | None = None,
+    *,
+    workers: int | None = None,
+    where: Path | None = None,
+) -> Iterator[Lab]:
     """A lab with an endpoint in service whose instance can hold `hold` models (None: many).
 
-    `where` is a folder for its state. Raises Unavailable.
+    A model has at most so many `workers`, or as many as the container chooses. `where` is a folder
+    for its state. Raises Unavailable.
     """
     if not MODEL.is_dir():
         raise Unavailable(f"no example model {MODEL}")
@@ -176,7 +186,7 @@ def lab(models: int, hold: float | None = None, *, where: Path | None = None) ->
         ROOT / "container", ROOT / ".mmectl", account=ACCOUNT, region=REGION, repository="mmectl"
     )
     folder = where or Path(tempfile.mkdtemp(prefix="mme"))
-    made = Lab(folder.resolve() / "state", built.reference, models)
+    made = Lab(folder.resolve() / "state", built.reference, models, workers=workers)
     shutil.copytree(ROOT / ".mmectl" / "images", made.state / "images", symlinks=True)
     try:
         made.fill()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 _UINT = ctypes.c_uint32
 _CPU = 1
 _UINT8 = 3
+_END_SECONDS = 0.1
 _PAUSE_HARD = 2  # omp_pause_hard of omp.h, OpenMP 5.0
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
 # mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
@@ -75,13 +78,20 @@ def use_threads(number: str) -> None:
         call("MXSetNumOMPThreads", ctypes.c_int(max(int(first), 1)))
 
 
-def end_threads() -> None:
-    """End the threads that OpenMP keeps for the next pass, so that the process may fork.
+def end_threads() -> bool:
+    """End the threads that OpenMP keeps for the next pass; whether this process may fork now.
 
-    It starts others when it needs them. A libgomp older than GCC 9's keeps them.
+    OpenMP starts others when it needs them. A libgomp older than GCC 9's keeps them. A thread that
+    was waited for is still counted for a moment.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
+    deadline = time.monotonic() + _END_SECONDS
+    while len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a count
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def _texts(words: Sequence[str]) -> Any:
@@ -110,7 +120,7 @@ class Array:
     def fill(self, values: Any) -> None:
         """Set all its elements; `values` has its shape."""
         data = np.ascontiguousarray(values, self.dtype)
-        pointer = data.ctypes.data_as(ctypes.c_void_p)
+        pointer = ctypes.c_void_p(data.ctypes.data)
         call("MXNDArraySyncCopyFromCPU", self.handle, pointer, ctypes.c_size_t(data.size))
 
     def free(self) -> None:
@@ -294,6 +304,6 @@ def _fetch(handle: ctypes.c_void_p) -> Any:
     call("MXNDArrayGetShapeEx", handle, ctypes.byref(rank), ctypes.byref(axes))
     call("MXNDArrayGetDType", handle, ctypes.byref(kind))
     result = np.empty([axes[i] for i in range(rank.value)], TYPES[kind.value])
-    pointer = result.ctypes.data_as(ctypes.c_void_p)
+    pointer = ctypes.c_void_p(result.ctypes.data)
     call("MXNDArraySyncCopyToCPU", handle, pointer, ctypes.c_size_t(result.size))
     return result

@@ -6,7 +6,7 @@ Server on the host and so cannot run several instances on one machine. Variables
 
 ==================================  ========================================================
 SAGEMAKER_BIND_TO_PORT              one port for inference and management (8080)
-SAGEMAKER_MODEL_SERVER_WORKERS      worker processes for each model (2 from two processors on)
+SAGEMAKER_MODEL_SERVER_WORKERS      most worker processes of a model (2; more from 12 cores)
 SAGEMAKER_MODEL_SERVER_TIMEOUT      seconds a model may take to answer (60)
 SAGEMAKER_MAX_PAYLOAD_IN_MB         largest request (6)
 SAGEMAKER_MODEL_SERVER_VMARGS       arguments of the Java virtual machine

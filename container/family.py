@@ -47,7 +47,7 @@ class Family:
         return memory.ample(self.files.params.stat().st_size, memory.free())
 
     def get_ready(self, threads: str) -> None:
-        """Make what all its models need, with zeros for weights; no thread is left.
+        """Make what all its models need, with zeros for weights.
 
         Raises what loading a model raises.
         """
@@ -57,7 +57,6 @@ class Family:
         engine.use_threads(threads)
         with memory.expendable(), memory.loading():
             predictor.rehearse(self.files.symbol, self.files.inputs)
-        engine.end_threads()
 
 
 def find(model: Path, folder: Path) -> Family | None:
@@ -66,4 +65,5 @@ def find(model: Path, folder: Path) -> Family | None:
         files = model_files.find(model)
     except (OSError, model_files.ModelError):
         return None  # its worker will say so
-    return Family(files, folder / launcher.FAMILY.format(launcher.network(str(model))))
+    network = launcher.network(str(model))
+    return Family(files, folder / launcher.FAMILY.format(network)) if network else None

@@ -46,12 +46,13 @@ def pack(arguments: list[str], environment: dict[bytes, bytes]) -> bytes:
 
 def network(model: str) -> str:
     """Name the network that a model folder holds, by its graph and its shapes; "" if none."""
-    found = _blake2.blake2b(digest_size=8)
+    found = _blake2.blake2b(digest_size=16)
     try:
         names = sorted(n for n in os.listdir(model) if n.endswith(NETWORK))  # noqa: PTH208 - see listen
         for name in names:
             with open(os.path.join(model, name), "rb") as file:  # noqa: PTH118, PTH123
-                found.update(file.read())
+                content = file.read()
+            found.update(b"%d " % len(content) + content)
     except OSError:
         return ""
     return found.hexdigest() if len(names) == len(NETWORK) else ""

@@ -46,13 +46,14 @@ _FAMILY_RESTS = 30
 PIPE_SECONDS = 600
 
 
-def receive(line: socket.socket) -> tuple[bytes, list[int]]:
-    """Read one request: its body, and the descriptors that came with it."""
-    files = array.array("i")
-    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_MOST_FILES * files.itemsize))
+def receive(line: socket.socket, files: list[int]) -> bytes:
+    """Read one request: its body; the descriptors that came with it are put into `files`."""
+    rights = array.array("i")
+    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_MOST_FILES * rights.itemsize))
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            files.frombytes(content[: len(content) // files.itemsize * files.itemsize])
+            rights.frombytes(content[: len(content) // rights.itemsize * rights.itemsize])
+    files += rights
     size = int.from_bytes(data[:4], "big")
     body = bytearray(data[4:])
     while len(data) >= 4 and len(body) < size:
@@ -60,18 +61,29 @@ def receive(line: socket.socket) -> tuple[bytes, list[int]]:
         if not more:
             break
         body += more
-    return (bytes(body) if len(body) == size else b""), list(files)
+    return bytes(body) if len(body) == size else b""
 
 
-def answer(
-    line: socket.socket,
-    listener: socket.socket,
-    start: Callable[[socket.socket, bytes, list[int]], NoReturn],
-) -> None:
+Start = Callable[[socket.socket, bytes, "list[int]"], NoReturn]
+
+
+def serve_one(line: socket.socket, listener: socket.socket, start: Start) -> None:
+    """Answer one launcher, and clear away; an error is told, and the next one is served."""
+    try:
+        answer(line, listener, start)
+        sweep(Path.cwd())
+    except OSError as error:
+        sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
+    finally:
+        line.close()
+
+
+def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
     """Fork the process that a request asks for; an OSError is the launcher's concern."""
     line.settimeout(_REQUEST_SECONDS)
-    body, files = receive(line)
+    files: list[int] = []
     try:
+        body = receive(line, files)
         if not body or len(files) < _LEAST_FILES:
             return
         if os.fork() == 0:
@@ -87,22 +99,22 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     (_, *arguments), environment = launcher.unpack(body)
     kin = family.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
     with contextlib.suppress(OSError):
-        if kin is not None and kin.again() and kin.fits() and os.fork():
-            for file in (line.detach(), *files):
-                os.close(file)
-            lead(kin, {os.fsdecode(n): os.fsdecode(value) for n, value in environment.items()})
+        if kin is not None and kin.again() and kin.fits():
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(str(kin.socket))  # one of several; none where there is one already
+            if os.fork():
+                for file in (line.detach(), *files):
+                    os.close(file)
+                settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
+                lead(kin, listener, settings)
+            listener.close()
     become_worker(line, body, files)
 
 
-def lead(kin: family.Family, environ: Mapping[str, str]) -> NoReturn:
+def lead(kin: family.Family, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:
     """Be the process of a family, in the new process, until it has had no model for a while."""
     patience = idle.seconds(environ) * _FAMILY_RESTS or None
     try:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(str(kin.socket))
-        except OSError:  # another is at it
-            os._exit(0)
         rename([sys.executable, __file__, "--family", kin.files.name])
         time.sleep(DELAY_SECONDS)
         kin.get_ready(environ.get("OMP_NUM_THREADS", "1"))
@@ -112,13 +124,11 @@ def lead(kin: family.Family, environ: Mapping[str, str]) -> NoReturn:
         while True:
             try:
                 line, _ = listener.accept()
-            except TimeoutError:
+            except socket.timeout:
                 if childless():
                     break
                 continue
-            with line:
-                answer(line, listener, become_worker)
-            sweep(Path.cwd())
+            serve_one(line, listener, become_worker)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its models load without it
         sys.stderr.write(f"nursery: no process for all {kin.files.name}: {error}\n")
     finally:
@@ -185,12 +195,19 @@ def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
     Sockets that nobody listens on, and pipes of loads that must have ended long ago.
     """
     found = list(folder.iterdir())
-    bound = {line.rpartition(" ")[2] for line in table.read_text("utf-8", "replace").splitlines()}
+    rows = (line.split(maxsplit=7) for line in table.read_text("utf-8", "replace").splitlines())
+    ours = {path.name for path in found}
+    # the folder may have been called otherwise when they were made; other servers have their own
+    bound = {
+        os.path.realpath(row[7])
+        for row in rows
+        if len(row) == 8 and row[7].rpartition("/")[2] in ours
+    }
     for path in found:
         with contextlib.suppress(FileNotFoundError):
             state = path.lstat()
             late = time.time() - state.st_mtime > PIPE_SECONDS
-            gone = stat.S_ISSOCK(state.st_mode) and str(path) not in bound
+            gone = stat.S_ISSOCK(state.st_mode) and os.path.realpath(path) not in bound
             if gone or (stat.S_ISFIFO(state.st_mode) and late):
                 path.unlink()
 
@@ -215,9 +232,8 @@ def prepare() -> None:
 
 def share() -> None:
     """Get ready to fork: raises SystemExit if another thread runs."""
-    tasks = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
-    if tasks != 1:
-        raise SystemExit(f"nursery: {tasks} threads run after the warm-up: cannot fork")
+    if not engine.end_threads():
+        raise SystemExit("nursery: other threads run after the warm-up: cannot fork")
     gc.collect()
     gc.freeze()  # else the first collection in a worker would copy every page of objects
     ctypes.CDLL(None).malloc_trim(0)
@@ -232,13 +248,7 @@ def main(listener: socket.socket, ready: int) -> None:
     os.close(ready)
     while True:
         line, _ = listener.accept()
-        try:
-            answer(line, listener, begin)
-            sweep(Path.cwd())
-        except OSError as error:
-            sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
-        finally:
-            line.close()
+        serve_one(line, listener, begin)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ class Predictor:
 
     def rest(self) -> None:
         """Free the memory of activations until the next run, which takes some ms longer."""
-        if self._executor is not None:
-            self._executor.free()
-            self._executor = None
+        executor, self._executor = self._executor, None  # an alarm may come in between
+        if executor is not None:
+            executor.free()
 
 
 def _table(file: BinaryIO) -> dict[str, Tensor]:

@@ -266,7 +266,7 @@ def worker_environment(
 def prepare(settings: Settings) -> Path:
     """Write the run folder: configuration, and where the sockets go."""
     run_dir = settings.run_dir or Path(tempfile.mkdtemp(prefix="mms-"))
-    run_dir = run_dir.absolute()
+    run_dir = run_dir.resolve()
     shutil.rmtree(run_dir / "tmp", ignore_errors=True)  # sockets of a server that was killed
     (run_dir / "tmp").mkdir(mode=0o700, parents=True)
     (run_dir / "mms.properties").write_text(properties(settings), "ascii")

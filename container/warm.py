@@ -6,6 +6,7 @@ given a home of ours in which that file is launcher.py; all else of the server i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -117,7 +118,8 @@ class Nursery:
         # one that ends by itself before it is ready would do so again
         if (os.WIFEXITED(status) and not ready) or self._deaths >= DEATHS:
             self._say(f"the nursery died ({words}): workers start cold from now on")
-            (self._folder / launcher.SOCKET).unlink()
+            with contextlib.suppress(FileNotFoundError):
+                (self._folder / launcher.SOCKET).unlink()
             self._listener.close()
             self.pid = 0
             return

@@ -10,6 +10,7 @@ a while. So a model has a second process while it needs one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -31,6 +32,8 @@ log = logging.getLogger("worker")
 # How much longer than until it rests a twin waits for work; then its connection goes back
 _TWIN_RESTS = 5
 _BACK, _ENDED = 0, 1  # exit codes of a twin
+_FAILURES = 5  # of ending other threads, after which no twin is tried any more
+_PIPE_SECONDS = 0.001
 
 
 class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
@@ -53,16 +56,18 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         self._outputs: dict[socket.socket, tuple[int, int]] = {}
         self._outcome: tuple[str, int] | Exception | None = None
         self._woken = -1
-        self._twins = True  # until it turns out that other threads run
+        self._waker = -1
+        self._waiting: list[socket.socket] = []
+        self._failed_twins = 0
 
     def serve(self) -> None:
         """Answer until the server has closed all connections."""
         signal.signal(signal.SIGTERM, lambda *_: self.sigterm_handler())
         if len(self._ours) > 1:
-            self._woken, writer = os.pipe()
-            os.set_blocking(writer, False)
+            self._woken, self._waker = os.pipe()
+            os.set_blocking(self._waker, False)
             signal.signal(signal.SIGCHLD, lambda *_: None)
-            signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+            signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         while self._ours or self._lent:
             watched = [*self._ours, *([self._woken] if self._woken >= 0 else [])]
             ready, _, _ = select.select(watched, [], [])
@@ -85,18 +90,34 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             log.error("Backend worker process died.", exc_info=True)
             self._end(client)
             return False
+        try:
+            self._share_work()
+        except (OSError, MemoryError) as error:  # the request that waits is ours then
+            log.warning("cannot fork another worker: %s", error)
         return True
 
     def _predict(self, client: socket.socket, message: Any) -> None:
         response = self.service.predict(message)
         # before the answer is sent: a client that asks again now has not waited
-        waiting = [other for other in self._ours if other is not client and _readable(other)]
+        self._waiting = [
+            other
+            for other in self._ours
+            if other is not client and other in self._outputs and _readable(other)
+        ]
         client.sendall(response)
         if self.service.context is not None and self.service.context.metrics is not None:
             emit_metrics(self.service.context.metrics.store)
-        if waiting and self._twins and _room():
-            self._twins = _alone()
-            for other in waiting if self._twins else ():
+
+    def _share_work(self) -> None:
+        """Fork twins for requests that waited, as far as there is memory for them."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting or self._failed_twins >= _FAILURES or not _room():
+            return
+        if not _alone():
+            self._failed_twins += 1
+            return
+        for other in waiting:
+            if _room():
                 self._lend(other)
 
     def _tell(self, client: socket.socket, request: Any) -> None:
@@ -108,14 +129,15 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
                 self._outcome = error
         else:
             self._create_io_files(self.tmp_dir, request["ioFileDescriptor"].decode())
-        if isinstance(self._outcome, Exception):
+        try:
+            if isinstance(self._outcome, Exception):
+                raise self._outcome
+            text, code = self._outcome
+            client.sendall(create_load_model_response(code, text))
+            if code == 200:
+                self._open_pipes(client)
+        finally:
             self._remove_pipes()
-            raise self._outcome
-        text, code = self._outcome
-        client.sendall(create_load_model_response(code, text))
-        if code == 200:
-            self._open_pipes(client)
-        self._remove_pipes()
         if len(self._outputs) == len(self._ours):  # the server waits for all of them
             getattr(self.service._entry_point, "told", lambda: None)()
         if code != 200:
@@ -123,8 +145,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
 
     def _open_pipes(self, client: socket.socket) -> None:
         """Open the pipes through which the server reads what this connection's worker prints."""
-        opened = tuple(os.open(path, os.O_WRONLY) for path in (self.out, self.err))
-        self._outputs[client] = (opened[0], opened[1])
+        self._outputs[client] = (_opened(self.out, client), _opened(self.err, client))
         if len(self._outputs) == 1:
             self._print_to(client)
 
@@ -151,13 +172,13 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
     def _lend(self, client: socket.socket) -> None:
         """Fork a twin for a connection."""
         parent = os.getpid()
-        try:
-            child = os.fork()
-        except OSError as error:
-            log.warning("cannot fork another worker: %s", error.strerror)
-            return
+        child = os.fork()
         if child == 0:
-            os._exit(self._be_twin(client, parent))
+            code = _ENDED
+            try:
+                code = self._be_twin(client, parent)
+            finally:
+                os._exit(code)
         self._ours.remove(client)
         self._lent[child] = client
 
@@ -166,11 +187,14 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.close(self._woken)
+        os.close(self._waker)
+        self._print_to(client)
         for other in (*self._ours, *self._lent.values()):
             if other is not client:
                 other.close()
+                for pipe in self._outputs.pop(other, ()):
+                    os.close(pipe)
         self._ours, self._lent = [client], {}
-        self._print_to(client)
         seconds = idle.seconds(os.environ) * _TWIN_RESTS or None
         while True:
             if select.select([client], [], [], seconds)[0]:
@@ -189,6 +213,24 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             self._ours.append(client)
             if status != _BACK:
                 self._end(client)
+            else:
+                self._print_to(self._ours[0])
+
+
+def _opened(path: str, client: socket.socket) -> int:
+    """Open a pipe that the server reads from the other end, unless it gives the connection up."""
+    while True:
+        try:
+            pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(pipe, True)
+            return pipe
+        readable = select.select([client], [], [], _PIPE_SECONDS)[0]
+        if readable and not client.recv(1, socket.MSG_PEEK):
+            raise RuntimeError("Frontend disconnected")
 
 
 def _readable(client: socket.socket) -> bool:
@@ -209,9 +251,9 @@ def _alone() -> bool:
     import model_handler
 
     model_handler.rest()
-    engine.end_threads()
+    gc.collect()
     gc.freeze()  # the first collection would copy every page of objects
-    return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - a count
+    return engine.end_threads()
 
 
 def run(arguments: list[str], clients: Sequence[int]) -> int:

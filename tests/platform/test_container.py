@@ -472,7 +472,7 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
         assert [int(parent)] == pids(server, "nursery.py")
         text = "loaded smoke from"
-        assert any("-m-" in line for line in server.text().splitlines() if text in line)
+        until(lambda: "-m-" in "".join(n for n in server.text().splitlines() if text in n), 5)
         # nothing of another worker or of the nursery is open in it
         held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
         assert len([name for name in held if name.startswith("socket:")]) == 1, held

@@ -147,9 +147,11 @@ class ModelHost:
         return await to_thread(procs.memory, workers)
 
     async def measure(self, name: str) -> int:
-        """Bytes of memory that the watched workers of a model hold by now; 0 if none is seen."""
-        watch = self._watches.get(name)
-        return await to_thread(procs.memory, watch.pids) if watch is not None else 0
+        """Bytes of memory that the workers of a model hold by now; 0 if none is watched."""
+        if name not in self._watches:
+            return 0
+        workers = await to_thread(self._workers, name)  # with those that came for a while
+        return await to_thread(procs.memory, workers)
 
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""

@@ -50,7 +50,8 @@ def test_a_request_arrives_with_its_files(nursery, size):
         data = launcher.pack(["x" * size], {})
         sender = threading.Thread(target=send, args=(theirs, data, [file.fileno()] * 5))
         sender.start()
-        body, files = nursery.receive(ours)
+        files: list[int] = []
+        body = nursery.receive(ours, files)
         sender.join()
         assert body == data[4:]
         assert len(files) == 5
@@ -63,7 +64,8 @@ def test_half_a_request_is_none(nursery, data):
     ours, theirs = socket.socketpair()
     with ours:
         send(theirs, data, [])
-        assert nursery.receive(ours) == (b"", [])
+        files: list[int] = []
+        assert (nursery.receive(ours, files), files) == (b"", [])
 
 
 def test_nobody_answers(tmp_path):
