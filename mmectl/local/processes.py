@@ -15,6 +15,7 @@ PROC = Path("/proc")
 SERVER_MARK = "MMECTL_STATE_DIR"  # in the environment of the server and of every instance
 SUPERVISOR_MARK = "MMECTL_PLATFORM_DIR"  # in the supervisor's
 POLL = 0.02  # seconds
+_EXEC = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,21 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def _environ(folder: Path) -> list[bytes]:
+    """The variables that a process was started with; raises OSError when it is gone.
+
+    For a moment within exec, after whoever started it was told of success, a process shows
+    neither environment nor arguments; kernel threads, which show none at all, have no program.
+    """
+    deadline = time.monotonic() + _EXEC
+    while not (content := (folder / "environ").read_bytes()):
+        if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
+            break
+        (folder / "exe").readlink()
+        time.sleep(_EXEC / 50)
+    return content.split(b"\0")
+
+
 def alive(process: Process | None) -> bool:
     """Whether it still runs."""
     return process is not None and find(process.pid) == process
@@ -49,7 +65,7 @@ def mark_of(process: Process | None) -> Path | None:
     if process is None or not alive(process):
         return None
     try:
-        variables = (PROC / str(process.pid) / "environ").read_bytes().split(b"\0")
+        variables = _environ(PROC / str(process.pid))
     except OSError:
         return None
     for name in (SERVER_MARK, SUPERVISOR_MARK):
@@ -91,7 +107,7 @@ def carrying(variables: AbstractSet[str]) -> list[Process]:
             if entry.stat().st_uid != os.getuid():
                 continue
             fields = _stat(int(entry.name))
-            ours = marks & set((entry / "environ").read_bytes().split(b"\0"))
+            ours = marks & set(_environ(entry))
             if ours and fields and fields[0] not in "ZX" and fields[4] == "0":
                 found.append(Process(int(entry.name), int(fields[19])))
     return found

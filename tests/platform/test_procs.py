@@ -1,10 +1,12 @@
-"""What processes hold, as the kernel counts it."""
+"""What processes hold and what they were started with, as the kernel shows it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+from mmectl.local import processes
 from mmectl.local.fleet import procs
 
 MIB = 2**20
@@ -28,3 +30,20 @@ def test_what_forked_processes_share_counts_once():
         # of one alone what it shares does not count
         assert procs.memory(pair[:1]) < 16 * MIB
         assert procs.memory([]) == 0
+
+
+def test_a_process_that_has_just_been_started_is_known_by_its_mark(tmp_path):
+    environment = {**os.environ, processes.SERVER_MARK: str(tmp_path)}
+    for _ in range(100):  # within exec one in five shows nothing
+        with subprocess.Popen(["sleep", "60"], env=environment) as running:
+            found = processes.mark_of(processes.find(running.pid))
+            running.kill()
+        assert found == tmp_path
+
+
+def test_a_process_without_an_environment_has_no_mark():
+    with subprocess.Popen(["/bin/sleep", "60"], env={}) as running:
+        found = processes.mark_of(processes.find(running.pid))
+        running.kill()
+    assert found is None
+    assert processes.carrying({"NOBODY=has this"}) == []
