@@ -146,7 +146,8 @@ async def test_many_models_spread_over_both_instances(plane: Plane) -> None:
     counts = [len(row["models"]) for row in plane.rows()]
     assert sum(counts) >= 10
     assert abs(counts[0] - counts[1]) <= 2
-    assert all(8 < m["memory_mb"] < 80 for row in plane.rows() for m in row["models"])
+    # model_9 has two processes for a while: eight clients asked it at once
+    await until(lambda: all(8 < m["memory_mb"] < 80 for row in plane.rows() for m in row["models"]))
 
 
 async def test_a_missing_object_and_a_bad_archive(plane: Plane, store: Folder) -> None:

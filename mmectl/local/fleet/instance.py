@@ -21,7 +21,7 @@ from mmectl.local.fleet.container_log import ContainerLog, Pump, cause
 from mmectl.local.fleet.engine import advice
 from mmectl.local.fleet.mms import Mms
 from mmectl.local.fleet.model_host import ModelHost
-from mmectl.local.fleet.parts import within
+from mmectl.local.fleet.parts import Held, within
 from mmectl.local.fleet.place import Place, Ports, remove_place
 from mmectl.local.fleet.runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.fleet.settings import RouterSettings
@@ -298,9 +298,10 @@ class Instance:
         """Watch the workers of a loaded model; bytes of memory that they hold."""
         return await self._host().attach(name, died)
 
-    async def measure(self, name: str) -> int:
-        """Bytes of memory that the workers of a model hold by now; 0 if none can be seen."""
-        return await self._models.measure(name) if self._models is not None else 0
+    async def measure(self, name: str) -> Held:
+        """Look what the workers of a model hold by now; nothing if none can be seen."""
+        host = self._models
+        return await host.measure(name) if host is not None else Held(0, passing=False)
 
     def alive(self, name: str) -> bool:
         """Whether the workers of a model live."""

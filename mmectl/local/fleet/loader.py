@@ -92,11 +92,16 @@ class Loader:
             await self._room.delete(server, target)
 
     async def measure(self, server: Server, target: str) -> None:
-        """Write down what a model in memory takes by now, and keep within the budget."""
-        size = await server.measure(model_name(target))
-        if size:
-            self._book.measured(server.id, target, size)
+        """Write down what a model in memory takes by now, and keep within the budget.
+
+        And again until processes that it has for a while, as many ask at once, have left.
+        """
+        while (held := await server.measure(model_name(target))).memory:
+            self._book.measured(server.id, target, held.memory)
             await self._room.trim(server)
+            if not held.passing:
+                break
+            await asyncio.sleep(self._settings.measured_again)
 
     async def trim(self, server: Server) -> None:
         """Unload idle models and delete files until the instance is within its budgets."""

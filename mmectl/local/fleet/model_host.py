@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.mms import Mms
+from mmectl.local.fleet.parts import Held
 from mmectl.local.fleet.runtime import Runtime
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
@@ -146,12 +147,14 @@ class ModelHost:
             self._watches[name] = procs.Watch(workers, died)
         return await to_thread(procs.memory, workers)
 
-    async def measure(self, name: str) -> int:
-        """Bytes of memory that the workers of a model hold by now; 0 if none is watched."""
-        if name not in self._watches:
-            return 0
-        workers = await to_thread(self._workers, name)  # with those that came for a while
-        return await to_thread(procs.memory, workers)
+    async def measure(self, name: str) -> Held:
+        """Look what the workers of a model hold by now; nothing if none is watched."""
+        watch = self._watches.get(name)
+        if watch is None:
+            return Held(0, passing=False)
+        workers = await to_thread(self._workers, name)
+        memory = await to_thread(procs.memory, workers)
+        return Held(memory, passing=not set(workers) <= set(watch.pids))
 
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""

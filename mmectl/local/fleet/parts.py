@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import InvokeRequest
+
+
+class Held(NamedTuple):
+    """Bytes of memory that a model takes, and whether some of its processes are passing ones."""
+
+    memory: int
+    passing: bool
 
 
 class Server(Protocol):
@@ -34,7 +41,7 @@ class Server(Protocol):
     async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer: ...  # noqa: D102
     def abort(self, name: str, reason: str) -> int: ...  # noqa: D102
     async def attach(self, name: str, died: Callable[[], None]) -> int: ...  # noqa: D102
-    async def measure(self, name: str) -> int: ...  # noqa: D102
+    async def measure(self, name: str) -> Held: ...  # noqa: D102
     async def check(self) -> None: ...  # noqa: D102
     def alive(self, name: str) -> bool: ...  # noqa: D102
     def printed(self) -> int: ...  # noqa: D102

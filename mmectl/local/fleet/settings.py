@@ -16,8 +16,10 @@ class RouterSettings:
     next larger one that was measured; as long as there is none,
     `model_base + model_factor * unpacked` bytes: 64 MB is more than a worker, its twin and its
     worker server take for a small model, and some weights are held twice while they are bound.
-    A model's memory is measured when it is loaded and after `measured_after` requests. Every
-    `look_every` seconds copies of models that are no longer in demand are taken back.
+    A model's memory is measured when it is loaded and after `measured_after` requests, and while
+    it has more workers than it was loaded with every `measured_again` seconds: a worker's twin
+    leaves five seconds after its last request. Every `look_every` seconds copies of models that
+    are no longer in demand are taken back.
     """
 
     wait: float = 60.0
@@ -41,6 +43,7 @@ class RouterSettings:
     spread_at: int = 4
     look_every: float = 60.0
     measured_after: tuple[int, ...] = (1, 8, 64)
+    measured_again: float = 6.0
     misfit: float = 600.0
     deaths: int = 2
     lost: int = 4

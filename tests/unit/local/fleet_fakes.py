@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from mmectl.local.fleet.parts import Held
 from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.fleet.wire import AbortedError, Answer, WireError
 from mmectl.local.values import FleetFailed, FleetSpec, Image, InvokeRequest, StoredObject
@@ -52,6 +53,7 @@ class FakeServer:
         self.gates: dict[tuple[str, str], asyncio.Event] = {}
         self.failing: str | None = None
         self.memory = 0
+        self.twin = 0  # what that takes besides
         self.watched: dict[str, Callable[[], None]] = {}
         self.dead: set[str] = set()
         self.log: list[str] = []
@@ -151,8 +153,8 @@ class FakeServer:
         self.watched[name] = died
         return self.memory
 
-    async def measure(self, name: str) -> int:
-        return self.memory
+    async def measure(self, name: str) -> Held:
+        return Held(self.memory + self.twin, passing=self.twin > 0)
 
     def kill_worker(self, target: str) -> None:
         name = model_name(target)

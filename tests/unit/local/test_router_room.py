@@ -110,6 +110,19 @@ async def test_a_model_that_grows_is_measured_again(plane: MakePlane) -> None:
     assert row["models"] == [{"target_model": "b.tar.gz", "memory_mb": 220, "in_flight": 0}]
 
 
+async def test_what_a_twin_takes_counts_until_it_has_left(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, measured_again=0))
+    p.servers[0].memory, p.servers[0].twin = 36 * MB, 47 * MB
+
+    def shown() -> int:
+        return int(p.fleets.describe("ep", "cfg")[0]["models"][0]["memory_mb"])
+
+    await p.invoke()
+    await until(lambda: shown() == 83)
+    p.servers[0].twin = 0
+    await until(lambda: shown() == 36)
+
+
 async def test_copies_that_nobody_needs_any_more_are_given_up(plane: MakePlane) -> None:
     p = await plane(replace(QUICK, spread_at=2), instance_count=2)
     await p.invoke()
