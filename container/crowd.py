@@ -50,5 +50,5 @@ class Crowd:
             load = LOAD.read_text("ascii")
         wanted = threads(self._limit, self._cores, load)
         if wanted != self._now:
-            engine.use_threads(str(wanted))
+            engine.use_threads(wanted)
             self._now = wanted

@@ -71,11 +71,9 @@ def call(function: str, *arguments: Any) -> None:
         raise translate(library().MXGetLastError().decode("utf-8", "replace"))
 
 
-def use_threads(number: str) -> None:
-    """Compute with so many OpenMP threads (OMP_NUM_THREADS, of which the first number counts)."""
-    first = number.split(",")[0].strip()
-    if first.isdecimal():
-        call("MXSetNumOMPThreads", ctypes.c_int(max(int(first), 1)))
+def use_threads(number: int) -> None:
+    """Compute with so many OpenMP threads."""
+    call("MXSetNumOMPThreads", ctypes.c_int(number))
 
 
 def end_threads() -> bool:

@@ -31,7 +31,7 @@ LARGEST = 64 * memory.MIB
 class Family:
     """A network and the shapes of its inputs; `socket` is where its process listens."""
 
-    files: model_files.ModelFiles
+    files: model_files.NetworkFiles
     socket: Path
 
     def again(self) -> bool:
@@ -46,7 +46,7 @@ class Family:
         """Whether there is plenty of memory to get it ready beside the models."""
         return memory.ample(self.files.params.stat().st_size, memory.free())
 
-    def get_ready(self, threads: str) -> None:
+    def get_ready(self, threads: int) -> None:
         """Make what all its models need, with zeros for weights.
 
         Raises what loading a model raises.
@@ -62,7 +62,7 @@ class Family:
 def find(model: Path, folder: Path) -> Family | None:
     """Find the family of a model folder, with its socket in `folder`; None for what is no model."""
     try:
-        files = model_files.find(model)
+        files = model_files.find_network(model)
     except (OSError, model_files.ModelError):
         return None  # its worker will say so
     network = launcher.network(str(model))

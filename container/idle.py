@@ -1,6 +1,6 @@
 """Something to do once the worker has been idle for a while, in its one thread.
 
-The worker waits in Multi Model Server's own loop, so a timer's signal is what can wake it; the
+The worker waits for the server's next request, so a timer's signal is what can wake it; the
 interrupted read goes on by itself (PEP 475).
 """
 

@@ -41,7 +41,8 @@ def pack(arguments: list[str], environment: dict[bytes, bytes]) -> bytes:
     """Put a worker's arguments and environment into bytes, their length first."""
     words = [os.fsencode(word) for word in arguments]
     words += [name + b"=" + value for name, value in environment.items()]
-    return framed(b"\0".join([b"%d" % len(arguments), *words]))
+    body = b"\0".join([b"%d" % len(arguments), *words])
+    return len(body).to_bytes(4, "big") + body
 
 
 def network(model: str) -> str:
@@ -56,11 +57,6 @@ def network(model: str) -> str:
     except OSError:
         return ""
     return found.hexdigest() if len(names) == len(NETWORK) else ""
-
-
-def framed(body: bytes) -> bytes:
-    """Put the length before it."""
-    return len(body).to_bytes(4, "big") + body
 
 
 def unpack(body: bytes) -> tuple[list[str], dict[bytes, bytes]]:
@@ -107,13 +103,6 @@ def connections(server: _socket.socket, wanted: int) -> list[int]:
     return found
 
 
-def send(line: _socket.socket, request: bytes, files: list[int]) -> None:
-    """Send a request and descriptors; raises OSError."""
-    rights = b"".join(number.to_bytes(_INTS, sys.byteorder) for number in files)
-    sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, rights)])
-    line.sendall(request[sent:])
-
-
 def ask(path: str, request: bytes, clients: list[int]) -> bool:
     """Let who listens there fork a worker for those connections; False if it did not.
 
@@ -125,7 +114,9 @@ def ask(path: str, request: bytes, clients: list[int]) -> bool:
     try:
         line.settimeout(PATIENCE)
         line.connect(path)
-        send(line, request, [0, 1, 2, here, *clients])
+        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, *clients))
+        sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, files)])
+        line.sendall(request[sent:])
         if line.recv(1) != READY:
             return False
         line.sendall(GO)

@@ -38,28 +38,40 @@ class Input:
 
 
 @dataclass(frozen=True)
-class ModelFiles:
-    """The files of one model, found and read; `labels` is None without a synset.txt."""
+class NetworkFiles:
+    """The files that every model has, found, and the shapes of its inputs, read."""
 
     name: str
     symbol: Path
     params: Path
     inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class ModelFiles(NetworkFiles):
+    """The files of one model, found and read; `labels` is None without a synset.txt."""
+
     labels: tuple[str, ...] | None
 
 
 def find(folder: Path) -> ModelFiles:
     """Find and check the files of the model in `folder`; raises ModelError."""
+    network = find_network(folder)
+    synset = folder / SYNSET
+    labels = parse_synset(_text(synset)) if synset.is_file() else None
+    return ModelFiles(**vars(network), labels=labels)
+
+
+def find_network(folder: Path) -> NetworkFiles:
+    """Find and check what does not depend on the labels; raises ModelError."""
     symbol = _only(folder, "-symbol.json")
     params = _only(folder, "-0000.params")
     shapes = _only(folder, "-shapes.json")
-    synset = folder / SYNSET
-    return ModelFiles(
+    return NetworkFiles(
         name=symbol.name[: -len("-symbol.json")],
         symbol=symbol,
         params=params,
         inputs=parse_shapes(_text(shapes), shapes.name),
-        labels=parse_synset(_text(synset)) if synset.is_file() else None,
     )
 
 

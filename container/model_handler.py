@@ -202,8 +202,9 @@ def _tell(text: str, *arguments: object) -> None:
 def _leave_soon() -> None:
     """End this process by a signal, a moment after the server was told of 507.
 
-    The worker then opens two FIFOs that the server has closed by then, two times in five, and
-    waits for a reader for ever, with all the memory that it holds.
+    Multi Model Server's own worker (MMECTL_WARM_WORKERS=0) then opens two FIFOs that the server
+    has closed by then, two times in five, and waits for a reader for ever, with all the memory
+    that it holds.
     """
     _idle.leave(_LEAVE_SECONDS)
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+import crowd
 import engine
 import family
 import idle
@@ -117,7 +118,7 @@ def lead(kin: family.Family, listener: socket.socket, environ: Mapping[str, str]
     try:
         rename([sys.executable, __file__, "--family", kin.files.name])
         time.sleep(DELAY_SECONDS)
-        kin.get_ready(environ.get("OMP_NUM_THREADS", "1"))
+        kin.get_ready(crowd.limit(environ))
         share()
         listener.listen(128)
         listener.settimeout(patience)
@@ -154,8 +155,8 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         clients = take_over(environment, files)
         rename([sys.executable, program, *arguments])
         if wanted(line):
-            engine.use_threads(os.environ.get("OMP_NUM_THREADS", "1"))
-            status = worker.run(arguments, clients)
+            engine.use_threads(crowd.limit(os.environ))
+            status = worker.run(launcher.options(arguments), clients)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:

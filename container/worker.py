@@ -22,8 +22,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import idle
-import launcher
 from mms.model_service_worker import MXNetModelServiceWorker
 from mms.protocol.otf_message_handler import create_load_model_response, retrieve_msg
 from mms.service import emit_metrics
@@ -195,6 +193,8 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
                 for pipe in self._outputs.pop(other, ()):
                     os.close(pipe)
         self._ours, self._lent = [client], {}
+        import idle  # not at the top: another handler may have modules of such names
+
         seconds = idle.seconds(os.environ) * _TWIN_RESTS or None
         while True:
             if select.select([client], [], [], seconds)[0]:
@@ -239,7 +239,7 @@ def _readable(client: socket.socket) -> bool:
 
 def _room() -> bool:
     """Whether a twin would have memory to compute in; else requests wait for each other."""
-    import memory  # not at the top: another handler may have modules of such names
+    import memory
 
     room = memory.free()
     return room is None or room > memory.WORKER_BYTES
@@ -256,15 +256,17 @@ def _alone() -> bool:
     return engine.end_threads()
 
 
-def run(arguments: list[str], clients: Sequence[int]) -> int:
+def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
     """Serve connections (descriptors) of the server until they end; returns the exit code.
+
+    `given` is the server's arguments (launcher.options).
 
     As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code.
     """
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     sockets = [socket.socket(fileno=client) for client in clients]
     try:
-        Worker(launcher.options(arguments), sockets).serve()
+        Worker(given, sockets).serve()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -272,6 +274,9 @@ def run(arguments: list[str], clients: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
+    from launcher import HERE, options
+
     # a handler's own modules come first: what it needs is in PYTHONPATH
-    sys.path.remove(launcher.HERE)
-    sys.exit(run(sys.argv[2:], [int(sys.argv[1])]))
+    sys.path.remove(HERE)
+    del sys.modules["launcher"]
+    sys.exit(run(options(sys.argv[2:]), [int(sys.argv[1])]))

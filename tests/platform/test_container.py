@@ -451,6 +451,23 @@ def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F81
         assert server.invoke("m", b"any", "application/json")[2] == b"its own"
 
 
+@pytest.mark.parametrize("word", ["idle", "launcher", "worker", "memory", "engine", "family"])
+def test_another_handler_may_call_its_modules_as_ours_are_called(serving_image, short, word):  # noqa: F811
+    model = short / "m"
+    (model / "MAR-INF").mkdir(parents=True)
+    manifest = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
+    manifest |= {"runtime": "python", "specificationVersion": "1.0", "implementationVersion": "1.0"}
+    (model / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+    (model / f"{word}.py").write_text("WORD = 'its own'\n")
+    (model / "answering.py").write_text(
+        f"import {word}\ndef handle(data, context):\n"
+        f"    return data and [{word}.WORD] * len(data)\n"
+    )
+    with started(serving_image, short) as server:
+        assert server.load("m", model)[0] == 200, server.text()
+        assert server.invoke("m", b"any", "application/json")[2] == b"its own"
+
+
 def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # noqa: F811
     write_model(short / "m")
     settings = {"SOME_SETTING": "one=two three", WORKERS: "1"}
