@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import http.client
 import importlib.util
-import json
 import os
 import secrets
-import select
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,20 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.errors import PlatformError
-from mmectl.local import ports, processes, record, sigv4, supervisor
+from mmectl.local import ask, ports, processes, record
 from mmectl.local.fleet import engine
+from mmectl.local.launch import launch, not_answering, unusable
 from mmectl.local.record import Budgets, Record
 from mmectl.state import Credentials
 
 NEEDED = ("aiohttp", "isal", "moto", "flask", "flask_cors", "psutil")
-LAUNCH = supervisor.STARTER + (
-    "from mmectl.local.supervisor import main; sys.exit(main(sys.argv[1:]))"
-)
-MAX_LOG = 5 * 1024 * 1024  # bytes of platform.log above which a start sets it aside
-PATIENCE = 2.0  # seconds in which a platform that is well answers a ping
 HUNG = 5.0  # seconds that one which does not answer has for its end
-SERVICE = "mmectl"  # signing name of the platform's own routes
-ROOT = str(Path(__file__).resolve().parents[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +37,6 @@ class Connection:
     region: str
     credentials: Credentials
     pid: int
-
-
-def log_path(state_dir: Path) -> Path:
-    """What supervisor and server write."""
-    return state_dir / "local" / "platform.log"
 
 
 def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
@@ -76,8 +59,8 @@ def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
             code="platform_moved",
         )
     try:
-        answer = _get(known, "/-/ping", timeout)
-    except (OSError, http.client.HTTPException, ValueError):
+        answer = ask.get(known, "/-/ping", timeout)
+    except ask.FAILURES:
         return None
     return _connection(known, int(answer["pid"])) if answer else None
 
@@ -92,9 +75,9 @@ def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
         return None
     known = _read(state_dir)
     try:
-        return _get(known, "/-/status", timeout) if known else None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _not_answering(state_dir, str(error)) from None
+        return ask.get(known, "/-/status", timeout) if known else None
+    except ask.FAILURES as error:
+        raise not_answering(state_dir, str(error)) from None
 
 
 def moved_from(state_dir: Path, known: Record) -> Path | None:
@@ -111,30 +94,7 @@ def _read(state_dir: Path) -> Record | None:
     try:
         return record.read(state_dir)
     except OSError as error:
-        raise _unusable(state_dir, error) from None
-
-
-def _get(known: Record, path: str, timeout: float) -> dict[str, Any] | None:
-    """A signed GET; None when whoever listens there is not our platform."""
-    host = f"127.0.0.1:{known.port}"
-    headers = sigv4.sign(
-        "GET",
-        path,
-        {"host": host},
-        known.credentials,
-        region=known.region,
-        service=SERVICE,
-        now=time.time(),
-    )
-    connection = http.client.HTTPConnection("127.0.0.1", known.port, timeout=timeout)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        data = answer.read(16 * 1024 * 1024)
-        found = json.loads(data) if answer.status == 200 else None
-        return found if isinstance(found, dict) and "pid" in found else None
-    finally:
-        connection.close()
+        raise unusable(state_dir, error) from None
 
 
 def start(
@@ -160,7 +120,7 @@ def start(
     if found is None:
         check_packages()
         with _locked(state_dir):
-            found = find(state_dir, timeout=patience) or _launch(
+            found = find(state_dir, timeout=patience) or _start(
                 state_dir, region, port, runtime, budgets, timeout
             )
     _check_same(found, _read(state_dir), region=region, port=port, runtime=runtime, budgets=budgets)
@@ -224,7 +184,7 @@ def _locked(state_dir: Path) -> Iterator[None]:
         local.chmod(0o700)
         handle = os.open(local / "platform.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise _unusable(state_dir, error) from None
+        raise unusable(state_dir, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -232,7 +192,7 @@ def _locked(state_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _launch(
+def _start(
     state_dir: Path,
     region: str,
     port: int,
@@ -263,97 +223,20 @@ def _launch(
         supervisor=None,
         server=None,
     )
-    _run(state_dir, known, timeout, strict=port != 0)
-    found = find(state_dir)
-    if found is None:
-        raise _not_answering(state_dir, "it ended right after its start")
-    return found
-
-
-def _run(state_dir: Path, known: Record, timeout: float, *, strict: bool) -> None:
-    """Start the processes and wait until they serve; where that fails, none of them is left."""
-    reading, writing = os.pipe()
     try:
-        try:
-            record.write(state_dir, known)
-            _spawn(state_dir, writing, strict=strict)
-        except OSError as error:
-            raise _unusable(state_dir, error) from None
-        finally:
-            os.close(writing)
-        _await_ready(state_dir, reading, timeout)
+        launch(state_dir, known, timeout, strict=port != 0)
     except BaseException:
         with contextlib.suppress(PlatformError):  # the first error is what counts
             _end(state_dir, 2.0)
         raise
-    finally:
-        os.close(reading)
+    found = find(state_dir)
+    if found is None:
+        raise not_answering(state_dir, "it ended right after its start")
+    return found
 
 
 def _random(length: int) -> str:
     return "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length))
-
-
-def _spawn(state_dir: Path, writing: int, *, strict: bool) -> None:
-    log = log_path(state_dir)
-    if log.exists() and log.stat().st_size > MAX_LOG:
-        log.replace(log.with_suffix(".log.1"))
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        subprocess.run(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                "-c",
-                LAUNCH.format(root=ROOT),
-                str(state_dir),
-                ROOT,
-                str(writing),
-                *(["strict"] if strict else []),
-            ],
-            cwd="/",
-            env={**os.environ, processes.SUPERVISOR_MARK: str(state_dir)},
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=[writing],
-            start_new_session=True,
-            check=False,
-        )
-    finally:
-        os.close(handle)
-
-
-def _await_ready(state_dir: Path, reading: int, timeout: float) -> None:
-    """Wait for the server's line; raises PlatformError with its reason or the log's end."""
-    deadline = time.monotonic() + timeout
-    line = b""
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reading], [], [], left)[0]:
-            raise _not_answering(state_dir, f"no answer within {timeout:g} s")
-        piece = os.read(reading, 4096)
-        if not piece:
-            raise _not_answering(state_dir, "it ended: " + last_lines(log_path(state_dir)))
-        line += piece
-    answer = json.loads(line.splitlines()[0])
-    if "error" in answer:
-        raise PlatformError(
-            f"the local platform could not be started: {answer['error']}",
-            hint=answer.get("hint") or f"its log: {log_path(state_dir)}",
-        )
-
-
-def last_lines(path: Path, count: int = 5) -> str:
-    """The end of a log, in one line."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 8192))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return " | ".join(line.strip() for line in lines[-count:])
 
 
 def stop(
@@ -369,17 +252,10 @@ def stop(
         return processes.sweep(state_dir) > 0
     with _locked(state_dir):
         known = _read(state_dir)
-        if known is not None and _running(known) and not _answers(known):
+        if known is not None and _running(known) and not ask.answers(known):
             timeout = min(timeout, HUNG)
             say(f"the platform does not answer; it is killed if it has not ended in {timeout:g} s")
         return _end(state_dir, timeout, say)
-
-
-def _answers(known: Record) -> bool:
-    try:
-        return _get(known, "/-/ping", PATIENCE) is not None
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
 
 
 def _end(state_dir: Path, timeout: float, say: Callable[[str], None] = lambda _: None) -> bool:
@@ -416,18 +292,3 @@ def _running(known: Record | None) -> list[processes.Process]:
     """Supervisor and server, as far as they live."""
     ours = [known.supervisor, known.server] if known else []
     return [process for process in ours if process and processes.alive(process)]
-
-
-def _unusable(state_dir: Path, error: OSError) -> PlatformError:
-    return PlatformError(
-        f"the local platform cannot keep its state in {state_dir}: {error.strerror or error}",
-        hint="make the folder writable or free some space",
-        code="platform_state",
-    )
-
-
-def _not_answering(state_dir: Path, why: str) -> PlatformError:
-    return PlatformError(
-        f"the local platform does not answer: {why}",
-        hint=f"its log: {log_path(state_dir)}",
-    )

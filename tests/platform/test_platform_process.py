@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from mmectl.errors import PlatformError
-from mmectl.local import platform, processes, record
+from mmectl.local import ask, launch, platform, processes, record
 from mmectl.local.fleet import engine
 
 REGION = "us-east-1"
@@ -87,7 +87,7 @@ def test_start_find_stop_and_what_is_remembered(project):
     assert platform.find(project) is None
     again = start(project)
     assert replace(again, pid=0) == replace(first, pid=0)
-    assert secret not in platform.log_path(project).read_text()
+    assert secret not in launch.log_path(project).read_text()
 
 
 def test_the_status_tells_what_runs(project):
@@ -179,7 +179,7 @@ def test_a_port_taken_meanwhile_is_replaced_and_that_is_said(project):
         squatter.listen()
         second = start(project)
     assert second.endpoint_url != first.endpoint_url
-    assert f"port {port} is taken" in platform.log_path(project).read_text()
+    assert f"port {port} is taken" in launch.log_path(project).read_text()
     assert patient(second).list_buckets()["Buckets"] == []
 
 
@@ -335,7 +335,7 @@ def test_stop_soon_ends_a_server_that_hangs_and_says_so(project):
     os.kill(connection.pid, signal.SIGSTOP)
     told, begun = [], time.monotonic()
     assert platform.stop(project, timeout=0.5, say=told.append) is True
-    assert time.monotonic() - begun < platform.PATIENCE + 3
+    assert time.monotonic() - begun < ask.PATIENCE + 3
     assert processes.marked(project) == []
     assert told == ["the platform does not answer; it is killed if it has not ended in 0.5 s"]
 
@@ -345,7 +345,7 @@ def test_another_user_of_this_machine_reads_nothing(connection, state_dir):
     state_dir.parent.chmod(0o755)  # only the platform's own folders shall protect it
     state_dir.chmod(0o755)
     wanted = f"cat {record.path(state_dir)}; ls {state_dir}/local; ls {state_dir}/local/s3"
-    tried = f"{wanted}; cat {platform.log_path(state_dir)}; touch {state_dir}/local/x {state_dir}/x"
+    tried = f"{wanted}; cat {launch.log_path(state_dir)}; touch {state_dir}/local/x {state_dir}/x"
     done = subprocess.run(
         ["/bin/sh", "-c", tried], user="nobody", capture_output=True, text=True, check=False
     )

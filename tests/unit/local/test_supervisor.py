@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mmectl.errors import PlatformError
-from mmectl.local import platform, processes, record, supervisor
+from mmectl.local import launch, platform, processes, record, supervisor
 from mmectl.local.processes import Process
 from mmectl.local.record import Budgets, Record
 
@@ -73,5 +73,5 @@ def test_missing_packages_are_named_with_the_command():
 
 def test_the_end_of_a_log_is_one_line(tmp_path):
     (tmp_path / "log").write_text("\n".join(f"line {i}" for i in range(9)))
-    assert platform.last_lines(tmp_path / "log", 2) == "line 7 | line 8"
-    assert platform.last_lines(tmp_path / "missing") == ""
+    assert launch.last_lines(tmp_path / "log", 2) == "line 7 | line 8"
+    assert launch.last_lines(tmp_path / "missing") == ""
