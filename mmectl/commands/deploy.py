@@ -20,7 +20,13 @@ from mmectl.output import Result, Table
 def plan(app: App) -> Result:
     """Show what deploy would do, without doing it."""
     wanted = app.desired()
-    return _planned(wanted, endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted)))
+    return _planned(wanted, _steps(app, wanted))
+
+
+def _steps(app: App, wanted: Desired) -> Plan:
+    steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
+    _require_alarms(app, wanted, steps)
+    return steps
 
 
 def _planned(wanted: Desired, steps: Plan) -> Result:
@@ -51,10 +57,9 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     """
     wanted = app.desired()
     _require_models(app)
-    steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
+    steps = _steps(app, wanted)
     if dry_run:
         return _planned(wanted, steps)
-    _require_alarms(app, wanted, steps)
     _protect(app, wanted)
     patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
     timing = rollout.Timing(timeout=timeout or float(patience))

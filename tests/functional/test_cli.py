@@ -158,7 +158,10 @@ def test_alarms_that_do_not_exist_are_named_before_anything_is_made(call, world)
     code, _, err = call("deploy", *settings)
     assert (code, world.sagemaker.calls) == (1, [])
     assert "error: update.alarms: no such CloudWatch alarm: slow\nnext:  mend update.alarms" in err
+    for command in (("plan",), ("deploy", "--dry-run")):
+        assert "no such CloudWatch alarm: slow" in call(*command, *settings)[2]
     world.aws.clients["cloudwatch"] = Alarms("errors", "slow")
+    assert call("plan", *settings)[0] == 0
     assert call("deploy", *settings)[0] == 0
 
 
