@@ -6,18 +6,18 @@ they wait for each other at every operator, and all of them get less done.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import engine
-
 LOAD = Path("/proc/loadavg")
+LOOKS = 4
 
 
 def threads(limit: int, cores: int, load: str) -> int:
-    """Count the processors that nobody else uses, from 1 to `limit`.
+    """Count the processors that nobody else uses: `limit`, or as many of `fewer` as there are.
 
     `load` is /proc/loadavg, whose fourth field is ``running/all`` threads of the machine, ours
     among them. All of `limit` where it does not say.
@@ -25,7 +25,12 @@ def threads(limit: int, cores: int, load: str) -> int:
     fields = load.split()
     running = fields[3].partition("/")[0] if len(fields) > 3 else ""
     others = max(int(running) - 1, 0) if running.isdecimal() else 0
-    return max(1, min(limit, cores - others))
+    return max((n for n in (limit, *fewer(limit)) if n <= cores - others), default=1)
+
+
+def fewer(limit: int) -> list[int]:
+    """The numbers below `limit` that there are kernels for (kernels.py): powers of two."""
+    return [1 << power for power in range((limit - 1).bit_length())]
 
 
 def limit(environ: Mapping[str, str]) -> int:
@@ -35,20 +40,24 @@ def limit(environ: Mapping[str, str]) -> int:
 
 
 class Crowd:
-    """Sets the engine's number of threads from pass to pass, up to OMP_NUM_THREADS."""
+    """What was seen of others, from pass to pass.
 
-    def __init__(self) -> None:
-        self._limit = self._now = limit(os.environ)
+    At one look in seven something runs for a moment, such as the server that brought the request;
+    only who was there at each of the last looks is there to stay.
+    """
+
+    def __init__(self, limit: int, load: Path | None = None) -> None:
+        self._limit = limit
+        self._load = load or LOAD
         self._cores = len(os.sched_getaffinity(0))
+        self._seen = collections.deque([limit] * LOOKS, maxlen=LOOKS)
 
-    def look(self) -> None:
-        """Look around; takes some 10 microseconds."""
+    def look(self) -> int:
+        """Look around: with how many threads to compute; takes some 10 microseconds."""
         if self._limit == 1:
-            return
+            return 1
         load = ""
         with contextlib.suppress(OSError):
-            load = LOAD.read_text("ascii")
-        wanted = threads(self._limit, self._cores, load)
-        if wanted != self._now:
-            engine.use_threads(wanted)
-            self._now = wanted
+            load = self._load.read_text("ascii")
+        self._seen.append(threads(self._limit, self._cores, load))
+        return max(self._seen)

@@ -214,9 +214,14 @@ class _Shapes:
 
 
 class Executor:
-    """A network bound to its arrays, for inference alone."""
+    """A network bound to its arrays, for inference alone.
 
-    def __init__(self, graph: Graph, arrays: Mapping[str, Array]) -> None:
+    With the activations of `other` where there is one: they must not run at the same time.
+    """
+
+    def __init__(
+        self, graph: Graph, arrays: Mapping[str, Array], other: Executor | None = None
+    ) -> None:
         self._handle = ctypes.c_void_p()
         arguments = [arrays[name].handle for name in graph.arguments]
         auxiliary = [arrays[name].handle for name in graph.auxiliary]
@@ -235,7 +240,7 @@ class Executor:
             (_UINT * len(arguments))(),
             _UINT(len(auxiliary)),
             (ctypes.c_void_p * len(auxiliary))(*auxiliary),
-            None,
+            other._handle if other is not None else None,
             ctypes.byref(self._handle),
         )
         count, handles = _UINT(), ctypes.POINTER(ctypes.c_void_p)()

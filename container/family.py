@@ -16,7 +16,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import engine
 import launcher
 import memory
 import model_files
@@ -54,9 +53,8 @@ class Family:
         if self.files.params.stat().st_size > LARGEST:
             predictor.read(self.files.symbol.read_bytes(), True)
             return
-        engine.use_threads(threads)
         with memory.expendable(), memory.loading():
-            predictor.rehearse(self.files.symbol, self.files.inputs)
+            predictor.rehearse(self.files.symbol, self.files.inputs, threads)
 
 
 def find(model: Path, folder: Path) -> Family | None:

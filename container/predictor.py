@@ -19,7 +19,8 @@ from typing import Any, BinaryIO, NamedTuple
 import crowd
 import folding
 import numpy as np
-from engine import TYPES, Array, EngineError, Executor, Graph
+from engine import TYPES, Array, EngineError, Graph
+from kernels import SETTLED, Kernels
 from model_files import Input, ModelError, Tensor, read_tensors
 
 __all__ = ["EngineError", "Predictor"]
@@ -32,36 +33,29 @@ class Predictor:
     """One network bound to fixed input shapes. Raises MemoryError, EngineError, ModelError."""
 
     def __init__(self, symbol: Path, params: Path, inputs: Sequence[Input]) -> None:
+        threads = crowd.limit(os.environ)
         if params.stat().st_size == 0:
             raise ModelError(f"{params.name} is empty")
         with params.open("rb", buffering=0) as file:
             tensors = _table(file)
             network = read(symbol.read_bytes(), _plain(tensors))
             check_names(network.arguments, network.auxiliary, tensors, inputs)
-            self._graph = network.graph
-            self._arrays = _allocate(self._graph, tensors, inputs)
+            self._arrays = _allocate(network.graph, tensors, inputs)
             many = params.stat().st_size >= PARALLEL_BYTES
-            threads = crowd.limit(os.environ) if many else 1
-            weights = _Weights(file, tensors, threads)
+            weights = _Weights(file, tensors, threads if many else 1)
             weights.fill(self._arrays, network.folds, {i.name for i in inputs})
-        self._executor: Executor | None = None
-        self._crowd = crowd.Crowd()
+        self._kernels = Kernels(network.graph, network.others, self._arrays, threads)
+        self._crowd = crowd.Crowd(threads)
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Run one forward pass; arrays of the bound shapes in, one array an output."""
-        if self._executor is None:  # its first pass compiles, for the number of threads there is
-            self._executor = Executor(self._graph, self._arrays)
-        else:
-            self._crowd.look()
         for name, array in feeds.items():
             self._arrays[name].fill(array)
-        return self._executor.run()
+        return self._kernels.run(self._crowd.look())
 
     def rest(self) -> None:
         """Free the memory of activations until the next run, which takes some ms longer."""
-        executor, self._executor = self._executor, None  # an alarm may come in between
-        if executor is not None:
-            executor.free()
+        self._kernels.free()
 
 
 def _table(file: BinaryIO) -> dict[str, Tensor]:
@@ -78,9 +72,13 @@ def _plain(tensors: Mapping[str, Tensor]) -> bool:
 
 
 class Network(NamedTuple):
-    """A network as it is bound, and the names of the weights it had before folding."""
+    """A network as it is bound, and the names of the weights it had before folding.
+
+    `others` are its graphs for fewer threads (kernels.py).
+    """
 
     graph: Graph
+    others: dict[int, Graph]
     arguments: list[str]
     auxiliary: list[str]
     folds: list[folding.Fold]
@@ -95,18 +93,22 @@ def read(symbol: bytes, plain: bool) -> Network:
     finally:
         given.free()
     text, folds = folding.fold(text) if plain else (text, [])
-    return Network(Graph(text), given.arguments, given.auxiliary, folds)
+    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds)
 
 
-def rehearse(symbol: Path, inputs: Sequence[Input]) -> None:
-    """Read a network and compute with zeros for weights; what that makes stays, the arrays go."""
+def rehearse(symbol: Path, inputs: Sequence[Input], threads: int) -> None:
+    """Read a network and compute with zeros for weights, with so many threads and with fewer.
+
+    What that makes stays, the arrays go.
+    """
     network = read(symbol.read_bytes(), True)
     arrays = _allocate(network.graph, {}, inputs)
     for array in arrays.values():
         array.view().fill(0)
-    executor = Executor(network.graph, arrays)
-    executor.run()
-    executor.free()
+    kernels = Kernels(network.graph, network.others, arrays, threads)
+    for number in (*[threads] * SETTLED, *crowd.fewer(threads)):
+        kernels.run(number)
+    kernels.free()
     for array in arrays.values():
         array.free()
 

@@ -174,7 +174,8 @@ def kill(*pids: int) -> None:
 
 
 def spec(image: Image, **changes: object) -> FleetSpec:
-    whole = FleetSpec("ep", "cfg", "AllTraffic", image, {}, "ml.m5.xlarge", 2, "models", "demo/")
+    same = {"OMP_NUM_THREADS": "1"}  # the same bytes in every answer
+    whole = FleetSpec("ep", "cfg", "AllTraffic", image, same, "ml.m5.xlarge", 2, "models", "demo/")
     return replace(whole, **changes)
 
 

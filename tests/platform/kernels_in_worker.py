@@ -1,0 +1,90 @@
+"""What a worker computes with, alone and in a crowd; run in the environment that workers have.
+
+`python kernels_in_worker.py MODEL_FOLDER`, with container/ on PYTHONPATH and OMP_NUM_THREADS=2.
+Prints JSON: the threads that the process has after passes of each kind, and its answers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import crowd
+import engine
+import kernels
+import model_files
+import numpy as np
+import predictor
+
+FILES = model_files.find(Path(sys.argv[1]))
+PICTURE = np.random.RandomState(0).uniform(0, 255, FILES.inputs[0].shape).astype(np.float32)
+
+
+def load() -> predictor.Predictor:
+    """Load the network as a worker does: with a first pass."""
+    predictor.read.cache_clear()  # with the kernels for fewer threads
+    network = predictor.Predictor(FILES.symbol, FILES.params, FILES.inputs)
+    network.run({FILES.inputs[0].name: np.zeros_like(PICTURE)})
+    return network
+
+
+def ask(network: predictor.Predictor, running: int, times: int = 1) -> tuple[int, Any]:
+    """Compute beside others; the threads this process has afterwards, and the last answer."""
+    crowd.LOAD.write_text(f"0.00 0.00 0.00 {running}/300 1\n")
+    engine.end_threads()
+    for _ in range(times):
+        (answer,) = network.run({FILES.inputs[0].name: PICTURE})
+    return len(list(Path("/proc/self/task").iterdir())), answer
+
+
+def from_alone_to_crowded() -> list[tuple[int, Any]]:
+    """Ask when nobody is there, then when others are there to stay, then alone again."""
+    network = load()
+    found = [ask(network, 1, 3), ask(network, 99), ask(network, 1)]
+    ask(network, 99, crowd.LOOKS + 1)
+    found += [ask(network, 99, 3), ask(network, 1, 3)]
+    network.rest()
+    return [*found, ask(network, 1)]
+
+
+def crowded_from_the_start() -> list[tuple[int, Any]]:
+    """Ask for the first time beside others, later alone."""
+    network = load()
+    ask(network, 99, crowd.LOOKS + 1)
+    return [ask(network, 99, 3), ask(network, 1, 3)]
+
+
+def with_others(told_apart: Any) -> list[tuple[int, Any]]:
+    """Ask beside others, where kernels for fewer threads are of no use."""
+    own, kernels.told_apart = kernels.told_apart, told_apart
+    try:
+        network = load()
+        return [ask(network, 1), ask(network, 99, crowd.LOOKS + 1), ask(network, 99)]
+    finally:
+        kernels.told_apart = own
+
+
+def another_network(graph: engine.Graph, _threads: int) -> engine.Graph:
+    """Make one that takes the same weights and answers something else."""
+    return engine.Graph(graph.text().replace(b'"relu"', b'"tanh"'))
+
+
+def no_network(_graph: engine.Graph, _threads: int) -> engine.Graph:
+    """Fail as the engine does."""
+    raise engine.EngineError("no such kernel")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        crowd.LOAD = Path(folder, "loadavg")
+        rows = {
+            "crowded first": crowded_from_the_start(),  # before anything is compiled
+            "alone first": from_alone_to_crowded(),
+            "wrong": with_others(another_network),
+            "none": with_others(no_network),
+        }
+    told = {k: [(n, a.ravel().tolist()) for n, a in row] for k, row in rows.items()}
+    json.dump(told, sys.stdout)
