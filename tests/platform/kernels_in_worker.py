@@ -77,6 +77,11 @@ def no_network(_graph: engine.Graph, _threads: int) -> engine.Graph:
     raise engine.EngineError("no such kernel")
 
 
+def no_memory(_graph: engine.Graph, _threads: int) -> engine.Graph:
+    """Fail as the engine does where memory is short."""
+    raise MemoryError("bad_alloc")
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         crowd.LOAD = Path(folder, "loadavg")
@@ -85,6 +90,7 @@ if __name__ == "__main__":
             "alone first": from_alone_to_crowded(),
             "wrong": with_others(another_network),
             "none": with_others(no_network),
+            "no memory": with_others(no_memory),
         }
     told = {k: [(n, a.ravel().tolist()) for n, a in row] for k, row in rows.items()}
     json.dump(told, sys.stdout)

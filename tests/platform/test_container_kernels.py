@@ -49,6 +49,6 @@ def test_the_answers_are_the_same_with_any_number_of_threads(rows: Rows) -> None
             assert answer == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("case", ["wrong", "none"])
+@pytest.mark.parametrize("case", ["wrong", "none", "no memory"])
 def test_kernels_that_answer_otherwise_are_not_used(rows: Rows, case: str) -> None:
     assert [threads for threads, _ in rows[case]] == [2, 2, 2]
