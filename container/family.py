@@ -16,14 +16,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import crowd
 import launcher
 import memory
 import model_files
 import predictor
 
-# Computing with more weights takes a model's memory for a moment, for little: reading them is
-# what such a load takes. For these the graph alone is made ready.
-LARGEST = 64 * memory.MIB
+LARGE = 64 * memory.MIB  # of weights
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,19 @@ class Family:
         """Whether there is plenty of memory to get it ready beside the models."""
         return memory.ample(self.files.params.stat().st_size, memory.free())
 
+    @property
+    def large(self) -> bool:
+        """Whether to get it ready is work that others would feel."""
+        return self.files.params.stat().st_size > LARGE
+
     def get_ready(self, threads: int) -> None:
         """Make what all its models need, with zeros for weights.
 
-        Raises what loading a model raises.
+        Raises what loading a model raises. Kernels for fewer threads too, where that is quick.
         """
-        if self.files.params.stat().st_size > LARGEST:
-            predictor.read(self.files.symbol.read_bytes(), True)
-            return
+        fewer = [] if self.large else crowd.fewer(threads)
         with memory.expendable(), memory.loading():
-            predictor.rehearse(self.files.symbol, self.files.inputs, threads)
+            predictor.rehearse(self.files.symbol, self.files.inputs, [threads, *fewer])
 
 
 def find(model: Path, folder: Path) -> Family | None:

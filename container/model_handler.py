@@ -224,7 +224,7 @@ def load(folder: Path) -> Model:
 
 
 def told() -> None:
-    """Log what the load took, once the server knows of it: counting memory takes some ms."""
+    """Log what the load took, once there is time: counting memory takes some ms."""
     own = memory.own()
     if _loaded is not None:
         log.info("%s, %s MB of its own", _loaded.took, "?" if own is None else own // memory.MIB)

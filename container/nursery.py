@@ -39,8 +39,8 @@ _STDIO = 3
 _LEAST_FILES = _STDIO + 2  # and the working directory and a connection
 _MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
 _REQUEST_SECONDS = 5.0
-# the model whose load made the family comes first
-DELAY_SECONDS = 0.1
+# the model whose load made the family comes first; so long takes a load, with the first answer
+DELAY_SECONDS, LARGE_DELAY_SECONDS = 0.1, 1.0
 # a family ends when it has had no model for so many times what a worker waits until it rests
 _FAMILY_RESTS = 30
 # the server waits a minute or two for a load
@@ -117,7 +117,7 @@ def lead(kin: family.Family, listener: socket.socket, environ: Mapping[str, str]
     patience = idle.seconds(environ) * _FAMILY_RESTS or None
     try:
         rename([sys.executable, __file__, "--family", kin.files.name])
-        time.sleep(DELAY_SECONDS)
+        time.sleep(LARGE_DELAY_SECONDS if kin.large else DELAY_SECONDS)
         kin.get_ready(crowd.limit(environ))
         share()
         listener.listen(128)

@@ -96,17 +96,17 @@ def read(symbol: bytes, plain: bool) -> Network:
     return Network(Graph(text), {}, given.arguments, given.auxiliary, folds)
 
 
-def rehearse(symbol: Path, inputs: Sequence[Input], threads: int) -> None:
-    """Read a network and compute with zeros for weights, with so many threads and with fewer.
+def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> None:
+    """Read a network and compute with zeros for weights, with each number of threads.
 
-    What that makes stays, the arrays go.
+    The first is the largest. What that makes stays, the arrays go.
     """
     network = read(symbol.read_bytes(), True)
     arrays = _allocate(network.graph, {}, inputs)
     for array in arrays.values():
         array.view().fill(0)
-    kernels = Kernels(network.graph, network.others, arrays, threads)
-    for number in (*[threads] * SETTLED, *crowd.fewer(threads)):
+    kernels = Kernels(network.graph, network.others, arrays, threads[0])
+    for number in (*[threads[0]] * SETTLED, *threads[1:]):
         kernels.run(number)
     kernels.free()
     for array in arrays.values():

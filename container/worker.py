@@ -18,7 +18,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ _TWIN_RESTS = 5
 _BACK, _ENDED = 0, 1  # exit codes of a twin
 _FAILURES = 5  # of ending other threads, after which no twin is tried any more
 _PIPE_SECONDS = 0.001
+_TELL_SECONDS = 0.02  # after a load; the first request is on its way
 
 
 class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
@@ -57,6 +58,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         self._waker = -1
         self._waiting: list[socket.socket] = []
         self._failed_twins = 0
+        self._to_tell: Callable[[], None] | None = None
 
     def serve(self) -> None:
         """Answer until the server has closed all connections."""
@@ -68,7 +70,10 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         while self._ours or self._lent:
             watched = [*self._ours, *([self._woken] if self._woken >= 0 else [])]
-            ready, _, _ = select.select(watched, [], [])
+            seconds = _TELL_SECONDS if self._to_tell else None
+            ready, _, _ = select.select(watched, [], [], seconds)
+            if not ready:
+                self._tell_of_the_load()
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._take_back()
@@ -103,8 +108,15 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             if other is not client and other in self._outputs and _readable(other)
         ]
         client.sendall(response)
+        self._tell_of_the_load()
         if self.service.context is not None and self.service.context.metrics is not None:
             emit_metrics(self.service.context.metrics.store)
+
+    def _tell_of_the_load(self) -> None:
+        """Let the handler log what the load took, which takes some ms: not before an answer."""
+        action, self._to_tell = self._to_tell, None
+        if action is not None:
+            action()
 
     def _share_work(self) -> None:
         """Fork twins for requests that waited, as far as there is memory for them."""
@@ -137,7 +149,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         finally:
             self._remove_pipes()
         if len(self._outputs) == len(self._ours):  # the server waits for all of them
-            getattr(self.service._entry_point, "told", lambda: None)()
+            self._to_tell = getattr(self.service._entry_point, "told", None)
         if code != 200:
             raise RuntimeError(f"{code} - {text}")
 
