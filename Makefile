@@ -1,6 +1,6 @@
 # make demo   sets everything up and plays the main story on the embedded platform
 # make test   sets everything up and passes the tests
-.PHONY: demo test setup lint bench soak docs clean
+.PHONY: demo test setup lint bench soak fuzz docs clean
 
 VENV := .venv
 MMECTL := $(VENV)/bin/mmectl
@@ -30,6 +30,11 @@ SECONDS := 300
 soak: setup
 	$(VENV)/bin/python -m benchmarks.soak $(SECONDS)
 	$(VENV)/bin/python -m benchmarks.soak $(SECONDS) --faults
+
+# hostile archives, models, payloads, requests and configuration (tests/fuzz/README.md)
+MINUTES := 0
+fuzz: setup
+	MMECTL_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz
 
 docs: setup
 	$(VENV)/bin/python scripts/docs.py
