@@ -5,6 +5,9 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # what its encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if sys.argv[1:] in (["--help"], ["-h"]) and sys.stdout is not None:
         from mmectl.menu import text
 

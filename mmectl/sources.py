@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Plain values, the place of every dotted key, and what was wrong already."""
+    """Plain values, the place of every dotted key, and what was wrong already.
+
+    `written` has the scalars that are no text as they were written: ``0123``, ``1.10``, ``yes``.
+    """
 
     value: dict[str, Any]
     where: Mapping[str, Source]
     problems: tuple[str, ...]
     name: str = "config"
+    written: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, key: str, text: str) -> str:
         """``config.yaml:12:5  endpoint.name: text``, at the nearest place that is known."""
@@ -80,7 +84,7 @@ def read_yaml(path: Path) -> Tree:
     value = walk.value(node, "")
     if not isinstance(value, dict):
         raise ConfigError((f"{name}:1:1  must be a mapping of key: value",))
-    return Tree(value, walk.where, tuple(walk.problems), name)
+    return Tree(value, walk.where, tuple(walk.problems), name, walk.written)
 
 
 class _Walk:
@@ -92,9 +96,18 @@ class _Walk:
         self.yaml = yaml
         self.name = name
         self.where: dict[str, Source] = {}
+        self.written: dict[str, str] = {}
         self.problems: list[str] = []
         self.open: set[int] = set()
         self.constructor = yaml.SafeLoader("")
+
+    def text(self, text: str, key: str) -> Any:
+        """The value of a key that is given as text of its own; the text where it is no YAML."""
+        try:
+            node = self.yaml.compose(text, Loader=self.yaml.SafeLoader)
+        except (self.yaml.YAMLError, RecursionError):
+            return text
+        return None if node is None else self.value(node, key)
 
     def value(self, node: Any, key: str) -> Any:
         mark = node.start_mark
@@ -131,34 +144,42 @@ class _Walk:
 
     def _scalar(self, node: Any, key: str) -> Any:
         try:
-            return self.constructor.construct_object(node)
+            found = self.constructor.construct_object(node)
         except (self.yaml.YAMLError, ValueError) as error:
             text = getattr(error, "problem", None) or str(error)
             self.problems.append(f"{self.where[key].text}  {key}: {text}")
             return None
+        if not isinstance(found, str):
+            self.written[key] = node.value
+        return found
 
 
 def overlay(
-    tree: Tree, values: Mapping[str, str], kind: str, keys: Mapping[str, str]
+    tree: Tree,
+    values: Mapping[str, str],
+    kind: str,
+    keys: Mapping[str, str],
+    texts: Collection[str] = (),
 ) -> tuple[Tree, list[str]]:
-    """Lay dotted keys with YAML scalars as text over the tree; unknown keys are problems.
+    """Lay dotted keys with YAML as text over the tree; unknown keys are problems.
 
-    `keys` maps every known dotted key to its environment variable.
+    `keys` maps every known dotted key to its environment variable. The values of those in
+    `texts` are text, whatever YAML makes of it: ``3.10`` is no number there.
     """
-    import yaml
-
     value = {
         name: dict(part) if isinstance(part, dict) else part for name, part in tree.value.items()
     }
-    where, problems = dict(tree.where), []
+    where, written, problems = dict(tree.where), dict(tree.written), list[str]()
     for key, text in values.items():
         place = f"--set {key}" if kind == "flag" else keys[key]
         if key not in keys:
             problems.append(f"{place}  unknown key{near_miss(key, keys)}")
             continue
-        try:
-            parsed = yaml.safe_load(text)
-        except yaml.YAMLError:
+        walk = _Walk(place)
+        parsed = walk.text(text, key)
+        problems += walk.problems
+        written |= walk.written
+        if key in texts and parsed is not None and not isinstance(parsed, str):
             parsed = text
         section, _, name = key.rpartition(".")
         target = value.setdefault(section, {}) if section else value
@@ -167,7 +188,7 @@ def overlay(
         if isinstance(target, dict):
             target[name] = parsed
             where[key] = Source(place, kind)
-    return replace(tree, value=value, where=where), problems
+    return replace(tree, value=value, where=where, written=written), problems
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

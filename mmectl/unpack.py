@@ -164,7 +164,7 @@ def _extract(
     except _DAMAGED as error:
         raise UnpackError(_gzip_reason(archive)) from error
     except EOFError as error:
-        raise UnpackError("the archive is truncated: it ends too early") from error
+        raise UnpackError(_gzip_reason(archive, "truncated: it ends too early")) from error
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise UnpackError(f"the archive is not a sound tar file: {error}") from error
     if done.files == 0:
@@ -172,11 +172,33 @@ def _extract(
     return done
 
 
-def _gzip_reason(archive: Path) -> str:
+def _gzip_reason(archive: Path, what: str = "damaged: its gzip data is corrupt") -> str:
+    """Why the archive's gzip data cannot be read, `what` unless a look tells more."""
     with archive.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":
             return "the archive is not gzip; pack it with mmectl upload or tar -czf"
-    return "the archive is damaged: its gzip data is corrupt, or other data follows it"
+        file.seek(0)
+        if _is_followed(file):
+            return "other data follows the archive: its gzip data ends before the file does"
+    return f"the archive is {what}"
+
+
+def _is_followed(file: IO[bytes]) -> bool:
+    """Whether something that is no gzip stands behind whole gzip data."""
+    inflate = isal_zlib.decompressobj(wbits=31)
+    data = file.read(_CHUNK)
+    try:
+        while data:
+            inflate.decompress(data, _CHUNK)
+            data = inflate.unconsumed_tail or (b"" if inflate.eof else file.read(_CHUNK))
+            if inflate.eof:  # zeros are padding, another gzip header goes on
+                data = inflate.unused_data.lstrip(b"\0") or file.read(_CHUNK).lstrip(b"\0")
+                if data and not data.startswith(b"\x1f\x8b"):
+                    return True
+                inflate = isal_zlib.decompressobj(wbits=31)
+    except _DAMAGED:
+        pass
+    return False
 
 
 class _Metered:
@@ -267,8 +289,11 @@ def _refuse(member: tarfile.TarInfo, path: PurePosixPath, limits: Limits) -> Non
     """Raise UnpackError for anything but a plain file that is data."""
     if member.issym() or member.islnk():
         raise UnpackError("is a link; pack the file itself", member.name)
-    if not member.isreg() or member.issparse():
+    if not member.isreg():
         raise UnpackError("is not a plain file", member.name)
+    if member.issparse():
+        words = "is not a plain file: it is stored sparse: pack it without -S (--sparse)"
+        raise UnpackError(words, member.name)
     if limits.code:
         return
     if CODE_FILE.search(path.name):

@@ -85,7 +85,7 @@ def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str 
     """A file as the body of a request; raises UsageError."""
     name = str(path)
     try:
-        body = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+        body = _standard_input() if name == "-" else path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"{name}: {error.strerror or error}", hint="check the file's name"
@@ -93,6 +93,15 @@ def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str 
     check_body(body, name)
     kind = content_type or content_type_of(body, name)
     return Request(endpoint, "", body, kind, accept, name)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # it was closed when mmectl started
+        raise UsageError(
+            "-: standard input is closed",
+            hint="name a file, or give it something: mmectl invoke -m NAME - < FILE",
+        )
+    return sys.stdin.buffer.read()
 
 
 def targets_of(app: App, names: Sequence[str]) -> list[str]:

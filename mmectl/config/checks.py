@@ -76,15 +76,16 @@ def validate(tree: Tree, path: Path | None) -> tuple[Settings | None, list[str]]
         problems = [tree.at(key, text) for key, text in _problems(settings, tree, path)]
     except ValidationError as error:
         problems = [
-            tree.at(".".join(str(part) for part in item["loc"]), _words(dict(item)))
+            tree.at(key, _words(dict(item), tree.written.get(key)))
             for item in error.errors(include_url=False)
+            for key in [".".join(str(part) for part in item["loc"])]
         ]
     limits = problems_of_limits(_limited(tree))
     return settings, problems + [tree.at(key, text) for key, text in limits]
 
 
-def _words(item: dict[str, Any]) -> str:
-    """One pydantic error in our words."""
+def _words(item: dict[str, Any], written: str | None) -> str:
+    """One pydantic error in our words; `written` is the value as it was written, if no text."""
     kind, context = item["type"], item.get("ctx", {})
     value = item.get("input")
     if kind == "extra_forbidden":
@@ -96,7 +97,8 @@ def _words(item: dict[str, Any]) -> str:
             str(value), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         )
     if kind in _EXPECTED:
-        return f"is {value!r}, must be {_EXPECTED[kind]}"
+        shown = repr(value) if written is None or value is None else written
+        return f"is {shown}, must be {_EXPECTED[kind]}"
     return f"is {value!r}: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.config import checks
-from mmectl.config.sections import Settings, flatten, keys
+from mmectl.config.sections import Settings, flatten, keys, texts
 from mmectl.errors import ConfigError
 from mmectl.sources import Tree, overlay, read_yaml
 
@@ -67,7 +67,7 @@ def load(
     variables = _variables()
     named = {key: given[name] for key, name in variables.items() if name in given}
     for source, values in (("environment", named), ("flag", flags or {})):
-        tree, more = overlay(tree, values, source, variables)
+        tree, more = overlay(tree, values, source, variables, texts())
         problems += more
     settings, more = checks.validate(tree, found)
     problems += more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -208,3 +208,20 @@ def keys() -> list[str]:
         within = [f"{name}.{key}" for key in section.model_fields] if is_section(section) else None
         names += within or [name]
     return names
+
+
+def texts() -> frozenset[str]:
+    """The dotted keys whose values are text: words, names, paths."""
+    flat = {name: field.annotation for name, field in Settings.model_fields.items()}
+    for name, annotation in list(flat.items()):
+        if is_section(annotation):
+            within = annotation.model_fields.items()
+            flat |= {f"{name}.{key}": field.annotation for key, field in within}
+    return frozenset(name for name, annotation in flat.items() if _is_text(annotation))
+
+
+def _is_text(annotation: object) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(isinstance(word, str) for word in get_args(annotation))
+    some = [one for one in get_args(annotation) if one is not type(None)]
+    return annotation in (str, Path) or (len(some) == 1 and _is_text(some[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,48 @@ def test_invoke_reads_standard_input(call, monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n\x1a\nxx"))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert call("invoke", "-m", "shapes", "-")[0] == 0
+
+
+def test_standard_input_that_is_closed_is_named(call, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = call("invoke", "-m", "shapes", "-")
+    assert code == 2
+    assert "error: -: standard input is closed" in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_an_encoding_lacks_is_escaped(tmp_path, encoding, more):
+    command = [
+        sys.executable,
+        "-m",
+        "mmectl",
+        "config",
+        "show",
+        "--set",
+        "aws.profile=a\u2028\udcff",
+    ]
+    done = subprocess.run(
+        [*command, *more],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\udcff" in done.stdout
+
+
+def test_an_error_of_any_letters_is_told_in_ascii(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mmectl", "upload", "\u00fcnknown"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: \\xfcnknown: neither a model")
 
 
 def test_invoke_random_tallies(call):

@@ -69,6 +69,17 @@ BAD = [
         "endpoint.environment.A: is 1, must be text; put it in quotes",
     ),
     ("aws: {role: 'arn:aws:iam::12:role/x'}\n", {}, "aws.role: is 'arn:aws:iam::12:role/x', must"),
+    (
+        "endpoint: {environment: {A: 0123, B: 1.10, C: yes, D: 2024-01-01, E: 'ok'}}\n",
+        {},
+        "config.yaml:1:26  endpoint.environment.A: is 0123, must be text; put it in quotes\n"
+        "config.yaml:1:35  endpoint.environment.B: is 1.10, must be text; put it in quotes\n"
+        "config.yaml:1:44  endpoint.environment.C: is yes, must be text; put it in quotes\n"
+        "config.yaml:1:52  endpoint.environment.D: is 2024-01-01, must be text; put it in quotes",
+    ),
+    ("image: {python: 3.10}\n", {}, "image.python: is 3.10, must be text; put it in quotes"),
+    ("", {"endpoint.environment": "{A: 0123}"}, "endpoint.environment.A: is 0123, must be text"),
+    ("", {"aws.tags": "{A: 1, A: 2}"}, "stands twice"),
     ("aws: {tags: []}\n", {}, "aws.tags: is [], must be a mapping of key: value"),
     ("endpoint: 3\n", {}, "config.yaml:1:1  endpoint: is 3, must be a mapping of key: value"),
     ("a: 1\na: 2\n", {}, "config.yaml:2:1  a: stands twice, first at config.yaml:1:1"),
@@ -162,6 +173,32 @@ def test_precedence_is_flag_environment_file_default(tmp_path):
     assert config.origins["endpoint.instance_count"] == "--set endpoint.instance_count"
     assert config.origins["endpoint.variant"] == "config.yaml:1:43"
     assert config.origins["endpoint.instance_type"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("image.python", "3.12", "3.12"),
+        ("image.python", "3.10", "3.10"),
+        ("image.python", "'3.10'", "3.10"),
+        ("image.python", "null", None),
+        ("image.python", "", None),
+        ("endpoint.name", "0123", "0123"),
+        ("endpoint.name", "no", "no"),
+        ("bucket.name", "2024-01-01", "2024-01-01"),
+        ("local.state_dir", "1.10", Path("1.10")),
+        ("endpoint.instance_count", "3", 3),
+        ("build.smoke_test", "no", False),
+        ("endpoint.environment", "{A: '1.10'}", {"A": "1.10"}),
+    ],
+)
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_what_is_given_for_a_text_is_text(tmp_path, key, text, value, how):
+    name = "MMECTL_" + key.replace(".", "_").upper()
+    given = {"flags": {key: text}} if how == "flag" else {"environment": {name: text}}
+    settings = load_text(tmp_path, "platform: local\n", **given).settings
+    section, name = key.split(".")
+    assert getattr(getattr(settings, section), name) == value
 
 
 def test_missing_file_is_named(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable
@@ -133,7 +135,9 @@ GOOD = plain_tar(member("good", bytes(range(256)) * 400))
         (lambda: gzip.compress(b"no tar at all" * 100), "sound tar"),
         (lambda: gzip.compress(b""), "sound tar"),
         (lambda: gzip.compress(plain_tar(member("d", kind=tarfile.DIRTYPE))), "no file"),
-        (lambda: gzip.compress(GOOD) + b"much more garbage", "other data"),
+        (lambda: gzip.compress(GOOD) + b"much more garbage", "other data follows the archive"),
+        (lambda: gzip.compress(GOOD) + b"\0" * 9 + b"x", "other data follows the archive"),
+        (lambda: gzip.compress(GOOD) + gzip.compress(GOOD)[:40], "truncated"),
         (lambda: gzip.compress(GOOD + b"garbage"), "other data"),
         (lambda: gzip.compress(GOOD)[:-6] + b"\0\0\0\0\0\0", "corrupt"),
     ],
@@ -182,7 +186,18 @@ def test_a_lying_sparse_file_is_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(info)
-    assert "plain file" in refused(tmp_path, gzip.compress(out.getvalue())).reason
+    reason = refused(tmp_path, gzip.compress(out.getvalue())).reason
+    assert "is not a plain file: it is stored sparse: pack it without -S" in reason
+
+
+def test_what_tar_stores_sparse_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"")
+    os.truncate(tmp_path / "weights", 10 << 20)
+    command = ["tar", "-C", str(tmp_path), "-S", "-czf", str(tmp_path / "s.tar.gz"), "weights"]
+    subprocess.run(command, check=True)
+    error = refused(tmp_path, (tmp_path / "s.tar.gz").read_bytes())
+    assert error.member == "weights"
+    assert "stored sparse" in error.reason
 
 
 def test_a_full_disk_has_its_own_error(tmp_path: Path) -> None:
