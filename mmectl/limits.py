@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from mmectl.sources import near_miss
+from mmectl.sources import near_miss, shown
 
 # On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there are none:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
@@ -23,7 +23,7 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
         for text in _check(_shapes()[shape], value):
             yield key, text
         if shape == "ProductionVariantInstanceType" and _ACCELERATED.match(str(value)):
-            yield key, f"is {value!r}: MXNet multi-model endpoints run on CPU instances"
+            yield key, f"is {shown(value)}: MXNet multi-model endpoints run on CPU instances"
 
 
 @lru_cache(maxsize=1)
@@ -67,12 +67,13 @@ def _check_many(shape: Mapping[str, Any], value: Mapping[str, str]) -> Iterator[
 
 def _check_text(shape: Mapping[str, Any], value: str) -> Iterator[str]:
     if "enum" in shape and value not in shape["enum"]:
-        yield f"is {value!r}, not one that SageMaker knows{near_miss(value, shape['enum'])}"
+        yield f"is {shown(value)}, not one that SageMaker knows{near_miss(value, shape['enum'])}"
     if not _at_least(shape, len(value)) or not _at_most(shape, len(value)):
         yield f"has {len(value)} characters, must be {_range(shape)}"
+        return
     pattern = shape.get("pattern")
     if pattern and not re.fullmatch(_translate(pattern), value):
-        yield f"is {value!r}, must match {pattern}"
+        yield f"is {shown(value)}, must match {pattern}"
 
 
 def _at_least(shape: Mapping[str, Any], number: int) -> bool:

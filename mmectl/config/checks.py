@@ -6,7 +6,9 @@ own service model; and what does not fit together.
 
 from __future__ import annotations
 
+import os
 import re
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from mmectl.limits import problems_of_limits
 from mmectl.model import zoo
 from mmectl.model.origin import parse
 from mmectl.names import check_name
-from mmectl.sources import Tree, near_miss
+from mmectl.sources import Tree, near_miss, shown
+
+MOST = 200  # wrong types that are put into words; each looks for a near miss
 
 _EXPECTED = {
     "string_type": "text; put it in quotes",
@@ -76,30 +80,36 @@ def validate(tree: Tree, path: Path | None) -> tuple[Settings | None, list[str]]
         problems = [tree.at(key, text) for key, text in _problems(settings, tree, path)]
     except ValidationError as error:
         problems = [
-            tree.at(key, _words(dict(item), tree.written.get(key)))
-            for item in error.errors(include_url=False)
-            for key in [".".join(str(part) for part in item["loc"])]
+            _problem_of(tree, dict(item)) for item in error.errors(include_url=False)[:MOST]
         ]
     limits = problems_of_limits(_limited(tree))
     return settings, problems + [tree.at(key, text) for key, text in limits]
 
 
+def _problem_of(tree: Tree, item: dict[str, Any]) -> str:
+    """One pydantic error where it stands."""
+    key = ".".join(str(part) for part in item["loc"])
+    return tree.at(key, _words(item, tree.written.get(key)))
+
+
 def _words(item: dict[str, Any], written: str | None) -> str:
-    """One pydantic error in our words; `written` is the value as it was written, if no text."""
+    """One pydantic error in our words; `written` is how a number or boolean was written."""
     kind, context = item["type"], item.get("ctx", {})
-    value = item.get("input")
+    value = shown(item.get("input"))
+    if kind in _EXPECTED and written is not None and item.get("input") is not None:
+        value = written
     if kind == "extra_forbidden":
         return "unknown key" + near_miss(str(item["loc"][-1]), _siblings(item["loc"]))
     if kind == "missing":
         return "missing"
     if kind == "literal_error":
-        return f"is {value!r}, must be {context['expected']}" + near_miss(
-            str(value), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        return f"is {value}, must be {context['expected']}" + near_miss(
+            str(item.get("input")),
+            str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "),
         )
     if kind in _EXPECTED:
-        shown = repr(value) if written is None or value is None else written
-        return f"is {shown}, must be {_EXPECTED[kind]}"
-    return f"is {value!r}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+        return f"is {value}, must be {_EXPECTED[kind]}"
+    return f"is {value}: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 
 def _siblings(loc: tuple[int | str, ...]) -> list[str]:
@@ -116,13 +126,43 @@ def _problems(settings: Settings, tree: Tree, path: Path | None) -> Iterator[tup
     """(dotted key, what is wrong) of settings whose types are right."""
     yield from _word_problems(settings)
     yield from _models_problems(settings, path)
+    try:
+        urllib.parse.urlsplit(settings.zoo.base_url)
+    except ValueError as error:
+        yield "zoo.base_url", f"is {shown(settings.zoo.base_url)}: {error}"
     refused = policy.problem(settings.update.as_policy())
     if refused is not None:
         yield f"update.{refused[0]}", refused[1]
-    if settings.image.uri is None and path is not None:
-        context = settings.image.context
-        if "image.context" in tree.where and not (path.parent / context).is_dir():
-            yield "image.context", f"no such folder: {context}"
+    if (refusal := _no_path(settings.local.state_dir)) is not None:
+        yield "local.state_dir", refusal
+    if settings.image.uri is None and path is not None and "image.context" in tree.where:
+        refusal = _no_folder(path.parent, settings.image.context)
+        if refusal is not None:
+            yield "image.context", refusal
+
+
+def _no_path(path: Path) -> str | None:
+    """Why no file system takes it; None where one may."""
+    try:
+        parts = [len(os.fsencode(part)) for part in path.parts]
+    except UnicodeEncodeError:
+        return f"{shown(str(path))} is no path"
+    if "\0" in str(path):
+        return f"{shown(str(path))} is no path: it holds a NUL"
+    if max(parts, default=0) > 255 or sum(parts) + len(parts) > 4_000:
+        return f"{shown(str(path))} is no path: a name in it is longer than 255 bytes, or all 4,000"
+    return None
+
+
+def _no_folder(base: Path, path: Path) -> str | None:
+    """Why it is no folder that can be read; None where it is one."""
+    if (refusal := _no_path(path)) is not None:
+        return refusal
+    try:
+        found = (base / path).is_dir()
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None if found else f"no such folder: {path}"
 
 
 def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -131,7 +171,7 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     for key, (pattern, rule) in _WORDS.items():
         value = values[key]
         if value is not None and not re.fullmatch(pattern, value):
-            yield key, f"is {value!r}, must be {rule}"
+            yield key, f"is {shown(value)}, must be {rule}"
     for name in settings.aws.tags:
         if name.lower().startswith("aws:"):
             yield "aws.tags", f"{name!r}: names that begin with aws: belong to AWS"
@@ -142,7 +182,7 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "bucket.prefix", "must not contain '..'"
     if not prefix.endswith("/") or prefix.startswith("/") or "//" in prefix:
         rule = "must end with '/', not start with '/', without '//'"
-        yield "bucket.prefix", f"is {prefix!r}, {rule}"
+        yield "bucket.prefix", f"is {shown(prefix)}, {rule}"
 
 
 def _models_problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
@@ -164,7 +204,7 @@ def _model_problems(model: Model, path: Path | None) -> Iterator[tuple[str, str]
     except UsageError as error:
         yield "name", error.message
     if model.zoo is not None and model.zoo not in zoo.MODELS:
-        yield "zoo", f"is {model.zoo!r}, known are {', '.join(zoo.MODELS)}"
+        yield "zoo", f"is {shown(model.zoo)}, known are {', '.join(zoo.MODELS)}"
     if model.source is not None:
         try:
             parse(model.name, model.source, model.sha256, path.parent if path else Path())
@@ -173,8 +213,10 @@ def _model_problems(model: Model, path: Path | None) -> Iterator[tuple[str, str]
         web = model.source.startswith(("http://", "https://"))
         if web and not model.sha256 and "#sha256=" not in model.source:
             yield "source", "needs the tarball's checksum: add sha256"
-    if model.path is not None and path is not None and not (path.parent / model.path).is_dir():
-        yield "path", f"no such folder: {model.path}"
+    if model.path is not None and path is not None:
+        refusal = _no_folder(path.parent, model.path)
+        if refusal is not None:
+            yield "path", refusal
 
 
 def _limited(tree: Tree) -> dict[str, tuple[str, Any]]:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.config import checks
+from mmectl.config.reading import read_text
 from mmectl.config.sections import Settings, flatten, keys, texts
 from mmectl.errors import ConfigError
-from mmectl.sources import Tree, overlay, read_yaml
+from mmectl.sources import Tree, compose, overlay
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 FILE_NAME = "config.yaml"
+MOST = 20  # problems that are told at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def load(
     `flags` are dotted keys with YAML scalars as text.
     """
     found = path or (Path(FILE_NAME) if Path(FILE_NAME).exists() else None)
-    tree = read_yaml(found) if found else Tree({}, {}, ())
+    tree = compose(read_text(found), found.name) if found else Tree({}, {}, ())
     problems = list(tree.problems)
     given = environment if environment is not None else os.environ
     variables = _variables()
@@ -70,7 +72,8 @@ def load(
         tree, more = overlay(tree, values, source, variables, texts())
         problems += more
     settings, more = checks.validate(tree, found)
-    problems += more
+    told = {problem.partition(": ")[0] for problem in problems}
+    problems += [problem for problem in more if problem.partition(": ")[0] not in told]
     if settings is None or problems:
         raise ConfigError(
             _in_order(problems), hint="see the annotated config.yaml, or: mmectl config schema"
@@ -85,10 +88,11 @@ def _variables() -> dict[str, str]:
 
 
 def _in_order(problems: list[str]) -> tuple[str, ...]:
-    """Each problem once, in the order of the file."""
+    """Each problem once, in the order of the file; the first ones where there are many."""
 
     def place(problem: str) -> tuple[int, int]:
         found = re.match(r"[^:]+:(\d+):(\d+) ", problem)
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
-    return tuple(sorted(dict.fromkeys(problems), key=place))
+    ordered = tuple(sorted(dict.fromkeys(problems), key=place))
+    return ordered if len(ordered) <= MOST else (*ordered[:MOST], "... and more")

@@ -57,11 +57,15 @@ def parse(name: str, text: str, sha256: str | None = None, base: Path = Path()) 
         raise UsageError(f"{checksum}: not a sha256: 64 hexadecimal digits", code="bad_checksum")
     if address.startswith("zoo:"):
         return Source(name, zoo=address.removeprefix("zoo:"))
-    scheme = urllib.parse.urlsplit(address).scheme if "://" in address else ""
+    try:
+        scheme = urllib.parse.urlsplit(address).scheme if "://" in address else ""
+        path = (base / address).absolute()
+        found = not scheme and path.exists()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{text}: not a source of a model: {error}", code="bad_source") from None
     if scheme in ("s3", "http", "https", "file"):
         return Source(name, url=address, sha256=checksum)
-    path = (base / address).absolute()
-    if scheme or not path.exists():
+    if not found:
         raise UsageError(
             f"{text}: not a source of a model: no such folder or tarball",
             hint="name a folder, a .tar.gz, zoo:resnet_18, s3://..., file://..., or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from mmectl.config.loading import load
+from mmectl.config.reading import read_text
 from mmectl.config.sections import Settings, flatten, schema
 from mmectl.errors import ConfigError
 
@@ -74,8 +76,7 @@ BAD = [
         {},
         "config.yaml:1:26  endpoint.environment.A: is 0123, must be text; put it in quotes\n"
         "config.yaml:1:35  endpoint.environment.B: is 1.10, must be text; put it in quotes\n"
-        "config.yaml:1:44  endpoint.environment.C: is yes, must be text; put it in quotes\n"
-        "config.yaml:1:52  endpoint.environment.D: is 2024-01-01, must be text; put it in quotes",
+        "config.yaml:1:44  endpoint.environment.C: is yes, must be text; put it in quotes",
     ),
     ("image: {python: 3.10}\n", {}, "image.python: is 3.10, must be text; put it in quotes"),
     ("", {"endpoint.environment": "{A: 0123}"}, "endpoint.environment.A: is 0123, must be text"),
@@ -132,9 +133,40 @@ BAD = [
     ("local: {port: 70000}\n", {}, "local.port: is 70000: input should be less than"),
     ("- a\n- b\n", {}, "config.yaml:1:1  must be a mapping of key: value"),
     ("a: [1, 2\n", {}, "config.yaml:2:1  not valid YAML: expected ',' or ']'"),
-    ("a: !!python/object:os.system x\n", {}, "could not determine a constructor for the tag"),
+    ("a: !!python/object:os.system x\n", {}, "a: !!python/object:os.system: a tag"),
     ("a: &a [*a]\n", {}, "an alias that contains itself"),
     ("? [a]\n: 1\n", {}, "config.yaml:1:3  a key must be plain text"),
+    ("a: !!set {x: }\n", {}, "config.yaml:1:1  a: !!set: a tag that no value here has"),
+    ("a: !!omap [x: 1]\n", {}, "config.yaml:1:1  a: !!omap: a tag"),
+    ("image: {uri: !!binary eA==}\n", {}, "config.yaml:1:9  image.uri: !!binary: a tag"),
+    ("image: {uri: !!int ''}\n", {}, "image.uri: is '', which is no !!int"),
+    ("image: {uri: !!float ''}\n", {}, "image.uri: is '', which is no !!float"),
+    ("image: {uri: !!bool maybe}\n", {}, "image.uri: is 'maybe', which is no !!bool"),
+    ("local: {port: 1" + ":00" * 400 + "}\n", {}, "which is no !!int"),
+    ("image: {uri: '" + "a" * 9000 + "'}\n", {}, "image.uri: has 9,000 characters, at most 8,192"),
+    ('image: {uri: "a\\0"}\n', {}, "image.uri: is 'a\\x00': no text holds U+0000"),
+    ('image: {uri: "\\ud800"}\n', {}, "no text holds U+D800"),
+    ("a: \0\n", {}, "config.yaml:1:4  not valid YAML: the character U+0000 must not stand here"),
+    ("b:\n\ta: 1\n", {}, "config.yaml:2:1  not valid YAML: found character '\\t'"),
+    ("x: &x {a: 1}\naws: {<<: *x}\n", {}, "config.yaml:2:7  aws.<<: keys are not merged"),
+    ("a: " + "[" * 3000, {}, "config.yaml:1:23  not valid YAML: nested more than 20 deep"),
+    ('"\\e[2J": 1\n', {}, "config.yaml:1:1  \\x1b[2J: unknown key"),
+    ("image: {context: " + "a" * 300 + "}\n", {}, "a name in it is longer than 255 bytes"),
+    ('image: {context: "a\\0"}\n', {}, "image.context: is 'a\\x00': no text holds U+0000"),
+    ("local: {state_dir: " + "a" * 300 + "}\n", {}, "config.yaml:1:9  local.state_dir: 'aaa"),
+    ("models: [{name: x, path: " + "a" * 300 + "}]\n", {}, "config.yaml:1:20  models.0.path: 'aa"),
+    ("models: [{name: x, source: " + "a" * 300 + "}]\n", {}, "not a source of a model: "),
+    ("models: [{name: x, source: 'http://[a', sha256: '" + "0" * 64 + "'}]\n", {}, "Invalid IPv6"),
+    ("zoo: {base_url: 'http://[a'}\n", {}, "zoo.base_url: is 'http://[a': Invalid IPv6 URL"),
+    ("endpoint: {environment: {A: 0123}}\n", {}, "A: is 0123, must be text; put it in quotes"),
+    ("endpoint: {environment: {A: 1.10}}\n", {}, "A: is 1.10, must be text; put it in quotes"),
+    ("", {"models": "[" * 3000}, "--set models  models: is '[[["),
+    (
+        "models: [{name: a, zoo: resnet_18}]",
+        {"models": "[{name: a}]"},
+        "--set models  models.0: mod",
+    ),
+    ("", {"endpoint.instance_count": "!!int ''"}, "--set endpoint.instance_count  endpoint.insta"),
     ("", {"endpoint.nam": "x"}, "--set endpoint.nam  unknown key; did you mean 'endpoint.name'?"),
     ("", {"endpoint.instance_count": "two"}, "--set endpoint.instance_count  endpoint.instance_co"),
 ]
@@ -152,6 +184,76 @@ def test_bad_input_is_named_with_its_place(tmp_path, text, flags, said):
         load_text(tmp_path, text, flags=flags)
     assert said in caught.value.message
     assert caught.value.exit_code == 2
+
+
+# nine levels of ten aliases each: a thousand million values
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+)
+
+
+def test_aliases_that_grow_have_an_end(tmp_path):
+    with pytest.raises(ConfigError, match=r"more than 100,000 values") as caught:
+        load_text(tmp_path, BOMB)
+    assert "config.yaml:" in caught.value.message
+    with pytest.raises(ConfigError, match=r"--set models  more than 100,000 values"):
+        load_text(tmp_path, "", flags={"models": f"[&a {'[1]'}, {BOMB_FLOW}]"})
+
+
+BOMB_FLOW = ", ".join(
+    f"&b{i} [{', '.join(['*a' if i == 0 else f'*b{i - 1}'] * 10)}]" for i in range(8)
+)
+
+
+def test_of_many_problems_the_first_are_told(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, "".join(f"key{i}: 1\n" for i in range(20_000)))
+    assert len(caught.value.problems) == 21
+    assert caught.value.problems[-1] == "... and more"
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xef\xbb\xbfendpoint: {name: a}\n")
+    config = load(path, environment={})
+    assert config.settings.endpoint.name == "a"
+    assert config.origins["endpoint.name"] == "config.yaml:1:12"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 1\n".encode("utf-16"), "config.yaml:1:1  is UTF-16, not UTF-8"),
+        (b"a: 1\nb\xc3\xa9: \xe9\n", "config.yaml:2:5  is not UTF-8: the byte 0xe9"),
+    ],
+)
+def test_other_encodings_are_named(tmp_path, content, said):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(path, environment={})
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in (
+        (tmp_path, "is a folder"),
+        (Path("/dev/zero"), "larger than 1,000,000 bytes"),
+        (tmp_path / ("a" * 300), "File name too long"),
+        (tmp_path / "a\0", "embedded null"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            load(path, environment={})
+    with pytest.raises(ConfigError, match="nothing came"):
+        read_text(tmp_path / "pipe", patience=0.01)
+
+
+def test_a_pipe_is_read_to_its_end():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as end:
+        end.write(b"platform: aws\n")
+    with os.fdopen(reading, "rb"):
+        assert read_text(Path(f"/dev/fd/{reading}")) == "platform: aws\n"
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path):
@@ -186,6 +288,8 @@ def test_precedence_is_flag_environment_file_default(tmp_path):
         ("endpoint.name", "0123", "0123"),
         ("endpoint.name", "no", "no"),
         ("bucket.name", "2024-01-01", "2024-01-01"),
+        ("endpoint.name", "2001-99-99", "2001-99-99"),
+        ("aws.profile", "'1'", "1"),
         ("local.state_dir", "1.10", Path("1.10")),
         ("endpoint.instance_count", "3", 3),
         ("build.smoke_test", "no", False),
