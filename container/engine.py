@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib.util
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,10 @@ _UINT8 = 3
 _END_SECONDS = 0.1
 _PAUSE_HARD = 2  # omp_pause_hard of omp.h, OpenMP 5.0
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
+# They call functions at addresses that stand in their attributes
+_POINTERS = re.compile(rb'"(_CachedOp|_CachedOpThreadSafe|_CustomFunction|_NDArray|_Native)"')
+_NUMPY_SHAPES = re.compile(rb'"is_np_shape"\s*:\s*\[\s*"int"\s*,\s*[1-9]')
+_DENSE = 0  # of MXNDArrayGetStorageType
 # mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8,
          6: np.int64, 7: np.bool_}  # fmt: skip
@@ -53,7 +59,18 @@ def _load() -> ctypes.CDLL:
     except OSError as error:
         raise translate(str(error)) from None
     loaded.MXGetLastError.restype = ctypes.c_char_p
+    _register(loaded)
     return loaded
+
+
+def _register(loaded: ctypes.CDLL) -> None:
+    """Let the engine make operators of its older layers, which it does when its list is asked for.
+
+    Before that they are unknown by name, or known without a rule for their shapes. Takes 1 ms.
+    """
+    count, names = _UINT(), ctypes.POINTER(ctypes.c_char_p)()
+    if loaded.MXListAllOpNames(ctypes.byref(count), ctypes.byref(names)) != 0:
+        raise translate(loaded.MXGetLastError().decode("utf-8", "replace"))
 
 
 def translate(message: str) -> Exception:
@@ -112,6 +129,8 @@ class Array:
         pointer = ctypes.c_void_p()
         call("MXNDArrayGetData", self.handle, ctypes.byref(pointer))
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        if not size:
+            return np.empty(self.shape, self.dtype)
         memory = (ctypes.c_char * size).from_address(pointer.value or 0)
         return np.frombuffer(memory, self.dtype).reshape(self.shape)
 
@@ -131,6 +150,7 @@ class Graph:
 
     def __init__(self, text: bytes) -> None:
         self.handle = ctypes.c_void_p()
+        self._least = _interpret(text)
         call("MXSymbolCreateFromJSON", ctypes.c_char_p(text), ctypes.byref(self.handle))
         self.arguments = self._names("MXSymbolListArguments")
         self.auxiliary = self._names("MXSymbolListAuxiliaryStates")
@@ -146,10 +166,10 @@ class Graph:
         call("MXSymbolSaveToJSON", self.handle, ctypes.byref(written))
         return written.value or b""
 
-    def shapes(self, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...] | None]:
         """Infer the shapes of all arguments and auxiliary states from those of the inputs.
 
-        What cannot be inferred has the shape ().
+        What cannot be inferred is None.
         """
         axes = [n for shape in inputs.values() for n in shape]
         starts = [0]
@@ -168,7 +188,8 @@ class Graph:
             ctypes.byref(complete),
         )
         names = (*self.arguments, *self.auxiliary)
-        return dict(zip(names, found[0].read() + found[2].read()))  # noqa: B905 - Python 3.8
+        whole = found[0].read(*self._least) + found[2].read(*self._least)
+        return dict(zip(names, whole))  # noqa: B905 - Python 3.8
 
     def types(self, known: Mapping[str, int]) -> dict[str, int]:
         """Infer the type flags of all arguments from those that are known; unknown ones are 0."""
@@ -194,6 +215,23 @@ class Graph:
         call("MXSymbolFree", self.handle)
 
 
+def _interpret(text: bytes) -> tuple[int, int]:
+    """Refuse what must not run, and let this thread take shapes as the network was saved with.
+
+    Returns the least rank and size of a known shape: with numpy's shapes () is a single number and
+    an axis may be of size 0; without, both are unknown.
+    """
+    pointer = _POINTERS.search(text)
+    if pointer is not None:
+        raise EngineError(
+            f"the operator {pointer[1].decode()} calls functions by their addresses in memory, "
+            "which is not allowed to a network in a file"
+        )
+    numpy = _NUMPY_SHAPES.search(text) is not None
+    call("MXSetIsNumpyShape", ctypes.c_int(numpy), ctypes.byref(ctypes.c_int()))
+    return (0, 0) if numpy else (1, 1)
+
+
 def _ints() -> Any:
     return ctypes.POINTER(ctypes.c_int)()
 
@@ -208,9 +246,12 @@ class _Shapes:
     def pointers(self) -> tuple[Any, ...]:
         return tuple(ctypes.byref(one) for one in (self._count, self._ranks, self._axes))
 
-    def read(self) -> list[tuple[int, ...]]:
-        ranks = [max(self._ranks[i], 0) for i in range(self._count.value)]
-        return [tuple(self._axes[i][j] for j in range(rank)) for i, rank in enumerate(ranks)]
+    def read(self, rank: int, size: int) -> list[tuple[int, ...] | None]:
+        """Those that are known: of that rank and those sizes at least."""
+        ranks = [self._ranks[i] for i in range(self._count.value)]
+        shapes = [tuple(self._axes[i][j] for j in range(n)) for i, n in enumerate(ranks)]
+        known = [n >= rank and min(s, default=size) >= size for n, s in zip(ranks, shapes)]  # noqa: B905
+        return [s if whole else None for s, whole in zip(shapes, known)]  # noqa: B905
 
 
 class Executor:
@@ -243,34 +284,55 @@ class Executor:
             other._handle if other is not None else None,
             ctypes.byref(self._handle),
         )
-        count, handles = _UINT(), ctypes.POINTER(ctypes.c_void_p)()
-        call("MXExecutorOutputs", self._handle, ctypes.byref(count), ctypes.byref(handles))
-        self._outputs = [ctypes.c_void_p(handles[i]) for i in range(count.value)]
 
     def run(self) -> list[Any]:
         """Compute the outputs from what the arrays hold now."""
         call("MXExecutorForward", self._handle, 0)
-        return [_fetch(output) for output in self._outputs]
+        # anew after each pass: some operators tell their shapes only once they have computed
+        count, handles = _UINT(), ctypes.POINTER(ctypes.c_void_p)()
+        call("MXExecutorOutputs", self._handle, ctypes.byref(count), ctypes.byref(handles))
+        outputs = [ctypes.c_void_p(handles[i]) for i in range(count.value)]
+        try:
+            return [_fetch(output) for output in outputs]
+        finally:
+            for output in outputs:
+                call("MXNDArrayFree", output)
 
     def free(self) -> None:
         """Give its memory back, but for the arrays it is bound to."""
-        for output in self._outputs:
-            call("MXNDArrayFree", output)
         call("MXExecutorFree", self._handle)
 
 
-class _Resizer:
-    """The engine's operator, looked up once."""
+@functools.lru_cache(maxsize=None)
+def _operator(name: bytes) -> ctypes.c_void_p:
+    found = ctypes.c_void_p()
+    call("NNGetOpHandle", name, ctypes.byref(found))
+    return found
 
-    handle: ctypes.c_void_p | None = None
+
+def _apply(name: bytes, source: ctypes.c_void_p, attributes: Mapping[str, str]) -> Any:
+    count, results = ctypes.c_int(), ctypes.POINTER(ctypes.c_void_p)()
+    call(
+        "MXImperativeInvoke",
+        _operator(name),
+        1,
+        (ctypes.c_void_p * 1)(source),
+        ctypes.byref(count),
+        ctypes.byref(results),
+        len(attributes),
+        _texts(list(attributes)),
+        _texts(list(attributes.values())),
+    )
+    return ctypes.c_void_p(results[0])
 
 
-def _resizer() -> ctypes.c_void_p:
-    if _Resizer.handle is None:
-        found = ctypes.c_void_p()
-        call("NNGetOpHandle", b"_cvimresize", ctypes.byref(found))
-        _Resizer.handle = found
-    return _Resizer.handle
+def _computed(name: bytes, source: ctypes.c_void_p, attributes: Mapping[str, str]) -> Any:
+    """Compute an operator of one input and one output, as a numpy array."""
+    result = _apply(name, source, attributes)
+    try:
+        return _fetch(result)
+    finally:
+        call("MXNDArrayFree", result)
 
 
 def resize(pixels: Any, height: int, width: int) -> Any:
@@ -278,31 +340,22 @@ def resize(pixels: Any, height: int, width: int) -> Any:
 
     Raises EngineError where MXNet is not installed or was built without OpenCV, MemoryError.
     """
-    operator = _resizer()
+    _operator(b"_cvimresize")  # before anything is allocated
     source = Array(pixels.shape, _UINT8)
     source.view()[:] = pixels
-    count, results = ctypes.c_int(), ctypes.POINTER(ctypes.c_void_p)()
-    values = (str(width), str(height), "1")
-    call(
-        "MXImperativeInvoke",
-        operator,
-        1,
-        (ctypes.c_void_p * 1)(source.handle),
-        ctypes.byref(count),
-        ctypes.byref(results),
-        len(values),
-        _texts(("w", "h", "interp")),
-        _texts(values),
-    )
-    result = ctypes.c_void_p(results[0])
     try:
-        return _fetch(result)
+        return _computed(
+            b"_cvimresize", source.handle, {"w": str(width), "h": str(height), "interp": "1"}
+        )
     finally:
-        call("MXNDArrayFree", result)
         source.free()
 
 
 def _fetch(handle: ctypes.c_void_p) -> Any:
+    storage = ctypes.c_int(_DENSE)
+    call("MXNDArrayGetStorageType", handle, ctypes.byref(storage))
+    if storage.value > _DENSE:
+        return _computed(b"cast_storage", handle, {"stype": "default"})
     rank, axes, kind = ctypes.c_int(), _ints(), ctypes.c_int()
     call("MXNDArrayGetShapeEx", handle, ctypes.byref(rank), ctypes.byref(axes))
     call("MXNDArrayGetDType", handle, ctypes.byref(kind))

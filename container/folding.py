@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +42,22 @@ class Fold:
         return (np.asarray(bias, np.float64) - mean) * factors + beta
 
 
-def fold(text: bytes) -> tuple[bytes, list[Fold]]:
-    """Fold what can be folded in a network's JSON (as MXNet 1.9 writes it)."""
+def fold(text: bytes, fed: Collection[str] = ()) -> tuple[bytes, list[Fold]]:
+    """Fold what can be folded in a network's JSON (as MXNet 1.9 writes it).
+
+    What is fed has no values yet, so that a layer that computes with it stays as it is.
+    """
     graph = json.loads(text)
     nodes, heads = graph["nodes"], graph["heads"]
     uses = Counter(source[0] for node in nodes for source in node["inputs"])
     uses.update(head[0] for head in heads)
+    uses.update(number for number, node in enumerate(nodes) if node["name"] in fed)
+    kept = {head[0] for head in heads}
+    kept.update(source[0] for node in nodes for source in node["inputs"] if source[1])
     pairs = {
         number: node["inputs"][0][0]
         for number, node in enumerate(nodes)
-        if _foldable(node, nodes, uses) and number not in {head[0] for head in heads}
+        if number not in kept and _foldable(node, nodes, uses)
     }
     if not pairs:
         return text, []

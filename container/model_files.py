@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 SYNSET = "synset.txt"
+# of inputs, by mshadow's type flag
+DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 
 _LIST_MAGIC = 0x112
 _DENSE_V1, _DENSE_V2, _DENSE_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -31,10 +33,14 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the network; `shape` has the batch axis first."""
+    """One input of the network; `shape` has the batch axis first.
+
+    `dtype` is numpy's name of its type; None where the shapes file says nothing of it.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,6 @@ def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
     inputs = tuple(_parse_input(row, name) for row in rows)
     if len({i.name for i in inputs}) != len(inputs):
         raise ModelError(f"{name} names an input twice")
-    if len({i.shape[0] for i in inputs}) != 1:
-        raise ModelError(f"{name} gives inputs of different batch sizes (first axis)")
     return inputs
 
 
@@ -116,7 +120,10 @@ def _parse_input(row: Any, name: str) -> Input:
     whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
     if not whole or not shape:
         raise ModelError(f"{name}: the shape of {row['name']!r} is not a list of positive integers")
-    return Input(row["name"], tuple(shape))
+    dtype = row.get("dtype")
+    if dtype is not None and dtype not in DTYPES:
+        raise ModelError(f"{name}: the dtype of {row['name']!r} is not one of {', '.join(DTYPES)}")
+    return Input(row["name"], tuple(shape), dtype)
 
 
 def parse_synset(text: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,20 +76,21 @@ class Model:
         self.inputs = files.inputs
         self.labels = files.labels
         self.size = files.inputs[0].shape[0]
+        self.whole = False
         self.cold = Once()
         self.took = ""
         with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
-            zeros = {i.name: np.zeros(i.shape, np.float32) for i in self.inputs}
+            zeros = {i.name: np.zeros(i.shape, i.dtype or np.float32) for i in self.inputs}
             outputs = self._predictor.run(zeros)
+            # items can be told apart where all that goes in and comes out has the batch axis
+            batches = {*(i.shape[:1] for i in self.inputs), *(o.shape[:1] for o in outputs)}
+            self.whole = batches != {(self.size,)}
             self._check(outputs)
             self._rehearse(outputs)
         memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:
-        if any(o.ndim == 0 or o.shape[0] != self.size for o in outputs):
-            shapes = ", ".join(str(list(o.shape)) for o in outputs)
-            raise ModelError(f"the outputs {shapes} do not have the batch axis of the inputs")
         classes = int(np.prod(outputs[0].shape[1:]))
         if self.labels is not None and len(self.labels) != classes:
             raise ModelError(
@@ -109,8 +111,22 @@ class Model:
         memory.give_back()
         memory.confine(memory.free())
 
+    def parse(self, body: bytes, content_type: str | None) -> payloads.Feed:
+        """Read one request; raises PayloadError."""
+        feed = payloads.parse(body, content_type, self.inputs)
+        if not self.whole:
+            return feed
+        if feed.items != self.size:
+            raise payloads.PayloadError(
+                f"the answer of this model is one for the whole batch: send {self.size} items, "
+                f"not {feed.items}"
+            )
+        return replace(feed, batched=True)  # the outputs are answered as they are
+
     def predict(self, feed: payloads.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the shapes file says."""
+        if self.whole:
+            return self._predictor.run(feed.arrays)
         parts = []
         for start in range(0, feed.items, self.size):
             count = min(self.size, feed.items - start)
@@ -122,7 +138,7 @@ class Model:
         lacking = self.size - len(array)
         if not lacking:
             return array
-        return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), np.float32)])
+        return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), array.dtype)])
 
 
 _LAST_WORDS_SECONDS = 0.2
@@ -242,7 +258,7 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", payloads.JSON)
         kind = payloads.accepted(headers.get("accept"), default)
         body, content_type = _body(request, headers)
-        feed = payloads.parse(body, content_type, model.inputs)
+        feed = model.parse(body, content_type)
         result = payloads.answer(model.predict(feed), feed, kind, model.labels)
     except payloads.PayloadError as error:
         context.set_response_status(error.status, "", index)

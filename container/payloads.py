@@ -36,7 +36,10 @@ class PayloadError(Exception):
 
 @dataclass(frozen=True)
 class Feed:
-    """What one request asks to be predicted: by input name, float32 of (items, *item shape)."""
+    """What one request asks to be predicted: by input name, an array of (items, *item shape).
+
+    In the inputs' types, float32 where they have none.
+    """
 
     arrays: Mapping[str, Any]
     items: int
@@ -163,6 +166,23 @@ def _check_shape(shape: Sequence[int], one: Input) -> None:
 def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
     for one in inputs:
         _check_shape(arrays[one.name].shape, one)
+    ready = {i.name: _cast(arrays[i.name], i) for i in inputs}
+    if len({i.shape[0] for i in inputs}) != 1:
+        return _whole(ready, inputs)
+    return _items(ready, inputs)
+
+
+def _whole(arrays: Mapping[str, Any], inputs: Sequence[Input]) -> Feed:
+    """Take inputs that have no batch axis in common: each in its very shape."""
+    for one in inputs:
+        if arrays[one.name].shape != one.shape:
+            raise PayloadError(
+                f"{one.name!r} has the shape {list(arrays[one.name].shape)}: send {list(one.shape)}"
+            )
+    return Feed(arrays, inputs[0].shape[0], batched=True)
+
+
+def _items(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
     batched = {arrays[i.name].ndim == len(i.shape) for i in inputs}
     if len(batched) != 1:
         raise PayloadError("some inputs have the batch axis and some do not")
@@ -171,12 +191,19 @@ def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
     counts = {len(array) for array in arrays.values()}
     if len(counts) != 1 or counts == {0}:
         raise PayloadError(f"the batch is empty or differs between inputs: {sorted(counts)} items")
-    with np.errstate(over="ignore"):
-        ready = {name: array.astype(np.float32) for name, array in arrays.items()}
-    for name, array in ready.items():
-        if not np.isfinite(array).all():
-            raise PayloadError(f"{name!r} holds a number that is NaN, infinite or beyond float32")
-    return Feed(ready, counts.pop(), batched=True in batched)
+    return Feed(arrays, counts.pop(), batched=True in batched)
+
+
+def _cast(array: Any, one: Input) -> Any:
+    """Bring an array into the type of its input, which must be able to hold its numbers."""
+    wanted = np.dtype(one.dtype or np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ready = array.astype(wanted)
+    if wanted.kind == "f" and not np.isfinite(ready).all():
+        raise PayloadError(f"{one.name!r} holds a number that is NaN, infinite or beyond {wanted}")
+    if wanted.kind != "f" and not np.array_equal(ready, array):
+        raise PayloadError(f"{one.name!r} holds a number that is no {wanted}")
+    return ready
 
 
 def describe(inputs: Sequence[Input]) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import mmap
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -21,7 +21,7 @@ import folding
 import numpy as np
 from engine import TYPES, Array, EngineError, Graph
 from kernels import SETTLED, Kernels
-from model_files import Input, ModelError, Tensor, read_tensors
+from model_files import DTYPES, Input, ModelError, Tensor, read_tensors
 
 __all__ = ["EngineError", "Predictor"]
 # Reading weights is copying, and most of its time goes into fresh pages: from this size on it is
@@ -38,12 +38,14 @@ class Predictor:
             raise ModelError(f"{params.name} is empty")
         with params.open("rb", buffering=0) as file:
             tensors = _table(file)
-            network = read(symbol.read_bytes(), _plain(tensors))
+            fed = frozenset(i.name for i in inputs)
+            network = read(symbol.read_bytes(), _plain(tensors), fed)
             check_names(network.arguments, network.auxiliary, tensors, inputs)
+            check_folds(network.folds, tensors)
             self._arrays = _allocate(network.graph, tensors, inputs)
             many = params.stat().st_size >= PARALLEL_BYTES
             weights = _Weights(file, tensors, threads if many else 1)
-            weights.fill(self._arrays, network.folds, {i.name for i in inputs})
+            weights.fill(self._arrays, network.folds, fed)
         self._kernels = Kernels(network.graph, network.others, self._arrays, threads)
         self._crowd = crowd.Crowd(threads)
 
@@ -85,14 +87,17 @@ class Network(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)
-def read(symbol: bytes, plain: bool) -> Network:
-    """Read a network, kept for when it is asked for again; `plain`: all weights are float32."""
+def read(symbol: bytes, plain: bool, fed: frozenset[str]) -> Network:
+    """Read a network, kept for when it is asked for again; `plain`: all weights are float32.
+
+    `fed` are the names of the inputs, which are no weights whatever they are used for.
+    """
     given = Graph(symbol)
     try:
         text = given.text()
     finally:
         given.free()
-    text, folds = folding.fold(text) if plain else (text, [])
+    text, folds = folding.fold(text, fed) if plain else (text, [])
     return Network(Graph(text), {}, given.arguments, given.auxiliary, folds)
 
 
@@ -101,7 +106,7 @@ def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> N
 
     The first is the largest. What that makes stays, the arrays go.
     """
-    network = read(symbol.read_bytes(), True)
+    network = read(symbol.read_bytes(), True, frozenset(i.name for i in inputs))
     arrays = _allocate(network.graph, {}, inputs)
     for array in arrays.values():
         array.view().fill(0)
@@ -137,34 +142,71 @@ def check_names(
         )
 
 
+def check_folds(folds: Iterable[folding.Fold], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError for a normalisation that does not have a number for each channel."""
+    for one in folds:
+        wanted = tensors[one.weight].shape[:1]
+        bias = (one.bias,) if one.had_bias else ()
+        for name in (one.gamma, one.beta, one.mean, one.var, *bias):
+            if tensors[name].shape != wanted:
+                raise _mismatch(name, tensors[name].shape, wanted)
+
+
 def _allocate(
     graph: Graph, tensors: Mapping[str, Tensor], inputs: Sequence[Input]
 ) -> dict[str, Array]:
     """Make all arrays of a network, in the shapes that it infers from its inputs'."""
-    shapes = graph.shapes({i.name: i.shape for i in inputs})
-    fed = {i.name for i in inputs}
-    kinds = _kinds(graph, tensors, fed)
+    held = {n: t for n, t in tensors.items() if n not in {i.name for i in inputs}}
+    shapes = _shapes(graph, held, inputs)
     for name, shape in shapes.items():
-        tensor = tensors.get(name)
-        if tensor is not None and name not in fed and tensor.shape != shape:
-            raise ModelError(
-                f"the symbol and the params do not match: the weights of {name} have the shape "
-                f"{list(tensor.shape)}, the network takes {list(shape)}"
-            )
-    return {
-        name: Array(shape, tensors[name].kind if name in tensors else kinds.get(name, 0))
-        for name, shape in shapes.items()
-    }
+        if name in held and held[name].shape != shape:
+            raise _mismatch(name, held[name].shape, shape)
+    kinds = _kinds(graph, held, inputs)
+    return {name: Array(shape, kinds.get(name, 0)) for name, shape in shapes.items()}
 
 
-def _kinds(graph: Graph, tensors: Mapping[str, Tensor], fed: set[str]) -> dict[str, int]:
-    """Infer the types of what the file does not hold: float32, but for other weights."""
-    if _plain(tensors):
+def _mismatch(name: str, held: Sequence[int], wanted: Sequence[int]) -> ModelError:
+    return ModelError(
+        f"the symbol and the params do not match: the weights of {name} have the shape "
+        f"{list(held)}, the network takes {list(wanted)}"
+    )
+
+
+def _shapes(
+    graph: Graph, held: Mapping[str, Tensor], inputs: Sequence[Input]
+) -> dict[str, tuple[int, ...]]:
+    """Infer the shapes of all arrays: from the inputs, and from the weights where these do not do.
+
+    ModelError for what still has none.
+    """
+    given: dict[str, Sequence[int]] = {i.name: i.shape for i in inputs}
+    found = graph.shapes(given)
+    if None in found.values():
+        weights = {n: t.shape for n, t in held.items() if n in graph.arguments and t.shape}
+        found = graph.shapes({**weights, **given})
+    known = {name: shape for name, shape in found.items() if shape is not None}
+    if len(known) < len(found):
+        unknown = ", ".join(sorted(set(found) - set(known))[:5])
+        raise ModelError(
+            f"the network does not tell the shape of {unknown}: if it is an input, "
+            "give its shape in the shapes file"
+        )
+    return known
+
+
+def _kinds(graph: Graph, held: Mapping[str, Tensor], inputs: Sequence[Input]) -> dict[str, int]:
+    """Tell the types of all arrays: the file's, the inputs', or inferred; float32 where none."""
+    given = {i.name: DTYPES.index(i.dtype) for i in inputs if i.dtype is not None}
+    given.update((name, tensor.kind) for name, tensor in held.items())
+    odd = next((name for name, kind in given.items() if kind not in TYPES), None)
+    if odd is not None:
+        raise ModelError(f"the weights of {odd} are of a type that is not served: use float32")
+    if not any(given.values()):
         return {}
     try:
-        return graph.types({n: t.kind for n, t in tensors.items() if n not in fed})
+        return {**graph.types(given), **given}
     except EngineError:  # some operators must know the type of what comes in
-        return {}
+        return given
 
 
 class _Weights:
@@ -176,7 +218,7 @@ class _Weights:
         self._threads = threads
 
     def fill(
-        self, arrays: Mapping[str, Array], folds: Iterable[folding.Fold], fed: set[str]
+        self, arrays: Mapping[str, Array], folds: Iterable[folding.Fold], fed: Collection[str]
     ) -> None:
         """Read every array of the network from the file; what the file lacks is zero."""
         by_weight = {one.weight: one for one in folds}

@@ -26,6 +26,7 @@ SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json",
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 _EPOCH = re.compile(r"-\d{4}\.params$")
 _SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
+_DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 _TEXT_LIMIT = 64 << 20
 _LISTED = 5
 _SHOWN = 10
@@ -137,9 +138,9 @@ def _read_shapes(path: Path) -> tuple[shapes.Inputs, Problem | None]:
     if not found or len(dict(inputs)) != len(found):
         what = "is not a list of input shapes with a name each"
         return (), Problem(str(path), what, f"write it like {_SHAPES_FORM}")
-    if len({shape[0] for _, shape in inputs}) != 1:
-        what = "gives inputs of different batch sizes"
-        return (), Problem(str(path), what, "let every shape begin with the same number")
+    if odd := [entry["dtype"] for entry in raw if entry.get("dtype") not in (None, *_DTYPES)]:
+        what = f"gives an input the dtype {odd[0]!r}"
+        return (), Problem(str(path), what, f"write one of {', '.join(_DTYPES)}")
     return inputs, None
 
 
@@ -207,11 +208,6 @@ def _misfits(
             problems.append(Problem(str(path), what, fix))
     if found.misfit:
         problems.append(Problem(str(path), f"does not fit: {found.misfit}", fix))
-    batch = inputs[0][1][0]
-    for output in found.outputs:
-        if output is not None and output[:1] != (batch,):
-            what = f"an output is {shapes.text(output)} for a batch of {batch}"
-            problems.append(Problem(str(path), what, "keep the first axis for the batch"))
     return problems[:1]  # the first is the cause of the others
 
 

@@ -264,3 +264,27 @@ def test_a_folder_full_of_other_things_is_told_in_a_few_lines(tmp_path):
     assert len(lines) == 11
     assert lines[0].startswith(f"{tmp_path}: has no *-symbol.json")
     assert lines[-1] == "... and 73 more problems"
+
+
+def shapes_file(folder, rows) -> list[str]:
+    (folder / "net-shapes.json").write_text(json.dumps(rows))
+    return [problem.what for problem in layout.check(folder)]
+
+
+def test_an_input_may_have_a_type_that_the_engine_has(tmp_path):
+    folder = make_model(tmp_path / "model")
+    (row,) = json.loads((folder / "net-shapes.json").read_text())
+    assert shapes_file(folder, [{**row, "dtype": "float32"}]) == []
+    assert shapes_file(folder, [{**row, "dtype": "complex"}]) == [
+        "gives an input the dtype 'complex'"
+    ]
+
+
+def test_inputs_may_differ_in_their_first_axis(tmp_path):
+    folder = make_model(tmp_path / "model")
+    raw = symbol()
+    raw["nodes"].append(node("null", "state"))
+    raw["heads"].append([len(raw["nodes"]) - 1, 0, 0])
+    (folder / "net-symbol.json").write_text(json.dumps(raw))
+    (row,) = json.loads((folder / "net-shapes.json").read_text())
+    assert shapes_file(folder, [row, {"name": "state", "shape": [7, 5]}]) == []

@@ -126,11 +126,6 @@ def test_input_shapes_that_fail_only_at_load_are_found_before(tmp_path, shape, s
     assert "write the input shapes that the network was trained with" in problem
 
 
-def test_inputs_of_different_batch_sizes(tmp_path):
-    rows = [{"name": "data", "shape": [1, 3, 8, 8]}, {"name": "more", "shape": [2, 3]}]
-    assert "different batch sizes" in wrong(tmp_path, json.dumps(rows))[0]
-
-
 def test_labels_are_counted_against_the_output(tmp_path):
     folder = make_model(tmp_path / "model")
     raw = symbol()

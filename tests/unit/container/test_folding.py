@@ -66,6 +66,21 @@ def test_what_is_needed_elsewhere_stays(kept):
     assert folding.fold(kept) == (kept, [])
 
 
+@pytest.mark.parametrize("name", ["w", "b", "gamma", "beta", "mean", "var"])
+def test_what_is_an_input_stays(name):
+    kept = graph(bias=True)
+    assert folding.fold(kept, {name}) == (kept, [])
+    assert len(folding.fold(kept, {"data"})[1]) == 1
+
+
+def test_a_normalisation_whose_other_outputs_are_used_stays():
+    raw = json.loads(graph())
+    raw["nodes"].append({"op": "negative", "name": "mean_of", "inputs": [[7, 1, 0]]})
+    raw["heads"].append([9, 0, 0])
+    kept = json.dumps(raw).encode()
+    assert folding.fold(kept) == (kept, [])
+
+
 @pytest.mark.parametrize("fix_gamma", [True, False])
 def test_the_numbers_are_those_of_both_layers(fix_gamma):
     rng = np.random.default_rng(0)

@@ -62,12 +62,19 @@ def test_a_synset_must_be_text(folder):
         ('[{"name": "data", "shape": [1, 0]}]', "positive integers"),
         ('[{"name": "data", "shape": [true, 2]}]', "positive integers"),
         ('[{"name": "a", "shape": [1]}, {"name": "a", "shape": [1]}]', "twice"),
-        ('[{"name": "a", "shape": [1]}, {"name": "b", "shape": [2]}]', "batch sizes"),
+        ('[{"name": "a", "shape": [1], "dtype": "complex64"}]', "dtype of 'a' is not one of"),
+        ('[{"name": "a", "shape": [1], "dtype": ["int32"]}]', "dtype of 'a' is not one of"),
     ],
 )
 def test_bad_shapes_are_refused(text, message):
     with pytest.raises(ModelError, match=message):
         model_files.parse_shapes(text, "m-shapes.json")
+
+
+def test_inputs_may_differ_in_their_first_axis_and_have_types():
+    text = '[{"name": "a", "shape": [1, 2], "dtype": "int32"}, {"name": "b", "shape": [3]}]'
+    a, b = model_files.parse_shapes(text, "m-shapes.json")
+    assert (a.shape, a.dtype, b.shape, b.dtype) == ((1, 2), "int32", (3,), None)
 
 
 def test_synset_lines():

@@ -22,6 +22,7 @@ class Doubler(model_handler.Model):
         self.inputs = (Input("data", (2, 3)),)
         self.labels = None
         self.size = 2
+        self.whole = False
         self._predictor = self
         self.cold = model_handler.Once()
         self.runs = 0
@@ -74,6 +75,16 @@ def test_answers_every_request_of_a_batch_for_itself(model):
     assert "text/csv" in json.loads(second)["message"]
     assert json.loads(third) == [[8, 10, 12]]
     assert context.statuses == {1: 415}
+
+
+def test_an_answer_for_the_whole_batch_takes_exactly_that_batch(model):
+    model.whole = True
+    context = Context(part("application/json"), part("application/json"))
+    requests = [{"body": b"[1, 2, 3]"}, {"body": b"[[1, 2, 3], [4, 5, 6]]"}]
+    first, second = model_handler.handle(requests, context)
+    assert "send 2 items, not 1" in json.loads(first)["message"]
+    assert json.loads(second) == [[2, 4, 6], [8, 10, 12]]
+    assert context.statuses == {0: 400}
 
 
 def test_a_large_batch_runs_in_parts_of_the_bound_size(model):

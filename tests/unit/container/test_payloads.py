@@ -203,3 +203,25 @@ def test_nan_of_the_model_is_said():
     with pytest.raises(PayloadError, match="NaN") as caught:
         payloads.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
     assert caught.value.status == 500
+
+
+def test_numbers_come_in_the_type_of_the_input():
+    words = (Input("words", (1, 2), "int32"),)
+    assert payloads.parse(b"[1, 16777217]", JSON, words).arrays["words"].tolist() == [[1, 16777217]]
+    assert payloads.parse(b"[1, 2]", JSON, words).arrays["words"].dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("int32", 1.5), ("uint8", 256), ("int8", -200), ("bool", 2)]
+)
+def test_numbers_that_the_type_cannot_hold_are_refused(dtype, value):
+    with pytest.raises(PayloadError, match=f"'a' holds a number that is no {dtype}"):
+        payloads.parse(json.dumps([value]).encode(), JSON, (Input("a", (1, 1), dtype),))
+
+
+def test_inputs_without_a_common_batch_axis_come_in_their_very_shapes():
+    inputs = (Input("data", (1, 2)), Input("state", (3, 1)))
+    feed = payloads.parse(b'{"data": [[1, 2]], "state": [[1], [2], [3]]}', JSON, inputs)
+    assert feed.arrays["state"].shape == (3, 1)
+    with pytest.raises(PayloadError, match=r"'state' has the shape \[2, 1\]: send \[3, 1\]"):
+        payloads.parse(b'{"data": [[1, 2]], "state": [[1], [2]]}', JSON, inputs)
