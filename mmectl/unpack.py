@@ -2,49 +2,37 @@
 
 Multi Model Server puts the model's directory on PYTHONPATH, so a Python file in an archive
 would run: such files are refused unless the owner allows them. Links, devices, paths that
-leave the directory, and archives that swell beyond the limits are refused as well.
+leave the directory, and archives that swell beyond the limits are refused as well. What is made
+is counted, not what the archive says: folders that only a name implies, and whole blocks of disk.
 """
 
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import shutil
-import tarfile
 import tempfile
 import threading
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
-from isal import igzip, isal_zlib
+from isal import igzip_lib
 
 from mmectl.state import CODE_FILE
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from mmectl.untar import Entry, Kind, Untar, UntarError
 
 _CHUNK = 1 << 20
-_DAMAGED: tuple[type[Exception], ...] = (
-    gzip.BadGzipFile,
-    zlib.error,
-    cast("type[Exception]", isal_zlib.error),  # its stub says it is an instance
-)
+_PACKED_CHUNK = 1 << 16
+_GZIP = b"\x1f\x8b"
+# Few programs write gzip in members, and those that do write at least so much in each on average
+_MEMBERS, _MEMBER_BYTES = 1000, 1024
+_DISK_BLOCK = 4096
+_SHOWN = 80  # letters of a name in a message
+_DAMAGED = cast("type[Exception]", igzip_lib.error)  # its stub says it is an instance
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-
-# records that tarfile reads whole into memory: names and extended headers
-_IN_MEMORY = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-_LONGEST_HEADER = 1 << 16
 
 Opener = Callable[[Path], IO[bytes]]
 
@@ -58,6 +46,8 @@ class UnpackError(Exception):
     """The archive is refused; `member` names the entry, or is None for the whole."""
 
     def __init__(self, reason: str, member: str | None = None) -> None:
+        if member is not None and len(member) > _SHOWN:
+            member = member[:_SHOWN] + "..."
         super().__init__(f"{member!r} {reason}" if member is not None else reason)
         self.reason = reason
         self.member = member
@@ -81,14 +71,17 @@ class StoppedError(UnpackError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what an archive may hold; sizes in bytes.
+    """Bounds on what an archive may make; `unpacked` in bytes of disk, in whole blocks.
 
-    `ratio` (unpacked to packed) counts only once `ratio_from` bytes were unpacked: weights
+    `members` counts the entries, `folders` the folders, `depth` how many of them lie in each
+    other. `ratio` (unpacked to packed) counts only once `ratio_from` bytes were unpacked: weights
     that are all zero are small and honest.
     """
 
     unpacked: int = 64 << 30
     members: int = 10_000
+    folders: int = 1_000
+    depth: int = 16
     ratio: int = 200
     ratio_from: int = 64 << 20
     code: bool = False
@@ -96,10 +89,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What was written: number of files and their bytes."""
+    """What was written: number of files, their bytes, and the bytes of disk that all takes."""
 
     files: int
     size: int
+    disk: int
 
 
 def size_hint(archive: Path) -> int:
@@ -131,7 +125,7 @@ def unpack(
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".unpack-", dir=target.parent))
     try:
-        done = _extract(archive, _Draft(draft, create), limits or Limits(), stop)
+        done = _extract(archive, _Draft(draft, limits or Limits(), create), stop)
         draft.rename(target)
     except OSError as error:
         if error.errno in _FULL:
@@ -143,138 +137,164 @@ def unpack(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """The directory being filled, and how files are made in it."""
-
-    folder: Path
-    create: Opener
-
-
-def _extract(
-    archive: Path, draft: _Draft, limits: Limits, stop: threading.Event | None
-) -> Unpacked:
-    packed = archive.stat().st_size
-    if packed == 0:
-        raise UnpackError("the archive is empty (0 bytes)")
+def _extract(archive: Path, draft: _Draft, stop: threading.Event | None) -> Unpacked:
     try:
-        with igzip.open(archive, "rb") as plain:
-            source = _Metered(plain, packed, limits, stop)
-            done = _members(source, draft, limits)
-    except _DAMAGED as error:
-        raise UnpackError(_gzip_reason(archive)) from error
-    except EOFError as error:
-        raise UnpackError(_gzip_reason(archive, "truncated: it ends too early")) from error
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise UnpackError(f"the archive is not a sound tar file: {error}") from error
+        file = archive.open("rb", buffering=0)
+    except OSError as error:
+        raise UnpackError(f"the archive cannot be read: {error.strerror or error}") from error
+    with file:
+        packed = os.fstat(file.fileno()).st_size
+        if packed == 0:
+            raise UnpackError("the archive is empty (0 bytes)")
+        chunks = _metered(_gunzip(file), packed, draft.limits, stop)
+        try:
+            _members(Untar(chunks), draft)
+        except UntarError as error:
+            if error.member is not None:
+                raise UnpackError(error.reason, error.member) from error
+            raise UnpackError(f"the archive is not a sound tar file: {error.reason}") from error
+    done = draft.done()
     if done.files == 0:
         raise UnpackError("the archive holds no file")
     return done
 
 
-def _gzip_reason(archive: Path, what: str = "damaged: its gzip data is corrupt") -> str:
-    """Why the archive's gzip data cannot be read, `what` unless a look tells more."""
-    with archive.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return "the archive is not gzip; pack it with mmectl upload or tar -czf"
-        file.seek(0)
-        if _is_followed(file):
-            return "other data follows the archive: its gzip data ends before the file does"
-    return f"the archive is {what}"
+def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
+    """The bytes that a gzip file holds, in one member or in several; UnpackError."""
+    packed = file.read(_PACKED_CHUNK)
+    if packed[:2] != _GZIP[: len(packed)]:
+        raise UnpackError("the archive is not gzip; pack it with mmectl upload or tar -czf")
+    members = size = 0
+    while packed:
+        members += 1
+        if members > _MEMBERS and size < members * _MEMBER_BYTES:
+            raise BombError(f"the archive is made of {members} pieces of gzip, nearly all empty")
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        for plain in _member(member, packed, file):
+            size += len(plain)
+            yield plain
+        packed = _behind(member.unused_data, file)
 
 
-def _is_followed(file: IO[bytes]) -> bool:
-    """Whether something that is no gzip stands behind whole gzip data."""
-    inflate = isal_zlib.decompressobj(wbits=31)
-    data = file.read(_CHUNK)
-    try:
-        while data:
-            inflate.decompress(data, _CHUNK)
-            data = inflate.unconsumed_tail or (b"" if inflate.eof else file.read(_CHUNK))
-            if inflate.eof:  # zeros are padding, another gzip header goes on
-                data = inflate.unused_data.lstrip(b"\0") or file.read(_CHUNK).lstrip(b"\0")
-                if data and not data.startswith(b"\x1f\x8b"):
-                    return True
-                inflate = isal_zlib.decompressobj(wbits=31)
-    except _DAMAGED:
-        pass
-    return False
+def _member(member: igzip_lib.IgzipDecompressor, packed: bytes, file: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        try:
+            yield member.decompress(packed, _CHUNK)
+        except _DAMAGED as error:
+            raise UnpackError("the archive is damaged: its gzip data is corrupt") from error
+        if member.eof:
+            return
+        packed = file.read(_PACKED_CHUNK) if member.needs_input else b""
+        if member.needs_input and not packed:
+            raise UnpackError("the archive is truncated: it ends too early")
 
 
-class _Metered:
-    """The unpacked stream, counting bytes against the limits."""
+def _behind(rest: bytes, file: IO[bytes]) -> bytes:
+    """The begin of the next member; empty where there is only padding."""
+    while len(rest := rest.lstrip(b"\0")) < len(_GZIP):
+        more = file.read(_PACKED_CHUNK)
+        if not more:
+            break
+        rest += more
+    if rest and not rest.startswith(_GZIP):
+        raise UnpackError("other data follows the archive: its gzip data ends before the file does")
+    return rest
 
-    def __init__(
-        self, file: IO[bytes], packed: int, limits: Limits, stop: threading.Event | None
-    ) -> None:
-        self._file = file
-        self._packed = packed
-        self._limits = limits
-        self._stop = stop
-        self._count = 0
 
-    def read(self, size: int) -> bytes:
-        if self._stop is not None and self._stop.is_set():
+def _metered(
+    chunks: Iterator[bytes], packed: int, limits: Limits, stop: threading.Event | None
+) -> Iterator[bytes]:
+    """The unpacked stream, its bytes counted against the limits."""
+    count = 0
+    for data in chunks:
+        if stop is not None and stop.is_set():
             raise StoppedError("was not unpacked: the instance is being stopped")
-        data = self._file.read(size)
-        self._count += len(data)
+        count += len(data)
         # the tar's own blocks and padding come on top of the files
-        if self._count > self._limits.unpacked + (1 << 20):
-            raise TooLargeError(f"the archive unpacks to more than {self._limits.unpacked} bytes")
-        if self._count > max(self._limits.ratio_from, self._limits.ratio * self._packed):
+        if count > limits.unpacked + (1 << 20):
+            raise TooLargeError(f"the archive unpacks to more than {limits.unpacked} bytes")
+        if count > max(limits.ratio_from, limits.ratio * packed):
             raise BombError(
-                f"the archive swells more than {self._limits.ratio} times when it is unpacked"
+                f"the archive swells more than {limits.ratio} times when it is unpacked"
             )
-        return data
+        yield data
 
 
-class _Header(tarfile.TarInfo):
-    """A tar header whose extensions are of a sane size."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """As in the standard library; UnpackError for an extension that would fill memory."""
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in _IN_MEMORY and header.size > _LONGEST_HEADER:
-            raise UnpackError(f"the archive has a header of {header.size} bytes")
-        return header
-
-
-def _drain(rest: IO[bytes]) -> None:
-    """Read to the end: checks gzip's checksum and that only padding follows the tar."""
-    while data := rest.read(_CHUNK):
-        if data.strip(b"\0"):
-            raise UnpackError("the archive has other data after its end")
+def _members(tar: Untar, draft: _Draft) -> None:
+    for number, entry in enumerate(tar, 1):
+        if number > draft.limits.members:
+            raise BombError(f"the archive has more than {draft.limits.members} entries")
+        path = _path(entry)
+        if entry.kind is Kind.FOLDER:
+            draft.folder(path, entry.name)
+            continue
+        _refuse(entry, path, draft.limits)
+        with draft.file(path, entry) as out:
+            for piece in tar.data():
+                _write(out, piece)
 
 
-def _members(source: _Metered, draft: _Draft, limits: Limits) -> Unpacked:
-    files = size = 0
-    seen: set[PurePosixPath] = set()
-    with tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as tar:  # type: ignore[call-overload]
-        for number, member in enumerate(tar, 1):
-            if number > limits.members:
-                raise BombError(f"the archive has more than {limits.members} entries")
-            path = _path(member)
-            if member.isdir():
-                _below(draft.folder, path).mkdir(mode=0o700, parents=True, exist_ok=True)
-                continue
-            _refuse(member, path, limits)
-            if path in seen:
-                raise UnpackError("stands in the archive twice", member.name)
-            seen.add(path)
-            size += member.size
-            if size > limits.unpacked:
-                raise TooLargeError(f"exceeds the {limits.unpacked} bytes allowed", member.name)
-            _write(tar, member, _below(draft.folder, path), draft.create)
-            files += 1
-        # what tarfile has read ahead belongs to the rest
-        _drain(tar.fileobj)
-    return Unpacked(files, size)
+def _write(out: IO[bytes], piece: memoryview) -> None:
+    while piece:
+        piece = piece[out.write(piece) :]
 
 
-def _path(member: tarfile.TarInfo) -> PurePosixPath:
-    """The member's path inside the directory, or UnpackError."""
-    name = member.name
+class _Draft:
+    """The directory being filled; what is made in it is counted against the limits."""
+
+    def __init__(self, root: Path, limits: Limits, create: Opener) -> None:
+        self.limits = limits
+        self._root = root
+        self._create = create
+        self._folders = {PurePosixPath()}
+        self._files: set[PurePosixPath] = set()
+        self._size = self._disk = 0
+
+    def done(self) -> Unpacked:
+        """What was made so far."""
+        return Unpacked(len(self._files), self._size, self._disk)
+
+    def folder(self, path: PurePosixPath, name: str) -> None:
+        """Make a folder and those it lies in; `name` is the entry's that asks for it."""
+        if len(path.parts) > self.limits.depth:
+            raise BombError(f"lies in more than {self.limits.depth} folders", name)
+        for one in (*reversed(path.parents), path):
+            if one not in self._folders:
+                self._make(one, name)
+
+    def _make(self, path: PurePosixPath, name: str) -> None:
+        if len(self._folders) > self.limits.folders:
+            raise BombError(f"the archive has more than {self.limits.folders} folders")
+        try:
+            (self._root / path).mkdir(mode=0o700)
+        except FileExistsError:
+            raise UnpackError("is a file and a directory at once", name) from None
+        self._folders.add(path)
+        self._take(_DISK_BLOCK, name)
+
+    def file(self, path: PurePosixPath, entry: Entry) -> IO[bytes]:
+        """Make a file, to be written."""
+        if path in self._files:
+            raise UnpackError("stands in the archive twice", entry.name)
+        self._take(_DISK_BLOCK + entry.size + -entry.size % _DISK_BLOCK, entry.name)
+        self.folder(path.parent, entry.name)
+        try:
+            out = self._create(self._root / path)
+        except FileExistsError:
+            raise UnpackError("is a file and a directory at once", entry.name) from None
+        self._files.add(path)
+        self._size += entry.size
+        return out
+
+    def _take(self, size: int, name: str) -> None:
+        self._disk += size
+        if self._disk > self.limits.unpacked:
+            raise TooLargeError(f"exceeds the {self.limits.unpacked} bytes allowed", name)
+
+
+def _path(entry: Entry) -> PurePosixPath:
+    """The entry's path inside the directory, or UnpackError."""
+    name = entry.name
     if not name.isprintable():
         raise UnpackError("has a name with unprintable characters", name)
     if name.startswith("/"):
@@ -282,51 +302,26 @@ def _path(member: tarfile.TarInfo) -> PurePosixPath:
     path = PurePosixPath(name)
     if ".." in path.parts:
         raise UnpackError("leads out of the model's directory ('..')", name)
+    if len(name.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.parts):
+        raise UnpackError("has a name that is too long", name)
     return path
 
 
-def _refuse(member: tarfile.TarInfo, path: PurePosixPath, limits: Limits) -> None:
+def _refuse(entry: Entry, path: PurePosixPath, limits: Limits) -> None:
     """Raise UnpackError for anything but a plain file that is data."""
-    if member.issym() or member.islnk():
-        raise UnpackError("is a link; pack the file itself", member.name)
-    if not member.isreg():
-        raise UnpackError("is not a plain file", member.name)
-    if member.issparse():
+    if entry.kind is Kind.LINK:
+        raise UnpackError("is a link; pack the file itself", entry.name)
+    if entry.kind is Kind.SPARSE:
         words = "is not a plain file: it is stored sparse: pack it without -S (--sparse)"
-        raise UnpackError(words, member.name)
+        raise UnpackError(words, entry.name)
+    if entry.kind is not Kind.FILE:
+        raise UnpackError("is not a plain file", entry.name)
+    if not path.parts or entry.name.endswith("/"):
+        raise UnpackError("is a file without a name of its own", entry.name)
     if limits.code:
         return
     if CODE_FILE.search(path.name):
-        raise UnpackError("is code, which the model server would execute", member.name)
+        raise UnpackError("is code, which the model server would execute", entry.name)
     if path.parts[0].upper() == "MAR-INF":
         # a manifest names the handler that the server runs instead of the image's
-        raise UnpackError("would replace the image's handler", member.name)
-
-
-def _below(folder: Path, path: PurePosixPath) -> Path:
-    place = folder.joinpath(*path.parts)
-    if len(os.fsencode(place)) > 4000 or any(len(os.fsencode(p)) > 255 for p in path.parts):
-        raise UnpackError("has a name that is too long", str(path)[:80] + "...")
-    return place
-
-
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, create: Opener) -> None:
-    source = tar.extractfile(member)
-    if source is None:
-        raise UnpackError("is not a plain file", member.name)
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        out = create(place)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UnpackError("is a file and a directory at once", member.name) from error
-    with out:
-        _copy(source.read, out.write, member.size)
-
-
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], int | None], size: int) -> None:
-    while size:
-        data = read(min(size, _CHUNK))
-        if not data:
-            raise EOFError
-        write(data)
-        size -= len(data)
+        raise UnpackError("would replace the image's handler", entry.name)

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fuzzing import EXAMPLES
 from hypothesis import HealthCheck, Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "container"))  # its modules stand beside each other, as in the image
 
-EXAMPLES = 300
 MEMORY_BYTES = 1 << 30  # what an input may take of it, beyond what the process has
 MINUTES = float(os.environ.get("MMECTL_FUZZ_MINUTES", "0"))
 SLOW_TO_MAKE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
@@ -40,13 +40,15 @@ def _is_property(item: pytest.Item) -> bool:
     return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
 
 
-@pytest.fixture(autouse=True)
-def profile() -> Iterator[None]:
-    """The settings above, for the tests of this folder alone."""
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """The settings above, for the modules of this folder alone: properties take them as defined."""
     before = settings.get_current_profile_name()
     settings.load_profile("fuzz")
-    yield
-    settings.load_profile(before)
+    try:
+        return (yield)
+    finally:
+        settings.load_profile(before)
 
 
 @pytest.fixture(autouse=True)

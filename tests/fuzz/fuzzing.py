@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 CORPUS = Path(__file__).resolve().parent / "corpus"
 FAILED = Path(__file__).resolve().parent / "failed"
 SECONDS = 5.0
+EXAMPLES = 300  # of a property, where no minutes are given
 T = TypeVar("T")
 
 # values that a field of so many bytes is wrong about most easily

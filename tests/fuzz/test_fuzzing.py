@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from fuzzing import SlowError, check, mutated, said
-from hypothesis import find, given
+from fuzzing import EXAMPLES, SlowError, check, mutated, said
+from hypothesis import find, given, settings
 
 
 @given(mutated([b"seed"]))
@@ -36,8 +36,8 @@ def test_what_is_refused_in_words_is_no_failure(tmp_path) -> None:
     with pytest.raises(KeyError):
         check("some/part", b"input", raising(KeyError("k")), (ValueError,), failed=failed)
     assert (failed / "some-part").read_bytes() == b"input"
-    with pytest.raises(ValueError, match="^$"):
-        check("wordless", b"", raising(ValueError()), (ValueError,), failed=failed)
+    with pytest.raises(OSError, match=" at 0x"):
+        check("wordless", b"", raising(OSError(f"{object()}")), (OSError,), failed=failed)
     assert (failed / "wordless").exists()
 
 
@@ -52,4 +52,11 @@ def test_what_takes_too_long_is_a_failure(tmp_path) -> None:
 
 def test_words_hold_no_addresses() -> None:
     assert said(ValueError("the archive is empty"))
+    assert not said(ValueError())
     assert not said(ValueError("cannot identify <_io.BytesIO object at 0x7f2ac8d1b0>"))
+
+
+def test_a_property_has_the_settings_of_this_folder() -> None:
+    test = test_a_mutation_is_bytes._hypothesis_internal_use_settings
+    assert (test.max_examples, test.deadline) == (EXAMPLES, None)
+    assert settings.get_current_profile_name() != "fuzz"  # the folders beside it have their own

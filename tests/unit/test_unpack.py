@@ -67,6 +67,8 @@ def test_a_good_archive(tmp_path: Path) -> None:
     archive.write_bytes(gzip.compress(tar))
     done = unpack(archive, tmp_path / "models" / "model")
     assert (done.files, done.size) == (4, 3_000_013)
+    # in whole blocks, and one for each file and folder itself: 5 of them, 733 blocks and 2 of data
+    assert done.disk == 4096 * (5 + 733 + 2)
     folder = tmp_path / "models" / "model"
     assert (folder / "net-0000.params").read_bytes() == b"\1" * 3_000_000
     assert (folder / "extra" / "nested.tar.gz").read_bytes() == b"just a file"
@@ -155,6 +157,23 @@ def test_limits(tmp_path: Path) -> None:
     assert error.member == "big"
 
 
+def test_folders_that_only_names_imply_count(tmp_path: Path) -> None:
+    names = [f"{n}/{m}/x" for n in range(3) for m in range(3)]
+    packed = gzip.compress(plain_tar(*(member(name) for name in names)))
+    assert isinstance(refused(tmp_path, packed, Limits(folders=11)), BombError)
+    unpack(tmp_path / "model.tar.gz", tmp_path / "twelve", Limits(folders=12))
+    assert isinstance(refused(tmp_path, packed, Limits(depth=1)), BombError)
+    unpack(tmp_path / "model.tar.gz", tmp_path / "deep", Limits(depth=2))
+
+
+def test_whole_blocks_of_disk_count(tmp_path: Path) -> None:
+    """A file of one byte takes a block, and one for itself; so does a folder."""
+    packed = gzip.compress(plain_tar(*(member(f"d/f{n}") for n in range(9))))
+    assert isinstance(refused(tmp_path, packed, Limits(unpacked=18 * 4096)), TooLargeError)
+    done = unpack(tmp_path / "model.tar.gz", tmp_path / "model", Limits(unpacked=19 * 4096))
+    assert (done.size, done.disk) == (9, 19 * 4096)
+
+
 def test_a_bomb_is_stopped_while_it_swells(tmp_path: Path) -> None:
     bomb = gzip.compress(plain_tar(member("zeros", bytes(20_000_000))))
     error = refused(tmp_path, bomb, Limits(ratio_from=1_000_000))
@@ -167,7 +186,7 @@ def test_a_header_that_would_fill_memory_is_refused(tmp_path: Path, kind: bytes)
     info = tarfile.TarInfo("long")
     info.type, info.size = kind, 1 << 20
     tar = info.tobuf(tarfile.USTAR_FORMAT) + b"n" * (1 << 20) + GOOD
-    assert "a header of 1048576 bytes" in refused(tmp_path, gzip.compress(tar)).reason
+    assert "an extended header of 1048576 bytes" in refused(tmp_path, gzip.compress(tar)).reason
 
 
 @pytest.mark.parametrize("name", ["a.py", "a.PYC", "a.so", "a.so.6", "a.egg", "a.pth", "a.pyd"])

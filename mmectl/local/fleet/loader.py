@@ -169,7 +169,7 @@ class Loader:
             except UnpackError as error:
                 raise self._fleet.say.bad_archive(target, str(error), server.id) from error
             else:
-                exact = self._room.need(server, target, done.size)
+                exact = self._room.need(server, target, done.disk)
                 await self._room.make(server, target, exact)
                 return exact
 
