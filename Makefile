@@ -8,17 +8,45 @@ MMECTL := $(VENV)/bin/mmectl
 demo: setup
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo.sh
 
-test: setup lint
+test: setup
 	$(VENV)/bin/python -m pytest tests
 
-lint: setup
+# each says what it found, also where another found something
+CHECKS := ruff-check ruff-format mypy spelling pages
+.PHONY: $(CHECKS)
+check: $(CHECKS)
+
+ruff-check: setup
 	$(VENV)/bin/ruff check .
+
+ruff-format: setup
 	$(VENV)/bin/ruff format --check .
+
+mypy: setup
 	$(VENV)/bin/mypy
+
+spelling: setup
+	$(VENV)/bin/codespell
+
+pages: setup
+	$(VENV)/bin/python scripts/docs.py --check
+
+quick: setup
+	$(VENV)/bin/python -m pytest -q -n 2 tests/unit tests/functional
+
+# what the tests of the inner loop run of mmectl/ and container/; shown, not a gate
+coverage: setup
+	$(VENV)/bin/python -m pytest -q tests/unit tests/functional --cov --cov-report=term:skip-covered
+
+# the versions of the tools that make setup installs
+lock: $(VENV)/bin/uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra local --extra dev --upgrade \
+	  pyproject.toml --output-file scripts/constraints.txt
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml scripts/setup.sh
+$(VENV)/.done: pyproject.toml scripts/setup.sh scripts/constraints.txt
 	@scripts/setup.sh $(VENV)
 	@touch $@
 

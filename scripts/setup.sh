@@ -20,5 +20,6 @@ if ! [ -x "$venv/bin/uv" ]; then
   fi
 fi
 say "installing mmectl and its tools"
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --editable '.[local,dev]'
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint "$(dirname "$0")/constraints.txt" \
+  --editable '.[local,dev]'
 say "ready: $venv/bin/mmectl"

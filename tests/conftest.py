@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -18,8 +19,22 @@ if TYPE_CHECKING:
 # programs that the tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("mmectl", deadline=None)
+settings.load_profile("mmectl")
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+
+CHEAP = ("tests/unit", "tests/functional", "tests/contract")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Shuffle only cheap tests: the others share platforms and labs, test file by test file."""
+    cheap = all(str(argument).startswith(CHEAP) for argument in config.args)
+    if hasattr(config.option, "randomly_reorganize") and not cheap:
+        config.option.randomly_reorganize = False
 
 
 @pytest.fixture(scope="session")
