@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import sys
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,9 +17,14 @@ from typing import Any
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
-from mmectl.local.values import ACCOUNT
+from mmectl.local.refusals import JSON_1_1
+from mmectl.local.small_requests import ANSWERS, WIRES, Asked, not_carried_out, read
+from mmectl.local.values import ACCOUNT, AwsError
 
-SERVICES = ("sts", "iam", "ecr", "monitoring", "application-autoscaling")
+log = logging.getLogger(__name__)
+
+SERVICES = tuple(WIRES)
+MOST_INFLATED = 32 * 1024 * 1024  # bytes; a layer's part is the largest that anybody sends
 ROLE = "AmazonSageMaker-ExecutionRole-local"
 TRUST = {
     "Version": "2012-10-17",
@@ -53,7 +58,7 @@ def load() -> Wsgi:
 
 
 class SmallServices:
-    """Answers the calls of `SERVICES`."""
+    """Answers the calls of `SERVICES`, and what others hand on to moto."""
 
     def __init__(self, loader: Callable[[], Wsgi] = load) -> None:
         self._loader = loader
@@ -61,32 +66,73 @@ class SmallServices:
         self._thread = ThreadPoolExecutor(1, "small-services")
 
     async def __call__(self, call: Call) -> web.StreamResponse:
-        """Hand the call to moto."""
+        """Check the call, then answer it or hand it to moto."""
+        asked = await asyncio.to_thread(read, call, MOST_INFLATED)
+        own = ANSWERS.get((asked.service, asked.operation))
+        if own is not None:
+            body = json.dumps(own(asked.params)).encode()
+            return web.Response(body=body, headers={"Content-Type": JSON_1_1})
+        return await self.forward(call, asked)
+
+    async def forward(self, call: Call, asked: Asked) -> web.StreamResponse:
+        """Hand a checked call to moto; raises AwsError where moto has no answer."""
         environment = wsgi_environment(call)
         loop = asyncio.get_running_loop()
-        status, headers, body = await loop.run_in_executor(self._thread, self._run, environment)
+        running = loop.run_in_executor(self._thread, self._run, environment, asked)
+        status, headers, body = await running
         return web.Response(status=status, headers=headers, body=body)
 
-    def _run(self, environment: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    def _run(self, environment: dict[str, Any], asked: Asked) -> tuple[int, dict[str, str], bytes]:
         if self._application is None:
             self._application = self._loader()
-        started: list[Any] = []
-
-        def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
-            started[:] = [status, headers]
-
-        answer = self._application(environment, start)
-        body = b"".join(answer)
-        close = getattr(answer, "close", None)
-        if close is not None:
-            close()
-        skipped = ("content-length", "transfer-encoding", "connection", "date", "server")
-        headers = {name: value for name, value in started[1] if name.lower() not in skipped}
-        return int(started[0].split()[0]), headers, body
+        try:
+            status, headers, body = _served(self._application, environment)
+        except NotImplementedError as error:
+            raise _without_answer(asked, error) from None
+        except Exception as error:  # noqa: BLE001  # moto raises anything at what it has not got
+            raise _failed(asked, f"{type(error).__name__}: {error}") from None
+        if status >= 500:
+            raise _failed(asked, f"status {status}")
+        return status, headers, body
 
     async def close(self) -> None:
         """Take no more calls."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _without_answer(asked: Asked, error: NotImplementedError) -> AwsError:
+    """Moto's word for an operation that it lacks, or for a part of one."""
+    if "action has not been implemented" in str(error):
+        return not_carried_out(asked.service, asked.operation)
+    return _failed(asked, str(error))
+
+
+def _failed(asked: Asked, why: str) -> AwsError:
+    """The refusal of a request that moto cannot carry out; 501, which no client sends again."""
+    log.warning("%s %s with these parameters: %s", asked.service, asked.operation, why[:200])
+    return AwsError(
+        "NotImplemented",
+        f"The embedded platform does not carry out {asked.operation} with these parameters "
+        f"({why[:200]}).",
+        501,
+    )
+
+
+def _served(application: Wsgi, environment: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a WSGI application's answer."""
+    started: list[Any] = []
+
+    def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
+        started[:] = [status, headers]
+
+    answer = application(environment, start)
+    body = b"".join(answer)
+    close = getattr(answer, "close", None)
+    if close is not None:
+        close()
+    skipped = ("content-length", "transfer-encoding", "connection", "date", "server")
+    headers = {name: value for name, value in started[1] if name.lower() not in skipped}
+    return int(started[0].split()[0]), headers, body
 
 
 def wsgi_environment(call: Call) -> dict[str, Any]:
@@ -104,7 +150,7 @@ def wsgi_environment(call: Call) -> dict[str, Any]:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(call.payload),
-        "wsgi.errors": sys.stderr,
+        "wsgi.errors": io.StringIO(),
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,

@@ -52,14 +52,15 @@ class Gateway:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
         path, _, query = request.raw_path.partition("?")
-        claim = claims.Claim("", "", "", "s3", "", (), "", presigned=False)
+        claim = claims.Claim("", "", "", "", "", (), "", presigned=False)
         call = Call(request, path, query, claim, uuid.uuid4().hex)
         try:
             response = await self._answer(call)
         except AwsError as error:
             response = render(call, error)
         except claims.Refused as error:
-            response = render(call, refusal(protocol_of(call.claim.service, path), error))
+            protocol = protocol_of(call.claim.service, path, request.headers)
+            response = render(call, refusal(protocol, error))
         except ConnectionError as error:  # nobody is there to read an answer
             log.debug("%s %s: %s", request.method, path, error)
             response = render(call, AwsError("RequestTimeout", "The client went away."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Literal
 from xml.sax.saxutils import escape
@@ -14,9 +15,11 @@ from mmectl.local.call import Call
 from mmectl.local.s3 import service as s3
 from mmectl.local.values import MAX_INVOKE, AwsError
 
-Protocol = Literal["s3", "query", "json", "runtime"]
+Protocol = Literal["s3", "query", "cbor", "json", "runtime"]
 JSON_1_1 = "application/x-amz-json-1.1"
 QUERY_SERVICES = ("sts", "iam")
+_FORM = "application/x-www-form-urlencoded"
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # code, status and text (None: that of the refusal) of a refused signature, by reason
 Words = Mapping[claims.Reason, tuple[str, int, "str | None"]]
@@ -77,13 +80,21 @@ JSON: Words = {
 }
 
 
-def protocol_of(service: str, path: str) -> Protocol:
-    """How a service writes its errors."""
+def protocol_of(service: str, path: str, headers: Mapping[str, str]) -> Protocol:
+    """How a client expects errors: by the service, else by the form of its request.
+
+    `service` is empty while nobody knows it; `headers` have names without regard to case.
+    """
+    kind = headers.get("Content-Type") or ""
     if service == "s3":
         return "s3"
-    if service in QUERY_SERVICES:
+    if headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return "cbor"
+    if service in QUERY_SERVICES or kind.lower().startswith(_FORM):
         return "query"
-    return "runtime" if path.startswith("/endpoints/") else "json"
+    if service or "X-Amz-Target" in headers:
+        return "runtime" if path.startswith("/endpoints/") else "json"
+    return "s3"
 
 
 def refusal(protocol: Protocol, error: claims.Refused) -> AwsError:
@@ -96,13 +107,15 @@ def refusal(protocol: Protocol, error: claims.Refused) -> AwsError:
 
 def render(call: Call, error: AwsError) -> web.Response:
     """An error in the protocol of the service that was called."""
-    protocol = protocol_of(call.claim.service, call.path)
+    protocol = protocol_of(call.claim.service, call.path, call.request.headers)
     if protocol == "s3":
         return s3.render_error(call, error)
     if protocol == "query":
         return _query_error(call, error)
     if protocol == "runtime" and error.code == "RequestEntityTooLarge":
         return _too_large()
+    if protocol == "cbor":
+        return _cbor_error(error)
     key = "Message" if protocol == "runtime" else "message"
     body = {"__type": error.code, key: error.message, **error.members}
     if protocol == "runtime":
@@ -123,11 +136,31 @@ def _too_large() -> web.Response:
     return web.json_response({"message": text}, status=413)
 
 
+def _cbor_error(error: AwsError) -> web.Response:
+    headers = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+    body = cbor_of_texts({"__type": error.code, "message": error.message})
+    return web.Response(status=error.status, headers=headers, body=body)
+
+
+def cbor_of_texts(members: Mapping[str, str]) -> bytes:
+    """A map of texts in CBOR (RFC 8949): what errors are."""
+    parts = [bytes([0xA0 + len(members)])]
+    for text in (part for pair in members.items() for part in pair):
+        raw = text.encode("utf-8", "replace")
+        parts += [b"\x7a", len(raw).to_bytes(4, "big"), raw]
+    return b"".join(parts)
+
+
+def xml_text(text: str) -> str:
+    """Text as it may stand in XML; what no XML can carry becomes a question mark."""
+    return escape(_NOT_IN_XML.sub("?", text))
+
+
 def _query_error(call: Call, error: AwsError) -> web.Response:
     kind = "Sender" if error.status < 500 else "Receiver"
     text = (
-        f"<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>"
-        f"<Message>{escape(error.message)}</Message></Error>"
+        f"<ErrorResponse><Error><Type>{kind}</Type><Code>{error.code}</Code>"
+        f"<Message>{xml_text(error.message)}</Message></Error>"
         f"<RequestId>{call.request_id}</RequestId></ErrorResponse>"
     )
     return web.Response(

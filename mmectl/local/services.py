@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
+from mmectl.local.payloads import inflated, json_object
 from mmectl.local.refusals import JSON_1_1
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
 
@@ -90,12 +91,8 @@ class JsonService:
         target = call.header("X-Amz-Target") or ""
         if call.request.method != "POST" or not target.startswith(self._prefix):
             raise AwsError("UnknownOperationException", f"There is no operation '{target}'.")
-        try:
-            params = json.loads(call.payload or b"{}")
-        except ValueError as error:
-            raise AwsError("SerializationException", f"The body is not JSON: {error}.") from None
-        if not isinstance(params, dict):
-            raise AwsError("SerializationException", "The body must be a JSON object.")
+        limit = body_limit(call.claim.service, call.path)
+        params = json_object(inflated(call.payload, call.header("Content-Encoding"), limit))
         answer = await self._operations.call(target.removeprefix(self._prefix), params)
         body = json.dumps(answer).encode() if answer else b"{}"
         return web.Response(body=body, headers={"Content-Type": JSON_1_1})
@@ -122,8 +119,10 @@ class SageMaker:
     async def _invoke(self, call: Call, name: str) -> web.StreamResponse:
         target = call.header(RUNTIME + "Target-Model")
         variant = call.header(RUNTIME + "Target-Variant")
+        _check_lengths(call)
         serving = await self._control.serving(name, variant)
         _check_target(serving, target, call.request_id)
+        _check_members(serving, call)
         request = InvokeRequest(
             call.payload,
             call.header("Content-Type"),
@@ -141,6 +140,44 @@ class SageMaker:
         if answer.custom_attributes is not None:
             headers[RUNTIME + "Custom-Attributes"] = answer.custom_attributes
         return web.Response(body=answer.body, headers=headers)
+
+
+_LONGEST = {
+    "Content-Type": 1024,
+    "Accept": 1024,
+    RUNTIME + "Custom-Attributes": 1024,
+    RUNTIME + "Target-Variant": 63,
+    RUNTIME + "Inference-Id": 64,
+}
+_ELSEWHERE = {
+    "Inference-Component": "does not host inference components and does not support the "
+    "inference component header",
+    "Target-Container-Hostname": "is not a multi-container endpoint in Direct mode and does not "
+    "support target container hostname header",
+    "Enable-Explanations": "has no ExplainerConfig and does not support the enable explanations "
+    "header",
+    "Session-Id": "does not support stateful sessions and the session id header",
+    "Prefix-Aware-Id": "does not route by prefix and does not support the prefix aware id header",
+}
+"""Members of InvokeEndpoint for endpoints that there are none of here, and what is said then."""
+
+
+def _check_lengths(call: Call) -> None:
+    for name, most in _LONGEST.items():
+        if len(call.header(name) or "") > most:
+            member = name.removeprefix(RUNTIME).replace("-", "")
+            raise AwsError(
+                "ValidationError",
+                f"1 validation error detected: Value at '{member[0].lower()}{member[1:]}' failed "
+                f"to satisfy constraint: Member must have length less than or equal to {most}",
+            )
+
+
+def _check_members(serving: Serving, call: Call) -> None:
+    """Refuse what no endpoint here can do; raises AwsError."""
+    for name, why in _ELSEWHERE.items():
+        if call.header(RUNTIME + name) is not None:
+            raise AwsError("ValidationError", f"Endpoint {serving.endpoint} {why}.")
 
 
 def _check_target(serving: Serving, target: str | None, request_id: str) -> None:

@@ -137,3 +137,24 @@ def test_other_runtime_operations_are_refused(runtime):
     with pytest.raises(ClientError) as caught:
         runtime.invoke_endpoint_async(EndpointName="many", InputLocation="s3://b/k")
     assert caught.value.response["Error"]["Code"] == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("InferenceComponentName", "component"),
+        ("TargetContainerHostname", "host"),
+        ("EnableExplanations", "`true`"),
+        ("SessionId", "NEW_SESSION"),
+        ("PrefixAwareId", "prefix"),
+    ],
+)
+def test_what_no_endpoint_here_can_do_is_refused(runtime, member, value):
+    answer = refused(runtime, "ValidationError", **{member: value})
+    assert "Endpoint many" in answer["Error"]["Message"]
+
+
+def test_members_that_are_too_long(runtime):
+    answer = refused(runtime, "ValidationError", CustomAttributes="a" * 1025)
+    assert "'customAttributes'" in answer["Error"]["Message"]
+    assert invoke(runtime, CustomAttributes="a" * 1024)["CustomAttributes"] == "a" * 1024

@@ -74,6 +74,11 @@ def _spec(
             f"Model {model.name} is a pipeline of {len(listed)} containers: "
             "the embedded platform serves models of one container."
         )
+    if model.members.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
+        raise FleetFailed(
+            f"Model {model.name} has InferenceExecutionConfig Direct: "
+            "the embedded platform does not serve containers by their host name."
+        )
     (container,) = listed
     if container["Mode"] != "MultiModel":
         raise FleetFailed(

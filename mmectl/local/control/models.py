@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from mmectl.local.control import unsupported
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.control.values import Names, Resource, invalid
 from mmectl.local.values import AwsError, Image
@@ -87,6 +88,7 @@ def check_model(params: Mapping[str, Any], account: str) -> None:
 def _check_container(container: Mapping[str, Any]) -> None:
     if "ModelPackageName" in container:
         raise invalid("ModelPackageName is not supported by the embedded platform: give Image.")
+    unsupported.check_container(container)
     if "Image" not in container:
         raise invalid("Image must be specified for every container.")
     multi = container.get("Mode") == "MultiModel"
@@ -150,6 +152,7 @@ def check_config(params: Mapping[str, Any], models: Mapping[str, Resource], name
     repeated = _repeated(variant["VariantName"] for variant in every)
     if repeated is not None:
         raise invalid(f"Variant names must be unique: {repeated} is used more than once.")
+    unsupported.check_config(params)
 
 
 def _check_variants(variants: Iterable[Mapping[str, Any]], path: str) -> None:
@@ -157,12 +160,6 @@ def _check_variants(variants: Iterable[Mapping[str, Any]], path: str) -> None:
     problems = []
     for number, variant in enumerate(variants, 1):
         needed = ["ModelName"]
-        if "ManagedInstanceScaling" in variant:
-            raise invalid(
-                f"ManagedInstanceScaling of variant {variant['VariantName']} is for inference "
-                "components: it is not supported with ModelName. Change the number of instances "
-                "with UpdateEndpointWeightsAndCapacities."
-            )
         if "ServerlessConfig" not in variant:
             needed += ["InstanceType", "InitialInstanceCount"]
         problems += [

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from mmectl.local.control import deployments
-from mmectl.local.control.values import REASON_LIMIT, Counts, Endpoint, Fleet, Rollout, Stage
+from mmectl.local.control.values import Counts, Endpoint, Fleet, Rollout, Stage, failure
 
 _HALF = 0.5
 
@@ -120,7 +120,7 @@ def rolled_back(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         target=None,
         rollout=None,
         retired=endpoint.retired if endpoint.in_place else (*endpoint.retired, target.key),
-        failure=reason[:REASON_LIMIT],
+        failure=failure(reason),
         modified=now,
     )
 
@@ -166,18 +166,18 @@ def rolling_back(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         shifts=deployments.rollback(endpoint.deployment, rollout, serving),
         stage="Creating",
         since=now,
-        reason=reason[:REASON_LIMIT],
+        reason=failure(reason),
     )
     return replace(endpoint, status="RollingBack", rollout=back, modified=now)
 
 
 def stuck(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
     """The old fleet did not get its instances back: both serve, as they stand."""
-    text = f"{endpoint.rollout.reason} " if endpoint.rollout else ""
+    first = (endpoint.rollout.reason or "",) if endpoint.rollout else ()
     return replace(
         endpoint,
         status="UpdateRollbackFailed",
-        failure=f"{text}The rollback failed: {reason}"[:REASON_LIMIT],
+        failure=failure(*first, f"The rollback failed: {reason}"),
         modified=now,
     )
 
@@ -228,7 +228,7 @@ def lost(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
     return replace(
         endpoint,
         status="Failed",
-        failure=text[:REASON_LIMIT],
+        failure=failure(text),
         target=None,
         rollout=None,
         retired=unwanted,

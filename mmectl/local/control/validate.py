@@ -8,6 +8,7 @@ not fit are a SerializationException, everything else is counted and told in one
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -33,6 +34,19 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 _JAVA = {"integer": "Integer", "long": "Long", "float": "Float", "double": "Double"}
 _BITS = {"integer": 31, "long": 63}
 _NUMBERS = frozenset(("integer", "long", "float", "double"))
+_FLOATS = frozenset(("float", "double"))
+_WORDS = frozenset(("NaN", "Infinity", "-Infinity"))
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999 in epoch seconds: what a timestamp can be."""
+
+
+class NotFiniteError(AwsError):
+    """NaN or an infinity where a number is wanted: its `word` and the `path` of its place."""
+
+    def __init__(self, word: str, kind: str, path: str) -> None:
+        refused = _serialization(f"NUMBER_VALUE cannot be converted to {_JAVA[kind]}", path)
+        super().__init__(refused.code, refused.message)
+        self.word, self.path = word, path
 
 
 @cache
@@ -56,8 +70,11 @@ def check(
         return {}
     if not isinstance(params, dict):
         raise AwsError("SerializationException", "The request body must be a JSON object.")
-    cleaned: dict[str, Any] = _typed(shape, params, "")
-    problems = list(_problems(shape, cleaned, ""))
+    try:
+        cleaned: dict[str, Any] = _typed(shape, params, "")
+        problems = list(_problems(shape, cleaned, ""))
+    except RecursionError:
+        raise _serialization("The parameters are nested too deeply", "") from None
     if problems:
         raise refusal(problems, code)
     return cleaned
@@ -139,6 +156,8 @@ def _typed_scalar(kind: str, value: Any, path: str) -> Any:
         raise _serialization("Start of list found where not expected", path)
     if kind in _BITS and isinstance(value, float) and value.is_integer():
         value = int(value)
+    if kind in _FLOATS and _word(value) in _WORDS:
+        raise NotFiniteError(_word(value), kind, path)
     fits = isinstance(value, allowed) and (kind == "boolean") == isinstance(value, bool)
     if not fits or not _in_range(kind, value):
         name = _JAVA.get(kind, kind.capitalize())
@@ -146,10 +165,21 @@ def _typed_scalar(kind: str, value: Any, path: str) -> Any:
     return value
 
 
+def _word(value: Any) -> str:
+    """How JSON writes what its numbers cannot (Smithy: NaN, Infinity, -Infinity)."""
+    if not isinstance(value, float):
+        return value if isinstance(value, str) else ""
+    if math.isnan(value):
+        return "NaN"
+    return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "")
+
+
 def _in_range(kind: str, value: Any) -> bool:
     if kind in _BITS:
         return -(1 << _BITS[kind]) <= int(value) < 1 << _BITS[kind]
-    return not isinstance(value, float) or math.isfinite(value)
+    if kind == "timestamp":
+        return bool(_FIRST <= value <= _LAST)  # NaN is in no range
+    return kind not in _FLOATS or bool(abs(value) <= sys.float_info.max)
 
 
 def _token(value: object) -> str:

@@ -172,6 +172,12 @@ class Names:
         return invalid(f'Cannot update in-progress endpoint "{self.arn("endpoint", name)}".')
 
 
+def failure(*sentences: str) -> str:
+    """Sentences as one FailureReason, without the last full stop: clients set their own."""
+    text = ". ".join(sentence.rstrip(". \n") for sentence in sentences)
+    return text[:REASON_LIMIT].rstrip(". \n")
+
+
 def invalid(message: str) -> AwsError:
     """A ValidationException."""
     return AwsError("ValidationException", message)

@@ -31,7 +31,7 @@ class Logs:
     """Answers CloudWatch Logs' reading operations; files are read in a thread."""
 
     def __init__(self, folder: Path, *, region: str, account: str = ACCOUNT) -> None:
-        self._folder = folder
+        self._folder, self._account = folder, account
         self._arn = f"arn:aws:logs:{region}:{account}:log-group:"
         self._operations: Mapping[str, Callable[[Params], dict[str, Any]]] = {
             "DescribeLogGroups": self._describe_groups,
@@ -51,12 +51,26 @@ class Logs:
     # groups
 
     def _describe_groups(self, params: Params) -> dict[str, Any]:
-        prefix = params.get("logGroupNamePrefix", "")
-        part = params.get("logGroupNamePattern", "").lower()
+        _at_most_one(params, "logGroupNamePrefix", "logGroupNamePattern", "logGroupIdentifiers")
         names = [GROUP + path.name for path in _folders(self._folder)]
-        names = [name for name in names if name.startswith(prefix) and part in name.lower()]
+        names = [name for name in names if self._wanted(name, params)]
         page, token = _page([[name] for name in sorted(names)], params)
         return {"logGroups": [self._group_row(name) for (name,) in page], "nextToken": token}
+
+    def _wanted(self, name: str, params: Params) -> bool:
+        """Whether DescribeLogGroups asks for a group; every one is ours and STANDARD."""
+        listed = [self._named(one) for one in params.get("logGroupIdentifiers", ())]
+        return (
+            name.startswith(params.get("logGroupNamePrefix", ""))
+            and params.get("logGroupNamePattern", "").lower() in name.lower()
+            and (not listed or name in listed)
+            and params.get("logGroupClass", "STANDARD") == "STANDARD"
+            and self._account in params.get("accountIdentifiers", [self._account])
+        )
+
+    def _named(self, identifier: str) -> str:
+        """The name of a group that its ARN may stand for."""
+        return identifier.removeprefix(self._arn).removesuffix(":*")
 
     def _group_row(self, name: str) -> dict[str, Any]:
         folder = self._folder / name.removeprefix(GROUP)
@@ -75,7 +89,7 @@ class Logs:
         if ("logGroupName" in params) == ("logGroupIdentifier" in params):
             raise _invalid("Exactly one of logGroupName and logGroupIdentifier must be specified.")
         name = params.get("logGroupName") or params["logGroupIdentifier"]
-        name = name.removeprefix(self._arn).removesuffix(":*")
+        name = self._named(name)
         endpoint = name.removeprefix(GROUP)
         folder = self._folder / endpoint
         if not name.startswith(GROUP) or not _PART.fullmatch(endpoint) or not folder.is_dir():
@@ -164,9 +178,8 @@ def _read_token(token: str | None, ahead: bool) -> tuple[bool, Place | None]:
 
 def _chosen(streams: Mapping[str, Path], params: Params) -> dict[str, Path]:
     """The streams that FilterLogEvents is to search."""
+    _at_most_one(params, "logStreamNames", "logStreamNamePrefix")
     names, prefix = params.get("logStreamNames"), params.get("logStreamNamePrefix")
-    if names is not None and prefix is not None:
-        raise _invalid("logStreamNames and logStreamNamePrefix cannot both be specified.")
     if names is not None:
         if not any(name in streams for name in names):
             raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
@@ -222,6 +235,13 @@ def _decode(token: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise _invalid("The specified nextToken is invalid.")
     return value
+
+
+def _at_most_one(params: Params, *names: str) -> None:
+    """Refuse parameters that exclude each other."""
+    given = [name for name in names if name in params]
+    if len(given) > 1:
+        raise _invalid(f"{given[0]} and {given[1]} are mutually exclusive parameters.")
 
 
 def _invalid(message: str) -> AwsError:

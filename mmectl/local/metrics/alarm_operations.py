@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from mmectl.local.control.validate import failed, refusal
 from mmectl.local.metrics import alarms, query
 from mmectl.local.metrics.paging import page
 from mmectl.local.metrics.series import dimensions_of
+from mmectl.local.metrics.statistics import is_percentile
 from mmectl.local.metrics.watch import Watch
 from mmectl.local.values import ACCOUNT, AwsError
 
@@ -107,17 +109,40 @@ def _combination(message: str) -> AwsError:
     return AwsError("InvalidParameterCombinationException", message)
 
 
+_OPTIONS = {
+    "TreatMissingData": alarms.TREATMENTS,
+    "EvaluateLowSampleCountPercentile": ("evaluate", "ignore"),
+}
+_ELSEWHERE = (
+    "ThresholdMetricId",
+    "EvaluationWindow",
+    "WarmUpConfiguration",
+    "EvaluationCriteria",
+    "EvaluationInterval",
+    "ActionConfiguration",
+)
+"""What AWS's alarms can do besides, and these cannot."""
+
+
 def _check(record: Params) -> None:
     """Refuse an alarm that could never be judged."""
-    if record["ComparisonOperator"] not in alarms.COMPARISONS or "Threshold" not in record:
+    for name in _ELSEWHERE:
+        if name in record:
+            raise query.invalid(f"{name} is not supported by the embedded platform.")
+    _check_needed(record)
+    if record["ComparisonOperator"] not in alarms.COMPARISONS:
         raise query.invalid(
             "The embedded platform has alarms with a static Threshold only, and no anomaly "
             "detection."
         )
+    for name, options in _OPTIONS.items():
+        if record.get(name, options[0]) not in options:
+            raise query.failed_validation(
+                f"Option {record[name]} is not supported. Supported options for parameter {name} "
+                f"are {', '.join(options[:-1])} and {options[-1]}."
+            )
     if record.get("DatapointsToAlarm", 1) > record["EvaluationPeriods"]:
         raise query.invalid("DatapointsToAlarm must not exceed EvaluationPeriods.")
-    if record.get("TreatMissingData", "missing") not in alarms.TREATMENTS:
-        raise query.invalid(f"TreatMissingData must be one of {', '.join(alarms.TREATMENTS)}.")
     if "Metrics" in record:
         _check_metrics(record)
     else:
@@ -126,9 +151,21 @@ def _check(record: Params) -> None:
         raise query.invalid("Period times EvaluationPeriods must not exceed seven days.")
 
 
+def _check_needed(record: Params) -> None:
+    """The service model has these as optional, for other kinds of alarms' sake."""
+    problems = [
+        failed(None, name[:1].lower() + name[1:], "Member must not be null")
+        for name in ("ComparisonOperator", "EvaluationPeriods", "Threshold")
+        if name not in record
+    ]
+    if problems:
+        raise refusal(problems, "ValidationError")
+
+
 def _check_metrics(record: Params) -> None:
     if "MetricName" in record or "Namespace" in record:
         raise _combination("Metrics and MetricName cannot both be specified.")
+    query.check_queries(record["Metrics"], "Metrics")
     returned = [item for item in record["Metrics"] if item.get("ReturnData", True)]
     if len(returned) != 1:
         raise query.invalid("Exactly one element of the metrics list should return data.")
@@ -143,6 +180,10 @@ def _check_metric(record: Params) -> None:
     if lacking:
         raise _combination(f"The parameter {lacking[0]} is required.")
     if ("Statistic" in record) == ("ExtendedStatistic" in record):
-        raise _combination("Exactly one of Statistic and ExtendedStatistic must be specified.")
+        raise _combination("Must specify either Statistic or ExtendedStatistic")
     query.check_period(record["Period"])
-    query.check_statistic(record.get("Statistic") or record["ExtendedStatistic"])
+    if "ExtendedStatistic" in record and not is_percentile(record["ExtendedStatistic"]):
+        raise query.invalid(
+            f"The value {record['ExtendedStatistic']} for parameter ExtendedStatistic is not "
+            "supported."
+        )

@@ -12,14 +12,14 @@ from mmectl.local.metrics.series import INVOCATIONS, Series, of_variant
 from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.metrics.store import Store
 from mmectl.local.metrics.watch import Watch
-from mmectl.local.metrics.wire import Monitoring
+from mmectl.local.metrics.wire import Dashboards, Monitoring
 from mmectl.local.values import FleetSpec
 
 
 class Metrics:
     """CloudWatch of one platform; what it has no answer to goes to `others`."""
 
-    def __init__(self, path: Path, others: Handler, *, region: str) -> None:
+    def __init__(self, path: Path, others: Dashboards, *, region: str) -> None:
         self._store = Store(path)
         self._watch = Watch(self._store)
         self._sampler: Sampler | None = None

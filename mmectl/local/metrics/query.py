@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mmectl.local.control.validate import NotFiniteError
 from mmectl.local.metrics import expressions
 from mmectl.local.metrics.expressions import Points, UnsupportedError
 from mmectl.local.metrics.series import Series, dimensions_of
@@ -31,6 +32,18 @@ def invalid(message: str) -> AwsError:
     return AwsError("InvalidParameterValueException", message)
 
 
+def not_finite(error: NotFiniteError) -> AwsError:
+    """The refusal of NaN and infinities, with the place as CloudWatch writes it."""
+    parts = [part for part in error.path.split(".") if part != "member"]
+    named = [f"member.{p}" if p.isdigit() else p[:1].upper() + p[1:] for p in parts]
+    return invalid(f"The value {error.word} for parameter {'.'.join(named)} is invalid.")
+
+
+def failed_validation(message: str) -> AwsError:
+    """A request that contradicts itself."""
+    return AwsError("ValidationError", message)
+
+
 def check_period(period: int) -> int:
     """Refuse a period that CloudWatch does not have."""
     if period in (1, 5, 10, 20, 30) or (period > 0 and period % 60 == 0):
@@ -50,8 +63,6 @@ def check_statistic(name: str) -> str:
 
 def check_span(start: float, end: float, period: int) -> tuple[int, int]:
     """The span in whole periods from its first minute on: first and before the last second."""
-    if start >= end:
-        raise invalid("The parameter StartTime must be less than the parameter EndTime.")
     first = int(start) // 60 * 60
     last = first + -(-(int(end) - first) // period) * period
     if (last - first) // period > MOST_BUCKETS:
@@ -113,12 +124,7 @@ class Questions:
         self._store, self._start, self._end = store, start, end
         self._queries = {query["Id"]: query for query in queries}
         self._answers: dict[str, Points] = {}
-        if len(self._queries) < len(queries) <= MOST_QUERIES:
-            raise invalid("The values for parameter id in MetricDataQueries are not unique.")
-        if len(queries) > MOST_QUERIES:
-            raise invalid(f"The collection MetricDataQueries has more than {MOST_QUERIES} items.")
-        for query in queries:
-            _check(query)
+        check_queries(queries, "MetricDataQueries")
 
     async def all(self) -> dict[str, Points]:
         """Datapoints by id of every query whose ReturnData is not false."""
@@ -169,8 +175,25 @@ class Questions:
         return str(query["MetricStat"]["Metric"]["MetricName"]) if "MetricStat" in query else key
 
 
-def _check(query: Query) -> None:
-    if ("MetricStat" in query) == ("Expression" in query):
-        raise invalid(f"The query '{query['Id']}' needs exactly one of MetricStat and Expression.")
+def check_queries(queries: Sequence[Query], path: str) -> None:
+    """Refuse queries that could never be answered; `path` names their list."""
+    if len(queries) > MOST_QUERIES:
+        raise invalid(f"The collection {path} has more than {MOST_QUERIES} items.")
+    if len({query["Id"] for query in queries}) < len(queries):
+        raise invalid(f"The values for parameter id in {path} are not unique.")
+    for number, query in enumerate(queries, 1):
+        _check(query, f"{path}.member.{number}")
+
+
+def _check(query: Query, path: str) -> None:
+    if "MetricStat" not in query and "Expression" not in query:
+        raise failed_validation(f"The parameter {path}.MetricStat is required.\n")
+    if "MetricStat" in query and "Expression" in query:
+        raise failed_validation(exclusive(f"{path}.MetricStat", f"{path}.Expression"))
     if query.get("AccountId", ACCOUNT) != ACCOUNT:
         raise invalid("The embedded platform has no metrics of other accounts.")
+
+
+def exclusive(one: str, other: str) -> str:
+    """What AWS says of two parameters of which only one may be there."""
+    return f"The parameters {one} and {other} are mutually exclusive and you have specified both."

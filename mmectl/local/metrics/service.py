@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from mmectl.local.control.validate import check, unknown_operation
+from mmectl.local.control.validate import NotFiniteError, check, unknown_operation
 from mmectl.local.metrics.alarm_operations import AlarmOperations
 from mmectl.local.metrics.paging import page
 from mmectl.local.metrics.query import (
@@ -17,8 +17,11 @@ from mmectl.local.metrics.query import (
     check_period,
     check_span,
     check_statistic,
+    exclusive,
+    failed_validation,
     invalid,
     matching,
+    not_finite,
 )
 from mmectl.local.metrics.series import Series, dimensions_of
 from mmectl.local.metrics.statistics import Statistics
@@ -62,7 +65,10 @@ class CloudWatch:
         handler = self._operations.get(operation)
         if handler is None:
             raise unknown_operation(operation)
-        known = check("cloudwatch", operation, params, "ValidationError")
+        try:
+            known = check("cloudwatch", operation, params, "ValidationError")
+        except NotFiniteError as error:
+            raise not_finite(error) from None
         answer = await handler(known)
         return {name: value for name, value in answer.items() if value is not None}
 
@@ -70,6 +76,10 @@ class CloudWatch:
 
     async def _get_data(self, params: Params) -> Answer:
         queries, start, end = params["MetricDataQueries"], params["StartTime"], params["EndTime"]
+        if int(start) > int(end):
+            raise failed_validation("The parameter EndTime must be greater than StartTime.")
+        if int(start) == int(end):
+            raise failed_validation("The parameter StartTime must not equal parameter EndTime.")
         questions = Questions(self._store, queries, start, end)
         found = await questions.all()
         descending = params.get("ScanBy") != "TimestampAscending"
@@ -91,11 +101,13 @@ class CloudWatch:
 
     async def _get_statistics(self, params: Params) -> Answer:
         names = params.get("Statistics", []) + params.get("ExtendedStatistics", [])
-        if not names:
+        if not names or ("Statistics" in params and "ExtendedStatistics" in params):
             raise AwsError(
                 "InvalidParameterCombinationException",
-                "At least one of Statistics and ExtendedStatistics must be specified.",
+                "Must specify either Statistics or ExtendedStatistics",
             )
+        if int(params["StartTime"]) >= int(params["EndTime"]):
+            raise invalid("The parameter StartTime must be less than the parameter EndTime.")
         for name in names:
             check_statistic(name)
         period = check_period(params["Period"])
@@ -141,16 +153,14 @@ class CloudWatch:
     async def _put(self, params: Params) -> Answer:
         if params["Namespace"].startswith("AWS/"):
             raise invalid('The value AWS/ for parameter Namespace is invalid: "AWS/" is reserved.')
-        given = list(params.get("MetricData", ()))
-        given += [
-            item
-            for entity in params.get("EntityMetricData", ())
-            for item in entity.get("MetricData", ())
-        ]
+        given = _numbered(params.get("MetricData", ()), "MetricData")
+        for number, entity in enumerate(params.get("EntityMetricData", ()), 1):
+            path = f"EntityMetricData.member.{number}.MetricData"
+            given += _numbered(entity.get("MetricData", ()), path)
         now = self._clock()
         if len(given) > 1000:
             raise invalid("The collection MetricData must not have a size greater than 1000.")
-        read = [_datum(params["Namespace"], item, now) for item in given]
+        read = [_datum(params["Namespace"], item, path, now) for path, item in given]
         known = {*await self._store.series(), *(point[0] for point, _ in read)}
         if len(known) > MOST_SERIES:
             raise AwsError("LimitExceeded", f"There are more than {MOST_SERIES} metrics.")
@@ -179,44 +189,69 @@ def _datapoint(moment: int, unit: str, part: Statistics, params: Params) -> Answ
     return {"Timestamp": moment, "Unit": unit, **plain, "ExtendedStatistics": known}
 
 
-def _datum(namespace: str, item: Params, now: float) -> tuple[tuple[Series, int], Statistics]:
+def _numbered(items: Iterable[Params], path: str) -> list[tuple[str, Params]]:
+    """Each item with its place as messages name it."""
+    return [(f"{path}.member.{number}", item) for number, item in enumerate(items, 1)]
+
+
+def _datum(
+    namespace: str, item: Params, path: str, now: float
+) -> tuple[tuple[Series, int], Statistics]:
     """A MetricDatum as a point and what to count into it."""
     when = item.get("Timestamp", now)
     if not now - PAST <= when <= now + FUTURE:
         text = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds")
         raise invalid(
-            "The parameter MetricData.member.1.Timestamp must lie within two weeks before and two "
+            f"The parameter {path}.Timestamp must lie within two weeks before and two "
             f"hours after now, which is {text}."
         )
     dimensions = dimensions_of(item.get("Dimensions", ()))
     series = Series(namespace, item["MetricName"], dimensions, item.get("Unit", "None"))
-    return (series, int(when) // 60 * 60), _given(item)
+    return (series, int(when) // 60 * 60), _given(item, path)
 
 
-def _given(item: Params) -> Statistics:
-    ways = [name for name in ("Value", "Values", "StatisticValues") if name in item]
-    if len(ways) != 1:
-        raise AwsError(
-            "InvalidParameterCombinationException",
-            "Exactly one of Value, Values and StatisticValues must be specified.",
-        )
+def _given(item: Params, path: str) -> Statistics:
+    _check_ways([name for name in ("Value", "Values", "StatisticValues") if name in item], path)
+    if "StatisticValues" in item:
+        return _set(item["StatisticValues"], f"{path}.StatisticValues")
+    values = [item["Value"]] if "Value" in item else item["Values"]
+    counts = item.get("Counts", [1.0] * len(values))
+    if len(values) != len(counts):
+        raise invalid(f"The parameters {path}.Values and {path}.Counts must be of the same size.")
     found = Statistics()
-    if ways == ["StatisticValues"]:
-        part = item["StatisticValues"]
-        numbers = (part["SampleCount"], part["Sum"], part["Minimum"], part["Maximum"])
-        if part["SampleCount"] <= 0 or not all(map(_fits, numbers)):
-            raise invalid("The StatisticValues are out of range.")
-        found = Statistics(*numbers)
-    values = [item["Value"]] if ways == ["Value"] else item.get("Values", [])
-    counts = item.get("Counts", [1.0] * len(values)) if values else []
-    if len(values) != len(counts) or any(count <= 0 for count in counts):
-        raise invalid("Counts must be as many as Values, and positive.")
-    for value, count in zip(values, counts, strict=True):
-        if not (_fits(value) and _fits(count)):
-            raise invalid(f"The value {value} is out of range.")
+    for number, (value, count) in enumerate(zip(values, counts, strict=True), 1):
+        name = f"{path}.Value" if "Value" in item else f"{path}.Values.member.{number}"
+        _check_number(value, name)
+        _check_number(count, f"{path}.Counts.member.{number}", above=0.0)
         found.add(float(value), float(count))
     return found
 
 
-def _fits(value: float) -> bool:
-    return abs(value) <= LARGEST  # not a number is neither larger nor smaller
+def _check_ways(ways: list[str], path: str) -> None:
+    """Refuse a datum that gives its value in more than one way, or in none."""
+    if not ways:
+        raise AwsError(
+            "InvalidParameterCombinationException",
+            f"At least one of the parameters {path}.Value, {path}.Values and "
+            f"{path}.StatisticValues must be specified.",
+        )
+    if len(ways) > 1:
+        text = exclusive(f"{path}.{ways[0]}", f"{path}.{ways[1]}")
+        if ways == ["Value", "Values"]:
+            raise invalid(text)
+        raise AwsError("InvalidParameterCombinationException", text)
+
+
+def _set(part: Params, path: str) -> Statistics:
+    """A statistic set of a user."""
+    names = ("SampleCount", "Sum", "Minimum", "Maximum")
+    for name in names:
+        _check_number(part[name], f"{path}.{name}", above=0.0 if name == "SampleCount" else None)
+    if part["Minimum"] > part["Maximum"]:
+        raise invalid(f"The parameter {path}.Maximum must be greater than {path}.Minimum.")
+    return Statistics(*(part[name] for name in names))
+
+
+def _check_number(value: float, path: str, above: float | None = None) -> None:
+    if abs(value) > LARGEST or (above is not None and value <= above):
+        raise invalid(f"The value {value:g} for parameter {path} is invalid.")

@@ -100,7 +100,12 @@ class Statistics:
 
 def is_statistic(name: str) -> bool:
     """Whether `Statistics.of` knows it."""
-    return name in _SIMPLE or _PERCENTILE.fullmatch(name) is not None
+    return name in _SIMPLE or is_percentile(name)
+
+
+def is_percentile(name: str) -> bool:
+    """Whether it is one such as ``p99.9``."""
+    return _PERCENTILE.fullmatch(name) is not None
 
 
 def merged(parts: Iterable[Statistics]) -> Statistics:

@@ -1,7 +1,7 @@
 """CloudWatch's three protocols: JSON 1.0, Smithy RPC v2 with CBOR, and Query with XML.
 
-botocore 1.44 and the AWS CLI send JSON; older ones Query, other SDKs CBOR. The codecs are
-botocore's and moto's; only JSON is needed often, the others are imported when they come.
+botocore 1.44 and the AWS CLI send JSON; older ones Query, other SDKs CBOR. The codec of CBOR is
+botocore's, XML is written by moto's; only JSON is needed often, they are imported when needed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from mmectl.local.call import Call, Handler
-from mmectl.local.control.validate import service_model
+from mmectl.local.call import Call
+from mmectl.local.control.validate import check, service_model, unknown_operation
 from mmectl.local.metrics.service import CloudWatch
+from mmectl.local.payloads import inflated, json_object, query_fields, query_params
+from mmectl.local.refusals import cbor_of_texts, xml_text
+from mmectl.local.small_requests import Asked as Forwarded
 from mmectl.local.values import AwsError
 
 TARGET = "GraniteServiceVersion20100801"
+MOST_INFLATED = 8 * 1024 * 1024  # bytes of a body that came compressed
 _RPC = f"/service/{TARGET}/operation/"
 _JSON, _CBOR = "application/x-amz-json-1.0", "application/cbor"
 
@@ -35,19 +38,29 @@ class Asked:
     params: dict[str, Any]
 
 
-class Monitoring:
-    """Answers CloudWatch's requests; operations it has not go to `others` (dashboards: moto)."""
+class Dashboards(Protocol):
+    """Who keeps dashboards."""
 
-    def __init__(self, cloudwatch: CloudWatch, others: Handler) -> None:
-        self._cloudwatch, self._others = cloudwatch, others
+    async def forward(self, call: Call, asked: Forwarded) -> web.StreamResponse:
+        """Answer a checked call; raises AwsError."""
+        ...
+
+
+class Monitoring:
+    """Answers CloudWatch's requests; those about dashboards go to `dashboards`."""
+
+    def __init__(self, cloudwatch: CloudWatch, dashboards: Dashboards) -> None:
+        self._cloudwatch, self._dashboards = cloudwatch, dashboards
 
     async def __call__(self, call: Call) -> web.StreamResponse:
         """Decode, answer, encode; errors in the protocol of the request."""
-        protocol, operation = asked_for(call)
-        if "Dashboard" in operation:
-            return await self._others(call)
+        protocol = protocol_of(call)
         try:
-            asked = await asyncio.to_thread(decode, protocol, operation, call.payload)
+            asked = await asyncio.to_thread(_read, call, protocol)
+            if asked.operation.endswith(("Dashboard", "Dashboards")):
+                known = check("cloudwatch", asked.operation, asked.params, "ValidationError")
+                forwarded = Forwarded("cloudwatch", asked.operation, known)
+                return await self._dashboards.forward(call, forwarded)
             answer = await self._cloudwatch.call(asked.operation, asked.params)
             body = await asyncio.to_thread(encode, asked, answer, call.request_id)
         except AwsError as error:
@@ -58,35 +71,42 @@ class Monitoring:
         return web.Response(body=body, headers=headers)
 
 
-def asked_for(call: Call) -> tuple[str, str]:
-    """Protocol and operation of a request."""
+def protocol_of(call: Call) -> str:
+    """Which of the three a request speaks."""
     if call.path.startswith(_RPC):
-        return "cbor", call.path.removeprefix(_RPC)
-    target = call.header("X-Amz-Target")
-    if target is not None:
-        return "json", target.removeprefix(TARGET + ".")
-    fields = dict(parse_qsl(call.payload.decode("utf-8", "replace")))
-    return "query", fields.get("Action", "")
+        return "cbor"
+    return "query" if call.header("X-Amz-Target") is None else "json"
+
+
+def _read(call: Call, protocol: str) -> Asked:
+    plain = call.payload if call.request.method == "POST" else call.query.encode()
+    body = inflated(plain, call.header("Content-Encoding"), MOST_INFLATED)
+    if protocol == "query":
+        operation = query_fields(body).get("Action", "")
+    elif protocol == "json":
+        operation = (call.header("X-Amz-Target") or "").removeprefix(TARGET + ".")
+    else:
+        operation = call.path.removeprefix(_RPC)
+    return decode(protocol, operation, body)
 
 
 def decode(protocol: str, operation: str, body: bytes) -> Asked:
-    """The parameters; AwsError SerializationException where they cannot be read."""
+    """The parameters of an operation; raises AwsError where they cannot be read."""
     if operation not in service_model("cloudwatch").operation_names:
-        return Asked(protocol, operation, {})
-    try:
-        params = _DECODERS[protocol](operation, body)
-    except (ValueError, KeyError, TypeError, LookupError) as error:
-        raise AwsError("SerializationException", f"The body cannot be read: {error}.") from None
-    if not isinstance(params, dict):
-        raise AwsError("SerializationException", "The body must be an object.")
-    return Asked(protocol, operation, params)
+        raise unknown_operation(operation)
+    return Asked(protocol, operation, _DECODERS[protocol](operation, body))
 
 
-def _from_json(_: str, body: bytes) -> Any:
-    return json.loads(body or b"{}")
+def _from_json(_: str, body: bytes) -> dict[str, Any]:
+    return json_object(body)
 
 
-def _from_cbor(operation: str, body: bytes) -> Any:
+def _from_query(operation: str, body: bytes) -> dict[str, Any]:
+    shape = service_model("cloudwatch").operation_model(operation).input_shape
+    return query_params(shape, query_fields(body))
+
+
+def _from_cbor(operation: str, body: bytes) -> dict[str, Any]:
     """By botocore's parser of answers: a request has the same form."""
     from botocore.parsers import ResponseParserError, ResponseParserFactory
 
@@ -98,22 +118,15 @@ def _from_cbor(operation: str, body: bytes) -> Any:
     parser = factory.create_parser("smithy-rpc-v2-cbor")
     try:
         found = parser.parse({"status_code": 200, "headers": {}, "body": body}, shape)
-    except (ResponseParserError, AttributeError, RecursionError) as error:
-        raise ValueError(error) from None
-    found.pop("ResponseMetadata", None)
-    return _seconds(found)
+        found.pop("ResponseMetadata", None)
+        return dict(_seconds(found))
+    except Exception as error:  # noqa: BLE001  # it is made for answers of AWS, not for anybody's
+        kind = "" if isinstance(error, ResponseParserError) else f"{type(error).__name__}: "
+        text = f"The body cannot be read: {kind}{str(error)[:200]}."
+        raise AwsError("SerializationException", text) from None
 
 
-def _from_query(operation: str, body: bytes) -> Any:
-    from moto.core.parse import QueryParser
-    from moto.core.utils import get_service_model
-
-    fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
-    model = get_service_model("cloudwatch").operation_model(operation)
-    return _seconds(QueryParser(model).parse({"values": fields}))
-
-
-_DECODERS: Mapping[str, Callable[[str, bytes], Any]] = {
+_DECODERS: Mapping[str, Callable[[str, bytes], dict[str, Any]]] = {
     "json": _from_json,
     "cbor": _from_cbor,
     "query": _from_query,
@@ -162,9 +175,16 @@ def _to_xml(operation: str, answer: Mapping[str, Any], request_id: str) -> bytes
     return body.encode()
 
 
+_QUERY_CODES = {
+    "UnknownOperationException": "InvalidAction",
+    "SerializationException": "MalformedInput",
+}
+
+
 def refused(protocol: str, error: AwsError, request_id: str) -> web.Response:
     """An error; JSON and CBOR carry the code that Query has as well."""
     code = error.code.removesuffix("Exception") if "Parameter" in error.code else error.code
+    code = _QUERY_CODES.get(code, code) if protocol == "query" else code
     fault = "Sender" if error.status < 500 else "Receiver"
     headers = {"Content-Type": _type(protocol), "x-amzn-query-error": f"{code};{fault}"}
     members = {"__type": error.code, "message": error.message}
@@ -172,25 +192,14 @@ def refused(protocol: str, error: AwsError, request_id: str) -> web.Response:
         return web.Response(status=error.status, headers=headers, body=json.dumps(members).encode())
     if protocol == "cbor":
         headers["smithy-protocol"] = "rpc-v2-cbor"
-        body = _cbor_of_texts(members)
+        body = cbor_of_texts(members)
         return web.Response(status=error.status, headers=headers, body=body)
-    from xml.sax.saxutils import escape
-
     text = (
-        f"<ErrorResponse><Error><Type>{fault}</Type><Code>{escape(code)}</Code><Message>"
-        f"{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId>"
+        f"<ErrorResponse><Error><Type>{fault}</Type><Code>{code}</Code><Message>"
+        f"{xml_text(error.message)}</Message></Error><RequestId>{request_id}</RequestId>"
         "</ErrorResponse>"
     )
     return web.Response(status=error.status, headers=headers, body=text.encode())
-
-
-def _cbor_of_texts(members: Mapping[str, str]) -> bytes:
-    """A map of texts in CBOR (RFC 8949): what errors are."""
-    parts = [bytes([0xA0 + len(members)])]
-    for text in (part for pair in members.items() for part in pair):
-        raw = text.encode()
-        parts += [b"\x7a", len(raw).to_bytes(4, "big"), raw]
-    return b"".join(parts)
 
 
 def _type(protocol: str) -> str:

@@ -142,11 +142,24 @@ async def test_describing_filters(tmp_path):
     [
         ({"DatapointsToAlarm": 2}, "must not exceed"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "static Threshold only"),
-        ({"TreatMissingData": "guess"}, "must be one of"),
-        ({"ExtendedStatistic": "p99"}, "Exactly one of Statistic"),
+        ({"TreatMissingData": "guess"}, "Supported options for parameter TreatMissingData"),
+        (
+            {"EvaluateLowSampleCountPercentile": "unknown"},
+            "^ValidationError: Option unknown is not supported. Supported options for parameter "
+            "EvaluateLowSampleCountPercentile are evaluate and ignore.$",
+        ),
+        ({"ExtendedStatistic": "p99"}, "Must specify either Statistic or ExtendedStatistic"),
         ({"Period": 61}, "Period must be"),
         ({"Period": 86_400, "EvaluationPeriods": 8}, "seven days"),
         ({"Metrics": [{"Id": "x", "Expression": "1"}]}, "cannot both"),
+        ({"Threshold": "NaN"}, "The value NaN for parameter Threshold is invalid"),
+        ({"Threshold": 1e400}, "The value Infinity for parameter Threshold is invalid"),
+        ({"Threshold": 10**400}, "cannot be converted"),
+        ({"ComparisonOperator": None}, "null at 'comparisonOperator'"),
+        ({"EvaluationPeriods": None}, "null at 'evaluationPeriods'"),
+        ({"Threshold": None}, "null at 'threshold'"),
+        ({"EvaluationInterval": 60}, "EvaluationInterval is not supported"),
+        ({"Statistic": None, "ExtendedStatistic": "90"}, "The value 90 for parameter Extended"),
         ({"Threshold": "high"}, "cannot be converted"),
     ],
 )

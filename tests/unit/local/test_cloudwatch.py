@@ -132,26 +132,25 @@ async def test_get_metric_statistics(tmp_path):
     async with bench(tmp_path) as aws:
         await aws.put("Size", 1, 3, Unit="Bytes")
         asked = {"Namespace": "Mine", "MetricName": "Size", "Period": 60, **HOUR}
-        found = await aws(
-            "GetMetricStatistics",
-            Statistics=["Sum", "Maximum"],
-            ExtendedStatistics=["p90"],
-            **asked,
-        )
-        assert found["Datapoints"] == [
-            {
-                "Timestamp": NOON,
-                "Unit": "Bytes",
-                "Sum": 4,
-                "Maximum": 3,
-                "ExtendedStatistics": {"p90": 3},
-            }
-        ]
+        plain = await aws("GetMetricStatistics", Statistics=["Sum", "Maximum"], **asked)
+        found = await aws("GetMetricStatistics", ExtendedStatistics=["p90"], **asked)
+        row = {"Timestamp": NOON, "Unit": "Bytes"}
+        nothing = {"ExtendedStatistics": {}}
+        assert plain["Datapoints"] == [row | {"Sum": 4, "Maximum": 3} | nothing]
+        assert found["Datapoints"] == [row | {"ExtendedStatistics": {"p90": 3}}]
         long = {**asked, "StartTime": NOON - 86_400 * 2}
         with pytest.raises(AwsError, match="exceeds the limit of 1440"):
             await aws("GetMetricStatistics", Statistics=["Sum"], **long)
-        with pytest.raises(AwsError, match="At least one"):
-            await aws("GetMetricStatistics", **asked)
+        both = {"Statistics": ["Sum"], "ExtendedStatistics": ["p90"]}
+        for wrong in ({}, both):
+            with pytest.raises(AwsError, match="Must specify either Statistics or Extended") as no:
+                await aws("GetMetricStatistics", **asked, **wrong)
+            assert no.value.code == "InvalidParameterCombinationException"
+        for start, end in ((5, 5), (6, 5), (5.02, 5.98)):
+            span = {"StartTime": start, "EndTime": end}
+            with pytest.raises(AwsError, match="StartTime must be less than") as no:
+                await aws("GetMetricStatistics", Statistics=["Sum"], **{**asked, **span})
+            assert no.value.code == "InvalidParameterValueException"
 
 
 async def test_list_metrics(tmp_path):
@@ -175,21 +174,47 @@ async def test_list_metrics(tmp_path):
             await aws("ListMetrics", NextToken="nonsense")
 
 
+STATISTICS = {"SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1}
+
+
 @pytest.mark.parametrize(
     ("item", "says"),
     [
-        ({"Value": 1.0, "Values": [1.0]}, "Exactly one of"),
-        ({}, "Exactly one of"),
-        ({"Values": [1.0], "Counts": [1.0, 2.0]}, "Counts must be"),
-        ({"Value": 2.0**361}, "out of range"),
-        ({"Value": float("nan")}, "cannot be converted"),
+        (
+            {"Value": 1.0, "Values": [1.0]},
+            r"^InvalidParameterValue.*1.Values are mutually",
+        ),
+        (
+            {"Value": 1.0, "StatisticValues": STATISTICS},
+            r"^InvalidParameterCombination.*1.StatisticValues are mutually exclusive",
+        ),
+        (
+            {"Values": [1.0], "StatisticValues": STATISTICS},
+            r"^InvalidParameterCombination.*1.StatisticValues are mutually exclusive",
+        ),
+        ({}, "At least one of"),
+        ({"Values": [1.0], "Counts": [1.0, 2.0]}, "member.1.Counts must be of the same size"),
+        ({"Values": [1.0], "Counts": [0.0]}, "The value 0 for parameter MetricData"),
+        ({"Value": 2.0**361}, "for parameter MetricData.member.1.Value is invalid"),
+        ({"Value": 10**400}, "cannot be converted"),
+        ({"Value": 1.0, "Timestamp": 2**63}, "cannot be converted"),
+        ({"Value": 1.0, "Timestamp": -(2**63)}, "cannot be converted"),
+        (
+            {"Value": float("nan")},
+            "^InvalidParameterValue.*value NaN for parameter MetricData.m",
+        ),
+        ({"Value": "NaN"}, "^InvalidParameterValue.*value NaN for parameter MetricData.member.1.V"),
+        (
+            {"Values": [1.0, float("-inf")]},
+            "value -Infinity for parameter MetricData.member.1.V",
+        ),
         (
             {"StatisticValues": {"SampleCount": 0, "Sum": 1, "Minimum": 1, "Maximum": 1}},
-            "out of range",
+            "StatisticValues.SampleCount is invalid",
         ),
         (
             {"StatisticValues": {"SampleCount": 1, "Sum": 1e300, "Minimum": 1, "Maximum": 1}},
-            "out of range",
+            "StatisticValues.Sum is invalid",
         ),
         ({"Value": 1.0, "Timestamp": NOON - 15 * 86_400}, "two weeks"),
         ({"Value": 1.0, "Unit": "Parsecs"}, "enum value set"),
@@ -214,8 +239,18 @@ async def test_what_is_refused_otherwise(tmp_path):
             with pytest.raises(AwsError, match=says):
                 await aws("GetMetricData", MetricDataQueries=[query], **HOUR)
         query = {"Id": "m", "MetricStat": stat("Size")}
-        with pytest.raises(AwsError, match="StartTime must be less"):
-            await aws("GetMetricData", MetricDataQueries=[query], StartTime=5, EndTime=5)
+        for start, end, says in [
+            (5, 5, "must not equal"),
+            (5.02, 5.98, "must not equal"),
+            (6, 5, "EndTime must be greater"),
+        ]:
+            with pytest.raises(AwsError, match=f"^ValidationError.*{says}"):
+                await aws("GetMetricData", MetricDataQueries=[query], StartTime=start, EndTime=end)
+        for bad in (2**63, -(2**63), 1e400, "now"):
+            with pytest.raises(AwsError):
+                await aws("GetMetricData", MetricDataQueries=[query], StartTime=5, EndTime=bad)
+        with pytest.raises(AwsError, match=r"^ValidationError.*member.1.MetricStat is required"):
+            await aws("GetMetricData", MetricDataQueries=[{"Id": "x", "Label": "e"}], **HOUR)
         with pytest.raises(AwsError, match="PutMetricStream") as caught:
             await aws("PutMetricStream")
         assert caught.value.code == "UnknownOperationException"

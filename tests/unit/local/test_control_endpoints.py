@@ -358,7 +358,7 @@ async def test_an_image_that_is_gone_by_then(tmp_path, fleets):
     described = await describe(plane)
     await plane.close()
 
-    assert described["FailureReason"] == f"Requested image {IMAGE} not found."
+    assert described["FailureReason"] == f"Requested image {IMAGE} not found"
 
 
 async def test_a_model_that_is_gone_by_then(plane):

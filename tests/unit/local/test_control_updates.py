@@ -203,7 +203,7 @@ async def test_fleets_of_different_size_roll_too(tmp_path):
     await bench.plane.close()
 
 
-TRIPPED = "The deployment was rolled back: alarm errors is in state ALARM."
+TRIPPED = "The deployment was rolled back: alarm errors is in state ALARM"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ async def test_a_rollback_that_fails_leaves_a_mix_that_can_be_updated(bench):
     status, _, reason, running = await bench.outcome()
 
     assert (status, running) == ("UpdateRollbackFailed", OLD | NEW)
-    assert reason == f"{TRIPPED} The rollback failed: no memory"
+    assert reason == f"{TRIPPED}. The rollback failed: no memory"
     assert bench.share() == 0.75
     bench.alarms["errors"], bench.fleets.hold = "OK", False
     await bench.update()
@@ -319,7 +319,7 @@ async def test_a_mix_is_the_old_fleet_again_after_a_restart(bench):
     assert bench.sizes() == (4, 0)
 
 
-TOO_LONG = "The deployment did not complete within MaximumExecutionTimeoutInSeconds (600 seconds)."
+TOO_LONG = "The deployment did not complete within MaximumExecutionTimeoutInSeconds (600 seconds)"
 
 
 async def test_starting_takes_too_long(bench):

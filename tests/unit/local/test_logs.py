@@ -382,3 +382,50 @@ async def test_filtering_from_a_time_does_not_read_what_is_older(logs, folder):
     answer = await logs.call("FilterLogEvents", {**DEMO, "startTime": T0 + 199_999_000})
     assert messages(answer) == [lines[-1][1]]
     assert "nextToken" not in answer
+
+
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        ("DescribeLogGroups", {"logGroupNamePrefix": "/aws", "logGroupNamePattern": "aws"}),
+        ("DescribeLogGroups", {"logGroupNamePrefix": "/aws", "logGroupIdentifiers": ["a"]}),
+        ("DescribeLogGroups", {"logGroupNamePattern": "aws", "logGroupIdentifiers": ["a"]}),
+        ("DescribeLogStreams", {**DEMO, "logGroupIdentifier": GROUP + "demo"}),
+        ("GetLogEvents", {**STREAM, "logGroupIdentifier": GROUP + "demo"}),
+        ("FilterLogEvents", {**DEMO, "logGroupIdentifier": GROUP + "demo"}),
+        ("FilterLogEvents", {**DEMO, "logStreamNames": ["a"], "logStreamNamePrefix": "a"}),
+        (
+            "DescribeLogStreams",
+            {**DEMO, "orderBy": "LastEventTime", "logStreamNamePrefix": "a"},
+        ),
+    ],
+)
+async def test_parameters_that_exclude_each_other(logs, operation, params):
+    with pytest.raises(AwsError) as caught:
+        await logs.call(operation, params)
+    assert caught.value.code == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"logGroupNamePattern": "DEM"}, ["demo"]),
+        ({"logGroupIdentifiers": [GROUP + "other"]}, ["other"]),
+        (
+            {"logGroupIdentifiers": [f"arn:aws:logs:us-east-2:123456789012:log-group:{GROUP}demo"]},
+            ["demo"],
+        ),
+        ({"logGroupIdentifiers": ["nobody"]}, []),
+        ({"logGroupClass": "STANDARD"}, ["demo", "other"]),
+        ({"logGroupClass": "INFREQUENT_ACCESS"}, []),
+        (
+            {"accountIdentifiers": ["123456789012"], "includeLinkedAccounts": True},
+            ["demo", "other"],
+        ),
+        ({"accountIdentifiers": ["210987654321"], "includeLinkedAccounts": True}, []),
+    ],
+)
+async def test_groups_that_are_asked_for(folder, logs, params, found):
+    write(folder, "i-1", numbered(1), name="other")
+    answer = await logs.call("DescribeLogGroups", params)
+    assert [group["logGroupName"] for group in answer["logGroups"]] == [GROUP + n for n in found]

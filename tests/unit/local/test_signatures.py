@@ -218,7 +218,7 @@ def test_old_urls_that_lack_something_are_refused(query):
 )
 def test_every_service_refuses_in_its_own_words(service, path, reason, code, status):
     error = refusal(
-        protocol_of(service, path), claims.Refused(reason, "text", {"Secret": "s3 only"})
+        protocol_of(service, path, {}), claims.Refused(reason, "text", {"Secret": "s3 only"})
     )
     assert (error.code, error.status) == (code, status)
     assert bool(error.members) == (service == "s3")

@@ -1,0 +1,90 @@
+"""Members of models and endpoint configurations that are refused by name; pure.
+
+What is accepted is carried out, or is kept and described because it means nothing here (keys,
+VPCs, roles): there is neither encryption nor a network nor anybody else. The rest would be taken
+and not done, so it is refused where it is said. Serverless, asynchronous and shadow variants and
+pipelines can be described on AWS before they are served: their endpoints fail with that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmectl.local.control.validate import failed, refusal
+from mmectl.local.control.values import invalid
+from mmectl.local.values import AwsError
+
+Params = Mapping[str, Any]
+
+_CONTAINER = (
+    "AdditionalModelDataSources",
+    "ContainerMetricsConfig",
+    "InferenceSpecificationName",
+)
+_CONFIG = ("CrossRegionTrafficConfig", "ExplainerConfig")
+_VARIANT = (
+    "AcceleratorPartitionLayouts",
+    "AcceleratorType",
+    "CapacityReservationConfig",
+    "CoreDumpConfig",
+    "InstancePools",
+)
+# refused where this member of theirs is true: false says that it is not wanted
+_SWITCHED = {"DataCaptureConfig": "EnableCapture", "MetricsConfig": "EnableEnhancedMetrics"}
+_MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)
+
+
+def check_container(container: Params) -> None:
+    """Refuse what a container may not ask for; raises AwsError."""
+    _refuse(container, _CONTAINER, "")
+
+
+def check_config(params: Params) -> None:
+    """Refuse what an endpoint configuration may not ask for; raises AwsError."""
+    _refuse(params, _CONFIG, "")
+    for member, switch in _SWITCHED.items():
+        if params.get(member, {}).get(switch, False):
+            raise _not_here(member, "")
+    for member in ("ProductionVariants", "ShadowProductionVariants"):
+        path = member[0].lower() + member[1:]
+        for number, variant in enumerate(params.get(member, ()), 1):
+            _check_variant(variant, f"{path}.{number}.member")
+
+
+def _check_variant(variant: Params, path: str) -> None:
+    where = f" of variant {variant['VariantName']}"
+    _refuse(variant, _VARIANT, where)
+    if variant.get("EnableSSMAccess", False):
+        raise _not_here("EnableSSMAccess", where)
+    if "ManagedInstanceScaling" in variant:
+        raise invalid(
+            f"ManagedInstanceScaling{where} is for inference components: it is not supported with "
+            "ModelName. Change the number of instances with UpdateEndpointWeightsAndCapacities."
+        )
+    if "ServerlessConfig" in variant:
+        _check_serverless(variant, path, where)
+
+
+def _check_serverless(variant: Params, path: str, where: str) -> None:
+    given = variant["ServerlessConfig"]
+    memory, most = given["MemorySizeInMB"], given["MaxConcurrency"]
+    if memory not in _MEMORY:
+        allowed = ", ".join(map(str, _MEMORY))
+        rule = f"Member must satisfy enum value set: [{allowed}]"
+        raise refusal([failed(memory, f"{path}.serverlessConfig.memorySizeInMB", rule)])
+    if given.get("ProvisionedConcurrency", 0) > most:
+        raise invalid(f"ProvisionedConcurrency{where} must not exceed MaxConcurrency ({most}).")
+    for member in ("InstanceType", "InitialInstanceCount", "VolumeSizeInGB"):
+        if member in variant:
+            raise invalid(f"{member} and ServerlessConfig{where} cannot both be specified.")
+
+
+def _refuse(given: Params, members: tuple[str, ...], where: str) -> None:
+    for member in members:
+        if member in given:
+            raise _not_here(member, where)
+
+
+def _not_here(member: str, where: str) -> AwsError:
+    return invalid(f"{member}{where} is not supported by the embedded platform: leave it out.")
