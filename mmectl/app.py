@@ -64,10 +64,8 @@ class App:
 
     @property
     def region(self) -> str | None:
-        """The configured region, else the environment's; None: the profile's."""
-        from mmectl.aws import region_of_environment
-
-        wanted = self.config.settings.aws.region or region_of_environment()
+        """The configured region; None: that of the environment or the profile, on AWS."""
+        wanted = self.config.settings.aws.region
         return wanted or (LOCAL_REGION if self.local else None)
 
     @cached_property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -21,12 +22,13 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
-    NoRegionError,
-    ProfileNotFound,
     ReadTimeoutError,
+    SSLError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
+from mmectl import aws_settings
 from mmectl.errors import ServiceError
 from mmectl.state import Credentials, Identity
 
@@ -45,6 +47,9 @@ _ROLE_HINT = (
     " and attach AmazonSageMakerFullAccess"
 )
 
+# what is raised where there is no answer of the service
+NO_ANSWER = (BotoCoreError, ResponseParserError)
+
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
@@ -57,7 +62,7 @@ def translated(doing: str) -> Iterator[None]:
         raise ServiceError(
             f"{doing}: {text}", hint=_hint(code, doing), code=f"aws_{code}"
         ) from error
-    except BotoCoreError as error:
+    except NO_ANSWER as error:
         raise offline(doing, error) from error
 
 
@@ -73,16 +78,29 @@ def _hint(code: str, doing: str) -> str | None:
     return None
 
 
-def offline(doing: str, error: BotoCoreError) -> ServiceError:
+def offline(doing: str, error: Exception) -> ServiceError:
     """An error without an answer: no credentials, no network, no time."""
     if isinstance(error, NoCredentialsError):
-        hint = "set aws.profile, or log in: aws configure; without an account: --platform local"
-        return ServiceError(f"{doing}: no AWS credentials found", hint=hint, code="no_credentials")
-    if isinstance(error, EndpointConnectionError):
-        return ServiceError(f"{doing}: {error}", hint="check the network", code="unreachable")
+        path = aws_settings.unreadable()
+        log_in = "set aws.profile, or log in: aws configure; without an account: --platform local"
+        return ServiceError(
+            f"{doing}: no AWS credentials found",
+            hint=f"make {path} readable" if path else log_in,
+            code="no_credentials",
+        )
+    if isinstance(error, (aws_settings.NotAws, ResponseParserError)):
+        place = "look at the network and at HTTPS_PROXY: something answers in place of AWS"
+        return ServiceError(f"{doing}: {error}", hint=place, code="not_aws")
     if isinstance(error, ReadTimeoutError):
         return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
-    return ServiceError(f"{doing}: {error}")
+    variable = aws_settings.culprit(error)
+    hint = f"mend or unset {variable}" if variable else None
+    if isinstance(error, EndpointConnectionError):
+        hint = f"check the network, or {hint}" if hint else "check the network"
+        return ServiceError(f"{doing}: {error}", hint=hint, code="unreachable")
+    if isinstance(error, SSLError) and hint is None:
+        hint = "name the certificates of your network: AWS_CA_BUNDLE=/path/to/bundle.pem"
+    return ServiceError(f"{doing}: {error}", hint=hint)
 
 
 _UNFINISHED_DAYS = 7
@@ -102,9 +120,12 @@ class Aws:
         endpoint_url: str | None = None,
         credentials: Credentials | None = None,
     ) -> None:
-        self._session = (
-            _own_session(region, credentials) if credentials else _session(region, profile)
-        )
+        if credentials:
+            self._inner = aws_settings.isolated()
+            self._session = _own_session(self._inner, region, credentials)
+        else:
+            self._inner = botocore.session.Session(profile=profile)
+            self._session = _session(self._inner, region, profile)
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
         if self._session.region_name is None:
@@ -129,16 +150,14 @@ class Aws:
             config = Config(
                 connect_timeout=5,
                 read_timeout=read_timeout,
-                retries={"total_max_attempts": 1} if runtime else {"mode": "standard"},
+                retries={"mode": "standard", **({"total_max_attempts": 1} if runtime else {})},
                 max_pool_connections=256,
                 proxies={} if self.local else None,
             )
-            try:
+            with aws_settings.named(f"cannot make a client for {service}", self._inner):
                 self._clients[key] = self._session.client(
                     service, region_name=region, endpoint_url=self._endpoint_url, config=config
                 )
-            except (NoRegionError, ValueError) as error:
-                raise ServiceError(f"cannot make a client for {service}: {error}") from error
         return self._clients[key]
 
     def identity(self) -> Identity:
@@ -201,7 +220,7 @@ class Aws:
                     hint="set bucket.name to a bucket of this account",
                 ) from error
             return False
-        except BotoCoreError as error:
+        except NO_ANSWER as error:
             raise offline(f"s3:HeadBucket {name}", error) from error
         else:
             headers = answer["ResponseMetadata"]["HTTPHeaders"]
@@ -257,32 +276,39 @@ def timestamp(value: Any) -> datetime:
 
 
 def _quick(session: botocore.session.Session) -> botocore.session.Session:
-    factory = session.get_component("response_parser_factory")
+    factory = aws_settings.StrictParsers()
     factory.set_parser_defaults(timestamp_parser=timestamp)
+    session.register_component("response_parser_factory", factory)
     return session
 
 
-def _session(region: str | None, profile: str | None) -> boto3.Session:
-    inner = _quick(botocore.session.Session())
-    try:
-        session = boto3.Session(region_name=region, profile_name=profile, botocore_session=inner)
+def _session(
+    inner: botocore.session.Session, region: str | None, profile: str | None
+) -> boto3.Session:
+    """A session with the user's settings, its credentials found. Raises ServiceError."""
+    with aws_settings.named("aws.profile" if profile else "AWS settings", inner):
+        wanted = region or os.environ.get("AWS_REGION")  # boto3 knows AWS_DEFAULT_REGION alone
+        session = boto3.Session(
+            region_name=wanted, profile_name=profile, botocore_session=_quick(inner)
+        )
         inner.get_scoped_config()  # looks for the profile; else the first client would
-    except ProfileNotFound as error:
-        raise ServiceError(
-            f"aws.profile: {error}", hint="list them: aws configure list-profiles"
-        ) from error
+        known = session.region_name
+    if known is not None:
+        aws_settings.find_credentials(inner, interactive=_interactive())
     return session
 
 
-def _own_session(region: str | None, credentials: Credentials) -> boto3.Session:
-    """A session on which the user's own AWS configuration (profile, files) has no say."""
-    variables = {
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-    }
+def _interactive() -> bool:
+    """Whether somebody can be asked, and sees what for."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _own_session(
+    inner: botocore.session.Session, region: str | None, credentials: Credentials
+) -> boto3.Session:
+    """A session on which the user's own AWS settings have no say."""
     return boto3.Session(
-        botocore_session=_quick(botocore.session.Session(session_vars=variables)),
+        botocore_session=_quick(inner),
         region_name=region,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
@@ -312,8 +338,3 @@ def _role_of_sagemaker(session: boto3.Session) -> str:
             return str(get_execution_role(sagemaker_session=Session(boto_session=session)))
     except ValueError as error:
         raise ServiceError(f"{doing}: {error}", hint="set aws.role") from error
-
-
-def region_of_environment() -> str | None:
-    """The region that AWS's own tools would take from the environment."""
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from mmectl.aws import Aws, offline, translated
+from mmectl.aws import NO_ANSWER, Aws, offline, translated
 from mmectl.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 
@@ -65,7 +65,7 @@ class Sagemaker:
                 return None
             with translated(f"sagemaker:{operation}"):
                 raise
-        except BotoCoreError as error:
+        except NO_ANSWER as error:
             raise offline(f"sagemaker:{operation}", error) from error
         return answer
 
@@ -181,7 +181,7 @@ class Sagemaker:
                 limit=lines,
                 startFromHead=False,
             )["events"]
-        except (ClientError, BotoCoreError):
+        except (ClientError, *NO_ANSWER):
             return ()  # the reason is being reported already; its logs are an extra
         return tuple(event["message"].rstrip() for event in events)
 
@@ -215,7 +215,7 @@ class Runtime:
                 hint="look with: mmectl status",
                 code="unreachable",
             ) from error
-        except BotoCoreError as error:
+        except NO_ANSWER as error:
             raise offline(f"sagemaker:InvokeEndpoint {request.endpoint}", error) from error
         return Answer(
             body=body,

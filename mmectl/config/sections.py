@@ -19,7 +19,9 @@ class Section(BaseModel):
 class Aws(Section):
     """Where and as whom."""
 
-    region: str | None = Field(None, description="AWS region; null: AWS_REGION or the profile's")
+    region: str | None = Field(
+        None, description="AWS region; null: AWS_REGION or the profile's, us-east-1 (local)"
+    )
     profile: str | None = Field(None, description="profile of ~/.aws/config")
     role: str | None = Field(None, description="execution role, name or ARN; null: found")
     tags: dict[str, str] = Field({}, description="tags of everything that is created")

@@ -19,10 +19,12 @@ SHARED = {"unpack", "untar"}
 COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
     "config": BASE | {"config", "sources", "limits", "names", "model", "policy"},
-    "services": BASE | {"aws", "invoke"},
+    "aws": BASE | {"aws_settings"},
+    "aws_settings": BASE,
+    "services": BASE | {"aws", "aws_settings", "invoke"},
     "cloudwatch": BASE | {"aws"},
 }
-NOT_FOR_THE_CORE = {"local", "aws", "services", "cloudwatch", "output", "config"}
+NOT_FOR_THE_CORE = {"local", "aws", "aws_settings", "services", "cloudwatch", "output", "config"}
 HEAVY = {"boto3", "botocore", "rich", "moto", "aiohttp", "sagemaker", "pydantic", "yaml", "mxnet"}
 
 
