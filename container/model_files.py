@@ -188,7 +188,9 @@ class _Reader:
     def tensor(self) -> Tensor:
         magic = self.take("<I")
         if magic in (_DENSE_V2, _DENSE_V3) and self.take("<i") != 0:
-            raise ModelError("the .params file holds a sparse array, which is not supported")
+            raise ModelError(
+                "the .params file holds sparse arrays: convert them: tostype('default')"
+            )
         modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
         axes = self.take("<I") if modern else magic  # files before 0.11 start with the rank
         shape = tuple(self.take("<q" if modern else "<I") for _ in range(axes))

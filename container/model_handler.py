@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import logging
+import math
 import mmap
 import os
 import sys
@@ -81,6 +82,7 @@ class Model:
         self.took = ""
         with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
+            self.meaning = self._predictor.meaning
             zeros = {i.name: np.zeros(i.shape, i.dtype or np.float32) for i in self.inputs}
             outputs = self._predictor.run(zeros)
             # items can be told apart where all that goes in and comes out has the batch axis
@@ -93,15 +95,13 @@ class Model:
     def _check(self, outputs: Sequence[Any]) -> None:
         classes = int(np.prod(outputs[0].shape[1:]))
         if self.labels is not None and len(self.labels) != classes:
-            raise ModelError(
-                f"synset.txt has {len(self.labels)} lines, the network answers {classes} classes"
-            )
+            raise ModelError(_unlabelled(len(self.labels), outputs[0].shape[1:]))
 
     def _rehearse(self, outputs: Sequence[Any]) -> None:
         """Answer a request, so that what that takes is taken, and seen, at the load."""
         try:
             feed = payloads.parse(SAMPLE, "image/jpeg", self.inputs)
-            payloads.answer(outputs, feed, payloads.JSON, self.labels)
+            payloads.answer(outputs, feed, payloads.JSON, self.labels, self.meaning)
         except payloads.PayloadError:
             pass  # it takes no pictures, or answers zeros with NaN
 
@@ -139,6 +139,16 @@ class Model:
         if not lacking:
             return array
         return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), array.dtype)])
+
+
+def _unlabelled(lines: int, shape: Sequence[int]) -> str:
+    """Say why so many labels are none of an output of that shape (of one item)."""
+    if sum(size > 1 for size in shape) < 2:
+        return f"synset.txt has {lines} lines, the network answers {math.prod(shape)} classes"
+    return (
+        f"synset.txt has {lines} lines, the network answers {' x '.join(map(str, shape))} numbers "
+        "(boxes, maps or steps), not one for each class: leave synset.txt out"
+    )
 
 
 _LAST_WORDS_SECONDS = 0.2
@@ -259,7 +269,7 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
         kind = payloads.accepted(headers.get("accept"), default)
         body, content_type = _body(request, headers)
         feed = model.parse(body, content_type)
-        result = payloads.answer(model.predict(feed), feed, kind, model.labels)
+        result = payloads.answer(model.predict(feed), feed, kind, model.labels, model.meaning)
     except payloads.PayloadError as error:
         context.set_response_status(error.status, "", index)
         context.set_response_content_type(index, payloads.JSON)

@@ -16,6 +16,7 @@ from typing import Any
 
 import images
 import numpy as np
+from likelihood import Likelihood
 from model_files import Input
 
 JSON = "application/json"
@@ -243,40 +244,54 @@ def _preferences(header: str) -> list[tuple[str, float]]:
     return pairs
 
 
-def top_classes(scores: Any, labels: Sequence[str]) -> list[str]:
-    """Format the five likeliest classes: ``probability=0.294877, class=n02326432 hare``.
+def top_classes(likely: Any, labels: Sequence[str]) -> list[str]:
+    """Format the five likeliest classes: ``probability=0.294877, class=n02326432 hare``."""
+    best = np.argsort(-likely, kind="stable")[:TOP]
+    return [f"probability={likely[i]:f}, class={labels[i]}" for i in best]
 
-    `scores` is one row. Rows that are no probabilities (gluon's networks end in logits)
-    go through softmax first.
+
+def probabilities(numbers: Any, meaning: Likelihood) -> Any:
+    """Make probabilities of what a network gave for one item, float64 of (labels,).
+
+    A score that has no other beside it stays as it is: softmax would make 1 of any.
     """
-    row = probabilities(np.asarray(scores, np.float64).ravel())
-    best = np.argsort(-row, kind="stable")[:TOP]
-    return [f"probability={row[i]:f}, class={labels[i]}" for i in best]
-
-
-def probabilities(row: Any) -> Any:
-    """Softmax, unless the row is a distribution already (none negative, sum one)."""
-    if (row >= 0).all() and abs(row.sum() - 1) < 1e-3:
+    row = np.asarray(numbers, np.float64).ravel()
+    if meaning is Likelihood.PROBABILITY or (meaning is Likelihood.SCORE and len(row) == 1):
         return row
-    powers = np.exp(row - row.max())
-    return powers / powers.sum()
+    with np.errstate(invalid="ignore", over="ignore"):  # what comes of infinity is refused
+        if meaning is Likelihood.SCORE:
+            powers = np.exp(row - row.max())
+            return powers / powers.sum()
+        return np.power(meaning.base, row)
 
 
-def answer(outputs: Sequence[Any], feed: Feed, kind: str, labels: Sequence[str] | None) -> bytes:
+def _check_finite(arrays: Sequence[Any]) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise PayloadError(f"the model answered NaN or infinity: accept {NPY} to see it", 500)
+
+
+def answer(
+    outputs: Sequence[Any],
+    feed: Feed,
+    kind: str,
+    labels: Sequence[str] | None,
+    meaning: Likelihood = Likelihood.SCORE,
+) -> bytes:
     """Encode the outputs of one request, each of (items, ...), as `kind`.
 
-    JSON: five lines where there are labels, else the output as nested lists, a list of them
-    when the network has several. NPY: the first output as it is.
+    JSON: five lines of the first output where there are labels, else the output as nested lists,
+    a list of them when the network has several. NPY: the first output as it is.
     """
     rows = [o if feed.batched else o[0] for o in outputs]
     if kind == NPY:
         stream = io.BytesIO()
         np.save(stream, rows[0], allow_pickle=False)
         return stream.getvalue()
-    if not all(np.isfinite(o).all() for o in outputs):
-        raise PayloadError(f"the model answered NaN or infinity: accept {NPY} to see it", 500)
     if labels is not None:
-        lines = [top_classes(row, labels) for row in outputs[0]]
+        likely = [probabilities(row, meaning) for row in outputs[0]]
+        _check_finite(likely)
+        lines = [top_classes(row, labels) for row in likely]
         return json.dumps(lines if feed.batched else lines[0]).encode()
+    _check_finite(outputs)
     values = [np.asarray(o).tolist() for o in rows]
     return json.dumps(values[0] if len(values) == 1 else values).encode()

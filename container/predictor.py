@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import mmap
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import crowd
 import folding
+import likelihood
 import numpy as np
 from engine import TYPES, Array, EngineError, Graph
 from kernels import SETTLED, Kernels
@@ -30,7 +32,10 @@ PARALLEL_BYTES = 16 * 2**20
 
 
 class Predictor:
-    """One network bound to fixed input shapes. Raises MemoryError, EngineError, ModelError."""
+    """One network bound to fixed input shapes. Raises MemoryError, EngineError, ModelError.
+
+    `meaning` says what its first output is.
+    """
 
     def __init__(self, symbol: Path, params: Path, inputs: Sequence[Input]) -> None:
         threads = crowd.limit(os.environ)
@@ -46,6 +51,7 @@ class Predictor:
             many = params.stat().st_size >= PARALLEL_BYTES
             weights = _Weights(file, tensors, threads if many else 1)
             weights.fill(self._arrays, network.folds, fed)
+        self.meaning = network.meaning
         self._kernels = Kernels(network.graph, network.others, self._arrays, threads)
         self._crowd = crowd.Crowd(threads)
 
@@ -76,7 +82,7 @@ def _plain(tensors: Mapping[str, Tensor]) -> bool:
 class Network(NamedTuple):
     """A network as it is bound, and the names of the weights it had before folding.
 
-    `others` are its graphs for fewer threads (kernels.py).
+    `others` are its graphs for fewer threads (kernels.py), `meaning` is that of its first output.
     """
 
     graph: Graph
@@ -84,6 +90,7 @@ class Network(NamedTuple):
     arguments: list[str]
     auxiliary: list[str]
     folds: list[folding.Fold]
+    meaning: likelihood.Likelihood
 
 
 @functools.lru_cache(maxsize=1)
@@ -97,8 +104,9 @@ def read(symbol: bytes, plain: bool, fed: frozenset[str]) -> Network:
         text = given.text()
     finally:
         given.free()
+    meaning = likelihood.of(json.loads(text))
     text, folds = folding.fold(text, fed) if plain else (text, [])
-    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds)
+    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds, meaning)
 
 
 def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> None:

@@ -211,15 +211,18 @@ def _misfits(
     return problems[:1]  # the first is the cause of the others
 
 
-def _classes(symbol: Symbol | None, inputs: shapes.Inputs) -> int | None:
-    """How many numbers the first output has for one item, where that can be told."""
+def _item(symbol: Symbol | None, inputs: shapes.Inputs) -> tuple[int, ...] | None:
+    """The shape of the first output for one item, where that can be told."""
     if symbol is None:
         return None
     output = next(iter(shapes.infer(symbol, inputs).outputs), None) if inputs else None
-    return symbol.classes() if output is None else math.prod(output[1:])
+    if output is not None:
+        return output[1:]
+    classes = symbol.classes()
+    return None if classes is None else (classes,)
 
 
-def _labels(path: Path, classes: int | None) -> Problem | None:
+def _labels(path: Path, item: tuple[int, ...] | None) -> Problem | None:
     """What is wrong with synset.txt."""
     text, problem = _text(path)
     if problem:
@@ -228,10 +231,13 @@ def _labels(path: Path, classes: int | None) -> Problem | None:
     blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
     if blank is not None:
         return Problem(str(path), f"line {blank} is blank", "write one label on each line")
-    if classes is not None and classes != len(lines):
-        what = f"has {len(lines):,} labels for {classes:,} classes of the symbol"
-        return Problem(str(path), what, "write one label on each line, in the order of training")
-    return None
+    if item is None or math.prod(item) == len(lines):
+        return None
+    if sum(size > 1 for size in item) > 1:
+        what = f"has {len(lines):,} labels, the network answers {shapes.text(item)} numbers"
+        return Problem(str(path), f"{what} (boxes, maps or steps)", "leave synset.txt out")
+    what = f"has {len(lines):,} labels for {math.prod(item):,} classes of the symbol"
+    return Problem(str(path), what, "write one label on each line, in the order of training")
 
 
 def _contents(folder: Path, names: list[str]) -> list[Problem]:
@@ -253,7 +259,7 @@ def _contents(folder: Path, names: list[str]) -> list[Problem]:
         if not mismatches and shapes_path:
             problems += _misfits(shapes_path, symbol, inputs, arrays)
     if SYNSET in names:
-        bad_labels = _labels(folder / SYNSET, _classes(symbol, inputs))
+        bad_labels = _labels(folder / SYNSET, _item(symbol, inputs))
         problems += [bad_labels] if bad_labels else []
     return problems
 

@@ -75,6 +75,13 @@ class _Reader:
             code="bad_params",
         )
 
+    def sparse(self, offset: int) -> ArtifactError:
+        return ArtifactError(
+            f"{self.label}: an array is sparse, only dense ones are served (at byte {offset:,})",
+            hint="convert them: tostype('default') of each array, and save the model again",
+            code="bad_params",
+        )
+
     def left(self) -> int:
         return self.size - self.offset
 
@@ -111,8 +118,9 @@ def _header(reader: _Reader) -> tuple[tuple[int, ...], bool]:
     if magic in (V2, V3):
         (storage,) = reader.unpack("i", "a storage type")
         if storage != 0:
-            kind = "sparse" if storage in (1, 2) else f"stored as type {storage}"
-            raise reader.fail(f"an array is {kind}; only dense ones are served", start)
+            if storage in (1, 2):
+                raise reader.sparse(start)
+            raise reader.fail(f"an array is stored as type {storage}", start)
     if magic in (V1, V2, V3):
         (rank,) = reader.unpack("i", "a rank")
         if rank < 0:

@@ -118,6 +118,10 @@ BAD = {
     ),
     "label missing": (rewritten("synset.txt", "red\ngreen\n"), "2 labels for 3 classes"),
     "label too many": (rewritten("synset.txt", "a\nb\nc\nd\n"), "4 labels for 3 classes"),
+    "labels for a map": (
+        with_symbol(lambda s: s.update(heads=[[2, 0, 0]])),
+        r"4x6x6 numbers \(boxes, maps or steps\): leave synset.txt out",
+    ),
     "label blank": (rewritten("synset.txt", "a\n\nc\n"), "line 2 is blank"),
 }
 

@@ -63,6 +63,14 @@ BAD = {
 }
 
 
+def test_sparse_arrays_are_refused_with_what_makes_them_dense():
+    with pytest.raises(ArtifactError, match="an array is sparse") as caught:
+        described(BAD["row-sparse"][0])
+    assert caught.value.hint == (
+        "convert them: tostype('default') of each array, and save the model again"
+    )
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_files_are_refused_with_name_and_offset(case):
     raw, why = BAD[case]

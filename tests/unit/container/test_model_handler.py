@@ -10,6 +10,7 @@ import memory
 import model_handler
 import pytest
 from engine import translate
+from likelihood import Likelihood
 from model_files import Input
 from predictor import check_names
 
@@ -24,6 +25,7 @@ class Doubler(model_handler.Model):
         self.size = 2
         self.whole = False
         self._predictor = self
+        self.meaning = Likelihood.SCORE
         self.cold = model_handler.Once()
         self.runs = 0
 

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import payloads
 import pytest
+from likelihood import Likelihood
 from model_files import Input
 from payloads import JSON, NPY, Feed, PayloadError
 from PIL import Image
@@ -162,7 +163,8 @@ def feed(items: int, *, batched: bool) -> Feed:
 
 def test_five_lines_for_probabilities():
     row = np.array([[0.1, 0.3, 0.2, 0.05, 0.05, 0.25, 0.05]], np.float32)
-    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, LABELS))
+    meaning = Likelihood.PROBABILITY
+    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, LABELS, meaning))
     assert lines == [
         "probability=0.300000, class=b",
         "probability=0.250000, class=f",
@@ -178,6 +180,39 @@ def test_logits_go_through_softmax_for_labelled_answers_only():
     assert lines == ["probability=0.750000, class=y", "probability=0.250000, class=x"]
     plain = json.loads(payloads.answer([row], feed(1, batched=False), JSON, None))
     assert plain == pytest.approx([0.0, 1.0986123])
+
+
+def labelled(row: list[float], meaning: Likelihood) -> list[float]:
+    """The probabilities of the lines that a row is answered with, in the order of the labels."""
+    body = payloads.answer(
+        [np.array([row])], feed(1, batched=False), JSON, LABELS[: len(row)], meaning
+    )
+    lines = sorted(json.loads(body), key=lambda line: line[-1])
+    return [float(line[len("probability=") :].partition(",")[0]) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("row", "meaning", "likely"),
+    [
+        ([0.146], Likelihood.PROBABILITY, [0.146]),
+        ([0.9, 0.8, 0.1], Likelihood.PROBABILITY, [0.9, 0.8, 0.1]),  # labels may be true together
+        ([45.0, 55.0], Likelihood.PROBABILITY, [45, 55]),
+        ([0.25, 0.75], Likelihood.SCORE, [0.377541, 0.622459]),  # they add up to one by chance
+        ([-2.5], Likelihood.SCORE, [-2.5]),
+        ([-np.inf, 1.0, 1.0], Likelihood.SCORE, [0, 0.5, 0.5]),
+        ([np.log(0.9), np.log(0.8), -np.inf], Likelihood.LOGARITHM, [0.9, 0.8, 0]),
+        ([-1.0, -2.0], Likelihood.LOGARITHM_2, [0.5, 0.25]),
+        ([-1.0, 0.0], Likelihood.LOGARITHM_10, [0.1, 1]),
+    ],
+)
+def test_what_the_output_is_says_how_it_becomes_probabilities(row, meaning, likely):
+    assert labelled(row, meaning) == pytest.approx(likely, abs=1e-6)
+
+
+@pytest.mark.parametrize("row", [[np.nan, 1], [np.inf, 1], [-np.inf, -np.inf]])
+def test_scores_that_make_no_probabilities_are_refused(row):
+    with pytest.raises(PayloadError, match="NaN or infinity"):
+        labelled(row, Likelihood.SCORE)
 
 
 def test_a_batch_answers_with_the_batch_axis():
