@@ -13,7 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from mmectl.local import sigv2
-from mmectl.local.claims import Claim
+from mmectl.local.claims import Claim, pairs
 from mmectl.local.values import AwsError
 
 IDLE = 60.0  # seconds without a byte before a body is given up
@@ -52,11 +52,7 @@ class Call:
     @cached_property
     def _fields(self) -> dict[str, str]:
         """The query, decoded."""
-        pairs = (part.partition("=") for part in self.query.split("&") if part)
-        return {
-            unquote(name.replace("+", " ")): unquote(value.replace("+", " "))
-            for name, _, value in pairs
-        }
+        return dict(pairs(self.query))
 
     @cached_property
     def params(self) -> dict[str, str]:
@@ -71,12 +67,12 @@ class Call:
 
     @cached_property
     def headers(self) -> CIMultiDictProxy[str]:
-        """The headers; those that a presigned URL carries in its query are among them."""
+        """The headers; ``x-amz-`` ones that a presigned URL carries in its query are among them."""
         given = self.request.headers
         moved = {
             name: value
             for name, value in self._fields.items()
-            if self._moved(name) and name not in given and name not in sigv2.PARAMS
+            if name.lower().startswith("x-amz-") and name not in given
         }
         return _merged(given, moved) if moved else given
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import calendar
 import hmac
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -116,7 +118,7 @@ def _header_claim(header: str, request: Request) -> Claim:
     if algorithm != ALGORITHM:
         raise Refused("unsupported", UNSUPPORTED)
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
-    timestamp = request.headers.get("X-Amz-Date") or ""
+    timestamp = request.headers.get("X-Amz-Date") or _of_date(request.headers.get("Date") or "")
     return _claim(
         fields.get("Credential", ""),
         fields.get("SignedHeaders", ""),
@@ -125,12 +127,20 @@ def _header_claim(header: str, request: Request) -> Claim:
     )
 
 
+def _of_date(date: str) -> str:
+    """A Date header in the form of X-Amz-Date, which it may stand in for; as it is when unclear."""
+    try:
+        return _stamp(parsedate_to_datetime(date).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return date
+
+
 def _query_claim(request: Request) -> Claim:
     fields = {name: value for name, value in pairs(request.query) if name.startswith("X-Amz-")}
     if fields.get("X-Amz-Algorithm") != ALGORITHM:
         raise Refused("bad_query", f'X-Amz-Algorithm only supports "{ALGORITHM}"')
     expires = fields.get("X-Amz-Expires", "")
-    if not expires.isascii() or not expires.isdigit() or not 0 < int(expires) <= MAX_PRESIGNED:
+    if not re.fullmatch(r"\d{1,6}", expires, re.ASCII) or not 0 < int(expires) <= MAX_PRESIGNED:
         raise Refused("bad_query", "X-Amz-Expires must be between 1 and 604800 seconds.")
     return _claim(
         fields.get("X-Amz-Credential", ""),

@@ -81,6 +81,7 @@ class Gateway:
             raise AwsError("AccessDenied", "The Host header is not this platform's address.", 403)
         signed = claims.Request(call.request.method, call.path, call.query, call.request.headers)
         _refuse_form(signed)
+        _refuse_preflight(signed)
         old = sigv2.is_claimed(signed)
         call.claim = sigv2.read_claim(signed) if old else claims.read_claim(signed)
         service = call.claim.service
@@ -120,6 +121,12 @@ def _refuse_form(request: claims.Request) -> None:
             "presigned URL for it.",
             501,
         )
+
+
+def _refuse_preflight(request: claims.Request) -> None:
+    """Say that browsers are not let in from elsewhere; they never sign what they ask first."""
+    if request.method == "OPTIONS":
+        raise AwsError("NotImplemented", "The CORS preflight (OPTIONS) is not answered.", 501)
 
 
 async def _sha256(body: bytes) -> str:

@@ -33,6 +33,7 @@ log = logging.getLogger("mmectl.local.server")
 LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
 THREADS = 32  # many uploads and downloads at once wait for the disk
 TRY_AGAIN = 75  # exit code of a server that may come up later (EX_TEMPFAIL)
+UNREAD = 60.0  # seconds that an answer waits for a client that takes nothing of it
 KEEP_ALIVE = 75.0  # seconds; whoever sends a head by drops gets no longer either
 READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
 
@@ -65,6 +66,14 @@ def hosts(port: int) -> tuple[str, ...]:
     return f"127.0.0.1:{port}", f"localhost:{port}"
 
 
+def drop_stalled(listener: socket.socket, idle: float = UNREAD) -> None:
+    """Let the kernel close connections whose other end takes no byte for `idle` seconds.
+
+    It counts while something is unsent or unacknowledged; accepted connections inherit it.
+    """
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(idle * 1000))
+
+
 class Server:
     """The parts of one platform behind one socket."""
 
@@ -74,6 +83,7 @@ class Server:
             known.credentials, hosts(listener.getsockname()[1]), parts.services, body_limit
         )
         self._runner = web.ServerRunner(front(gateway), shutdown_timeout=1.0)
+        drop_stalled(listener)
         self._listener = listener
 
     async def start(self) -> None:

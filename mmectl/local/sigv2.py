@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
-from urllib.parse import unquote_plus
+from collections.abc import Sequence
 
-from mmectl.local.claims import Claim, Refused, Request, expired, mismatch
+from mmectl.local.claims import Claim, Refused, Request, expired, mismatch, pairs
 from mmectl.state import Credentials
 
 REGION = "us-east-1"  # version 2 names none
@@ -46,7 +45,7 @@ def is_claimed(request: Request) -> bool:
 
 def read_claim(request: Request) -> Claim:
     """The claim, of the service s3; raises Refused. `expires` is an epoch second here."""
-    fields = _fields(request.query)
+    fields = dict(pairs(request.query))
     key = fields.get("AWSAccessKeyId", "")
     signature = fields.get("Signature", "").replace(" ", "+")  # sloppily encoded base64
     until = fields.get("Expires", "")
@@ -63,42 +62,58 @@ def verify(request: Request, claim: Claim, credentials: Credentials, now: float)
     """Check time and signature; the access key was checked. Raises Refused."""
     if now > claim.expires:
         raise expired(claim.expires, now)
-    fields = _fields(request.query)
+    fields = pairs(request.query)
     unknown = {
         name
-        for name in fields
+        for name, _ in fields
         if name not in SIGNED | FREE | PARAMS and not name.lower().startswith("x-amz-")
     } - set(HEADERS)
-    text = string_to_sign(request, claim, fields)
+    texts = [string_to_sign(request, claim, path, fields) for path in _resources(request.path)]
+    given = claim.signature.encode("utf-8", "surrogateescape")
+    if unknown or not any(
+        hmac.compare_digest(_signature(text, credentials), given) for text in texts
+    ):
+        raise mismatch(claim.access_key_id, claim.signature, {"StringToSign": texts[-1]})
+
+
+def _signature(text: str, credentials: Credentials) -> bytes:
     secret = credentials.secret_access_key.encode()
     digest = hmac.digest(secret, text.encode("utf-8", "surrogateescape"), "sha1")
-    given = claim.signature.encode("utf-8", "surrogateescape")
-    if unknown or not hmac.compare_digest(base64.b64encode(digest), given):
-        raise mismatch(claim.access_key_id, claim.signature, {"StringToSign": text})
+    return base64.b64encode(digest)
 
 
-def string_to_sign(request: Request, claim: Claim, fields: Mapping[str, str]) -> str:
+def _resources(path: str) -> tuple[str, ...]:
+    """The signed resource; a bucket alone is signed with a slash behind it, sent or not."""
+    alone = len(path) > 1 and "/" not in path[1:]
+    return (path, path + "/") if alone else (path,)
+
+
+def string_to_sign(
+    request: Request, claim: Claim, path: str, fields: Sequence[tuple[str, str]]
+) -> str:
     """What is signed: method, two headers, expiry, ``x-amz-`` headers, path and parameters.
 
-    Headers may stand in the query instead.
+    `fields` are the decoded query. Its ``x-amz-`` parameters stand for headers; a parameter
+    is signed by the name that it means, however it is encoded, and as often as it is there.
     """
-    headers = {name.lower(): value for name, value in fields.items()}
+    headers: dict[str, list[str]] = {}
+    for name, value in fields:
+        if name.lower().startswith("x-amz-"):
+            headers.setdefault(name.lower(), []).append(value)
     for name in {name.lower() for name in request.headers.keys()}:  # noqa: SIM118  # a protocol
-        values = request.headers.getall(name, [])
-        headers[name] = ",".join(value.strip() for value in values)
-    amz = "".join(f"{n}:{headers[n]}\n" for n in sorted(headers) if n.startswith("x-amz-"))
-    content = [headers.get(name, "") for name in HEADERS]
-    chosen = sorted(
-        (part.partition("=") for part in request.query.split("&")), key=lambda part: part[0]
+        headers[name] = [value.strip() for value in request.headers.getall(name, [])]
+    amz = "".join(
+        f"{n}:{','.join(headers[n])}\n" for n in sorted(headers) if n.startswith("x-amz-")
     )
-    pairs = [name + sign + fields[name] for name, sign, _ in chosen if name in SIGNED]
-    resource = request.path + ("?" + "&".join(pairs) if pairs else "")
+    content = [",".join(headers.get(name, [])) for name in HEADERS]
+    signed = sorted(_signed_parameters(request.query), key=lambda part: part[0])
+    pairs_text = "&".join("".join(part) for part in signed)
+    resource = path + ("?" + pairs_text if signed else "")
     return "\n".join([request.method, *content, str(claim.expires), amz + resource])
 
 
-def _fields(query: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in query.split("&") if part)
-    return {
-        unquote_plus(name, errors="surrogateescape"): unquote_plus(value, errors="surrogateescape")
-        for name, _, value in pairs
-    }
+def _signed_parameters(query: str) -> list[tuple[str, str, str]]:
+    """Name, equals sign if there is one, and value, decoded, of those that are signed."""
+    raw = [part for part in query.split("&") if part]
+    decoded = zip(raw, pairs(query), strict=True)
+    return [(name, "=" * ("=" in part), value) for part, (name, value) in decoded if name in SIGNED]

@@ -49,10 +49,12 @@ def serving(
     opening: Callable[[], Any] = nothing,
     closing: Callable[[], Any] = nothing,
     clock: Callable[[], float] = time.time,
+    prepare: Callable[[socket.socket], None] = lambda listener: None,
     **options: Any,
 ) -> Iterator[Connection]:
-    """Serve until the end of the block; `options` are those of `front`."""
+    """Serve until the end of the block; `prepare` gets the socket, `front` the `options`."""
     listener = socket.create_server(("127.0.0.1", 0))
+    prepare(listener)
     port = listener.getsockname()[1]
 
     async def serve(running: queue.SimpleQueue[Any]) -> None:

@@ -370,7 +370,10 @@ def test_buckets_live_where_they_are_made(s3, clients, bucket):
     assert head["BucketRegion"] == "us-west-2"
     assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == "us-west-2"
     assert s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") is None
-    refused("BucketAlreadyOwnedByYou", s3.create_bucket, Bucket=bucket)
+    assert s3.create_bucket(Bucket=bucket)["BucketArn"] == f"arn:aws:s3:::{bucket}"
+    west_again = {"Bucket": name, "CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}
+    refused("BucketAlreadyOwnedByYou", west.create_bucket, **west_again)
+    refused("BucketAlreadyOwnedByYou", s3.create_bucket, **west_again)
     refused("InvalidBucketName", s3.create_bucket, Bucket="1.2.3.4")
     assert {bucket, name} <= {item["Name"] for item in s3.list_buckets()["Buckets"]}
     s3.delete_bucket(Bucket=name)
@@ -380,7 +383,7 @@ def test_buckets_live_where_they_are_made(s3, clients, bucket):
 
 def test_bucket_tags(s3, bucket):
     refused("NoSuchTagSet", s3.get_bucket_tagging, Bucket=bucket)
-    tags = [{"Key": "team", "Value": "a&b"}]
+    tags = [{"Key": "team", "Value": "a@b: \u00fc"}]
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
     assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
     s3.delete_bucket_tagging(Bucket=bucket)

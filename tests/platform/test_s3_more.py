@@ -29,8 +29,8 @@ def tag_set(**tags):
 
 def test_tags_of_objects(s3, bucket):
     mine = {"Bucket": bucket, "Key": "k"}
-    s3.put_object(**mine, Body=b"x", Tagging="team=a%26b&stage=")
-    assert s3.get_object_tagging(**mine)["TagSet"] == tag_set(team="a&b", stage="")["TagSet"]
+    s3.put_object(**mine, Body=b"x", Tagging="team=a%40b&stage")
+    assert s3.get_object_tagging(**mine)["TagSet"] == tag_set(team="a@b", stage="")["TagSet"]
     assert s3.head_object(**mine)["TagCount"] == 2
     s3.put_object_tagging(**mine, Tagging=tag_set(only="one"))
     assert s3.get_object(**mine)["Body"].read() == b"x"
@@ -44,7 +44,8 @@ def test_tags_of_objects(s3, bucket):
     assert s3.get_object_tagging(**mine)["TagSet"] == []
     many = {f"k{i}": "" for i in range(11)}
     refused("BadRequest", s3.put_object_tagging, **mine, Tagging=tag_set(**many))
-    refused("InvalidArgument", s3.put_object, **mine, Body=b"", Tagging="novalue")
+    refused("InvalidArgument", s3.put_object, **mine, Body=b"", Tagging="a=%ff")
+    refused("InvalidTag", s3.put_object, **mine, Body=b"", Tagging="=b")
     refused("InvalidTag", s3.put_object, **mine, Body=b"", Tagging="a=1&a=2")
     refused("NoSuchKey", s3.put_object_tagging, Bucket=bucket, Key="no", Tagging=tag_set(a="b"))
 
@@ -89,7 +90,13 @@ def test_settings_are_kept_and_go_with_the_bucket(s3, bucket):
     refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, **at)
     s3.delete_public_access_block(**at)
     refused("NoSuchPublicAccessBlockConfiguration", s3.get_public_access_block, **at)
-    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/secret/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     s3.put_bucket_policy(**at, Policy=policy)
     assert s3.get_bucket_policy(**at)["Policy"] == policy
     assert s3.get_bucket_policy_status(**at)["PolicyStatus"]["IsPublic"] is False
@@ -103,7 +110,8 @@ def test_what_would_change_who_sees_what_is_refused(s3, bucket):
     at = {"Bucket": bucket}
     enabled = {"Status": "Enabled"}
     refused("NotImplemented", s3.put_bucket_versioning, **at, VersioningConfiguration=enabled)
-    s3.put_bucket_versioning(**at, VersioningConfiguration={"Status": "Suspended"})
+    suspended = {"Status": "Suspended"}
+    refused("NotImplemented", s3.put_bucket_versioning, **at, VersioningConfiguration=suspended)
     refused("AccessControlListNotSupported", s3.put_bucket_acl, **at, ACL="public-read")
     put = {**at, "Key": "k", "Body": b"x"}
     refused("AccessControlListNotSupported", s3.put_object, **put, ACL="public-read")
@@ -161,6 +169,13 @@ def test_parts_of_an_object_and_its_attributes(s3, bucket):
     assert [item["PartNumber"] for item in page["Parts"]] == [2]
     finish = {**upload, "MultipartUpload": {"Parts": parts}}
     refused("InvalidRequest", s3.complete_multipart_upload, **finish, MpuObjectSize=1)
+    bare = [{name: part[name] for name in ("ETag", "PartNumber")} for part in parts]
+    unnamed = {**upload, "MultipartUpload": {"Parts": bare}}
+    answer = refused("InvalidRequest", s3.complete_multipart_upload, **unnamed)
+    assert (
+        "must include the checksum for each part. It was missing for part 1"
+        in (answer["Error"]["Message"])
+    )
     digests = b"".join(hashlib.sha256(piece).digest() for piece in pieces)
     whole = base64.b64encode(hashlib.sha256(digests).digest()).decode()
     wrong = base64.b64encode(b"\x01" * 32).decode()
@@ -175,8 +190,24 @@ def test_parts_of_an_object_and_its_attributes(s3, bucket):
     wanted = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
     found = s3.get_object_attributes(**mine, ObjectAttributes=wanted)
     assert found["ETag"] == done["ETag"].strip('"')
-    assert found["Checksum"] == {"ChecksumSHA256": whole + "-2", "ChecksumType": "COMPOSITE"}
-    assert (found["ObjectSize"], found["ObjectParts"]) == (PART + 7, {"TotalPartsCount": 2})
+    assert found["Checksum"] == {"ChecksumSHA256": whole, "ChecksumType": "COMPOSITE"}
+    assert found["ObjectSize"] == PART + 7
+    sums = [part["ChecksumSHA256"] for part in parts]
+    shown = found["ObjectParts"]
+    assert (shown["TotalPartsCount"], shown["IsTruncated"], shown["MaxParts"]) == (2, False, 1000)
+    assert [(p["PartNumber"], p["Size"], p["ChecksumSHA256"]) for p in shown["Parts"]] == [
+        (1, PART, sums[0]),
+        (2, 7, sums[1]),
+    ]
+    page = {**mine, "ObjectAttributes": ["ObjectParts"], "MaxParts": 1}
+    first = s3.get_object_attributes(**page)["ObjectParts"]
+    assert (first["IsTruncated"], first["NextPartNumberMarker"]) == (True, 1)
+    rest = s3.get_object_attributes(**page, PartNumberMarker=1)["ObjectParts"]
+    assert (rest["IsTruncated"], [p["PartNumber"] for p in rest["Parts"]]) == (False, [2])
+    for call in (s3.get_object, s3.head_object):
+        answer = call(**mine, PartNumber=2, ChecksumMode="ENABLED")
+        assert answer["ChecksumSHA256"] == sums[1]
+    assert s3.head_object(**mine, ChecksumMode="ENABLED")["ChecksumSHA256"] == whole + "-2"
     assert s3.get_object_tagging(**mine)["TagSet"] == [{"Key": "a", "Value": "b"}]
 
 

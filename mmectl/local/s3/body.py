@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from mmectl.local.sigv4 import UNSIGNED
 from mmectl.local.values import AwsError
 
 PIECE = 1024 * 1024  # bytes handed to the thread at once
+_LENGTH = re.compile(r"\d{1,19}", re.ASCII)
 MAX_OBJECT = 5 * 1024**3  # bytes of one PutObject or UploadPart
 
 
@@ -43,14 +45,17 @@ class Received:
     checksums: dict[str, str]
 
 
-def expected(headers: Headers, encoded_length: int | None) -> Expected:
-    """Read the promises; raises AwsError when one is malformed or missing."""
+def expected(headers: Headers, encoded_length: int | None, *, of_body: bool = True) -> Expected:
+    """Read the promises; raises AwsError when one is malformed or missing.
+
+    `of_body` is false where ``x-amz-checksum-`` headers speak of something else.
+    """
     payload = headers.get("x-amz-content-sha256") or UNSIGNED
     mode = payload if payload in MODES else None
     length = encoded_length
     if mode:
         text = headers.get("x-amz-decoded-content-length") or ""
-        length = int(text) if text.isascii() and text.isdigit() else None
+        length = int(text) if _LENGTH.fullmatch(text) else None
     if length is None:
         raise AwsError("MissingContentLength", "You must provide the Content-Length header.", 411)
     if length > MAX_OBJECT:
@@ -65,7 +70,7 @@ def expected(headers: Headers, encoded_length: int | None) -> Expected:
         length,
         None if mode or payload == UNSIGNED else payload,
         _md5(headers.get("Content-MD5")),
-        given_checksums(headers),
+        given_checksums(headers) if of_body else {},
         trailer.removeprefix(checksums.PREFIX) if mode and trailer else None,
         mode,
     )

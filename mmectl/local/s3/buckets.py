@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 
 from aiohttp import web
 
 from mmectl.local.s3 import listing
 from mmectl.local.s3 import xml as s3_xml
-from mmectl.local.s3.http import Context, check_bucket_name, storage_class
-from mmectl.local.s3.index import Entry
+from mmectl.local.s3.creation import arn
+from mmectl.local.s3.headers import storage_class
+from mmectl.local.s3.http import Context
+from mmectl.local.s3.index import Entry, blob, text
 from mmectl.local.s3.settings import OWNER
+from mmectl.local.s3.store import FIRST_REGION
 from mmectl.local.values import AwsError
 
 MAX_KEYS = 1000
-DEFAULT_REGION = "us-east-1"
 
 
 async def list_buckets(context: Context) -> web.StreamResponse:
@@ -24,7 +27,7 @@ async def list_buckets(context: Context) -> web.StreamResponse:
     params = context.params
     prefix, region = params.get("prefix", ""), params.get("bucket-region")
     token = params.get("continuation-token")
-    after = _read_token(token) if token else ""
+    after = _read_token(token) if token is not None else ""
     limit = context.number("max-buckets", 10_000, 1, 10_000)
     found = [
         bucket
@@ -53,42 +56,16 @@ async def list_buckets(context: Context) -> web.StreamResponse:
     return context.xml("ListAllMyBucketsResult", answer)
 
 
-async def create_bucket(context: Context) -> web.StreamResponse:
-    """PUT /bucket: the location constraint must be the region that was asked, as on AWS."""
-    check_bucket_name(context.bucket)
-    body = await context.document()
-    wanted = None
-    if body:
-        tree = s3_xml.parse(body, "CreateBucketConfiguration")
-        wanted = tree.findtext("LocationConstraint") or None
-    region = context.call.claim.region
-    _check_location(region, wanted)
-    await context.store.create_bucket(context.bucket, wanted or region)
-    return web.Response(headers={"Location": f"/{context.bucket}"})
-
-
-def _check_location(region: str, wanted: str | None) -> None:
-    if region == DEFAULT_REGION:
-        if wanted == DEFAULT_REGION:
-            raise AwsError(
-                "InvalidLocationConstraint",
-                "The specified location-constraint is not valid",
-                400,
-                {"LocationConstraint": wanted},
-            )
-    elif wanted != region:
-        raise AwsError(
-            "IllegalLocationConstraintException",
-            f"The {wanted or 'unspecified'} location constraint is incompatible for the region "
-            "specific endpoint this request was sent to.",
-        )
-
-
 async def head_bucket(context: Context) -> web.StreamResponse:
     """HEAD /bucket."""
     bucket = await context.store.bucket(context.bucket)
     return web.Response(
-        headers={"x-amz-bucket-region": bucket.region, "x-amz-access-point-alias": "false"}
+        headers={
+            "Content-Type": "application/xml",
+            "x-amz-bucket-region": bucket.region,
+            "x-amz-bucket-arn": arn(bucket.name, bucket.region),
+            "x-amz-access-point-alias": "false",
+        }
     )
 
 
@@ -101,7 +78,7 @@ async def delete_bucket(context: Context) -> web.StreamResponse:
 async def get_location(context: Context) -> web.StreamResponse:
     """GET /bucket?location: empty for us-east-1."""
     bucket = await context.store.bucket(context.bucket)
-    region = "" if bucket.region == DEFAULT_REGION else bucket.region
+    region = "" if bucket.region == FIRST_REGION else bucket.region
     body = s3_xml.document("LocationConstraint", []).replace(
         b"></", b">" + s3_xml.escape(region).encode() + b"</"
     )
@@ -212,12 +189,25 @@ def _object(entry: Entry, encode: Encode, *, owner: bool) -> list[s3_xml.Node]:
 
 
 def _token(last: str) -> str:
-    return base64.urlsafe_b64encode(last.encode("utf-8", "surrogateescape")).decode()
+    raw = blob(last)
+    return base64.urlsafe_b64encode(_mark(raw) + raw).decode()
+
+
+def _mark(raw: bytes) -> bytes:
+    """What tells a token of ours from other text."""
+    return hashlib.sha256(b"continuation " + raw).digest()[:6]
 
 
 def _read_token(token: str) -> str:
     try:
-        raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        read = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from None
-    return raw.decode("utf-8", "surrogateescape")
+        read = b""
+    if not read or _mark(read[6:]) != read[:6]:
+        raise AwsError(
+            "InvalidArgument",
+            "The continuation token provided is incorrect",
+            400,
+            {"ArgumentName": "continuation-token"},
+        )
+    return text(read[6:])

@@ -193,6 +193,17 @@ def check_combines(name: str) -> None:
         )
 
 
+def check_type(name: str, kind: str) -> None:
+    """Refuse a type that an algorithm does not have; AwsError InvalidRequest."""
+    if kind == "FULL_OBJECT":
+        check_combines(name)
+    elif name == "crc64nvme":
+        raise AwsError(
+            "InvalidRequest",
+            f"The COMPOSITE checksum type cannot be used with the {name} checksum algorithm.",
+        )
+
+
 def full_object(name: str, parts: Sequence[tuple[str, int]]) -> str:
     """The CRC of the whole from those of its parts and their lengths in bytes."""
     check_combines(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ from mmectl.local.values import AwsError
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+TRAILER = "x-amz-trailer-signature"
 MODES = (SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER)
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 MAX_LINE = 16 * 1024  # bytes of one chunk header or trailer line
 
 
@@ -100,18 +103,17 @@ class ChunkDecoder:
             if len(self._buffer) >= MAX_LINE:
                 raise _malformed("a line is too long")
             return None
-        line = bytes(self._buffer[:end]).rstrip(b"\r")
+        line = bytes(self._buffer[:end])
+        if not line.endswith(b"\r"):
+            raise _malformed("a line does not end with CR and LF")
         del self._buffer[: end + 1]
-        return line
+        return line[:-1]
 
     def _on_header(self, line: bytes) -> None:
         size, _, extension = line.partition(b";")
-        try:
-            self._left = int(size, 16)
-        except ValueError:
-            raise _malformed("a chunk has no size") from None
-        if self._left < 0:
-            raise _malformed("a chunk has a negative size")
+        if not _SIZE.fullmatch(size):
+            raise _malformed("the size of a chunk is no hexadecimal number")
+        self._left = int(size, 16)
         self._claimed = extension.partition(b"chunk-signature=")[2].decode("latin-1")
         self._digest = hashlib.sha256()
         if self._left:
@@ -135,11 +137,18 @@ class ChunkDecoder:
         if not line:
             self._state = "done"
             return
-        name, _, value = line.decode("latin-1").partition(":")
-        if name.lower() == "x-amz-trailer-signature":
+        head, colon, value = line.decode("latin-1").partition(":")
+        name = head.lower().strip()
+        if not colon or name in self.trailers or (name == TRAILER and self._trailer_signature):
+            raise AwsError(
+                "MalformedTrailerError",
+                "The request contained trailing data that was not well-formed or did not conform "
+                "to our published schema.",
+            )
+        if name == TRAILER:
             self._trailer_signature = value.strip()
             return
-        self.trailers[name.lower().strip()] = value.strip()
+        self.trailers[name] = value.strip()
         self._trailer_text += line + b"\n"
 
     def _close_chunk(self) -> None:

@@ -13,6 +13,7 @@ from mmectl.local.values import AwsError
 
 Header = Callable[[str], "str | None"]
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+MOST_DIGITS = 19  # of an offset in bytes
 
 
 def write_condition(header: Header) -> Condition:
@@ -88,11 +89,18 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     """Offset and count that a Range header asks for; None for the whole.
 
     A header S3 does not understand (several ranges, another unit) is ignored; one outside
-    the object is an AwsError InvalidRange.
+    the object is an AwsError InvalidRange, an offset beyond all sizes InvalidArgument.
     """
     match = header and _RANGE.match(header.strip())
     if not match or match[1] == match[2] == "":
         return None
+    if max(map(len, match.groups())) > MOST_DIGITS:
+        raise AwsError(
+            "InvalidArgument",
+            "An offset of the Range header is too large",
+            400,
+            {"ArgumentName": "Range", "ArgumentValue": (header or "")[:100]},
+        )
     if not match[1]:
         start, end = max(0, size - int(match[2])), size - 1
     else:

@@ -26,13 +26,12 @@ async def delete_object(context: Context) -> web.StreamResponse:
 
 async def delete_objects(context: Context) -> web.StreamResponse:
     """POST /bucket?delete: what cannot be deleted is told, the others are deleted."""
-    body = await context.document()
+    tree = await context.tree("Delete")
     if context.header("Content-MD5") is None and not given_checksums(context.call.headers):
         raise AwsError(
             "InvalidRequest",
             "Missing required header for this request: Content-MD5 OR x-amz-checksum",
         )
-    tree = s3_xml.parse(body, "Delete")
     items = list(tree.iter("Object"))
     if not 0 < len(items) <= MOST or not all(item.findtext("Key") for item in items):
         raise s3_xml.malformed()

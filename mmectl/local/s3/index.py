@@ -49,7 +49,7 @@ class Entry:
     """An object: `file` names its data, `upload` the multipart upload it came from.
 
     `headers` is what GetObject answers besides; `modified` in epoch seconds; `parts` the sizes
-    in bytes of the parts it was uploaded in.
+    in bytes of the parts it was uploaded in, `part_sums` their checksums.
     """
 
     key: str
@@ -63,6 +63,13 @@ class Entry:
     upload: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     parts: list[int] = field(default_factory=list)
+    part_sums: list[dict[str, str]] = field(default_factory=list)
+
+    def sums_of(self, number: int) -> dict[str, str]:
+        """The checksums of a part, numbered from 1; those of the whole without parts."""
+        if not self.parts:
+            return self.checksums
+        return self.part_sums[number - 1] if number <= len(self.part_sums) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,7 @@ class Index:
             "upload": entry.upload,
             "tags": entry.tags,
             "parts": entry.parts,
+            "part_sums": entry.part_sums,
         }
         self._db.execute(
             "INSERT OR REPLACE INTO objects VALUES(?,?,?,?,?,?,?)",

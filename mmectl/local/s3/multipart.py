@@ -11,17 +11,11 @@ from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
-from mmectl.local.s3 import checksums
+from mmectl.local.s3 import checksums, encryption
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.conditions import copy_range, unquoted, write_condition
-from mmectl.local.s3.http import (
-    MAX_PARTS,
-    Context,
-    checksum_headers,
-    checksum_nodes,
-    encryption_headers,
-    stored_headers,
-)
+from mmectl.local.s3.headers import STORAGE_CLASS, checksum_headers, stored_headers
+from mmectl.local.s3.http import MAX_INT, Context, checksum_nodes
 from mmectl.local.s3.index import Entry, Part, Upload
 from mmectl.local.s3.objects import part_number, source_entry
 from mmectl.local.s3.store import no_such_upload
@@ -33,25 +27,20 @@ MIN_PART = 5 * 1024 * 1024  # bytes of every part but the last
 
 async def create(context: Context) -> web.StreamResponse:
     """POST /bucket/key?uploads."""
-    name = (context.header("x-amz-checksum-algorithm") or "").lower() or None
-    if name:
-        checksums.new(name)
-    default = "FULL_OBJECT" if name == "crc64nvme" else "COMPOSITE"
-    kind = (context.header("x-amz-checksum-type") or default).upper()
-    if name and kind == "FULL_OBJECT":
-        checksums.check_combines(name)
+    name, kind = _checksum(context)
+    encrypted = await encryption.of_write(context)
     upload = Upload(
         uuid.uuid4().hex,
         context.bucket,
         context.key,
         context.now(),
-        stored_headers(context.call.headers),
+        stored_headers(context.call.headers, encrypted),
         name,
         kind,
         of_header(context.header("x-amz-tagging")),
     )
     await context.store.create_upload(upload)
-    headers = encryption_headers(upload.headers)
+    headers = dict(encrypted)
     if name:
         headers |= {"x-amz-checksum-algorithm": name.upper(), "x-amz-checksum-type": kind}
     nodes: list[s3_xml.Node] = [
@@ -62,6 +51,25 @@ async def create(context: Context) -> web.StreamResponse:
     return context.xml("InitiateMultipartUploadResult", nodes, **headers)
 
 
+def _checksum(context: Context) -> tuple[str | None, str]:
+    """Algorithm and type of the checksum that an upload is begun with; raises AwsError."""
+    name = (context.header("x-amz-checksum-algorithm") or "").lower() or None
+    asked = context.header("x-amz-checksum-type")
+    kind = (asked or ("FULL_OBJECT" if name == "crc64nvme" else "COMPOSITE")).upper()
+    if kind not in ("FULL_OBJECT", "COMPOSITE"):
+        raise AwsError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+    if asked and not name:
+        raise AwsError(
+            "InvalidRequest",
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
+            "header.",
+        )
+    if name:
+        checksums.new(name)
+        checksums.check_type(name, kind)
+    return name, kind
+
+
 async def _upload(context: Context) -> tuple[Upload, list[Part]]:
     return await context.store.upload(context.bucket, context.key, context.params["uploadId"])
 
@@ -69,6 +77,7 @@ async def _upload(context: Context) -> tuple[Upload, list[Part]]:
 async def upload_part(context: Context) -> web.StreamResponse:
     """PUT /bucket/key?partNumber&uploadId."""
     number = part_number(context)
+    encryption.refuse_on_read(context.call.headers)
     upload, _ = await _upload(context)
     incoming = context.store.incoming()
     try:
@@ -78,7 +87,8 @@ async def upload_part(context: Context) -> web.StreamResponse:
         incoming.discard()
     part = Part(number, file, received.size, received.etag, context.now(), received.checksums)
     await context.store.put_part(upload, part)
-    return web.Response(headers={"ETag": f'"{part.etag}"', **checksum_headers(part.checksums)})
+    answer = checksum_headers(part.checksums) | encryption.answered(upload.headers)
+    return web.Response(headers={"ETag": f'"{part.etag}"', **answer})
 
 
 async def upload_part_copy(context: Context) -> web.StreamResponse:
@@ -94,7 +104,7 @@ async def upload_part_copy(context: Context) -> web.StreamResponse:
         ("ETag", f'"{part.etag}"'),
         *checksum_nodes(part.checksums),
     ]
-    return context.xml("CopyPartResult", nodes)
+    return context.xml("CopyPartResult", nodes, **encryption.answered(upload.headers))
 
 
 def _copy_part(
@@ -126,12 +136,13 @@ def _copy_part(
 async def complete(context: Context) -> web.StreamResponse:
     """POST /bucket/key?uploadId: join the parts into the object."""
     condition = write_condition(context.header)
-    body = await context.document(of_body=False)
+    tree = await context.tree("CompleteMultipartUpload", of_body=False)
     try:
         upload, stored = await _upload(context)
     except AwsError:
         return _completed(context, await _earlier(context))
-    parts = chosen(s3_xml.parse(body, "CompleteMultipartUpload"), stored)
+    parts = chosen(tree, stored)
+    check_named(tree, upload)
     await context.store.check(context.bucket, context.key, condition)
     found = joined_checksums(upload, parts)
     _check_promises(context, parts, found)
@@ -148,6 +159,7 @@ async def complete(context: Context) -> web.StreamResponse:
         upload.id,
         upload.tags,
         [part.size for part in parts],
+        [part.checksums for part in parts],
     )
     await context.store.complete(upload, entry, condition)
     return _completed(context, entry)
@@ -187,16 +199,32 @@ def _completed(context: Context, entry: Entry) -> web.Response:
         ("ChecksumType", entry.checksum_type if entry.checksums else None),
         *checksum_nodes(entry.checksums),
     ]
-    return context.xml("CompleteMultipartUploadResult", nodes)
+    answer = encryption.answered(entry.headers)
+    return context.xml("CompleteMultipartUploadResult", nodes, **answer)
+
+
+def check_named(tree: ET.Element, upload: Upload) -> None:
+    """Refuse a completion that leaves out a part's checksum, where these make the whole's."""
+    name = upload.checksum
+    if name is None or upload.checksum_type != "COMPOSITE":
+        return
+    for part in tree.iter("Part"):
+        if part.findtext("Checksum" + name.upper()) is None:
+            raise AwsError(
+                "InvalidRequest",
+                f"The upload was created using a {name} checksum. The complete request must "
+                "include the checksum for each part. It was missing for part "
+                f"{part.findtext('PartNumber')} in the request.",
+            )
 
 
 def chosen(tree: ET.Element, stored: Sequence[Part]) -> list[Part]:
     """The stored parts that a CompleteMultipartUpload document lists, checked."""
-    by_number = {part.number: part for part in stored}
+    by_number = {str(part.number): part for part in stored}
     parts: list[Part] = []
     for element in tree.iter("Part"):
-        number = element.findtext("PartNumber") or ""
-        part = by_number.get(int(number)) if number.isascii() and number.isdigit() else None
+        number = (element.findtext("PartNumber") or "").strip()
+        part = by_number.get(number.lstrip("0"))
         if part is None or not _agrees(part, element):
             raise AwsError(
                 "InvalidPart",
@@ -251,7 +279,7 @@ async def abort(context: Context) -> web.StreamResponse:
 async def list_parts(context: Context) -> web.StreamResponse:
     """GET /bucket/key?uploadId."""
     upload, parts = await _upload(context)
-    marker = context.number("part-number-marker", 0, 0, MAX_PARTS)
+    marker = context.number("part-number-marker", 0, 0, MAX_INT)
     limit = context.number("max-parts", 1000, 0, 1000)
     rest = [part for part in parts if part.number > marker]
     shown = rest[:limit]
@@ -265,7 +293,7 @@ async def list_parts(context: Context) -> web.StreamResponse:
         ("IsTruncated", len(rest) > len(shown)),
         ("ChecksumAlgorithm", upload.checksum and upload.checksum.upper()),
         ("ChecksumType", upload.checksum and upload.checksum_type),
-        ("StorageClass", "STANDARD"),
+        ("StorageClass", upload.headers.get(STORAGE_CLASS, "STANDARD")),
     ]
     return context.xml("ListPartsResult", nodes + [_part(part) for part in shown])
 

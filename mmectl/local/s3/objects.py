@@ -10,42 +10,34 @@ from typing import BinaryIO
 from aiohttp import web
 
 from mmectl.local.call import unquote
-from mmectl.local.s3 import checksums
+from mmectl.local.s3 import checksums, encryption
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.body import MAX_OBJECT
 from mmectl.local.s3.conditions import byte_range, read_condition, write_condition
-from mmectl.local.s3.http import (
-    MAX_PARTS,
+from mmectl.local.s3.headers import (
     SYSTEM,
-    Context,
+    check_readable,
     checksum_headers,
-    checksum_nodes,
     content_headers,
-    encryption_headers,
     entity_headers,
+    overrides,
     stored_headers,
     system_headers,
 )
+from mmectl.local.s3.http import MAX_PARTS, Context, checksum_nodes
 from mmectl.local.s3.index import Entry
 from mmectl.local.s3.store import failed, no_such_key
 from mmectl.local.s3.tags import of_header
 from mmectl.local.values import AwsError
 
 INLINE = 256 * 1024  # bytes up to which an answer is built in memory
-OVERRIDES = {
-    "response-content-type": "Content-Type",
-    "response-content-language": "Content-Language",
-    "response-expires": "Expires",
-    "response-cache-control": "Cache-Control",
-    "response-content-disposition": "Content-Disposition",
-    "response-content-encoding": "Content-Encoding",
-}
 
 
 async def put_object(context: Context) -> web.StreamResponse:
     """PUT /bucket/key."""
     condition = write_condition(context.header)
-    headers = stored_headers(context.call.headers)
+    encrypted = await encryption.of_write(context)
+    headers = stored_headers(context.call.headers, encrypted)
     tags = of_header(context.header("x-amz-tagging"))
     await context.store.check(context.bucket, context.key, condition)
     incoming = context.store.incoming()
@@ -65,7 +57,7 @@ async def put_object(context: Context) -> web.StreamResponse:
         tags=tags,
     )
     await context.store.put(context.bucket, entry, condition)
-    answer = checksum_headers(entry.checksums, entry.checksum_type) | encryption_headers(headers)
+    answer = checksum_headers(entry.checksums, entry.checksum_type) | encrypted
     return web.Response(headers={"ETag": f'"{entry.etag}"', **answer})
 
 
@@ -96,39 +88,49 @@ async def head_object(context: Context) -> web.StreamResponse:
 
 
 async def _send(context: Context, entry: Entry, file: BinaryIO | None) -> web.StreamResponse:
-    headers = entity_headers(entry)
+    encryption.refuse_on_read(context.call.headers)
+    headers = entity_headers(entry) | overrides(context.params)
     if read_condition(context.header, entry) == "unchanged":
         kept = {name: headers[name] for name in ("ETag", "Last-Modified")}
         return web.Response(status=304, headers=kept)
-    for name, header in OVERRIDES.items():
-        if name in context.params:
-            headers[header] = context.params[name]
-    part = _part(context, entry, headers) or byte_range(context.header("Range"), entry.size)
+    if file:
+        check_readable(entry)
+    number = _number(context, entry)
+    part = _span(entry, number) if number else byte_range(context.header("Range"), entry.size)
     offset, count = part or (0, entry.size)
+    if number and entry.parts:
+        headers["x-amz-mp-parts-count"] = str(len(entry.parts))
     if part:
         headers["Content-Range"] = f"bytes {offset}-{offset + count - 1}/{entry.size}"
-    elif (context.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
-        headers.update(checksum_headers(entry.checksums, entry.checksum_type))
+    if (number or not part) and _wants_checksum(context):
+        sums = entry.sums_of(number) if number else entry.checksums
+        headers.update(checksum_headers(sums, entry.checksum_type))
     response = web.StreamResponse(status=206 if part else 200, headers=headers)
     response.content_length = count
     return await _stream(context, response, file, offset, count)
 
 
-def _part(context: Context, entry: Entry, headers: dict[str, str]) -> tuple[int, int] | None:
-    """Offset and count of the part that partNumber names; adds the number of parts."""
-    text = context.params.get("partNumber")
-    if text is None:
+def _wants_checksum(context: Context) -> bool:
+    return (context.header("x-amz-checksum-mode") or "").upper() == "ENABLED"
+
+
+def _number(context: Context, entry: Entry) -> int | None:
+    """The number of the part that is asked for, if one is; raises AwsError."""
+    if context.params.get("partNumber") is None:
         return None
     if context.header("Range") is not None:
         raise AwsError(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
         )
-    sizes = entry.parts or [entry.size]
     number = part_number(context)
-    if number > len(sizes):
+    if number > (len(entry.parts) or 1):
         raise AwsError("InvalidPartNumber", "The requested partnumber is not satisfiable", 416)
-    if entry.parts:
-        headers["x-amz-mp-parts-count"] = str(len(sizes))
+    return number
+
+
+def _span(entry: Entry, number: int) -> tuple[int, int] | None:
+    """Offset and count of a part; None where there is not a byte."""
+    sizes = entry.parts or [entry.size]
     return (sum(sizes[: number - 1]), sizes[number - 1]) if entry.size else None
 
 
@@ -168,8 +170,9 @@ async def _stream(
 def copy_source(context: Context) -> tuple[str, str]:
     """Bucket and key of x-amz-copy-source."""
     raw, _, version = (context.header("x-amz-copy-source") or "").partition("?versionId=")
-    bucket, _, key = unquote(raw).removeprefix("/").partition("/")
-    if not bucket or not key:
+    source = unquote(raw).removeprefix("/")
+    bucket, _, key = source.partition("/")
+    if not bucket or not key or not s3_xml.is_text(source):
         raise AwsError(
             "InvalidArgument",
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
@@ -186,6 +189,7 @@ async def source_entry(context: Context) -> Entry:
     entry = await context.store.get(*copy_source(context))
     if read_condition(context.header, entry, "x-amz-copy-source-") == "unchanged":
         raise failed("x-amz-copy-source-If-None-Match")
+    check_readable(entry)
     return entry
 
 
@@ -202,9 +206,15 @@ async def copy_object(context: Context) -> web.StreamResponse:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {MAX_OBJECT}",
         )
+    encrypted = await encryption.of_write(context)
     headers, tags = _of_copy(context, source)
     target = replace(
-        source, key=context.key, modified=context.now(), headers=headers, tags=tags, upload=None
+        source,
+        key=context.key,
+        modified=context.now(),
+        headers={**headers, **encrypted},
+        tags=tags,
+        upload=None,
     )
     target = await _with_checksum(context, source, target)
     await context.store.copy(source, context.bucket, target, condition)
@@ -214,7 +224,7 @@ async def copy_object(context: Context) -> web.StreamResponse:
         ("ChecksumType", target.checksum_type if target.checksums else None),
         *checksum_nodes(target.checksums),
     ]
-    return context.xml("CopyObjectResult", nodes)
+    return context.xml("CopyObjectResult", nodes, **encrypted)
 
 
 def _of_copy(context: Context, source: Entry) -> tuple[dict[str, str], dict[str, str]]:

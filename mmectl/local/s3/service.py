@@ -8,7 +8,17 @@ from functools import partial
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
-from mmectl.local.s3 import attributes, deletion, settings, tags, uploads
+from mmectl.local.s3 import (
+    acl,
+    attributes,
+    creation,
+    deletion,
+    headers,
+    policy,
+    settings,
+    tags,
+    uploads,
+)
 from mmectl.local.s3 import buckets as s3_buckets
 from mmectl.local.s3 import multipart as s3_multipart
 from mmectl.local.s3 import objects as s3_objects
@@ -29,18 +39,18 @@ BUCKET: Mapping[tuple[str, str], Operation] = {
     ("GET", "versions"): s3_buckets.list_versions,
     ("GET", "tagging"): tags.get_of_bucket,
     ("GET", "uploads"): uploads.list_uploads,
-    ("PUT", ""): s3_buckets.create_bucket,
+    ("PUT", ""): creation.create_bucket,
     ("PUT", "tagging"): tags.put_of_bucket,
     ("HEAD", ""): s3_buckets.head_bucket,
     ("DELETE", ""): s3_buckets.delete_bucket,
     ("DELETE", "tagging"): tags.delete_of_bucket,
     ("POST", "delete"): deletion.delete_objects,
-    ("GET", "acl"): settings.get_acl,
-    ("PUT", "acl"): settings.put_acl,
-    ("GET", "policy"): settings.get_policy,
-    ("GET", "policyStatus"): settings.get_policy_status,
-    ("PUT", "policy"): settings.put_policy,
-    ("DELETE", "policy"): settings.delete_policy,
+    ("GET", "acl"): acl.get,
+    ("PUT", "acl"): acl.put,
+    ("GET", "policy"): policy.get,
+    ("GET", "policyStatus"): policy.get_status,
+    ("PUT", "policy"): policy.put,
+    ("DELETE", "policy"): policy.delete,
     ("PUT", "versioning"): settings.put_versioning,
     **{("GET", name): partial(settings.get, name) for name in settings.SETTINGS},
     **{("PUT", name): partial(settings.put, name) for name in settings.KEPT},
@@ -51,8 +61,8 @@ OBJECT: Mapping[tuple[str, str], Operation] = {
     ("GET", "partNumber"): s3_objects.get_object,
     ("HEAD", "partNumber"): s3_objects.head_object,
     ("GET", "attributes"): attributes.get_attributes,
-    ("GET", "acl"): settings.get_acl,
-    ("PUT", "acl"): settings.put_acl,
+    ("GET", "acl"): acl.get,
+    ("PUT", "acl"): acl.put,
     ("GET", "tagging"): tags.get_of_object,
     ("PUT", "tagging"): tags.put_of_object,
     ("DELETE", "tagging"): tags.delete_of_object,
@@ -74,16 +84,27 @@ MODIFIERS = frozenset(
         *("start-after", "fetch-owner", "encoding-type", "max-buckets", "bucket-region"),
         *("versionId", "version-id-marker", "key-marker", "upload-id-marker"),
         *("max-uploads", "max-parts", "part-number-marker"),
-        *s3_objects.OVERRIDES,
+        *headers.OVERRIDES,
     }
 )
-# headers that ask for what is not there: better refused than silently ignored
+# beginnings of headers that ask for what is not there: better refused than silently ignored
 REFUSED_HEADERS = (
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption-customer-",
+    "x-amz-copy-source-server-side-encryption-customer-",
+    "x-amz-server-side-encryption-context",
     "x-amz-write-offset-bytes",
 )
+# operations whose names are not formed as most are
+NAMES = {
+    ("POST", "restore"): "RestoreObject",
+    ("POST", "select"): "SelectObjectContent",
+    ("PUT", "renameObject"): "RenameObject",
+    ("PUT", "versioning"): "PutBucketVersioning",
+    ("PUT", "object-lock"): "PutObjectLockConfiguration",
+    ("PUT", "publicAccessBlock"): "PutPublicAccessBlock",
+    ("GET", "session"): "CreateSession",
+}
 
 
 def subresource(params: Mapping[str, str], copy: bool) -> str:
@@ -99,6 +120,8 @@ def subresource(params: Mapping[str, str], copy: bool) -> str:
 
 def operation_name(method: str, level: str, sub: str) -> str:
     """An operation's name as S3 forms most of them, ``GetBucketAcl``."""
+    if (method, sub) in NAMES:
+        return NAMES[method, sub]
     camel = "".join(part[:1].upper() + part[1:] for part in sub.split("-"))
     return f"{method.capitalize()}{level}{camel}"
 
@@ -113,11 +136,20 @@ class S3:
         """Run the operation; raises AwsError for the gateway to render."""
         raw_bucket, _, raw_key = call.path.removeprefix("/").partition("/")
         context = Context(self._store, call, unquote(raw_bucket), unquote(raw_key))
+        _check_text(context)
         operation = self._operation(context)
         owner = call.header("x-amz-expected-bucket-owner")
         if owner not in (None, self._account):
             raise AwsError("AccessDenied", "Access Denied", 403)
+        if self._names_acl(context):
+            await acl.check(context)
         return await operation(context)
+
+    @staticmethod
+    def _names_acl(context: Context) -> bool:
+        """Whether it writes an object; what makes a bucket or sets a list looks for itself."""
+        writes = context.call.request.method in ("PUT", "POST")
+        return bool(context.key) and writes and "acl" not in context.params
 
     def _operation(self, context: Context) -> Operation:
         call = context.call
@@ -137,19 +169,29 @@ class S3:
             )
         if call.params.get("versionId") not in (None, "", "null"):
             raise AwsError("InvalidArgument", "Invalid version id specified")
-        if method in ("PUT", "POST") and sub != "acl":
-            context.check_acl()
-        for header in REFUSED_HEADERS:
-            if call.header(header) is not None:
-                raise AwsError(
-                    "NotImplemented",
-                    "A header you provided implies functionality that is not implemented",
-                    501,
-                    {"Header": header},
-                )
+        _check_headers(call)
         if len(context.key.encode("utf-8", "surrogateescape")) > MAX_KEY:
             raise AwsError("KeyTooLongError", "Your key is too long")
         return operation
+
+
+def _check_text(context: Context) -> None:
+    """Bucket, key and query are UTF-8, else nobody could name them again."""
+    names = (context.bucket, context.key, *context.params, *context.params.values())
+    if not all(map(s3_xml.is_text, names)):
+        raise AwsError("InvalidURI", "Couldn't parse the specified URI.")
+
+
+def _check_headers(call: Call) -> None:
+    for name in map(str.lower, call.headers):
+        lock = name == "x-amz-bucket-object-lock-enabled" and call.header(name) != "false"
+        if lock or name.startswith(REFUSED_HEADERS):
+            raise AwsError(
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented",
+                501,
+                {"Header": name},
+            )
 
 
 def render_error(call: Call, error: AwsError) -> web.Response:

@@ -1,38 +1,46 @@
 """Settings of a bucket that tools ask for: kept and answered as on AWS, but not carried out.
 
-Nothing expires, is encrypted or is public here. Versioning is refused, because who asks for it
-relies on it.
+A document is checked as AWS checks it. Nothing expires, is encrypted or is public here.
+Versioning is refused, because who asks for it relies on it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
+from mmectl.local.s3 import encryption, lifecycle, rules
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.http import Context
 from mmectl.local.values import ACCOUNT, AwsError
+
+Check = Callable[[ET.Element], ET.Element]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A subresource: its document's root, what is there at first, and the error of none.
 
-    `default` None means nothing is there at first; `kept` whether PUT and DELETE are taken.
+    `default` None means nothing is there at first. With a `check` PUT and DELETE are taken: it
+    returns the document that is kept, or raises AwsError. `headers` go with the answers; no
+    other value of them is taken.
     """
 
     root: str
     default: tuple[s3_xml.Node, ...] | None = ()
     missing: tuple[str, str] | None = None
-    kept: bool = False
+    check: Check | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-OWNER: s3_xml.Node = ("Owner", [("ID", ACCOUNT), ("DisplayName", "mmectl")])
+IDENTITY: tuple[s3_xml.Node, ...] = (("ID", ACCOUNT), ("DisplayName", "mmectl"))
+OWNER: s3_xml.Node = ("Owner", IDENTITY)
+ENFORCED = "BucketOwnerEnforced"
+OWNERSHIPS = (ENFORCED, "BucketOwnerPreferred", "ObjectWriter")
 _AES: s3_xml.Node = ("ApplyServerSideEncryptionByDefault", [("SSEAlgorithm", "AES256")])
-_BLOCKED = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 # Defaults of new buckets, error codes and texts: the S3 API reference, by operation.
 SETTINGS: Mapping[str, Setting] = {
@@ -41,18 +49,19 @@ SETTINGS: Mapping[str, Setting] = {
         "CORSConfiguration",
         None,
         ("NoSuchCORSConfiguration", "The CORS configuration does not exist"),
-        kept=True,
+        check=rules.cors,
     ),
     "encryption": Setting(
         "ServerSideEncryptionConfiguration",
         (("Rule", [_AES, ("BucketKeyEnabled", False)]),),
-        kept=True,
+        check=encryption.checked,
     ),
     "lifecycle": Setting(
         "LifecycleConfiguration",
         None,
         ("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
-        kept=True,
+        check=lifecycle.checked,
+        headers={"x-amz-transition-default-minimum-object-size": "all_storage_classes_128K"},
     ),
     "logging": Setting("BucketLoggingStatus"),
     "notification": Setting("NotificationConfiguration"),
@@ -66,18 +75,18 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "ownershipControls": Setting(
         "OwnershipControls",
-        (("Rule", [("ObjectOwnership", "BucketOwnerEnforced")]),),
+        (("Rule", [("ObjectOwnership", ENFORCED)]),),
         ("OwnershipControlsNotFoundError", "The bucket ownership controls were not found"),
-        kept=True,
+        check=rules.ownership(OWNERSHIPS),
     ),
     "publicAccessBlock": Setting(
         "PublicAccessBlockConfiguration",
-        tuple((name, True) for name in _BLOCKED),
+        tuple((name, True) for name in rules.BLOCKS),
         (
             "NoSuchPublicAccessBlockConfiguration",
             "The public access block configuration was not found",
         ),
-        kept=True,
+        check=rules.public_access,
     ),
     "replication": Setting(
         "ReplicationConfiguration",
@@ -98,7 +107,7 @@ SETTINGS: Mapping[str, Setting] = {
         ),
     ),
 }
-KEPT = frozenset(name for name, setting in SETTINGS.items() if setting.kept)
+KEPT = frozenset(name for name, setting in SETTINGS.items() if setting.check)
 
 
 def _missing(context: Context, code: str, message: str) -> AwsError:
@@ -110,7 +119,8 @@ async def get(name: str, context: Context) -> web.StreamResponse:
     setting = SETTINGS[name]
     found = await context.store.setting(context.bucket, name)
     if found:
-        return web.Response(body=found.encode(), headers={"Content-Type": "application/xml"})
+        headers = {"Content-Type": "application/xml", **setting.headers}
+        return web.Response(body=found.encode(), headers=headers)
     if setting.missing and (setting.default is None or found == ""):
         raise _missing(context, *setting.missing)
     return context.xml(setting.root, list(setting.default or ()))
@@ -118,10 +128,16 @@ async def get(name: str, context: Context) -> web.StreamResponse:
 
 async def put(name: str, context: Context) -> web.StreamResponse:
     """PUT /bucket?<name>."""
-    body = await context.document()
-    s3_xml.parse(body, SETTINGS[name].root)
-    await context.store.keep_setting(context.bucket, name, body.decode("utf-8", "replace"))
-    return web.Response()
+    setting = SETTINGS[name]
+    refused = next(
+        (h for h in setting.headers if context.header(h) not in (None, setting.headers[h])), None
+    )
+    if refused:
+        raise AwsError("NotImplemented", f"{refused} is not implemented.", 501, {"Header": refused})
+    tree = await context.tree(setting.root)
+    body = s3_xml.write(setting.check(tree) if setting.check else tree)
+    await context.store.keep_setting(context.bucket, name, body.decode())
+    return web.Response(headers=setting.headers)
 
 
 async def delete(name: str, context: Context) -> web.StreamResponse:
@@ -133,81 +149,11 @@ async def delete(name: str, context: Context) -> web.StreamResponse:
 
 
 async def put_versioning(context: Context) -> web.StreamResponse:
-    """PUT /bucket?versioning: only what changes nothing."""
-    tree = s3_xml.parse(await context.document(), "VersioningConfiguration")
-    if tree.findtext("Status") == "Enabled":
-        raise AwsError(
-            "NotImplemented", "Object versions are not implemented on this platform.", 501
-        )
+    """PUT /bucket?versioning: refused, whatever the status, for it would not be kept."""
+    await context.tree("VersioningConfiguration")
     await context.store.bucket(context.bucket)
-    return web.Response()
-
-
-async def get_acl(context: Context) -> web.StreamResponse:
-    """GET /bucket?acl and /bucket/key?acl: the owner, and nobody else."""
-    if context.key:
-        await context.store.get(context.bucket, context.key)
-    else:
-        await context.store.bucket(context.bucket)
-    kind = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"'
-    grant: s3_xml.Node = ("Grant", [("Grantee", [*_owner()]), ("Permission", "FULL_CONTROL")])
-    body = s3_xml.document("AccessControlPolicy", [OWNER, ("AccessControlList", [grant])])
-    body = body.replace(b"<Grantee>", f"<Grantee{kind}>".encode())
-    return web.Response(body=body, headers={"Content-Type": "application/xml"})
-
-
-def _owner() -> tuple[s3_xml.Node, ...]:
-    return ("ID", ACCOUNT), ("DisplayName", "mmectl")
-
-
-async def put_acl(context: Context) -> web.StreamResponse:
-    """PUT ?acl: refused, as on a bucket whose owner owns every object."""
-    context.check_acl()
-    if context.header("x-amz-acl") is None:
-        raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs")
-    await context.store.bucket(context.bucket)
-    return web.Response()
-
-
-# policies are JSON
-
-
-async def get_policy(context: Context) -> web.StreamResponse:
-    """GET /bucket?policy."""
-    return web.Response(
-        body=(await _policy(context)).encode(), headers={"Content-Type": "application/json"}
+    raise AwsError(
+        "NotImplemented",
+        "PutBucketVersioning: object versions are not implemented on this platform.",
+        501,
     )
-
-
-async def _policy(context: Context) -> str:
-    found = await context.store.setting(context.bucket, "policy")
-    if not found:
-        raise _missing(context, "NoSuchBucketPolicy", "The bucket policy does not exist")
-    return found
-
-
-async def get_policy_status(context: Context) -> web.StreamResponse:
-    """GET /bucket?policyStatus: nobody else gets in, whatever the policy says."""
-    await _policy(context)
-    return context.xml("PolicyStatus", [("IsPublic", False)])
-
-
-async def put_policy(context: Context) -> web.StreamResponse:
-    """PUT /bucket?policy."""
-    body = await context.document()
-    try:
-        policy = json.loads(body)
-    except ValueError:
-        policy = None
-    if not isinstance(policy, dict):
-        raise AwsError(
-            "MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'"
-        )
-    await context.store.keep_setting(context.bucket, "policy", body.decode())
-    return web.Response(status=204)
-
-
-async def delete_policy(context: Context) -> web.StreamResponse:
-    """DELETE /bucket?policy."""
-    await context.store.keep_setting(context.bucket, "policy", None)
-    return web.Response(status=204)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from mmectl.local.s3 import listing
 from mmectl.local.s3.files import Incoming, Opener, create
@@ -37,6 +38,7 @@ class Condition:
 
 
 ALWAYS = Condition()
+FIRST_REGION = "us-east-1"  # where making a bucket again is no error
 
 
 def failed(condition: str) -> AwsError:
@@ -123,11 +125,24 @@ class ObjectStore:
             )
         return bucket
 
-    async def create_bucket(self, name: str, region: str) -> None:
-        """Make a bucket; BucketAlreadyOwnedByYou."""
+    async def create_bucket(
+        self,
+        name: str,
+        region: str,
+        *,
+        tags: dict[str, str] | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Make a bucket with tags and settings; BucketAlreadyOwnedByYou.
+
+        In us-east-1 one's own bucket may be made again: it stays as it is.
+        """
 
         def work(index: Index) -> None:
-            if index.bucket(name):
+            present = index.bucket(name)
+            if present and region == present.region == FIRST_REGION:
+                return
+            if present:
                 raise AwsError(
                     "BucketAlreadyOwnedByYou",
                     "Your previous request to create the named bucket succeeded and you already "
@@ -135,7 +150,9 @@ class ObjectStore:
                     409,
                     {"BucketName": name},
                 )
-            index.put_bucket(Bucket(name, region, self._clock()))
+            index.put_bucket(Bucket(name, region, self._clock(), tags or {}))
+            for setting, body in settings.items():
+                index.put_setting(name, setting, body)
 
         await self._vault.change(work)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from unicodedata import category
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
@@ -13,18 +15,25 @@ from mmectl.local.values import AwsError
 
 MAX_OF_BUCKET = 50
 MAX_OF_OBJECT = 10
+SIGNS = "+-=._:/@"
+SYSTEM_TAGS = {
+    MAX_OF_BUCKET: "System tags cannot be added/updated by requester",
+    MAX_OF_OBJECT: "Your TagKey cannot be prefixed with aws:",
+}
 
 
 def checked(pairs: Iterable[tuple[str, str]], most: int) -> dict[str, str]:
     """Tags within S3's limits; InvalidTag, BadRequest."""
     tags: dict[str, str] = {}
     for key, value in pairs:
-        if not 0 < len(key) <= 128:
-            raise AwsError("InvalidTag", "The TagKey you have provided is invalid", 400)
-        if len(value) > 256:
-            raise AwsError("InvalidTag", "The TagValue you have provided is invalid", 400)
+        if not 0 < len(key) <= 128 or not _is_plain(key):
+            raise _invalid("The TagKey you have provided is invalid", key)
+        if len(value) > 256 or not _is_plain(value):
+            raise _invalid("The TagValue you have provided is invalid", key)
         if key in tags:
-            raise AwsError("InvalidTag", "Cannot provide multiple Tags with the same key", 400)
+            raise _invalid("Cannot provide multiple Tags with the same key", key)
+        if key.startswith("aws:"):
+            raise _invalid(SYSTEM_TAGS[most], key)
         tags[key] = value
     if len(tags) > most:
         kind = "Object" if most == MAX_OF_OBJECT else "Bucket"
@@ -32,12 +41,24 @@ def checked(pairs: Iterable[tuple[str, str]], most: int) -> dict[str, str]:
     return tags
 
 
+def _invalid(message: str, key: str) -> AwsError:
+    return AwsError("InvalidTag", message, 400, {"TagKey": key})
+
+
+def _is_plain(text: str) -> bool:
+    """Letters, digits and spaces of any script, and a few signs; nothing else."""
+    return all(character in SIGNS or category(character)[0] in "LNZ" for character in text)
+
+
 def of_header(header: str | None) -> dict[str, str]:
-    """The tags of x-amz-tagging, ``key=value&key=value``; raises AwsError."""
+    """The tags of x-amz-tagging, ``key=value&key=value``; raises AwsError.
+
+    A key without an equals sign has an empty value.
+    """
     if not header:
         return {}
     try:
-        pairs = parse_qsl(header, keep_blank_values=True, strict_parsing=True)
+        pairs = parse_qsl(header, keep_blank_values=True, max_num_fields=1000, errors="strict")
     except ValueError:
         raise AwsError(
             "InvalidArgument",
@@ -50,9 +71,19 @@ def of_header(header: str | None) -> dict[str, str]:
 
 
 async def _sent(context: Context, most: int) -> dict[str, str]:
-    tree = s3_xml.parse(await context.document(), "Tagging")
-    pairs = ((t.findtext("Key") or "", t.findtext("Value") or "") for t in tree.iter("Tag"))
-    return checked(pairs, most)
+    return _of_tree(await context.tree("Tagging"), most)
+
+
+def of_bucket_document(tree: ET.Element) -> dict[str, str]:
+    """The tags in a document about a bucket; raises AwsError."""
+    return _of_tree(tree, MAX_OF_BUCKET)
+
+
+def _of_tree(tree: ET.Element, most: int) -> dict[str, str]:
+    pairs = [(tag.findtext("Key"), tag.findtext("Value")) for tag in tree.iter("Tag")]
+    if any(key is None or value is None for key, value in pairs):
+        raise s3_xml.malformed()
+    return checked(((key or "", value or "") for key, value in pairs), most)
 
 
 def _answer(context: Context, tags: dict[str, str]) -> web.Response:

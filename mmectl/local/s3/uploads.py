@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from mmectl.local.s3 import xml as s3_xml
-from mmectl.local.s3.http import STORAGE_CLASS, Context
+from mmectl.local.s3.headers import STORAGE_CLASS
+from mmectl.local.s3.http import Context
 from mmectl.local.s3.index import Upload, blob
 from mmectl.local.s3.settings import OWNER
 

@@ -163,6 +163,11 @@ def presigned(auth, method, key, params, headers):
     return claims.Request(method, parts.path, parts.query, sent)
 
 
+def without_meta(headers):
+    """The headers of a client that leaves the metadata to the query."""
+    return CIMultiDict({k: v for k, v in headers.items() if k != "x-amz-meta-v"})
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     key=TEXT,
@@ -183,6 +188,9 @@ def test_presigned_urls_of_botocore_verify_in_both_versions(key, params, meta):
         claims.Request("GET", old.path, old.query, old.headers),
         claims.Request("PUT", old.path + "x", old.query, old.headers),
         claims.Request("PUT", old.path, old.query + "&policy", old.headers),
+        claims.Request("PUT", old.path, old.query + "&%70olicy", old.headers),
+        claims.Request("PUT", old.path, "%70olicy=&" + old.query, old.headers),
+        claims.Request("PUT", old.path, "X-Amz-Meta-V=z&" + old.query, without_meta(old.headers)),
         claims.Request("PUT", old.path, old.query, CIMultiDict({**old.headers, "x-amz-a": "b"})),
         claims.Request("PUT", old.path, old.query + "&x-amz-copy-source=b", old.headers),
     ):
@@ -199,6 +207,38 @@ def test_old_urls_that_lack_something_are_refused(query):
     with pytest.raises(claims.Refused) as caught:
         sigv2.read_claim(claims.Request("GET", "/b/k", query, CIMultiDict()))
     assert caught.value.reason == "bad_query"
+
+
+def test_an_expiry_of_many_digits_is_refused():
+    query = f"X-Amz-Algorithm={claims.ALGORITHM}&X-Amz-Expires={'9' * 5000}"
+    with pytest.raises(claims.Refused) as caught:
+        claims.read_claim(claims.Request("GET", "/b/k", query, CIMultiDict()))
+    assert caught.value.reason == "bad_query"
+
+
+@pytest.mark.parametrize("date", ["Fri, 24 May 2013 00:00:00 GMT", "20130524T000000Z"])
+def test_a_date_header_stands_for_the_other(date):
+    authorization = f"{claims.ALGORITHM} Credential=A/{DAY}, SignedHeaders=date;host, Signature=ab"
+    headers = CIMultiDict({"Date": date, "Authorization": authorization})
+    claim = claims.read_claim(claims.Request("GET", "/", "", headers))
+    assert claim.timestamp == "20130524T000000Z"
+    claims.check_time(claim, NOON)
+    with pytest.raises(claims.Refused) as caught:
+        claims.check_time(claim, NOON + 1000)
+    assert caught.value.reason == "skewed"
+
+
+def test_a_date_header_that_is_none_is_refused():
+    headers = CIMultiDict(
+        {
+            "Date": "yesterday",
+            "Authorization": f"{claims.ALGORITHM} Credential=A/{DAY}, SignedHeaders=host, "
+            "Signature=ab",
+        }
+    )
+    with pytest.raises(claims.Refused) as caught:
+        claims.read_claim(claims.Request("GET", "/", "", headers))
+    assert caught.value.reason == "malformed"
 
 
 # words
