@@ -124,11 +124,16 @@ async def next_bytes(stream: Stream, idle: float = IDLE) -> bytes:
     try:
         return await asyncio.wait_for(stream.readany(), idle)
     except asyncio.TimeoutError:
-        raise AwsError(
-            "RequestTimeout",
-            "Your socket connection to the server was not read from or written to within the "
-            "timeout period.",
-        ) from None
+        raise timed_out() from None
+
+
+def timed_out() -> AwsError:
+    """The answer to a body that does not come."""
+    return AwsError(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the "
+        "timeout period.",
+    )
 
 
 def too_large(limit: int) -> AwsError:

@@ -24,6 +24,9 @@ UNSUPPORTED = (
     f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM}."
 )
 
+_SECONDS = re.compile("[0-9]{1,6}")
+_STAMP = re.compile("[0-9]{8}T[0-9]{6}Z")
+
 Reason = Literal[
     "missing",
     "malformed",
@@ -131,7 +134,7 @@ def _of_date(date: str) -> str:
     """A Date header in the form of X-Amz-Date, which it may stand in for; as it is when unclear."""
     try:
         return _stamp(parsedate_to_datetime(date).timestamp())
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return date
 
 
@@ -140,7 +143,7 @@ def _query_claim(request: Request) -> Claim:
     if fields.get("X-Amz-Algorithm") != ALGORITHM:
         raise Refused("bad_query", f'X-Amz-Algorithm only supports "{ALGORITHM}"')
     expires = fields.get("X-Amz-Expires", "")
-    if not re.fullmatch(r"\d{1,6}", expires, re.ASCII) or not 0 < int(expires) <= MAX_PRESIGNED:
+    if not _SECONDS.fullmatch(expires) or not 0 < int(expires) <= MAX_PRESIGNED:
         raise Refused("bad_query", "X-Amz-Expires must be between 1 and 604800 seconds.")
     return _claim(
         fields.get("X-Amz-Credential", ""),
@@ -177,10 +180,7 @@ def _claim(
 
 def check_time(claim: Claim, now: float) -> None:
     """Refuse a request from too far in the past or the future; `now` in epoch seconds."""
-    try:
-        sent = calendar.timegm(time.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ"))
-    except ValueError:
-        raise Refused("malformed", "X-Amz-Date must look like 20260102T030405Z.") from None
+    sent = _sent(claim.timestamp)
     if claim.presigned:
         if sent - now > MAX_SKEW:
             raise Refused("future", "Request is not yet valid", {"ServerTime": iso(now)})
@@ -188,6 +188,17 @@ def check_time(claim: Claim, now: float) -> None:
             raise expired(sent + claim.expires, now, claim.expires)
     elif abs(sent - now) > MAX_SKEW:
         raise _skewed(claim.timestamp, sent, now)
+
+
+def _sent(timestamp: str) -> int:
+    """Epoch seconds of X-Amz-Date; raises Refused."""
+    refused = Refused("malformed", "X-Amz-Date must look like 20260102T030405Z.")
+    if not _STAMP.fullmatch(timestamp):
+        raise refused
+    try:
+        return calendar.timegm(time.strptime(timestamp, "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        raise refused from None
 
 
 def expired(until: float, now: float, seconds: int | None = None) -> Refused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
@@ -16,13 +17,15 @@ from collections.abc import Callable, Collection, Mapping
 from aiohttp import web
 
 from mmectl.local import claims, sigv2, sigv4
-from mmectl.local.call import Call, Handler
+from mmectl.local.bodies import Room, patience
+from mmectl.local.call import Call, Handler, timed_out
 from mmectl.local.refusals import protocol_of, refusal, render
 from mmectl.local.values import AwsError
 from mmectl.state import Credentials
 
 log = logging.getLogger(__name__)
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 HASH_INLINE = 512 * 1024  # bytes above which a body is hashed in a thread
 
 
@@ -41,6 +44,7 @@ class Gateway:
         body_limits: Callable[[str, str], int],
         *,
         clock: Callable[[], float] = time.time,
+        patience: Callable[[int], float] = patience,
     ) -> None:
         self._credentials, self._hosts, self._services = (
             credentials,
@@ -48,6 +52,7 @@ class Gateway:
             services,
         )
         self._limit, self._clock = body_limits, clock
+        self._room, self._patience = Room(), patience
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
@@ -77,7 +82,8 @@ class Gateway:
         return response
 
     async def _answer(self, call: Call) -> web.StreamResponse:
-        if call.request.headers.getall("Host", []) not in self._hosts:
+        given = [host.lower() for host in call.request.headers.getall("Host", [])]
+        if given not in self._hosts:
             raise AwsError("AccessDenied", "The Host header is not this platform's address.", 403)
         signed = claims.Request(call.request.method, call.path, call.query, call.request.headers)
         _refuse_form(signed)
@@ -101,14 +107,40 @@ class Gateway:
         return await handler(call)
 
     async def _verify(self, call: Call, signed: claims.Request) -> None:
-        """Verify version 4; every body but that of S3 is read for it."""
+        """Verify version 4: before the body is read where its digest is in a header."""
         claims.check_time(call.claim, self._clock())
+        claims.check_signed_headers(signed, call.claim)
+        said = call.header("x-amz-content-sha256") or ""
         if call.claim.service == "s3":
-            digest = call.header("x-amz-content-sha256") or sigv4.UNSIGNED
+            self._check(call, signed, said or sigv4.UNSIGNED)
+        elif _DIGEST.fullmatch(said):
+            self._check(call, signed, said)
+            await self._read(call)
+            if await _sha256(call.payload) != said:
+                raise claims.mismatch(call.claim.access_key_id, call.claim.signature)
         else:
-            call.payload = await call.body(self._limit(call.claim.service, call.path))
-            digest = await _sha256(call.payload)
+            async with self._room.of(self._size(call)):
+                await self._read(call)
+                self._check(call, signed, await _sha256(call.payload))
+
+    def _check(self, call: Call, signed: claims.Request, digest: str) -> None:
         call.key = sigv4.verify(signed, call.claim, self._credentials, digest, self._clock())
+
+    def _size(self, call: Call) -> int:
+        """Bytes that the body will take; as many as it may where it does not say."""
+        limit = self._limit(call.claim.service, call.path)
+        length = call.request.content_length
+        if length is None:
+            return limit if call.request.can_read_body else 0
+        return min(length, limit)
+
+    async def _read(self, call: Call) -> None:
+        """Read the body as a whole, in a time that its size allows."""
+        reading = call.body(self._limit(call.claim.service, call.path))
+        try:
+            call.payload = await asyncio.wait_for(reading, self._patience(self._size(call)))
+        except asyncio.TimeoutError:
+            raise timed_out() from None
 
 
 def _refuse_form(request: claims.Request) -> None:

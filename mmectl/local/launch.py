@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 
 from mmectl.errors import PlatformError
-from mmectl.local import processes, record, supervisor
+from mmectl.local import log_file, processes, record, supervisor
 from mmectl.local.record import Record
 
 LAUNCH = supervisor.STARTER + (
     "from mmectl.local.supervisor import main; sys.exit(main(sys.argv[1:]))"
 )
-MAX_LOG = 5 * 1024 * 1024  # bytes of platform.log above which a start sets it aside
 ROOT = str(Path(__file__).resolve().parents[2])
 
 
@@ -48,8 +47,8 @@ def launch(state_dir: Path, known: Record, timeout: float, *, strict: bool) -> N
 
 def _spawn(state_dir: Path, writing: int, *, strict: bool) -> None:
     log = log_path(state_dir)
-    if log.exists() and log.stat().st_size > MAX_LOG:
-        log.replace(log.with_suffix(".log.1"))
+    if log.exists() and log.stat().st_size > log_file.MAX_LOG:
+        log.replace(log_file.aside(log))
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         subprocess.run(

@@ -13,8 +13,8 @@ import resource
 import signal
 import socket
 import sqlite3
-import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,9 +22,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mmectl.errors import MmectlError
-from mmectl.local import record
+from mmectl.local import log_file, record
 from mmectl.local.compose import Parts, compose
+from mmectl.local.connections import MOST, Connections
 from mmectl.local.gateway import Gateway
+from mmectl.local.launch import log_path
 from mmectl.local.s3.files import DISK_FULL, is_full
 from mmectl.local.services import body_limit
 from mmectl.local.supervisor import GIVE_UP
@@ -34,17 +36,20 @@ LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
 THREADS = 32  # many uploads and downloads at once wait for the disk
 TRY_AGAIN = 75  # exit code of a server that may come up later (EX_TEMPFAIL)
 UNREAD = 60.0  # seconds that an answer waits for a client that takes nothing of it
+LOOK = 10.0  # seconds between two looks at the log
 KEEP_ALIVE = 75.0  # seconds; whoever sends a head by drops gets no longer either
 READ_BUFFER = 256 * 1024  # bytes read ahead of a streaming upload
 
 
-def front(gateway: Gateway, keep_alive: float = KEEP_ALIVE) -> web.Server:
+def front(gateway: Gateway, keep_alive: float = KEEP_ALIVE, most: int = MOST) -> web.Server:
     """The HTTP server; bodies arrive as they were sent, also compressed ones.
 
-    A connection is closed when no whole request head came for `keep_alive` seconds.
+    A connection is closed when no whole request head came for `keep_alive` seconds, or when
+    others need its room while it has no request under way.
     """
-    return web.Server(
+    return Connections(
         gateway,
+        most=most,
         access_log=None,
         keepalive_timeout=keep_alive,
         auto_decompress=False,
@@ -100,8 +105,14 @@ class Server:
         await self._runner.cleanup()
 
 
-async def serve(known: record.Record, parts: Parts, listener: socket.socket, ready: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(
+    known: record.Record,
+    parts: Parts,
+    listener: socket.socket,
+    ready: int,
+    look: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; `look` is called now and then, to see to the log."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS))
@@ -111,7 +122,10 @@ async def serve(known: record.Record, parts: Parts, listener: socket.socket, rea
     await server.start()
     gc.freeze()  # what lives as long as the server need not be looked at again
     report(ready, {"ready": True})
-    await stopped.wait()
+    while not stopped.is_set():
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopped.wait(), LOOK)
+        look()
     log.info("stopping")
     await server.close()
 
@@ -153,16 +167,14 @@ def main(arguments: list[str]) -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection costs one
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s"
-    )
+    handler = log_file.install(log_path(state_dir))
     logging.getLogger("mmectl").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").addFilter(is_ours)
     try:
         lock(state_dir / "local")
         known = _known(state_dir)
         listener = socket.socket(fileno=socket_fd)
-        asyncio.run(serve(known, compose(state_dir, known), listener, ready))
+        asyncio.run(serve(known, compose(state_dir, known), listener, ready, handler.look))
     except MmectlError as error:
         _tell(ready, error.message, error.hint)
         return TRY_AGAIN if error.code == DISK_FULL else GIVE_UP

@@ -18,7 +18,8 @@ from mmectl.local.payloads import inflated, json_object
 from mmectl.local.refusals import JSON_1_1
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
 
-MAX_BODY = 32 * 1024 * 1024  # bytes of any other body
+MAX_BODY = 4 * 1024 * 1024  # bytes of any other body; no request of these services needs 1 MB
+MAX_LAYER = 32 * 1024 * 1024  # bytes of a part of an image's layer, in base64
 RUNTIME = "X-Amzn-SageMaker-"
 INVOCATIONS = "/invocations"
 
@@ -77,7 +78,9 @@ class Invoker(Protocol):
 
 def body_limit(service: str, path: str) -> int:
     """The largest body a service takes, in bytes."""
-    return MAX_INVOKE if service == "sagemaker" and path.endswith(INVOCATIONS) else MAX_BODY
+    if service == "sagemaker" and path.endswith(INVOCATIONS):
+        return MAX_INVOKE
+    return MAX_LAYER if service == "ecr" else MAX_BODY
 
 
 class JsonService:

@@ -36,7 +36,7 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     """The key of one day, region and service."""
     key = ("AWS4" + secret).encode()
     for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+        key = hmac.digest(key, part.encode("utf-8", "surrogateescape"), "sha256")
     return key
 
 

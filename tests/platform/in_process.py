@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from mmectl.local.bodies import patience
 from mmectl.local.gateway import Gateway
 from mmectl.local.platform import Connection
 from mmectl.local.server import front, hosts
@@ -50,6 +51,7 @@ def serving(
     closing: Callable[[], Any] = nothing,
     clock: Callable[[], float] = time.time,
     prepare: Callable[[socket.socket], None] = lambda listener: None,
+    patience: Callable[[int], float] = patience,
     **options: Any,
 ) -> Iterator[Connection]:
     """Serve until the end of the block; `prepare` gets the socket, `front` the `options`."""
@@ -60,7 +62,7 @@ def serving(
     async def serve(running: queue.SimpleQueue[Any]) -> None:
         stop = asyncio.Event()
         await opening()
-        gateway = Gateway(MINE, hosts(port), services, body_limit, clock=clock)
+        gateway = Gateway(MINE, hosts(port), services, body_limit, clock=clock, patience=patience)
         runner = web.ServerRunner(front(gateway, **options), shutdown_timeout=0.1)
         await runner.setup()
         await web.SockSite(runner, listener).start()
