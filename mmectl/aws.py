@@ -28,7 +28,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
-from mmectl import aws_settings
+from mmectl import aws_settings, partitions
 from mmectl.errors import ServiceError
 from mmectl.state import Credentials, Identity
 
@@ -320,7 +320,11 @@ def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
     """Whether the role's trust policy names the SageMaker service."""
     policy = role.get("AssumeRolePolicyDocument", {})
     text = policy if isinstance(policy, str) else json.dumps(policy)
-    return "sagemaker.amazonaws.com" in text
+    principals = {
+        "sagemaker.amazonaws.com",
+        *(f"sagemaker.{each.suffix}" for each in partitions.known()),
+    }
+    return any(f'"{principal}"' in text for principal in principals)
 
 
 def _role_of_sagemaker(session: boto3.Session) -> str:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmectl import partitions
 from mmectl.errors import BuildError
 from mmectl.serving import env as serving_env
 from mmectl.serving import smoke as serving_smoke
@@ -91,7 +92,7 @@ def image_digest(context: str, platform: str, base_image: str | None) -> str:
 
 def reference(account: str, region: str, repository: str, digest: str) -> str:
     """Name an image as ECR does; the tag is the first 12 hex digits of its digest."""
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    suffix = partitions.of(region).suffix
     tag = digest.removeprefix("sha256:")[:TAG_LENGTH]
     return f"{account}.dkr.ecr.{region}.{suffix}/{repository}:{tag}"
 

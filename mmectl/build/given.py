@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmectl import partitions
 from mmectl.build import checks, manifests
 from mmectl.build.ecr import Ecr
 from mmectl.build.values import Manifest, pin
 from mmectl.errors import BuildError, ServiceError
 
-_ECR = re.compile(
-    r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)"
-    r"\.amazonaws\.com(?:\.cn)?)/"
+_ECR = (
+    r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.%s)/"
     r"(?P<repository>[a-z0-9][a-z0-9._/-]*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
@@ -33,7 +33,7 @@ class Name:
 
 def parse(uri: str) -> Name | None:
     """Take an ECR reference apart; None for other registries."""
-    match = _ECR.fullmatch(uri)
+    match = re.fullmatch(_ECR % partitions.suffixes(), uri)
     if match is None:
         return None
     tag = match["tag"] if match["tag"] or match["digest"] else "latest"

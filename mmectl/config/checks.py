@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmectl import policy
+from mmectl import partitions, policy
 from mmectl.config.sections import Model, Settings, flatten, is_section
 from mmectl.errors import UsageError
 from mmectl.limits import problems_of_limits
@@ -41,7 +41,6 @@ _EXPECTED = {
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; repositories: ECR's
 # service model; roles: IAM's; prefixes: S3's safe characters.
 _WORDS = {
-    "aws.region": (r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as us-east-1"),
     "aws.role": (r"arn:.*|[\w+=,.@/-]{1,128}", "a role's name or ARN"),
     "bucket.name": (
         r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
@@ -172,6 +171,8 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         value = values[key]
         if value is not None and not re.fullmatch(pattern, value):
             yield key, f"is {shown(value)}, must be {rule}"
+    if settings.aws.region is not None and not partitions.is_region(settings.aws.region):
+        yield "aws.region", f"is {shown(settings.aws.region)}, must be a region such as us-east-1"
     for name in settings.aws.tags:
         if name.lower().startswith("aws:"):
             yield "aws.tags", f"{name!r}: names that begin with aws: belong to AWS"

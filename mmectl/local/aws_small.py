@@ -10,12 +10,15 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable
+import os
+import re
+from collections.abc import Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
 
+from mmectl import partitions
 from mmectl.local.call import Call, unquote
 from mmectl.local.refusals import JSON_1_1
 from mmectl.local.small_requests import ANSWERS, WIRES, Asked, not_carried_out, read
@@ -39,12 +42,15 @@ TRUST = {
 Wsgi = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
 
 
-def load() -> Wsgi:
-    """Import moto and seed it; takes seconds."""
+def load(region: str) -> Wsgi:
+    """Import moto and seed it for the partition of that region; takes seconds."""
+    partition = partitions.of(region)
+    _isolate(os.environ)
+    _teach()
     from moto.iam.models import iam_backends
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    iam_backends[ACCOUNT]["aws"].create_role(
+    iam_backends[ACCOUNT][partition.name].create_role(
         role_name=ROLE,
         assume_role_policy_document=json.dumps(TRUST),
         path="/service-role/",
@@ -57,11 +63,37 @@ def load() -> Wsgi:
     return application
 
 
+def _isolate(environ: MutableMapping[str, str]) -> None:
+    """Leave moto, which makes sessions of boto3, nothing of the user's settings."""
+    for name in [name for name in environ if name.startswith(("AWS_", "MOTO_", "BOTO"))]:
+        del environ[name]
+    environ["AWS_CONFIG_FILE"] = environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    environ["MOTO_ALLOW_NONEXISTENT_REGION"] = "true"
+
+
+def _teach() -> None:
+    """Tell moto of every partition, before the modules that ask are imported."""
+    from moto.utilities import utils
+
+    for partition in partitions.known():
+        start = _START.match(partition.pattern)
+        if start is not None and partition.name != partitions.DEFAULT:
+            utils.REGION_PREFIX_TO_PARTITION[start[1].replace("\\", "")] = partition.name
+    names = sorted({*utils.PARTITION_NAMES, *utils.REGION_PREFIX_TO_PARTITION.values()})
+    utils.PARTITION_NAMES[:] = names
+    utils.ARN_PARTITION_REGEX = f"^arn:({'|'.join(names)})"
+
+
+# the letters that a partition's regions begin with: ^us\-gov\-\w+\-\d+$
+_START = re.compile(r"\^((?:[a-z]+\\-)+)")
+
+
 class SmallServices:
     """Answers the calls of `SERVICES`, and what others hand on to moto."""
 
-    def __init__(self, loader: Callable[[], Wsgi] = load) -> None:
+    def __init__(self, loader: Callable[[str], Wsgi] = load, region: str = "us-east-1") -> None:
         self._loader = loader
+        self._region = region
         self._application: Wsgi | None = None
         self._thread = ThreadPoolExecutor(1, "small-services")
 
@@ -84,7 +116,7 @@ class SmallServices:
 
     def _run(self, environment: dict[str, Any], asked: Asked) -> tuple[int, dict[str, str], bytes]:
         if self._application is None:
-            self._application = self._loader()
+            self._application = self._loader(self._region)
         try:
             status, headers, body = _served(self._application, environment)
         except NotImplementedError as error:
@@ -93,7 +125,13 @@ class SmallServices:
             raise _failed(asked, f"{type(error).__name__}: {error}") from None
         if status >= 500:
             raise _failed(asked, f"status {status}")
-        return status, headers, body
+        return status, headers, self._hosts(body)
+
+    def _hosts(self, body: bytes) -> bytes:
+        """The body with registries of our partition; moto writes those of `aws`."""
+        start = f".dkr.ecr.{self._region}."
+        suffix = partitions.of(self._region).suffix
+        return body.replace(f"{start}amazonaws.com".encode(), f"{start}{suffix}".encode())
 
     async def close(self) -> None:
         """Take no more calls."""

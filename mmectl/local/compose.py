@@ -46,7 +46,8 @@ def compose(state_dir: Path, known: Record) -> Parts:
     local = state_dir / "local"
     logs_dir = local / "logs"
     store = ObjectStore(local / "s3")
-    small = SmallServices()
+    environment = dict(os.environ)  # moto gets less of it, see aws_small
+    small = SmallServices(region=known.region)
     metrics = Metrics(local / "metrics.db", small, region=known.region)
     fleets = LocalFleets(
         local / "fleets",
@@ -55,10 +56,11 @@ def compose(state_dir: Path, known: Record) -> Parts:
         logs=logs_dir,
         state_dir=state_dir,
         runtime=known.runtime,
+        environment=environment,
         puts=metrics.puts,
     )
     metrics.watch_instances(fleets.instances)
-    images = Images(state_dir / "images", engine_images(known.runtime, os.environ))
+    images = Images(state_dir / "images", engine_images(known.runtime, environment))
     control = Control(
         local / "control.db",
         store,

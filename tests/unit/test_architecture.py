@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "mmectl"
 BASE = {"state", "errors"}
 # what both sides use
-SHARED = {"unpack", "untar"}
+SHARED = {"partitions", "unpack", "untar"}
 # What else the named modules may import; helpers of the core may import each other.
 COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {
-    "config": BASE | {"config", "sources", "limits", "names", "model", "policy"},
-    "aws": BASE | {"aws_settings"},
+    "config": BASE | {"partitions", "config", "sources", "limits", "names", "model", "policy"},
+    "aws": BASE | {"aws_settings", "partitions"},
     "aws_settings": BASE,
     "services": BASE | {"aws", "aws_settings", "invoke"},
     "cloudwatch": BASE | {"aws"},

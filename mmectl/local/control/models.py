@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from mmectl import partitions
 from mmectl.local.control import unsupported
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.control.values import Names, Resource, invalid
 from mmectl.local.values import AwsError, Image
 
-_HOST = re.compile(
-    r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
-)
+_HOST = r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.%s"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -46,7 +45,7 @@ def model_data(url: str) -> tuple[str, str]:
     parts = urlsplit(url, allow_fragments=False)
     bucket, path = parts.netloc, parts.path.lstrip("/")
     if parts.scheme == "https":
-        host = _HOST.fullmatch(parts.netloc)
+        host = re.fullmatch(_HOST % partitions.suffixes(), parts.netloc)
         if host is None:
             raise invalid(
                 f"Invalid ModelDataUrl {url}: an https URL must be on S3, such as "

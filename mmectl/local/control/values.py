@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from mmectl import partitions
 from mmectl.local.values import AwsError, FleetSpec, Image
 
 Kind = Literal["model", "endpoint-config", "endpoint"]
@@ -155,9 +156,8 @@ class Names:
 
     @property
     def partition(self) -> str:
-        """`aws`, `aws-cn` or `aws-us-gov`."""
-        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-        return next((p for start, p in prefixes.items() if self.region.startswith(start)), "aws")
+        """`aws`, `aws-cn`, `aws-us-gov`..."""
+        return partitions.of(self.region).name
 
     def missing(self, kind: Kind, name: str) -> AwsError:
         """Nothing of that name."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from mmectl import partitions
 from mmectl.local.fleet.wire import Answer
 from mmectl.local.values import ACCOUNT, AwsError, FleetSpec
 
@@ -98,7 +99,8 @@ class Speaker:
         """The container's own error, 424, with the container's status and text in it."""
         side = "client" if 400 <= status < 500 else "server"
         original = original[:_MESSAGE]
-        page = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home"
+        partition = partitions.of(self.region)
+        page = f"https://{self.region}.{partition.console}/cloudwatch/home"
         return AwsError(
             "ModelError",
             f'Received {side} error ({status}) from primary with message "{original}". See '
@@ -109,8 +111,8 @@ class Speaker:
                 "ErrorCode": f"{_ERROR_CODES[side]}_FROM_MODEL",
                 "OriginalStatusCode": status,
                 "OriginalMessage": original,
-                "LogStreamArn": f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:{self._group}"
-                f":log-stream:{self.spec.variant}/{instance}",
+                "LogStreamArn": f"arn:{partition.name}:logs:{self.region}:{ACCOUNT}:log-group:"
+                f"{self._group}:log-stream:{self.spec.variant}/{instance}",
             },
         )
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmectl import partitions
 from mmectl.local.control.validate import check, prune, unknown_operation
 from mmectl.local.logs import lines as log_lines
 from mmectl.local.logs.events import Page, events_backward, events_forward, merged
@@ -32,7 +33,7 @@ class Logs:
 
     def __init__(self, folder: Path, *, region: str, account: str = ACCOUNT) -> None:
         self._folder, self._account = folder, account
-        self._arn = f"arn:aws:logs:{region}:{account}:log-group:"
+        self._arn = f"arn:{partitions.of(region).name}:logs:{region}:{account}:log-group:"
         self._operations: Mapping[str, Callable[[Params], dict[str, Any]]] = {
             "DescribeLogGroups": self._describe_groups,
             "DescribeLogStreams": self._describe_streams,

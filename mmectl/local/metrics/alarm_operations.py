@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from mmectl import partitions
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.metrics import alarms, query
 from mmectl.local.metrics.paging import page
@@ -41,7 +42,8 @@ class AlarmOperations:
         _check(record)
         if len(self._watch.records) >= MOST and record["AlarmName"] not in self._watch.records:
             raise AwsError("LimitExceeded", "The maximum number of alarms has been reached.")
-        arn = f"arn:aws:cloudwatch:{self._region}:{ACCOUNT}:alarm:{record['AlarmName']}"
+        partition = partitions.of(self._region).name
+        arn = f"arn:{partition}:cloudwatch:{self._region}:{ACCOUNT}:alarm:{record['AlarmName']}"
         lists: Answer = {"OKActions": [], "AlarmActions": [], "InsufficientDataActions": []}
         single: Answer = {} if "Metrics" in record else {"Dimensions": []}
         fixed: Answer = {"ActionsEnabled": True, "AlarmArn": arn}
