@@ -34,6 +34,11 @@ TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 
          6: np.int64, 7: np.bool_}  # fmt: skip
 
 
+# One thing is asked at a time: computing in the thread that asks leaves a process that can be
+# forked, and has the shapes that only a pass tells; the graph that is bound is ours as it is
+_SETTINGS = {"MXNET_ENGINE_TYPE": "NaiveEngine", "MXNET_SUBGRAPH_BACKEND": "NONE"}
+
+
 class EngineError(Exception):
     """MXNet refused a call; the text is its own."""
 
@@ -54,6 +59,8 @@ def _load() -> ctypes.CDLL:
     if spec is None or not spec.submodule_search_locations:
         raise EngineError("the mxnet package is not installed")
     path = Path(next(iter(spec.submodule_search_locations)), "libmxnet.so")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:

@@ -192,11 +192,11 @@ class _Reader:
                 "the .params file holds sparse arrays: convert them: tostype('default')"
             )
         modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
-        axes = self.take("<I") if modern else magic  # files before 0.11 start with the rank
+        axes = self.take("<i") if modern else magic  # files before 0.11 start with the rank
         shape = tuple(self.take("<q" if modern else "<I") for _ in range(axes))
-        if not shape:
+        if axes < 0 or (not shape and magic != _DENSE_V3):  # numpy's shape () is one number
             return Tensor((), 0, self.offset)
-        if min(shape) < 0:
+        if min(shape, default=0) < 0:
             raise struct.error("a negative size")
         self.skip(8)  # the device it was saved from
         kind = self.take("<i")

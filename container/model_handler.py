@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import culprit
 import idle
 import memory
 import model_files
@@ -238,8 +239,12 @@ def _leave_soon() -> None:
 def load(folder: Path) -> Model:
     """Load a model; raises MemoryError, ModelError or EngineError."""
     started = time.perf_counter()
+
+    def last_words(cause: str) -> None:
+        _tell("cannot load %s: %s", folder, culprit.describe(cause, folder))
+
     try:
-        with memory.expendable():
+        with memory.expendable(), culprit.watched(last_words):
             model = Model(folder)
     except OSError as error:
         if error.errno == errno.ENOMEM:

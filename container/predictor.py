@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Tuple
 
 import crowd
 import folding
@@ -165,10 +165,7 @@ def _allocate(
 ) -> dict[str, Array]:
     """Make all arrays of a network, in the shapes that it infers from its inputs'."""
     held = {n: t for n, t in tensors.items() if n not in {i.name for i in inputs}}
-    shapes = _shapes(graph, held, inputs)
-    for name, shape in shapes.items():
-        if name in held and held[name].shape != shape:
-            raise _mismatch(name, held[name].shape, shape)
+    shapes = _shapes(graph, held, {i.name: i.shape for i in inputs})
     kinds = _kinds(graph, held, inputs)
     return {name: Array(shape, kinds.get(name, 0)) for name, shape in shapes.items()}
 
@@ -180,26 +177,40 @@ def _mismatch(name: str, held: Sequence[int], wanted: Sequence[int]) -> ModelErr
     )
 
 
-def _shapes(
-    graph: Graph, held: Mapping[str, Tensor], inputs: Sequence[Input]
-) -> dict[str, tuple[int, ...]]:
-    """Infer the shapes of all arrays: from the inputs, and from the weights where these do not do.
+Shape = Tuple[int, ...]  # Python 3.8 has no other
 
-    ModelError for what still has none.
+
+def _shapes(
+    graph: Graph, held: Mapping[str, Tensor], given: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Infer the shapes of all arrays; the weights' own count, where the network takes them.
+
+    ModelError for weights that it does not take, and for what has no shape in the end.
     """
-    given: dict[str, Sequence[int]] = {i.name: i.shape for i in inputs}
-    found = graph.shapes(given)
-    if None in found.values():
-        weights = {n: t.shape for n, t in held.items() if n in graph.arguments and t.shape}
+    weights = {n: t.shape for n, t in held.items() if n in graph.arguments}
+    try:
         found = graph.shapes({**weights, **given})
-    known = {name: shape for name, shape in found.items() if shape is not None}
-    if len(known) < len(found):
-        unknown = ", ".join(sorted(set(found) - set(known))[:5])
+    except EngineError:
+        _compare(graph.shapes(given), held)  # says which weights, where they are the cause
+        raise
+    found.update(
+        (name, held[name].shape) for name in graph.auxiliary if found[name] is None and name in held
+    )
+    _compare({name: found[name] for name in graph.auxiliary}, held)
+    known = {**{n: shape for n, shape in found.items() if shape is not None}, **weights, **given}
+    unknown = sorted(set(found) - set(known))
+    if unknown:
         raise ModelError(
-            f"the network does not tell the shape of {unknown}: if it is an input, "
+            f"the network does not tell the shape of {', '.join(unknown[:5])}: if it is an input, "
             "give its shape in the shapes file"
         )
     return known
+
+
+def _compare(wanted: Mapping[str, Shape | None], held: Mapping[str, Tensor]) -> None:
+    for name, shape in wanted.items():
+        if shape is not None and name in held and held[name].shape != shape:
+            raise _mismatch(name, held[name].shape, shape)
 
 
 def _kinds(graph: Graph, held: Mapping[str, Tensor], inputs: Sequence[Input]) -> dict[str, int]:

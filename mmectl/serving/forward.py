@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from pathlib import Path
 from mmectl.errors import BuildError
 
 SECONDS = 300.0
+# as the image's model handler words it
+_LAST_WORDS = re.compile(r"^cannot load .+?: (MXNet ended .+)$", re.MULTILINE)
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -89,7 +92,10 @@ def forward(
 
 
 def _death(code: int, stderr: bytes) -> str:
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    text = stderr.decode("utf-8", "replace")
+    if said := _LAST_WORDS.findall(text):
+        return str(said[-1])
+    lines = [line for line in text.splitlines() if line.strip()]
     last = f": {lines[-1][:200]}" if lines else ""
     if code < 0:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,3 +89,53 @@ def test_an_answer_for_the_whole_batch_takes_the_whole_batch(server: Server, fol
     )
     status, _, body = server.invoke(name, b"[1, 2, 3]", JSON)
     assert status == 400
+
+
+DEADLY = {
+    "Convolution": ("instance_norm", "Convolution", {"num_group": "0"}),
+    "Deconvolution": ("instance_norm", "Deconvolution", {"num_group": "0"}),
+    "_foreach": ("foreach", "_foreach", {"num_out_data": "9"}),
+}
+
+
+def deadly(networks: Path, folder: Path, kind: str) -> Path:
+    """A network with attributes that end the process of the engine."""
+    name, op, attributes = DEADLY[kind]
+    model = folder / kind
+    shutil.copytree(networks / name, model)
+    path = model / "net-symbol.json"
+    symbol = json.loads(path.read_text())
+    next(node for node in symbol["nodes"] if node["op"] == op)["attrs"].update(attributes)
+    path.write_text(json.dumps(symbol))
+    return model
+
+
+@pytest.mark.parametrize("kind", DEADLY)
+def test_an_operator_that_ends_the_worker_is_named(
+    serving_image: Image,  # noqa: F811
+    server: Server,
+    folder: Path,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    model = deadly(folder, tmp_path, kind)
+    said = re.compile(rf"MXNet ended the process with SIG\w+ in the operator {kind} of \w+")
+    context = Path(serving_image.entrypoint[1]).parent
+    serving = Serving(serving_image.entrypoint[0], context, serving_image.environment)
+    assert said.match(forward(serving, model, []).error or "")
+    assert server.load(f"deadly{kind}", model)[0] == 500
+    assert re.search(rf"cannot load {model}: {said.pattern}", server.text())
+    assert server.ask("GET", "/ping")[0] == 200
+
+
+def test_operators_that_hold_addresses_are_refused(
+    server: Server, folder: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "addresses"
+    shutil.copytree(folder / "crop", model)
+    path = model / "net-symbol.json"
+    symbol = json.loads(path.read_text())
+    symbol["nodes"][-1].update(op="_Native", attrs={"info": "0x1234"})
+    path.write_text(json.dumps(symbol))
+    assert server.load("addresses", model)[0] == 500
+    assert "the operator _Native calls functions by their addresses in memory" in server.text()

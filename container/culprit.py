@@ -1,0 +1,170 @@
+"""What to say when the engine ends the process in a load: which operator of the network did it.
+
+A network can make the engine divide by zero or read where nothing is; no call then returns an
+error. While a model is loaded such signals come here first: another process tries the network's
+beginnings, by halves, until it has the first operator that ends it, and the answer is the worker's
+last words.
+Run as a script that is that process: ``python culprit.py MODEL_FOLDER`` prints its answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+DEADLY = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+SECONDS = 30
+_STACK_BYTES = 1 << 20
+_ON_STACK, _RESET = 0x08000000, 0x80000000  # SA_ONSTACK, SA_RESETHAND
+_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
+
+
+class _Action(ctypes.Structure):
+    """struct sigaction of glibc on x86-64 and AArch64."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ulong * 16),
+        ("flags", ctypes.c_uint),
+        ("restorer", ctypes.c_void_p),
+    )
+
+
+class _Stack(ctypes.Structure):
+    """stack_t: where a handler runs when the stack itself is what ended."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def watched(last_words: Callable[[str], None]) -> Iterator[None]:
+    """Let `last_words` be said of a signal that ends the process meanwhile, which it then does."""
+    libc = ctypes.CDLL(None)
+
+    @_HANDLER
+    def handle(number: int) -> None:
+        libc.signal(signal.SIGALRM, ctypes.c_void_p(0))
+        libc.alarm(SECONDS + 5)  # whatever is broken in here must not keep the worker
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, DEADLY)  # a second one ends it at once
+        last_words(signal.Signals(number).name)
+        os.kill(os.getpid(), number)
+
+    memory = mmap.mmap(-1, _STACK_BYTES)
+    before = _Stack()
+    stack = _Stack(ctypes.addressof(ctypes.c_char.from_buffer(memory)), 0, _STACK_BYTES)
+    libc.sigaltstack(ctypes.byref(stack), ctypes.byref(before))
+    action = _Action(ctypes.cast(handle, ctypes.c_void_p), flags=_ON_STACK | _RESET)
+    old = {number: _Action() for number in DEADLY}
+    for number, saved in old.items():
+        libc.sigaction(number, ctypes.byref(action), ctypes.byref(saved))
+    try:
+        yield
+    finally:
+        for number, saved in old.items():
+            libc.sigaction(number, ctypes.byref(saved), None)
+        libc.sigaltstack(ctypes.byref(before), None)
+
+
+def describe(cause: str, folder: Path) -> str:
+    """Say which operator it was, as far as another process can tell."""
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, str(folder)],
+            env={**os.environ, "PYTHONPATH": ""},  # the model's folder may be in it
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=SECONDS,
+            check=False,
+        )
+        found = done.stdout.decode("utf-8", "replace").strip()
+    except (OSError, subprocess.TimeoutExpired):
+        found = ""
+    where = f"in {found}" if found else "while it loaded the network"
+    return f"MXNet ended the process with {cause} {where}: correct the network"
+
+
+def beginnings(network: Any) -> Callable[[int], bytes]:
+    """Make the function that gives a network's first nodes, as JSON, with all that they make."""
+
+    def first(count: int) -> bytes:
+        nodes = network["nodes"][:count]
+        used = {source[0] for node in nodes for source in node["inputs"]}
+        ends = [i for i, node in enumerate(nodes) if node["op"] != "null" and i not in used]
+        made = {key: value for key, value in network.items() if key != "node_row_ptr"}
+        made["nodes"] = nodes
+        made["arg_nodes"] = [i for i, node in enumerate(nodes) if node["op"] == "null"]
+        made["heads"] = [[i, 0, 0] for i in ends]
+        return json.dumps(made).encode()
+
+    return first
+
+
+def search(network: Any, ends: Callable[[bytes], bool]) -> str:
+    """Find the first operator that ends the process, by halves; "" where none does."""
+    nodes, first = network["nodes"], beginnings(network)
+    # what variables alone make is nothing to compute
+    good = next((i for i, node in enumerate(nodes) if node["op"] != "null"), len(nodes))
+    bad = len(nodes)
+    if not ends(first(bad)):
+        return ""
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (good, middle) if ends(first(middle)) else (middle, bad)
+    node = nodes[bad - 1]
+    return f"the operator {node['op']} of {node['name']}"
+
+
+def _tries(folder: Path) -> Callable[[bytes], bool]:
+    """Make the function that tells whether a network ends a process that loads and runs it."""
+    import engine
+    import model_files
+    import numpy as np
+    from predictor import Predictor
+
+    files = model_files.find_network(folder)
+
+    def run(text: bytes) -> None:
+        names = {node["name"] for node in json.loads(text)["nodes"]}
+        inputs = [one for one in files.inputs if one.name in names]
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(text)
+            file.flush()
+            made = Predictor(Path(file.name), files.params, inputs)
+        made.run({one.name: np.zeros(one.shape, one.dtype or "float32") for one in inputs})
+
+    engine.library()
+    return lambda text: _ends(lambda: run(text))
+
+
+def _ends(action: Callable[[], None]) -> bool:
+    """Whether this ends the process that does it."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            action()
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the operator of the model in that folder; nothing where none is found."""
+    folder = Path(arguments[0])
+    import model_files
+
+    symbol = model_files.find_network(folder).symbol
+    print(search(json.loads(symbol.read_bytes()), _tries(folder)))  # noqa: T201 - its answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
