@@ -92,20 +92,26 @@ def test_an_answer_for_the_whole_batch_takes_the_whole_batch(server: Server, fol
 
 
 DEADLY = {
-    "Convolution": ("instance_norm", "Convolution", {"num_group": "0"}),
-    "Deconvolution": ("instance_norm", "Deconvolution", {"num_group": "0"}),
-    "_foreach": ("foreach", "_foreach", {"num_out_data": "9"}),
+    "Convolution": (
+        "Convolution",
+        {"attrs": {"kernel": "(3, 3)", "num_filter": "4", "num_group": "0"}},
+    ),
+    "Deconvolution": (
+        "Deconvolution",
+        {"attrs": {"kernel": "(2, 2)", "num_filter": "3", "num_group": "0"}},
+    ),
+    "_onehot_encode": ("Deconvolution", {"inputs": [[0, 0, 0], [0, 0, 0]], "attrs": {}}),
 }
 
 
 def deadly(networks: Path, folder: Path, kind: str) -> Path:
-    """A network with attributes that end the process of the engine."""
-    name, op, attributes = DEADLY[kind]
+    """A network with an operator that ends the process of the engine."""
+    op, changes = DEADLY[kind]
     model = folder / kind
-    shutil.copytree(networks / name, model)
+    shutil.copytree(networks / "instance_norm", model)
     path = model / "net-symbol.json"
     symbol = json.loads(path.read_text())
-    next(node for node in symbol["nodes"] if node["op"] == op)["attrs"].update(attributes)
+    next(node for node in symbol["nodes"] if node["op"] == op).update(changes, op=kind)
     path.write_text(json.dumps(symbol))
     return model
 
