@@ -11,15 +11,16 @@ import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import engine
 import numpy as np
+from image_files import MOST_SCANNED, ImageError, ImageFile, kind_of, look
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     UnidentifiedImageError,
@@ -28,17 +29,12 @@ from PIL import (
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
-# A decoded pixel takes 3 to 4 bytes: 50 million are at most 200 MB, and more than a
-# 48-megapixel camera makes. The header is read before anything is decoded.
+# More than a 48-megapixel camera makes. The header is read before anything is decoded.
 MAX_PIXELS = 50_000_000
+# What decoding may take: the picture, and what the decoder needs beside it
+MAX_BYTES = 200 * 2**20
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and its message says less
-_STARTS = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"BM": "BMP",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-}
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # bytes a pixel in Pillow; 4 else
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _BACKGROUND = (255, 255, 255)
 _COEFFICIENT_BITS = 11
@@ -61,19 +57,20 @@ _DAMAGE = (
 )
 
 
-class ImageError(Exception):
-    """The bytes are not an image that can be served; the text says why."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def sniff(body: bytes) -> bool:
     """Say whether the bytes begin like one of the formats that are read."""
-    return _format(body) is not None
-
-
-def _format(body: bytes) -> str | None:
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for start, name in _STARTS.items() if body.startswith(start)), None)
+    return kind_of(body) is not None
 
 
 def decode(body: bytes, channels: int) -> Any:
@@ -82,25 +79,76 @@ def decode(body: bytes, channels: int) -> Any:
     Turned upright by its EXIF orientation; transparency is laid on white, as on a page;
     of an animation the first frame is taken. Raises ImageError.
     """
+    with _opened(body) as (image, turn):
+        return _Upright(image, turn, channels).whole()
+
+
+def read(body: bytes, channels: int, height: int, width: int) -> Any:
+    """Decode as `decode`, and resize to (height, width, channels). Raises ImageError.
+
+    Of a large picture no pixels are flattened or copied but those that the answer depends on.
+    """
+    with _opened(body) as (image, turn):
+        upright = _Upright(image, turn, channels)
+        large = image.width * image.height * channels > _COPIED_BYTES
+        pixels = sampled(upright, height, width) if large else upright.whole()
+        del image, upright  # its memory is the next one's
+    return pixels if large else resize(pixels, height, width)
+
+
+@contextlib.contextmanager
+def _opened(body: bytes) -> Iterator[tuple[Any, int]]:
+    """The decoded image, and its orientation; what goes wrong with it is an ImageError."""
     try:
-        with Image.open(io.BytesIO(body), formats=FORMATS) as image:
-            _check_size(*image.size)
+        file = look(body)
+        if file is None:
+            raise ImageError(f"not an image of a known format ({', '.join(FORMATS)})")
+        with Image.open(io.BytesIO(file.body), formats=(file.kind,)) as image:
+            _check_cost(image, file)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels = np.asarray(_flatten(image, "L" if channels == 1 else "RGB"))
+            yield image, file.orientation
     except MemoryError:
         raise
     except _DAMAGE as error:
         raise ImageError(_problem(body, error)) from None
-    return pixels[:, :, None] if channels == 1 else pixels
+
+
+class _Upright:
+    """A decoded image as its viewer sees it: turned, without transparency, grey or RGB."""
+
+    def __init__(self, image: Any, turn: int, channels: int) -> None:
+        self._image = image
+        self._turn = turn
+        self._mode = "L" if channels == 1 else "RGB"
+        size = image.size if turn > 4 else image.size[::-1]
+        self.shape = (*size, channels)
+
+    def whole(self) -> Any:
+        """All its pixels: uint8 of (height, width, channels)."""
+        return self._pixels(self._image)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """The pixels of some of its rows."""
+        lines = (self._pixels(self._image.crop(self._box(row)))[0] for row in rows.tolist())
+        return np.stack(list(lines))
+
+    def _box(self, row: int) -> tuple[int, int, int, int]:
+        """Where that row of the upright picture lies in the image."""
+        width, height = self._image.size
+        if self._turn in (3, 4, 7, 8):
+            row = self.shape[0] - 1 - row
+        return (row, 0, row + 1, height) if self._turn > 4 else (0, row, width, row + 1)
+
+    def _pixels(self, image: Any) -> Any:
+        if self._turn in _TURNS:
+            image = image.transpose(_TURNS[self._turn])
+        pixels = np.asarray(_flatten(image, self._mode))
+        return pixels.reshape(*pixels.shape[:2], self.shape[2])
 
 
 def _problem(body: bytes, error: Exception) -> str:
     """Put what Pillow raised into words; its own may be the address of an object."""
-    kind = _format(body)
-    if kind is None:
-        return f"not an image of a known format ({', '.join(FORMATS)})"
-    text = str(error)
+    kind, text = kind_of(body) or "file", str(error)
     if "truncated" in text.lower() or _cut_short(body, kind):
         text = f"the {kind} ends early"
     elif isinstance(error, UnidentifiedImageError) or " at 0x" in text or not text:
@@ -114,11 +162,25 @@ def _cut_short(body: bytes, kind: str) -> bool:
     return _ENDS.get(kind, b"") not in body
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_cost(image: Any, file: ImageFile) -> None:
+    """Raise ImageError for what would take too much memory or time to decode."""
+    width, height = image.size
+    pixels = width * height
     if width < 1 or height < 1:
         raise ImageError(f"the image is empty: {width} x {height}")
-    if width * height > MAX_PIXELS:
+    if pixels > MAX_PIXELS:
         raise ImageError(f"the image is too large: {width} x {height}, at most {MAX_PIXELS} pixels")
+    need = pixels * (_STORED.get(image.mode, 4) + file.extra)
+    if need > MAX_BYTES:
+        raise ImageError(
+            f"the image is too large: {width} x {height} as this {file.kind} takes "
+            f"{need / 2**20:.0f} MB to decode, at most {MAX_BYTES >> 20}"
+        )
+    if pixels * file.scans > MOST_SCANNED:
+        raise ImageError(
+            f"the image is too large: {width} x {height} in {file.scans} scans; save it as a "
+            "baseline JPEG"
+        )
 
 
 def _flatten(image: Any, mode: str) -> Any:

@@ -34,7 +34,7 @@ import model_files
 import numpy as np
 import payloads
 from idle import Idle
-from model_files import ModelError
+from model_files import Input, ModelError
 from PIL import Image
 from predictor import EngineError, Predictor
 
@@ -114,7 +114,7 @@ class Model:
 
     def parse(self, body: bytes, content_type: str | None) -> payloads.Feed:
         """Read one request; raises PayloadError."""
-        feed = payloads.parse(body, content_type, self.inputs)
+        feed = _parsed(body, content_type, self.inputs)
         if not self.whole:
             return feed
         if feed.items != self.size:
@@ -283,6 +283,20 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
     _say_temperature(model, index, context)
     context.set_response_content_type(index, kind)
     return result
+
+
+def _parsed(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> payloads.Feed:
+    """Read a payload; where there is no room for that, no other model is unloaded for it."""
+    try:
+        return payloads.parse(body, content_type, inputs)
+    except MemoryError:
+        memory.confine(memory.free())
+    try:
+        return payloads.parse(body, content_type, inputs)
+    except MemoryError:
+        raise payloads.PayloadError(
+            "there is no memory to read the payload: send a smaller one"
+        ) from None
 
 
 def _told(model: Model, value: Mapping[str, Any], index: int, context: Any) -> bytes:

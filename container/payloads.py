@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import io
 import json
-import math
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import images
+import npy
 import numpy as np
 from likelihood import Likelihood
 from model_files import Input
 
 JSON = "application/json"
 NPY = "application/x-npy"
-_NPY_MAGIC = b"\x93NUMPY"
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
 TOP = 5
+_QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
+_SHOWN = 40  # letters of a client's text in a message
 
 
 class PayloadError(Exception):
@@ -61,7 +63,7 @@ def parse(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> Fee
     if kind == NPY:
         return _npy(body, inputs)
     raise PayloadError(
-        f"content type {kind!r} is not supported: send image/jpeg, image/png, image/bmp, "
+        f"content type {_brief(kind)!r} is not supported: send image/jpeg, image/png, image/bmp, "
         f"image/gif, image/webp, {JSON} or {NPY}",
         415,
     )
@@ -70,7 +72,7 @@ def parse(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> Fee
 def _sniff(body: bytes, kind: str) -> str:
     if kind.startswith("image/") or images.sniff(body):
         return "image"
-    if body.startswith(_NPY_MAGIC):
+    if body.startswith(npy.MAGIC):
         return NPY
     if kind == "application/x-image":
         return "image"
@@ -84,19 +86,23 @@ def _image(body: bytes, inputs: Sequence[Input]) -> Feed:
             f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
         )
     try:
-        pixels = images.decode(body, shape[1])
+        small = images.read(body, *shape[1:])
     except images.ImageError as error:
         raise PayloadError(str(error)) from None
-    small = images.resize(pixels, shape[2], shape[3])
     array = small.transpose(2, 0, 1).astype(np.float32)
     return Feed({inputs[0].name: array[None]}, 1, batched=False)
 
 
 def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
+    keys = _Keys()
     try:
-        value = json.loads(bytes(body).decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(
+            bytes(body).decode("utf-8"), parse_constant=_refuse, object_pairs_hook=keys.unique
+        )
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"the body is not JSON: {error}") from None
+    if body.count(b'"') != 2 * keys.count:
+        _refuse_text(value)  # NumPy would make room for the longest of them everywhere
     if isinstance(value, dict) and len(value) == 1 and "instances" in value:
         value = value["instances"]
     if not isinstance(value, dict):
@@ -108,14 +114,44 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
     return _feed({i.name: _array(value[i.name], i.name) for i in inputs}, inputs)
 
 
+class _Keys:
+    """Counts the keys of all objects of a JSON text, and refuses one that comes twice."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Make an object of its pairs; ValueError."""
+        self.count += len(pairs)
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("an object has the same key twice")
+        return made
+
+
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _refuse_text(value: Any) -> None:
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            text = _brief(one)
+            raise PayloadError(f"the body is not a rectangular list of numbers: it has {text!r}")
+        if isinstance(one, (list, dict)):
+            left += one.values() if isinstance(one, dict) else one
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _check_names(value: Mapping[str, Any], inputs: Sequence[Input]) -> None:
     names = [i.name for i in inputs]
     if sorted(value) != sorted(names):
-        given = ", ".join(sorted(value)[:8]) or "nothing"
+        given = ", ".join(map(_brief, sorted(value)[:8])) or "nothing"
         raise PayloadError(f"the inputs are {', '.join(names)}, the body has {given}")
 
 
@@ -125,7 +161,9 @@ def _array(value: Any, name: str, make: Callable[..., Any] = np.array) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy before 1.24 only warns of ragged lists
             array = make(value, dtype=kind)
-    except (ValueError, Warning):
+    except OverflowError:
+        raise PayloadError(f"{name!r} holds a number that is too large") from None
+    except (ValueError, Warning, RecursionError):
         raise PayloadError(f"{name!r} is not rectangular: its lists differ in length") from None
     if array.dtype.kind not in "biuf":
         raise PayloadError(f"{name!r} is not a rectangular list of numbers")
@@ -135,22 +173,11 @@ def _array(value: Any, name: str, make: Callable[..., Any] = np.array) -> Any:
 def _npy(body: bytes, inputs: Sequence[Input]) -> Feed:
     if len(inputs) != 1:
         raise PayloadError(f"this model has several inputs: send {JSON}", 415)
-    stream = io.BytesIO(body)
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        if dtype.kind not in "biuf":
-            raise PayloadError(f"the NPY array is of type {dtype}, not of numbers")
-        _check_shape(shape, inputs[0])
-        # before numpy allocates what the header declares
-        if math.prod(shape) * dtype.itemsize != len(body) - stream.tell():
-            raise PayloadError("the body is not an NPY array: its size is not what it declares")
-        stream.seek(0)
-        array = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, TypeError, LookupError, OSError) as error:
+        declared = npy.header(body)
+        _check_shape(declared.shape, inputs[0])
+        array = npy.array(body, declared)
+    except npy.NpyError as error:
         raise PayloadError(f"the body is not an NPY array: {error}") from None
     return _feed({inputs[0].name: array}, inputs)
 
@@ -225,7 +252,9 @@ def accepted(header: str | None, default: str = JSON) -> str:
             return default if default in (JSON, NPY) else JSON
         if kind in (JSON, NPY):
             return kind
-    raise PayloadError(f"cannot answer as {header!r}: accept {JSON} or {NPY}", 406)
+    raise PayloadError(
+        f"cannot answer as {_brief(header or default)!r}: accept {JSON} or {NPY}", 406
+    )
 
 
 def _preferences(header: str) -> list[tuple[str, float]]:
@@ -236,12 +265,14 @@ def _preferences(header: str) -> list[tuple[str, float]]:
         for parameter in rest.split(";"):
             name, _, value = parameter.partition("=")
             if name.strip().lower() == "q":
-                try:
-                    weight = float(value)
-                except ValueError:
-                    weight = 0.0
+                weight = _weight(value.strip())
         pairs.append((kind.strip().lower(), weight))
     return pairs
+
+
+def _weight(text: str) -> float:
+    """A quality value, 0 to 1; 0 for what is none."""
+    return float(text) if _QUALITY.fullmatch(text) else 0.0
 
 
 def top_classes(likely: Any, labels: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import zlib
 import images
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 SIZE = (12, 8)
 RED = (200, 30, 40)
@@ -152,3 +152,32 @@ def test_resize_is_opencvs():
     assert small[:, :, 0].tolist() == [[16, 41], [83, 108], [149, 174]]
     assert (images.sampled(ramp, 4, 5) == ramp).all()
     assert (images.sampled(np.full((1, 1, 3), 7, np.uint8), 9, 9) == 7).all()
+
+
+def test_a_large_picture_is_read_as_a_small_one():
+    """Row by row and whole give the same pixels, whichever way the camera was held."""
+    noise = np.random.default_rng(3)
+    for mode, channels in (("RGB", 3), ("RGBA", 3), ("LA", 1), ("L", 3), ("P", 3), ("I;16", 1)):
+        bands = {"RGBA": 4, "RGB": 3, "LA": 2}.get(mode, 1)
+        kind = np.uint16 if mode == "I;16" else np.uint8
+        values = noise.integers(0, np.iinfo(kind).max, (31, 45, bands), kind)
+        image = Image.fromarray(values.squeeze(), None if mode != "P" else "L")
+        if mode == "P":
+            image = image.convert("RGB").quantize(50)
+        for turn in range(9):
+            exif = Image.Exif()
+            if turn:
+                exif[0x0112] = turn
+            body = encoded(image, "PNG", exif=exif)
+            whole = images.decode(body, channels)
+            with images._opened(body) as (opened, orientation):
+                assert orientation == max(turn, 1)
+                lines = images._Upright(opened, orientation, channels)
+                assert lines.shape == whole.shape
+                assert (lines[np.arange(whole.shape[0])] == whole).all()
+                small = images.sampled(lines, 10, 8)
+            assert (small == images.read(body, channels, 10, 8)).all()
+            turned = ImageOps.exif_transpose(Image.open(io.BytesIO(body)))
+            assert whole.shape[:2] == turned.size[::-1]
+            if mode == "RGB":
+                assert (whole == np.asarray(turned)).all()

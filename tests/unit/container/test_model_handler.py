@@ -8,6 +8,7 @@ import signal
 
 import memory
 import model_handler
+import payloads
 import pytest
 from engine import translate
 from likelihood import Likelihood
@@ -151,6 +152,23 @@ def test_room_that_there_is_by_now_is_taken(model, monkeypatch):
     monkeypatch.setattr(model, "predict", tight)
     (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
     assert (json.loads(answer), limits) == ([2, 4, 6], [7 << 30])
+
+
+def test_a_payload_that_finds_no_room_unloads_nothing(model, monkeypatch):
+    """507 would have the platform unload the models of others."""
+    limits = []
+
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "free", lambda: 7 << 30)
+    monkeypatch.setattr(memory, "confine", limits.append)
+    monkeypatch.setattr(payloads, "parse", full)
+    context = Context(part("application/json"))
+    (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], context)
+    assert context.statuses == {0: 400}
+    assert "no memory to read the payload" in json.loads(answer)["message"]
+    assert limits == [7 << 30]
 
 
 def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):
