@@ -162,13 +162,14 @@ def uv_environment(environ: Mapping[str, str], cache: Path | None = None) -> dic
 
 
 def _can_cache(environ: Mapping[str, str]) -> bool:
-    """Whether uv's usual cache can be written, or made."""
+    """Whether uv's usual cache is there or can be made, and written."""
     home = environ.get("HOME") or "/"
     folder = Path(environ.get("XDG_CACHE_HOME") or Path(home, ".cache"), "uv")
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    # the file system's root is nobody's home, whoever may write there
-    return folder != folder.parent and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def check_programs_run(folder: Path, flags: int | None = None) -> None:
