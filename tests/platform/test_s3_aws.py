@@ -78,6 +78,8 @@ def test_a_bucket_is_made_with_everything_that_was_asked(s3, bucket):
     # lists are enabled there, and not implemented; elsewhere they are disabled, as on AWS
     put = {"Key": "k", "Body": b"", "ACL": "public-read"}
     refused("NotImplemented", s3.put_object, Bucket=name, **put)
+    s3.put_object(Bucket=name, Key="k", Body=b"", ACL="private")
+    s3.delete_object(Bucket=name, Key="k")
     refused("AccessControlListNotSupported", s3.put_object, Bucket=bucket, **put)
     s3.delete_bucket(Bucket=name)
     other = {"Bucket": f"{bucket}-x"}
@@ -95,9 +97,11 @@ def test_head_bucket_has_the_type_of_its_empty_answer(s3, bucket):
 
 def test_a_list_of_an_absent_object_cannot_be_set(s3, bucket):
     refused("NoSuchKey", s3.put_object_acl, Bucket=bucket, Key="no", ACL="private")
-    s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="private")
+    put = {"Bucket": bucket, "Key": "k", "Body": b""}
+    refused("AccessControlListNotSupported", s3.put_object, **put, ACL="private")
+    s3.put_object(**put, ACL="bucket-owner-full-control")
     s3.put_object_acl(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")
-    refused("InvalidArgument", s3.put_object, Bucket=bucket, Key="k", Body=b"", ACL="nonsense")
+    refused("InvalidArgument", s3.put_object, **put, ACL="nonsense")
 
 
 @pytest.mark.parametrize("token", ["", "junk", "YWJj", "\u00fc", "a" * 3000])
@@ -253,6 +257,30 @@ def test_preflights_are_refused_by_name(connection, bucket):
     asks = {"Origin": "http://a.example", "Access-Control-Request-Method": "GET"}
     status, body, _ = fetch(f"{connection.endpoint_url}/{bucket}/k", "OPTIONS", asks)
     assert (status, b"CORS preflight" in body) == (501, True)
+
+
+def test_conditions_that_are_not_carried_out_delete_nothing(s3, bucket):
+    mine = {"Bucket": bucket, "Key": "k"}
+    s3.put_object(**mine, Body=b"data")
+    refused("NotImplemented", s3.delete_object, **mine, IfMatchSize=9)
+    refused("NotImplemented", s3.delete_object, **mine, IfMatchLastModifiedTime=0)
+    for condition in ({"Size": 9}, {"LastModifiedTime": 0}):
+        items = {"Objects": [{"Key": "k", **condition}]}
+        refused("NotImplemented", s3.delete_objects, Bucket=bucket, Delete=items)
+    assert s3.get_object(**mine)["Body"].read() == b"data"
+
+
+def test_parts_show_the_checksums_that_they_came_with(s3, bucket):
+    mine = {"Bucket": bucket, "Key": "k"}
+    upload = {**mine, "UploadId": s3.create_multipart_upload(**mine)["UploadId"]}
+    sent = s3.upload_part(**upload, PartNumber=1, Body=b"a", ChecksumAlgorithm="SHA1")
+    parts = [{"ETag": sent["ETag"], "PartNumber": 1}]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    found = s3.get_object_attributes(**mine, ObjectAttributes=["Checksum", "ObjectParts"])
+    assert "Checksum" not in found
+    assert found["ObjectParts"]["Parts"] == [
+        {"PartNumber": 1, "Size": 1, "ChecksumSHA1": sent["ChecksumSHA1"]}
+    ]
 
 
 # signatures

@@ -55,14 +55,22 @@ def check_of_new_bucket(context: Context) -> None:
 
 
 async def check(context: Context) -> None:
-    """The list that a write names: none but the owner's; NoSuchBucket."""
-    if _changes_something(context):
+    """The list that a write names: none but the owner's; NoSuchBucket.
+
+    Where lists are disabled S3 takes no other name for it than bucket-owner-full-control.
+    """
+    changes = _changes_something(context)
+    if changes or (context.header(HEADER) == "private" and await _is_enforced(context)):
         raise await _refusal(context)
 
 
-async def _refusal(context: Context) -> AwsError:
+async def _is_enforced(context: Context) -> bool:
     found = await context.store.setting(context.bucket, "ownershipControls")
-    if found is None or f"<ObjectOwnership>{ENFORCED}<" in found:
+    return found is None or f"<ObjectOwnership>{ENFORCED}<" in found
+
+
+async def _refusal(context: Context) -> AwsError:
+    if await _is_enforced(context):
         return AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs")
     return _not_implemented()
 

@@ -70,7 +70,7 @@ def _parts(context: Context, entry: Entry) -> list[s3_xml.Node] | None:
     if not entry.parts:
         return None
     count: s3_xml.Node = ("PartsCount", len(entry.parts))
-    if not entry.checksums:
+    if not any(entry.part_sums):
         return [count]
     last = min(marker + limit, len(entry.parts))
     shown = range(marker + 1, last + 1)

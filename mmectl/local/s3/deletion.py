@@ -35,6 +35,7 @@ async def delete_objects(context: Context) -> web.StreamResponse:
     items = list(tree.iter("Object"))
     if not 0 < len(items) <= MOST or not all(item.findtext("Key") for item in items):
         raise s3_xml.malformed()
+    _refuse_conditions(tree)
     plain = [_key(item) for item in items if _is_plain(item)]
     await context.store.delete(context.bucket, plain)
     refused = [node for item in items if not _is_plain(item) for node in await _one(context, item)]
@@ -44,6 +45,18 @@ async def delete_objects(context: Context) -> web.StreamResponse:
         ("Deleted", [("Key", _key(item))]) for item in items if _key(item) not in failed
     ]
     return context.xml("DeleteResult", ([] if quiet else done) + [node for _, node in refused])
+
+
+def _refuse_conditions(tree: ET.Element) -> None:
+    """Size and time are conditions of directory buckets; what they kept would be deleted here."""
+    for name in ("LastModifiedTime", "Size"):
+        if tree.find(f"Object/{name}") is not None:
+            raise AwsError(
+                "NotImplemented",
+                f"DeleteObjects with the condition {name} is not implemented.",
+                501,
+                {"Header": name},
+            )
 
 
 def _key(item: ET.Element) -> str:

@@ -22,8 +22,13 @@ LARGE = 16 * 1024  # bytes of an XML body that is read in a thread
 SMALL = 4 * 1024 * 1024  # bytes of an XML body
 MAX_PARTS = 10_000
 MAX_INT = 2_147_483_647
+# letters and digits with dots and dashes between them, a dot beside neither dot nor dash;
+# no address of the Internet, none of the beginnings and ends that AWS keeps for itself
 _BUCKET = re.compile(
-    r"(?!xn--|sthree-|\d+\.\d+\.\d+\.\d+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z", re.ASCII
+    r"(?!xn--|sthree-|amzn-s3-demo-|\d+\.\d+\.\d+\.\d+\Z)(?!.*(?:\.\.|\.-|-\.))"
+    r"(?!.*(?:-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)\Z)"
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z",
+    re.ASCII,
 )
 
 

@@ -94,6 +94,7 @@ REFUSED_HEADERS = (
     "x-amz-copy-source-server-side-encryption-customer-",
     "x-amz-server-side-encryption-context",
     "x-amz-write-offset-bytes",
+    "x-amz-if-match-",
 )
 # operations whose names are not formed as most are
 NAMES = {

@@ -332,7 +332,21 @@ def test_good_bucket_names(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["ab", "a" * 64, "Abc", "-abc", "abc-", "a..b", "1.2.3.4", "xn--abc", "a_b", "\u00fcber"],
+    [
+        "ab",
+        "a" * 64,
+        "Abc",
+        "-abc",
+        "abc-",
+        "a..b",
+        "1.2.3.4",
+        "xn--abc",
+        "a.-b",
+        "a-.b",
+        "a-s3alias",
+        "a_b",
+        "\u00fcber",
+    ],
 )
 def test_bad_bucket_names(name):
     refused("InvalidBucketName", check_bucket_name, name)
