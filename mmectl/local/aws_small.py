@@ -173,6 +173,13 @@ def _served(application: Wsgi, environment: dict[str, Any]) -> tuple[int, dict[s
     return int(started[0].split()[0]), headers, body
 
 
+def _content_type(call: Call) -> str:
+    """What a client would say that says nothing; moto tells protocols apart by it."""
+    if call.header("X-Amz-Target") is None:
+        return "application/x-www-form-urlencoded"
+    return JSON_1_1 if call.claim.service in SERVICES else "application/x-amz-json-1.0"
+
+
 def wsgi_environment(call: Call) -> dict[str, Any]:
     """The call as WSGI describes it (PEP 3333)."""
     environment: dict[str, Any] = {
@@ -180,7 +187,7 @@ def wsgi_environment(call: Call) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote(call.path).encode("utf-8", "surrogateescape").decode("latin-1"),
         "QUERY_STRING": call.query,
-        "CONTENT_TYPE": call.header("Content-Type") or "",
+        "CONTENT_TYPE": call.header("Content-Type") or _content_type(call),
         "CONTENT_LENGTH": str(len(call.payload)),
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",

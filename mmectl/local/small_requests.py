@@ -30,18 +30,20 @@ _MESSAGE = 128  # characters of a name that are repeated
 class Wire:
     """How a service is spoken to: `target` is the prefix of X-Amz-Target, None for Query.
 
-    `code` is that of a parameter which breaks a constraint.
+    `code` is that of a parameter which breaks a constraint. With `form` lengths, bounds and
+    patterns are left to moto, which has the service's own words for them.
     """
 
     target: str | None
     code: str
+    form: bool = True
 
 
 WIRES: Mapping[str, Wire] = {
     "sts": Wire(None, "ValidationError"),
     "iam": Wire(None, "ValidationError"),
     "ecr": Wire("AmazonEC2ContainerRegistry_V20150921", "InvalidParameterException"),
-    "application-autoscaling": Wire("AnyScaleFrontendService", "ValidationException"),
+    "application-autoscaling": Wire("AnyScaleFrontendService", "ValidationException", form=False),
 }
 
 
@@ -63,7 +65,8 @@ def read(call: Call, limit: int) -> Asked:
     body = inflated(call.payload, call.header("Content-Encoding"), limit)
     decode = _from_query if wire.target is None else _from_json
     operation, params = decode(call, wire, body)
-    return Asked(service, operation, check(service, operation, params, wire.code))
+    known = check(service, operation, params, wire.code, form=wire.form)
+    return Asked(service, operation, known)
 
 
 def _from_json(call: Call, wire: Wire, body: bytes) -> tuple[str, Params]:

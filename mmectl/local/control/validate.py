@@ -56,10 +56,16 @@ def service_model(service: str) -> Any:
 
 
 def check(
-    service: str, operation: str, params: object, code: str = "ValidationException"
+    service: str,
+    operation: str,
+    params: object,
+    code: str = "ValidationException",
+    *,
+    form: bool = False,
 ) -> dict[str, Any]:
     """The parameters as the model knows them: nulls and unknown members left out.
 
+    With `form` only types and required members are looked at, not lengths, bounds and patterns.
     Raises AwsError: UnknownOperationException, SerializationException or `code`.
     """
     model = service_model(service)
@@ -72,7 +78,7 @@ def check(
         raise AwsError("SerializationException", "The request body must be a JSON object.")
     try:
         cleaned: dict[str, Any] = _typed(shape, params, "")
-        problems = list(_problems(shape, cleaned, ""))
+        problems = list(_missing(shape, cleaned, "") if form else _problems(shape, cleaned, ""))
     except RecursionError:
         raise _serialization("The parameters are nested too deeply", "") from None
     if problems:
@@ -212,10 +218,14 @@ def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield from (failed(value, path, text) for text in _constraints(shape, value))
 
 
-def _structure_problems(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
+def _missing(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
     for name in shape.required_members:
         if name not in value:
             yield failed(None, _join(path, name), "Member must not be null")
+
+
+def _structure_problems(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
+    yield from _missing(shape, value, path)
     for name, item in value.items():
         yield from _problems(shape.members[name], item, _join(path, name))
 
