@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from in_process import MINE, serving
 
+from mmectl.local.aws_small import SmallServices
 from mmectl.local.compose import compose
 from mmectl.local.control.patterns import matches
 from mmectl.local.control.validate import service_model
@@ -150,3 +151,152 @@ def test_every_operation_is_carried_out_or_refused_by_name(platform, client_for,
             wrong.append((name, status, code, message))
     assert wrong == []
     assert faults.found == []
+
+
+def refused(client, name, **params):
+    """Code, message and status of a refusal."""
+    with pytest.raises(ClientError) as caught:
+        client._make_api_call(name, params)
+    response = caught.value.response
+    error = response["Error"]
+    return error["Code"], error["Message"], response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+LAX = Config(parameter_validation=False, inject_host_prefix=False)
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "text"),
+    [
+        ({}, "ValidationException", "null at 'serviceNamespace'"),
+        ({"ServiceNamespace": "x"}, "ValidationException", "enum value set"),
+        ({"ServiceNamespace": "ecs", "MaxResults": 51}, "ValidationException", "'maxResults'"),
+        ({"ServiceNamespace": "ecs", "MaxResults": 0}, "ValidationException", "'maxResults'"),
+        ({"ServiceNamespace": "ecs", "MaxResults": "many"}, "SerializationException", "Integer"),
+        ({"ServiceNamespace": "ecs", "NextToken": "x"}, "InvalidNextTokenException", "token"),
+        (
+            {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"},
+            "ValidationException",
+            "resource ID",
+        ),
+    ],
+)
+def test_scaling_activities_that_cannot_be_described(platform, client_for, params, code, text):
+    client = client_for(platform[0], "application-autoscaling", config=LAX)
+    found = refused(client, "DescribeScalingActivities", **params)
+    assert (found[0], found[2]) == (code, 400)
+    assert text in found[1]
+
+
+def test_nothing_was_scaled(platform, client_for):
+    client = client_for(platform[0], "application-autoscaling")
+    place = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/demo/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    for given in (place, {**place, "IncludeNotScaledActivities": True, "MaxResults": 50}):
+        assert client.describe_scaling_activities(**given)["ScalingActivities"] == []
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "params", "code"),
+    [
+        ("iam", "SimulatePrincipalPolicy", {"PolicySourceArn": "a", "ActionNames": ["a"]}, 403),
+        ("iam", "GenerateServiceLastAccessedDetails", {"Arn": "a"}, 400),
+        ("ecr", "DescribePullThroughCacheRules", {}, 400),
+        ("application-autoscaling", "GetPredictiveScalingForecast", None, 400),
+        ("cloudwatch", "PutMetricStream", None, 400),
+        ("logs", "CreateLogGroup", {"logGroupName": "a"}, 400),
+        ("sagemaker", "CreateTrainingJob", None, 400),
+    ],
+)
+def test_what_is_not_there_is_refused_by_its_name(
+    platform, client_for, service, name, params, code
+):
+    shape = service_model(service).operation_model(name).input_shape
+    found = refused(
+        client_for(platform[0], service, config=LAX),
+        name,
+        **(smallest(shape) if params is None else params),
+    )
+    assert name in found[1]
+    assert found[2] == code
+
+
+def test_messages_that_nobody_encoded(platform, client_for):
+    found = refused(
+        client_for(platform[0], "sts"), "DecodeAuthorizationMessage", EncodedMessage="a"
+    )
+    assert found[0] == "InvalidAuthorizationMessageException"
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [("dynamodb", "ListTables"), ("ec2", "DescribeInstances"), ("sns", "ListTopics")],
+)
+def test_services_that_are_not_there(platform, client_for, service, name):
+    found = refused(client_for(platform[0], service), name)
+    assert (found[0], found[2]) == ("UnknownServiceException", 404)
+    assert f"no service '{service}'" in found[1]
+
+
+def test_metrics_that_boto3_compresses(platform, client_for):
+    client = client_for(platform[0], "cloudwatch")
+    data = [{"MetricName": f"a-long-name-{n}", "Value": 1.0} for n in range(900)]
+    client.put_metric_data(Namespace="Many", MetricData=data)
+    pages = client.get_paginator("list_metrics").paginate(Namespace="Many")
+    assert sum(len(page["Metrics"]) for page in pages) == 900
+
+
+def broken(environment, start):
+    """A stand-in for moto that fails in the ways that moto does."""
+    body = environment["wsgi.input"].read()
+    if b"GetUser" in body:
+        raise KeyError("UserName")
+    if b"ListUsers" in body:
+        raise NotImplementedError("The list_users action has not been implemented")
+    if b"ListRoles" in body:
+        raise NotImplementedError("Filtering is not implemented")
+    start("500 INTERNAL SERVER ERROR", [("Content-Type", "text/html")])
+    return [b"<h1>oops</h1>"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "text"),
+    [
+        ("GetUser", "NotImplemented", 501, "GetUser with these parameters (KeyError: 'UserName')"),
+        ("ListUsers", "InvalidAction", 400, "'ListUsers' is not known"),
+        ("ListRoles", "NotImplemented", 501, "ListRoles with these parameters (Filtering is not"),
+        ("ListGroups", "NotImplemented", 501, "ListGroups with these parameters (status 500)"),
+    ],
+)
+def test_what_moto_cannot_do_is_no_fault(client_for, platform, name, code, status, text):
+    _, faults = platform
+    faults.found.clear()
+    with serving({"iam": SmallServices(lambda _: broken)}) as connection:
+        found = refused(client_for(connection, "iam"), name)
+    assert (found[0], found[2]) == (code, status)
+    assert text in found[1]
+    assert faults.found == []
+
+
+def test_fields_of_the_wrong_kind(platform, client_for):
+    client = client_for(platform[0], "iam", config=LAX)
+    assert refused(client, "ListRoles", MaxItems="many")[0] == "MalformedInput"
+    found = refused(client, "CreateRole", RoleName="s")
+    assert found[0] == "ValidationError"
+    assert "null at 'assumeRolePolicyDocument'" in found[1]
+
+
+def test_the_door_to_motos_own_state_is_shut(platform, client_for):
+    connection, _ = platform
+    client = client_for(connection, "iam")
+    client.create_user(UserName="kept")
+
+    def elsewhere(request, **_):
+        request.url += "moto-api/reset"
+
+    client.meta.events.register("before-sign.iam.ListUsers", elsewhere)
+    assert refused(client, "ListUsers")[2] == 404
+    assert client.get_user(UserName="kept")["User"]["UserName"] == "kept"
