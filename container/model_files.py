@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 SYNSET = "synset.txt"
+MOST_ARRAYS = 100_000  # the largest networks have some thousands
+MOST_NUMBERS = 2**31 - 1  # MXNet's wheels count them in 32 bits
+_MOST_AXES = 32
 # of inputs, by mshadow's type flag
 DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 
@@ -103,7 +106,7 @@ def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
     """Read a shapes file: ``[{"name": "data", "shape": [1, 3, 224, 224]}]``."""
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{name} is not JSON: {error}") from None
     if not isinstance(rows, list) or not rows:
         raise ModelError(f"{name} is not a list with at least one input")
@@ -115,11 +118,16 @@ def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
 
 def _parse_input(row: Any, name: str) -> Input:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
-        raise ModelError(f'{name}: {row!r} is not {{"name": ..., "shape": [...]}}')
+        raise ModelError(f'{name}: an input is not {{"name": ..., "shape": [...]}}')
     shape = row.get("shape")
     whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
     if not whole or not shape:
         raise ModelError(f"{name}: the shape of {row['name']!r} is not a list of positive integers")
+    if len(shape) > _MOST_AXES or math.prod(shape) > MOST_NUMBERS:
+        raise ModelError(
+            f"{name}: the shape of {row['name']!r} is too large: at most {_MOST_AXES} axes and "
+            f"{MOST_NUMBERS} numbers"
+        )
     dtype = row.get("dtype")
     if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"{name}: the dtype of {row['name']!r} is not one of {', '.join(DTYPES)}")
@@ -151,14 +159,23 @@ def read_tensors(data: Any) -> dict[str, Tensor]:
         if reader.take("<Q") != _LIST_MAGIC:
             raise ModelError("the .params file is not in MXNet's format")
         reader.take("<Q")
-        tensors = [reader.tensor() for _ in range(reader.take("<Q"))]
-        names = [reader.name() for _ in range(reader.take("<Q"))]
+        tensors = [reader.tensor() for _ in range(_bounded(reader.take("<Q")))]
+        names = [reader.name() for _ in range(_bounded(reader.take("<Q")))]
     except (struct.error, UnicodeDecodeError, OverflowError):
         raise ModelError("the .params file is damaged or cut short") from None
     if len(names) != len(tensors):
         raise ModelError(f"the .params file has {len(tensors)} arrays and {len(names)} names")
     bare = (n.split(":", 1)[1] if n[:4] in ("arg:", "aux:") else n for n in names)
-    return dict(zip(bare, tensors))  # noqa: B905 - Python 3.8
+    found = dict(zip(bare, tensors))  # noqa: B905 - Python 3.8
+    if len(found) != len(names):
+        raise ModelError("the .params file has two arrays of the same name")
+    return found
+
+
+def _bounded(count: int) -> int:
+    if count > MOST_ARRAYS:
+        raise ModelError(f"the .params file declares {count} arrays, at most {MOST_ARRAYS}")
+    return count
 
 
 class _Reader:
@@ -193,6 +210,8 @@ class _Reader:
             )
         modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
         axes = self.take("<i") if modern else magic  # files before 0.11 start with the rank
+        if axes > _MOST_AXES:
+            raise ModelError(f"the .params file holds an array of {axes} axes")
         shape = tuple(self.take("<q" if modern else "<I") for _ in range(axes))
         if axes < 0 or (not shape and magic != _DENSE_V3):  # numpy's shape () is one number
             return Tensor((), 0, self.offset)

@@ -65,9 +65,9 @@ def _read(documents: Documents, location: Location, name: str) -> tuple[int, str
     try:
         raw: Mapping[str, int] = json.loads(found.body)
         return int(raw["highest"]), found.etag
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactError(
-            f"s3://{location.bucket}/{key}: does not say which versions were removed: {error!r}",
+            f"s3://{location.bucket}/{key}: says of no version that it was removed: {error!r:.99}",
             hint='write {"mmectl_removed": 1, "highest": N}, N the highest version that ever was',
             code="bad_document",
         ) from error

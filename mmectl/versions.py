@@ -91,9 +91,9 @@ def decode(body: bytes, where: str) -> Pointer:
             )
         changes = tuple(_change(row) for row in raw["history"])
         return Pointer(str(raw["model"]), int(raw["version"]), raw["digest"], changes)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactError(
-            f"{where}: does not say which version is current: {error!r}",
+            f"{where}: does not say which version is current: {error!r:.200}",
             hint="remove that object: the newest version is the current one then",
             code="bad_pointer",
         ) from error

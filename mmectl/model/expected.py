@@ -52,7 +52,7 @@ def read(folder: Path, *, inside: bool = False) -> tuple[Question, ...]:
         pairs = [(str(name), answer) for name, answer in raw["answers"].items()]
     except KeyError as error:
         raise _bad(path, 'is not of the right form: it has no "answers"') from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _bad(path, f"is not of the right form ({error})") from error
     if not 0 <= tolerance < math.inf:
         raise _bad(path, "has a tolerance that is none")
@@ -63,6 +63,8 @@ def _question(path: Path, name: str, answer: Any, tolerance: float, inside: bool
     file = path.parent / name
     if not isinstance(answer, list) or not answer:
         raise _bad(path, f"has no list of lines or numbers for {name}")
+    if not name.isprintable() or any(len(part.encode()) > 255 for part in name.split("/")):
+        raise _bad(path, f"names {_short(name)}, which is no name of a file")
     if inside and not file.resolve().is_relative_to(path.parent.resolve()):
         raise _bad(path, f"names {name}, which does not lie in the model's folder")
     if not file.is_file():
@@ -78,9 +80,11 @@ def compare(question: Question, body: bytes) -> str | None:
     """What is wrong with the handler's answer; None where it is the one that is known."""
     try:
         answer = json.loads(body)
+        wrong = _differs(question.answer, answer, question.tolerance)
     except ValueError:
         return f"{question.file.name}: the answer is not JSON"
-    wrong = _differs(question.answer, answer, question.tolerance)
+    except RecursionError:
+        return f"{question.file.name}: the answer is nested too deeply to be compared"
     return f"{question.file.name}: {wrong}" if wrong else None
 
 
@@ -106,12 +110,20 @@ def _same_line(wanted: Any, found: Any, tolerance: float) -> bool:
     one, other = _LINE.fullmatch(wanted), _LINE.fullmatch(found)
     if not one or not other:
         return wanted == found
-    return one[2] == other[2] and _same_number(float(one[1]), float(other[1]), tolerance)
+    try:
+        numbers = float(one[1]), float(other[1])
+    except ValueError:
+        return wanted == found
+    return one[2] == other[2] and _same_number(*numbers, tolerance)
 
 
 def _same_number(wanted: Any, found: Any, tolerance: float) -> bool:
-    numbers = isinstance(wanted, (int, float)) and isinstance(found, (int, float))
-    return numbers and abs(wanted - found) <= tolerance
+    if not isinstance(wanted, (int, float)) or not isinstance(found, (int, float)):
+        return False
+    try:
+        return abs(wanted - found) <= tolerance
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def _short(value: Any) -> str:

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 _EPOCH = re.compile(r"-\d{4}\.params$")
 _SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
 _DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
-_TEXT_LIMIT = 64 << 20
+_TEXT_LIMIT = 16 << 20
 _LISTED = 5
 _SHOWN = 10
 
@@ -104,7 +104,7 @@ def _one(folder: Path, names: list[str], suffix: str) -> tuple[Path | None, Prob
 def _text(path: Path) -> tuple[str, Problem | None]:
     try:
         if path.stat().st_size > _TEXT_LIMIT:
-            return "", Problem(str(path), "is larger than 64 MiB", "this is no text file")
+            return "", Problem(str(path), "is larger than 16 MiB", "this is no text file")
         return path.read_text(encoding="utf-8"), None
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 (at byte {error.start:,})"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 CPU = (1, 0)
 MAX_RANK = 32
 MAX_NAME = 1024
+MOST_ARRAYS = 100_000  # the largest networks have some thousands
 
 # type flag -> name, bytes per element (mshadow/base.h)
 TYPES = {
@@ -158,9 +160,9 @@ def _names(reader: _Reader, arrays: int) -> list[str]:
             names.append(reader.read(length, "a name").decode())
         except UnicodeDecodeError as error:
             raise reader.fail("a name is not UTF-8", reader.offset - length) from error
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise reader.fail(f"'{twice}' occurs twice")
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise reader.fail(f"'{twice[0]}' occurs twice")
     return names
 
 
@@ -175,6 +177,8 @@ def read_stream(stream: BinaryIO, size: int, label: str) -> tuple[Array, ...]:
         raise reader.fail(f"it begins with {magic:#x}, not {LIST_MAGIC:#x}", 0)
     if count > size // 4:
         raise reader.fail(f"it declares {count:,} arrays in {size:,} bytes", 16)
+    if count > MOST_ARRAYS:
+        raise reader.fail(f"it declares {count:,} arrays, at most {MOST_ARRAYS:,}", 16)
     arrays = [_array(reader, number) for number in range(count)]
     names = _names(reader, count)
     if reader.left():

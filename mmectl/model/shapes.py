@@ -175,9 +175,8 @@ def _elementwise(node: Node, given: Sequence[Shape | None]) -> tuple[Shape | Non
 
 def _concat(node: Node, given: Sequence[Shape | None]) -> tuple[Shape | None, Wanted]:
     shapes = [shape for shape in given if shape is not None]
-    raw = node.attributes.get("dim", "1")
-    axis = int(raw) if raw.isdigit() else -1
-    if len(shapes) != len(given) or not 0 <= axis < len(shapes[0]):
+    axis = node.number("dim") if "dim" in node.attributes else 1
+    if len(shapes) != len(given) or axis is None or axis >= len(shapes[0]):
         return None, {}
     rests = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
     if len(rests) != 1 or len({len(s) for s in shapes}) != 1:

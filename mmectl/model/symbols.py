@@ -6,7 +6,6 @@ Reads both forms: nnvm's (``attrs``, moving statistics listed as inputs) and the
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import re
@@ -30,6 +29,8 @@ _PASSING = {
     "softmax",
 }
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_TUPLE = re.compile(r"\s*[(\[]((?:\s*[0-9]{1,9}L?\s*,)*(?:\s*[0-9]{1,9}L?\s*)?)[)\]]\s*")
+MOST_NODES = 100_000  # the largest networks have some thousands
 _LAYERS = {"Convolution": "num_filter", "FullyConnected": "num_hidden"}
 
 
@@ -57,12 +58,8 @@ class Node:
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """An attribute such as ``(3, 3)``; empty where it is absent or no tuple."""
-        try:
-            value = ast.literal_eval(self.attributes.get(key, "()"))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return ()
-        whole = isinstance(value, tuple) and all(isinstance(v, int) for v in value)
-        return value if whole else ()
+        found = _TUPLE.fullmatch(self.attributes.get(key, ""))
+        return tuple(map(int, _WHOLE.findall(found[1]))) if found else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # told apart as objects, for caches
@@ -128,11 +125,17 @@ def _node(raw: Any, number: int) -> Node:
     attributes: dict[str, str] = {}
     for key in ("attr", "param", "attrs"):
         if isinstance(raw.get(key), dict):
-            attributes |= {k: str(v) for k, v in raw[key].items()}
+            attributes |= {k: _attribute(v, number) for k, v in raw[key].items()}
     edges = raw.get("inputs", [])
     inputs = _edges(edges, number, f"node '{name}'")
     ports = tuple(e[1] if isinstance(e, list) and len(e) > 1 else 0 for e in edges)
     return Node(op, name, attributes, inputs, ports)
+
+
+def _attribute(value: Any, number: int) -> str:
+    if isinstance(value, (dict, list)):
+        raise SymbolProblem(f"node {number} has an attribute that is no text")
+    return str(value)
 
 
 def _edges(raw: Any, bound: int, where: str) -> tuple[int, ...]:
@@ -141,7 +144,7 @@ def _edges(raw: Any, bound: int, where: str) -> tuple[int, ...]:
         raise SymbolProblem(f"{where} has no list of inputs")
     numbers = [edge[0] if isinstance(edge, list) and edge else edge for edge in raw]
     for number in numbers:
-        if not isinstance(number, int) or not 0 <= number < bound:
+        if type(number) is not int or not 0 <= number < bound:
             raise SymbolProblem(f"{where} refers to node {number}, which is not before it")
     return tuple(numbers)
 
@@ -157,6 +160,8 @@ def parse(text: str) -> Symbol:
         raise SymbolProblem(f"it is not JSON: {error}") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("nodes"), list) or not raw["nodes"]:
         raise SymbolProblem("it has no list of 'nodes', so it is not an MXNet symbol")
+    if len(raw["nodes"]) > MOST_NODES:
+        raise SymbolProblem(f"it has {len(raw['nodes']):,} nodes, at most {MOST_NODES:,}")
     nodes = tuple(_node(node, number) for number, node in enumerate(raw["nodes"]))
     heads = _edges(raw.get("heads"), len(nodes), "'heads'")
     if not heads:
