@@ -11,7 +11,7 @@ from mmectl import endpoint
 from mmectl.build.platforms import platform_of
 from mmectl.commands.common import colour_wanted, flags_of
 from mmectl.config.loading import Config, load
-from mmectl.errors import BuildError, ConfigError
+from mmectl.errors import BuildError, ConfigError, PlatformError
 from mmectl.output import Mode, Output
 from mmectl.state import Location
 
@@ -38,6 +38,7 @@ class App:
         self.out = out
         self._config_file = config_file
         self._flags = flags or {}
+        self.begins = True  # whether a platform may be started where none ever was
         self.patience = 75.0  # seconds that one answer of the endpoint may take
 
     @classmethod
@@ -55,7 +56,13 @@ class App:
     @cached_property
     def config(self) -> Config:
         """The valid configuration. Raises ConfigError."""
-        return load(self._config_file, flags=self._flags)
+        found = load(self._config_file, flags=self._flags)
+        if found.path is None:
+            self.out.note(
+                f"no config.yaml in {Path.cwd()}: every setting has its default; name another "
+                "one with --config"
+            )
+        return found
 
     @property
     def local(self) -> bool:
@@ -68,9 +75,26 @@ class App:
         wanted = self.config.settings.aws.region
         return wanted or (LOCAL_REGION if self.local else None)
 
+    @property
+    def untouched(self) -> bool:
+        """Whether this is about the embedded platform, and none was ever started here."""
+        from mmectl.local import record
+
+        return self.local and not record.path(self.config.state_dir).exists()
+
+    def _require_something(self) -> None:
+        """Raise PlatformError where a command that only looks would begin something."""
+        if not self.begins and self.untouched:
+            raise PlatformError(
+                f"nothing was deployed from here: {self.config.state_dir} has no local platform",
+                hint="mmectl build, mmectl upload --all, mmectl deploy",
+                code="no_platform",
+            )
+
     @cached_property
     def state_dir(self) -> Path:
         """The project's own state, a folder that nobody else can read."""
+        self._require_something()
         folder = self.config.state_dir
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,6 +122,7 @@ class App:
             return Aws(region=self.region, profile=self.config.settings.aws.profile)
         from mmectl.local import platform
 
+        self._require_something()
         connection = platform.start(
             self.state_dir,
             region=self.region or LOCAL_REGION,
@@ -128,6 +153,11 @@ class App:
     @cached_property
     def location(self) -> Location:
         """Bucket and prefix of the models."""
+        if self.untouched and not self.begins:
+            from mmectl.local.values import ACCOUNT
+
+            usual = f"sagemaker-{self.region}-{ACCOUNT}"
+            return Location(self.config.settings.bucket.name or usual, self.config.prefix)
         return Location(self.aws.bucket_name(self.config.settings.bucket.name), self.config.prefix)
 
     @cached_property

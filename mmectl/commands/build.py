@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 @command(
+    begins=True,
     examples="mmectl build\n"
     "mmectl build --json           # the image reference is data.image\n"
     "mmectl build --platform aws   # into ECR\n"
-    "mmectl build --platform aws --set build.backend=codebuild"
+    "mmectl build --platform aws --set build.backend=codebuild",
 )
 def build(app: App) -> Result:
     """Make the image that serves the models, from the folder `image.context`.

@@ -21,11 +21,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def command(
-    *, examples: str = "", parent: click.Group | None = None, name: str | None = None
+    *,
+    examples: str = "",
+    parent: click.Group | None = None,
+    name: str | None = None,
+    begins: bool = False,
 ) -> Callable[[Body], click.Command]:
     """Make a click command of a function `(app, **options) -> Result`.
 
-    The docstring is the help; `examples` are shown under it as they are to be typed.
+    The docstring is the help; `examples` are shown under it as they are to be typed. One that
+    `begins` may start the embedded platform in a folder where there was none.
     """
 
     def decorate(function: Body) -> click.Command:
@@ -35,6 +40,7 @@ def command(
 
             context = click.get_current_context()
             app = (context.obj or App).of_options(options)  # tests hand an App of their own in
+            app.begins = begins
             result = function(app, **options)
             path = context.command_path
             app.out.result(path.removeprefix("mmectl").strip(), result)

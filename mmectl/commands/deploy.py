@@ -42,9 +42,10 @@ def _planned(wanted: Desired, steps: Plan) -> Result:
 
 
 @command(
+    begins=True,
     examples="mmectl deploy\n"
     "mmectl deploy --set endpoint.instance_count=3   # updates without a gap\n"
-    "mmectl deploy --dry-run                         # like mmectl plan"
+    "mmectl deploy --dry-run                         # like mmectl plan",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until the endpoint serves [wait].")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")

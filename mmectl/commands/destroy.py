@@ -28,6 +28,9 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
     already is fine.
     """
     name = app.endpoint_name
+    if app.untouched:
+        nothing = {"endpoint": name, "removed": [], "artifacts": 0}
+        return Result(nothing, [f"nothing of {name} exists"])
     steps = endpoint.removal(app.sagemaker, name)
     keys = _keys(app) if artifacts else ()
     rows = [[step.action, step.name, step.why] for step in steps]

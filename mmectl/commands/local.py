@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import shlex
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -33,7 +33,7 @@ def local() -> None:
     """
 
 
-@command(parent=local, examples="mmectl local up")
+@command(parent=local, examples="mmectl local up", begins=True)
 def up(app: App) -> Result:
     """Start the platform; fine if it runs already."""
     connection = _connection(app)
@@ -121,9 +121,16 @@ def _silent(state_dir: Path) -> Result:
     return Result({"running": True, "answers": False, "pids": left}, view)
 
 
-@command(parent=local, examples='eval "$(mmectl local env)"\naws s3 ls')
-def env(app: App) -> Result:
+@command(
+    begins=True,
+    parent=local,
+    examples='eval "$(mmectl local env)"\nmmectl local env --shell fish | source\naws s3 ls',
+)
+@click.option("--shell", type=click.Choice(["sh", "fish"]), default="sh", help="Whose lines [sh].")
+def env(app: App, shell: str) -> Result:
     """Print export lines that point any AWS client at the platform."""
+    from mmectl.commands.shell_lines import lines
+
     connection = _connection(app)
     values = {
         "AWS_ENDPOINT_URL": connection.endpoint_url,
@@ -132,13 +139,7 @@ def env(app: App) -> Result:
         "AWS_ACCESS_KEY_ID": connection.credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": connection.credentials.secret_access_key,
     }
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    # a proxy of the shell must not get what is meant for this machine
-    lines += [
-        f'export {name}="127.0.0.1${{{name}:+,${name}}}"' for name in ("NO_PROXY", "no_proxy")
-    ]
-    # A token or a profile of the shell would win over, or clash with, these keys.
-    return Result(values, [*lines, "unset AWS_SESSION_TOKEN AWS_PROFILE"])
+    return Result(values, list(lines(values, shell, os.environ)))
 
 
 @command(

@@ -57,6 +57,8 @@ def logs(
     """
     from mmectl.cloudwatch import Logs
 
+    if app.untouched:
+        raise _none_yet(app.endpoint_name)
     source = Logs(app.aws, app.endpoint_name)
     start = None if since is None else int((time.time() - spans.seconds(since, "--since")) * 1000)
     chosen = _chosen(source, app.endpoint_name, instance)
@@ -76,11 +78,15 @@ def logs(
     raise AssertionError("following has no end")
 
 
+def _none_yet(endpoint: str) -> MmectlError:
+    return MmectlError(f"no log of {endpoint} yet", hint="mmectl deploy", code="no_logs")
+
+
 def _chosen(source: Logs, endpoint: str, instance: str | None) -> list[str]:
     """The streams that are meant, the last written first. Raises MmectlError, UsageError."""
     streams = source.streams()
     if not streams:
-        raise MmectlError(f"no log of {endpoint} yet", hint="mmectl deploy", code="no_logs")
+        raise _none_yet(endpoint)
     found = [name for name in streams if instance is None or instance in name]
     if not found:
         raise UsageError(

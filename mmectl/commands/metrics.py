@@ -83,6 +83,8 @@ def _period(length: float, text: str | None) -> int | None:
 def _result(app: App, within: core.Span, since: str, variant: str | None) -> Result:
     from mmectl.cloudwatch import Metrics
 
+    if app.untouched:
+        return _nothing(app, within, since, variant)
     source = Metrics(app.aws, app.endpoint_name)
     # AWS lists a metric up to 15 minutes after its first value, and not after two quiet weeks
     ours = app.config.settings.endpoint.variant
@@ -100,15 +102,26 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
         ],
     }
     if not found:
-        of = f"variant {variant} of " if variant else ""
-        text = f"no metrics of {of}{app.endpoint_name} in the last {since}; ask a model first"
-        return Result(data, [text])
+        return _nothing(app, within, since, variant)
     view: list[str | Table] = []
     for name, values in found.items():
         view += [f"{app.endpoint_name}, variant {name}, last {since}", ""]
         view.append(_table(values, within, trend=app.out.terminal))
         view.append("")
     return Result(data, view[:-1])
+
+
+def _nothing(app: App, within: core.Span, since: str, variant: str | None) -> Result:
+    of = f"variant {variant} of " if variant else ""
+    text = f"no metrics of {of}{app.endpoint_name} in the last {since}; ask a model first"
+    data = {
+        "endpoint": app.endpoint_name,
+        "start": within.start,
+        "end": within.end,
+        "period": within.period,
+        "variants": [],
+    }
+    return Result(data, [text])
 
 
 Found = tuple[core.Metric, Mapping[str, float], core.Points]

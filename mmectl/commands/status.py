@@ -31,12 +31,16 @@ def status(app: App, show_all: bool) -> Result:
     LOADED is on how many instances a model is in memory, MEMORY what it holds
     there; AWS does not tell, the embedded platform does.
     """
-    found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
-    models = _models(app)
+    untouched = app.untouched
+    found = {} if untouched else app.sagemaker.describe_endpoint(app.endpoint_name) or {}
+    models = () if untouched else _models(app)
     artifacts = [item for model in models for item in model.versions]
-    shown = app.inventory.detailed(artifacts if show_all else artifacts[:SHOWN])
-    current = _current(app, models, shown)
-    app.inventory.save()
+    shown: Sequence[Artifact] = ()
+    current: Mapping[str, str] = {}
+    if artifacts:
+        shown = app.inventory.detailed(artifacts if show_all else artifacts[:SHOWN])
+        current = _current(app, models, shown)
+        app.inventory.save()
     instances = instances_of(app)
     held = _held(instances)
     rows = [_model_row(item, held, current.get(item.name)) for item in shown]

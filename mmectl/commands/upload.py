@@ -30,13 +30,14 @@ Failed = list[tuple[str, MmectlError]]
 
 
 @command(
+    begins=True,
     examples="mmectl upload --all\n"
     "mmectl upload shapes digits\n"
     "mmectl upload ./my_model     # any folder; its name is the model's\n"
     "mmectl upload squeezenet_v1.0 --copies 10 --to demo-subfolder/\n"
     "mmectl upload resnet_18 --untrained --seed 2   # resnet_18_v2.tar.gz\n"
     "mmectl upload birds --from s3://bucket/birds.tar.gz\n"
-    "mmectl upload birds --from https://host/birds.tar.gz --sha256 6b86b2..."
+    "mmectl upload birds --from https://host/birds.tar.gz --sha256 6b86b2...",
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
 @click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")

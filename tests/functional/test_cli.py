@@ -263,6 +263,7 @@ def test_standard_input_that_is_closed_is_named(call, monkeypatch):
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_what_an_encoding_lacks_is_escaped(tmp_path, encoding, more):
+    (tmp_path / "config.yaml").write_text("platform: local\n")
     command = [
         sys.executable,
         "-m",
@@ -284,6 +285,7 @@ def test_what_an_encoding_lacks_is_escaped(tmp_path, encoding, more):
 
 
 def test_an_error_of_any_letters_is_told_in_ascii(tmp_path):
+    (tmp_path / "config.yaml").write_text("platform: local\n")
     done = subprocess.run(
         [sys.executable, "-m", "mmectl", "upload", "\u00fcnknown"],
         env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},

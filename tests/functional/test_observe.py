@@ -93,6 +93,7 @@ def call(project, capsys):
 
     class FakeApp(App):
         aws = FakeAws()
+        untouched = False
 
     def run_it(*arguments):
         code = run(list(arguments), FakeApp)

@@ -41,6 +41,7 @@ class Target:
 
 @command(
     parent=models,
+    begins=True,
     name="check",
     examples="mmectl models check ./my_model\n"
     "mmectl models check models/*                # thousands of folders\n"

@@ -70,6 +70,9 @@ def list_(app: App, limit: int, after: str, every: bool, details: bool, start: s
     VERSION is the current one, of how many. INVOKED and LOADED (on how many
     instances) are known on the embedded platform; AWS does not tell.
     """
+    if app.untouched:
+        nothing = {"location": app.location.url, "models": [], "total": 0, "next": None}
+        return Result(nothing, _view(app, (), {}, use(()), 0, start))
     found = _found(app, start)
     rest = [model for model in found if model.name > after]
     page = rest if every else rest[:limit]

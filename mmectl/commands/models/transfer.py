@@ -18,6 +18,7 @@ from mmectl.output import Result, size
 
 @command(
     parent=models,
+    begins=True,
     examples="mmectl models fetch resnet_18             # the current version\n"
     "mmectl models fetch resnet_18_v2.tar.gz ./second\n"
     "mmectl models fetch s3://bucket/birds.tar.gz",
