@@ -323,6 +323,14 @@ def test_an_old_url_cannot_be_turned_to_something_else(s3, old, bucket, operatio
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"data"
 
 
+def test_an_old_url_of_a_setting_is_not_turned_to_a_listing(s3, old, bucket):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"")
+    url = old("get_bucket_acl", {"Bucket": bucket})
+    for turned in (url, url.replace("?", "?list-type=2&"), url.replace("?", "?list-typ%65=2&")):
+        status, body, _ = fetch(turned)
+        assert (status, b"AccessControlPolicy" in body, b"secret" in body) == (200, True, False)
+
+
 def test_a_signed_header_of_an_old_url_cannot_be_hidden_by_another_case(s3, old, bucket):
     url = old("put_object", {"Bucket": bucket, "Key": "k", "Metadata": {"a": "good"}})
     evil = url.replace("?", "?X-Amz-Meta-A=evil&")

@@ -119,7 +119,7 @@ def answered(entry_headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_on_read(headers: Headers) -> None:
-    """Refuse the header of a write where nothing is written: reads and parts; AwsError."""
+    """Refuse the header of a write where nothing is written; AwsError."""
     value = headers.get(ALGORITHM)
     if value is not None:
         text = f"{ALGORITHM} header is not supported for this operation."

@@ -77,7 +77,6 @@ async def _upload(context: Context) -> tuple[Upload, list[Part]]:
 async def upload_part(context: Context) -> web.StreamResponse:
     """PUT /bucket/key?partNumber&uploadId."""
     number = part_number(context)
-    encryption.refuse_on_read(context.call.headers)
     upload, _ = await _upload(context)
     incoming = context.store.incoming()
     try:

@@ -109,8 +109,12 @@ NAMES = {
 
 
 def subresource(params: Mapping[str, str], copy: bool) -> str:
-    """The parameter that selects the operation, ``""`` for none."""
+    """The parameter that selects the operation, ``""`` for none.
+
+    ``list-type`` is no part of a signature of version 2: it selects only where nothing else does.
+    """
     names = [name for name in params if name not in MODIFIERS]
+    names.sort(key=lambda name: name == "list-type")
     if "uploadId" in names:
         names = [name for name in names if name != "partNumber"]
     main = names[0] if names else ""

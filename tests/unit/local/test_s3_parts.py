@@ -361,6 +361,7 @@ def test_bad_bucket_names(name):
         ({"partNumber": "1", "uploadId": "x"}, False, "uploadId"),
         ({"partNumber": "1", "uploadId": "x"}, True, "uploadId+copy"),
         ({}, True, "copy"),
+        ({"list-type": "2", "policy": ""}, False, "policy"),
         ({"acl": ""}, False, "acl"),
     ],
 )
