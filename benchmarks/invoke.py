@@ -25,6 +25,7 @@ from mmectl.local.fleet.verdicts import model_name
 from mmectl.local.platform import Connection
 from mmectl.local.values import ACCOUNT
 from mmectl.packing import pack_file
+from mmectl.serving.smoke import connected
 
 NAME = "invoke: a warm request through the endpoint against the model server alone, by turns"
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,7 +143,9 @@ class _Bench:
             Credentials(keys.access_key_id, keys.secret_access_key), "sagemaker", REGION
         )
         body = PICTURE.read_bytes()
-        link = _connection(urlsplit(url).port)
+        port = urlsplit(url).port
+        assert port is not None
+        link = connected(port)
 
         def call() -> None:
             headers = {"Content-Type": TYPE, "X-Amzn-SageMaker-Target-Model": TARGET}
@@ -158,14 +161,10 @@ class _Bench:
         status = platform.status(self.state)
         if status is None:
             raise Unavailable("the platform has gone")
-        port = int(status["endpoints"][0]["instances"][0]["port"])
-        link, body = _connection(port), PICTURE.read_bytes()
+        listens = Path(status["endpoints"][0]["instances"][0]["socket"])
+        link, body = connected(listens), PICTURE.read_bytes()
         path = f"/models/{model_name(TARGET)}/invoke"
         return lambda: _post(link, path, body, {"Content-Type": TYPE})
-
-
-def _connection(port: int | None) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
 def _post(

@@ -10,7 +10,7 @@ SAGEMAKER_MODEL_SERVER_WORKERS      most worker processes of a model (2; more fr
 SAGEMAKER_MODEL_SERVER_TIMEOUT      seconds a model may take to answer (60)
 SAGEMAKER_MAX_PAYLOAD_IN_MB         largest request (6)
 SAGEMAKER_MODEL_SERVER_VMARGS       arguments of the Java virtual machine
-MMECTL_BIND_ADDRESS                 address to listen on (0.0.0.0)
+MMECTL_BIND_ADDRESS                 address to listen on (0.0.0.0), or unix:PATH, then no port
 MMECTL_RUN_DIR                      folder of sockets and configuration; short; made if missing
 MMECTL_LIFELINE_FD                  descriptor of a pipe; the server stops when it closes
 MMECTL_WARM_WORKERS                 0: workers load everything anew, as Multi Model Server's own
@@ -22,6 +22,7 @@ lifeline closed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -31,6 +32,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import group
 import server_patch
@@ -47,16 +49,35 @@ from server_config import (
 )
 
 STOP_SECONDS = 3.0
+OPENING_SECONDS = 0.02
+
+
+def check_address(settings: Settings) -> None:
+    """Raise StartError when the port, or the socket, cannot be listened on."""
+    try:
+        if settings.socket:
+            check_socket(settings.socket)
+        else:
+            check_port(settings.address, settings.port)
+    except OSError as error:
+        why = error.strerror or error
+        raise StartError(f"cannot listen on {settings.listens}: {why}") from None
 
 
 def check_port(address: str, port: int) -> None:
-    """Raise StartError when the port cannot be listened on."""
+    """Raise OSError when the port cannot be listened on."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from None
+        probe.bind((address, port))
+
+
+def check_socket(path: Path) -> None:
+    """Raise OSError when no socket can be made there; one of a server that was killed goes."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.bind(str(path))
+    path.unlink()
 
 
 def reap() -> dict[int, int]:
@@ -88,16 +109,35 @@ def stop_all(server: int) -> None:
     reap()
 
 
+def let_in(path: Path) -> bool:
+    """Let whoever may enter the folder of the socket connect; False while there is no socket.
+
+    Whoever started a container is another user than the server in it.
+    """
+    try:
+        path.chmod(0o666)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def wait(
-    server: int, nursery: warm.Nursery | None, lifeline: int | None, wakeup: int
+    server: int,
+    nursery: warm.Nursery | None,
+    lifeline: int | None,
+    wakeup: int,
+    opening: Path | None = None,
 ) -> str | None:
     """Wait until something ends the service; None means we were asked to stop.
 
-    Else the text says what happened. Signals arrive as bytes on `wakeup`.
+    Else the text says what happened. Signals arrive as bytes on `wakeup`; `opening` is the socket
+    that the server will make.
     """
     watched = [wakeup] if lifeline is None else [wakeup, lifeline]
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        if opening is not None and let_in(opening):
+            opening = None
+        ready, _, _ = select.select(watched, [], [], OPENING_SECONDS if opening else None)
         if wakeup in ready:
             numbers = os.read(wakeup, 4096)
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
@@ -133,7 +173,7 @@ def serve(environ: Mapping[str, str]) -> int:
     """Run the server until it is stopped or dies; returns the exit code."""
     settings = Settings.read(environ)
     java, home = find_java(environ), server_home()
-    check_port(settings.address, settings.port)
+    check_address(settings)
     run_dir = prepare(settings)
     if not server_patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
@@ -153,8 +193,8 @@ def serve(environ: Mapping[str, str]) -> int:
     )
     try:
         nursery = warm.Nursery(run_dir / "tmp", environment, say) if settings.warm else None
-        say(f"serving on {settings.address}:{settings.port}")
-        reason = wait(server.pid, nursery, settings.lifeline, wakeup)
+        say(f"serving on {settings.listens}")
+        reason = wait(server.pid, nursery, settings.lifeline, wakeup, settings.socket)
         if reason:
             say(reason)
     finally:

@@ -17,6 +17,7 @@ from sagemaker_inference import parameters
 HERE = Path(__file__).resolve().parent
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
 CLASSES = "classes"
+UNIX = "unix"
 # Room for 32 bodies of 6 MB at once: one that finds none kills its worker. The heap starts small
 # and gives back what such a peak took (not before Java 9, nor in Java 25, which fills what it may).
 # Netty's pools would keep 32 MB; the agent for jstat and the waiting of the log's thread would wake
@@ -75,6 +76,17 @@ class Settings:
     lifeline: int | None
     warm: bool = True
 
+    @property
+    def socket(self) -> Path | None:
+        """The Unix socket to listen on; None for a TCP port."""
+        scheme, _, path = self.address.partition(":")
+        return Path(path) if scheme == UNIX else None
+
+    @property
+    def listens(self) -> str:
+        """Where the server listens, as it writes that."""
+        return self.address if self.socket else f"http://{self.address}:{self.port}"
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Read the variables; raises StartError naming the bad one."""
@@ -109,10 +121,9 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
 
 def properties(settings: Settings) -> str:
     """Write the server's configuration (mms.properties)."""
-    address = f"http://{settings.address}:{settings.port}"
     values = {
-        "inference_address": address,
-        "management_address": address,
+        "inference_address": settings.listens,
+        "management_address": settings.listens,
         "model_store": "/",
         "default_service_handler": f"{HERE / 'model_handler.py'}:handle",
         "default_workers_per_model": settings.workers,
@@ -188,13 +199,21 @@ def command(
 ) -> list[str]:
     """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it.
 
-    It is run in `run_dir`, where `CLASSES` lies; what is found there comes before the jar.
+    It is run in `run_dir`, where `CLASSES` lies; what is found there comes before the jar. Raises
+    StartError where it could not listen on a Unix socket.
     """
+    native = native_folder(run_dir)
+    if native is None and settings.socket:
+        raise StartError(
+            f"cannot listen on {settings.listens}: Java may load a library neither from "
+            f"{run_dir / 'tmp'} nor from {sys.prefix} or {tempfile.gettempdir()} (noexec)"
+        )
     return [
         java,
         f"-Dmodel_server_home={home}",
         f"-Dlog4j.configurationFile={(run_dir / 'log4j2.xml').as_uri()}",
         f"-Djava.io.tmpdir={run_dir / 'tmp'}",
+        f"-Dio.netty.native.workdir={native or run_dir / 'tmp'}",
         *settings.vm_arguments.split(),
         "-cp",
         f"{CLASSES}:{(home / 'mms' / 'frontend').resolve()}/*",
@@ -206,6 +225,24 @@ def command(
         "-s",
         "/",
     ]
+
+
+def native_folder(run_dir: Path) -> Path | None:
+    """Find a folder from which Java may load the library that Unix sockets need; None if none.
+
+    It writes the library there, loads it and removes it. A file system may forbid execution; that
+    of Python's own libraries does not.
+    """
+    others = (sys.prefix, tempfile.gettempdir(), "/var/tmp")  # noqa: S108 - a random name
+    for folder in (run_dir / "tmp", *map(Path, others)):
+        if os.access(folder, os.W_OK | os.X_OK) and not forbids_execution(folder):
+            return folder
+    return None
+
+
+def forbids_execution(folder: Path) -> bool:
+    """Whether nothing that lies in the folder may be executed."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

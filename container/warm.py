@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import launcher
+from server_config import forbids_execution
 
 HERE = Path(__file__).resolve().parent
 # A worker shows its own command line in the place of the nursery's
@@ -25,6 +26,7 @@ if not sys.argv[1].endswith({worker_server!r}):  # the collector of metrics
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 sys.path.insert(0, {folder!r})
 import launcher
+from server_config import forbids_execution
 launcher.main(sys.argv[1], sys.argv[2:])
 """
 # What every Linux takes as a script's first line
@@ -57,8 +59,7 @@ def interpreter(home: Path) -> str:
     the worker server's name and arguments. Where no script can be run, Python itself does as well.
     """
     first_line = f"#!{sys.executable} -IS\n"
-    forbidden = os.statvfs(home).f_flag & os.ST_NOEXEC
-    if forbidden or len(first_line) > _SHEBANG_BYTES or " " in sys.executable:
+    if forbids_execution(home) or len(first_line) > _SHEBANG_BYTES or " " in sys.executable:
         return sys.executable
     script = home / "python"
     code = _SCRIPT.format(folder=str(HERE), worker_server=_WORKER_SERVER)

@@ -40,11 +40,11 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str]) -> float:
         folder = Path(name)
         model = folder / "model"
         write_model(model)
-        with _server(entrypoint, variables, folder) as (process, port):
+        with _server(entrypoint, variables, folder) as (process, listens):
             try:
-                _wait(process, port)
-                _load(port, model)
-                _ask(port)
+                _wait(process, listens)
+                _load(listens, model)
+                _ask(listens)
             except (OSError, http.client.HTTPException, _SmokeError) as error:
                 raise BuildError(
                     f"the image does not serve: {error}\n{_tail(folder / 'log')}",
@@ -79,16 +79,17 @@ class _SmokeError(Exception):
 @contextlib.contextmanager
 def _server(
     entrypoint: Sequence[str], variables: Mapping[str, str], folder: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Run the entrypoint in a group of its own; it ends with us, whatever happens."""
-    port = free_port()
+    front = folder / "front"
+    front.mkdir(mode=0o700)
+    listens = front / "http.sock"
     lifeline, ours = os.pipe()
     environment = {
         **os.environ,
         **variables,
         "SAGEMAKER_MULTI_MODEL": "true",
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-        "MMECTL_BIND_ADDRESS": "127.0.0.1",
+        "MMECTL_BIND_ADDRESS": f"unix:{listens}",
         "MMECTL_RUN_DIR": str(folder / "run"),
         "MMECTL_LIFELINE_FD": str(lifeline),
     }
@@ -104,7 +105,7 @@ def _server(
                 start_new_session=True,
             )
         try:
-            yield process, port
+            yield process, listens
         finally:
             _stop(process)
     finally:
@@ -131,33 +132,54 @@ def free_port() -> int:
     raise BuildError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], listens: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise _SmokeError(f"the server ended with code {process.returncode}")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if request(port, "GET", "/ping")[0] == 200:
+            if request(listens, "GET", "/ping")[0] == 200:
                 return
         time.sleep(0.05)
     raise _SmokeError(f"no answer to /ping within {START_SECONDS:.0f} s")
 
 
-def _load(port: int, model: Path) -> None:
+def _load(listens: Path, model: Path) -> None:
     body = json.dumps({"model_name": "smoke", "url": str(model)}).encode()
-    status, answer = request(port, "POST", "/models", body, "application/json")
+    status, answer = request(listens, "POST", "/models", body, "application/json")
     if status != 200:
         raise _SmokeError(f"the model was not loaded ({status}): {answer}")
 
 
-def _ask(port: int) -> None:
-    status, answer = request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
+def _ask(listens: Path) -> None:
+    status, answer = request(listens, "POST", "/models/smoke/invoke", picture(), "image/bmp")
     if status != 200 or "class=light" not in answer:
         raise _SmokeError(f"the model did not answer ({status}): {answer}")
 
 
+class _Connection(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect, as the first request does."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def connected(where: int | Path, seconds: float = START_SECONDS) -> http.client.HTTPConnection:
+    """A connection to a server on this machine: its port, or its socket."""
+    if isinstance(where, Path):
+        return _Connection(where, seconds)
+    return http.client.HTTPConnection("127.0.0.1", where, timeout=seconds)
+
+
 def request(
-    port: int,
+    where: int | Path,
     method: str,
     path: str,
     body: bytes | None = None,
@@ -165,7 +187,7 @@ def request(
     seconds: float = START_SECONDS,
 ) -> tuple[int, str]:
     """Status and text of one request to a server on this machine; `kind` is the content type."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    connection = connected(where, seconds)
     try:
         connection.request(method, path, body, {"Content-Type": kind} if kind else {})
         answer = connection.getresponse()

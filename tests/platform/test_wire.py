@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -25,7 +27,8 @@ def answer(body: bytes, status: str = "200 ", extra: str = "") -> bytes:
 class Server:
     """Plain sockets, so that every kind of bad answer can be given."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.heads: list[str] = []
         self.bodies: list[bytes] = []
         self.connections = 0
@@ -56,17 +59,16 @@ class Server:
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[Server]:
-    made = Server()
-    listener = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = listener.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    made = Server(tmp_path / "http.sock")
+    listener = await asyncio.start_unix_server(made.serve, made.path)
     yield made
     listener.close()
 
 
 @pytest_asyncio.fixture
 async def mms(server: Server) -> AsyncIterator[Mms]:
-    made = Mms(server.port)  # type: ignore[attr-defined]
+    made = Mms(server.path)
     yield made
     made.close()
     await asyncio.sleep(0.01)
@@ -196,9 +198,36 @@ async def test_time_limits_aborts_and_cancelling(server: Server, mms: Mms) -> No
     assert (await mms.ping()).status == 200
 
 
-async def test_nobody_listens() -> None:
-    with pytest.raises(WireError, match="cannot connect"):
-        await Mms(1).ping()
+async def test_nobody_listens(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path / ("x" * 200)):
+        with pytest.raises(WireError, match="cannot connect"):
+            await Mms(path).ping()
+
+
+async def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    """A Unix socket refuses what a network would let wait."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(tmp_path / "http.sock"))
+    listener.listen(0)
+    mms = Mms(tmp_path / "http.sock")
+    waiting = [asyncio.ensure_future(mms.ping(timeout=10)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    server = Server(tmp_path / "http.sock")
+    async with await asyncio.start_unix_server(server.serve, sock=listener):
+        assert {(await each).status for each in waiting} == {200}
+    mms.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_waiting_in_a_queue_ends(tmp_path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(tmp_path / "http.sock"))
+    listener.listen(0)
+    mms = Mms(tmp_path / "http.sock")
+    results = await asyncio.gather(*(mms.ping(0.1) for _ in range(4)), return_exceptions=True)
+    assert all(isinstance(error, AnswerTimeoutError) for error in results)
+    mms.close()
+    listener.close()
 
 
 async def test_listing_follows_pages_and_ends(server: Server, mms: Mms) -> None:

@@ -1,9 +1,11 @@
 """A server of an instance as a container of the built image.
 
 The `docker` command stays attached: it carries what the container prints, SIGTERM to it and its
-exit code back. Its standard input is the container's lifeline: when the platform is killed, the
-pipe closes, the entrypoint reads the end of its input and stops the server, and the engine
-removes the container. One that does not heed that is found by its label at the next start.
+exit code back. The server listens on no port: its socket lies in a folder that is mounted, which
+only the platform's user can reach on this machine. The command's standard input is the container's
+lifeline: when the platform is killed, the pipe closes, the entrypoint reads the end of its input
+and stops the server, and the engine removes the container. One that does not heed that is found
+by its label at the next start.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ from mmectl.local.fleet import engine as engines
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.engine import Engine, EngineError
 from mmectl.local.fleet.instance_types import instance_type, model_memory
-from mmectl.local.fleet.place import RUN_MARK
+from mmectl.local.fleet.place import RUN_MARK, SOCKET
 from mmectl.local.fleet.runtime import Launch
 
 MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
-PORT = 8080
+FRONT = "/run/mmectl"  # where the folder of the server's socket is mounted
 # after the container the client has only to copy its last words and its code
 _CLIENT_ENDS = 5.0
 _ENGINE_FAILED = 125
@@ -67,6 +69,7 @@ def run_arguments(
         "mmectl.variant": launch.spec.variant,
     }
     models = ("type=bind", f"source={launch.place.base / 'models'}", f"target={MODELS}", "readonly")
+    front = ("type=bind", f"source={launch.place.front}", f"target={FRONT}")
     return [
         "run",
         "--rm",
@@ -80,8 +83,8 @@ def run_arguments(
         f"--cpus={limits.cpus}",
         f"--pids-limit={limits.pids}",
         "--security-opt=no-new-privileges",
-        f"--publish=127.0.0.1:{launch.port}:{PORT}",
         f"--mount={_fields(models)}",
+        f"--mount={_fields(front)}",
         f"--env-file={environment_file}",
         *(f"--env={name}" for name in inherited),
         image,
@@ -101,7 +104,7 @@ def environment_of(launch: Launch) -> dict[str, str]:
     return {
         **launch.spec.environment,
         "SAGEMAKER_MULTI_MODEL": "true",
-        "SAGEMAKER_BIND_TO_PORT": str(PORT),
+        "MMECTL_BIND_ADDRESS": f"unix:{FRONT}/{SOCKET}",
         "MMECTL_LIFELINE_FD": "0",
     }
 
@@ -144,7 +147,9 @@ class DockerRuntime:
     async def start(self, output: int) -> None:
         """Run the container; OSError where that cannot even be tried."""
         launch = self._launch
+        # the container's user is another one; nobody else gets past the folders above
         (launch.place.base / "models").chmod(0o755)
+        launch.place.front.chmod(0o777)
         text, several = environment_lines(environment_of(launch))
         variables = launch.place.run / "environment"
         variables.touch(mode=0o600)

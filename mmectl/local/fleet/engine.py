@@ -28,6 +28,7 @@ _SELECTORS = (
 _MEMORY = "engine.json"
 _NO_IMAGE = ("no such image", "no such object")
 _GONE = "no such container"
+_DESKTOP = "/.docker/desktop/"
 
 Answer = tuple[int, str, str]
 Command = Callable[[list[str], Mapping[str, str], float], Answer]
@@ -100,6 +101,11 @@ class Engine:
         host = self.call("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
         if not host.startswith("unix://"):
             raise EngineError(f"the Docker engine at {host} is not on this machine")
+        if _DESKTOP in host:
+            raise EngineError(
+                f"the Docker engine at {host} runs in a virtual machine, into which a Unix socket "
+                "does not reach"
+            )
 
     def image(self, reference: str) -> EngineImage | None:
         """The image of that name, None where the engine has none."""

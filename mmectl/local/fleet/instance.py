@@ -1,4 +1,4 @@
-"""One instance: a supervised model server with its own port, directories and log.
+"""One instance: a supervised model server with its own socket, directories and log.
 
 What the server runs as, a process or a container, is its `runtime.Runtime`'s affair. A server
 that dies is started again; its models are not.
@@ -22,7 +22,7 @@ from mmectl.local.fleet.engine import advice
 from mmectl.local.fleet.mms import Mms
 from mmectl.local.fleet.model_host import ModelHost
 from mmectl.local.fleet.parts import Held, within
-from mmectl.local.fleet.place import Place, Ports, remove_place
+from mmectl.local.fleet.place import Place, remove_place
 from mmectl.local.fleet.runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
@@ -53,10 +53,9 @@ class Instance:
         logs: Path,
         *,
         state_dir: Path,
-        ports: Ports,
         settings: RouterSettings,
         choose: Choose,
-        make_mms: Callable[[int], Mms] = Mms,
+        make_mms: Callable[[Path], Mms] = Mms,
     ) -> None:
         self.id = f"i-0{secrets.token_hex(8)}"
         self.state = "Pending"
@@ -67,10 +66,8 @@ class Instance:
         self._home = folder / self.id
         self._log = ContainerLog(logs / spec.endpoint / spec.variant / f"{self.id}.log")
         self._state_dir = state_dir
-        self._ports = ports
         self._settings = settings
         self._place: Place | None = None
-        self._port = 0
         self._choose = choose
         self._make_mms = make_mms
         self._choice: Choice | None = None
@@ -214,9 +211,8 @@ class Instance:
     async def _launch(self) -> Runtime:
         assert self._place is not None  # noqa: S101 - start() made it
         assert self._make is not None  # noqa: S101
-        self._port = self._ports.take()
         name = f"mmectl-{self.id}-{secrets.token_hex(3)}"
-        launch = Launch(name, self._spec, self._place, self._port, self._state_dir)
+        launch = Launch(name, self._spec, self._place, self._state_dir)
         runtime = self._runtime = self._make(launch)
         pump = self._pump = Pump(self._log)
         output, writing = os.pipe()
@@ -228,7 +224,7 @@ class Instance:
             await runtime.start(writing)
         finally:
             os.close(writing)
-        mms = self._make_mms(self._port)
+        mms = self._make_mms(self._place.socket)
         self._models = ModelHost(mms, self._place.base / "models", runtime)
         return runtime
 
@@ -269,7 +265,6 @@ class Instance:
         if self._output is not None:
             self._output.close()
             self._output = None
-        self._ports.give_back(self._port)
 
     # models: see `model_host.ModelHost`
 
@@ -320,9 +315,9 @@ class Instance:
         return {"name": self._choice.name, "reason": self._choice.reason} if self._choice else {}
 
     @property
-    def port(self) -> int:
-        """Where the server listens on 127.0.0.1."""
-        return self._port
+    def socket(self) -> Path | None:
+        """Where the server listens; None before the start."""
+        return self._place.socket if self._place is not None else None
 
     def printed(self) -> int:
         """How many lines the server has printed: a mark for `cause`."""

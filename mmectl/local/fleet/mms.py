@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 from mmectl.local.fleet.wire import Answer, Wire
@@ -17,10 +18,10 @@ _PAGES = 10_000
 
 
 class Mms:
-    """One server. Every call returns the server's answer or raises WireError."""
+    """One server, at its socket. Every call returns the server's answer or raises WireError."""
 
-    def __init__(self, port: int) -> None:
-        self._wire = Wire(port)
+    def __init__(self, path: Path) -> None:
+        self._wire = Wire(path)
 
     async def ping(self, timeout: float = 2) -> Answer:
         """``GET /ping``: 200 whenever the server answers at all."""

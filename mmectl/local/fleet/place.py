@@ -1,65 +1,46 @@
-"""What an instance is given: a port, directories, an environment; and how leftovers are cleared."""
+"""What an instance is given: directories, a socket, an environment; and clearing leftovers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.local import processes
-from mmectl.local.values import FleetFailed, FleetSpec
+from mmectl.local.values import FleetSpec
 
 RUN_MARK = "MMECTL_RUN_DIR"
+SOCKET = "http.sock"
 # what a container may see of the platform's own environment: no credentials
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
 # Unix socket paths end at 107 bytes, and the server adds its own names
 _LONGEST_RUN_DIR = 80
 
 
-class Ports:
-    """Free ports for servers: Multi Model Server refuses those from 32767 on."""
-
-    FIRST, LAST = 20_000, 32_000
-
-    def __init__(self) -> None:
-        self._taken: set[int] = set()
-
-    def take(self) -> int:
-        """Reserve a port that nobody listens on."""
-        for _ in range(1000):
-            port = self.FIRST + secrets.randbelow(self.LAST - self.FIRST)
-            if port not in self._taken and _is_free(port):
-                self._taken.add(port)
-                return port
-        raise FleetFailed(f"No free port between {self.FIRST} and {self.LAST} on this machine.")
-
-    def give_back(self, port: int) -> None:
-        """Free a port again."""
-        self._taken.discard(port)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an instance lives: `base` is its /opt/ml, `run` holds sockets; `link` leads there."""
+    """Where an instance lives: `base` is its /opt/ml, `run` holds what its server makes.
+
+    All lies in folders that nobody but the platform's user may enter.
+    """
 
     home: Path
     base: Path
     run: Path
+
+    @property
+    def front(self) -> Path:
+        """The folder of the server's socket, and of nothing else."""
+        return self.run / "front"
+
+    @property
+    def socket(self) -> Path:
+        """Where the server listens."""
+        return self.front / SOCKET
 
     @classmethod
     def make(cls, home: Path) -> Place:
@@ -71,7 +52,9 @@ class Place:
             run.mkdir(mode=0o700)
         else:
             run.symlink_to(tempfile.mkdtemp(prefix="mme-"))
-        return cls(home, base.resolve(), run.resolve())
+        made = cls(home, base.resolve(), run.resolve())
+        made.front.mkdir(mode=0o700)
+        return made
 
 
 def remove_place(home: Path) -> None:

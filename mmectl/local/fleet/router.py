@@ -18,7 +18,6 @@ from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.metering import Meter, Put, nowhere
 from mmectl.local.fleet.parts import Server, gather_all
-from mmectl.local.fleet.place import Ports
 from mmectl.local.fleet.runtime import MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.shares import Shares
@@ -78,7 +77,6 @@ class LocalFleets:
         wanted = self._settings.memory
         least = 0 if wanted is None else wanted + self._settings.server_memory
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least)
-        self._ports = Ports()
         self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
@@ -99,7 +97,6 @@ class LocalFleets:
             self._folder,
             self._logs,
             state_dir=self._state_dir,
-            ports=self._ports,
             settings=self._settings,
             choose=choose,
         )

@@ -48,7 +48,7 @@ def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str
         "state": server.state,
         "runtime": server.runtime,
         "pid": server.pid,
-        "port": server.port,
+        "socket": str(server.socket) if server.socket else None,
         "restarts": server.restarts,
         "memory_used_mb": round(shelf.memory_used / 2**20),
         "memory_limit_mb": round(shelf.memory / 2**20),

@@ -29,12 +29,11 @@ class Launch:
     name: str
     spec: FleetSpec
     place: Place
-    port: int
     state_dir: Path
 
 
 class Runtime(Protocol):
-    """One run of a server; it answers on `Launch.port` of 127.0.0.1."""
+    """One run of a server; it answers on the socket of `Launch.place`."""
 
     @property
     def pid(self) -> int | None:
@@ -126,9 +125,8 @@ class ProcessRuntime:
         launch = self._launch
         reading, self._lifeline = os.pipe()
         own = {
-            "SAGEMAKER_BIND_TO_PORT": str(launch.port),
             "SAGEMAKER_BASE_DIR": str(launch.place.base),
-            "MMECTL_BIND_ADDRESS": "127.0.0.1",
+            "MMECTL_BIND_ADDRESS": f"unix:{launch.place.socket}",
             RUN_MARK: str(launch.place.run),
             processes.SERVER_MARK: str(launch.state_dir),
             "MMECTL_LIFELINE_FD": str(reading),

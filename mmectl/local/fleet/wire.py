@@ -1,18 +1,22 @@
-"""A lean HTTP/1.1 client for one server on loopback: the hot path of an invocation.
+"""A lean HTTP/1.1 client for one server on a Unix socket: the hot path of an invocation.
 
-Measured against Multi Model Server with a 55 kB body: 0.40 ms at the median against 0.56 ms
-through aiohttp's client. It also lets the owner end a request from outside (`Wire.abort`),
+Measured against Multi Model Server on loopback with a 55 kB body: 0.40 ms at the median against
+0.56 ms through aiohttp's client. It also lets the owner end a request from outside (`Wire.abort`),
 which is how requests get out when a worker dies that the server itself still waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 MAX_HEAD = 64 << 10
 MAX_BODY = 64 << 20
+_QUEUED = 0.002  # seconds after which a server whose queue is full is asked again
 
 
 class WireError(Exception):
@@ -57,7 +61,7 @@ class _Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP, for mypy
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for mypy
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -153,8 +157,8 @@ class Wire:
     `group` of a request names what `abort` can end together.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self._host, self._port = host, port
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._idle: list[_Connection] = []
         self._busy: dict[_Connection, str] = {}
 
@@ -175,7 +179,7 @@ class Wire:
         """
         head = self._head(method, path, headers or {}, len(body))
         while True:
-            connection = await self._connection()
+            connection = await self._connection(timeout)
             reused = connection.used
             try:
                 return await self._exchange(connection, head, body, timeout, group)
@@ -203,20 +207,40 @@ class Wire:
             self._idle.append(connection)
         return answer
 
-    async def _connection(self) -> _Connection:
+    async def _connection(self, timeout: float) -> _Connection:
         while self._idle:
             kept = self._idle.pop()
             if kept.open:
                 return kept
+        line = await self._connected(timeout)
         loop = asyncio.get_running_loop()
-        try:
-            _, connection = await loop.create_connection(_Connection, self._host, self._port)
-        except OSError as error:
-            raise WireError(f"cannot connect: {error.strerror or error}") from error
+        _, connection = await loop.create_unix_connection(_Connection, sock=line)
         return connection
 
+    async def _connected(self, timeout: float) -> socket.socket:
+        """A connected socket. A full queue is no error yet, as it is none on a network."""
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        line.setblocking(False)
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    line.connect(str(self._path))
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise AnswerTimeoutError(f"no connection within {timeout:g} s") from None
+                    await asyncio.sleep(_QUEUED)
+                else:
+                    return line
+        except OSError as error:
+            line.close()
+            raise WireError(f"cannot connect: {error.strerror or error}") from error
+        except BaseException:
+            line.close()
+            raise
+
     def _head(self, method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}:{self._port}"]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
         for name, value in headers.items():
             if not value.isprintable():
                 raise ValueError(f"header {name} has unprintable characters")

@@ -53,13 +53,13 @@ class FakeDocker:
 
 def launch(folder: Path, **changes: object) -> Launch:
     place = Place(folder, folder / "ml", folder / "run")
-    return Launch("mmectl-i-1-a", spec(**changes), place, 20_001, Path("/project/.mmectl"))
+    return Launch("mmectl-i-1-a", spec(**changes), place, Path("/project/.mmectl"))
 
 
 # the command line
 
 
-def test_a_container_is_confined_and_listens_on_loopback_alone(tmp_path: Path) -> None:
+def test_a_container_is_confined_and_listens_on_no_port(tmp_path: Path) -> None:
     arguments = run_arguments(launch(tmp_path), "sha256:1", LIMITS, tmp_path / "env", ["SEVERAL"])
     assert arguments[0] == "run"
     assert arguments[-2:] == ["sha256:1", "serve"]
@@ -71,17 +71,18 @@ def test_a_container_is_confined_and_listens_on_loopback_alone(tmp_path: Path) -
         "--cpus=2",
         "--pids-limit=3072",
         "--security-opt=no-new-privileges",
-        "--publish=127.0.0.1:20001:8080",
         "--label=mmectl.state-dir=/project/.mmectl",
         "--env=SEVERAL",
         f"--env-file={tmp_path / 'env'}",
         f"--mount=type=bind,source={tmp_path}/ml/models,target=/opt/ml/models,readonly",
+        f"--mount=type=bind,source={tmp_path}/run/front,target=/run/mmectl",
     } <= set(arguments)
+    assert not any("--publish" in argument for argument in arguments)
 
 
 def test_a_comma_in_the_path_does_not_end_the_mount(tmp_path: Path) -> None:
     arguments = run_arguments(launch(tmp_path / "a,b"), "i", LIMITS, tmp_path, [])
-    (mount,) = (a.removeprefix("--mount=") for a in arguments if a.startswith("--mount="))
+    mount, _ = (a.removeprefix("--mount=") for a in arguments if a.startswith("--mount="))
     assert next(csv.reader([mount]))[1] == f"source={tmp_path}/a,b/ml/models"
 
 
@@ -91,7 +92,7 @@ def test_values_of_the_environment_stay_out_of_the_arguments(tmp_path: Path) -> 
     text, several = environment_lines(variables)
     assert "KEY=se cret#\n" in text
     assert "MMECTL_LIFELINE_FD=0\n" in text
-    assert "SAGEMAKER_BIND_TO_PORT=8080\n" in text
+    assert "MMECTL_BIND_ADDRESS=unix:/run/mmectl/http.sock\n" in text
     assert several == {"PEM": "a\nb"}
     arguments = run_arguments(started, "i", LIMITS, tmp_path, list(several))
     assert not any("cret" in argument for argument in arguments)

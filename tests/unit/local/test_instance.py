@@ -14,7 +14,6 @@ from fleet_fakes import spec
 from mmectl.local.fleet.choice import Choice
 from mmectl.local.fleet.instance import Instance
 from mmectl.local.fleet.mms import Mms
-from mmectl.local.fleet.place import Ports
 from mmectl.local.fleet.runtime import Launch, MakeRuntime
 from mmectl.local.fleet.settings import RouterSettings
 from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
@@ -84,7 +83,8 @@ class FakeRuntime:
 class FakeMms(Mms):
     """A server that answers as it is told."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.pings: WireError | None = None
         self.loaded: list[tuple[str, str]] = []
 
@@ -104,11 +104,6 @@ class FakeMms(Mms):
         pass
 
 
-class OnePort(Ports):
-    def take(self) -> int:
-        return 20_000
-
-
 class Stage:
     """An instance, the runs it made and the servers it talked to."""
 
@@ -124,7 +119,6 @@ class Stage:
             folder / "fleets",
             folder / "logs",
             state_dir=folder,
-            ports=OnePort(),
             settings=settings,
             choose=self._choose,
             make_mms=self._mms,
@@ -140,8 +134,8 @@ class Stage:
             self.script.clear()
         return self.runs[-1]
 
-    def _mms(self, port: int) -> FakeMms:
-        self.servers.append(FakeMms(port))
+    def _mms(self, path: Path) -> FakeMms:
+        self.servers.append(FakeMms(path))
         return self.servers[-1]
 
 
@@ -167,7 +161,8 @@ async def test_an_instance_starts_serves_and_leaves_nothing(stage: MakeStage) ->
     s.instance.up = lambda: ups.append("up")
     await s.instance.start()
     (run,) = s.runs
-    assert (s.instance.state, s.instance.pid, s.instance.port) == ("InService", 7, 20_000)
+    assert (s.instance.state, s.instance.pid) == ("InService", 7)
+    assert s.servers[0].path == s.instance.socket == run.launch.place.socket
     assert s.instance.runtime == {"name": "docker", "reason": "it is a test"}
     assert ups == ["up"]
     assert run.launch.name.startswith(f"mmectl-{s.instance.id}-")
