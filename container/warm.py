@@ -26,7 +26,6 @@ if not sys.argv[1].endswith({worker_server!r}):  # the collector of metrics
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 sys.path.insert(0, {folder!r})
 import launcher
-from server_config import forbids_execution
 launcher.main(sys.argv[1], sys.argv[2:])
 """
 # What every Linux takes as a script's first line

@@ -11,7 +11,7 @@ from mmectl.local.control.fleets import instances, plan_fleet, rescaled, retaine
 from mmectl.local.control.lookup import Lookup
 from mmectl.local.control.models import ImageFinder
 from mmectl.local.control.runner import Runner
-from mmectl.local.control.states import deleting, mixed, updating
+from mmectl.local.control.states import deleting, mixed, shown, updating
 from mmectl.local.control.tags import new_tags
 from mmectl.local.control.updates import AlarmState
 from mmectl.local.control.values import Endpoint, Fleet, invalid
@@ -132,7 +132,9 @@ class EndpointOperations:
     def _updatable(self, name: str) -> tuple[Endpoint, Fleet]:
         """An endpoint that can be updated, and the fleet that serves it."""
         endpoint = self._lookup.endpoint(name)
-        if endpoint.status in ("Creating", "Updating", "RollingBack", "Deleting"):
+        settled = self._runner.is_settled(name.lower())
+        status = shown(endpoint, settled=settled).status
+        if status in ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"):
             raise self._names.busy(name)
         serving = mixed(endpoint)
         if endpoint.status == "Failed" or serving is None:

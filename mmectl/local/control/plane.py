@@ -26,11 +26,12 @@ from mmectl.local.control.models import (
     model_members,
 )
 from mmectl.local.control.runner import Runner
+from mmectl.local.control.states import restoring, shown
 from mmectl.local.control.tags import apply_tags, new_tags, remove_tags, tag_list, with_tags
 from mmectl.local.control.updates import AlarmState, Surroundings
 from mmectl.local.control.validate import check, prune, service_model, unknown_operation
 from mmectl.local.control.values import Endpoint, Fleet, Kind, Names, Resource, Serving
-from mmectl.local.values import ACCOUNT, AwsError, Fleets
+from mmectl.local.values import ACCOUNT, AwsError, Fleets, Image
 
 RESTORE_TIMEOUT = 60.0
 """Seconds that a request waits for an endpoint which is coming back after a restart."""
@@ -88,7 +89,7 @@ class Control:
         self._lookup = Lookup(self._records, self._names)
         self._chance = chance
         around = Surroundings(self._clock, sleep, alarm_state)
-        self._runner = Runner(self._records, fleets, self._lock, around)
+        self._runner = Runner(self._records, fleets, self._lock, around, self._image)
         self._endpoints = EndpointOperations(
             self._records,
             self._lookup,
@@ -118,6 +119,14 @@ class Control:
             "DeleteTags": self._delete_tags,
         }
         self._calls: set[asyncio.Task[dict[str, Any]]] = set()
+
+    def _image(self, before: Image) -> Image:
+        """The same image as it is registered now, or as it was if it is no more."""
+        found = self._images.find(before.reference)
+        return found if found and found.digest == before.digest else before
+
+    def _restoring(self, endpoint: Endpoint) -> bool:
+        return restoring(endpoint, settled=self._runner.is_settled(endpoint.name.lower()))
 
     async def open(self) -> None:
         """Read the database and go on where it stands, in the background.
@@ -174,7 +183,7 @@ class Control:
             endpoint is None
             or endpoint.name != endpoint_name
             or endpoint.serving is None
-            or endpoint.status not in SERVING
+            or (endpoint.status not in SERVING and not self._restoring(endpoint))
         ):
             raise AwsError(
                 "ValidationError",
@@ -271,7 +280,7 @@ class Control:
 
     async def _describe_endpoint(self, params: Params) -> dict[str, Any]:
         found = self._lookup.endpoint(params["EndpointName"])
-        return answers.describe_endpoint(found, self._names)
+        return answers.describe_endpoint(self._shown(found), self._names)
 
     def _list(self, kind: Kind, params: Params) -> dict[str, Any]:
         return answers.listing(kind, self._records.all(kind).values(), params, self._names)
@@ -283,7 +292,11 @@ class Control:
         return self._list("endpoint-config", params)
 
     async def _list_endpoints(self, params: Params) -> dict[str, Any]:
-        return self._list("endpoint", params)
+        shown = [self._shown(found) for found in self._records.endpoints.values()]
+        return answers.listing("endpoint", shown, params, self._names)
+
+    def _shown(self, endpoint: Endpoint) -> Endpoint:
+        return shown(endpoint, settled=self._runner.is_settled(endpoint.name.lower()))
 
     async def _delete_model(self, params: Params) -> dict[str, Any]:
         await self._records.remove(self._lookup.find("model", params["ModelName"]))

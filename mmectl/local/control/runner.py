@@ -15,6 +15,7 @@ from mmectl.local.control.states import (
     brought_up,
     lost,
     next_step,
+    refreshed,
     restored,
     resumed,
     rolled_back,
@@ -22,7 +23,7 @@ from mmectl.local.control.states import (
 )
 from mmectl.local.control.updates import Surroundings, Updates
 from mmectl.local.control.values import Endpoint
-from mmectl.local.values import AwsError, Fleets
+from mmectl.local.values import AwsError, Fleets, Image
 
 log = logging.getLogger(__name__)
 AGAIN = 1.0  # seconds between two attempts to store a change on a full disk
@@ -32,16 +33,23 @@ class Runner:
     """Starts and stops fleets until every endpoint is what its record says.
 
     Each change is stored under `lock`, which the control plane shares; tasks are cancelled
-    only by a holder of that lock, so never in the middle of storing.
+    only by a holder of that lock, so never in the middle of storing. `image` gives an image as it
+    is registered now.
     """
 
     def __init__(
-        self, records: Records, fleets: Fleets, lock: asyncio.Lock, around: Surroundings
+        self,
+        records: Records,
+        fleets: Fleets,
+        lock: asyncio.Lock,
+        around: Surroundings,
+        image: Callable[[Image], Image],
     ) -> None:
         self._records = records
         self._fleets = fleets
         self._lock = lock
         self._around = around
+        self._image = image
         self._clock = around.clock
         self._updates = Updates(fleets, around, self._change)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,6 +70,10 @@ class Runner:
     def settled(self, key: str) -> asyncio.Event:
         """Set when the serving fleet is up, or found to be lost, in this process."""
         return self._settled.setdefault(key, asyncio.Event())
+
+    def is_settled(self, key: str) -> bool:
+        """Whether it is so by now."""
+        return key in self._settled and self._settled[key].is_set()
 
     async def idle(self) -> None:
         """Wait until nothing is left to do."""
@@ -93,14 +105,14 @@ class Runner:
     async def _run(self, key: str, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        while step := next_step(
-            self._records.endpoints.get(key), settled=self.settled(key).is_set()
-        ):
+        while step := next_step(self._records.endpoints.get(key), settled=self.is_settled(key)):
             endpoint = self._records.endpoints[key]
             await self._STEPS[step](self, endpoint)
 
     async def _restore(self, endpoint: Endpoint) -> None:
-        serving, target = resumed(endpoint)
+        now = await asyncio.to_thread(refreshed, endpoint, self._image)
+        await self._change(endpoint, lambda _: now)
+        serving, target = resumed(now)
         reason = await start(self._fleets, serving)
         if reason is not None:
             await self._change(endpoint, lambda now: lost(now, reason, self._clock()))

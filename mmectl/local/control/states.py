@@ -4,21 +4,35 @@ Creating -> InService | Failed
 InService -> Updating -> InService
              Updating -> RollingBack -> InService (the old fleet, with a FailureReason)
                          RollingBack -> UpdateRollbackFailed (a mix of both, can be updated)
-InService | Failed -> Failed | InService, only when restored after a restart
+InService | Failed -> Failed | InService, only when restored after a restart; SystemUpdating
+             meanwhile, which stands in no record
 any -> Deleting -> gone
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from mmectl.local.control import deployments
-from mmectl.local.control.values import Counts, Endpoint, Fleet, Rollout, Stage, failure
+from mmectl.local.control.values import (
+    REASON_LIMIT,
+    Counts,
+    Endpoint,
+    Fleet,
+    Rollout,
+    Stage,
+    failure,
+)
+from mmectl.local.values import Image
 
 _HALF = 0.5
+AGAIN = (
+    " It is tried again at every start of the platform: mmectl local down, then mmectl local up. "
+    "With an image that is built anew: mmectl build, then mmectl deploy."
+)
 
 
 class Step(Enum):
@@ -197,6 +211,29 @@ def resumed(endpoint: Endpoint) -> tuple[Fleet | None, Fleet | None]:
     return sized(serving, rollout.serving), running
 
 
+def restoring(endpoint: Endpoint, *, settled: bool) -> bool:
+    """Whether what served before a restart is being brought up again."""
+    return next_step(endpoint, settled=settled) is Step.RESTORE
+
+
+def shown(endpoint: Endpoint, *, settled: bool) -> Endpoint:
+    """The endpoint as people see it: one that is being restored serves only after a while."""
+    if endpoint.status not in ("InService", "Failed") or not restoring(endpoint, settled=settled):
+        return endpoint
+    return replace(endpoint, status="SystemUpdating", failure=None)
+
+
+def refreshed(endpoint: Endpoint, image: Callable[[Image], Image]) -> Endpoint:
+    """The endpoint with its images as they are registered now: their folder may have moved."""
+
+    def fresh(fleet: Fleet | None) -> Fleet | None:
+        return fleet and replace(
+            fleet, specs=tuple(replace(spec, image=image(spec.image)) for spec in fleet.specs)
+        )
+
+    return replace(endpoint, serving=fresh(endpoint.serving), target=fresh(endpoint.target))
+
+
 def _gives_up(endpoint: Endpoint) -> bool:
     return endpoint.rollout is not None and endpoint.rollout.reason is not None
 
@@ -224,6 +261,7 @@ def lost(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         retired = (*endpoint.retired, endpoint.serving.key)
         return replace(endpoint, serving=None, rollout=None, retired=retired, modified=now)
     text = f"The endpoint could not be restored after a restart: {reason}"
+    text = f"{text[: REASON_LIMIT - len(AGAIN)]}{AGAIN}"
     unwanted = tuple(key for key in endpoint.keys if key != endpoint.serving.key)
     return replace(
         endpoint,

@@ -16,6 +16,7 @@ Status = Literal[
     "Updating",
     "RollingBack",
     "InService",
+    "SystemUpdating",
     "UpdateRollbackFailed",
     "Deleting",
     "Failed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from mmectl.local.control.plane import Control
@@ -35,11 +36,12 @@ class Objects:
 class Images:
     def __init__(self) -> None:
         self.references = {IMAGE}
+        self.image = Image(IMAGE, DIGEST, ("python", "entrypoint.py"), {"LANG": "C.UTF-8"})
 
     def find(self, reference: str) -> Image | None:
         if reference not in self.references:
             return None
-        return Image(reference, DIGEST, ("python", "entrypoint.py"), {"LANG": "C.UTF-8"})
+        return replace(self.image, reference=reference)
 
 
 class Clock:

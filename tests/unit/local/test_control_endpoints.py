@@ -18,7 +18,7 @@ from control_fakes import (
     model,
 )
 
-from mmectl.local.values import AwsError
+from mmectl.local.values import AwsError, Image
 
 NAME = {"EndpointName": "endpoint"}
 
@@ -421,8 +421,22 @@ class TestRestart:
         fleets.succeed("endpoint", "config")
 
         assert (await waiting).config == "config"
-        assert before == during == await describe(plane)
+        assert during == {**before, "EndpointStatus": "SystemUpdating"}
+        assert before == await describe(plane)
         assert fleets.running == {("endpoint", "config")}
+
+    async def test_its_image_may_have_moved_but_not_changed(self, plane, fleets, tmp_path):
+        await create(plane, fleets)
+        await plane.close()
+        for digest, found in (("sha256:other", "python"), (DIGEST, "/new/python")):
+            images, fleets = Images(), HeldFleets()
+            images.image = Image(IMAGE, digest, ("/new/python",), {})
+            again = control(tmp_path, fleets, images=images)
+            await again.open()
+            await fleets.quiet()
+            (spec,) = fleets.specs["endpoint", "config"]
+            await again.close()
+            assert (spec.image.entrypoint[0], spec.image.digest) == (found, DIGEST)
 
     async def test_waiting_for_it_has_an_end(self, plane, fleets, reopen):
         await create(plane, fleets)
@@ -440,18 +454,31 @@ class TestRestart:
         plane, fleets = await reopen()
         waiting = asyncio.create_task(plane.serving("endpoint"))
         await asyncio.sleep(0)
-        fleets.fail("endpoint", "config", "no environment")
+        await fleets.quiet()
+        fleets.fail("endpoint", "config", "no environment" + "!" * 2000)
         with pytest.raises(AwsError, match="not found"):
             await waiting
         described = await describe(plane)
         plane, fleets = await reopen()
+        waiting = asyncio.create_task(plane.serving("endpoint"))
+        during = await describe(plane)
+        listed = await plane.call("ListEndpoints", {"StatusEquals": "SystemUpdating"})
+        with pytest.raises(AwsError, match="Cannot update in-progress endpoint"):
+            await plane.call("UpdateEndpoint", endpoint(configuration="next"))
+        await fleets.quiet()
         fleets.succeed("endpoint", "config")
         await fleets.quiet()
 
         assert described["EndpointStatus"] == "Failed"
-        assert described["FailureReason"] == (
-            "The endpoint could not be restored after a restart: no environment"
+        assert described["FailureReason"].startswith(
+            "The endpoint could not be restored after a restart: no environment!!"
         )
+        assert described["FailureReason"].endswith("mmectl build, then mmectl deploy.")
+        assert len(described["FailureReason"]) == 1024
+        assert during["EndpointStatus"] == "SystemUpdating"
+        assert "FailureReason" not in during
+        assert [found["EndpointName"] for found in listed["Endpoints"]] == ["endpoint"]
+        assert (await waiting).config == "config"
         assert "FailureReason" not in await describe(plane)
         assert await status(plane) == "InService"
 
@@ -492,7 +519,7 @@ class TestRestart:
         again = control(crashed, HeldFleets())
         await again.open()
 
-        assert await describe(again) == before
+        assert await describe(again) == {**before, "EndpointStatus": "SystemUpdating"}
         assert (await again.call("DescribeModel", {"ModelName": "model"}))["ModelName"] == "model"
         await again.close()
 
