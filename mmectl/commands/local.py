@@ -81,6 +81,7 @@ def status_(app: App) -> Result:
     view: list[str | Table] = [
         f"serving at  {connection.endpoint_url}",
         f"pid         {connection.pid}",
+        f"supervisor  {_told(found.get('supervisor'))}",
         f"state in    {app.config.state_dir}",
     ]
     if rows:
@@ -104,6 +105,10 @@ def top(app: App, once: bool, every: float) -> Result:
     if not once and app.out.terminal:
         watched(app, every)
     return look(app)
+
+
+def _told(supervisor: object) -> str:
+    return f"pid {supervisor}" if supervisor else "none; the server is starting another"
 
 
 def _silent(state_dir: Path) -> Result:

@@ -66,8 +66,9 @@ def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
 
 
 def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
-    """What runs: pid, uptime (seconds), endpoints with their instances, logs; None when stopped.
+    """What runs: pids of server and supervisor, uptime (seconds), endpoints with instances, logs.
 
+    None when stopped; `supervisor` is None while a killed one is being replaced.
     Raises PlatformError when a running platform does not answer.
     """
     state_dir = state_dir.resolve()
@@ -75,9 +76,13 @@ def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
         return None
     known = _read(state_dir)
     try:
-        return ask.get(known, "/-/status", timeout) if known else None
+        found = ask.get(known, "/-/status", timeout) if known else None
     except ask.FAILURES as error:
         raise not_answering(state_dir, str(error)) from None
+    if found is None or known is None:
+        return None
+    supervisor = known.supervisor if processes.alive(known.supervisor) else None
+    return {**found, "supervisor": supervisor and supervisor.pid}
 
 
 def moved_from(state_dir: Path, known: Record) -> Path | None:

@@ -26,6 +26,7 @@ from mmectl.local import log_file, record
 from mmectl.local.compose import Parts, compose
 from mmectl.local.connections import MOST, Connections
 from mmectl.local.gateway import Gateway
+from mmectl.local.keeper import Keeper
 from mmectl.local.launch import log_path
 from mmectl.local.s3.files import DISK_FULL, is_full
 from mmectl.local.services import body_limit
@@ -110,6 +111,8 @@ async def serve(
     parts: Parts,
     listener: socket.socket,
     ready: int,
+    *,
+    keeper: Keeper,
     look: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; `look` is called now and then, to see to the log."""
@@ -122,12 +125,15 @@ async def serve(
     await server.start()
     gc.freeze()  # what lives as long as the server need not be looked at again
     report(ready, {"ready": True})
+    keeping = asyncio.create_task(keeper.keep(known.supervisor))
     while not stopped.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopped.wait(), LOOK)
         look()
     log.info("stopping")
+    keeping.cancel()
     await server.close()
+    keeper.tell(0)
 
 
 def report(ready: int, answer: dict[str, object]) -> None:
@@ -174,7 +180,8 @@ def main(arguments: list[str]) -> int:
         lock(state_dir / "local")
         known = _known(state_dir)
         listener = socket.socket(fileno=socket_fd)
-        asyncio.run(serve(known, compose(state_dir, known), listener, ready, handler.look))
+        keeper, parts = Keeper(state_dir, listener), compose(state_dir, known)
+        asyncio.run(serve(known, parts, listener, ready, keeper=keeper, look=handler.look))
     except MmectlError as error:
         _tell(ready, error.message, error.hint)
         return TRY_AGAIN if error.code == DISK_FULL else GIVE_UP

@@ -2,12 +2,15 @@
 
 Because the socket is the supervisor's, connections wait in its backlog while a server that
 was killed is replaced, and the address never changes. It idles for days, so it imports little
-and does nothing but wait for its child.
+and does nothing but wait for its child. When it is killed itself, the server, which has the socket,
+too, starts another (`keeper`), which goes on with that server (`adopt`). A lock makes it the only
+one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -22,6 +25,7 @@ from mmectl.local import processes, record
 BACKLOG = 512
 HEALTHY = 10.0  # seconds a server must live for the next death to count as the first
 LONGEST_PAUSE = 30.0  # seconds between two attempts
+LOCK_SECONDS = 5.0  # that another supervisor, which is killed perhaps, is waited for
 GIVE_UP = 78  # exit code of a server that would fail the same way again (EX_CONFIG)
 STARTER = "import sys; sys.path = [p for p in sys.path if p] + [{root!r}]; "
 SERVER = STARTER + "from mmectl.local.server import main; sys.exit(main(sys.argv[1:]))"
@@ -61,12 +65,41 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+class Orphan:
+    """A server whose supervisor died; it is nobody's child, so it says itself how it ends.
+
+    `life` is the reading end of a pipe of its: the exit code as a byte, none where it was killed.
+    """
+
+    def __init__(self, pid: int, life: int) -> None:
+        self.process = processes.find(pid)
+        self._life = life
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        said = b""
+        while piece := os.read(self._life, 16):
+            said += piece
+        os.close(self._life)
+        if self.process is not None:
+            processes.wait_gone((self.process,), LOCK_SECONDS)
+        return said[-1] if said else -signal.SIGKILL
+
+
 class Supervisor:
     """Runs servers one after another until it is told to stop."""
 
-    def __init__(self, state_dir: Path, root: str, listener: socket.socket, ready: int) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        root: str,
+        listener: socket.socket,
+        ready: int,
+        orphan: Orphan | None = None,
+    ) -> None:
         self._state_dir, self._root = state_dir, root
         self._listener, self._ready = listener, ready
+        self._orphan = orphan
         self._child = 0
         self._stopping = False
 
@@ -77,7 +110,7 @@ class Supervisor:
         deaths, code = 0, 0
         while not self._stopping:
             begun = time.monotonic()
-            code = self._serve()
+            code = self._adopt(self._orphan) if self._orphan else self._serve()
             if self._stopping or code in (0, GIVE_UP):
                 break
             deaths = 1 if time.monotonic() - begun > HEALTHY else deaths + 1
@@ -85,6 +118,13 @@ class Supervisor:
             self._sleep(pause(deaths))
         self._listener.close()
         self._forget()
+        return code
+
+    def _adopt(self, orphan: Orphan) -> int:
+        """Wait for the end of a server that another supervisor started; its exit code."""
+        self._remember()
+        code = orphan.wait()
+        self._orphan = None
         return code
 
     def _serve(self) -> int:
@@ -117,12 +157,17 @@ class Supervisor:
             known,
             port=self._listener.getsockname()[1],
             supervisor=processes.find(os.getpid()),
-            server=processes.find(self._child) if self._child else None,
+            server=self._server(),
         )
         try:
             record.write(self._state_dir, now)
         except OSError as error:
             say(f"cannot write platform.json: {error}")
+
+    def _server(self) -> processes.Process | None:
+        if self._orphan is not None:
+            return self._orphan.process
+        return processes.find(self._child) if self._child else None
 
     def _forget(self) -> None:
         known = record.read(self._state_dir)
@@ -132,6 +177,8 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
+        if self._orphan is not None:
+            processes.send(self._orphan.process, signal.SIGTERM)
         if self._child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, signal.SIGTERM)
@@ -148,6 +195,43 @@ def fail(ready: int, message: str) -> None:
         os.write(ready, json.dumps({"error": message}).encode() + b"\n")
 
 
+def alone(state_dir: Path) -> bool:
+    """Be the only supervisor of this state, until the process ends; False if there is another."""
+    handle = os.open(state_dir / "local" / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(processes.POLL)
+        else:
+            return True
+
+
+def adopt(arguments: list[str]) -> int:
+    """``<state dir> <folder of the mmectl package> <socket> <life> <server's pid> <told>``.
+
+    Go on with a server whose supervisor died: descriptors of the socket, of the pipe on which that
+    server says how it ends, and of the one on which it is told our number.
+    """
+    state_dir, root = Path(arguments[0]), arguments[1]
+    socket_fd, life, pid, told = map(int, arguments[2:6])
+    if os.fork():
+        return 0
+    if not alone(state_dir):
+        say("another supervisor of this project is still running")
+        return 1
+    listener = socket.socket(fileno=socket_fd)
+    nobody = os.open(os.devnull, os.O_WRONLY)  # waits for the start of the next server
+    supervisor = Supervisor(state_dir, root, listener, nobody, Orphan(pid, life))
+    os.write(told, str(os.getpid()).encode())
+    os.close(told)
+    say(f"goes on with the server (pid {pid}), whose supervisor died")
+    return supervisor.run()
+
+
 def main(arguments: list[str]) -> int:
     """``<state dir> <folder of the mmectl package> <descriptor to report on> [strict]``.
 
@@ -156,6 +240,9 @@ def main(arguments: list[str]) -> int:
     state_dir, root, ready = Path(arguments[0]), arguments[1], int(arguments[2])
     if os.fork():
         return 0  # the parent waits for this process, not for the platform
+    if not alone(state_dir):
+        fail(ready, "another supervisor of this project is still running")
+        return 1
     known = record.read(state_dir)
     if known is None:
         fail(ready, "platform.json cannot be read")

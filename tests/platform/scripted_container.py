@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -71,6 +72,15 @@ class Container(BaseHTTPRequestHandler):
         self.answer(200, b"{}")
 
 
+class Server(ThreadingHTTPServer):
+    """A server on a Unix socket."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+
 def die_with_the_platform() -> None:
     os.read(int(os.environ["MMECTL_LIFELINE_FD"]), 1)
     os._exit(0)
@@ -82,5 +92,4 @@ if __name__ == "__main__":
     if os.environ.get("BROKEN"):
         sys.exit("RuntimeError: no licence found")
     threading.Thread(target=die_with_the_platform, daemon=True).start()
-    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    ThreadingHTTPServer(("127.0.0.1", port), Container).serve_forever()
+    Server(os.environ["MMECTL_BIND_ADDRESS"].removeprefix("unix:"), Container).serve_forever()

@@ -265,7 +265,7 @@ async def test_a_small_memory_budget_evicts(
 
 # a server of somebody else's, that does not heed SIGTERM; or one that never serves
 STUBBORN = """
-import http.server, os, signal, time
+import http.server, os, signal, socket, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("up", flush=True)
 time.sleep(600 if "NEVER" in os.environ else 0)
@@ -275,7 +275,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "14")
         self.end_headers()
         self.wfile.write(b'{"models": []}')
+    def address_string(self):
+        return "somebody"
 address = os.environ.get("MMECTL_BIND_ADDRESS", "0.0.0.0")
+if address.startswith("unix:"):
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_UNIX
+        def server_bind(self):
+            self.socket.bind(self.server_address)
+    Server(address[5:], Handler).serve_forever()
 port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
 http.server.ThreadingHTTPServer((address, port), Handler).serve_forever()
 """

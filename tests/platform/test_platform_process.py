@@ -138,6 +138,68 @@ def test_a_new_connection_waits_while_the_server_is_replaced(project, client_for
     assert once.list_buckets()["Buckets"] == []
 
 
+def supervised(project, before):
+    """Wait for another supervisor than that one; the record with it."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        known = record.read(project)
+        if known.supervisor not in before and processes.alive(known.supervisor):
+            return known
+        time.sleep(0.02)
+    pytest.fail("no supervisor came")
+
+
+def test_whoever_dies_is_replaced_also_the_supervisor(project):
+    connection = start(project)
+    first = record.read(project)
+    seen = []
+    for _ in range(2):  # one that was started by the server, too
+        seen.append(record.read(project).supervisor)
+        os.kill(seen[-1].pid, signal.SIGKILL)
+        assert platform.find(project) == connection  # nobody notices
+        known = supervised(project, seen)
+        assert known.server == first.server
+        assert platform.status(project)["supervisor"] == known.supervisor.pid
+    os.kill(known.server.pid, signal.SIGKILL)
+    assert patient(connection).list_buckets()["Buckets"] == []
+    now = record.read(project)
+    assert (now.supervisor, now.server != known.server) == (known.supervisor, True)
+    os.kill(now.supervisor.pid, signal.SIGKILL)  # also one whose server is its own child
+    assert supervised(project, [*seen, now.supervisor]).server == now.server
+    deadline = time.monotonic() + 10
+    while len(processes.marked(project)) != 2:  # its parent, which daemonizes it, ends
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert platform.stop(project) is True
+    assert processes.marked(project) == []
+    assert "supervisor died" in (project / "local" / "platform.log").read_text()
+
+
+def test_an_adopted_server_that_ends_in_order_is_not_started_again(project):
+    start(project)
+    before = record.read(project)
+    os.kill(before.supervisor.pid, signal.SIGKILL)
+    known = supervised(project, [before.supervisor])
+    os.kill(known.server.pid, signal.SIGTERM)
+    assert processes.wait_gone([known.server, known.supervisor], 15) == []
+    assert processes.marked(project) == []
+
+
+def test_two_supervisors_there_are_never(project):
+    start(project)
+    reading, writing = os.pipe()
+    arguments = [str(project), launch.ROOT, str(writing)]
+    environment = {**os.environ, processes.SUPERVISOR_MARK: str(project)}
+    code = launch.LAUNCH.format(root=launch.ROOT)
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments], pass_fds=[writing], env=environment, check=True
+    )
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        assert "another supervisor of this project is still running" in told.read()
+    assert len(processes.marked(project)) == 2
+
+
 def test_without_its_supervisor_the_server_goes_on_and_is_stopped(project):
     connection = start(project)
     os.kill(record.read(project).supervisor.pid, signal.SIGKILL)

@@ -15,20 +15,29 @@ from mmectl.local.fleet import engine as engines
 from mmectl.local.fleet import place
 from mmectl.local.fleet.container import DockerRuntime, Limits
 from mmectl.local.fleet.engine import Engine, EngineError, EngineImage
+from mmectl.local.fleet.place import Ports
 from mmectl.local.fleet.runtime import Launch, MakeRuntime, ProcessRuntime
 from mmectl.local.values import FleetFailed, FleetSpec
 
+_OPEN = (
+    "not built by this mmectl: its containers listen on ports of 127.0.0.1, which every user of "
+    "this machine can ask; mend it with mmectl build, or see docs/security.md"
+)
 AUTO, PROCESS, DOCKER = "auto", "process", "docker"
 log = logging.getLogger("mmectl.local.runtime")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`name` is PROCESS or DOCKER, `reason` for people, `image` the engine's id of the image."""
+    """`name` is PROCESS or DOCKER, `reason` for people, `image` the engine's id of the image.
+
+    `sockets`: its server listens on a Unix socket, and on a port if not.
+    """
 
     name: str
     reason: str
     image: str = ""
+    sockets: bool = True
 
 
 def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | None]) -> Choice:
@@ -47,7 +56,7 @@ def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | Non
         image, lacking = None, str(error)
     if image is not None:
         why = "local.runtime is docker" if wanted == DOCKER else "the Docker engine has the image"
-        return Choice(DOCKER, why, image.id)
+        return Choice(DOCKER, why, image.id, image.sockets)
     if wanted == DOCKER:
         raise FleetFailed(f"local.runtime is docker, and {lacking}.")
     return _process(spec, lacking)
@@ -82,6 +91,7 @@ class Runtimes:
         self._environment = environment
         self._memory = memory
         self._engine = Engine(environment)
+        self._ports = Ports()
         self._told: dict[tuple[str, str], str] = {}
 
     async def choose(self, spec: FleetSpec) -> Choice:
@@ -93,6 +103,8 @@ class Runtimes:
         key = spec.config, spec.variant
         if self._told.get(key) != told:  # once for all its instances
             log.info("%s", told)
+            if not choice.sockets:
+                log.warning("%s: %s", spec.image.reference, _OPEN)
         self._told[key] = told
         return choice
 
@@ -105,7 +117,8 @@ class Runtimes:
         limits = Limits.of(spec.instance_type, machine, cpus, share, self._memory)
 
         def make(launch: Launch) -> DockerRuntime:
-            return DockerRuntime(launch, self._engine, choice.image, limits)
+            ports = None if choice.sockets else self._ports
+            return DockerRuntime(launch, self._engine, choice.image, limits, ports)
 
         return make
 

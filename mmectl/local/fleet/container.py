@@ -1,11 +1,11 @@
 """A server of an instance as a container of the built image.
 
 The `docker` command stays attached: it carries what the container prints, SIGTERM to it and its
-exit code back. The server listens on no port: its socket lies in a folder that is mounted, which
-only the platform's user can reach on this machine. The command's standard input is the container's
-lifeline: when the platform is killed, the pipe closes, the entrypoint reads the end of its input
-and stops the server, and the engine removes the container. One that does not heed that is found
-by its label at the next start.
+exit code back. The server of our image listens on no port: its socket lies in a folder that is
+mounted, which only the platform's user can reach on this machine. The command's standard input is
+the container's lifeline: when the platform is killed, the pipe closes, the entrypoint reads the
+end of its input and stops the server, and the engine removes the container. One that does not
+heed that is found by its label at the next start.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from mmectl.local.fleet import engine as engines
 from mmectl.local.fleet import procs
 from mmectl.local.fleet.engine import Engine, EngineError
 from mmectl.local.fleet.instance_types import instance_type, model_memory
-from mmectl.local.fleet.place import RUN_MARK, SOCKET
+from mmectl.local.fleet.place import RUN_MARK, SOCKET, Ports
 from mmectl.local.fleet.runtime import Launch
 
 MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
+PORT = 8080
 FRONT = "/run/mmectl"  # where the folder of the server's socket is mounted
 # after the container the client has only to copy its last words and its code
 _CLIENT_ENDS = 5.0
@@ -60,9 +61,17 @@ class Limits:
 
 
 def run_arguments(
-    launch: Launch, image: str, limits: Limits, environment_file: Path, inherited: list[str]
+    launch: Launch,
+    image: str,
+    limits: Limits,
+    environment_file: Path,
+    inherited: list[str],
+    port: int = 0,
 ) -> list[str]:
-    """The `docker run` of an instance; `inherited` are variables taken from the client's own."""
+    """The `docker run` of an instance; `inherited` are variables taken from the client's own.
+
+    Its server listens on the socket of `launch.place`, or is published at that port.
+    """
     labels = {
         engines.STATE_LABEL: str(launch.state_dir),
         "mmectl.endpoint": launch.spec.endpoint,
@@ -84,7 +93,7 @@ def run_arguments(
         f"--pids-limit={limits.pids}",
         "--security-opt=no-new-privileges",
         f"--mount={_fields(models)}",
-        f"--mount={_fields(front)}",
+        *([f"--publish=127.0.0.1:{port}:{PORT}"] if port else [f"--mount={_fields(front)}"]),
         f"--env-file={environment_file}",
         *(f"--env={name}" for name in inherited),
         image,
@@ -99,12 +108,17 @@ def _fields(values: tuple[str, ...]) -> str:
     return line.getvalue()
 
 
-def environment_of(launch: Launch) -> dict[str, str]:
+def environment_of(launch: Launch, *, sockets: bool = True) -> dict[str, str]:
     """The variables of the container; those of the image itself are in the image."""
+    listens = (
+        {"MMECTL_BIND_ADDRESS": f"unix:{FRONT}/{SOCKET}"}
+        if sockets
+        else {"SAGEMAKER_BIND_TO_PORT": str(PORT)}
+    )
     return {
         **launch.spec.environment,
         "SAGEMAKER_MULTI_MODEL": "true",
-        "MMECTL_BIND_ADDRESS": f"unix:{FRONT}/{SOCKET}",
+        **listens,
         "MMECTL_LIFELINE_FD": "0",
     }
 
@@ -117,17 +131,35 @@ def environment_lines(variables: Mapping[str, str]) -> tuple[str, dict[str, str]
 
 
 class DockerRuntime:
-    """See the module; `image` is the engine's own id of it."""
+    """See the module; `image` is the engine's own id of it.
 
-    def __init__(self, launch: Launch, engine: Engine, image: str, limits: Limits) -> None:
+    An image whose server knows no socket is published at one of `ports`, which everybody on this
+    machine can ask.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        engine: Engine,
+        image: str,
+        limits: Limits,
+        ports: Ports | None = None,
+    ) -> None:
         self._launch = launch
         self._engine = engine
         self._image = image
         self._limits = limits
+        self._ports = ports
+        self._port = ports.take() if ports else 0
         self._client: subprocess.Process | None = None
         self._lifeline = -1
         self._pid: int | None = None
         self._id = ""
+
+    @property
+    def listens(self) -> Path | int:
+        """Its socket, or the port that it is published at."""
+        return self._port or self._launch.place.socket
 
     @property
     def pid(self) -> int | None:
@@ -150,11 +182,13 @@ class DockerRuntime:
         # the container's user is another one; nobody else gets past the folders above
         (launch.place.base / "models").chmod(0o755)
         launch.place.front.chmod(0o777)
-        text, several = environment_lines(environment_of(launch))
+        text, several = environment_lines(environment_of(launch, sockets=not self._port))
         variables = launch.place.run / "environment"
         variables.touch(mode=0o600)
         variables.write_text(text)
-        arguments = run_arguments(launch, self._image, self._limits, variables, list(several))
+        arguments = run_arguments(
+            launch, self._image, self._limits, variables, list(several), self._port
+        )
         marks = {RUN_MARK: str(launch.place.run), processes.SERVER_MARK: str(launch.state_dir)}
         try:
             program = self._engine.program()
@@ -218,6 +252,8 @@ class DockerRuntime:
         await self.wait()
         os.close(self._lifeline)
         self._lifeline = -1
+        if self._ports is not None:
+            self._ports.give_back(self._port)
 
     def seen(self, folder: Path) -> str:
         """The folder below /opt/ml/models."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STATE_LABEL = "mmectl.state-dir"
+SOCKETS_LABEL = "mmectl.listens-on-sockets"
 # what selects an engine, remembered so that leftovers are looked for in the same one
 _SELECTORS = (
     "DOCKER_HOST",
@@ -69,10 +70,14 @@ def advice(line: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EngineImage:
-    """An image in the engine; `id` is ``sha256:<hex>`` and never means another one."""
+    """An image in the engine; `id` is ``sha256:<hex>`` and never means another one.
+
+    `sockets`: its server can listen on a Unix socket (MMECTL_BIND_ADDRESS), and says so.
+    """
 
     id: str
     entrypoint: tuple[str, ...] = ()
+    sockets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +115,15 @@ class Engine:
     def image(self, reference: str) -> EngineImage | None:
         """The image of that name, None where the engine has none."""
         self.check_local()
-        shown = "[{{json .Id}}, {{json .Config.Entrypoint}}]"
+        shown = "[{{json .Id}}, {{json .Config.Entrypoint}}, {{json .Config.Labels}}]"
         try:
             answer = self.call("image", "inspect", "--format", shown, reference, timeout=10.0)
         except EngineError as error:
             if any(text in str(error).lower() for text in _NO_IMAGE):
                 return None
             raise
-        found, entrypoint = json.loads(answer)
-        return EngineImage(found, tuple(entrypoint or ()))
+        found, entrypoint, labels = json.loads(answer)
+        return EngineImage(found, tuple(entrypoint or ()), SOCKETS_LABEL in (labels or {}))
 
     def identity(self, container: str) -> str:
         """The id of a container."""

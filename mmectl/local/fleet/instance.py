@@ -55,7 +55,7 @@ class Instance:
         state_dir: Path,
         settings: RouterSettings,
         choose: Choose,
-        make_mms: Callable[[Path], Mms] = Mms,
+        make_mms: Callable[[Path | int], Mms] = Mms,
     ) -> None:
         self.id = f"i-0{secrets.token_hex(8)}"
         self.state = "Pending"
@@ -224,7 +224,7 @@ class Instance:
             await runtime.start(writing)
         finally:
             os.close(writing)
-        mms = self._make_mms(self._place.socket)
+        mms = self._make_mms(runtime.listens)
         self._models = ModelHost(mms, self._place.base / "models", runtime)
         return runtime
 
@@ -315,9 +315,9 @@ class Instance:
         return {"name": self._choice.name, "reason": self._choice.reason} if self._choice else {}
 
     @property
-    def socket(self) -> Path | None:
-        """Where the server listens; None before the start."""
-        return self._place.socket if self._place is not None else None
+    def listens(self) -> Path | int | None:
+        """The socket or port of its server; None while there is none."""
+        return self._runtime.listens if self._runtime is not None else None
 
     def printed(self) -> int:
         """How many lines the server has printed: a mark for `cause`."""

@@ -18,10 +18,13 @@ _PAGES = 10_000
 
 
 class Mms:
-    """One server, at its socket. Every call returns the server's answer or raises WireError."""
+    """One server, at its socket or port.
 
-    def __init__(self, path: Path) -> None:
-        self._wire = Wire(path)
+    Every call returns the server's answer or raises WireError.
+    """
+
+    def __init__(self, listens: Path | int) -> None:
+        self._wire = Wire(listens)
 
     async def ping(self, timeout: float = 2) -> Answer:
         """``GET /ping``: 200 whenever the server answers at all."""

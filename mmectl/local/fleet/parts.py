@@ -32,7 +32,7 @@ class Server(Protocol):
     @property
     def runtime(self) -> dict[str, str]: ...  # noqa: D102
     @property
-    def socket(self) -> Path | None: ...  # noqa: D102
+    def listens(self) -> Path | int | None: ...  # noqa: D102
     async def start(self) -> None: ...  # noqa: D102
     async def stop(self) -> None: ...  # noqa: D102
     def folder(self, name: str) -> Path: ...  # noqa: D102

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from pathlib import Path
 
 from mmectl.local.fleet.parts import Server
 from mmectl.local.fleet.shelf import Phase, Shelf
@@ -30,6 +31,13 @@ class Tally:
         }
 
 
+def _listens(where: Path | int | None) -> dict[str, object]:
+    return {
+        "socket": str(where) if isinstance(where, Path) else None,
+        "port": where if isinstance(where, int) else None,
+    }
+
+
 def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str, object]:
     """One instance, ready for JSON."""
     in_memory = [
@@ -48,7 +56,7 @@ def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str
         "state": server.state,
         "runtime": server.runtime,
         "pid": server.pid,
-        "socket": str(server.socket) if server.socket else None,
+        **_listens(server.listens),
         "restarts": server.restarts,
         "memory_used_mb": round(shelf.memory_used / 2**20),
         "memory_limit_mb": round(shelf.memory / 2**20),

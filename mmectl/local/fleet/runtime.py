@@ -33,7 +33,12 @@ class Launch:
 
 
 class Runtime(Protocol):
-    """One run of a server; it answers on the socket of `Launch.place`."""
+    """One run of a server."""
+
+    @property
+    def listens(self) -> Path | int:
+        """Where it answers: a Unix socket, or a port of 127.0.0.1."""
+        ...
 
     @property
     def pid(self) -> int | None:
@@ -104,6 +109,11 @@ class ProcessRuntime:
         self._outer = outer
         self._process: subprocess.Process | None = None
         self._lifeline = -1
+
+    @property
+    def listens(self) -> Path | int:
+        """Its socket."""
+        return self._launch.place.socket
 
     @property
     def pid(self) -> int | None:

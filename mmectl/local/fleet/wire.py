@@ -1,8 +1,9 @@
-"""A lean HTTP/1.1 client for one server on a Unix socket: the hot path of an invocation.
+"""A lean HTTP/1.1 client for one server of this machine: the hot path of an invocation.
 
-Measured against Multi Model Server on loopback with a 55 kB body: 0.40 ms at the median against
-0.56 ms through aiohttp's client. It also lets the owner end a request from outside (`Wire.abort`),
-which is how requests get out when a worker dies that the server itself still waits for.
+The server listens on a Unix socket, or on a port of 127.0.0.1. Measured over the latter with a
+55 kB body: 0.40 ms at the median against 0.56 ms through aiohttp's client. It also lets the owner
+end a request from outside (`Wire.abort`), which is how requests get out when a worker dies that the
+server itself still waits for.
 """
 
 from __future__ import annotations
@@ -157,8 +158,8 @@ class Wire:
     `group` of a request names what `abort` can end together.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, listens: Path | int) -> None:
+        self._listens = listens
         self._idle: list[_Connection] = []
         self._busy: dict[_Connection, str] = {}
 
@@ -212,32 +213,18 @@ class Wire:
             kept = self._idle.pop()
             if kept.open:
                 return kept
-        line = await self._connected(timeout)
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(_Connection, sock=line)
-        return connection
-
-    async def _connected(self, timeout: float) -> socket.socket:
-        """A connected socket. A full queue is no error yet, as it is none on a network."""
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        line.setblocking(False)
-        deadline = time.monotonic() + timeout
         try:
-            while True:
-                try:
-                    line.connect(str(self._path))
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise AnswerTimeoutError(f"no connection within {timeout:g} s") from None
-                    await asyncio.sleep(_QUEUED)
-                else:
-                    return line
+            if isinstance(self._listens, int):
+                _, connection = await loop.create_connection(
+                    _Connection, "127.0.0.1", self._listens
+                )
+            else:
+                line = await _connected(self._listens, timeout)
+                _, connection = await loop.create_unix_connection(_Connection, sock=line)
         except OSError as error:
-            line.close()
             raise WireError(f"cannot connect: {error.strerror or error}") from error
-        except BaseException:
-            line.close()
-            raise
+        return connection
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
@@ -260,3 +247,23 @@ class Wire:
         self.abort("the instance is gone")
         while self._idle:
             self._idle.pop().close()
+
+
+async def _connected(path: Path, timeout: float) -> socket.socket:
+    """A connected socket; raises OSError. A full queue is no error yet, as on a network."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.setblocking(False)
+    deadline = time.monotonic() + timeout
+    try:
+        while True:
+            try:
+                line.connect(str(path))
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise AnswerTimeoutError(f"no connection within {timeout:g} s") from None
+                await asyncio.sleep(_QUEUED)
+            else:
+                return line
+    except BaseException:
+        line.close()
+        raise

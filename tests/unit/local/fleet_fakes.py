@@ -43,7 +43,7 @@ class FakeServer:
         self.restarts = 0
         self.pid: int | None = None
         self.runtime = {"name": "process", "reason": "it is a fake"}
-        self.socket = folder / f"{number}.sock"
+        self.listens = folder / f"{number}.sock"
         self.up: Callable[[], None] = lambda: None
         self.down: Callable[[], None] = lambda: None
         self.loaded: set[str] = set()

@@ -80,6 +80,15 @@ def test_a_container_is_confined_and_listens_on_no_port(tmp_path: Path) -> None:
     assert not any("--publish" in argument for argument in arguments)
 
 
+def test_an_image_that_knows_no_socket_listens_on_a_loopback_port(tmp_path: Path) -> None:
+    arguments = run_arguments(launch(tmp_path), "i", LIMITS, tmp_path / "env", [], 20_001)
+    assert "--publish=127.0.0.1:20001:8080" in arguments
+    assert not any("/run/mmectl" in argument for argument in arguments)
+    variables = environment_of(launch(tmp_path), sockets=False)
+    assert variables["SAGEMAKER_BIND_TO_PORT"] == "8080"
+    assert "MMECTL_BIND_ADDRESS" not in variables
+
+
 def test_a_comma_in_the_path_does_not_end_the_mount(tmp_path: Path) -> None:
     arguments = run_arguments(launch(tmp_path / "a,b"), "i", LIMITS, tmp_path, [])
     mount, _ = (a.removeprefix("--mount=") for a in arguments if a.startswith("--mount="))
@@ -136,8 +145,11 @@ def test_the_images_user_may_read_a_model_and_not_write_it(tmp_path: Path) -> No
 
 
 def test_an_image_is_found_by_its_name(tmp_path: Path) -> None:
-    docker = FakeDocker(tmp_path, image=(0, '["sha256:ab", ["serve.sh"]]', ""))
+    docker = FakeDocker(tmp_path, image=(0, '["sha256:ab", ["serve.sh"], null]', ""))
     assert docker.engine.image("repo:1") == EngineImage("sha256:ab", ("serve.sh",))
+    labels = '{"mmectl.listens-on-sockets": "true"}'
+    docker = FakeDocker(tmp_path, image=(0, f'["sha256:ab", null, {labels}]', ""))
+    assert docker.engine.image("repo:1") == EngineImage("sha256:ab", (), sockets=True)
     assert docker.calls[-1][-1] == "repo:1"
 
 

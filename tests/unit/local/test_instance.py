@@ -29,6 +29,7 @@ class FakeRuntime:
         self.launch = launch
         self.calls: list[str] = []
         self.pid: int | None = 7
+        self.listens = launch.place.socket
         self._printed = printed
         self._at_once = code
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -162,7 +163,7 @@ async def test_an_instance_starts_serves_and_leaves_nothing(stage: MakeStage) ->
     await s.instance.start()
     (run,) = s.runs
     assert (s.instance.state, s.instance.pid) == ("InService", 7)
-    assert s.servers[0].path == s.instance.socket == run.launch.place.socket
+    assert s.servers[0].path == s.instance.listens == run.launch.place.socket
     assert s.instance.runtime == {"name": "docker", "reason": "it is a test"}
     assert ups == ["up"]
     assert run.launch.name.startswith(f"mmectl-{s.instance.id}-")
