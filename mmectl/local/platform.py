@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import importlib.util
 import os
 import secrets
@@ -59,10 +60,18 @@ def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
             code="platform_moved",
         )
     try:
-        answer = ask.get(known, "/-/ping", timeout)
+        answer = _ping(known, timeout)
     except ask.FAILURES:
         return None
     return _connection(known, int(answer["pid"])) if answer else None
+
+
+def _ping(known: Record, timeout: float) -> dict[str, Any] | None:
+    """Ask, and once more where the server died over the question: its successor answers."""
+    try:
+        return ask.get(known, "/-/ping", timeout)
+    except (ConnectionError, http.client.HTTPException):
+        return ask.get(known, "/-/ping", timeout)
 
 
 def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:

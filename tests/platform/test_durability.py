@@ -217,7 +217,7 @@ def check_control(writer: Writer, sagemaker) -> None:
             found = sagemaker.describe_endpoint(EndpointName=name)
             if found["EndpointStatus"] == "InService":
                 break
-            assert found["EndpointStatus"] in ("Creating", "Updating"), found
+            assert found["EndpointStatus"] in ("Creating", "Updating", "SystemUpdating"), found
             assert time.monotonic() < deadline, found
             time.sleep(0.1)
         assert found["EndpointConfigName"] in possible

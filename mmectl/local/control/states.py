@@ -30,8 +30,8 @@ from mmectl.local.values import Image
 
 _HALF = 0.5
 AGAIN = (
-    " It is tried again at every start of the platform: mmectl local down, then mmectl local up. "
-    "With an image that is built anew: mmectl build, then mmectl deploy."
+    "It is tried again at every start of the platform: mmectl local down, then mmectl local up. "
+    "With an image that is built anew: mmectl build, then mmectl deploy"
 )
 
 
@@ -261,12 +261,11 @@ def lost(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         retired = (*endpoint.retired, endpoint.serving.key)
         return replace(endpoint, serving=None, rollout=None, retired=retired, modified=now)
     text = f"The endpoint could not be restored after a restart: {reason}"
-    text = f"{text[: REASON_LIMIT - len(AGAIN)]}{AGAIN}"
     unwanted = tuple(key for key in endpoint.keys if key != endpoint.serving.key)
     return replace(
         endpoint,
         status="Failed",
-        failure=failure(text),
+        failure=failure(text[: REASON_LIMIT - len(AGAIN) - 2], AGAIN),
         target=None,
         rollout=None,
         retired=unwanted,

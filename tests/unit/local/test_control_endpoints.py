@@ -127,7 +127,7 @@ async def test_a_fleet_that_does_not_come_up_fails_the_endpoint(plane, fleets):
 
     assert described["EndpointStatus"] == "Failed"
     assert described["FailureReason"].startswith("did not pass the ping")
-    assert len(described["FailureReason"]) == 1024
+    assert len(described["FailureReason"]) <= 1024
     with pytest.raises(AwsError, match="Cannot update failed endpoint"):
         await plane.call("UpdateEndpoint", endpoint(configuration="next"))
     await plane.call("DeleteEndpoint", NAME)
@@ -473,8 +473,8 @@ class TestRestart:
         assert described["FailureReason"].startswith(
             "The endpoint could not be restored after a restart: no environment!!"
         )
-        assert described["FailureReason"].endswith("mmectl build, then mmectl deploy.")
-        assert len(described["FailureReason"]) == 1024
+        assert described["FailureReason"].endswith("mmectl build, then mmectl deploy")
+        assert len(described["FailureReason"]) <= 1024
         assert during["EndpointStatus"] == "SystemUpdating"
         assert "FailureReason" not in during
         assert [found["EndpointName"] for found in listed["Endpoints"]] == ["endpoint"]
