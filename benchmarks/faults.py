@@ -1,8 +1,8 @@
 """Faults at random while clients ask and upload: what each request may be answered, what is kept.
 
-Killed are workers, worker servers, Multi Model Server, the entrypoint, the platform's server, and
-its supervisor with it; objects are deleted and put back; the disk is filled, where the state can
-lie on a small file system of its own.
+Killed are workers, worker servers, Multi Model Server, the entrypoint, the platform's server, its
+supervisor, and both at once; objects are deleted and put back; the disk is filled, where the state
+can lie on a small file system of its own. Hostile clients come beside (`benchmarks.hostile`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -26,7 +27,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks import soak
+from benchmarks import hostile, soak
 from benchmarks.lab import BUCKET, PREFIX, Lab, lab
 from benchmarks.report import Result
 from benchmarks.soak import Call
@@ -46,6 +47,9 @@ ALLOWED: dict[str, str] = {
 }
 PART = 5 << 20
 TMPFS_MB = 400
+REPLACED = 20.0  # seconds in which a killed supervisor has a successor
+SLOWER = 1.5  # times the median of a warm request in quiet
+LOG_MB, MEMORY_MB = 20, 150  # that log and server may grow by under attack
 
 
 @dataclass(slots=True)
@@ -80,6 +84,7 @@ class Faults:
             "MMS": lambda: self._kill_of_instance("ModelServer"),
             "entrypoint": lambda: self._kill_of_instance("entrypoint.py"),
             "platform server": self._kill_server,
+            "supervisor": self._kill_supervisor,
             "supervisor and server": self._kill_all,
             "object deleted": self._delete_object,
         }
@@ -110,6 +115,20 @@ class Faults:
     def _kill_server(self) -> bool:
         known = record.read(self.made.state)
         return _kill(known.server.pid) if known and known.server else False
+
+    def _kill_supervisor(self) -> bool:
+        """Kill it and wait for another one."""
+        known = record.read(self.made.state)
+        if known is None or known.supervisor is None or not processes.alive(known.server):
+            return False
+        _kill(known.supervisor.pid)
+        deadline = time.monotonic() + REPLACED
+        while time.monotonic() < deadline:
+            now = record.read(self.made.state)
+            if now and now.supervisor != known.supervisor and processes.alive(now.supervisor):
+                return True
+            time.sleep(0.05)
+        raise RuntimeError(f"no supervisor came within {REPLACED:g} s")
 
     def _kill_all(self) -> bool:
         known = record.read(self.made.state)
@@ -346,8 +365,35 @@ def run(
     """Measure on a platform of our own that is gone afterwards."""
     yield Result("seed", str(seed), "", None)
     with small_disk() as disk, lab(models, hold + soak.ROOM, where=disk) as made:
-        calls, faults, kept = stormy_load(made, seconds, seed, pause)
+        quiet = soak.load(made, max(seconds / 5, 5), seed=seed)
+        before = hostile.memory(made), hostile.log_bytes(made)
+        with hostile.beside(made, seed) as seen:
+            attacked = soak.load(made, max(seconds / 5, 5), seed=seed)
+            grown = hostile.memory(made) - before[0], hostile.log_bytes(made) - before[1]
+            calls, faults, kept = stormy_load(made, seconds, seed, pause)
         after(made)
         gone = lost(made, kept)
         left = made.stop()
     yield from judged(calls, faults, kept, gone, left)
+    yield from hostile.judged(seen)
+    yield from under_attack(quiet, attacked, *grown)
+
+
+def under_attack(
+    quiet: Sequence[Call], attacked: Sequence[Call], memory: int, log: int
+) -> Iterator[Result]:
+    """What good clients notice of hostile ones, and what the server grows by, in bytes."""
+    errors = [call.error for call in attacked if call.error]
+    yield Result("good requests failed under attack", str(errors[:3] or 0), "0", not errors)
+    before, then = _warm(quiet), _warm(attacked)
+    figure = f"{before * 1000:.0f}, {then * 1000:.0f} ms"
+    goal = f"<= {SLOWER:g} times"
+    yield Result("warm median: quiet, attacked", figure, goal, then <= SLOWER * before)
+    grown = f"{memory / 2**20:.0f}, {log / 2**20:.2f} MB"
+    met = memory <= MEMORY_MB << 20 and log <= LOG_MB << 20
+    yield Result("growth: memory, log", grown, f"<= {MEMORY_MB}, {LOG_MB} MB", met)
+
+
+def _warm(calls: Sequence[Call]) -> float:
+    """Seconds of a warm request at the median."""
+    return statistics.median(call.answered - call.sent for call in calls if call.cold is False)

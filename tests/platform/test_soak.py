@@ -10,7 +10,7 @@ from benchmarks import faults, soak
 from benchmarks.report import Result, Unavailable
 
 MODELS, HOLD = 20, 5
-LOAD, STORM = 12, 20  # seconds
+LOAD, STORM = 10, 15  # seconds
 SEED, PAUSE = 7, 2.5
 
 
@@ -35,6 +35,7 @@ def test_faults_at_random_under_load():
     found = judged(faults.run(STORM, SEED, models=MODELS, hold=HOLD, pause=PAUSE))
     assert found["acknowledged and lost"].met
     assert len(found["faults"].figure.split(",")) > 2
+    assert found["hostile requests let in"].met
 
 
 def test_an_ideal_cache():
