@@ -78,6 +78,7 @@ class Server(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
+        Path(str(self.server_address)).unlink(missing_ok=True)  # of one that was killed
         self.socket.bind(self.server_address)
 
 

@@ -282,6 +282,8 @@ if address.startswith("unix:"):
     class Server(http.server.ThreadingHTTPServer):
         address_family = socket.AF_UNIX
         def server_bind(self):
+            if os.path.exists(self.server_address):
+                os.unlink(self.server_address)
             self.socket.bind(self.server_address)
     Server(address[5:], Handler).serve_forever()
 port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])

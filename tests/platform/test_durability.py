@@ -27,7 +27,7 @@ PART = 5 << 20
 BUCKET, REFERENCE = "kept", "123456789012.dkr.ecr.us-east-1.amazonaws.com/fake:1"
 ROLE = "arn:aws:iam::123456789012:role/any"
 SERVER = """
-    import http.server, os, signal, threading
+    import http.server, os, pathlib, socket, threading
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -39,10 +39,18 @@ SERVER = """
 
         def log_message(self, *_): pass
 
+        def address_string(self): return "somebody"
+
     lifeline = int(os.environ["MMECTL_LIFELINE_FD"])
     threading.Thread(target=lambda: (os.read(lifeline, 1), os._exit(0)), daemon=True).start()
-    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_UNIX
+
+        def server_bind(self):
+            pathlib.Path(self.server_address).unlink(missing_ok=True)
+            self.socket.bind(self.server_address)
+
+    Server(os.environ["MMECTL_BIND_ADDRESS"].removeprefix("unix:"), Handler).serve_forever()
 """
 TRIED = (ClientError, BotoCoreError, OSError)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.local import processes
+from mmectl.local.fleet import removal
 from mmectl.local.values import FleetFailed, FleetSpec
 
 RUN_MARK = "MMECTL_RUN_DIR"
@@ -90,11 +91,11 @@ class Place:
         return made
 
 
-def remove_place(home: Path) -> None:
-    """Remove an instance's directories, the short one included."""
+def remove_place(home: Path, seconds: float = removal.SECONDS) -> None:
+    """Remove an instance's directories, the short one included; see `removal`."""
     with contextlib.suppress(OSError):
         shutil.rmtree((home / "run").readlink(), ignore_errors=True)
-    shutil.rmtree(home, ignore_errors=True)
+    removal.remove(home, seconds)
 
 
 def sweep(folder: Path) -> int:
@@ -105,7 +106,8 @@ def sweep(folder: Path) -> int:
     count = 0
     for home in folder.glob("i-*"):
         count += processes.kill_carrying(f"{RUN_MARK}={(home / 'run').resolve()}")
-        remove_place(home)
+        remove_place(home, 0)
+    removal.resume(folder)
     return count
 
 

@@ -57,6 +57,10 @@ EDGES = {
     ("InService", "Updating"),
     ("InService", "Failed"),  # after a restart
     ("Failed", "InService"),  # after another one
+    ("InService", "SystemUpdating"),  # until that is known
+    ("Failed", "SystemUpdating"),
+    ("SystemUpdating", "InService"),
+    ("SystemUpdating", "Failed"),
     ("Updating", "InService"),
     ("Updating", "RollingBack"),
     ("Updating", "UpdateRollbackFailed"),
@@ -72,7 +76,7 @@ EDGES = {
     ("InService", "RollingBack"),
     ("InService", "UpdateRollbackFailed"),
     ("UpdateRollbackFailed", "RollingBack"),
-    *((status, None) for status in (*SERVING, "Creating", "Failed")),
+    *((status, None) for status in (*SERVING, "SystemUpdating", "Creating", "Failed")),
 }
 
 
