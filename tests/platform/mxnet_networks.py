@@ -23,6 +23,8 @@ from mxnet import sym  # noqa: E402
 
 Shapes = dict[str, tuple[int, ...]]
 NETWORKS: dict[str, Callable[[], tuple[Any, Shapes]]] = {}
+# of networks whose weights are not random, by argument and by auxiliary state
+WEIGHTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 PICTURE = {"data": (1, 3, 8, 8)}
 PICTURES = {"data": (2, 3, 8, 8)}
 
@@ -209,15 +211,47 @@ def weights_as_inputs() -> tuple[Any, Shapes]:
     return made, {"data": (2, 3, 8, 8), "kernels": (2, 3, 3, 3), "scale": (2,)}
 
 
+@network
+def quantized() -> tuple[Any, Shapes]:
+    """Eight bits, with layers fused, as MXNet's own tool makes it."""
+    made = sym.Convolution(data(), kernel=(3, 3), num_filter=8, name="first")
+    made = sym.Activation(sym.BatchNorm(made, fix_gamma=False, name="norm"), act_type="relu")
+    made = sym.Convolution(made, kernel=(3, 3), num_filter=8, no_bias=True, name="second")
+    made = sym.Pooling(made, kernel=(2, 2), stride=(2, 2), pool_type="max")
+    made = sym.softmax(sym.FullyConnected(sym.Flatten(made), num_hidden=5, name="dense"))
+    random = np.random.RandomState(5)
+    arguments, _, states = made.infer_shape(data=PICTURES["data"])
+    weights = dict(zip(made.list_arguments(), arguments))  # noqa: B905
+    del weights["data"]
+    pictures = mx.io.NDArrayIter(random.uniform(0, 2, (8, 3, 8, 8)).astype("float32"), batch_size=2)
+    made, *WEIGHTS["quantized"] = mx.contrib.quantization.quantize_model(
+        sym=made.get_backend_symbol("MKLDNN_QUANTIZE"),
+        arg_params={n: mx.nd.array(random.uniform(-0.5, 0.5, s)) for n, s in weights.items()},
+        aux_params={
+            n: mx.nd.array(random.uniform(0.5, 1.5, s))
+            for n, s in zip(made.list_auxiliary_states(), states)  # noqa: B905
+        },
+        ctx=mx.cpu(),
+        calib_mode="naive",
+        calib_data=pictures,
+        num_calib_examples=8,
+        quantized_dtype="auto",
+    )
+    return made.get_backend_symbol("MKLDNN_QUANTIZE"), PICTURES
+
+
 def write(folder: Path, made: Any, shapes: Shapes, random: np.random.RandomState) -> None:
     """Write a network's folder, and what MXNet answers."""
     folder.mkdir()
     found, _, states = made.infer_shape_partial(**shapes)
-    arguments = [mx.nd.zeros(shape) for shape in found]
-    states = [mx.nd.zeros(shape) for shape in states]
+    arguments = dict(zip(made.list_arguments(), map(mx.nd.zeros, found)))  # noqa: B905
+    states = dict(zip(made.list_auxiliary_states(), map(mx.nd.zeros, states)))  # noqa: B905
+    fill(arguments, random, -0.5, 0.5)
+    fill(states, random, 0.5, 1.5)
+    known = WEIGHTS.get(folder.name, ({}, {}))
+    arguments.update(known[0])
+    states.update(known[1])
     bound = made.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
-    fill(bound.arg_dict, random, -0.5, 0.5)
-    fill(bound.aux_dict, random, 0.5, 1.5)
     feeds = {name: random.uniform(0, 2, shape).astype("float32") for name, shape in shapes.items()}
     outputs = bound.forward(is_train=False, **{n: mx.nd.array(a) for n, a in feeds.items()})
     made.save(str(folder / "net-symbol.json"))

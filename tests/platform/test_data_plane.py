@@ -33,6 +33,7 @@ from data_plane import (
     kill,
     marked,
     names,
+    pack,
     spec,
     store,
     until,
@@ -49,6 +50,7 @@ from mmectl.local.values import (
     FleetFailed,
     Image,
 )
+from mmectl.serving.smoke import write_model
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 __all__ = ["cat", "store"]
@@ -170,6 +172,20 @@ async def test_a_model_that_cannot_be_loaded_says_why(plane: Plane, store: Folde
     with pytest.raises(AwsError, match="Failed to load model hollow") as caught:
         await plane.invoke("hollow.tar.gz")
     assert "symbol.json" in caught.value.message
+
+
+async def test_a_model_that_ends_its_worker_says_which_operator(
+    plane: Plane, store: Folder, tmp_path: Path
+) -> None:
+    write_model(tmp_path / "m")
+    path = tmp_path / "m" / "smoke-symbol.json"
+    symbol = json.loads(path.read_text())
+    symbol["nodes"][4].update(op="_onehot_encode", inputs=[[0, 0, 0], [0, 0, 0]])
+    path.write_text(json.dumps(symbol))
+    store.put("deadly.tar.gz", pack(tmp_path / "m"))
+    with pytest.raises(AwsError, match="in the operator _onehot_encode of prob") as caught:
+        await plane.invoke("deadly.tar.gz")
+    assert "Failed to load model deadly.tar.gz: MXNet ended the process" in caught.value.message
 
 
 async def test_a_payload_that_is_no_image_is_the_clients_error(plane: Plane) -> None:
