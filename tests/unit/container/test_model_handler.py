@@ -62,6 +62,15 @@ def part(kind: str) -> dict:
     return {"body": {"content-type": kind}}
 
 
+@pytest.fixture(autouse=True)
+def no_alarm_is_left():
+    """The handler's timer and its signal are the process's: the next test must not hear of them."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def model(monkeypatch):
     made = Doubler()
