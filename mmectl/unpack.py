@@ -69,6 +69,10 @@ class StoppedError(UnpackError):
     """The work was called off."""
 
 
+class FaultError(UnpackError):
+    """The archive was not to blame: it could not be read, or its files not be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what an archive may make; `unpacked` in bytes of disk, in whole blocks.
@@ -130,7 +134,7 @@ def unpack(
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFullError("does not fit: the disk is full") from error
-        raise UnpackError(f"could not be written: {error.strerror or error}") from error
+        raise FaultError(f"could not be written: {error.strerror or error}") from error
     else:
         return done
     finally:
@@ -141,7 +145,7 @@ def _extract(archive: Path, draft: _Draft, stop: threading.Event | None) -> Unpa
     try:
         file = archive.open("rb", buffering=0)
     except OSError as error:
-        raise UnpackError(f"the archive cannot be read: {error.strerror or error}") from error
+        raise FaultError(f"the archive cannot be read: {error.strerror or error}") from error
     with file:
         packed = os.fstat(file.fileno()).st_size
         if packed == 0:

@@ -20,7 +20,9 @@ from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
 from mmectl.local.values import AwsError, ObjectReader
 from mmectl.unpack import (
     DiskFullError,
+    FaultError,
     Limits,
+    StoppedError,
     TooLargeError,
     Unpacked,
     UnpackError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mmectl.local.fleet.fleet import Fleet
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
+_REFUSALS = 1000  # remembered
 _AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
@@ -59,6 +62,8 @@ class Loader:
         # Models that cost an instance all others and still did not fit, by their object, until
         # when: every try would cost as much again.
         self._misfits: dict[str, tuple[Path, float]] = {}
+        # Why archives were refused, by the object's file: reading them again would cost as much
+        self._refusals: dict[Path, str] = {}
         self._origins: dict[str, Path] = {}  # of what is known of a model: the object's file
 
     async def load(self, server: Server, target: str) -> None:
@@ -125,6 +130,8 @@ class Loader:
         """Unpack the object; one that is replaced or deleted meanwhile is looked for anew."""
         while True:
             archive = await self._find(target)
+            if archive in self._refusals:
+                raise self._fleet.say.bad_archive(target, self._refusals[archive], server.id)
             if self._origins.setdefault(target, archive) != archive:
                 self._origins[target] = archive
                 self._book.sizes.forget(target)
@@ -167,6 +174,10 @@ class Loader:
                 if not await self._room.free_disk(server, target):
                     raise RoomError("the disk of this machine is full") from error
             except UnpackError as error:
+                if not isinstance(error, (FaultError, StoppedError)):
+                    self._refusals[archive] = str(error)
+                    if len(self._refusals) > _REFUSALS:
+                        del self._refusals[next(iter(self._refusals))]
                 raise self._fleet.say.bad_archive(target, str(error), server.id) from error
             else:
                 exact = self._room.need(server, target, done.disk)

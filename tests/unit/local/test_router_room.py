@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fleet_fakes import (
@@ -16,7 +17,7 @@ from fleet_fakes import (
 from planes import MB, QUICK, MakePlane, plane, settle, until
 
 from mmectl.local.fleet.verdicts import model_name
-from mmectl.unpack import DiskFullError
+from mmectl.unpack import DiskFullError, FaultError
 
 __all__ = ["plane"]
 
@@ -291,3 +292,26 @@ async def test_a_full_disk_takes_the_files_of_others_first(
     assert "the disk of this machine is full" in refusal.message
     assert p.fleets.describe("ep", "cfg")[0]["on_disk"] == []
     assert (await p.invoke("c.tar.gz")).body == b"i-0!"
+
+
+async def test_an_archive_that_was_refused_is_not_read_again(plane: MakePlane) -> None:
+    p = await plane()
+    p.store.put("demo/bad.tar.gz", b"no archive")
+    (fleet,) = p.fleets._entries["ep", "cfg"].fleets
+    whole, read = fleet._loader._unpacker, []  # type: ignore[attr-defined]
+
+    def unpack(path: Path, *arguments: Any) -> Any:
+        read.append(path.name)
+        if len(read) == 1:
+            raise FaultError("could not be written: Input/output error")
+        return whole(path, *arguments)
+
+    fleet._loader._unpacker = unpack  # type: ignore[attr-defined]
+    assert "Input/output error" in (await p.refusal("bad.tar.gz")).message
+    for _ in range(3):
+        refusal = await p.refusal("bad.tar.gz")
+        assert "is not gzip" in refusal.message
+        assert refusal.members["OriginalStatusCode"] == 400
+    assert len(read) == 2  # what the disk was to blame for is tried again
+    p.put("bad.tar.gz")
+    assert (await p.invoke("bad.tar.gz")).body == b"i-0!"
