@@ -165,6 +165,7 @@ def test_parts_of_an_object_and_its_attributes(s3, bucket):
         parts.append({k: sent[k] for k in ("ETag", "ChecksumSHA256")} | {"PartNumber": number})
     page = s3.list_parts(**upload, MaxParts=1)
     assert (page["IsTruncated"], page["NextPartNumberMarker"]) == (True, 1)
+    assert page["Owner"]["ID"] == page["Initiator"]["ID"] == "123456789012"
     page = s3.list_parts(**upload, PartNumberMarker=1)
     assert [item["PartNumber"] for item in page["Parts"]] == [2]
     finish = {**upload, "MultipartUpload": {"Parts": parts}}

@@ -18,6 +18,7 @@ from mmectl.local.s3.headers import STORAGE_CLASS, checksum_headers, stored_head
 from mmectl.local.s3.http import MAX_INT, Context, checksum_nodes
 from mmectl.local.s3.index import Entry, Part, Upload
 from mmectl.local.s3.objects import part_number, source_entry
+from mmectl.local.s3.settings import IDENTITY, OWNER
 from mmectl.local.s3.store import no_such_upload
 from mmectl.local.s3.tags import of_header
 from mmectl.local.values import AwsError
@@ -290,6 +291,8 @@ async def list_parts(context: Context) -> web.StreamResponse:
         ("NextPartNumberMarker", shown[-1].number if shown else 0),
         ("MaxParts", limit),
         ("IsTruncated", len(rest) > len(shown)),
+        ("Initiator", IDENTITY),
+        OWNER,
         ("ChecksumAlgorithm", upload.checksum and upload.checksum.upper()),
         ("ChecksumType", upload.checksum and upload.checksum_type),
         ("StorageClass", upload.headers.get(STORAGE_CLASS, "STANDARD")),

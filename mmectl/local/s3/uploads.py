@@ -10,7 +10,7 @@ from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.headers import STORAGE_CLASS
 from mmectl.local.s3.http import Context
 from mmectl.local.s3.index import Upload, blob
-from mmectl.local.s3.settings import OWNER
+from mmectl.local.s3.settings import IDENTITY, OWNER
 
 Mark = tuple[str, str]  # a key (or common prefix) and an upload's id
 
@@ -40,7 +40,7 @@ async def list_uploads(context: Context) -> web.StreamResponse:
         item: list[s3_xml.Node] = [
             ("Key", encode(upload.key)),
             ("UploadId", upload.id),
-            ("Initiator", OWNER[1]),
+            ("Initiator", IDENTITY),
             OWNER,
             ("StorageClass", upload.headers.get(STORAGE_CLASS, "STANDARD")),
             ("Initiated", s3_xml.timestamp(upload.created)),
