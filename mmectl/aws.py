@@ -60,17 +60,19 @@ def translated(doing: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "Unknown")
         text = error.response.get("Error", {}).get("Message", str(error))
         raise ServiceError(
-            f"{doing}: {text}", hint=_hint(code, doing), code=f"aws_{code}"
+            f"{doing}: {text}", hint=_hint(code, doing, text), code=f"aws_{code}"
         ) from error
     except NO_ANSWER as error:
         raise offline(doing, error) from error
 
 
-def _hint(code: str, doing: str) -> str | None:
+def _hint(code: str, doing: str, text: str) -> str | None:
     if code in ("AccessDenied", "AccessDeniedException", "403"):
         return f"the caller needs the permission for: {doing}"
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
         return "log in again, for example: aws sso login"
+    if "in-progress" in text:
+        return "somebody changes it: look with mmectl status; wait for it with mmectl deploy"
     if code == "NoSuchBucket":
         return "check the bucket's name; the configured one is made by: mmectl upload --all"
     if code in ("ResourceLimitExceeded",):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import shlex
 import signal
 import sys
@@ -191,8 +192,35 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
             f"{name} stands before the command", hint=f"put {name} behind the command: {behind}"
         )
     path = context.command_path if context is not None else "mmectl"
+    if isinstance(error, click.NoSuchOption) and context is not None:
+        meant = _meant(error.option_name, context.command.get_params(context))
+        close = f"; did you mean {meant}?" if meant else ""
+        return UsageError(
+            f"no such option '{error.option_name}'{close}", hint=f"see: {path} --help"
+        )
     text = " ".join(error.format_message().split())
     return UsageError(text[:1].lower() + text[1:].rstrip("."), hint=f"see: {path} --help")
+
+
+def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:
+    """The option that comes nearest to a name: by its letters, else by what its help says."""
+    import difflib
+
+    options = [item for item in parameters if isinstance(item, click.Option)]
+    names = {long: item for item in options for long in item.opts if long.startswith("--")}
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    if close:
+        return f"'{close[0]}'"
+    word = name.strip("-").partition("-")[0].lower().rstrip("s")
+    if len(word) < 3:
+        return None
+    says = re.compile(rf"{re.escape(word)}s?\b")
+    found = [
+        f"'{long}' ({(item.help or '').rstrip('.')})"
+        for long, item in names.items()
+        if long[2:].startswith(word) or says.match((item.help or "").lower())
+    ]
+    return " or ".join(found[:3]) or None
 
 
 def _failed(command: str, error: MmectlError, arguments: Sequence[str]) -> int:

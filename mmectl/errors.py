@@ -65,6 +65,10 @@ class InvokeError(MmectlError):
     status: int | None = None
 
 
+class NoEndpoint(InvokeError):
+    """There is no endpoint of that name: no other request will be answered either."""
+
+
 class ModelNotReady(InvokeError):
     """The model is still being downloaded or loaded (ModelNotReadyException, 429)."""
 

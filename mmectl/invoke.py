@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from mmectl.errors import InvokeError, MmectlError, ModelNotReady, TryAgain, UsageError
+from mmectl.errors import InvokeError, MmectlError, ModelNotReady, NoEndpoint, TryAgain, UsageError
 
 TRIES = 6  # of a request that there is no room for: within 8 to 16 s (botocore: 3 within 3 s)
 MAX_BODY = 6_291_456  # bytes, quota of InvokeEndpoint
@@ -179,7 +179,10 @@ def _is_cold(answer: Answer) -> bool | None:
 def traffic(
     runtime: Runtime, requests: Iterable[Request], *, concurrency: int = 1, timeout: float = 420.0
 ) -> Generator[Prediction | Failure, None, None]:
-    """Send requests with at most `concurrency` under way; yields outcomes as they come."""
+    """Send requests with at most `concurrency` under way; yields outcomes as they come.
+
+    Raises NoEndpoint at the first that says so.
+    """
     source = iter(requests)
     with ThreadPoolExecutor(concurrency) as pool:
         running = {pool.submit(_attempt, runtime, r, timeout) for r in islice(source, concurrency)}
@@ -198,6 +201,8 @@ def _attempt(runtime: Runtime, request: Request, timeout: float) -> Prediction |
     start = time.perf_counter()
     try:
         return ask(runtime, request, timeout=timeout)
+    except NoEndpoint:
+        raise
     except MmectlError as error:
         return Failure(request.target_model, error, time.perf_counter() - start, request.source)
 

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from mmectl.errors import MmectlError
 from mmectl.state import Event, Report
@@ -89,7 +90,10 @@ class Output:
         with Live(console=self._console, screen=True, auto_refresh=False) as live:
 
             def show(blocks: Sequence[str | Table]) -> None:
-                parts = [escape(b) if isinstance(b, str) else _rich_table(b) for b in blocks]
+                parts = [
+                    escape(b) if isinstance(b, str) else _rich_table(b, self._console.width)
+                    for b in blocks
+                ]
                 live.update(Group(*parts), refresh=True)
 
             yield show
@@ -125,7 +129,8 @@ class Output:
         if isinstance(block, str):
             self._stdout.write(block + "\n")
         elif self._console.is_terminal:
-            self._console.print(_rich_table(block))
+            shown = _rich_table(block, self._console.width)
+            self._console.print(shown, soft_wrap=isinstance(shown, Text))
         else:
             self._stdout.write(plain_table(block))
 
@@ -276,6 +281,11 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 model``, ``2 models``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def plain_table(table: Table) -> str:
     """Columns padded with blanks, nothing cut: for pipes and files."""
     rows = [list(table.columns), *[list(row) for row in table.rows]]
@@ -290,10 +300,30 @@ def plain_table(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rich_table(table: Table) -> RichTable:
+def _records(table: Table) -> Text:
+    """Every row as lines of its own: the first cell, then the others with their names."""
+    wide = max(map(len, table.columns[1:]), default=0)
+    lines = []
+    for first, *others in table.rows:
+        lines.append(first)
+        named = zip(table.columns[1:], others, strict=True)
+        lines += [f"  {name:{wide}}  {cell}" for name, cell in named if cell]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+
+
+def _rich_table(table: Table, width: int = 80) -> RichTable | Text:
+    """The table for so many columns: its first column and its headers are whole.
+
+    Where there is no room for that, one line for each cell.
+    """
+    first = max((len(row[0]) for row in table.rows), default=0)
+    whole = [max(first, len(table.columns[0])), *map(len, table.columns[1:])]
+    if sum(whole) + 2 * len(whole) > width:
+        return _records(table)
     rich = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in table.columns:
-        rich.add_column(name, justify="right" if name in table.right else "left", overflow="fold")
+    for name, least in zip(table.columns, whole, strict=True):
+        side: Literal["right", "left"] = "right" if name in table.right else "left"
+        rich.add_column(name, justify=side, overflow="fold", min_width=least)
     for row in table.rows:
         rich.add_row(*(escape(cell) for cell in row))
     return rich

@@ -226,7 +226,12 @@ def _await_gone(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]
         if found is None:
             return
         if found.get("EndpointStatus") not in IN_PROGRESS:
-            reason = found.get("FailureReason") or "no reason given"
+            reason = found.get("FailureReason")
+            if reason is None:
+                status = found.get("EndpointStatus")
+                raise _elsewhere(
+                    f"endpoint {name} is {status} again: somebody deployed it meanwhile"
+                )
             raise DeployError(
                 f"endpoint {name} could not be deleted: {reason}", hint="try: mmectl destroy"
             )

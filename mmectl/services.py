@@ -11,13 +11,14 @@ from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws import NO_ANSWER, Aws, offline, translated
-from mmectl.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
+from mmectl.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
 PASSING = (500, 502, 503, 504)  # statuses of what may be well a moment later
 THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
+_NO_ENDPOINT = re.compile(r"Endpoint \S+ of account \d+ not found")
 CLOCKS = 5.0  # seconds that two clocks may differ
 
 
@@ -243,6 +244,8 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if status in PASSING or code in THROTTLED:
         return TryAgain(f"{request.target_model}: {text}", code=f"aws_{code}")
+    if code == "ValidationError" and _NO_ENDPOINT.match(text):
+        return NoEndpoint(text.rstrip("."), hint="mmectl deploy", code=f"aws_{code}")
     hint = "look with: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
 

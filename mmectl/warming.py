@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from mmectl.errors import InvokeError, MmectlError
+from mmectl.errors import InvokeError, MmectlError, NoEndpoint
 from mmectl.invoke import Prediction, Request
 
 ATTRIBUTE = "mmectl-warm"
@@ -40,6 +40,8 @@ def warm(
 ) -> Generator[Warmed, None, None]:
     """Ask each model once, at most `concurrency` at a time; yields outcomes as they come.
 
+    Raises NoEndpoint at the first that says so.
+
     Closing the generator asks for nothing more; what is under way goes on by itself.
     """
     source = iter(requests)
@@ -48,6 +50,8 @@ def warm(
         start = clock()
         try:
             state = _state(ask(request).cold)
+        except NoEndpoint:
+            raise
         except MmectlError as error:
             refused = isinstance(error, InvokeError) and (error.status or 0) // 100 == 4
             failed: State = "answered" if refused else "failed"

@@ -21,7 +21,7 @@ from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.invoke import Request
-from mmectl.output import Result, Table
+from mmectl.output import Result, Table, counted
 from mmectl.state import Event, Report
 
 DURATION = 30.0
@@ -214,7 +214,7 @@ def _said(load: Load, rate: float | None, pattern: str, exponent: float, models:
     loop = f"{rate:g} a second" if rate else f"{load.concurrency} at once"
     shape = f"zipf {exponent:g}" if pattern == "zipf" else pattern
     length = f"{load.count} requests" if load.count is not None else f"{load.duration:g} s"
-    return f"{loop}, {shape} over {models} models, {length}"
+    return f"{loop}, {shape} over {counted(models, 'model')}, {length}"
 
 
 def _writable(*paths: Path | None) -> None:

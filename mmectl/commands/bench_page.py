@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmectl.errors import MmectlError
-from mmectl.output import milliseconds
+from mmectl.output import counted, milliseconds
 
 _COLOURS = {"warm": "#2a7f62", "cold": "#4f7cac", "unknown": "#7d7d7d", "failed": "#c0392b"}
 _STYLE = """
@@ -123,7 +123,10 @@ def _facts(run: Mapping[str, Any]) -> str:
         ("started", run["started"]),
         ("platform", run["platform"]),
         ("load", run["load"]),
-        ("requests", f"{run['requests']} of {run['models']} models, {run['failed']} failed"),
+        (
+            "requests",
+            f"{run['requests']} of {counted(run['models'], 'model')}, {run['failed']} failed",
+        ),
         ("throughput", f"{run['throughput']:.1f} a second"),
         ("hit rate", "-" if run["hit_rate"] is None else f"{100 * run['hit_rate']:.1f} %"),
         ("loaded again", run["reloads"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmectl.output import Table, milliseconds
+from mmectl.output import Table, counted, milliseconds
 
 _RIGHT = frozenset({"COUNT", "P50", "P90", "P99", "MAX", "BEFORE", "AFTER", "RATIO"})
 _BAR = 44
@@ -25,7 +25,8 @@ def view(run: Mapping[str, Any]) -> list[str | Table]:
 
 def _headline(run: Mapping[str, Any]) -> str:
     lines = [
-        f"{run['requests']} requests of {run['models']} models in {run['seconds']:.1f} s, "
+        f"{counted(run['requests'], 'request')} of {counted(run['models'], 'model')} "
+        f"in {run['seconds']:.1f} s, "
         f"{run['failed']} failed",
         f"throughput {run['throughput']:.1f} a second",
     ]

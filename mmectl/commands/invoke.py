@@ -28,7 +28,7 @@ from mmectl.invoke import (
     tally,
     traffic,
 )
-from mmectl.output import Result, Table, milliseconds
+from mmectl.output import Result, Table, counted, milliseconds
 from mmectl.state import Event
 
 
@@ -235,7 +235,9 @@ def _view(figures: Tally, count: int) -> list[str | Table]:
     ]
     view += ["", Table(("LATENCY", "COUNT", "P50", "P90", "P99", "MAX"), rows, _RIGHT)]
     failed = sum(number for _, number in figures.errors)
-    view.append(f"\n{count} invocations of {figures.models} models, {failed} failed")
+    view.append(
+        f"\n{counted(count, 'invocation')} of {counted(figures.models, 'model')}, {failed} failed"
+    )
     return view
 
 

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import http.client
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +19,29 @@ from mmectl.errors import ArtifactError
 CONNECT_SECONDS = 5.0
 _CHUNK = 1 << 18
 _TRIES = 3
+LARGEST = 50 << 30  # bytes of a file that is fetched
 
 Opener = Callable[[urllib.request.Request, float], Any]
 Progress = Callable[[int, "int | None"], None]
 Unreachable = Callable[[str, object], ArtifactError]
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to http and https alone, and from https to https alone."""
+
+    def redirect_request(self, req: urllib.request.Request, *others: Any) -> Any:
+        """The next request; raises URLError where the answer leads elsewhere."""
+        target = urllib.parse.urlsplit(others[-1]).scheme.lower()
+        if target != "https" and (target != "http" or req.type == "https"):
+            raise urllib.error.URLError(
+                f"it redirects from {req.type} to {target}, which is refused"
+            )
+        return super().redirect_request(req, *others)
+
+
 def open_url(request: urllib.request.Request, timeout: float) -> Any:
     """Send a request; the caller has checked its scheme."""
-    return urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+    return urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class Link:
     unreachable: Unreachable
     open_url: Opener = open_url
     progress: Progress = lambda _done, _total: None
+    largest: int = LARGEST
 
 
 def digest_of(path: Path, algorithm: str) -> str:
@@ -119,13 +135,20 @@ def _rest(url: str, partial: Path, link: Link) -> bool:
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
+        _fits(url, total or 0, link)
         with writing(partial), partial.open("ab" if resumed else "wb") as stream:
             _remember_tag(partial, answer.headers.get("ETag"))
             for chunk in _chunks(answer, url, link):
                 stream.write(chunk)
                 have += len(chunk)
+                _fits(url, have, link)
                 link.progress(have, total)
     return total is None or have >= total
+
+
+def _fits(url: str, size: int, link: Link) -> None:
+    if size > link.largest:
+        raise link.unreachable(url, f"the file is larger than {link.largest:,} bytes")
 
 
 def _remember_tag(partial: Path, tag: str | None) -> None:

@@ -80,7 +80,7 @@ def test_bench_counts_errors_and_fails(call, world, runtime):  # noqa: F811
     world.runtime = Loading(broken=("shapes.tar.gz",))
     code, out, err = call("bench", "-m", "shapes", "--count", "3", "star.png")
     assert code == 1
-    assert "3 requests of 1 models" in out
+    assert "3 requests of 1 model" in out
     assert "3  model_error  shapes.tar.gz answered 500: no weights" in out
     assert "error: 3 requests failed: shapes.tar.gz answered 500: no weights" in err
 

@@ -1,0 +1,139 @@
+"""Words of the command line where something is missing, near or narrow."""
+
+from __future__ import annotations
+
+import io
+import urllib.error
+import urllib.request
+
+import pytest
+from rich.console import Console
+
+from mmectl.cli import run
+from mmectl.errors import ArtifactError, DeployError, NoEndpoint, ServiceError
+from mmectl.invoke import Request, traffic
+from mmectl.model.download import Link, _Redirects, download
+from mmectl.output import Mode, Output, Table, counted
+from mmectl.rollout import Timing, _await_gone
+from mmectl.services import Runtime, Sagemaker
+from mmectl.warming import warm
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("bench --requests 20 x", "'--count'"),
+        ("bench --seconds 20 x", "'--duration'"),
+        ("bench --concurency 2 x", "'--concurrency'"),
+        ("deploy --dryrun", "'--dry-run'"),
+        ("upload --everything", None),
+    ],
+)
+def test_the_option_that_is_meant_is_named(capsys, arguments, meant):
+    assert run(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert ("did you mean" in said) == (meant is not None)
+    assert (meant or "").partition(" (")[0] in said
+    assert "'--quiet'" not in said
+
+
+MISSING = "Endpoint demo of account 123456789012 not found."
+
+
+def test_an_endpoint_that_is_missing_is_asked_once(aws, stub):
+    stub("sagemaker-runtime").add_client_error("invoke_endpoint", "ValidationError", MISSING, 400)
+    requests = [Request("demo", f"{i}.tar.gz", b"x", "text/csv") for i in range(30)]
+    with pytest.raises(NoEndpoint) as caught:
+        list(traffic(Runtime(aws), requests))
+    assert caught.value.hint == "mmectl deploy"
+    assert caught.value.code == "aws_ValidationError"
+
+
+def test_warming_ends_at_the_first_word_of_a_missing_endpoint():
+    asked = []
+
+    def ask(request: Request):
+        asked.append(request)
+        raise NoEndpoint(MISSING)
+
+    requests = [Request("demo", f"{i}.tar.gz", b"x", "text/csv") for i in range(163)]
+    with pytest.raises(NoEndpoint):
+        list(warm(ask, requests, concurrency=1, clock=lambda: 0.0))
+    assert len(asked) == 1
+
+
+def test_a_change_under_way_says_how_to_wait(aws, stub):
+    text = 'Cannot update in-progress endpoint "arn:aws:sagemaker:x".'
+    stub("sagemaker").add_client_error("update_endpoint", "ValidationException", text, 400)
+    with pytest.raises(ServiceError) as caught:
+        Sagemaker(aws).update_endpoint({"EndpointName": "demo", "EndpointConfigName": "c"})
+    assert "mmectl deploy" in caught.value.hint
+
+
+def test_a_deploy_beside_a_destroy_is_named():
+    class Again:
+        def describe_endpoint(self, name):
+            return {"EndpointStatus": "InService"}
+
+    with pytest.raises(DeployError, match="is InService again: somebody deployed it") as caught:
+        list(_await_gone(Again(), "demo", Timing()))
+    assert "mmectl status" in caught.value.hint
+
+
+def test_one_is_one():
+    assert [counted(n, "model") for n in (0, 1, 2000)] == ["0 models", "1 model", "2,000 models"]
+
+
+@pytest.mark.parametrize("width", [200, 80, 40, 20])
+def test_names_are_whole_however_narrow_the_terminal(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    columns = ("INSTANCE", "STATE", "MODELS", "MEMORY MB", "HITS", "REQ/S", "P50", "P99", "EVICT")
+    name = "resnet_18_of_the_north_v12.tar.gz"
+    table = Table(columns, [[name, "InService", "12/40", "1024/4096", "99 %", "1", "2", "3", "4"]])
+    out = io.StringIO()
+    output = Output(Mode(color=False), out, io.StringIO())
+    output._console = Console(file=out, force_terminal=True, width=width, no_color=True)
+    output._block(table)
+    assert name in out.getvalue()
+    for header in columns[1:]:
+        assert header in out.getvalue()
+
+
+class Answer(io.BytesIO):
+    def __init__(self, body: bytes, headers: dict[str, str]) -> None:
+        super().__init__(body)
+        self.headers, self.status = headers, 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "600"}])
+def test_a_file_without_end_is_not_fetched(tmp_path, headers):
+    link = Link(
+        lambda url, why: ArtifactError(f"{url}: {why}"),
+        lambda request, timeout: Answer(b"x" * 600, headers),
+        largest=500,
+    )
+    with pytest.raises(ArtifactError, match="larger than 500 bytes"):
+        download("https://a.example/x", tmp_path / "x", link)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "follows"),
+    [
+        ("https://a/", "https://b/", True),
+        ("http://a/", "https://b/", True),
+        ("http://a/", "http://b/", True),
+        ("https://a/", "http://b/", False),
+        ("https://a/", "ftp://b/", False),
+        ("https://a/", "FILE:///etc/passwd", False),
+        ("http://a/", "ftp://b/", False),
+    ],
+)
+def test_redirects_lead_to_nothing_weaker(source, target, follows):
+    request = urllib.request.Request(source)  # noqa: S310 - never sent
+    redirect = (request, None, 302, "Found", {}, target)
+    if follows:
+        assert _Redirects().redirect_request(*redirect).full_url == target
+    else:
+        with pytest.raises(urllib.error.URLError, match="which is refused"):
+            _Redirects().redirect_request(*redirect)
