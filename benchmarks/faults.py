@@ -365,10 +365,10 @@ def run(
     """Measure on a platform of our own that is gone afterwards."""
     yield Result("seed", str(seed), "", None)
     with small_disk() as disk, lab(models, hold + soak.ROOM, where=disk) as made:
-        quiet = soak.load(made, max(seconds / 5, 5), seed=seed)
+        quiet = soak.load(made, seconds / 5, seed=seed)
         before = hostile.memory(made), hostile.log_bytes(made)
         with hostile.beside(made, seed) as seen:
-            attacked = soak.load(made, max(seconds / 5, 5), seed=seed)
+            attacked = soak.load(made, seconds / 5, seed=seed)
             grown = hostile.memory(made) - before[0], hostile.log_bytes(made) - before[1]
             calls, faults, kept = stormy_load(made, seconds, seed, pause)
         after(made)

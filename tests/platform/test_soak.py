@@ -10,8 +10,8 @@ from benchmarks import faults, soak
 from benchmarks.report import Result, Unavailable
 
 MODELS, HOLD = 20, 5
-LOAD, STORM = 10, 15  # seconds
-SEED, PAUSE = 7, 2.5
+LOAD, STORM = 8, 15  # seconds
+SEED, PAUSE = 7, 1.2
 
 
 def judged(lines: Iterable[Result]) -> dict[str, Result]:
