@@ -98,7 +98,8 @@ def forward(path: Path, since: Place | None = None) -> Iterator[Line]:
     first = next((n for n, part in enumerate(parts) if since and part.inode == since.inode), None)
     for number, part in enumerate(parts[first or 0 :]):
         offset = since.offset if since and first is not None and number == 0 else 0
-        yield from _read(part, offset, part.size)
+        cut_off = offset > part.size  # as platform.log is when it is full
+        yield from _read(part, 0 if cut_off else offset, part.size)
 
 
 def backward(path: Path, until: Place | None = None) -> Iterator[Line]:

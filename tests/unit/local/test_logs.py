@@ -429,3 +429,14 @@ async def test_groups_that_are_asked_for(folder, logs, params, found):
     write(folder, "i-1", numbered(1), name="other")
     answer = await logs.call("DescribeLogGroups", params)
     assert [group["logGroupName"] for group in answer["logGroups"]] == [GROUP + n for n in found]
+
+
+def test_a_file_that_was_cut_off_is_followed_from_its_beginning(tmp_path):
+    path = tmp_path / "platform.log"
+    path.write_text("old\n" * 100)
+    place = log_lines.end(path)
+    assert list(log_lines.forward(path, place)) == []
+    with path.open("r+") as file:
+        file.truncate(0)
+        file.write("new\n")
+    assert [line.text for line in log_lines.forward(path, place)] == ["new"]
