@@ -42,6 +42,9 @@ class Room:
             self._serve()
 
     async def _take(self, size: int) -> None:
+        if not self._waiting and size <= self._left:
+            self._left -= size
+            return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, given))
         self._serve()

@@ -92,8 +92,11 @@ class Call:
             await self.request.writer.write(CONTINUE)
             await self.request.writer.drain()
 
-    async def body(self, limit: int) -> bytes:
-        """The whole body; an AwsError RequestEntityTooLarge above `limit` bytes."""
+    async def body(self, limit: int, seconds: float) -> bytes:
+        """The whole body, which must come within so many seconds; raises AwsError.
+
+        RequestEntityTooLarge above `limit` bytes, RequestTimeout when it comes too slowly.
+        """
         length = self.request.content_length
         if length is not None and length > limit:
             raise too_large(limit)
@@ -103,7 +106,10 @@ class Call:
         stream = self.request.content
         parts: list[bytes] = []
         size = 0
-        while data := await next_bytes(stream):
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while not stream.at_eof():
+            data = await next_bytes(stream, until - clock())
             size += len(data)
             if size > limit:
                 raise too_large(limit)

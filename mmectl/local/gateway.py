@@ -18,7 +18,7 @@ from aiohttp import web
 
 from mmectl.local import claims, sigv2, sigv4
 from mmectl.local.bodies import Room, patience
-from mmectl.local.call import Call, Handler, timed_out
+from mmectl.local.call import Call, Handler
 from mmectl.local.refusals import protocol_of, refusal, render
 from mmectl.local.values import AwsError
 from mmectl.state import Credentials
@@ -136,11 +136,8 @@ class Gateway:
 
     async def _read(self, call: Call) -> None:
         """Read the body as a whole, in a time that its size allows."""
-        reading = call.body(self._limit(call.claim.service, call.path))
-        try:
-            call.payload = await asyncio.wait_for(reading, self._patience(self._size(call)))
-        except asyncio.TimeoutError:
-            raise timed_out() from None
+        limit = self._limit(call.claim.service, call.path)
+        call.payload = await call.body(limit, self._patience(self._size(call)))
 
 
 def _refuse_form(request: claims.Request) -> None:
