@@ -16,7 +16,7 @@ import click
 from mmectl.app import App
 from mmectl.bench import figures, mix
 from mmectl.bench.driver import Load, Sample, drive
-from mmectl.commands import bench_view
+from mmectl.commands import bench_view, candidates
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
@@ -57,7 +57,12 @@ def bench() -> None:
     "mmectl bench -m resnet_18 -m shapes --count 1000 --save a.json cat.jpg",
 )
 @click.option(
-    "--target-model", "-m", "models", multiple=True, help="Repeatable; all when left out."
+    "--target-model",
+    "-m",
+    "models",
+    multiple=True,
+    help="Repeatable; all when left out.",
+    shell_complete=candidates.models,
 )
 @click.option(
     "--pattern",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmectl.commands import candidates
 from mmectl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,12 @@ def _options(function: F) -> F:
             "--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."
         ),
         click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of it."
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a key of it.",
+            shell_complete=candidates.settings,
         ),
         click.option(
             "--config",

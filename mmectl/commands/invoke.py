@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.invoke import (
@@ -38,7 +39,14 @@ from mmectl.state import Event
     "cat cat.jpg | mmectl invoke --target-model resnet_18 -\n"
     "mmectl invoke --random 100 --concurrency 4 cat.jpg dog.jpg"
 )
-@click.option("--target-model", "-m", "models", multiple=True, help="Name or tarball; repeatable.")
+@click.option(
+    "--target-model",
+    "-m",
+    "models",
+    multiple=True,
+    help="Name or tarball; repeatable.",
+    shell_complete=candidates.models,
+)
 @click.option("--random", "count", type=click.IntRange(1, 1_000_000), help="N random models.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=1, help="At once [1].")
 @click.option("--content-type", help="Media type [from the file].")

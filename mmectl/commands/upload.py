@@ -16,6 +16,7 @@ from mmectl.app import App
 from mmectl.artifacts import Upload, Uploaded
 from mmectl.batch import upload_many
 from mmectl.catalog import at_once
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
@@ -50,7 +51,7 @@ Failed = list[tuple[str, MmectlError]]
     "--allow-code", is_flag=True, help="Let *.py and *.so in; the endpoint must allow it, too."
 )
 @click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Models at once [3].")
-@click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...")
+@click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...", shell_complete=candidates.models)
 def upload(
     app: App,
     every: bool,

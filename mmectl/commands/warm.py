@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.errors import Interrupted, MmectlError, UsageError
@@ -36,7 +37,7 @@ _SHOWN = 20
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, help="At once [2].")
 @click.option("--payload", type=click.Path(path_type=Path), help="Ask with this file.")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds of one model [420].")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=candidates.models)
 def warm(
     app: App,
     everything: bool,

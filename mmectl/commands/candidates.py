@@ -1,0 +1,51 @@
+"""What the shell offers at TAB: keys of --set and names of models; nobody is asked for them.
+
+Names are those of config.yaml, and of the objects that were seen in the bucket by earlier commands.
+Whatever goes wrong offers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmectl.errors import MmectlError
+from mmectl.names import parse
+
+if TYPE_CHECKING:
+    from mmectl.config.loading import Config
+
+
+def settings(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Keys for --set; ``=`` follows."""
+    from mmectl.config.sections import keys
+
+    return [f"{key}=" for key in keys() if key.startswith(start)]
+
+
+def models(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Names of models."""
+    from mmectl.config.loading import load
+
+    try:
+        config = load(context.params.get("config_file"))
+    except MmectlError:
+        return []
+    names = {model.name for model in config.settings.models} | _seen(config)
+    return sorted(name for name in names if name.startswith(start))
+
+
+def _seen(config: Config) -> set[str]:
+    found: set[str] = set()
+    with suppress(OSError, ValueError):
+        known = json.loads(Path(config.state_dir, "cache", "objects.json").read_text("utf-8"))
+        for key in known:
+            target = key.rpartition(config.prefix)[2]
+            name = parse(target) if "/" not in target else None
+            if name is not None:
+                found.add(name[0])
+    return found
