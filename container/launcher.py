@@ -20,6 +20,7 @@ SOCKET = "nursery"
 # That of the process that has a network ready (family.py), beside it
 FAMILY = "family-{}.sock"
 NETWORK = ("-symbol.json", "-shapes.json")
+NO_PART = "."  # hidden files are no part of a model
 PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
 TRIES = 3
 # The server connects all workers of a model at once; those that come later load it themselves
@@ -49,7 +50,8 @@ def network(model: str) -> str:
     """Name the network that a model folder holds, by its graph and its shapes; "" if none."""
     found = _blake2.blake2b(digest_size=16)
     try:
-        names = sorted(n for n in os.listdir(model) if n.endswith(NETWORK))  # noqa: PTH208 - see listen
+        held = [n for n in os.listdir(model) if not n.startswith(NO_PART)]  # noqa: PTH208 - see listen
+        names = sorted(n for n in held if n.endswith(NETWORK))
         for name in names:
             with open(os.path.join(model, name), "rb") as file:  # noqa: PTH118, PTH123
                 content = file.read()

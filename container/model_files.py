@@ -6,32 +6,66 @@ The layout is the one of the MXNet model zoo and of SageMaker's MXNet samples::
     <any>-0000.params   its weights
     <any>-shapes.json   [{"name": "data", "shape": [1, 3, 224, 224]}]
     synset.txt          one class a line, in the order of the outputs (optional)
+
+`mmectl models check` reads the files with this very module, so that it finds what serving finds.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import struct
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-SYNSET = "synset.txt"
+SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json", "synset.txt"
+SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
 MOST_ARRAYS = 100_000  # the largest networks have some thousands
 MOST_NUMBERS = 2**31 - 1  # MXNet's wheels count them in 32 bits
-_MOST_AXES = 32
 # of inputs, by mshadow's type flag
 DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
+_NO_FILE = {
+    SYMBOL: "save the network with MXNet's save_checkpoint or export",
+    PARAMS: "save the parameters with MXNet's save_checkpoint, as epoch 0",
+    SHAPES: f"write <name>{SHAPES} holding {SHAPES_FORM}",
+}
+_EPOCH = re.compile(r"-\d{4}\.params$")
+# Files that systems and editors leave beside others, AppleDouble's ._<name> among them
+_LEFT_BEHIND = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BLANKS = " \t"
+_BOM = b"\xef\xbb\xbf"
+_HELD = 8
+# Layers that compare with a label when they are trained; what they answer does not depend on it
+_OUTPUT_LAYERS = {
+    "LinearRegressionOutput",
+    "LogisticRegressionOutput",
+    "MAERegressionOutput",
+    "SVMOutput",
+    "Softmax",
+    "SoftmaxOutput",
+}
 
 _LIST_MAGIC = 0x112
 _DENSE_V1, _DENSE_V2, _DENSE_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+_MAX_RANK = 32
+_MAX_NAME = 1024
 # bytes an element, by mshadow's type flag (3rdparty/mshadow/mshadow/base.h)
 _ITEM_SIZES = {0: 4, 1: 8, 2: 2, 3: 1, 4: 4, 5: 1, 6: 8, 7: 1, 8: 2, 9: 2, 10: 4, 11: 8, 12: 2}
 
 
 class ModelError(Exception):
-    """The model folder cannot be served; the text names the file and what is wrong."""
+    """The model folder cannot be served: `file` of it (the folder: "") `what` is wrong; `fix` it.
+
+    The text names the file and what is wrong.
+    """
+
+    def __init__(self, what: str, file: str = "", fix: str = "") -> None:
+        super().__init__(f"{file}: {what}" if file else what)
+        self.what, self.file, self.fix = what, file, fix
 
 
 @dataclass(frozen=True)
@@ -66,40 +100,77 @@ class ModelFiles(NetworkFiles):
 def find(folder: Path) -> ModelFiles:
     """Find and check the files of the model in `folder`; raises ModelError."""
     network = find_network(folder)
-    synset = folder / SYNSET
-    labels = parse_synset(_text(synset)) if synset.is_file() else None
+    synset = network.symbol.with_name(SYNSET)
+    labels = parse_synset(read_text(synset), SYNSET) if synset.is_file() else None
     return ModelFiles(**vars(network), labels=labels)
 
 
 def find_network(folder: Path) -> NetworkFiles:
     """Find and check what does not depend on the labels; raises ModelError."""
-    symbol = _only(folder, "-symbol.json")
-    params = _only(folder, "-0000.params")
-    shapes = _only(folder, "-shapes.json")
+    folder = inside(folder)
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    symbol, params, shapes = (folder / choose(names, end) for end in (SYMBOL, PARAMS, SHAPES))
     return NetworkFiles(
-        name=symbol.name[: -len("-symbol.json")],
+        name=symbol.name[: -len(SYMBOL)],
         symbol=symbol,
         params=params,
-        inputs=parse_shapes(_text(shapes), shapes.name),
+        inputs=parse_shapes(read_text(shapes), shapes.name),
     )
 
 
-def _only(folder: Path, suffix: str) -> Path:
-    found = sorted(p for p in folder.iterdir() if p.name.endswith(suffix) and p.is_file())
+def left_behind(name: str) -> bool:
+    """Whether a file of that name is no part of a model: hidden, or an editor's or system's."""
+    edited = name.endswith("~") or (name.startswith("#") and name.endswith("#"))
+    return name.startswith(".") or name in _LEFT_BEHIND or edited
+
+
+def inside(folder: Path) -> Path:
+    """The folder that holds the files: the only one in `folder` where there is nothing else."""
+    while True:
+        held = [path for path in folder.iterdir() if not left_behind(path.name)]
+        if len(held) != 1 or held[0].is_symlink() or not held[0].is_dir():
+            return folder
+        folder = held[0]
+
+
+def choose(names: Sequence[str], suffix: str) -> str:
+    """The one of the files' names that ends so, hidden ones left out; raises ModelError."""
+    names = [name for name in names if not left_behind(name)]
+    found = [name for name in names if name.endswith(suffix)]
     if len(found) == 1:
         return found[0]
-    if not found:
-        held = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise ModelError(f"no *{suffix} in the model folder: it holds {held}")
-    names = ", ".join(p.name for p in found)
-    raise ModelError(f"more than one *{suffix} in the model folder: {names}")
+    if found:
+        listed = ", ".join(found)
+        raise ModelError(f"has several *{suffix}: {listed}", "", "keep one of them")
+    held = ", ".join(names[:_HELD]) or "nothing"
+    what = f"has no *{suffix} in the model folder: it holds {held}"
+    raise ModelError(what, "", _missing(names, suffix))
 
 
-def _text(path: Path) -> str:
+def _missing(names: Sequence[str], suffix: str) -> str:
+    """What to do where there is no file of that ending."""
+    for name in names:
+        if name.lower().endswith(suffix):
+            return f"rename {name} to {name[: -len(suffix)]}{suffix}"
+        if suffix == PARAMS and _EPOCH.search(name):
+            return f"rename {name} to {_EPOCH.sub(PARAMS, name)}"
+    return _NO_FILE[suffix]
+
+
+def read_text(path: Path) -> str:
+    """Read a file of text, without a byte order mark; raises ModelError."""
+    return plain(path.read_bytes(), path.name).decode()
+
+
+def plain(data: bytes, name: str) -> bytes:
+    """Check that `data` is text, and leave out a byte order mark; raises ModelError."""
+    data = data[len(_BOM) :] if data.startswith(_BOM) else data
     try:
-        return path.read_text("utf-8")
+        data.decode()
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path.name} is not UTF-8 text: {error}") from None
+        what = f"is not UTF-8 (at byte {error.start:,})"
+        raise ModelError(what, name, "save it as UTF-8") from None
+    return data
 
 
 def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
@@ -107,120 +178,201 @@ def parse_shapes(text: str, name: str) -> tuple[Input, ...]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{name} is not JSON: {error}") from None
+        raise ModelError(f"is not JSON ({error})", name, f"write {SHAPES_FORM}") from None
     if not isinstance(rows, list) or not rows:
-        raise ModelError(f"{name} is not a list with at least one input")
+        raise _no_shapes(name, "at least one input is needed")
     inputs = tuple(_parse_input(row, name) for row in rows)
     if len({i.name for i in inputs}) != len(inputs):
-        raise ModelError(f"{name} names an input twice")
+        raise _no_shapes(name, "it names an input twice")
     return inputs
 
 
+def _no_shapes(name: str, why: str) -> ModelError:
+    what = f"is not a list of input shapes with a name each ({why})"
+    return ModelError(what, name, f"write it like {SHAPES_FORM}")
+
+
 def _parse_input(row: Any, name: str) -> Input:
-    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
-        raise ModelError(f'{name}: an input is not {{"name": ..., "shape": [...]}}')
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"]:
+        raise _no_shapes(name, 'one is not {"name": ..., "shape": [...]}')
     shape = row.get("shape")
-    whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+    whole = isinstance(shape, list) and all(type(n) is int and 0 < n < 1 << 31 for n in shape)
     if not whole or not shape:
-        raise ModelError(f"{name}: the shape of {row['name']!r} is not a list of positive integers")
-    if len(shape) > _MOST_AXES or math.prod(shape) > MOST_NUMBERS:
-        raise ModelError(
-            f"{name}: the shape of {row['name']!r} is too large: at most {_MOST_AXES} axes and "
-            f"{MOST_NUMBERS} numbers"
-        )
+        raise _no_shapes(name, f"the shape of {row['name']} is no list of positive integers")
+    if len(shape) > _MAX_RANK or math.prod(shape) > MOST_NUMBERS:
+        most = f"MXNet takes {_MAX_RANK} axes and {MOST_NUMBERS:,} numbers"
+        fix = "write the input shapes that the network was trained with"
+        raise ModelError(f"gives {row['name']} a shape that is too large: {most}", name, fix)
     dtype = row.get("dtype")
-    if dtype is not None and dtype not in DTYPES:
-        raise ModelError(f"{name}: the dtype of {row['name']!r} is not one of {', '.join(DTYPES)}")
+    if dtype not in (None, *DTYPES):
+        what = f"gives an input the dtype {dtype!r}"
+        raise ModelError(what, name, f"write one of {', '.join(DTYPES)}")
     return Input(row["name"], tuple(shape), dtype)
 
 
-def parse_synset(text: str) -> tuple[str, ...]:
-    """Read the class names, one a line; blank lines at the end do not count."""
-    return tuple(line.strip() for line in text.rstrip().splitlines())
+def parse_synset(text: str, name: str = SYNSET) -> tuple[str, ...]:
+    """Read the class names, one a line, which ends at LF, CRLF or CR and nowhere else.
+
+    Blanks around a name and blank lines at the end do not count. Raises ModelError.
+    """
+    lines = [line.strip(_BLANKS) for line in _LINE_END.split(text)]
+    while lines and not lines[-1]:
+        del lines[-1]
+    if not lines:
+        raise ModelError("holds no label", name, "write one label on each line, or remove it")
+    return tuple(lines)
 
 
-@dataclass(frozen=True)
-class Tensor:
+def labels_of(
+    nodes: Sequence[tuple[str, str, Sequence[int]]], heads: Iterable[int]
+) -> frozenset[str]:
+    """Name the inputs that only training needs: none of the outputs depends on them.
+
+    Each node is its operator (``null``: an input), its name and the numbers of the nodes that it
+    takes; it comes behind them. An output layer's label has no say, whatever it is called.
+    """
+    needed = set(heads)
+    for number in range(len(nodes) - 1, -1, -1):
+        if number in needed:
+            op, _, sources = nodes[number]
+            needed.update(sources[:1] if op in _OUTPUT_LAYERS else sources)
+    return frozenset(
+        name for number, (op, name, _) in enumerate(nodes) if op == "null" and number not in needed
+    )
+
+
+def lacking(wanted: Iterable[str], known: Collection[str], labels: Collection[str]) -> list[str]:
+    """Name what a network wants and neither its inputs nor its weights give, labels left out.
+
+    Inputs whose names end in ``label`` belong to the training loss, too, where no weights have
+    that name.
+    """
+    return [n for n in wanted if n not in known and n not in labels and not n.endswith("label")]
+
+
+class Tensor(NamedTuple):
     """Where an array lies in a .params file: `kind` is mshadow's type flag, `offset` in bytes."""
 
     shape: tuple[int, ...]
     kind: int
     offset: int
+    size: int = 0
 
 
-def read_tensors(data: Any) -> dict[str, Tensor]:
+def read_tensors(data: Any, name: str = "the .params file") -> dict[str, Tensor]:
     """Read where the arrays of a .params file lie, by name without ``arg:`` and ``aux:``.
 
-    `data` is any buffer of the whole file. The format is that of NDArray::Save in
-    src/ndarray/ndarray.cc of MXNet 1.9; sparse arrays are refused. Raises ModelError.
+    `data` is any buffer of the whole file. Raises ModelError.
     """
-    reader = _Reader(data)
-    try:
-        if reader.take("<Q") != _LIST_MAGIC:
-            raise ModelError("the .params file is not in MXNet's format")
-        reader.take("<Q")
-        tensors = [reader.tensor() for _ in range(_bounded(reader.take("<Q")))]
-        names = [reader.name() for _ in range(_bounded(reader.take("<Q")))]
-    except (struct.error, UnicodeDecodeError, OverflowError):
-        raise ModelError("the .params file is damaged or cut short") from None
-    if len(names) != len(tensors):
-        raise ModelError(f"the .params file has {len(tensors)} arrays and {len(names)} names")
-    bare = (n.split(":", 1)[1] if n[:4] in ("arg:", "aux:") else n for n in names)
-    found = dict(zip(bare, tensors))  # noqa: B905 - Python 3.8
-    if len(found) != len(names):
-        raise ModelError("the .params file has two arrays of the same name")
-    return found
+    return {bare(full): tensor for full, tensor in read_arrays(data, name)}
 
 
-def _bounded(count: int) -> int:
+def bare(name: str) -> str:
+    """The name of an array without ``arg:`` and ``aux:``."""
+    return name[4:] if name.startswith(("arg:", "aux:")) else name
+
+
+def read_arrays(data: Any, name: str) -> list[tuple[str, Tensor]]:
+    """Read where the arrays of a .params file lie, with their names as they are.
+
+    The format is that of NDArray::Save and NDArray::Load in src/ndarray/ndarray.cc of MXNet 1.9,
+    which reads no further than the last name. Sparse arrays are refused.
+    """
+    reader = _Reader(data, name)
+    magic = reader.take("<Q", "the list header")
+    if magic != _LIST_MAGIC:
+        raise reader.fail(f"it begins with {magic:#x}, not {_LIST_MAGIC:#x}", 0)
+    reader.take("<Q", "the list header")
+    count = reader.take("<Q", "the list header")
+    if count > len(reader.view) // 4:
+        raise reader.fail(f"it declares {count:,} arrays in {len(reader.view):,} bytes", 16)
     if count > MOST_ARRAYS:
-        raise ModelError(f"the .params file declares {count} arrays, at most {MOST_ARRAYS}")
-    return count
+        raise reader.fail(f"it declares {count:,} arrays, at most {MOST_ARRAYS:,}", 16)
+    tensors = [reader.tensor(number) for number in range(count)]
+    found = reader.take("<Q", "the number of names")
+    if found != count:
+        raise reader.fail(f"{found:,} names for {count:,} arrays", reader.offset - 8)
+    pairs = [(reader.name(), tensor) for tensor in tensors]
+    seen = set()
+    for full, _ in pairs:
+        if bare(full) in seen:
+            raise ModelError(f"holds '{bare(full)}' twice", name, "save the model again")
+        seen.add(bare(full))
+    return pairs
 
 
 class _Reader:
-    def __init__(self, data: Any) -> None:
+    """Reads fields in order and knows where it stands, for messages that say so."""
+
+    def __init__(self, data: Any, file: str) -> None:
         self.view = memoryview(data).cast("B")
+        self.file = file
         self.offset = 0
 
-    def take(self, layout: str) -> int:
-        (value,) = struct.unpack_from(layout, self.view, self.offset)
+    def fail(self, why: str, offset: int | None = None) -> ModelError:
+        at = self.offset if offset is None else offset
+        what = f"not a readable MXNet parameter file: {why} (at byte {at:,})"
+        fix = "save the model again, or fetch the file again if it was downloaded"
+        return ModelError(what, self.file, fix)
+
+    def take(self, layout: str, what: str) -> int:
+        try:
+            (value,) = struct.unpack_from(layout, self.view, self.offset)
+        except struct.error:
+            raise self.fail(f"the file ends inside {what}") from None
         self.offset += struct.calcsize(layout)
         return int(value)
 
-    def skip(self, count: int) -> None:
-        self.offset += count
-        if self.offset > len(self.view):
-            raise struct.error("beyond the end")
-
     def name(self) -> str:
         start = self.offset + 8
-        self.skip(8 + self.take_at("<Q"))
-        return bytes(self.view[start : self.offset]).decode("utf-8")
+        length = self.take("<Q", "the length of a name")
+        if length > _MAX_NAME:
+            raise self.fail(f"a name declares {length:,} bytes", start - 8)
+        self.offset += length
+        if self.offset > len(self.view):
+            raise self.fail("the file ends inside a name", start)
+        try:
+            return bytes(self.view[start : self.offset]).decode()
+        except UnicodeDecodeError:
+            raise self.fail("a name is not UTF-8", start) from None
 
-    def take_at(self, layout: str) -> int:
-        (value,) = struct.unpack_from(layout, self.view, self.offset)
-        return int(value)
-
-    def tensor(self) -> Tensor:
-        magic = self.take("<I")
-        if magic in (_DENSE_V2, _DENSE_V3) and self.take("<i") != 0:
-            raise ModelError(
-                "the .params file holds sparse arrays: convert them: tostype('default')"
-            )
-        modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
-        axes = self.take("<i") if modern else magic  # files before 0.11 start with the rank
-        if axes > _MOST_AXES:
-            raise ModelError(f"the .params file holds an array of {axes} axes")
-        shape = tuple(self.take("<q" if modern else "<I") for _ in range(axes))
-        if axes < 0 or (not shape and magic != _DENSE_V3):  # numpy's shape () is one number
+    def tensor(self, number: int) -> Tensor:
+        shape = self.shape()
+        if shape is None:  # an array that was never given a shape
             return Tensor((), 0, self.offset)
-        if min(shape, default=0) < 0:
-            raise struct.error("a negative size")
-        self.skip(8)  # the device it was saved from
-        kind = self.take("<i")
+        self.take("<q", "a device")  # that it was saved from
+        kind = self.take("<i", "a type flag")
         if kind not in _ITEM_SIZES:
-            raise ModelError(f"the .params file holds an array of the unknown type {kind}")
+            why = f"array {number} has the unknown type flag {kind}"
+            raise self.fail(why, self.offset - 4)
+        size, start = math.prod(shape) * _ITEM_SIZES[kind], self.offset
+        if size > len(self.view) - start:
+            left = f"{size:,} bytes and {len(self.view) - start:,} are left"
+            raise self.fail(f"array {number} of shape {shape} declares {left}")
+        self.offset += size
+        return Tensor(shape, kind, start, size)
+
+    def shape(self) -> tuple[int, ...] | None:
         start = self.offset
-        self.skip(math.prod(shape) * _ITEM_SIZES[kind])
-        return Tensor(shape, kind, start)
+        magic = self.take("<I", "an array's header")
+        if magic in (_DENSE_V2, _DENSE_V3):
+            self.storage(start)
+        modern = magic in (_DENSE_V1, _DENSE_V2, _DENSE_V3)
+        if not modern and magic > _MAX_RANK:
+            raise self.fail(f"no array begins with {magic:#x}", start)
+        axes = self.take("<i", "a rank") if modern else magic  # the first form begins with it
+        if axes > _MAX_RANK:
+            raise self.fail(f"an array declares {axes:,} dimensions")
+        shape = tuple(self.take("<q" if modern else "<I", "a shape") for _ in range(axes))
+        if any(size < 0 for size in shape):
+            raise self.fail(f"an array declares the shape {shape}")
+        return shape if axes > 0 or (axes == 0 and magic == _DENSE_V3) else None
+
+    def storage(self, start: int) -> None:
+        kind = self.take("<i", "a storage type")
+        if kind in (1, 2):
+            what = f"an array is sparse, only dense ones are served (at byte {start:,})"
+            fix = "convert them: tostype('default') of each array, and save the model again"
+            raise ModelError(f"{what}: {fix}", self.file, fix)
+        if kind != 0:
+            raise self.fail(f"an array is stored as type {kind}", start)

@@ -22,6 +22,7 @@ from model_files import Input
 
 JSON = "application/json"
 NPY = "application/x-npy"
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
 TOP = 5
 _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
@@ -76,7 +77,7 @@ def _sniff(body: bytes, kind: str) -> str:
         return NPY
     if kind == "application/x-image":
         return "image"
-    return JSON if body.lstrip()[:1] in (b"[", b"{") else kind or "unknown"
+    return JSON if body.lstrip(_BEFORE_JSON)[:1] in (b"[", b"{") else kind or "unknown"
 
 
 def _image(body: bytes, inputs: Sequence[Input]) -> Feed:
@@ -97,7 +98,7 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
     keys = _Keys()
     try:
         value = json.loads(
-            bytes(body).decode("utf-8"), parse_constant=_refuse, object_pairs_hook=keys.unique
+            bytes(body).decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=keys.unique
         )
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"the body is not JSON: {error}") from None

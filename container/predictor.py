@@ -23,7 +23,16 @@ import likelihood
 import numpy as np
 from engine import TYPES, Array, EngineError, Graph
 from kernels import SETTLED, Kernels
-from model_files import DTYPES, Input, ModelError, Tensor, read_tensors
+from model_files import (
+    DTYPES,
+    Input,
+    ModelError,
+    Tensor,
+    labels_of,
+    lacking,
+    plain,
+    read_tensors,
+)
 
 __all__ = ["EngineError", "Predictor"]
 # Reading weights is copying, and most of its time goes into fresh pages: from this size on it is
@@ -40,12 +49,14 @@ class Predictor:
     def __init__(self, symbol: Path, params: Path, inputs: Sequence[Input]) -> None:
         threads = crowd.limit(os.environ)
         if params.stat().st_size == 0:
-            raise ModelError(f"{params.name} is empty")
+            raise ModelError("is empty", params.name)
         with params.open("rb", buffering=0) as file:
-            tensors = _table(file)
             fed = frozenset(i.name for i in inputs)
-            network = read(symbol.read_bytes(), _plain(tensors), fed)
-            check_names(network.arguments, network.auxiliary, tensors, inputs)
+            held = _table(file, params.name)
+            floats = _plain(t for name, t in held.items() if name not in fed)
+            network = read(plain(symbol.read_bytes(), symbol.name), floats, fed)
+            tensors = weights_of(held, network, fed)
+            check_names(network, tensors, inputs)
             check_folds(network.folds, tensors)
             self._arrays = _allocate(network.graph, tensors, inputs)
             many = params.stat().st_size >= PARALLEL_BYTES
@@ -66,23 +77,32 @@ class Predictor:
         self._kernels.free()
 
 
-def _table(file: BinaryIO) -> dict[str, Tensor]:
+def _table(file: BinaryIO, name: str) -> dict[str, Tensor]:
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
-        return read_tensors(mapped)
+        return read_tensors(mapped, name)
     finally:
         with contextlib.suppress(BufferError):  # a traceback may still hold a view of it
             mapped.close()
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> bool:
-    return all(tensor.kind == 0 for tensor in tensors.values())
+def weights_of(
+    tensors: Mapping[str, Tensor], network: Network, fed: Collection[str]
+) -> dict[str, Tensor]:
+    """Leave out what is no weight: a file of all arrays of an executor holds inputs and labels."""
+    others = {*fed, *network.labels}
+    return {name: tensor for name, tensor in tensors.items() if name not in others}
+
+
+def _plain(tensors: Iterable[Tensor]) -> bool:
+    return all(tensor.kind == 0 for tensor in tensors)
 
 
 class Network(NamedTuple):
     """A network as it is bound, and the names of the weights it had before folding.
 
-    `others` are its graphs for fewer threads (kernels.py), `meaning` is that of its first output.
+    `others` are its graphs for fewer threads (kernels.py), `meaning` is that of its first output,
+    `labels` are the inputs that only training needs.
     """
 
     graph: Graph
@@ -91,11 +111,12 @@ class Network(NamedTuple):
     auxiliary: list[str]
     folds: list[folding.Fold]
     meaning: likelihood.Likelihood
+    labels: frozenset[str]
 
 
 @functools.lru_cache(maxsize=1)
-def read(symbol: bytes, plain: bool, fed: frozenset[str]) -> Network:
-    """Read a network, kept for when it is asked for again; `plain`: all weights are float32.
+def read(symbol: bytes, floats: bool, fed: frozenset[str]) -> Network:
+    """Read a network, kept for when it is asked for again; `floats`: all weights are float32.
 
     `fed` are the names of the inputs, which are no weights whatever they are used for.
     """
@@ -104,9 +125,15 @@ def read(symbol: bytes, plain: bool, fed: frozenset[str]) -> Network:
         text = given.text()
     finally:
         given.free()
-    meaning = likelihood.of(json.loads(text))
-    text, folds = folding.fold(text, fed) if plain else (text, [])
-    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds, meaning)
+    graph = json.loads(text)
+    meaning, labels = likelihood.of(graph), _labels(graph)
+    text, folds = folding.fold(text, fed) if floats else (text, [])
+    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds, meaning, labels)
+
+
+def _labels(graph: Mapping[str, Any]) -> frozenset[str]:
+    nodes = [(n["op"], n["name"], [edge[0] for edge in n["inputs"]]) for n in graph["nodes"]]
+    return labels_of(nodes, [head[0] for head in graph["heads"]])
 
 
 def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> None:
@@ -114,7 +141,8 @@ def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> N
 
     The first is the largest. What that makes stays, the arrays go.
     """
-    network = read(symbol.read_bytes(), True, frozenset(i.name for i in inputs))
+    fed = frozenset(i.name for i in inputs)
+    network = read(plain(symbol.read_bytes(), symbol.name), True, fed)
     arrays = _allocate(network.graph, {}, inputs)
     for array in arrays.values():
         array.view().fill(0)
@@ -126,24 +154,14 @@ def rehearse(symbol: Path, inputs: Sequence[Input], threads: Sequence[int]) -> N
         array.free()
 
 
-def check_names(
-    arguments: Sequence[str],
-    auxiliary: Sequence[str],
-    weights: Iterable[str],
-    inputs: Sequence[Input],
-) -> None:
-    """Raise ModelError for inputs that the network does not have, and for missing weights.
-
-    Arguments ending in ``label`` belong to the training loss (the zoo's networks end in
-    SoftmaxOutput) and are not needed.
-    """
+def check_names(network: Network, weights: Iterable[str], inputs: Sequence[Input]) -> None:
+    """Raise ModelError for inputs that the network does not have, and for missing weights."""
     for one in inputs:
-        if one.name not in arguments:
+        if one.name not in network.arguments:
             raise ModelError(f"the network has no input {one.name!r}: correct the shapes file")
     known = {*weights, *(one.name for one in inputs)}
-    wanted = (*arguments, *auxiliary)
-    missing = [n for n in wanted if n not in known and not n.endswith("label")]
-    if missing:
+    wanted = (*network.arguments, *network.auxiliary)
+    if missing := lacking(wanted, known, network.labels):
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise ModelError(
             f"the symbol and the params do not match: no weights for {', '.join(missing[:5])}{more}"

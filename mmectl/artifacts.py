@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmectl import packing, removed
+from mmectl import apart, packing, removed
 from mmectl.bucket import Writer
 from mmectl.catalog import at_once, listed, looked_at, next_free
 from mmectl.digests import DigestCache
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.ledger import Ledger
 from mmectl.model import layout
+from mmectl.model.model_files import left_behind
 from mmectl.names import (
     DIGEST,
     MODEL,
@@ -28,6 +29,7 @@ from mmectl.names import (
     Artifact,
     check_folder,
     check_name,
+    stem,
     target_model,
 )
 from mmectl.pointers import Store
@@ -38,7 +40,10 @@ MAX_COPIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One model to upload: `folder` as `name`, below `to`, `copies` times as name_0, name_1, ..."""
+    """One model to upload: `folder` as `name`, below `to`, `copies` times as name_0, name_1, ...
+
+    `tarball` is where the folder was unpacked from, if it was.
+    """
 
     name: str
     folder: Path
@@ -46,6 +51,7 @@ class Upload:
     copies: int | None = None
     untrained: bool = False
     allow_code: bool = False
+    tarball: str | None = None
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -119,15 +125,17 @@ def _common_start(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else names[0].removesuffix("0")
 
 
-def _versions(job: _Job, names: Sequence[str]) -> dict[str, list[Artifact]]:
-    """The versions of each name that are there, looked at."""
+def _versions(job: _Job, names: Sequence[str]) -> tuple[dict[str, list[Artifact]], frozenset[str]]:
+    """The versions of each name that are there, looked at; and every TargetModel like them."""
     wanted = set(names)
     alike = listed(job.bucket, job.location, _common_start(names))
-    there = [artifact for artifact in alike if artifact.name in wanted]
+    there = [a for a in alike if wanted & {a.name, stem(a.target_model)}]
     versions: dict[str, list[Artifact]] = {name: [] for name in names}
     for artifact in looked_at(job.bucket, job.location, there):
-        versions[artifact.name].append(artifact)
-    return versions
+        if artifact.name in wanted:
+            versions[artifact.name].append(artifact)
+    ordered = {name: sorted(found, key=lambda a: a.version) for name, found in versions.items()}
+    return ordered, frozenset(artifact.target_model for artifact in alike)
 
 
 def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
@@ -211,13 +219,16 @@ def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
 
 
 def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
-    versions = _versions(job, names)
+    versions, taken = _versions(job, names)
     done = {
         name: found[-1].target_model
         for name in names
         if (found := [a for a in versions[name] if a.digest == job.digest])
     }
     missing = [name for name in names if name not in done]
+    for name in missing:
+        if not versions[name]:
+            apart.require(job.bucket, job.location, name)
     created, sent = [], 0
     # numbers that were removed are not used again: instances may still hold them
     start = _common_start(names)
@@ -225,6 +236,7 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
     last = {
         name: max(gone.get(name, 0), *(a.version for a in versions[name]), 0) for name in missing
     }
+    last = {name: apart.before_free(name, newest, taken) for name, newest in last.items()}
     if missing and not done:
         first = missing.pop(0)
         done[first], sent = _send(job, first, last[first])
@@ -256,6 +268,18 @@ def _give_up_begun(job: _Job, name: str) -> None:
         job.ledger.end(place)
 
 
+def _looked_at(request: Upload) -> tuple[str, ...]:
+    """Raise ArtifactError where it is no model; else what is to be told of it."""
+    folder = request.folder
+    if request.tarball is None:
+        found = layout.look(folder, allow_code=request.allow_code)
+        layout.refuse(found)
+        return found.notes
+    found = layout.look_at_tarball(folder, request.tarball)
+    layout.refuse(found)
+    return (*layout.left_out(folder), *found.notes)
+
+
 def upload(
     bucket: Store,
     location: Location,
@@ -274,8 +298,9 @@ def upload(
     if cancelled and cancelled.is_set():
         raise _interrupted(request.name)
     names = request.names()
-    layout.require(request.folder, allow_code=request.allow_code)
-    files = packing.members(request.folder)
+    for note in _looked_at(request):
+        report(Event("warning", request.name, note))
+    files = packing.members(request.folder, left_behind)
     report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
     digest = (cache or DigestCache(None)).digest(files)
     job = _Job(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
 from mmectl.bucket import Bucket
 from mmectl.errors import ArtifactError
-from mmectl.names import DIGEST, UNTRAINED, Artifact, parse, target_model
+from mmectl.names import Artifact, parse, settled, stem, target_model
 from mmectl.state import Location
 
 _LOOKS_AT_ONCE = 8
@@ -28,7 +27,7 @@ def at_once(call: Callable[[T], R], items: Sequence[T], width: int = _LOOKS_AT_O
 
 
 def listed(bucket: Bucket, location: Location, start: str = "") -> tuple[Artifact, ...]:
-    """The uploaded versions whose TargetModel begins with `start`, by name and version."""
+    """The tarballs whose TargetModel begins with `start`, by name and version as written."""
     found = []
     for stored in bucket.list(location.key(start)):
         target = stored.key[len(location.prefix) :]
@@ -37,24 +36,51 @@ def listed(bucket: Bucket, location: Location, start: str = "") -> tuple[Artifac
     return tuple(sorted(found, key=lambda a: (a.name, a.version)))
 
 
-def versions_of(bucket: Bucket, location: Location, name: str) -> tuple[Artifact, ...]:
-    """The uploaded versions of one model, oldest first; two small listings."""
+Look = Callable[[Artifact], Artifact]
+
+
+def may_be(artifact: Artifact, name: str) -> bool:
+    """Whether it is a version of that model, as far as its key tells."""
+    return name in (artifact.name, stem(artifact.target_model))
+
+
+def candidates_of(bucket: Bucket, location: Location, name: str) -> tuple[Artifact, ...]:
+    """What may be a version of one model by its key, as written; two small listings."""
     starts = [target_model(name, 1), f"{name}_v"]
     found = at_once(lambda start: listed(bucket, location, start), starts)
-    return tuple(artifact for some in found for artifact in some if artifact.name == name)
+    return tuple(artifact for some in found for artifact in some if may_be(artifact, name))
+
+
+def versions_of(
+    bucket: Bucket, location: Location, name: str, look: Look | None = None
+) -> tuple[Artifact, ...]:
+    """The uploaded versions of one model, oldest first; a look at each but the first."""
+    found = told_apart(candidates_of(bucket, location, name), look or looking(bucket, location))
+    mine = (artifact for artifact in found if artifact.name == name)
+    return tuple(sorted(mine, key=lambda artifact: artifact.version))
+
+
+def told_apart(
+    found: Sequence[Artifact], look: Look, width: int = _LOOKS_AT_ONCE
+) -> tuple[Artifact, ...]:
+    """The same artifacts, those that may be later versions looked at whether they are."""
+    return tuple(at_once(lambda a: look(a) if a.version > 1 else a, found, width))
+
+
+def looking(bucket: Bucket, location: Location) -> Look:
+    """A look at the metadata of an object."""
+
+    def look(artifact: Artifact) -> Artifact:
+        return settled(artifact, bucket.metadata(location.key(artifact.target_model)) or {})
+
+    return look
 
 
 def looked_at(
     bucket: Bucket, location: Location, found: Sequence[Artifact]
 ) -> tuple[Artifact, ...]:
-    """The same artifacts with `digest` and `untrained` read from their metadata."""
-
-    def look(artifact: Artifact) -> Artifact:
-        about: Mapping[str, str] = bucket.metadata(location.key(artifact.target_model)) or {}
-        untrained = about.get(UNTRAINED) == "true"
-        return replace(artifact, digest=about.get(DIGEST), untrained=untrained)
-
-    return tuple(at_once(look, found))
+    """The same artifacts as their metadata tell them."""
+    return tuple(at_once(looking(bucket, location), found))
 
 
 def list_models(
@@ -62,11 +88,12 @@ def list_models(
 ) -> tuple[Artifact, ...]:
     """Every uploaded version, by name and version; `details` looks at each for its digest.
 
-    Without `details` it is one listing (a request for every thousand objects); `digest` is then
-    None and `untrained` False for all. Raises ServiceError.
+    Without `details` first versions are not looked at: their `digest` is None. Raises ServiceError.
     """
     found = listed(bucket, location)
-    return looked_at(bucket, location, found) if details else found
+    look = looking(bucket, location)
+    seen = looked_at(bucket, location, found) if details else told_apart(found, look)
+    return tuple(sorted(seen, key=lambda artifact: (artifact.name, artifact.version)))
 
 
 def next_free(name: str, newest: int, make: Callable[[int], bool]) -> int:

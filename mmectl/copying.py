@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmectl import removed
+from mmectl import apart, removed
 from mmectl.bucket import About, S3Bucket
-from mmectl.catalog import looked_at, next_free, versions_of
+from mmectl.catalog import candidates_of, looked_at, next_free, versions_of
 from mmectl.errors import ArtifactError, UsageError
-from mmectl.names import DIGEST, MODEL, SUFFIX, check_folder, check_name, parse, target_model
+from mmectl.names import (
+    DIGEST,
+    MODEL,
+    SUFFIX,
+    check_folder,
+    check_name,
+    model_of,
+    target_model,
+)
 from mmectl.state import Location
 
 # CopyObject's limit, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
@@ -17,7 +25,7 @@ LARGEST = 5 << 30
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The object to copy; `name` is its model's where it is one of ours."""
+    """The object to copy; `name` is its model's."""
 
     bucket: str
     key: str
@@ -45,8 +53,7 @@ def destination(text: str, here: Location, origin: Origin) -> Place:
 
     Raises UsageError.
     """
-    parsed = parse(origin.key.rsplit("/", 1)[-1])
-    base = origin.name.rsplit("/", 1)[-1] or (parsed[0] if parsed else "")
+    base = origin.name.rsplit("/", 1)[-1]
     where, path = here, text
     if text.startswith("s3://"):
         bucket, _, path = text.removeprefix("s3://").partition("/")
@@ -62,6 +69,11 @@ def destination(text: str, here: Location, origin: Origin) -> Place:
             hint="name it: mmectl models copy SOURCE NAME",
         )
     return Place(where, check_folder(folder) + check_name(name))
+
+
+def origin_of(bucket: str, key: str, about: About) -> Origin:
+    """The origin of an object of any place, called as its metadata or its key says."""
+    return Origin(bucket, key, model_of(key.rsplit("/", 1)[-1], about.metadata))
 
 
 def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied:
@@ -80,9 +92,13 @@ def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied
     for artifact in there:
         if digest is not None and artifact.digest == digest:
             return Copied(artifact.target_model, copied=False)
+    if not there:
+        apart.require(bucket, place.location, place.name)
     metadata = {**about.metadata, MODEL: place.name}
     gone = removed.highest(bucket, place.location, place.name, {place.name})
     newest = max(gone.get(place.name, 0), *(a.version for a in there), 0)
+    alike = {a.target_model for a in candidates_of(bucket, place.location, place.name)}
+    newest = apart.before_free(place.name, newest, alike)
 
     def make(version: int) -> bool:
         key = place.location.key(target_model(place.name, version))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mmectl import names, pointers, versions
-from mmectl.catalog import at_once, listed, versions_of
-from mmectl.names import DIGEST, UNTRAINED, Artifact
+from mmectl.catalog import at_once, listed, told_apart, versions_of
+from mmectl.names import Artifact
 from mmectl.pointers import Store
 from mmectl.state import Location
 from mmectl.versions import Pointer
@@ -97,9 +97,12 @@ class Inventory:
             artifacts = listed(self._store, self._location, start)
             self._tags = tags.result()
         groups: dict[str, list[Artifact]] = {}
-        for artifact in artifacts:
+        for artifact in told_apart(artifacts, self._look, _WIDTH):
             groups.setdefault(artifact.name, []).append(artifact)
-        return tuple(Model(name, tuple(found)) for name, found in sorted(groups.items()))
+        return tuple(
+            Model(name, tuple(sorted(found, key=lambda a: a.version)))
+            for name, found in sorted(groups.items())
+        )
 
     def _documents(self, start: str) -> dict[str, str]:
         """The models that have a pointer, with its entity tag."""
@@ -137,8 +140,7 @@ class Inventory:
         if about is None:
             about = dict(self._store.metadata(key) or {})
             self._seen.put(place, artifact.etag, about)
-        untrained = about.get(UNTRAINED) == "true"
-        return replace(artifact, digest=about.get(DIGEST), untrained=untrained)
+        return names.settled(artifact, about)
 
     def save(self) -> None:
         """Remember what was read for the next command."""
@@ -146,10 +148,22 @@ class Inventory:
 
     def model(self, name: str) -> Model | None:
         """One model with its pointer; None where it has no version."""
-        found = versions_of(self._store, self._location, name)
+        found = versions_of(self._store, self._location, name, self._look)
         if not found:
             return None
         return Model(name, found, pointers.read(self._store, self._location, name)[0])
+
+    def exact(self, target: str) -> Artifact | None:
+        """The object of that very key, a tarball or not; None where there is none."""
+        for stored in self._store.list(self._location.key(target)):
+            if stored.key == self._location.key(target) and not target.endswith("/"):
+                found = Artifact(target, 1, target, stored.size, stored.modified, etag=stored.etag)
+                parsed = names.parse(target)
+                if parsed is None:
+                    return found
+                return self._look(replace(found, name=parsed[0], version=parsed[1]))
+            break
+        return None
 
     def target(self, name: str) -> str:
         """The TargetModel that a person means; see `names.resolve`."""
@@ -157,27 +171,31 @@ class Inventory:
 
     def meant(self, name: str) -> Artifact:
         """The version that a person means. Raises ArtifactError as `names.resolve`."""
-        stems = _stems(name)
-        if name.endswith(names.SUFFIX):  # exactly that one, whatever is current
-            for artifact in versions_of(self._store, self._location, stems[0]):
-                if artifact.target_model == name:
-                    return artifact
-            stems = ()
-        for stem in stems:
-            model = self.model(stem)
-            if model is None:
-                continue
-            current = {stem: model.pointer.version} if model.pointer else {}
-            targets = {a.target_model: a for a in model.versions}
-            if stem == name or {name, name + names.SUFFIX} & set(targets):
-                return targets[names.resolve(name, model.versions, current)]
+        if name.endswith(names.SUFFIX):
+            found = self.exact(name)  # that one, whatever is current
+        else:
+            found = self._current(name) or self.exact(name + names.SUFFIX) or self.exact(name)
+        if found is not None:
+            return found
         # names nothing: the whole listing has the near misses
-        target = names.resolve(name, listed(self._store, self._location))
-        return next(a for a in listed(self._store, self._location, target))
+        there = [artifact for model in self.names() for artifact in model.versions]
+        target = names.resolve(name, there)
+        return next(a for a in there if a.target_model == target)
 
+    def _current(self, name: str) -> Artifact | None:
+        """The current version of the model of that name, None where there is no such model."""
+        model = self.model(name)
+        if model is None:
+            return None
+        other = self.beside(name)
+        if other is not None:
+            raise names.ambiguous(name, other.name)
+        current = {name: model.pointer.version} if model.pointer else {}
+        target = names.resolve(name, model.versions, current)
+        return next(a for a in model.versions if a.target_model == target)
 
-def _stems(name: str) -> tuple[str, ...]:
-    """The models that a name may be of: ``resnet_18_v2`` may be a version of ``resnet_18``."""
-    exact = names.parse(name if name.endswith(names.SUFFIX) else name + names.SUFFIX)
-    stem = exact[0] if exact else name
-    return (stem,) if name.endswith(names.SUFFIX) or stem == name else (name, stem)
+    def beside(self, name: str) -> Artifact | None:
+        """The tarball that is called as the model is, where it is a version of another one."""
+        tarball = name + names.SUFFIX
+        found = None if names.parse(tarball) == (name, 1) else self.exact(tarball)
+        return None if found is None or found.name == name else found

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmectl.names import parse
+from mmectl.names import parse, stem
 from mmectl.remembered import Remembered
 
 _KEPT = 10_000
@@ -54,7 +54,7 @@ class Ledger:
     def unended(self, place: str) -> dict[str, str]:
         """Upload ids by ``bucket/key`` of what was begun for any version of the name there."""
         begun = self._read()["begun"]
-        of_name = [key for key in begun if (parse(key) or ("", 0))[0] == place]
+        of_name = [key for key in begun if place in (stem(key), (parse(key) or ("", 0))[0])]
         return {key: str(begun[key].get("upload_id", "")) for key in of_name}
 
     def targets(self, places: Sequence[str], digest: str) -> list[str | None]:

@@ -1,7 +1,8 @@
 """Names of models, versions and object keys. Pure.
 
 ``resnet_18.tar.gz`` is the first version of the model ``resnet_18``, ``resnet_18_v2.tar.gz`` the
-second, and so on. A TargetModel is such a name, below a folder where there is one.
+second, and so on. A TargetModel is such a name, below a folder where there is one. Names of other
+networks end like that, too: what a ``_v2`` is, the object's metadata says (`settled`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
 from mmectl.errors import ArtifactError, UsageError
 
@@ -19,7 +20,6 @@ SUFFIX = ".tar.gz"
 DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _VERSIONED = re.compile(r"(?P<name>.+)_v(?P<version>[1-9][0-9]{0,8})")
-_ENDS_AS_VERSION = re.compile(r"_v[0-9]+$")
 _FOLDER = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*")
 # TargetModel's own limit in the runtime API
 _TARGET_LIMIT = 1024
@@ -27,7 +27,10 @@ _TARGET_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One uploaded version of a model; `name` and `target_model` begin with their folder."""
+    """One uploaded version of a model; `name` and `target_model` begin with their folder.
+
+    `ours`: whether mmectl wrote it; None where nobody looked.
+    """
 
     name: str
     version: int
@@ -37,6 +40,7 @@ class Artifact:
     digest: str | None = None
     untrained: bool = False
     etag: str = ""
+    ours: bool | None = None
 
 
 def check_name(name: str) -> str:
@@ -45,14 +49,6 @@ def check_name(name: str) -> str:
         raise UsageError(
             f"'{name}': not a model name: use letters, digits and . _ - (100 at most), "
             "beginning with a letter, digit or _",
-            code="bad_name",
-        )
-    if _ENDS_AS_VERSION.search(name):
-        raise UsageError(
-            f"'{name}': not a model name: '{_ENDS_AS_VERSION.findall(name)[0]}' at the end is how "
-            "versions are told apart",
-            hint=f"upload it as '{_ENDS_AS_VERSION.sub('', name)}': a changed model gets the next "
-            "version by itself",
             code="bad_name",
         )
     if name.endswith((SUFFIX, ".tgz", ".tar")):
@@ -82,7 +78,10 @@ def target_model(name: str, version: int) -> str:
 
 
 def parse(target: str) -> tuple[str, int] | None:
-    """Name and version of a TargetModel; None where it is no tarball."""
+    """Name and version of a TargetModel as it is written; None where it is no tarball.
+
+    Only its metadata tells whether ``yolo_v3.tar.gz`` is the third version of ``yolo``.
+    """
     stem = target.removesuffix(SUFFIX)
     if stem == target or not stem or stem.endswith("/"):
         return None
@@ -90,6 +89,36 @@ def parse(target: str) -> tuple[str, int] | None:
     if match and int(match["version"]) > 1:
         return match["name"], int(match["version"])
     return stem, 1
+
+
+def stem(target: str) -> str:
+    """The TargetModel without its ending: its name where it is no later version of another."""
+    return target.removesuffix(SUFFIX)
+
+
+def settled(artifact: Artifact, about: Mapping[str, str]) -> Artifact:
+    """The artifact as its object's metadata tell it, of which its name tells half.
+
+    A later version says of which model it is; anything else is the first of a model of its own.
+    """
+    model = about.get(MODEL)
+    ours = model is not None or DIGEST in about
+    known = replace(
+        artifact, digest=about.get(DIGEST), untrained=about.get(UNTRAINED) == "true", ours=ours
+    )
+    last = artifact.name.rsplit("/", 1)[-1]
+    if artifact.version == 1 or (ours and (model or last).rsplit("/", 1)[-1] == last):
+        return known
+    return replace(known, name=stem(artifact.target_model), version=1)
+
+
+def model_of(target: str, about: Mapping[str, str]) -> str:
+    """The model that a tarball is a version of, by its name and its metadata; "" for no tarball."""
+    parsed = parse(target)
+    if parsed is None:
+        return ""
+    nowhere = datetime.min.replace(tzinfo=timezone.utc)
+    return settled(Artifact(*parsed, target, 0, nowhere), about).name
 
 
 def newest(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
@@ -107,12 +136,14 @@ def resolve(name: str, artifacts: Iterable[Artifact], current: Mapping[str, int]
 
     ``resnet_18`` is the version in `current`, the newest where it has none there;
     ``resnet_18.tar.gz`` is exactly that one, and so is ``resnet_18_v2``. Raises ArtifactError,
-    code ``unknown_model`` with the nearest names, or ``current_missing``.
+    code ``unknown_model`` with the nearest names, ``current_missing``, or ``ambiguous``.
     """
     artifacts = tuple(artifacts)
-    targets = {artifact.target_model for artifact in artifacts}
+    targets = {artifact.target_model: artifact.name for artifact in artifacts}
     latest = newest(artifacts)
     if name in latest:
+        if targets.get(name + SUFFIX, name) != name:
+            raise ambiguous(name, targets[name + SUFFIX])
         version = current.get(name, latest[name].version)
         target = target_model(name, version)
         if target not in targets:
@@ -138,6 +169,16 @@ def resolve(name: str, artifacts: Iterable[Artifact], current: Mapping[str, int]
         f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known[:5])}{more}"
     )
     raise ArtifactError(f"{name}: no such model is uploaded", hint=hint, code="unknown_model")
+
+
+def ambiguous(name: str, other: str) -> ArtifactError:
+    """The name of a model is that of another's version, too."""
+    return ArtifactError(
+        f"{name}: is a model, and {name}{SUFFIX} is a version of {other}",
+        hint=f"name the tarball: {name}{SUFFIX} for that version; mmectl models show {name} "
+        "lists the others",
+        code="ambiguous",
+    )
 
 
 def _near(name: str, known: list[str]) -> list[str]:

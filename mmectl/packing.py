@@ -54,13 +54,14 @@ class Packed:
     packed: int
 
 
-def members(folder: Path) -> tuple[Member, ...]:
-    """The regular files of a folder, by name; what is not a file is left out.
+def members(folder: Path, left_out: Callable[[str], bool] = lambda _: False) -> tuple[Member, ...]:
+    """The regular files of a folder, by name; what is no file or `left_out` by its name is not.
 
     Raises ArtifactError where the folder cannot be read.
     """
     try:
-        paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.is_symlink())
+        found = (p for p in folder.iterdir() if p.is_file() and not p.is_symlink())
+        paths = sorted(p for p in found if not left_out(p.name))
         stats = [(path, path.stat()) for path in paths]
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be read: {error.strerror}") from error

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from mmectl.bucket import Stored
 from mmectl.catalog import at_once
 from mmectl.errors import ArtifactError
-from mmectl.names import Artifact
+from mmectl.names import SUFFIX, Artifact, parse
 from mmectl.pointers import Documents
 from mmectl.state import Location
 
@@ -30,11 +30,19 @@ def folder(location: Location) -> str:
 def highest(
     documents: Documents, location: Location, start: str, wanted: Collection[str]
 ) -> dict[str, int]:
-    """Name -> highest removed version, of the `wanted`, which begin with `start`; one listing."""
+    """Name -> highest removed version, of the `wanted`, which begin with `start`; one listing.
+
+    A removed model that was called as versions are (``yolo_v3``) counts as one (of ``yolo``).
+    """
     base = folder(location)
     found: Iterator[Stored] = documents.list(base + start)
     names = [stored.key[len(base) :].removesuffix(".json") for stored in found]
-    return {name: _read(documents, location, name)[0] for name in names if name in wanted}
+    highest = {name: _read(documents, location, name)[0] for name in names if name in wanted}
+    for name in names:
+        as_version = parse(name + SUFFIX)
+        if as_version and as_version[1] > 1 and as_version[0] in wanted:
+            highest[as_version[0]] = max(as_version[1], highest.get(as_version[0], 0))
+    return highest
 
 
 def remember(documents: Documents, location: Location, chosen: Sequence[Artifact]) -> None:

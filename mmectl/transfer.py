@@ -17,6 +17,7 @@ from mmectl import packing
 from mmectl.bucket import About, S3Bucket
 from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.model.download import alone, writing
+from mmectl.model.model_files import inside
 from mmectl.names import DIGEST
 from mmectl.state import Event, Report, ignore
 
@@ -133,30 +134,40 @@ def _replaced(bucket: S3Bucket, key: str) -> ArtifactError:
     )
 
 
-def unpack(archive: Path, folder: Path, *, label: str, allow_code: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """How a tarball is unpacked: whether code may be in it, and whether to the model's own files.
+
+    `flat`: one that holds a folder and nothing else gives that folder's files.
+    """
+
+    allow_code: bool = False
+    flat: bool = True
+
+
+def unpack(archive: Path, folder: Path, *, label: str, how: Unpacking = Unpacking()) -> None:
     """Unpack a model's tarball into the new folder `folder`, whole or not at all.
 
-    `label` names it in errors. A tarball that holds one folder and nothing else gives that
-    folder's files. Raises
-    ArtifactError ``bad_archive`` for what no instance would unpack.
+    `label` names it in errors. Raises ArtifactError ``bad_archive`` for what no instance would
+    unpack.
     """
     from mmectl.unpack import Limits, UnpackError
     from mmectl.unpack import unpack as extract
 
     try:
         with writing(folder):
-            extract(archive, folder, Limits(code=allow_code))
+            extract(archive, folder, Limits(code=how.allow_code))
     except UnpackError as error:
         raise ArtifactError(
             f"{label}: {error}",
             hint="pack it again: mmectl upload, or tar -czf, flat and without links",
             code="bad_archive",
         ) from error
-    inside = list(folder.iterdir())
-    if len(inside) == 1 and inside[0].is_dir():
+    root = inside(folder)
+    if how.flat and root != folder:
         draft = folder.with_name(folder.name + ".inner")
-        inside[0].rename(draft)
-        folder.rmdir()
+        root.rename(draft)
+        shutil.rmtree(folder)
         draft.rename(folder)
 
 
@@ -165,7 +176,7 @@ def fetch(
     key: str,
     folder: Path,
     *,
-    allow_code: bool = False,
+    how: Unpacking = Unpacking(),
     report: Report = ignore,
     cancelled: threading.Event | None = None,
 ) -> Fetched:
@@ -186,7 +197,7 @@ def fetch(
         folder.parent.mkdir(parents=True, exist_ok=True)
     download(bucket, key, about, archive, report=report, cancelled=cancelled)
     try:
-        unpack(archive, folder, label=f"s3://{bucket.name}/{key}", allow_code=allow_code)
+        unpack(archive, folder, label=f"s3://{bucket.name}/{key}", how=how)
         return _verified(folder, about)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

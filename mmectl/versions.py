@@ -129,6 +129,8 @@ def version_of(text: str, name: str) -> int:
     """The version that a person means: ``v2``, ``2`` or the tarball. Raises UsageError."""
     if match := _VERSION.fullmatch(text):
         return int(match[1])
+    if text.removesuffix(SUFFIX) == name and text.endswith(SUFFIX):
+        return 1
     parsed = parse(text if text.endswith(SUFFIX) else text + SUFFIX)
     if parsed and parsed[0] == name:
         return parsed[1]

@@ -115,7 +115,9 @@ def _standard_input() -> bytes:
 def targets_of(app: App, names: Sequence[str]) -> list[str]:
     """The TargetModels of names; the current versions of all models when none is given."""
     if names:
-        return [app.inventory.target(name) for name in names]
+        targets = [app.inventory.target(name) for name in names]
+        app.inventory.save()
+        return targets
     found = app.inventory.pointed(app.inventory.names())
     app.inventory.save()
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def upload(
         done = upload_many(
             bucket,
             app.location,
-            [Upload(i.source.name, i.folder, to, copies, i.untrained, allow_code) for i in ready],
+            [_request(i, to, copies, allow_code) for i in ready],
             ledger=app.ledger,
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
@@ -94,6 +95,11 @@ def upload(
     if failed:
         raise _failure(failed, len(done.uploaded))
     return _result(app, done.uploaded, _held_back(app, done.uploaded))
+
+
+def _request(ready: Prepared, to: str, copies: int | None, allow_code: bool) -> Upload:
+    source = ready.source
+    return Upload(source.name, ready.folder, to, copies, ready.untrained, allow_code, source.url)
 
 
 @contextmanager
@@ -114,11 +120,17 @@ def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
         (target, parsed[0])
         for item in uploaded
         for target in item.created
-        if (parsed := parse(target)) and parsed[1] > 1
+        if (parsed := parse(target)) and parsed[1] > 1 and _is_of(parsed[0], item)
     ]
     found = at_once(lambda pair: pointers.read(app.bucket, app.location, pair[1])[0], later)
     pairs = [(target, pointer) for (target, _), pointer in zip(later, found, strict=True)]
     return {target: p for target, p in pairs if p and p.target_model != target}
+
+
+def _is_of(name: str, item: Uploaded) -> bool:
+    """Whether it is the name of that upload, or of one of its copies."""
+    last = name.rsplit("/", 1)[-1]
+    return last == item.name or re.fullmatch(re.escape(item.name) + "_[0-9]+", last) is not None
 
 
 def _sources(

@@ -47,7 +47,7 @@ def read(folder: Path, *, inside: bool = False) -> tuple[Question, ...]:
     if not path.is_file():
         return ()
     try:
-        raw = json.loads(path.read_text("utf-8"))
+        raw = json.loads(path.read_text("utf-8-sig"))
         tolerance = float(raw.get("tolerance", TOLERANCE))
         pairs = [(str(name), answer) for name, answer in raw["answers"].items()]
     except KeyError as error:

@@ -14,7 +14,7 @@ from mmectl import transfer
 from mmectl.errors import ArtifactError, UsageError
 from mmectl.model.download import Link, Opener, alone, digest_of, download, open_url, writing
 from mmectl.state import Event, Report, ignore
-from mmectl.transfer import OpenBucket
+from mmectl.transfer import OpenBucket, Unpacking
 
 
 def folder_of(
@@ -24,18 +24,21 @@ def folder_of(
     *,
     open_bucket: OpenBucket,
     allow_code: bool = False,
+    flat: bool = True,
     opener: Opener = open_url,
     report: Report = ignore,
 ) -> Path:
     """The folder that the tarball at `url` (s3, http, https, file) unpacks to.
 
+    `flat`: the files of the one folder that it holds, if it is so; else everything as it is.
     Raises ArtifactError (unreachable, wrong checksum, no sound archive) and ServiceError.
     """
+    how = Unpacking(allow_code, flat)
     if url.startswith("s3://"):
-        return _of_bucket(url, sha256, cache, open_bucket, allow_code, report)
+        return _of_bucket(url, sha256, cache, open_bucket, how, report)
     if url.startswith("file://"):
         archive = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
-        return _of_file(archive, sha256, cache, allow_code)
+        return _of_file(archive, sha256, cache, how)
     if sha256 is None:
         raise UsageError(
             f"{url}: needs the tarball's sha256: whatever comes from there could be served",
@@ -43,7 +46,7 @@ def folder_of(
             "curl -fsSL URL | sha256sum",
             code="no_checksum",
         )
-    return _of_web(url, sha256, cache, allow_code, opener, report)
+    return _of_web(url, sha256, cache, how, opener, report)
 
 
 def _unreachable(url: str, why: object) -> ArtifactError:
@@ -55,9 +58,9 @@ def _unreachable(url: str, why: object) -> ArtifactError:
 
 
 def _of_web(
-    url: str, sha256: str, cache: Path, allow_code: bool, opener: Opener, report: Report
+    url: str, sha256: str, cache: Path, how: Unpacking, opener: Opener, report: Report
 ) -> Path:
-    folder = cache / _place(sha256, allow_code)
+    folder = cache / _place(sha256, how)
     with writing(folder), alone(cache / f".{sha256[:16]}.lock"):
         if folder.is_dir():
             return folder
@@ -71,14 +74,14 @@ def _of_web(
         download(url, partial, link)
         try:
             _check(partial, url, sha256)
-            transfer.unpack(partial, folder, label=url, allow_code=allow_code)
+            transfer.unpack(partial, folder, label=url, how=how)
         finally:
             partial.unlink(missing_ok=True)
         report(Event("done", subject, "fetched"))
     return folder
 
 
-def _of_file(archive: Path, sha256: str | None, cache: Path, allow_code: bool) -> Path:
+def _of_file(archive: Path, sha256: str | None, cache: Path, how: Unpacking) -> Path:
     try:
         found = digest_of(archive, "sha256")
     except OSError as error:
@@ -87,10 +90,10 @@ def _of_file(archive: Path, sha256: str | None, cache: Path, allow_code: bool) -
         ) from error
     if sha256:
         _compare(found, str(archive), sha256)
-    folder = cache / _place(found, allow_code)
+    folder = cache / _place(found, how)
     with writing(folder), alone(cache / f".{found[:16]}.lock"):
         if not folder.is_dir():
-            transfer.unpack(archive, folder, label=str(archive), allow_code=allow_code)
+            transfer.unpack(archive, folder, label=str(archive), how=how)
     return folder
 
 
@@ -99,33 +102,33 @@ def _of_bucket(
     sha256: str | None,
     cache: Path,
     open_bucket: OpenBucket,
-    allow_code: bool,
+    how: Unpacking,
     report: Report,
 ) -> Path:
     name, key = transfer.split_url(url)
     bucket = open_bucket(name)
     about = transfer.look(bucket, key)
     mark = hashlib.sha256(f"{url} {about.etag}".encode()).hexdigest()
-    folder = cache / _place(mark, allow_code)
+    folder = cache / _place(mark, how)
     with writing(folder), alone(cache / f".{mark[:16]}.lock"):
         if folder.is_dir() and sha256 is None:
             return folder
         if sha256 is None:
-            transfer.fetch(bucket, key, folder, allow_code=allow_code, report=report)
+            transfer.fetch(bucket, key, folder, how=how, report=report)
             return folder
         archive = cache / f".{mark}.tar.gz"
         transfer.download(bucket, key, about, archive, report=report)
         try:
             _check(archive, url, sha256)
             if not folder.is_dir():
-                transfer.unpack(archive, folder, label=url, allow_code=allow_code)
+                transfer.unpack(archive, folder, label=url, how=how)
         finally:
             archive.unlink(missing_ok=True)
     return folder
 
 
-def _place(digest: str, allow_code: bool) -> str:
-    return digest[:32] + ("-code" if allow_code else "")
+def _place(digest: str, how: Unpacking) -> str:
+    return digest[:32] + ("-code" if how.allow_code else "") + ("" if how.flat else "-as-it-is")
 
 
 def _check(archive: Path, url: str, sha256: str) -> None:

@@ -1,35 +1,45 @@
 """Is a folder a model that the container can serve? Every problem at once, before any upload.
 
-The container looks for ``*-symbol.json``, ``*-0000.params``, ``*-shapes.json`` and, where there
-are labels, ``synset.txt``, flat in the archive's root. Multi Model Server puts a model's folder
-on Python's path, so that code lying there runs (``json.py``, ``sitecustomize.py``): code is
-refused unless asked for.
+The files are found and read by `model_files`, which is the container's own module. Multi Model
+Server puts a model's folder on Python's path, so that code lying there runs (``json.py``,
+``sitecustomize.py``): code is refused unless asked for.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmectl.errors import ArtifactError
 from mmectl.model import params, shapes, symbols
+from mmectl.model.model_files import (
+    PARAMS,
+    SHAPES,
+    SYMBOL,
+    SYNSET,
+    ModelError,
+    bare,
+    choose,
+    inside,
+    lacking,
+    left_behind,
+    parse_shapes,
+    parse_synset,
+    read_text,
+)
 from mmectl.model.symbols import Symbol
 from mmectl.state import CODE_FILE
 
-SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json", "synset.txt"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
-_EPOCH = re.compile(r"-\d{4}\.params$")
-_SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
-_DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 _TEXT_LIMIT = 16 << 20
 _LISTED = 5
 _SHOWN = 10
+_ENDS = (SYMBOL, PARAMS, SHAPES)
+_SAME = "symbol and parameters must come from the same network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +51,55 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.what}: {self.fix}"
-        # names come from files: what would move a terminal's cursor or cannot be printed is escaped
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return printable(f"{self.path}: {self.what}: {self.fix}")
 
 
-def _some(names: set[str]) -> str:
-    shown = ", ".join(sorted(names)[:_LISTED])
-    more = len(names) - _LISTED
-    return f"{shown} and {more} more" if more > 0 else shown
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a model finds: what keeps it from being served, and what is only told."""
+
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model's folder, and how people call it: by its path, or as a tarball and its members."""
+
+    folder: Path
+    tarball: str | None = None
+    top: Path | None = None
+
+    def whole(self) -> str:
+        """The folder or the tarball itself."""
+        return self.tarball or str(self.folder)
+
+    def file(self, name: str) -> str:
+        """One file of it."""
+        path = self.folder / name
+        if self.tarball is None:
+            return str(path)
+        return f"{self.tarball}: {path.relative_to(self.top or self.folder)}"
+
+    def problem(self, error: ModelError) -> Problem:
+        """What the container's reader says of it."""
+        where = self.file(error.file) if error.file else self.whole()
+        return Problem(where, error.what, error.fix)
+
+
+def printable(text: str) -> str:
+    """Text from files: what would move a terminal's cursor or cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    more = len(shown) - _LISTED
+    return ", ".join(shown[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _entry(path: Path, allow_code: bool) -> Problem | None:
-    """What is wrong with one directory entry."""
+    """What is wrong with one directory entry of a folder that is to be packed."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return Problem(str(path), "is a symbolic link", "put the file itself there")
@@ -82,133 +128,150 @@ def _entry(path: Path, allow_code: bool) -> Problem | None:
     return None
 
 
-def _one(folder: Path, names: list[str], suffix: str) -> tuple[Path | None, Problem | None]:
-    """The one file of that suffix, or what to do about none or several."""
-    found = [name for name in names if name.endswith(suffix)]
-    if len(found) == 1:
-        return folder / found[0], None
-    if found:
-        listed = ", ".join(found)
-        return None, Problem(str(folder), f"has several *{suffix}: {listed}", "keep one of them")
-    fix = {
-        SYMBOL: "save the network with MXNet's save_checkpoint or export",
-        PARAMS: "save the parameters with MXNet's save_checkpoint, as epoch 0",
-        SHAPES: f"write <name>{SHAPES} holding {_SHAPES_FORM}",
-    }[suffix]
-    others = [name for name in names if suffix == PARAMS and _EPOCH.search(name)]
-    if others:
-        fix = f"rename {others[0]} to {_EPOCH.sub(PARAMS, others[0])}"
-    return None, Problem(str(folder), f"has no *{suffix}", fix)
+class _Reading:
+    """One model read as the container reads it; problems and notes are collected."""
 
+    def __init__(self, place: Place, names: Sequence[str]) -> None:
+        self.place, self.names = place, names
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self.found = {end: self._found(end) for end in _ENDS}
+        self.symbol = self._symbol()
+        self.inputs = self._inputs()
+        self.arrays = self._arrays()
 
-def _text(path: Path) -> tuple[str, Problem | None]:
-    try:
-        if path.stat().st_size > _TEXT_LIMIT:
-            return "", Problem(str(path), "is larger than 16 MiB", "this is no text file")
-        return path.read_text(encoding="utf-8"), None
-    except UnicodeDecodeError as error:
-        what = f"is not UTF-8 (at byte {error.start:,})"
-        return "", Problem(str(path), what, "save it as UTF-8")
-    except OSError as error:
-        return "", Problem(str(path), "cannot be read", str(error.strerror))
+    def look(self) -> Look:
+        """Everything: the files themselves, and one with another."""
+        data = {name for name, _ in self.inputs}
+        if self.symbol and data and (unknown := data - set(self.symbol.inputs())):
+            what = f"names {_some(unknown)}, which is no input of the symbol"
+            self._wrong(SHAPES, what, "name its data input, usually 'data'")
+        elif self.symbol and data and self.arrays is not None:
+            weights = {bare(a.name): a.shape for a in self.arrays}
+            self._match(self.symbol, data, weights)
+        if SYNSET in self.names:
+            self._labels()
+        return Look(tuple(self.problems), tuple(printable(note) for note in self.notes))
 
+    def _wrong(self, end: str, what: str, fix: str) -> None:
+        name = self.found.get(end) or end
+        self.problems.append(Problem(self.place.file(name), what, fix))
 
-def _input_shape(entry: Any) -> tuple[str, tuple[int, ...]] | None:
-    """Name and shape of one entry of the shapes file where it has the right form."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+    def _found(self, end: str) -> str | None:
+        try:
+            return choose(self.names, end)
+        except ModelError as error:
+            self.problems.append(self.place.problem(error))
+            return None
+
+    def _text(self, name: str | None) -> str | None:
+        if name is None:
+            return None
+        path = self.place.folder / name
+        try:
+            if path.stat().st_size <= _TEXT_LIMIT:
+                return read_text(path)
+            self._wrong(name, "is larger than 16 MiB", "this is no text file")
+        except ModelError as error:
+            self.problems.append(self.place.problem(error))
+        except OSError as error:
+            self._wrong(name, "cannot be read", str(error.strerror))
         return None
-    shape = entry.get("shape")
-    if not isinstance(shape, list) or not shape or not entry["name"]:
-        return None
-    good = all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 1 << 31 for n in shape)
-    return (entry["name"], tuple(shape)) if good else None
 
+    def _symbol(self) -> Symbol | None:
+        text = self._text(self.found[SYMBOL])
+        try:
+            return None if text is None else symbols.parse(text)
+        except symbols.SymbolProblem as error:
+            self._wrong(SYMBOL, "is not a symbol file", str(error))
+            return None
 
-def _read_shapes(path: Path) -> tuple[shapes.Inputs, Problem | None]:
-    """The data inputs with their shapes."""
-    text, problem = _text(path)
-    if problem:
-        return (), problem
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return (), Problem(str(path), f"is not JSON ({error})", f"write {_SHAPES_FORM}")
-    found = [_input_shape(entry) for entry in raw] if isinstance(raw, list) else []
-    inputs = tuple(pair for pair in found if pair)
-    if not found or len(dict(inputs)) != len(found):
-        what = "is not a list of input shapes with a name each"
-        return (), Problem(str(path), what, f"write it like {_SHAPES_FORM}")
-    if odd := [entry["dtype"] for entry in raw if entry.get("dtype") not in (None, *_DTYPES)]:
-        what = f"gives an input the dtype {odd[0]!r}"
-        return (), Problem(str(path), what, f"write one of {', '.join(_DTYPES)}")
-    return inputs, None
+    def _inputs(self) -> shapes.Inputs:
+        """The data inputs with their shapes."""
+        text = self._text(self.found[SHAPES])
+        try:
+            inputs = () if text is None else parse_shapes(text, self.found[SHAPES] or "")
+        except ModelError as error:
+            self.problems.append(self.place.problem(error))
+            return ()
+        return tuple((one.name, one.shape) for one in inputs)
 
+    def _arrays(self) -> tuple[params.Array, ...] | None:
+        name = self.found[PARAMS]
+        if name is None:
+            return None
+        path, label = self.place.folder / name, self.place.file(name)
+        if not path.stat().st_size:
+            self._wrong(name, "is empty", "write it again or remove it")
+            return None
+        try:
+            return params.read(path, label)
+        except ArtifactError as error:
+            what = error.message.removeprefix(f"{label}: ")
+            self._wrong(name, what, error.hint or "save it again")
+            return None
 
-def _read_symbol(path: Path) -> tuple[Symbol | None, Problem | None]:
-    text, problem = _text(path)
-    if problem:
-        return None, problem
-    try:
-        return symbols.parse(text), None
-    except symbols.SymbolProblem as error:
-        return None, Problem(str(path), "is not a symbol file", str(error))
+    def _match(self, symbol: Symbol, data: set[str], given: dict[str, tuple[int, ...]]) -> None:
+        """Symbol, parameters and input shapes, one with another."""
+        before = len(self.problems)
+        wanted = symbol.parameters() - data
+        weights = {name: shape for name, shape in given.items() if name in wanted}
+        if missing := lacking(wanted, weights, ()):
+            self._wrong(PARAMS, f"lacks {_some(missing)} of the symbol", self._why_missing(given))
+        if unused := set(given) - set(symbol.inputs()) - wanted:
+            name = self.place.file(self.found[PARAMS] or "")
+            self.notes.append(f"{name}: has {_some(unused)}, which the symbol does not use")
+        for name, expected in symbol.shapes().items():
+            shape = weights.get(name)
+            if shape is not None and not _fits(shape, expected):
+                wish = "x".join("?" if n is None else str(n) for n in expected)
+                what = f"{name} is {'x'.join(map(str, shape))} where the symbol says {wish}"
+                self._wrong(PARAMS, what, _SAME)
+        if len(self.problems) == before and self.inputs:
+            self._misfits(symbol, weights)
 
+    def _why_missing(self, given: Iterable[str]) -> str:
+        """What to do about missing weights: the whole file may have names of another kind."""
+        prefixed = any(a.name != bare(a.name) for a in self.arrays or ())
+        if given and not prefixed:
+            return "its names are without 'arg:' or 'aux:': save it with save_checkpoint or export"
+        return _SAME
 
-def _read_params(path: Path) -> tuple[tuple[params.Array, ...] | None, Problem | None]:
-    try:
-        return params.read(path), None
-    except ArtifactError as error:
-        what = error.message.removeprefix(f"{path}: ")
-        return None, Problem(str(path), what, error.hint or "save it again")
+    def _misfits(self, symbol: Symbol, weights: dict[str, tuple[int, ...]]) -> None:
+        """Where the input shapes are not those that network and parameters take."""
+        found = shapes.infer(symbol, self.inputs)
+        fix = "write the input shapes that the network was trained with"
+        wrong = []
+        for name, shape in found.parameters.items():
+            if name in weights and weights[name] != shape:
+                needed = f"the input makes {name} {shapes.text(shape)}"
+                wrong.append((f"{needed}, the parameters have {shapes.text(weights[name])}", fix))
+        if found.misfit:
+            wrong.append((f"does not fit: {found.misfit}", fix))
+        if wrong:  # the first is the cause of the others
+            self._wrong(SHAPES, *wrong[0])
 
-
-def _mismatches(
-    path: Path, symbol: Symbol, data: set[str], arrays: tuple[params.Array, ...]
-) -> list[Problem]:
-    """Where the parameters at `path` are not those that the symbol asks for."""
-    problems = []
-    bare = {a.name for a in arrays if not a.name.startswith(("arg:", "aux:"))}
-    if bare:
-        what = f"names without 'arg:' or 'aux:': {_some(bare) or 'none at all'}"
-        problems.append(Problem(str(path), what, "save it with MXNet's save_checkpoint or export"))
-        return problems
-    given = {a.name[4:]: a.shape for a in arrays}
-    wanted = symbol.parameters(data)
-    same = "symbol and parameters must come from the same network"
-    if missing := wanted - set(given):
-        problems.append(Problem(str(path), f"lacks {_some(missing)} of the symbol", same))
-    if extra := set(given) - wanted:
-        problems.append(Problem(str(path), f"has {_some(extra)}, unknown to the symbol", same))
-    for name, expected in symbol.shapes().items():
-        shape = given.get(name)
-        if shape is not None and not _fits(shape, expected):
-            wish = "x".join("?" if n is None else str(n) for n in expected)
-            what = f"{name} is {'x'.join(map(str, shape))} where the symbol says {wish}"
-            problems.append(Problem(str(path), what, same))
-    return problems
+    def _labels(self) -> None:
+        """The labels of synset.txt against the network's classes."""
+        text = self._text(SYNSET)
+        if text is None:
+            return
+        try:
+            lines = parse_synset(text)
+        except ModelError as error:
+            self.problems.append(self.place.problem(error))
+            return
+        item = _item(self.symbol, self.inputs)
+        if item is not None and math.prod(item) != len(lines):
+            self._wrong(SYNSET, *_unlabelled(len(lines), item))
+        elif "" in lines:
+            number = lines.index("") + 1
+            self.notes.append(f"{self.place.file(SYNSET)}: line {number} is blank: so is its class")
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     pairs = zip(shape, expected, strict=False)
     return len(shape) == len(expected) and all(e in (None, n) for n, e in pairs)
-
-
-def _misfits(
-    path: Path, symbol: Symbol, inputs: shapes.Inputs, arrays: tuple[params.Array, ...]
-) -> list[Problem]:
-    """Where the input shapes at `path` are not those that network and parameters take."""
-    found = shapes.infer(symbol, inputs)
-    fix = "write the input shapes that the network was trained with"
-    given = {a.name[4:]: a.shape for a in arrays}
-    problems = []
-    for name, shape in found.parameters.items():
-        if name in given and given[name] != shape:
-            needed = f"the input makes {name} {shapes.text(shape)}"
-            what = f"{needed}, the parameters have {shapes.text(given[name])}"
-            problems.append(Problem(str(path), what, fix))
-    if found.misfit:
-        problems.append(Problem(str(path), f"does not fit: {found.misfit}", fix))
-    return problems[:1]  # the first is the cause of the others
 
 
 def _item(symbol: Symbol | None, inputs: shapes.Inputs) -> tuple[int, ...] | None:
@@ -222,86 +285,85 @@ def _item(symbol: Symbol | None, inputs: shapes.Inputs) -> tuple[int, ...] | Non
     return None if classes is None else (classes,)
 
 
-def _labels(path: Path, item: tuple[int, ...] | None) -> Problem | None:
-    """What is wrong with synset.txt."""
-    text, problem = _text(path)
-    if problem:
-        return problem
-    lines = text.rstrip("\n").split("\n")
-    blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
-    if blank is not None:
-        return Problem(str(path), f"line {blank} is blank", "write one label on each line")
-    if item is None or math.prod(item) == len(lines):
-        return None
+def _unlabelled(lines: int, item: tuple[int, ...]) -> tuple[str, str]:
+    """Why so many labels are none of an output of that shape (of one item), and what to do."""
     if sum(size > 1 for size in item) > 1:
-        what = f"has {len(lines):,} labels, the network answers {shapes.text(item)} numbers"
-        return Problem(str(path), f"{what} (boxes, maps or steps)", "leave synset.txt out")
-    what = f"has {len(lines):,} labels for {math.prod(item):,} classes of the symbol"
-    return Problem(str(path), what, "write one label on each line, in the order of training")
+        what = f"has {lines:,} labels, the network answers {shapes.text(item)} numbers"
+        return f"{what} (boxes, maps or steps)", "leave synset.txt out"
+    what = f"has {lines:,} labels for {math.prod(item):,} classes of the symbol"
+    return what, "write one label on each line, in the order of training"
 
 
-def _contents(folder: Path, names: list[str]) -> list[Problem]:
-    """Problems of the files themselves and of one with another."""
-    found = {suffix: _one(folder, names, suffix) for suffix in (SYMBOL, PARAMS, SHAPES)}
-    problems = [problem for _, problem in found.values() if problem]
-    (symbol_path, _), (params_path, _), (shapes_path, _) = found.values()
-    symbol, bad_symbol = _read_symbol(symbol_path) if symbol_path else (None, None)
-    inputs, bad_shapes = _read_shapes(shapes_path) if shapes_path else ((), None)
-    arrays, bad_params = _read_params(params_path) if params_path else (None, None)
-    problems += [problem for problem in (bad_symbol, bad_shapes, bad_params) if problem]
-    data = {name for name, _ in inputs}
-    if symbol and data and (unknown := data - set(symbol.inputs())):
-        what = f"names {_some(unknown)}, which is no input of the symbol"
-        problems.append(Problem(str(shapes_path), what, "name its data input, usually 'data'"))
-    elif symbol and data and arrays is not None and params_path:
-        mismatches = _mismatches(params_path, symbol, data, arrays)
-        problems += mismatches
-        if not mismatches and shapes_path:
-            problems += _misfits(shapes_path, symbol, inputs, arrays)
-    if SYNSET in names:
-        bad_labels = _labels(folder / SYNSET, _item(symbol, inputs))
-        problems += [bad_labels] if bad_labels else []
-    return problems
+def look(folder: Path, *, allow_code: bool = False) -> Look:
+    """Look at a folder that is to be packed: everything that keeps it from being served.
 
-
-def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
-    """Everything that keeps the folder from being served; empty where it is a model.
-
-    What it lacks comes first, then what of it is wrong.
+    What it lacks comes first, then what of it is wrong. Notes say what stays out of the tarball.
     """
     try:
         paths = sorted(folder.iterdir())
     except FileNotFoundError:
-        return (Problem(str(folder), "does not exist", "name the folder of a model"),)
+        return _nothing(folder, "does not exist", "name the folder of a model")
     except NotADirectoryError:
-        return (Problem(str(folder), "is not a folder", "name the folder that holds the model"),)
+        return _nothing(folder, "is not a folder", "name the folder that holds the model")
     except OSError as error:
-        return (Problem(str(folder), "cannot be read", str(error.strerror)),)
+        return _nothing(folder, "cannot be read", str(error.strerror))
+    left = [path for path in paths if left_behind(path.name)]
+    paths = [path for path in paths if not left_behind(path.name)]
     if not paths:
-        return (Problem(str(folder), "is empty", "name the folder that holds the model"),)
+        return _nothing(folder, "is empty", "name the folder that holds the model")
+    if (root := inside(folder)) != folder:
+        return _nothing(folder, "holds only a folder", f"name {root} instead")
     bad = {path.name: problem for path in paths if (problem := _entry(path, allow_code))}
-    inner = [path for path in paths if path.is_dir() and not path.is_symlink()]
-    if len(inner) == len(paths) == 1:
-        return (Problem(str(folder), "holds only a folder", f"name {inner[0]} instead"),)
     # a file that is bad as such is named once, not again as missing
     usable = [path.name for path in paths if path.name not in bad]
-    hidden = {s for s in (SYMBOL, PARAMS, SHAPES) if any(name.endswith(s) for name in bad)}
-    problems = _contents(folder, usable)
-    keep = [p for p in problems if not any(p.what == f"has no *{s}" for s in hidden)]
-    return (*keep, *bad.values())
+    hidden = [end for end in _ENDS if any(name.endswith(end) for name in bad)]
+    found = _Reading(Place(folder), usable).look()
+    keep = [p for p in found.problems if not any(p.what.startswith(f"has no *{e}") for e in hidden)]
+    notes = [printable(f"{path}: is left out: it is no part of a model") for path in left]
+    return Look((*keep, *bad.values()), (*notes, *found.notes))
 
 
-def summed(problems: Sequence[str]) -> list[str]:
+def _nothing(folder: Path, what: str, fix: str) -> Look:
+    return Look((Problem(str(folder), what, fix),))
+
+
+def look_at_tarball(folder: Path, name: str) -> Look:
+    """Look at what was unpacked of the tarball `name`, as the container does.
+
+    What it does not read has no say; see `left_out`.
+    """
+    root = inside(folder)
+    names = sorted(path.name for path in root.iterdir() if path.is_file())
+    return _Reading(Place(root, name, folder), names).look()
+
+
+def left_out(folder: Path) -> tuple[str, ...]:
+    """Notes on what `packing.members` does not take of a folder that was a tarball's."""
+    left = [path for path in folder.iterdir() if left_behind(path.name) or not path.is_file()]
+    return tuple(printable(f"{path.name}: is left out: nothing reads it") for path in sorted(left))
+
+
+def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
+    """Everything that keeps the folder from being served; empty where it is a model."""
+    return look(folder, allow_code=allow_code).problems
+
+
+def summed(problems: Sequence[str], what: str = "problems") -> list[str]:
     """Problems as lines for people: the first few, and how many more there are."""
     more = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"... and {more:,} more problems"] if more > 0 else [])]
+    return [*problems[:_SHOWN], *([f"... and {more:,} more {what}"] if more > 0 else [])]
 
 
 def require(folder: Path, *, allow_code: bool = False) -> None:
+    """Raise ArtifactError (code ``bad_model``) where the folder is no model; see `refuse`."""
+    refuse(look(folder, allow_code=allow_code))
+
+
+def refuse(found: Look) -> None:
     """Raise ArtifactError (code ``bad_model``) naming its problems, of many the first few."""
-    if problems := check(folder, allow_code=allow_code):
+    if found.problems:
         raise ArtifactError(
-            "\n".join(summed([str(problem) for problem in problems])),
+            "\n".join(summed([str(problem) for problem in found.problems])),
             hint="a model folder holds <name>-symbol.json, <name>-0000.params, "
             "<name>-shapes.json and, for labels, synset.txt",
             code="bad_model",

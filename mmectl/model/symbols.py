@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmectl.model.model_files import labels_of
+
 # operators that keep the number of classes, so that it can be read off the layer before them
 _PASSING = {
     "Activation",
@@ -21,11 +23,16 @@ _PASSING = {
     "Dropout",
     "Flatten",
     "LeakyReLU",
+    "LinearRegressionOutput",
+    "LogisticRegressionOutput",
+    "MAERegressionOutput",
     "Pooling",
+    "SVMOutput",
     "SoftmaxActivation",
     "SoftmaxOutput",
     "identity",
     "log_softmax",
+    "sigmoid",
     "softmax",
 }
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -73,17 +80,13 @@ class Symbol:
         """Every input by name: data, labels and parameters."""
         return tuple(node.name for node in self.nodes if node.op == "null")
 
-    def labels(self) -> set[str]:
-        """Inputs that only training needs: the second input of an output layer."""
-        found = {name for name in self.inputs() if name.endswith("_label") or name == "label"}
-        for node in self.nodes:
-            if node.op.endswith("Output") and len(node.inputs) > 1:
-                found.add(self.nodes[node.inputs[1]].name)
-        return found
+    def labels(self) -> frozenset[str]:
+        """Inputs that only training needs; see `model_files.labels_of`."""
+        return labels_of([(n.op, n.name, n.inputs) for n in self.nodes], self.heads)
 
-    def parameters(self, data: set[str]) -> set[str]:
-        """The names that the parameter file must hold, without ``arg:`` and ``aux:``."""
-        wanted = set(self.inputs()) - data - self.labels()
+    def parameters(self) -> set[str]:
+        """Every input but labels, and the moving statistics: what the parameter file may hold."""
+        wanted = set(self.inputs()) - self.labels()
         for node in self.nodes:
             if node.op == "BatchNorm" and len(node.inputs) == 3:  # the form before nnvm
                 wanted |= {f"{node.name}_moving_mean", f"{node.name}_moving_var"}

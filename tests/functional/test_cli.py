@@ -208,7 +208,7 @@ def test_status_says_what_models_hold_in_memory(call, monkeypatch):
 
 
 def test_status_says_which_version_is_current(call, world):
-    world.aws.s3.put("bucket", "demo/shapes_v2.tar.gz")
+    world.aws.s3.put("bucket", "demo/shapes_v2.tar.gz", mmectl_digest="3")
     rows = result(call("status", "--json")[1])["data"]["models"]
     assert {row["target_model"]: row["current"] for row in rows} == {
         "resnet_18.tar.gz": True,
@@ -251,6 +251,18 @@ def test_invoke_reads_standard_input(call, monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n\x1a\nxx"))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert call("invoke", "-m", "shapes", "-")[0] == 0
+
+
+def test_a_key_of_any_ending_is_asked_as_it_is(call, world):
+    world.aws.s3.put("bucket", "demo/x.tgz")
+    world.aws.s3.put("bucket", "demo/yolo_v3.tar.gz")
+    for name, target in (("x.tgz", "x.tgz"), ("yolo_v3", "yolo_v3.tar.gz")):
+        code, _, err = call("invoke", "-m", name, "star.png")
+        assert code == 0
+        assert err.startswith(f"{target}: cold")
+    code, _, err = call("invoke", "-m", "yolo", "star.png")
+    assert code == 1
+    assert "yolo: no such model is uploaded" in err
 
 
 def test_standard_input_that_is_closed_is_named(call, monkeypatch):

@@ -103,7 +103,7 @@ def test_many_models_are_not_looked_at_one_by_one(data, s3):
     for number in range(300):
         s3.put("bucket", f"demo/net_{number:03}.tar.gz", mmectl_digest="4" * 64)
     assert data("list", "--all")["models"][0]["current"]["digest"] is None
-    assert "head" not in s3.calls
+    assert s3.calls.count("head") == 1  # whether resnet_18_v2 is a version of resnet_18
     assert data("list", "--all", "--details")["models"][0]["current"]["digest"] == "4" * 64
 
 
@@ -289,7 +289,8 @@ class TestPrune:
     @pytest.fixture
     def five(self, s3):
         for version in (3, 4, 5):
-            s3.put("bucket", f"demo/resnet_18_v{version}.tar.gz")
+            about = {"mmectl_digest": str(version) * 64, "mmectl_model": "resnet_18"}
+            s3.put("bucket", f"demo/resnet_18_v{version}.tar.gz", **about)
 
     def test_the_current_and_the_last_stay(self, call, data, five):
         call("promote", "resnet_18", "v2")
@@ -501,3 +502,103 @@ def test_check_says_what_to_do_about_an_unreachable_zoo(call, tmp_path):
     assert err.count("set zoo.base_url in config.yaml") == 1
     rows = json.loads(call("check", "zoo:resnet_18", "--set", nowhere, "--json")[1])["data"]
     assert "zoo.base_url" in rows["models"][0]["hint"]
+
+
+class TestOtherNetworks:
+    """Names that end as versions do, written by others or meant so."""
+
+    @pytest.fixture
+    def yolo(self, s3):
+        for name in ("yolo_v3", "yolo_v4", "yolo_v5"):
+            s3.put("bucket", f"demo/{name}.tar.gz", name.encode() * 100)
+
+    def names(self, data):
+        return {model["name"]: model["versions"] for model in data("list")["models"]}
+
+    def test_they_are_models_of_their_own(self, data, s3, yolo):
+        assert self.names(data) == {
+            "resnet_18": [1, 2],
+            "shapes": [1],
+            "yolo_v3": [1],
+            "yolo_v4": [1],
+            "yolo_v5": [1],
+        }
+        shown = data("show", "yolo_v4")
+        assert [item["target_model"] for item in shown["versions"]] == ["yolo_v4.tar.gz"]
+        assert data("show", "yolo_v4.tar.gz")["name"] == "yolo_v4"
+
+    def test_none_of_them_is_pruned(self, call, data, s3, yolo):
+        assert data("prune", "--all", "--keep", "0", "--dry-run")["removed"] == ["resnet_18.tar.gz"]
+        assert data("prune", "yolo_v3", "--keep", "0")["removed"] == []
+
+    def test_what_others_wrote_of_a_model_stays_without_a_yes(self, call, data, s3):
+        s3.put("bucket", "demo/net.tar.gz", b"by hand")
+        for version in (2, 3):
+            about = {"mmectl_digest": str(version) * 64, "mmectl_model": "net"}
+            s3.put("bucket", f"demo/net_v{version}.tar.gz", **about)
+        code, out, err = call("prune", "net", "--keep", "0")
+        assert code == 0
+        assert "kept, as mmectl did not write them: net.tar.gz; with --yes they go, too" in err
+        assert "net.tar.gz" not in out
+        assert "demo/net_v2.tar.gz" not in s3.all_keys()
+        assert data("prune", "net", "--keep", "0", "--yes")["removed"] == ["net.tar.gz"]
+
+    def test_a_name_between_two_networks(self, data, s3):
+        s3.put("bucket", "demo/resnet50_v1.tar.gz", b"theirs")
+        s3.put("bucket", "demo/resnet50_v3.tar.gz", b"theirs, too")
+        s3.put("bucket", "demo/resnet50.tar.gz", mmectl_digest="1", mmectl_model="resnet50")
+        s3.put("bucket", "demo/resnet50_v2.tar.gz", mmectl_digest="2", mmectl_model="resnet50")
+        found = self.names(data)
+        assert found["resnet50"] == [1, 2]
+        assert found["resnet50_v1"] == found["resnet50_v3"] == [1]
+        # the number that is taken is left out
+        assert data("copy", "shapes", "resnet50")["target_model"] == "resnet50_v4.tar.gz"
+        assert data("promote", "resnet50", "v4")["target_model"] == "resnet50_v4.tar.gz"
+
+    def test_copies_are_called_as_the_network(self, data, s3, yolo):
+        assert data("copy", "yolo_v3", "staging/")["target_model"] == "staging/yolo_v3.tar.gz"
+        done = data("copy", "s3://bucket/demo/yolo_v4.tar.gz", "staging/")
+        assert done["target_model"] == "staging/yolo_v4.tar.gz"
+        assert (
+            data("copy", "resnet_18_v2", "staging/")["target_model"] == "staging/resnet_18.tar.gz"
+        )
+
+    def test_a_name_like_a_version_of_ours_is_refused_with_both_ways_out(self, call, s3):
+        code, _, err = call("copy", "shapes", "resnet_18_v7")
+        assert code == 2
+        assert "looks like a version of the model resnet_18, which is uploaded" in err
+        assert "next version: mmectl upload resnet_18 --from" in err
+        assert "of its own: mmectl upload resnet_18v7 --from" in err
+
+    def test_a_removed_name_is_no_number_again(self, data, s3):
+        data("copy", "shapes", "net_v2")
+        data("remove", "net_v2", "--yes")
+        data("copy", "shapes", "net")
+        assert data("copy", "resnet_18", "net")["target_model"] == "net_v4.tar.gz"
+
+    def test_removed_numbers_are_no_name_again(self, call, data, s3):
+        data("remove", "resnet_18", "--yes")
+        code, _, err = call("copy", "shapes", "resnet_18_v2")
+        assert code == 2
+        assert "looks like a version of the model resnet_18" in err
+
+    def test_a_name_with_two_readings_is_never_guessed(self, call, data, s3):
+        s3.put(
+            "bucket", "demo/resnet_18_v2_v2.tar.gz", mmectl_digest="3", mmectl_model="resnet_18_v2"
+        )
+        code, _, err = call("show", "resnet_18_v2.tar.gz")
+        assert code == 0
+        code, _, err = call("fetch", "resnet_18_v2")
+        assert code == 1
+        assert "resnet_18_v2: is a model, and resnet_18_v2.tar.gz is a version of resnet_18" in err
+        code, _, err = call("remove", "resnet_18_v2", "--yes")
+        assert code == 1
+        assert "demo/resnet_18_v2.tar.gz" in s3.all_keys()
+
+    def test_an_object_of_another_ending_is_taken_by_its_key(self, call, data, s3):
+        s3.put("bucket", "demo/x.tgz", b"theirs")
+        assert data("show", "x.tgz")["versions"][0]["target_model"] == "x.tgz"
+        code, _, err = call("promote", "x.tgz", "v1")
+        assert code == 2
+        assert "is one object and has no versions" in err
+        assert data("copy", "x.tgz", "y")["target_model"] == "y.tar.gz"

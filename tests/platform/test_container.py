@@ -254,14 +254,18 @@ def test_load_list_and_unload(server, folder):
 
 
 BROKEN = {
-    "params cut": ("smoke-0000.params", lambda data: data[:100], "damaged or cut short"),
+    "params cut": (
+        "smoke-0000.params",
+        lambda data: data[:100],
+        "smoke-0000.params: not a readable",
+    ),
     "params of another": (
         "smoke-0000.params",
         lambda data: data.replace(b"fc_b", b"fx_b"),
         "no weights for fc_bias",
     ),
     "symbol cut": ("smoke-symbol.json", lambda data: data[:50], "MXNetError"),
-    "shapes no JSON": ("smoke-shapes.json", lambda data: b"{", "smoke-shapes.json is not JSON"),
+    "shapes no JSON": ("smoke-shapes.json", lambda data: b"{", "smoke-shapes.json: is not JSON"),
     "synset too short": ("synset.txt", lambda data: b"one\n", "synset.txt has 1 lines"),
     "no symbol": ("smoke-symbol.json", None, "no *-symbol.json in the model folder"),
 }

@@ -157,7 +157,7 @@ class TestVersions:
         assert bucket.objects["demo/resnet_18.tar.gz"][0] == b"by hand"
 
     def test_a_deleted_first_version_does_not_come_again(self, bucket, model):
-        bucket.objects["demo/resnet_18_v4.tar.gz"] = (b"", {})
+        bucket.objects["demo/resnet_18_v4.tar.gz"] = (b"", {"mmectl-model": "resnet_18"})
         assert put(bucket, "resnet_18", model).created == ("resnet_18_v5.tar.gz",)
 
     def test_names_that_only_begin_alike_are_other_models(self, bucket, model):
@@ -317,7 +317,8 @@ class TestSeveral:
 class TestListing:
     def test_every_version_by_name_and_number(self, bucket, model):
         for version in (1, 2, 10):
-            bucket.objects[WHERE.key(names.target_model("net", version))] = (b"12345", {})
+            about = {"mmectl-model": "net"}
+            bucket.objects[WHERE.key(names.target_model("net", version))] = (b"12345", about)
         bucket.objects["demo/sub/net.tar.gz"] = (b"", {})
         bucket.objects["demo/readme.txt"] = (b"", {})
         bucket.objects["demo/.tar.gz"] = (b"", {})
@@ -330,7 +331,7 @@ class TestListing:
             ("sub/net", 1),
         ]
         assert (found[0].size, found[0].modified) == (5, NOW)
-        assert bucket.count("metadata") == 0
+        assert bucket.count("metadata") == 2  # of what may be a later version of another
 
     def test_details_look_at_each(self, bucket, model):
         result = put(bucket, "net", model, untrained=True)
@@ -397,8 +398,6 @@ BAD_NAMES = {
     "modèle": "use letters",
     "x" * 101: "use letters",
     "net\n": "use letters",
-    "net_v2": "'_v2' at the end is how versions are told apart",
-    "net_v0": "versions",
     "net.tar.gz": "the ending is added",
     "net.tgz": "the ending is added",
 }
@@ -492,3 +491,35 @@ class TestRemembered:
         assert bucket.count("give up") == 1
         assert ledger.begun("bucket/demo/resnet_18_v2.tar.gz") is None
         assert ledger.begun("bucket/demo/resnet_18_more.tar.gz") is not None
+
+
+class TestNamesLikeVersions:
+    def test_a_network_may_be_called_so(self, bucket, model):
+        for name in ("resnet50_v1", "resnet50_v2", "net_v0"):
+            assert put(bucket, name, model).created == (f"{name}.tar.gz",)
+        assert put(bucket, "resnet50_v2", changed(model)).created == ("resnet50_v2_v2.tar.gz",)
+        found = [(a.name, a.version) for a in list_models(bucket, WHERE)]
+        assert found == [("net_v0", 1), ("resnet50_v1", 1), ("resnet50_v2", 1), ("resnet50_v2", 2)]
+
+    def test_what_others_wrote_takes_no_part(self, bucket, model):
+        bucket.objects["demo/yolo_v2.tar.gz"] = (b"theirs", {})
+        assert put(bucket, "yolo", model).created == ("yolo.tar.gz",)
+        assert put(bucket, "yolo", changed(model)).created == ("yolo_v3.tar.gz",)
+        assert put(bucket, "yolo_v2", model, to="sub").created == ("sub/yolo_v2.tar.gz",)
+
+    @pytest.mark.parametrize("name", ["resnet_18_v1", "resnet_18_v2", "resnet_18_v9"])
+    def test_but_not_beside_the_model_whose_version_it_looks_like(self, bucket, model, name):
+        put(bucket, "resnet_18", model)
+        before = dict(bucket.objects)
+        with pytest.raises(
+            UsageError, match="looks like a version of the model resnet_18"
+        ) as error:
+            put(bucket, name, changed(model))
+        assert f"mmectl upload {name.replace('_v', 'v')} --from" in error.value.hint
+        assert bucket.objects == before
+
+    def test_a_known_one_goes_on(self, bucket, model):
+        put(bucket, "net_v2", model)
+        put(bucket, "net", model)
+        assert put(bucket, "net", changed(model)).created == ("net_v3.tar.gz",)
+        assert put(bucket, "net_v2", changed(model, "d\no\ng\n")).created == ("net_v2_v2.tar.gz",)

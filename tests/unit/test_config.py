@@ -106,7 +106,7 @@ BAD = [
     ("aws: {tags: {'aws:x': y}}\n", {}, "aws.tags: 'aws:x': names that begin with aws:"),
     ("image: {repository: BAD NAME}\n", {}, "image.repository: is 'BAD NAME', must be 2 to 256"),
     ("models: [{name: x y, zoo: resnet_18}]\n", {}, "models.0.name: 'x y': not a model name"),
-    ("models: [{name: c_v2, zoo: resnet_18}]\n", {}, "models.0.name: 'c_v2': not a model name"),
+    ("models: [{name: c/v2, zoo: resnet_18}]\n", {}, "models.0.name: 'c/v2': not a model name"),
     ("models: [{name: x, zoo: nosuch}]\n", {}, "models.0.zoo: is 'nosuch', known are resnet_18"),
     ("models: [{name: x, path: nosuch}]\n", {}, "models.0.path: no such folder: nosuch"),
     ("image: {context: nowhere}\n", {}, "image.context: no such folder: nowhere"),

@@ -64,7 +64,6 @@ BAD = {
     "library": (rewritten("libx.so.1", "1"), "is code"),
     "path file": (rewritten("x.pth", "import os"), "is code"),
     "pipe": (lambda f: os.mkfifo(f / "pipe"), "pipe: is not a regular file"),
-    "hidden file": (rewritten(".DS_Store", "x"), "unusual file name"),
     "space in a name": (rewritten("a b.txt", "x"), "unusual file name"),
     "line break in a name": (rewritten("a\nb", "x"), "unusual file name"),
     "name not UTF-8": (
@@ -88,11 +87,14 @@ BAD = {
     "params truncated": (truncated, "not a readable MXNet parameter file"),
     "params garbage": (rewritten("net-0000.params", "no params at all, just text"), "begins with"),
     "param missing": (with_arrays(*ARRAYS[:2]), "lacks fc_bias of the symbol"),
-    "param too many": (
-        with_arrays(*ARRAYS, ("arg:fc2_bias", (1,), floats(1))),
-        "has fc2_bias, unknown to the symbol",
+    "param twice": (
+        with_arrays(*ARRAYS, ("aux:fc_bias", (3,), floats(3))),
+        "net-0000.params: holds 'fc_bias' twice",
     ),
-    "no prefixes": (with_arrays(*[(n[4:], s, d) for n, s, d in ARRAYS]), "without 'arg:' or"),
+    "names of gluon": (
+        with_arrays(*[(f"net.{n[4:]}", s, d) for n, s, d in ARRAYS]),
+        "lacks conv_weight, fc_bias, fc_weight of the symbol: its names are without 'arg:' or",
+    ),
     "filters differ": (
         with_arrays(OTHER_CONV, *ARRAYS[1:]),
         r"conv_weight is 5x3x3x3 where the symbol says 4x\?x3x3",
@@ -122,7 +124,11 @@ BAD = {
         with_symbol(lambda s: s.update(heads=[[2, 0, 0]])),
         r"4x6x6 numbers \(boxes, maps or steps\): leave synset.txt out",
     ),
-    "label blank": (rewritten("synset.txt", "a\n\nc\n"), "line 2 is blank"),
+    "label blank": (rewritten("synset.txt", "\n\n \n"), "synset.txt: holds no label"),
+    "upper-case ending": (
+        lambda f: (f / "net-symbol.json").rename(f / "net-Symbol.JSON"),
+        "rename net-Symbol.JSON to net-symbol.json",
+    ),
 }
 
 

@@ -8,9 +8,8 @@ import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.commands.models.group import known, models
+from mmectl.commands.models.group import models, versioned
 from mmectl.errors import UsageError
-from mmectl.names import parse
 from mmectl.output import Result
 from mmectl.pointers import Changed, Switch
 from mmectl.versions import version_of
@@ -30,16 +29,15 @@ def promote(app: App, name: str, version: str | None, expect: str | None) -> Res
     From then on a new upload does not become current by itself. Two who change
     it at the same time cannot lose each other's change: one of them is told.
     """
-    model = known(app, name)
+    model = versioned(app, name)
     if version is None:
-        parsed = parse(name) or parse(f"{name}.tar.gz")
-        if parsed is None or parsed[0] == name:
+        if model.name == name:
             newest = model.versions[-1].version
             raise UsageError(
                 f"which version of {model.name}?",
                 hint=f"for the newest: mmectl models promote {model.name} v{newest}",
             )
-        version = f"v{parsed[1]}"
+        version = f"v{app.inventory.meant(name).version}"
     wanted = version_of(version, model.name)
     expected = version_of(expect, model.name) if expect else None
     return _result(_switch(app).promote(model.name, model.versions, wanted, expected))
@@ -53,7 +51,7 @@ def rollback(app: App, name: str) -> Result:
     Again, it goes back one promotion more. Where none was promoted it goes
     back to the version before the newest.
     """
-    model = known(app, name)
+    model = versioned(app, name)
     return _result(_switch(app).roll_back(model.name, model.versions))
 
 

@@ -33,10 +33,21 @@ _LISTED = 50
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is checked: a source, fetched into a place of its own where it is a tarball."""
+    """What is checked: a source, fetched into a place of its own where it is a tarball.
+
+    `tarball` is how people call that one.
+    """
 
     subject: str
     source: Source
+
+    @property
+    def tarball(self) -> str | None:
+        """The name of the tarball, None where it is a folder."""
+        if self.source.url is None:
+            return None
+        typed = self.source.url.startswith("file://") and "://" not in self.subject
+        return self.subject if typed and Path(self.subject).exists() else self.source.url
 
 
 @command(
@@ -148,7 +159,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
             target.subject,
             folder,
             allow_code=allow_code,
-            inside=source.url is not None,
+            tarball=target.tarball,
             forward=run,
             kind_of=content_type_of,
         )
@@ -162,7 +173,12 @@ def _folder(app: App, source: Source, scratch: Path, allow_code: bool) -> Path:
         base_url = app.config.settings.zoo.base_url
         return prepare(source, app.state_dir / "models", base_url=base_url).folder
     return folder_of(
-        source.url, source.sha256, scratch, open_bucket=app.bucket_of, allow_code=allow_code
+        source.url,
+        source.sha256,
+        scratch,
+        open_bucket=app.bucket_of,
+        allow_code=allow_code,
+        flat=False,
     )
 
 
@@ -171,6 +187,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     shown = found if len(found) <= _LISTED else bad
     rows = [[item.subject, *_state(item)] for item in shown]
     lines = [line for item in bad for line in summed(item.problems)]
+    told = [f"note: {note}" for item in shown for note in item.notes]
     data = {
         "models": [{**asdict(item), "sound": not item.problems} for item in found],
         "sound": len(found) - len(bad),
@@ -181,6 +198,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
         [Table(("MODEL", "STATE", "FORWARD", "ANSWERS"), rows)] if rows else []
     )
     view += ["", *lines] if lines else []
+    view += ["", *summed(told, "notes")] if told else []
     view += ["", f"{len(found) - len(bad)} of {len(found)} sound"] if len(found) > 1 else []
     errors: tuple[MmectlError, ...] = ()
     if bad:

@@ -14,7 +14,7 @@ from mmectl.commands.models.listing import use
 from mmectl.commands.status import instances_of
 from mmectl.errors import ArtifactError, UsageError
 from mmectl.inventory import Model
-from mmectl.names import Artifact, parse
+from mmectl.names import Artifact
 from mmectl.output import Result, Table, size
 from mmectl.removal import breaks, pruned
 
@@ -73,7 +73,7 @@ def _meant(app: App, model: Model, name: str) -> Sequence[Artifact]:
 )
 @click.option("--keep", type=click.IntRange(0), default=2, help="Others to keep, newest first [2].")
 @click.option("--all", "every", is_flag=True, help="Of all models.")
-@click.option("--yes", "-y", is_flag=True, help="Also what is in memory of an instance.")
+@click.option("--yes", "-y", is_flag=True, help="Also what is in memory, or not mmectl's.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def prune(
@@ -81,7 +81,8 @@ def prune(
 ) -> Result:
     """Remove versions, not the current one nor the --keep newest.
 
-    Versions in memory of an instance stay, too, unless --yes is given.
+    Versions in memory of an instance, and objects that mmectl did not write,
+    stay, too, unless --yes is given.
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name them, or: mmectl models prune --all")
@@ -91,18 +92,28 @@ def prune(
     else:
         found = [_named(app, name) for name in names]
     told = use(instances_of(app))
-    chosen = [
-        item
-        for model in found
-        for item in pruned(model, keep)
-        if yes or not told.holders.get(item.target_model)
-    ]
+    chosen = app.inventory.detailed(
+        [
+            item
+            for model in found
+            for item in pruned(model, keep)
+            if yes or not told.holders.get(item.target_model)
+        ]
+    )
+    others = [item.target_model for item in chosen if not item.ours]
+    if others and not yes:
+        app.out.note(
+            f"kept, as mmectl did not write them: {', '.join(others[:5])}"
+            + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+            + "; with --yes they go, too"
+        )
+        chosen = tuple(item for item in chosen if item.ours)
     return _delete(app, chosen, [], dry_run, [])
 
 
 def _named(app: App, name: str) -> Model:
     model = known(app, name)
-    if model.name != name and parse(name):
+    if model.name != name:
         raise UsageError(f"{name}: is a version", hint=f"mmectl models prune {model.name}")
     return model
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmectl.commands.status import age
-from mmectl.errors import ArtifactError
+from mmectl.errors import UsageError
+from mmectl.inventory import Model
+from mmectl.names import SUFFIX, ambiguous
 
 if TYPE_CHECKING:
     from mmectl.app import App
-    from mmectl.inventory import Model
     from mmectl.names import Artifact
 
 
@@ -34,14 +35,31 @@ def models() -> None:
     """
 
 
-def known(app: App, name: str) -> Model:
-    """The model of that name. Raises ArtifactError ``unknown_model`` with the near misses."""
+def known(app: App, name: str, *, guess: bool = False) -> Model:
+    """The model of that name, or of that version or key.
+
+    Raises ArtifactError ``unknown_model`` with the near misses; ``ambiguous`` where the name is
+    that of another's version, too, unless it may be guessed.
+    """
     model = app.inventory.model(name)
+    if model and not guess and (other := app.inventory.beside(name)):
+        raise ambiguous(name, other.name)
     if model is None:
         found = app.inventory.meant(name)  # names the near miss, or knows the version's model
         model = app.inventory.model(found.name)
-    if model is None:
-        raise ArtifactError(f"{name}: no such model is uploaded", code="unknown_model")
+        if model is None:  # an object of another ending
+            return Model(found.name, (found,))
+    return model
+
+
+def versioned(app: App, name: str) -> Model:
+    """As `known`; UsageError for an object that is no ``.tar.gz``: it has no versions."""
+    model = known(app, name)
+    if not model.versions[0].target_model.endswith(SUFFIX):
+        raise UsageError(
+            f"{name}: is one object and has no versions",
+            hint=f"to give it some: mmectl models copy {name} NAME",
+        )
     return model
 
 

@@ -155,7 +155,7 @@ def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
 @click.argument("name")
 def show(app: App, name: str) -> Result:
     """Show the versions of a model and what was promoted."""
-    model = known(app, name)
+    model = known(app, name, guess=True)
     seen = app.inventory.detailed(model.versions)
     app.inventory.save()
     told = use(instances_of(app))

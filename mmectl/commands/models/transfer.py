@@ -12,7 +12,7 @@ from mmectl.app import App
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.errors import Interrupted
-from mmectl.names import parse
+from mmectl.names import model_of
 from mmectl.output import Result, size
 
 
@@ -37,14 +37,12 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
         bucket = app.bucket_of(bucket_name)
     else:
         bucket, key = app.bucket, app.location.key(app.inventory.target(name))
-    parsed = parse(key.rsplit("/", 1)[-1])
-    target = folder or Path(parsed[0] if parsed else key.rsplit("/", 1)[-1])
-    cancelled = threading.Event()
+    last = key.rsplit("/", 1)[-1]
+    target = folder or Path(model_of(last, bucket.metadata(key) or {}) or last)
+    cancelled, how = threading.Event(), transfer.Unpacking(allow_code)
     try:
         with app.out.progress() as report:
-            done = transfer.fetch(
-                bucket, key, target, allow_code=allow_code, report=report, cancelled=cancelled
-            )
+            done = transfer.fetch(bucket, key, target, how=how, report=report, cancelled=cancelled)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{name}: fetching was interrupted: {target} was not made",
@@ -78,14 +76,13 @@ def copy(app: App, source: str, destination: str) -> Result:
     and nothing happens where the same content is there already.
     """
     if "://" in source:
-        origin = copying.Origin(*transfer.split_url(source))
+        bucket, key = transfer.split_url(source)
     else:
-        found = app.inventory.meant(source)
-        origin = copying.Origin(
-            app.location.bucket, app.location.key(found.target_model), found.name
-        )
+        target = app.inventory.target(source)
+        bucket, key = app.location.bucket, app.location.key(target)
+    about = transfer.look(app.bucket_of(bucket), key)
+    origin = copying.origin_of(bucket, key, about)
     place = copying.destination(destination, app.location, origin)
-    about = transfer.look(app.bucket_of(origin.bucket), origin.key)
     if place.location.bucket == app.location.bucket:
         app.aws.ensure_bucket(app.location.bucket)
     done = copying.copy(app.bucket_of(place.location.bucket), place, origin, about)

@@ -12,8 +12,8 @@ import payloads
 import pytest
 from engine import translate
 from likelihood import Likelihood
-from model_files import Input
-from predictor import check_names
+from model_files import Input, Tensor
+from predictor import Network, check_names, weights_of
 
 
 class Doubler(model_handler.Model):
@@ -186,7 +186,7 @@ def test_a_failed_load_says_why(tmp_path, caplog, monkeypatch):
     context.system_properties = {"model_dir": str(tmp_path)}
     with pytest.raises(model_handler.ModelError):
         model_handler.handle(None, context)
-    assert f"cannot load {tmp_path}: no *-symbol.json in the model folder" in caplog.text
+    assert f"cannot load {tmp_path}: has no *-symbol.json in the model folder" in caplog.text
 
 
 def test_a_worker_without_memory_does_not_stay(tmp_path, monkeypatch):
@@ -196,14 +196,17 @@ def test_a_worker_without_memory_does_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(model_handler, "Model", lambda folder: bytearray(2**62))
     context = Context()
     context.system_properties = {"model_dir": str(tmp_path)}
+    before = signal.getsignal(signal.SIGALRM)  # the handler's own timer uses it in other tests
     try:
         with pytest.raises(MemoryError):
             model_handler.handle(None, context)
         left, _ = signal.getitimer(signal.ITIMER_REAL)
+        action = signal.getsignal(signal.SIGALRM)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     assert left > 0
-    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert action is signal.SIG_DFL
 
 
 def test_a_planned_unload_leaves_no_traceback_in_the_log():
@@ -234,10 +237,22 @@ def test_missing_weights_are_named():
     inputs = [Input("data", (1, 3, 8, 8))]
     arguments = ["data", "fc_weight", "fc_bias", "softmax_label"]
     weights = ["fc_weight", "fc_bias"]
-    check_names(arguments, [], weights, inputs)
+
+    def network(arguments, auxiliary=(), labels=()):
+        return Network(None, {}, list(arguments), list(auxiliary), [], None, frozenset(labels))
+
+    check_names(network(arguments), weights, inputs)
+    check_names(network([*arguments, "target"], labels=["target"]), weights, inputs)
     with pytest.raises(model_handler.ModelError, match="no weights for other"):
-        check_names([*arguments, "other"], [], weights, inputs)
+        check_names(network([*arguments, "other"]), weights, inputs)
     with pytest.raises(model_handler.ModelError, match="no weights for bn_mean"):
-        check_names(arguments, ["bn_mean"], weights, inputs)
+        check_names(network(arguments, ["bn_mean"]), weights, inputs)
     with pytest.raises(model_handler.ModelError, match="no input 'data'"):
-        check_names(["input"], [], weights, inputs)
+        check_names(network(["input"]), weights, inputs)
+
+
+def test_inputs_and_labels_of_a_file_are_no_weights():
+    network = Network(None, {}, [], [], [], None, frozenset({"target"}))
+    some = Tensor((3,), 0, 0, 12)
+    tensors = {"data": some, "target": some, "fc_weight": some, "softmax_label": some}
+    assert set(weights_of(tensors, network, {"data"})) == {"fc_weight", "softmax_label"}
