@@ -79,6 +79,7 @@ def test_a_bucket_is_made_with_everything_that_was_asked(s3, bucket):
     put = {"Key": "k", "Body": b"", "ACL": "public-read"}
     refused("NotImplemented", s3.put_object, Bucket=name, **put)
     s3.put_object(Bucket=name, Key="k", Body=b"", ACL="private")
+    s3.put_object_acl(Bucket=name, Key="k", ACL="private")
     s3.delete_object(Bucket=name, Key="k")
     refused("AccessControlListNotSupported", s3.put_object, Bucket=bucket, **put)
     s3.delete_bucket(Bucket=name)
@@ -99,6 +100,7 @@ def test_a_list_of_an_absent_object_cannot_be_set(s3, bucket):
     refused("NoSuchKey", s3.put_object_acl, Bucket=bucket, Key="no", ACL="private")
     put = {"Bucket": bucket, "Key": "k", "Body": b""}
     refused("AccessControlListNotSupported", s3.put_object, **put, ACL="private")
+    refused("AccessControlListNotSupported", s3.put_bucket_acl, Bucket=bucket, ACL="private")
     s3.put_object(**put, ACL="bucket-owner-full-control")
     s3.put_object_acl(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")
     refused("InvalidArgument", s3.put_object, **put, ACL="nonsense")

@@ -59,8 +59,8 @@ async def check(context: Context) -> None:
 
     Where lists are disabled S3 takes no other name for it than bucket-owner-full-control.
     """
-    changes = _changes_something(context)
-    if changes or (context.header(HEADER) == "private" and await _is_enforced(context)):
+    private = context.header(HEADER) == "private"
+    if _changes_something(context) or (private and await _is_enforced(context)):
         raise await _refusal(context)
 
 
@@ -92,8 +92,9 @@ async def get(context: Context) -> web.StreamResponse:
 async def put(context: Context) -> web.StreamResponse:
     """PUT ?acl: only what changes nothing."""
     await _check_target(context)
-    if context.header(HEADER) is None or _changes_something(context):
+    if context.header(HEADER) is None:
         raise await _refusal(context)
+    await check(context)
     return web.Response()
 
 
