@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmectl.ledger import Ledger
     from mmectl.local.record import Budgets
     from mmectl.services import Runtime, Sagemaker
+    from mmectl.serving.trial import Trial
 
 LOCAL_REGION = "us-east-1"
 
@@ -254,8 +255,27 @@ class App:
             digest=digest,
             platform=platform,
             base_image=settings.build.base_image,
-            smoke_test=settings.build.smoke_test,
+            trial=self.trial,
             owner=owner(self.state_dir),
+        )
+
+    @property
+    def trial(self) -> Trial:
+        """How far an image is tried when it is built, and with what."""
+        from mmectl.serving.trial import Trial
+
+        build = self.config.settings.build
+        model, body = (
+            self.config.resolve(path).absolute() if path else None
+            for path in (build.smoke_model, build.smoke_body)
+        )
+        return Trial(
+            build.smoke_test,
+            model,
+            body,
+            build.smoke_content_type,
+            build.smoke_accept,
+            build.smoke_expect,
         )
 
     def ecr(

@@ -26,6 +26,7 @@ from mmectl.serving import env as serving_env
 from mmectl.serving import smoke as serving_smoke
 from mmectl.serving.env import Environment
 from mmectl.serving.forward import Serving
+from mmectl.serving.trial import Trial
 from mmectl.serving.uv import Uv, find_uv
 from mmectl.state import Event, Report, ignore
 
@@ -105,11 +106,13 @@ def build_local(
     region: str,
     repository: str,
     python: str | None = None,
+    trial: Trial = Trial(),  # noqa: B008 - frozen
     report: Report = ignore,
 ) -> BuiltImage:
     """Prepare and register the image of `context`; does nothing where it is there already.
 
-    `python` is a path or a version; None takes the Python that runs mmectl where it can.
+    `python` is a path or a version; None takes the Python that runs mmectl where it can. What
+    was tried otherwise than `trial` says is tried again.
     Raises BuildError; nothing is registered then.
     """
     started = time.monotonic()
@@ -118,7 +121,8 @@ def build_local(
     if missing:
         raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
     state_dir = state_dir.resolve()
-    build = _Build(context, state_dir, digest, reference(account, region, repository, digest))
+    name = reference(account, region, repository, digest)
+    build = _Build(context, state_dir, digest, name, trial)
     try:
         done = build.known(python)
         if done is None:
@@ -187,12 +191,23 @@ def tried_image(state_dir: Path, digest: str) -> str | None:
     return _read_json(_tried(state_dir, digest)).get("id")
 
 
-def remember_tried(state_dir: Path, digest: str, identity: str) -> None:
+def tried_as(state_dir: Path, digest: str, trial: Trial) -> bool:
+    """Whether the engine's image of that digest was tried as `trial` says, if it says anything."""
+    before = _read_json(_tried(state_dir, digest)).get("tried", Trial().key())
+    return not trial.wanted or before == trial.key()
+
+
+def remember_tried(
+    state_dir: Path,
+    digest: str,
+    identity: str,
+    trial: Trial = Trial(),  # noqa: B008 - frozen
+) -> None:
     """Write down that the engine's image of that digest was built and tried."""
     path = _tried(state_dir, digest)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_suffix(".engine.partial")
-    partial.write_text(json.dumps({"id": identity}))
+    partial.write_text(json.dumps({"id": identity, "tried": trial.key()}))
     partial.replace(path)
 
 
@@ -203,11 +218,14 @@ def _tried(state_dir: Path, digest: str) -> Path:
 class _Build:
     """One build: where its parts go, and what is known of it."""
 
-    def __init__(self, context: Path, state_dir: Path, digest: str, name: str) -> None:
+    def __init__(
+        self, context: Path, state_dir: Path, digest: str, name: str, trial: Trial
+    ) -> None:
         hexadecimal = digest.removeprefix("sha256:")
         self.context = context
         self.digest = digest
         self.reference = name
+        self.trial = trial
         self.environments = state_dir / "envs"
         self.folder = state_dir / "images" / hexadecimal
         self.entry = self.folder.with_suffix(".json")
@@ -222,6 +240,8 @@ class _Build:
         except (KeyError, TypeError):
             return None
         if environment is None or wanted != python or not self._copied():
+            return None
+        if self.trial.wanted and entry["build"].get("tried", Trial().key()) != self.trial.key():
             return None
         if self.reference not in references:
             self._register(environment, python, references)
@@ -247,12 +267,20 @@ class _Build:
                 folder, requirements, interpreter, java, uv, report
             )
         self._copy()
-        report(Event("start", "smoke test", "starting the server and loading a model"))
-        took = serving_smoke.run(self._entrypoint(environment), environment.variables)
-        report(Event("done", "smoke test", f"server, load and answer in {took:.1f} s"))
+        self._try(environment, report)
         before = _read_json(self.entry).get("references", [])
         self._register(environment, python, before)
         return self._result(environment, reused=False)
+
+    def _try(self, environment: Environment, report: Report) -> None:
+        if not self.trial.wanted:
+            report(Event("note", "smoke test", "skipped: build.smoke_test is off"))
+            return
+        report(Event("start", "smoke test", "starting the server"))
+        steps, took = serving_smoke.run(
+            self._entrypoint(environment), environment.variables, self.trial
+        )
+        report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
     def _entrypoint(self, environment: Environment) -> list[str]:
         return [str(environment.executable), str(self.folder / "entrypoint.py")]
@@ -282,7 +310,11 @@ class _Build:
             "digest": self.digest,
             "entrypoint": self._entrypoint(environment),
             "environment": environment.variables,
-            "build": {"environment": str(environment.folder), "python": python},
+            "build": {
+                "environment": str(environment.folder),
+                "python": python,
+                "tried": self.trial.key(),
+            },
         }
         partial = self.entry.with_suffix(".json.partial")
         partial.write_text(json.dumps(entry, indent=1))

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
 
 from mmectl.build import checks, commands, failures, platforms, smoke
@@ -19,7 +20,9 @@ from mmectl.build.process import Run, output, run
 from mmectl.build.progress import Classic
 from mmectl.build.values import Facts, Login, LoginToBase, Order
 from mmectl.errors import BuildError
-from mmectl.serving.smoke import free_port, write_model
+from mmectl.serving.asking import AskingError, Server
+from mmectl.serving.smoke import free_port
+from mmectl.serving.trial import Trial
 from mmectl.state import Event, Report
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the password's file must not reach a disk
@@ -84,14 +87,14 @@ class Buildah:
             raise BuildError(f"{order.reference} was built, but buildah does not have it")
         checks.require(facts, order.platform, order.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}"))
-        if not order.smoke_test:
-            report(Event("note", "smoke test", "skipped: build.smoke_test is false"))
+        if not order.trial.wanted:
+            report(Event("note", "smoke test", "skipped: build.smoke_test is off"))
             return
-        report(Event("start", "smoke test", "the container loads a model and answers"))
-        took = self._smoke(order, facts)
-        report(Event("done", "smoke test", f"ping, load, answer, unload in {took:.1f} s"))
+        report(Event("start", "smoke test", "starting the container"))
+        steps, took = self._smoke(order, facts)
+        report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
-    def _smoke(self, order: Order, facts: Facts) -> float:
+    def _smoke(self, order: Order, facts: Facts) -> tuple[str, float]:
         started = time.monotonic()
         container = f"mmectl-smoke-{order.owner}"
         remove = ("buildah", "rm", container)
@@ -102,14 +105,15 @@ class Buildah:
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)
-                folder.chmod(0o755)  # the server is not run by us
-                write_model(folder / "model")
-                self._serve(container, facts, folder)
+                order.trial.stage(folder)
+                for path in (folder, *folder.rglob("*")):  # the server is not run by us
+                    path.chmod(0o755 if path.is_dir() else 0o644)
+                steps = self._serve(container, facts, folder, order.trial)
         finally:
             output(remove, self._environment, self._run)
-        return time.monotonic() - started
+        return steps, time.monotonic() - started
 
-    def _serve(self, container: str, facts: Facts, folder: Path) -> None:
+    def _serve(self, container: str, facts: Facts, folder: Path, trial: Trial) -> str:
         port = free_port()
         command = commands.buildah_run(container, facts.entrypoint, port, folder / "model")
         log = folder / "log"
@@ -122,9 +126,9 @@ class Buildah:
                 stderr=stream,
             )
         try:
-            smoke.serve_once(port, lambda: _ended(process))
-        except (OSError, smoke.SmokeError, smoke.HTTPException) as error:
-            raise smoke.not_serving(error, log.read_text("utf-8", "replace")) from None
+            return smoke.ask(Server(port, lambda: _ended(process)), trial)
+        except (OSError, AskingError, HTTPException) as error:
+            raise smoke.not_serving(error, log.read_text("utf-8", "replace"), trial) from None
         finally:
             process.terminate()
             try:

@@ -27,9 +27,9 @@ _SMOKE = """set -u
 name=$(docker create --label mmectl.smoke=codebuild --env SAGEMAKER_MULTI_MODEL=true \
     --env SAGEMAKER_BIND_TO_PORT=8080 "$IMAGE" serve) || exit 1
 docker cp - "$name:/" < smoke/model.tar && docker start "$name" > /dev/null || exit 1
-said=$(docker exec "$name" python -c "$(cat smoke/inside.py)" 2>&1)
+said=$(docker exec "$name" python -c "$(cat smoke/asking.py)" 2>&1)
 case $?:$said in
-0:*) echo "smoke test: ping, load, answer, unload" ;;
+0:*) echo "smoke test: $said" ;;
 12[67]:*"not found"*) echo "smoke test: skipped, the image has no python to ask from inside" ;;
 *) echo "the container does not serve: $said"; docker logs --tail 15 "$name" 2>&1; result=1 ;;
 esac
@@ -56,7 +56,7 @@ def buildspec(order: Order) -> str:
         _login("REGION", "REGISTRY"),
         *([_login("BASE_REGION", "BASE_REGISTRY")] if _base(order) else []),
         build,
-        *(["sh smoke/smoke.sh"] if order.smoke_test else []),
+        *(["sh smoke/smoke.sh"] if order.trial.wanted else []),
         'docker push "$IMAGE"',
     ]
     return json.dumps(
@@ -149,8 +149,8 @@ def source(order: Order) -> bytes:
             entry = zipfile.ZipInfo(f"context/{path.relative_to(order.context).as_posix()}")
             entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-        if order.smoke_test:
+        if order.trial.wanted:
             archive.writestr("smoke/smoke.sh", _SMOKE)
-            archive.writestr("smoke/inside.py", smoke.script())
-            archive.writestr("smoke/model.tar", smoke.model_archive())
+            archive.writestr("smoke/asking.py", smoke.script())
+            archive.writestr("smoke/model.tar", smoke.archive(order.trial))
     return buffer.getvalue()

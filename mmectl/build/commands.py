@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.build.values import Order
+from mmectl.serving import asking
 
 # the image says which context it was made of, so that an interrupted push goes on without a build
 DIGEST_LABEL = "mmectl.digest"
@@ -83,7 +84,7 @@ def buildah_run(
     """
     return (
         *("buildah", "run", "--isolation", "chroot", "--network", "host"),
-        *("--volume", f"{model}:/opt/ml/models/smoke/model:ro"),
+        *("--volume", f"{model}:{asking.FOLDER}/{asking.MODEL}:ro"),
         *("--env", "SAGEMAKER_MULTI_MODEL=true", "--env", f"SAGEMAKER_BIND_TO_PORT={port}"),
         *("--env", "MMECTL_BIND_ADDRESS=127.0.0.1", "--env", "MMECTL_LIFELINE_FD=0"),
         *(container, "--", *entrypoint, "serve"),

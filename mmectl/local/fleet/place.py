@@ -8,18 +8,15 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.local import processes
 from mmectl.local.fleet import removal
-from mmectl.local.values import FleetFailed, FleetSpec
+from mmectl.local.values import FleetFailed
 
 RUN_MARK = "MMECTL_RUN_DIR"
 SOCKET = "http.sock"
-# what a container may see of the platform's own environment: no credentials
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
 # Unix socket paths end at 107 bytes, and the server adds its own names
 _LONGEST_RUN_DIR = 80
 
@@ -109,16 +106,3 @@ def sweep(folder: Path) -> int:
         remove_place(home, 0)
     removal.resume(folder)
     return count
-
-
-def container_environment(
-    spec: FleetSpec, own: Mapping[str, str], outer: Mapping[str, str]
-) -> dict[str, str]:
-    """The server's environment: little of the platform's, then image, model, contract."""
-    return {
-        **{name: outer[name] for name in _INHERITED if name in outer},
-        **spec.image.environment,
-        **spec.environment,
-        "SAGEMAKER_MULTI_MODEL": "true",
-        **own,
-    }

@@ -18,8 +18,9 @@ from typing import Protocol
 
 from mmectl.local import processes
 from mmectl.local.fleet import procs
-from mmectl.local.fleet.place import RUN_MARK, Place, container_environment
+from mmectl.local.fleet.place import RUN_MARK, Place
 from mmectl.local.values import FleetSpec
+from mmectl.surroundings import server_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class ProcessRuntime:
         launch = self._launch
         reading, self._lifeline = os.pipe()
         own = {
+            "SAGEMAKER_MULTI_MODEL": "true",
             "SAGEMAKER_BASE_DIR": str(launch.place.base),
             "MMECTL_BIND_ADDRESS": f"unix:{launch.place.socket}",
             RUN_MARK: str(launch.place.run),
@@ -149,7 +151,9 @@ class ProcessRuntime:
                 stdout=output,
                 stderr=output,
                 cwd=launch.place.run,
-                env=container_environment(launch.spec, own, self._outer),
+                env=server_environment(
+                    self._outer, launch.spec.image.environment, launch.spec.environment, own
+                ),
                 start_new_session=True,
                 pass_fds=(reading,),
             )

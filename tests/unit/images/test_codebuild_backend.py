@@ -12,6 +12,7 @@ import yaml
 
 from mmectl.build.buildspec import Where, buildspec, project, project_name, source, variables
 from mmectl.build.values import Order
+from mmectl.serving.trial import Trial
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ORDER = Order(
@@ -35,7 +36,7 @@ def test_the_build_logs_in_with_a_token_of_its_own_and_takes_names_from_variable
 
 def test_a_base_image_in_ecr_is_pulled_with_a_token_of_its_own_region():
     other = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
-    order = dataclasses.replace(ORDER, base_image=f"{other}/python:3.11", smoke_test=False)
+    order = dataclasses.replace(ORDER, base_image=f"{other}/python:3.11", trial=Trial("off"))
     commands = yaml.safe_load(buildspec(order))["phases"]["build"]["commands"]
     assert commands[1] == (
         'aws ecr get-login-password --region "$BASE_REGION"'
@@ -52,8 +53,8 @@ def test_the_source_is_the_context_and_the_smoke_test(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     order = dataclasses.replace(ORDER, context=tmp_path)
     names = zipfile.ZipFile(io.BytesIO(source(order))).namelist()
-    assert names == ["context/Dockerfile", "smoke/smoke.sh", "smoke/inside.py", "smoke/model.tar"]
-    order = dataclasses.replace(order, smoke_test=False)
+    assert names == ["context/Dockerfile", "smoke/smoke.sh", "smoke/asking.py", "smoke/model.tar"]
+    order = dataclasses.replace(order, trial=Trial("off"))
     assert zipfile.ZipFile(io.BytesIO(source(order))).namelist() == ["context/Dockerfile"]
 
 

@@ -17,10 +17,11 @@ from mmectl.build.docker import Docker, host_of_context
 from mmectl.build.engine import Engine, connect
 from mmectl.build.values import Login, Order
 from mmectl.errors import BuildError
+from mmectl.serving.trial import Trial
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST = "sha256:" + "ab" * 32
-ORDER = Order(Path("c"), f"{REGISTRY}/models:t", DIGEST, "linux/amd64", smoke_test=False)
+ORDER = Order(Path("c"), f"{REGISTRY}/models:t", DIGEST, "linux/amd64", trial=Trial("off"))
 LOGIN = Login("AWS", "secret")
 LABELS = {
     "com.amazonaws.sagemaker.capabilities.multi-models": "true",
@@ -183,7 +184,7 @@ class TestDocker:
         Docker(Engine(Api(image=image())), {}).check(ORDER, events.append)
         assert [event.text for event in events] == [
             "labels, amd64, 5 MB",
-            "skipped: build.smoke_test is false",
+            "skipped: build.smoke_test is off",
         ]
         with pytest.raises(BuildError, match="would not serve"):
             Docker(Engine(Api(image=image(Entrypoint=None))), {}).check(ORDER, events.append)
@@ -213,7 +214,8 @@ class TestDocker:
     )
     def test_an_engine_elsewhere_is_asked_from_inside(self, code, last):
         order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", owner="me")
-        said = b'exec: "python": executable file not found in $PATH: unknown'
+        lacking = b'exec: "python": executable file not found in $PATH: unknown'
+        said = lacking if code else b"ping, load, answer, unload\n"
         api = Running(
             code=code, said=said, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}]
         )
@@ -373,7 +375,7 @@ class TestBuildah:
         assert [event.text for event in again] == [
             "buildah holds this image already",
             "labels, amd64",
-            "skipped: build.smoke_test is false",
+            "skipped: build.smoke_test is off",
         ]
 
     def test_a_failure_names_the_step(self):
@@ -426,7 +428,7 @@ class TestBuildah:
 
 
 def test_the_model_of_the_smoke_test_lies_where_sagemaker_puts_it():
-    with tarfile.open(fileobj=io.BytesIO(smoke.model_archive())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(smoke.archive(Trial()))) as archive:
         entries = {entry.name: entry.mode for entry in archive.getmembers()}
     assert set(entries.values()) == {0o644}
     assert "opt/ml/models/smoke/model/smoke-symbol.json" in entries
