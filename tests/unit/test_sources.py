@@ -7,6 +7,7 @@ import io
 import tarfile
 import threading
 import urllib.error
+from pathlib import Path
 
 import pytest
 from fakes.s3 import FakeS3
@@ -136,6 +137,10 @@ class TestWeb:
             folder_of("https://host/m.tar.gz", None, tmp_path, open_bucket=None)
 
 
+KEPT = Path(__file__).resolve().parents[1] / "fuzz" / "corpus" / "unpack"
+HOSTILE = [path for path in sorted(KEPT.glob("*.tar.gz")) if not path.name.startswith("good")]
+
+
 class TestFiles:
     def of(self, archive, tmp_path, sha256=None):
         return folder_of(archive.as_uri(), sha256, tmp_path / "cache", open_bucket=None)
@@ -153,6 +158,15 @@ class TestFiles:
         with tarfile.open(tmp_path / "n.tar.gz", "w:gz") as tar:
             tar.add(model, "some-name")
         assert (self.of(tmp_path / "n.tar.gz", tmp_path) / "synset.txt").is_file()
+
+    @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.name)
+    def test_what_is_refused_leaves_nothing(self, tmp_path, path):
+        with pytest.raises(ArtifactError, match=path.name) as caught:
+            self.of(path, tmp_path)
+        assert caught.value.code == "bad_archive"
+        assert len(caught.value.message) < 400 + len(str(path))
+        left = [p.name for p in (tmp_path / "cache").iterdir() if not p.name.endswith(".lock")]
+        assert left == []
 
     @pytest.mark.parametrize("kind", ["link", "code", "outside", "none"])
     def test_what_is_not_unpacked(self, tmp_path, kind):
