@@ -59,6 +59,8 @@ def as_tarfile_reads(tar: bytes) -> dict[str, bytes] | None:
             fileobj=io.BytesIO(b"".join(blocks)), mode="r:", errors="strict"
         ) as opened:
             plain = [m for m in opened.getmembers() if not m.isdir()]
+            if any(b"".join(blocks)[opened.offset :][:512]):
+                return None  # it takes a header that it dislikes for the end
             return {str(Path(m.name)): opened.extractfile(m).read() for m in plain}
     except (tarfile.TarError, ValueError, OverflowError):
         return None
