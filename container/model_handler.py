@@ -82,6 +82,7 @@ class Model:
         self.cold = Once()
         self.took = ""
         with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
+            memory.confine(memory.free())  # its shapes may ask for any amount
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             self.meaning = self._predictor.meaning
             zeros = {i.name: np.zeros(i.shape, i.dtype or np.float32) for i in self.inputs}
