@@ -50,6 +50,7 @@ def load(region: str) -> Wsgi:
     from moto.iam.models import iam_backends
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    iam_backends.reset()  # moto's state is the process's, not the platform's
     iam_backends[ACCOUNT][partition.name].create_role(
         role_name=ROLE,
         assume_role_policy_document=json.dumps(TRUST),
