@@ -138,7 +138,7 @@ def test_a_form_is_answered_by_the_container(project, outputs):
     answer = json.loads(ask(**target, ContentType=kind, Body=PART)["Body"].read())
     assert answer == [f"probability={outputs['logistic'][0]:f}, class=cat"]
     for kind, told in {
-        "application/x-www-form-urlencoded": "send it with its own Content-Type, not as a form",
+        "application/x-www-form-urlencoded": "content type 'unknown' is not supported",
         "Multipart/Form-Data; boundary=X": "content type 'multipart/form-data' is not supported",
     }.items():
         with pytest.raises(ClientError, match=told) as caught:
