@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks import forward, frontend, serving
 from benchmarks.report import Result, seconds
 from benchmarks.serving import MIB, ROOT, Server
-from mmectl.model import untrained
+from mmectl.frameworks.mxnet import untrained
 
 NAME = "container: cold start, memory and speed against stock Multi Model Server, by turns"
 SHARED = ROOT.parent / "shared"

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from benchmarks.report import Result, Unavailable
 from benchmarks.serving import ROOT
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
+from mmectl.images.uv import Uv, find_uv
 from mmectl.local.values import Image
-from mmectl.serving.uv import Uv, find_uv
 
 PACKAGES = ("onnxruntime>=1.20,<2", "onnx>=1.17,<2")
 TOLERANCE = 1e-4

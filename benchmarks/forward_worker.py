@@ -110,7 +110,7 @@ def weights(folder: Path) -> dict[str, Any]:
     """Read the arrays of the .params file by name, without ``arg:`` and ``aux:``."""
     import numpy as np
 
-    from mmectl.model import params
+    from mmectl.frameworks.mxnet import params
 
     path = next(folder.glob("*-0000.params"))
     data = path.read_bytes()

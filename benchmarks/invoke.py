@@ -19,13 +19,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from benchmarks.report import Result, Unavailable, seconds
+from mmectl.archive.pack import pack_file
 from mmectl.image import BuiltImage, build_local
-from mmectl.local import platform
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.local.platform import Connection
+from mmectl.images.local_smoke import connected
+from mmectl.local.client import platform
+from mmectl.local.client.platform import Connection
+from mmectl.local.fleet.errors import model_name
 from mmectl.local.values import ACCOUNT
-from mmectl.packing import pack_file
-from mmectl.serving.smoke import connected
 
 NAME = "invoke: a warm request through the endpoint against the model server alone, by turns"
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,12 +16,13 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.report import Unavailable
+from mmectl.archive.pack import pack_file
 from mmectl.image import build_local
-from mmectl.local import platform, processes
-from mmectl.local.fleet import procs
+from mmectl.local import processes
+from mmectl.local.client import platform
+from mmectl.local.instance import procfs
 from mmectl.local.record import Budgets
 from mmectl.local.values import ACCOUNT
-from mmectl.packing import pack_file
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL, PICTURE = ROOT / "examples/models/shapes", ROOT / "examples/images/star.jpg"
@@ -141,7 +142,7 @@ class Lab:
         """The processes of models, by their working directories."""
         mark = str(self.state / "local" / "fleets")
         found = []
-        for pid in procs.pids():
+        for pid in procfs.pids():
             with contextlib.suppress(OSError):
                 folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
                 if folder.startswith(mark) and folder.endswith("/model"):
@@ -150,7 +151,7 @@ class Lab:
 
     def memory(self) -> int:
         """Bytes that the models hold, of the real processes."""
-        return procs.memory(self.processes())
+        return procfs.memory(self.processes())
 
     def descriptors(self) -> int:
         """How many files the server has open."""

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.lab import BUCKET, ENDPOINT, PICTURE, PREFIX, REGION, ROOT, Lab, lab
 from benchmarks.report import Result, Unavailable, seconds
 from benchmarks.startup import program
-from mmectl.local import platform
+from mmectl.local.client import platform
 
 NAME = "many models: 10, 1,000 and 10,000 behind one prefix"
 COUNTS = (10, 1000, 10_000)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Result, alternating
-from mmectl import packing
-from mmectl.model import untrained
+from mmectl.archive import pack
+from mmectl.frameworks.mxnet import untrained
 
 NAME = "packing: random float32 weights of resnet_152 (241 MB), in one run with tarfile w:gz"
 ROUNDS = 3
@@ -41,7 +41,7 @@ def compare(folder: Path, rounds: int) -> Iterator[Result]:
         with tarfile.open(theirs, "w:gz") as archive:
             archive.add(folder, arcname=".")
 
-    fast, slow = alternating(lambda: packing.pack_file(folder, ours), with_tarfile, rounds)
+    fast, slow = alternating(lambda: pack.pack_file(folder, ours), with_tarfile, rounds)
     content = sum(path.stat().st_size for path in folder.iterdir())
     sizes = ours.stat().st_size, theirs.stat().st_size
     label = f"{folder.name}, {content / 1e6:.0f} MB"

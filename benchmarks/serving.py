@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmectl.image import build_local
+from mmectl.images.local_smoke import free_port
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
-from mmectl.serving.smoke import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20

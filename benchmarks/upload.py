@@ -17,15 +17,15 @@ from typing import Any
 import boto3
 
 from benchmarks.report import Result, seconds
-from mmectl.artifacts import Upload
-from mmectl.aws import translated
-from mmectl.batch import upload_many
-from mmectl.bucket import S3Bucket
-from mmectl.digests import DigestCache
-from mmectl.local import platform
-from mmectl.local.platform import Connection
-from mmectl.model import untrained
-from mmectl.state import Location
+from mmectl.artifacts import upload_many
+from mmectl.aws.s3 import S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.values import Location
+from mmectl.frameworks.mxnet import untrained
+from mmectl.local.client import platform
+from mmectl.local.client.platform import Connection
+from mmectl.registry.digest_cache import DigestCache
+from mmectl.registry.upload import Upload
 
 NAME = "upload: resnet_18, resnet_152, ten squeezenet_v1.0, against the notebook's way, in one run"
 REGION, BUCKET = "us-east-1", "mmectl-bench"

@@ -9,7 +9,7 @@ def main() -> None:
         if stream is not None:  # what its encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if sys.argv[1:] in (["--help"], ["-h"]) and sys.stdout is not None:
-        from mmectl.menu import text
+        from mmectl.console.menu import text
 
         try:
             print(text(), flush=True)  # noqa: T201

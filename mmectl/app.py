@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmectl import endpoint
-from mmectl.build.platforms import platform_of
+from mmectl.base.errors import BuildError, ConfigError, PlatformError
+from mmectl.base.values import Location
 from mmectl.commands.common import colour_wanted, flags_of
 from mmectl.config.loading import Config, load
-from mmectl.errors import BuildError, ConfigError, PlatformError
-from mmectl.output import Mode, Output
-from mmectl.state import Location
+from mmectl.console.output import Mode, Output
+from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
-    from mmectl.aws import Aws
-    from mmectl.bucket import S3Bucket
-    from mmectl.build.ecr import Ecr
-    from mmectl.build.given import Name
-    from mmectl.build.values import Order
-    from mmectl.inventory import Inventory
-    from mmectl.ledger import Ledger
+    from mmectl.aws.s3 import S3Bucket
+    from mmectl.aws.sagemaker import Runtime, Sagemaker
+    from mmectl.aws.session import Aws
+    from mmectl.images.ecr import Ecr
+    from mmectl.images.external import Name
+    from mmectl.images.trial import Trial
+    from mmectl.images.values import Order
     from mmectl.local.record import Budgets
-    from mmectl.services import Runtime, Sagemaker
-    from mmectl.serving.trial import Trial
+    from mmectl.registry.inventory import Inventory
+    from mmectl.registry.upload_cache import Ledger
 
 LOCAL_REGION = "us-east-1"
 
@@ -117,11 +117,11 @@ class App:
     @cached_property
     def aws(self) -> Aws:
         """A session: with the account, or with the embedded platform, started on demand."""
-        from mmectl.aws import Aws
+        from mmectl.aws.session import Aws
 
         if not self.local:
             return Aws(region=self.region, profile=self.config.settings.aws.profile)
-        from mmectl.local import platform
+        from mmectl.local.client import platform
 
         self._require_something()
         connection = platform.start(
@@ -140,14 +140,14 @@ class App:
     @cached_property
     def sagemaker(self) -> Sagemaker:
         """The control plane."""
-        from mmectl.services import Sagemaker
+        from mmectl.aws.sagemaker import Sagemaker
 
         return Sagemaker(self.aws)
 
     @cached_property
     def runtime(self) -> Runtime:
         """The data plane."""
-        from mmectl.services import Runtime
+        from mmectl.aws.sagemaker import Runtime
 
         return Runtime(self.aws, self.patience)
 
@@ -168,22 +168,22 @@ class App:
 
     def bucket_of(self, name: str) -> S3Bucket:
         """Any bucket that these credentials may read."""
-        from mmectl.aws import translated
-        from mmectl.bucket import S3Bucket
+        from mmectl.aws.s3 import S3Bucket
+        from mmectl.aws.session import translated
 
         return S3Bucket(self.aws.client("s3"), name, translated, self.ledger)
 
     @cached_property
     def ledger(self) -> Ledger:
         """What was uploaded and begun from here."""
-        from mmectl.ledger import Ledger
+        from mmectl.registry.upload_cache import Ledger
 
         return Ledger(self.state_dir / "cache" / "uploads.json")
 
     @cached_property
     def inventory(self) -> Inventory:
         """The models of the location with their versions."""
-        from mmectl.inventory import Inventory, Seen
+        from mmectl.registry.inventory import Inventory, Seen
 
         seen = Seen(self.config.state_dir / "cache" / "objects.json")
         return Inventory(self.bucket, self.location, seen)
@@ -197,7 +197,7 @@ class App:
         """What the embedded platform tells of the endpoint; None on AWS or where it is unknown."""
         if not self.local:
             return None
-        from mmectl.local import platform
+        from mmectl.local.client import platform
 
         for row in (platform.status(self.config.state_dir) or {}).get("endpoints", ()):
             if row["name"] == self.endpoint_name:
@@ -211,20 +211,20 @@ class App:
 
         Raises BuildError when it is not built yet, or cannot serve.
         """
-        from mmectl.build import given
         from mmectl.image import is_built, tried_image
+        from mmectl.images import external
 
         settings = self.config.settings
         if settings.image.uri and self.local:
             return settings.image.uri
         if settings.image.uri:
             platform = platform_of(settings.endpoint.instance_type)
-            return given.pinned(
+            return external.pinned(
                 settings.image.uri, platform, self.aws.region, self._ecr_of, self.warn
             )
         if not self.local:
             order = self.order
-            return given.of_build(
+            return external.of_build(
                 order.reference, self.ecr(order.repository), settings.image.context
             )
         known = tried_image if settings.local.runtime == "docker" else is_built
@@ -239,8 +239,8 @@ class App:
     @cached_property
     def order(self) -> Order:
         """What `mmectl build` has to make of the context as it is now."""
-        from mmectl.build.values import Order
         from mmectl.image import context_digest, image_digest, owner, reference
+        from mmectl.images.values import Order
 
         settings = self.config.settings
         context = self.config.resolve(settings.image.context).absolute()
@@ -262,7 +262,7 @@ class App:
     @property
     def trial(self) -> Trial:
         """How far an image is tried when it is built, and with what."""
-        from mmectl.serving.trial import Trial
+        from mmectl.images.trial import Trial
 
         build = self.config.settings.build
         model, body = (
@@ -282,8 +282,8 @@ class App:
         self, repository: str, registry_id: str | None = None, region: str | None = None
     ) -> Ecr:
         """A repository of the account's registry, or of another account's or region's."""
-        from mmectl.aws import translated
-        from mmectl.build.ecr import Ecr
+        from mmectl.aws.session import translated
+        from mmectl.images.ecr import Ecr
 
         client = self.aws.client("ecr", region=region)
         return Ecr(client, translated, repository, registry_id=registry_id)

@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
-from mmectl import __version__, menu
-from mmectl.errors import Interrupted, MmectlError, UsageError
-from mmectl.menu import COMMANDS
+from mmectl import __version__
+from mmectl.base.errors import Interrupted, MmectlError, UsageError
+from mmectl.console import menu
+from mmectl.console.menu import COMMANDS
 
 if TYPE_CHECKING:
     from mmectl.app import App
-    from mmectl.output import Result
+    from mmectl.console.output import Result
 
 
 # what every command takes, and whether a value follows; `commands.common` makes them
@@ -225,7 +226,7 @@ def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:
 
 def _failed(command: str, error: MmectlError, arguments: Sequence[str]) -> int:
     from mmectl.commands.common import colour_wanted
-    from mmectl.output import Mode, Output
+    from mmectl.console.output import Mode, Output
 
     mode = Mode(json="--json" in arguments, color=colour_wanted())
     try:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mmectl.errors import DeployError
-from mmectl.policy import AT_ONCE, Policy, deployment_config
+from mmectl.base.errors import DeployError
+from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
 
 TAG = "mmectl:endpoint"
 KEYS_TAG = "mmectl:tags"

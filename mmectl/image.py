@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmectl import partitions
-from mmectl.errors import BuildError
-from mmectl.serving import env as serving_env
-from mmectl.serving import smoke as serving_smoke
-from mmectl.serving.env import Environment
-from mmectl.serving.forward import Serving
-from mmectl.serving.trial import Trial
-from mmectl.serving.uv import Uv, find_uv
-from mmectl.state import Event, Report, ignore
+from mmectl.base import partitions
+from mmectl.base.errors import BuildError
+from mmectl.base.values import Event, Report, ignore
+from mmectl.images import local_env as serving_env
+from mmectl.images import local_smoke as serving_smoke
+from mmectl.images.forward import Serving
+from mmectl.images.local_env import Environment
+from mmectl.images.trial import Trial
+from mmectl.images.uv import Uv, find_uv
 
 REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
 TAG_LENGTH = 12

@@ -19,7 +19,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from mmectl.errors import InvokeError, MmectlError, ModelNotReady, NoEndpoint, TryAgain, UsageError
+from mmectl.base.errors import (
+    InvokeError,
+    MmectlError,
+    ModelNotReady,
+    NoEndpoint,
+    TryAgain,
+    UsageError,
+)
 
 TRIES = 6  # of a request that there is no room for: within 8 to 16 s (botocore: 3 within 3 s)
 MAX_BODY = 6_291_456  # bytes, quota of InvokeEndpoint

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from mmectl.local import processes
-from mmectl.local.fleet import procs
-from mmectl.local.fleet.place import RUN_MARK
-from mmectl.local.fleet.router import LocalFleets
+from mmectl.local.fleet.data_plane import LocalFleets
+from mmectl.local.instance import procfs
+from mmectl.local.instance.workspace import RUN_MARK
 from mmectl.local.values import FleetSpec, Image, InvokeRequest, StoredObject
 
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
@@ -107,7 +107,7 @@ class Plane:
 
     def named(self, model: str) -> list[int]:
         """The processes of a model, on whichever instance."""
-        return [pid for pid in procs.pids() if f"--model-name {model}" in command(pid)]
+        return [pid for pid in procfs.pids() if f"--model-name {model}" in command(pid)]
 
     def log(self, row: dict) -> list[str]:
         (path,) = self.folder.rglob(f"{row['instance_id']}.log")
@@ -131,7 +131,7 @@ class Containers(Plane):
 def family(pid: int) -> list[int]:
     """The processes of the container whose first process that is."""
     (name,) = set(re.findall(r"/([0-9a-f]{64})", group(pid)))
-    return [pid for pid in procs.pids() if name in group(pid)]
+    return [pid for pid in procfs.pids() if name in group(pid)]
 
 
 def group(pid: int) -> str:

@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 
 from mmectl.local import processes
-from mmectl.local.fleet.engine import Engine
+from mmectl.local.instance.docker_cli import Engine
 
 BIN = Path(sys.executable).parent
 PROCESSES = "local: {runtime: process}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from mmectl.model import params
+from mmectl.frameworks.mxnet import params
 
 CLASSES, WIDTH = 3, 4
 OUTPUTS = [

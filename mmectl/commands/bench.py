@@ -14,15 +14,16 @@ from typing import Any
 import click
 
 from mmectl.app import App
-from mmectl.bench import figures, mix
-from mmectl.bench.driver import Load, Sample, drive
-from mmectl.commands import bench_view, candidates
+from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.base.values import Event, Report
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
-from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.console import bench_view
+from mmectl.console.output import Result, Table, counted
 from mmectl.invoke import Request
-from mmectl.output import Result, Table, counted
-from mmectl.state import Event, Report
+from mmectl.traffic import figures, mix
+from mmectl.traffic.driver import Load, Sample, drive
 
 DURATION = 30.0
 _AT_MOST = 256
@@ -234,7 +235,7 @@ def _write(data: Mapping[str, Any], save: Path | None, html: Path | None) -> Non
     if save is not None:
         texts.append((save, json.dumps(data, indent=1) + "\n"))
     if html is not None:
-        from mmectl.commands.bench_page import page
+        from mmectl.console.bench_page import page
 
         texts.append((html, page(data)))
     for path, text in texts:

@@ -7,15 +7,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from mmectl.app import App
+from mmectl.base.errors import BuildError, Interrupted
 from mmectl.commands.common import command
-from mmectl.errors import BuildError, Interrupted
-from mmectl.output import Result, size
+from mmectl.console.output import Result, size
 
 if TYPE_CHECKING:
-    from mmectl.build.codebuild import CodeBuild
-    from mmectl.build.docker import Docker
-    from mmectl.build.service import Backends
-    from mmectl.build.values import LoginToBase
+    from mmectl.images.aws_build import Backends
+    from mmectl.images.codebuild import CodeBuild
+    from mmectl.images.docker import Docker
+    from mmectl.images.values import LoginToBase
 
 
 @command(
@@ -82,8 +82,8 @@ def _into_engine(app: App) -> Result:
     import platform
     import time
 
-    from mmectl.build.platforms import platform_of_machine
     from mmectl.image import locked, remember_tried, tried_as, tried_image
+    from mmectl.images.platforms import platform_of_machine
 
     started = time.monotonic()
     order = dataclasses.replace(app.order, platform=platform_of_machine(platform.machine()))
@@ -113,9 +113,9 @@ def _made(data: dict[str, Any]) -> Result:
 
 
 def _aws(app: App) -> Result:
-    from mmectl.build import service
-    from mmectl.build.values import Keeping
     from mmectl.image import locked
+    from mmectl.images import aws_build
+    from mmectl.images.values import Keeping
 
     settings = app.config.settings
     order = app.order
@@ -123,11 +123,11 @@ def _aws(app: App) -> Result:
         settings.build.scan_on_push, settings.build.keep_images, dict(settings.aws.tags)
     )
     with app.out.progress() as report, locked(app.state_dir, report):
-        made = service.build(
+        made = aws_build.build(
             order,
             keeping,
             app.ecr(order.repository),
-            lambda: service.choose(settings.build.backend, _backends(app), report),
+            lambda: aws_build.choose(settings.build.backend, _backends(app), report),
             report,
             base=_login_to_base(app),
         )
@@ -154,23 +154,23 @@ def _aws(app: App) -> Result:
 
 def _login_to_base(app: App) -> LoginToBase | None:
     """A login for the base image, where it lies in a private registry of ECR."""
-    from mmectl.build.given import parse
+    from mmectl.images.external import parse
 
     name = parse(app.config.settings.build.base_image or "")
     return app.ecr(name.repository, name.account, name.region).login if name else None
 
 
 def _docker() -> Docker:
-    from mmectl.build.docker import Docker, host_of_context
-    from mmectl.build.engine import connect
+    from mmectl.images.docker import Docker, host_of_context
+    from mmectl.images.docker_sdk import connect
 
     environment = host_of_context(os.environ)
     return Docker(connect(environment), environment)
 
 
 def _backends(app: App) -> Backends:
-    from mmectl.build.buildah import Buildah
-    from mmectl.build.service import Backends
+    from mmectl.images.aws_build import Backends
+    from mmectl.images.buildah import Buildah
 
     return Backends(
         docker=_docker,
@@ -180,8 +180,8 @@ def _backends(app: App) -> Backends:
 
 
 def _codebuild(app: App) -> CodeBuild:
-    from mmectl.aws import translated
-    from mmectl.build.codebuild import Clients, CodeBuild, Where
+    from mmectl.aws.session import translated
+    from mmectl.images.codebuild import Clients, CodeBuild, Where
 
     aws: Any = app.aws
     bucket = app.location.bucket

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.errors import MmectlError
-from mmectl.names import parse
+from mmectl.base.errors import MmectlError
+from mmectl.registry.names import parse
 
 if TYPE_CHECKING:
     from mmectl.config.loading import Config

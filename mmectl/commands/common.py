@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
-from mmectl.errors import UsageError
 
 if TYPE_CHECKING:
-    from mmectl.output import Result
+    from mmectl.console.output import Result
 
 Body = Callable[..., "Result"]
 _COMMON = {"config_file", "settings", "platform", "as_json", "quiet", "verbose"}

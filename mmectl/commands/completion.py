@@ -6,7 +6,7 @@ import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.output import Result
+from mmectl.console.output import Result
 
 
 @command(

@@ -8,7 +8,7 @@ import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.output import Result, Table
+from mmectl.console.output import Result, Table
 
 
 @click.group()

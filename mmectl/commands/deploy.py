@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from mmectl import endpoint, rollout
+from mmectl import endpoint
 from mmectl.app import App
+from mmectl.base.errors import DeployError, Interrupted, ServiceError
 from mmectl.commands.common import command
+from mmectl.console.output import Result, Table
+from mmectl.deploy import rollout
 from mmectl.endpoint import Desired, Plan
-from mmectl.errors import DeployError, Interrupted, ServiceError
-from mmectl.output import Result, Table
 
 
 @command(examples="mmectl plan\nmmectl plan --set endpoint.instance_count=3")
@@ -80,18 +81,18 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
 
 def _protect(app: App, wanted: Desired) -> None:
     """Keep the image from expiring, from before it is served; images of others are theirs."""
-    from mmectl.build import inuse
+    from mmectl.images import in_use
 
     if app.keeps_images:
-        inuse.protect(app.own_ecr, wanted.endpoint, app.image, app.warn)
+        in_use.protect(app.own_ecr, wanted.endpoint, app.image, app.warn)
 
 
 def _release(app: App, wanted: Desired) -> None:
     """The images of before may expire now; after a failure they may be served again."""
-    from mmectl.build import inuse
+    from mmectl.images import in_use
 
     if app.keeps_images:
-        inuse.release(app.own_ecr, wanted.endpoint, app.image, app.warn)
+        in_use.release(app.own_ecr, wanted.endpoint, app.image, app.warn)
 
 
 def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], list[str]]:
@@ -110,7 +111,7 @@ def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], l
 
 def _require_alarms(app: App, wanted: Desired, steps: Plan) -> None:
     """SageMaker refuses an update with alarms that do not exist; say it before anything is made."""
-    from mmectl.cloudwatch import missing_alarms
+    from mmectl.aws.cloudwatch import missing_alarms
 
     names = wanted.policy.alarms
     if not names or not any(step.action == "UpdateEndpoint" for step in steps):
@@ -128,7 +129,7 @@ def _require_alarms(app: App, wanted: Desired, steps: Plan) -> None:
 
 def _require_models(app: App) -> None:
     """CreateModel refuses an empty prefix in words that nobody understands; say it first."""
-    from mmectl.aws import translated
+    from mmectl.aws.session import translated
 
     location = app.location
     with translated(f"s3:ListObjectsV2 {location.url}"):

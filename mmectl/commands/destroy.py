@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from mmectl import endpoint, removed, rollout, versions
+from mmectl import endpoint
 from mmectl.app import App
-from mmectl.catalog import list_models
+from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
-from mmectl.errors import Interrupted, ServiceError, UsageError
-from mmectl.output import Result, Table
+from mmectl.console.output import Result, Table
+from mmectl.deploy import rollout
+from mmectl.registry import tombstones, versions
+from mmectl.registry.catalog import list_models
 
 
 @command(
@@ -69,10 +71,10 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
 
 
 def _release(app: App, name: str) -> None:
-    from mmectl.build import inuse
+    from mmectl.images import in_use
 
     if app.keeps_images:
-        inuse.release(app.own_ecr, name, None, app.warn)
+        in_use.release(app.own_ecr, name, None, app.warn)
 
 
 def _keys(app: App) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ def _keys(app: App) -> tuple[str, ...]:
         return ()
     found = list_models(app.bucket, app.location, details=True)
     ours = tuple(app.location.key(item.target_model) for item in found if item.digest)
-    beside = (versions.folder(app.location), removed.folder(app.location))
+    beside = (versions.folder(app.location), tombstones.folder(app.location))
     return ours + tuple(item.key for start in beside for item in app.bucket.list(start))
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.base.values import Event
 from mmectl.commands import candidates
 from mmectl.commands.common import command
-from mmectl.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.console.output import Result, Table, counted, milliseconds
 from mmectl.invoke import (
     Failure,
     Latencies,
@@ -29,8 +31,6 @@ from mmectl.invoke import (
     tally,
     traffic,
 )
-from mmectl.output import Result, Table, counted, milliseconds
-from mmectl.state import Event
 
 
 @command(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import PlatformError, UsageError
 from mmectl.commands.common import command
-from mmectl.errors import PlatformError, UsageError
-from mmectl.output import Result, Table
+from mmectl.console.output import Result, Table
 
 if TYPE_CHECKING:
     from mmectl.local.logs.lines import Line, Place
@@ -43,7 +43,7 @@ def up(app: App) -> Result:
 
 def _connection(app: App) -> Any:
     from mmectl.app import LOCAL_REGION
-    from mmectl.local import platform
+    from mmectl.local.client import platform
 
     return platform.start(
         app.state_dir,
@@ -58,7 +58,7 @@ def _connection(app: App) -> Any:
 @click.option("--timeout", type=click.FloatRange(1), default=30.0, help="Seconds to wait [30].")
 def down(app: App, timeout: float) -> Result:
     """Stop the platform and every process of it; what it holds is kept."""
-    from mmectl.local import platform
+    from mmectl.local.client import platform
 
     stopped = platform.stop(app.config.state_dir, timeout, app.out.note)
     return Result({"stopped": stopped}, ["stopped" if stopped else "it was not running"])
@@ -67,7 +67,7 @@ def down(app: App, timeout: float) -> Result:
 @command(parent=local, name="status", examples="mmectl local status")
 def status_(app: App) -> Result:
     """Show whether the platform runs, its endpoints and instances."""
-    from mmectl.local import platform
+    from mmectl.local.client import platform
 
     connection = platform.find(app.config.state_dir)
     if connection is None:
@@ -99,8 +99,8 @@ def top(app: App, once: bool, every: float) -> Result:
     Rates and latencies are those of the last minute, waits for models included.
     MODELS is how many are in memory, and how many files are on the disk.
     """
-    from mmectl.commands.top import once as look
-    from mmectl.commands.top import watched
+    from mmectl.console.top import once as look
+    from mmectl.console.top import watched
 
     if not once and app.out.terminal:
         watched(app, every)
@@ -198,7 +198,7 @@ def _streams(folder: Path, endpoint: str) -> Streams:
 
 def _current(app: App, streams: Streams) -> Streams:
     """The streams of instances that run; all where none does or nobody can say."""
-    from mmectl.local import platform
+    from mmectl.local.client import platform
 
     try:
         found = platform.status(app.config.state_dir, timeout=3.0) or {}

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl import metrics as spans
 from mmectl.app import App
+from mmectl.base.errors import MmectlError, ServiceError, UsageError
 from mmectl.commands.common import command
-from mmectl.errors import MmectlError, ServiceError, UsageError
-from mmectl.output import Result
+from mmectl.console.output import Result
+from mmectl.traffic import metrics as spans
 
 if TYPE_CHECKING:
-    from mmectl.cloudwatch import LogEvent, Logs
+    from mmectl.aws.cloudwatch import LogEvent, Logs
 
 LINES = 40
 STREAMS = 10  # looked at for the last lines
@@ -55,7 +55,7 @@ def logs(
     a pipe and with --json, short on a terminal. --filter is a CloudWatch
     filter pattern: words, "quoted text", ?either ?or, -not.
     """
-    from mmectl.cloudwatch import Logs
+    from mmectl.aws.cloudwatch import Logs
 
     if app.untouched:
         raise _none_yet(app.endpoint_name)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from mmectl import metrics as core
 from mmectl.app import App
+from mmectl.base.errors import UsageError
 from mmectl.commands.common import command
-from mmectl.errors import UsageError
-from mmectl.output import Result, Table
+from mmectl.console.output import Result, Table
+from mmectl.traffic import metrics as core
 
 SHORTEST = 60  # seconds of a period
 MOST_PERIODS = 1_440
@@ -81,7 +81,7 @@ def _period(length: float, text: str | None) -> int | None:
 
 
 def _result(app: App, within: core.Span, since: str, variant: str | None) -> Result:
-    from mmectl.cloudwatch import Metrics
+    from mmectl.aws.cloudwatch import Metrics
 
     if app.untouched:
         return _nothing(app, within, since, variant)
@@ -129,7 +129,7 @@ Found = tuple[core.Metric, Mapping[str, float], core.Points]
 
 def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
     """What there is of each metric: statistics of the whole span, and the curve."""
-    from mmectl.cloudwatch import Ask
+    from mmectl.aws.cloudwatch import Ask
 
     whole = {
         (metric, name): Ask(metric.namespace, metric.name, name, within.seconds)

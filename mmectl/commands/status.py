@@ -10,10 +10,10 @@ import click
 
 from mmectl.app import App
 from mmectl.commands.common import command
-from mmectl.inventory import Model
-from mmectl.names import Artifact
-from mmectl.output import Result, Table, size
-from mmectl.policy import progress
+from mmectl.console.output import Result, Table, size
+from mmectl.registry.inventory import Model
+from mmectl.registry.names import Artifact
+from mmectl.spec.policy import progress
 
 SHOWN = 20
 _COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")

@@ -12,21 +12,21 @@ from typing import Any
 
 import click
 
-from mmectl import pointers
 from mmectl.app import App
-from mmectl.artifacts import Upload, Uploaded
-from mmectl.batch import upload_many
-from mmectl.catalog import at_once
+from mmectl.artifacts import upload_many
+from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
 from mmectl.commands.common import command
-from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
-from mmectl.model.origin import Prepared, Source, chosen, prepare
-from mmectl.model.origin import parse as parse_source
-from mmectl.names import check_name, parse
-from mmectl.output import Result, Table, size
-from mmectl.state import Event, Report
-from mmectl.versions import Pointer, version_of
+from mmectl.console.output import Result, Table, size
+from mmectl.registry import current_version
+from mmectl.registry.catalog import at_once
+from mmectl.registry.digest_cache import DigestCache
+from mmectl.registry.names import check_name, parse
+from mmectl.registry.upload import Upload, Uploaded
+from mmectl.registry.versions import Pointer, version_of
+from mmectl.sources.origin import Prepared, Source, chosen, prepare
+from mmectl.sources.origin import parse as parse_source
 
 Failed = list[tuple[str, MmectlError]]
 
@@ -122,7 +122,7 @@ def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
         for target in item.created
         if (parsed := parse(target)) and parsed[1] > 1 and _is_of(parsed[0], item)
     ]
-    found = at_once(lambda pair: pointers.read(app.bucket, app.location, pair[1])[0], later)
+    found = at_once(lambda pair: current_version.read(app.bucket, app.location, pair[1])[0], later)
     pairs = [(target, pointer) for (target, _), pointer in zip(later, found, strict=True)]
     return {target: p for target, p in pairs if p and p.target_model != target}
 

@@ -13,15 +13,15 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import Interrupted, MmectlError, UsageError
+from mmectl.base.values import Event
 from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.invoke import payload_of, targets_of
-from mmectl.errors import Interrupted, MmectlError, UsageError
+from mmectl.console.output import Result, Table, milliseconds
 from mmectl.invoke import Request, ask
-from mmectl.output import Result, Table, milliseconds
-from mmectl.state import Event
-from mmectl.warming import ATTRIBUTE, Warmed, not_in_memory
-from mmectl.warming import warm as warmed_by
+from mmectl.traffic.warm import ATTRIBUTE, Warmed, not_in_memory
+from mmectl.traffic.warm import warm as warmed_by
 
 _SHOWN = 20
 

@@ -15,14 +15,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmectl import partitions, policy
+from mmectl.base import partitions
+from mmectl.base.errors import UsageError
+from mmectl.config.limits import problems_of_limits
 from mmectl.config.sections import Model, Settings, flatten, is_section
-from mmectl.errors import UsageError
-from mmectl.limits import problems_of_limits
-from mmectl.model import zoo
-from mmectl.model.origin import parse
-from mmectl.names import check_name
-from mmectl.sources import Tree, near_miss, shown
+from mmectl.config.yaml_values import Tree, near_miss, shown
+from mmectl.frameworks.mxnet import zoo
+from mmectl.registry.names import check_name
+from mmectl.sources.origin import parse
+from mmectl.spec import policy
 
 MOST = 200  # wrong types that are put into words; each looks for a near miss
 

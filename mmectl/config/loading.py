@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmectl.base.errors import ConfigError
 from mmectl.config import checks
 from mmectl.config.reading import read_text
 from mmectl.config.sections import Settings, flatten, keys, texts
-from mmectl.errors import ConfigError
-from mmectl.sources import Tree, compose, overlay
+from mmectl.config.yaml_values import Tree, compose, overlay
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 FILE_NAME = "config.yaml"

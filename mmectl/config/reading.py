@@ -9,7 +9,7 @@ import stat
 import time
 from pathlib import Path
 
-from mmectl.errors import ConfigError
+from mmectl.base.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 PATIENCE = 10.0  # seconds that a pipe may take to say something

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mmectl.policy import Policy
+from mmectl.spec.policy import Policy
 
 
 class Section(BaseModel):

@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from mmectl.local import sigv2
-from mmectl.local.claims import Claim, pairs
+from mmectl.local.auth import sigv2
+from mmectl.local.auth.claims import Claim, pairs
 from mmectl.local.values import AwsError
 
 IDLE = 60.0  # seconds without a byte before a body is given up

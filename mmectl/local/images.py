@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmectl.local.fleet.engine import Engine, EngineError
+from mmectl.local.instance.docker_cli import Engine, EngineError
 from mmectl.local.values import Image
 
 _DIGEST_REFERENCE = re.compile(r"(?P<repository>[^@:]+(?::\d+)?[^@:]*)(?::[^@]+)?@(?P<digest>.+)")

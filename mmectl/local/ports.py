@@ -7,7 +7,7 @@ import errno
 import socket
 from pathlib import Path
 
-from mmectl.errors import PlatformError
+from mmectl.base.errors import PlatformError
 
 PROC = Path("/proc")
 LISTENING = "0A"  # the state TCP_LISTEN in /proc/net/tcp

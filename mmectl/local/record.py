@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmectl.base.values import Credentials
 from mmectl.local.processes import Process
-from mmectl.state import Credentials
 
 VERSION = 1
 

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from mmectl.local import claims
+from mmectl.local.auth import claims
 from mmectl.local.call import Call
 from mmectl.local.s3 import service as s3
 from mmectl.local.values import MAX_INVOKE, AwsError

@@ -17,11 +17,11 @@ async def serve(port: int, folder: Path) -> None:
     """Serve the objects in that folder on 127.0.0.1."""
     from aiohttp import web
 
-    from mmectl.local.gateway import Gateway
+    from mmectl.base.values import Credentials
     from mmectl.local.s3.service import S3, ObjectStore
-    from mmectl.local.server import drop_stalled, front, hosts
-    from mmectl.local.services import body_limit
-    from mmectl.state import Credentials
+    from mmectl.local.server.gateway import Gateway
+    from mmectl.local.server.handlers import body_limit
+    from mmectl.local.server.main import drop_stalled, front, hosts
 
     store = ObjectStore(folder)
     await store.open()

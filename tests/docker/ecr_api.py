@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 from ecr_front import Front
 
-from mmectl.local.platform import Connection
+from mmectl.local.client.platform import Connection
 
 TARGET = "AmazonEC2ContainerRegistry_V20150921.GetDownloadUrlForLayer"
 

@@ -41,8 +41,8 @@ from lab_machine import (
     wait_for,
 )
 
-from mmectl.local import platform
-from mmectl.local.platform import Connection
+from mmectl.local.client import platform
+from mmectl.local.client.platform import Connection
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = {  # Debian package -> a program of it

@@ -7,7 +7,7 @@ import os
 import pytest
 from lab import Lab
 
-from mmectl.local.fleet.engine import Engine
+from mmectl.local.instance.docker_cli import Engine
 
 
 @pytest.fixture(scope="module")

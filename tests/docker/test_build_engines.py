@@ -88,8 +88,8 @@ def test_one_that_is_forbidden_is_said(root: Path) -> None:
     # as another user, who sees the socket and may not use it
     code = (
         "import os, sys, docker\n"
-        "from mmectl.build.engine import connect\n"
-        "from mmectl.errors import BuildError\n"
+        "from mmectl.images.docker_sdk import connect\n"
+        "from mmectl.base.errors import BuildError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: connect({'DOCKER_HOST': sys.argv[1]})\n"
         "except BuildError as error: print(error.code, error.message, error.hint, sep='|')\n"

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from lab import Lab
 
-from mmectl.serving.smoke import free_port, picture, write_model
+from mmectl.images.local_smoke import free_port, picture, write_model
 
 JSON = {"Content-Type": "application/json"}
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")

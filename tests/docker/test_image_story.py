@@ -15,7 +15,7 @@ from build_project import DOCKER, Project, logged_in
 from data_plane import NETWORKS, close_to
 from lab import REGION, Lab
 
-from mmectl.local import platform
+from mmectl.local.client import platform
 
 
 @pytest.fixture

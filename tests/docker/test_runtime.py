@@ -22,8 +22,8 @@ from lab import Lab
 from runtime_fixtures import engine, reference, surroundings
 
 from mmectl.local import processes
-from mmectl.local.fleet.engine import STATE_LABEL, Engine
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.instance.docker_cli import STATE_LABEL, Engine
 from mmectl.local.values import FleetFailed, Image
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmectl.state import Identity
+from mmectl.base.values import Identity
 
 ANN = "arn:aws:iam::123456789012:user/ann"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mmectl.build import manifests
-from mmectl.errors import ServiceError
+from mmectl.base.errors import ServiceError
+from mmectl.images import manifests
 
 
 class Refused(Exception):
@@ -18,7 +18,7 @@ class Refused(Exception):
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Word the fake's refusals as `mmectl.aws.translated` does the real ones."""
+    """Word the fake's refusals as `mmectl.aws.session.translated` does the real ones."""
     try:
         yield
     except Refused as error:

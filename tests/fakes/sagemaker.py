@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmectl.errors import ServiceError
+from mmectl.base.errors import ServiceError
 
 
 class Sagemaker:

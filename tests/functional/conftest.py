@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.stub import Stubber
 
-from mmectl.aws import Aws
-from mmectl.state import Credentials
+from mmectl.aws.session import Aws
+from mmectl.base.values import Credentials
 
 
 @pytest.fixture

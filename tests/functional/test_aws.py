@@ -7,9 +7,9 @@ import datetime as dt
 import pytest
 from botocore.utils import parse_timestamp
 
-from mmectl.aws import Aws, timestamp
-from mmectl.errors import ServiceError
-from mmectl.state import Credentials
+from mmectl.aws.session import Aws, timestamp
+from mmectl.base.errors import ServiceError
+from mmectl.base.values import Credentials
 
 TRUST = '{"Statement":[{"Principal":{"Service":"sagemaker.amazonaws.com"}}]}'
 

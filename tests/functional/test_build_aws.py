@@ -12,12 +12,12 @@ import pytest
 from botocore.stub import ANY
 from fakes.registry import image_config, manifest
 
-from mmectl.aws import translated
-from mmectl.build import manifests
-from mmectl.build.codebuild import Clients, CodeBuild, Where
-from mmectl.build.ecr import Ecr, lifecycle_policy
-from mmectl.build.values import Keeping, Order
-from mmectl.errors import BuildError, ServiceError
+from mmectl.aws.session import translated
+from mmectl.base.errors import BuildError, ServiceError
+from mmectl.images import manifests
+from mmectl.images.codebuild import Clients, CodeBuild, Where
+from mmectl.images.ecr import Ecr, lifecycle_policy
+from mmectl.images.values import Keeping, Order
 
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 DIGEST = manifests.digest_of(manifest())

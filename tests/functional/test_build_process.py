@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mmectl.build.process import output, run
+from mmectl.images.process import output, run
 
 SLOW = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
 

@@ -17,10 +17,10 @@ from fakes.sagemaker import Sagemaker
 
 from mmectl import __main__
 from mmectl.app import App
+from mmectl.base.errors import InvokeError
+from mmectl.base.values import Location
 from mmectl.cli import COMMANDS, run
-from mmectl.errors import InvokeError
 from mmectl.invoke import Answer
-from mmectl.state import Location
 
 LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from test_cli import call, result, world  # noqa: F401 - fixtures
 
-from mmectl.errors import InvokeError
+from mmectl.base.errors import InvokeError
 from mmectl.invoke import Answer
 
 

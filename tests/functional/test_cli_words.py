@@ -9,14 +9,14 @@ import urllib.request
 import pytest
 from rich.console import Console
 
+from mmectl.aws.sagemaker import Runtime, Sagemaker
+from mmectl.base.download import Link, _Redirects, download
+from mmectl.base.errors import ArtifactError, DeployError, NoEndpoint, ServiceError
 from mmectl.cli import run
-from mmectl.errors import ArtifactError, DeployError, NoEndpoint, ServiceError
+from mmectl.console.output import Mode, Output, Table, counted
+from mmectl.deploy.rollout import Timing, _await_gone
 from mmectl.invoke import Request, traffic
-from mmectl.model.download import Link, _Redirects, download
-from mmectl.output import Mode, Output, Table, counted
-from mmectl.rollout import Timing, _await_gone
-from mmectl.services import Runtime, Sagemaker
-from mmectl.warming import warm
+from mmectl.traffic.warm import warm
 
 
 @pytest.mark.parametrize(

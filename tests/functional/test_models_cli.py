@@ -11,10 +11,10 @@ from botocore.exceptions import ReadTimeoutError
 from fakes.aws import ANN, Aws
 from fakes.s3 import Body, FakeS3
 
-from mmectl import packing
 from mmectl.app import App
+from mmectl.archive import pack
+from mmectl.base.values import Location
 from mmectl.cli import run
-from mmectl.state import Location
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ class TestCopy:
 def packed(s3, root, tmp_path):
     """The example model `shapes`, uploaded as the third version of resnet_18."""
     archive = tmp_path / "packed.tar.gz"
-    done = packing.pack_file(root / "examples" / "models" / "shapes", archive)
+    done = pack.pack_file(root / "examples" / "models" / "shapes", archive)
     s3.put("bucket", "demo/resnet_18_v3.tar.gz", archive.read_bytes(), mmectl_digest=done.digest)
     return archive
 
@@ -452,7 +452,7 @@ class TestCheck:
 
     def test_a_tarball_asks_only_about_its_own_files(self, call, shapes, tmp_path):
         (shapes / "expected.json").write_text('{"answers": {"../config.yaml": ["x"]}}')
-        packing.pack_file(shapes, tmp_path / "odd.tar.gz")
+        pack.pack_file(shapes, tmp_path / "odd.tar.gz")
         code, out, _ = call("check", "odd.tar.gz")
         assert code == 1
         assert "which does not lie in the model's folder" in out

@@ -12,11 +12,11 @@ from datetime import datetime, timezone
 import pytest
 
 from mmectl.app import App
+from mmectl.aws.cloudwatch import LogEvent
+from mmectl.base.errors import ServiceError
 from mmectl.cli import run
-from mmectl.cloudwatch import LogEvent
-from mmectl.commands import top
 from mmectl.commands.logs import PATIENCE, _followed, _plain, _short
-from mmectl.errors import ServiceError
+from mmectl.console import top
 from mmectl.local.logs.service import Logs
 from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
 from mmectl.local.metrics.service import CloudWatch
@@ -155,7 +155,7 @@ def test_metrics_as_json_of_every_variant(call, project):
 
 def test_metrics_that_are_not_listed_yet(call, project, monkeypatch):
     asyncio.run(filled(project / "m.db"))
-    monkeypatch.setattr("mmectl.cloudwatch.Metrics.variants", lambda self: [])
+    monkeypatch.setattr("mmectl.aws.cloudwatch.Metrics.variants", lambda self: [])
     (project / "config.yaml").write_text(
         f"platform: local\nendpoint: {{name: {ENDPOINT}, variant: blue}}\n"
     )
@@ -347,7 +347,7 @@ def instance(name, **live):
 
 
 def test_top_in_eighty_columns():
-    from mmectl.output import plain_table
+    from mmectl.console.output import plain_table
 
     busy = instance("i-00aa8c096a2a7cef9") | {"loading": ["c.tar.gz"]}
     idle = instance("i-0882b9dd880f52a95", requests=0, hits=0, p50_ms=None, p99_ms=None)

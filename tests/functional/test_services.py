@@ -7,9 +7,9 @@ import io
 import pytest
 from botocore.response import StreamingBody
 
-from mmectl.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
+from mmectl.aws.sagemaker import Runtime, Sagemaker
+from mmectl.base.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
 from mmectl.invoke import Request
-from mmectl.services import Runtime, Sagemaker
 
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012:model/demo-1"
 

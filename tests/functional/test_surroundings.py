@@ -13,11 +13,11 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from mmectl.aws import Aws
-from mmectl.aws_settings import find_credentials
+from mmectl.aws.session import Aws
+from mmectl.aws.settings import find_credentials
+from mmectl.base.errors import ServiceError
+from mmectl.base.values import Credentials
 from mmectl.cli import run
-from mmectl.errors import ServiceError
-from mmectl.state import Credentials
 
 KEYS = "aws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n"
 ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n"

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mmectl.errors import ArtifactError
-from mmectl.model import zoo
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks.mxnet import zoo
 
 BODY = bytes(range(256)) * 8000
 

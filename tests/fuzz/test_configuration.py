@@ -10,9 +10,9 @@ from fuzzing import check, files, mutated, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmectl.base.errors import ConfigError
 from mmectl.config.loading import Config, load
 from mmectl.config.sections import Settings, flatten, keys
-from mmectl.errors import ConfigError
 
 FUZZ = settings.get_profile("fuzz")
 KEYS = keys()

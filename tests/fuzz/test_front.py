@@ -22,10 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import MINE, serving
 
-from mmectl.local.compose import compose
 from mmectl.local.control.validate import service_model
 from mmectl.local.record import Record
-from mmectl.local.server import is_ours
+from mmectl.local.server.compose import compose
+from mmectl.local.server.main import is_ours
 
 FUZZ = settings.get_profile("fuzz")
 KEYS = Credentials(MINE.access_key_id, MINE.secret_access_key)

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_files import ModelError
 
-from mmectl import removed, versions
-from mmectl.errors import ArtifactError
-from mmectl.model import expected, layout, params, shapes, symbols
-from mmectl.model.symbols import SymbolProblem
-from mmectl.state import Location
+from mmectl.base.errors import ArtifactError
+from mmectl.base.values import Location
+from mmectl.frameworks import expected
+from mmectl.frameworks.mxnet import layout, params, shapes, symbols
+from mmectl.frameworks.mxnet.symbols import SymbolProblem
+from mmectl.registry import tombstones, versions
 
 PLACE = Location("bucket", "demo/")
 
@@ -95,7 +96,7 @@ def read_pointer(home: Path, body: bytes) -> object:
 
 def read_removed(home: Path, body: bytes) -> object:
     documents = SimpleNamespace(read=lambda key: SimpleNamespace(body=body, etag="e"))
-    action = lambda: removed._read(documents, PLACE, "m")  # noqa: E731
+    action = lambda: tombstones._read(documents, PLACE, "m")  # noqa: E731
     return check("removed", body, action, (ArtifactError,))
 
 

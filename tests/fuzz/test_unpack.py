@@ -14,7 +14,7 @@ from fuzzing import CORPUS, check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmectl.unpack import Limits, UnpackError, unpack
+from mmectl.archive.unpack import Limits, UnpackError, unpack
 
 LIMITS = Limits(unpacked=4 << 20, ratio_from=8 << 20)
 

@@ -13,8 +13,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from mmectl.local import platform, processes
-from mmectl.local.platform import Connection
+from mmectl.local import processes
+from mmectl.local.client import platform
+from mmectl.local.client.platform import Connection
 
 Clients = Callable[..., Any]
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mmectl.local.bodies import patience
-from mmectl.local.gateway import Gateway
-from mmectl.local.platform import Connection
-from mmectl.local.server import front, hosts
-from mmectl.local.services import body_limit
-from mmectl.state import Credentials
+from mmectl.base.values import Credentials
+from mmectl.local.client.platform import Connection
+from mmectl.local.server.bodies import patience
+from mmectl.local.server.gateway import Gateway
+from mmectl.local.server.handlers import body_limit
+from mmectl.local.server.main import front, hosts
 
 MINE = Credentials("AKIAFRONT", "secret")
 

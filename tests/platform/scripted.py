@@ -19,16 +19,16 @@ from typing import Any
 from aiohttp import web
 from in_process import in_thread
 
+from mmectl.base.values import Credentials
 from mmectl.local import processes
+from mmectl.local.client.platform import Connection
 from mmectl.local.control.plane import Control
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
-from mmectl.local.gateway import Gateway
-from mmectl.local.platform import Connection
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.s3.service import S3, ObjectStore
-from mmectl.local.server import front, hosts
-from mmectl.local.services import SageMaker, Status, body_limit
+from mmectl.local.server.gateway import Gateway
+from mmectl.local.server.handlers import SageMaker, Status, body_limit
+from mmectl.local.server.main import front, hosts
 from mmectl.local.values import ACCOUNT, Image
-from mmectl.state import Credentials
 
 MINE = Credentials("AKIASCRIPTED", "secret")
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/scripted:1"

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmectl.image import build_local
+from mmectl.images.local_smoke import free_port
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
-from mmectl.serving.smoke import free_port
 
 if TYPE_CHECKING:
     from lab import Lab

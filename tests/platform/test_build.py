@@ -17,11 +17,11 @@ import pytest
 from serving_fixtures import serving_image  # noqa: F401
 
 from mmectl import image
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
+from mmectl.base.values import Event
 from mmectl.image import build_local
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT
-from mmectl.state import Event
 
 PLACE = {"account": ACCOUNT, "region": "us-east-1", "repository": "mmectl-mxnet"}
 SCRIPT = (

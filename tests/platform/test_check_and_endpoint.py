@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, event, given, settings
 from projects import Project, config_of, made, surroundings_of
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
+from mmectl.archive.unpack import unpack
+from mmectl.frameworks.mxnet import layout
 from mmectl.image import serving
-from mmectl.model import layout
-from mmectl.serving.forward import Serving, forward
-from mmectl.unpack import unpack
+from mmectl.images.forward import Serving, forward
 
 
 @pytest.fixture(scope="module")

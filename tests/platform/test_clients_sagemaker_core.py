@@ -11,8 +11,8 @@ import pytest
 from client_fixtures import project
 from projects import run_story
 
-from mmectl.errors import BuildError
-from mmectl.serving.uv import Uv, find_uv
+from mmectl.base.errors import BuildError
+from mmectl.images.uv import Uv, find_uv
 
 __all__ = ["project"]
 SDK = "sagemaker-core>=2.20,<3"

@@ -32,8 +32,8 @@ from serving_fixtures import (  # noqa: F401
     taken_port,
 )
 
-from mmectl.local.fleet import procs
-from mmectl.serving.smoke import picture, write_model
+from mmectl.images.local_smoke import picture, write_model
+from mmectl.local.instance import procfs
 
 JPEG = "image/jpeg"
 JSON = "application/json"
@@ -236,7 +236,7 @@ def test_many_largest_requests_at_once(server):
 
 
 def workers_of(model: str) -> list[int]:
-    return [pid for pid in procs.pids() if f"--model-name {model} " in command(pid)]
+    return [pid for pid in procfs.pids() if f"--model-name {model} " in command(pid)]
 
 
 def test_load_list_and_unload(server, folder):

@@ -24,8 +24,8 @@ from serving_fixtures import (  # noqa: F401
     serving_image,
 )
 
-from mmectl.local.fleet import procs
-from mmectl.serving.smoke import free_port, picture, write_model
+from mmectl.images.local_smoke import free_port, picture, write_model
+from mmectl.local.instance import procfs
 
 MAX_PAYLOAD = 6_291_456  # bytes, of InvokeEndpoint
 NAMES = ("five", "four", "one", "three", "two")
@@ -123,7 +123,7 @@ def strike(model: str, number: signal.Signals) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         # its worker server, which has begun, and the worker
-        found = [pid for pid in procs.pids() if f"--model-name {model} " in command(pid)]
+        found = [pid for pid in procfs.pids() if f"--model-name {model} " in command(pid)]
         if len(found) == 2:
             os.kill(max(found), number)
             return

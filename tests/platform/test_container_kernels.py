@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
+from mmectl.frameworks.mxnet import untrained
 from mmectl.local.values import Image
-from mmectl.model import untrained
 
 Rows = dict[str, list[tuple[int, list[float]]]]
 

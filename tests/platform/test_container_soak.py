@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import serving
 from benchmarks.container_soak import settled, soak
-from mmectl.serving.smoke import write_model
+from mmectl.images.local_smoke import write_model
 
 
 def test_nothing_is_left_of_killed_workers_and_nurseries():

@@ -40,17 +40,17 @@ from data_plane import (
 )
 
 from mmectl.image import build_local
-from mmectl.local.fleet.place import RUN_MARK
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
-from mmectl.local.fleet.verdicts import model_name
+from mmectl.images.local_smoke import write_model
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.errors import model_name
 from mmectl.local.images import Images
+from mmectl.local.instance.workspace import RUN_MARK
 from mmectl.local.values import (
     ACCOUNT,
     AwsError,
     FleetFailed,
     Image,
 )
-from mmectl.serving.smoke import write_model
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 __all__ = ["cat", "store"]

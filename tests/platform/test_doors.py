@@ -23,8 +23,9 @@ import pytest
 
 from benchmarks.lab import ENDPOINT, Lab, lab
 from benchmarks.report import Unavailable
-from mmectl.local import ask, platform, processes, record
-from mmectl.local.fleet import procs
+from mmectl.local import processes, record
+from mmectl.local.client import ask, platform
+from mmectl.local.instance import procfs
 
 NOBODY = 65534
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -51,7 +52,7 @@ def everybody(state: Path) -> set[int]:
     """The platform's processes: those that carry its mark, and all that descend from them."""
     found = {process.pid for process in processes.marked(state)}
     parents = {}
-    for pid in procs.pids():
+    for pid in procfs.pids():
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             parents[pid] = int(fields[1])
@@ -265,7 +266,7 @@ def test_another_process_of_ours_needs_the_secret(made: Lab) -> None:
 
 
 def test_a_short_way_for_a_long_path_is_private_too(tmp_path: Path) -> None:
-    from mmectl.local.fleet.place import Place, remove_place
+    from mmectl.local.instance.workspace import Place, remove_place
 
     place = Place.make(tmp_path / ("x" * 100) / "i-1")
     try:

@@ -20,7 +20,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mmectl.local import platform, processes, record
+from mmectl.local import processes, record
+from mmectl.local.client import platform
 
 KILLS, SEED = 22, 20
 PART = 5 << 20

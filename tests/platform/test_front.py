@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from in_process import serving
 
-from mmectl.local.services import JsonService, SageMaker, Status
+from mmectl.local.server.handlers import JsonService, SageMaker, Status
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeResponse
 
 

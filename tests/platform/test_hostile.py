@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from scripted import Account, platform
 
-from mmectl.local.fleet.router import RouterSettings
+from mmectl.local.fleet.data_plane import RouterSettings
 
 CORPUS = Path(__file__).resolve().parents[1] / "fuzz" / "corpus" / "unpack"
 QUICK = RouterSettings(wait=30.0, load=5.0, grace=0.05, memory=4 << 30, drain=5.0)

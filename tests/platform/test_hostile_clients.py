@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from in_process import MINE, serving
 
-from mmectl.local.server import is_ours
-from mmectl.local.services import JsonService
+from mmectl.local.server.handlers import JsonService
+from mmectl.local.server.main import is_ours
 
 KEYS = Credentials(MINE.access_key_id, MINE.secret_access_key)
 MB = 1 << 20

@@ -17,12 +17,12 @@ import pytest
 from projects import Project, config_of, made, surroundings_of
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
-from mmectl import packing
-from mmectl.aws import translated
-from mmectl.bucket import S3Bucket
-from mmectl.inventory import Inventory
-from mmectl.pointers import Switch
-from mmectl.state import Location
+from mmectl.archive import pack
+from mmectl.aws.s3 import S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.values import Location
+from mmectl.registry.current_version import Switch
+from mmectl.registry.inventory import Inventory
 
 ENOUGH = 15  # answers before a change and after it
 OLD, NEW = "squeezenet_v1.0", "squeezenet_v1.0_retrained"
@@ -212,7 +212,7 @@ def test_check_of_folder_tarball_and_object(project, bucket, built, root, tmp_pa
     wrong = shutil.copytree(good, tmp_path / "wrong")
     answers = {"star.jpg": ["probability=0.5, class=moon"]}
     (wrong / "expected.json").write_text(json.dumps({"answers": answers}))
-    packing.pack_file(good, tmp_path / "good.tar.gz")
+    pack.pack_file(good, tmp_path / "good.tar.gz")
     names = [str(tmp_path / name) for name in ("good", "wrong", "good.tar.gz")]
     done = project.mmectl("models", "check", *names, "shapes.tar.gz", "--forward", "--json", code=1)
     found = json.loads(done.stdout)["data"]["models"]
@@ -230,9 +230,9 @@ def test_what_the_check_says_of_shapes_is_what_mxnet_says(project, built, root, 
         rows = [{"name": "data", "shape": [1, 3, side, side]}]
         (folder / "shapes-shapes.json").write_text(json.dumps(rows))
         folders.append(folder)
+    from mmectl.frameworks.mxnet import layout
     from mmectl.image import serving
-    from mmectl.model import layout
-    from mmectl.serving.forward import forward
+    from mmectl.images.forward import forward
 
     environment = serving(root / "container", project.state)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -284,7 +284,7 @@ def web(tmp_path) -> Iterator[tuple[str, Path]]:
 def test_an_upload_from_the_web(project, bucket, root, web):
     url, folder = web
     archive = folder / "birds.tar.gz"
-    packing.pack_file(root / "examples" / "models" / "digits", archive)
+    pack.pack_file(root / "examples" / "models" / "digits", archive)
     checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
     (folder / "cut").touch()
     first = project.data("upload", "birds", "--from", f"{url}/birds.tar.gz#sha256={checksum}")
@@ -304,7 +304,7 @@ def test_uploads_from_a_bucket_and_a_file(project, bucket, root, tmp_path):
     first = project.data("upload", "forms", "--from", source)
     assert first["models"][0]["target_models"] == ["forms.tar.gz"]
     archive = tmp_path / "m.tar.gz"
-    packing.pack_file(root / "examples" / "models" / "shapes", archive)
+    pack.pack_file(root / "examples" / "models" / "shapes", archive)
     again = project.data("upload", "forms", "--from", archive.as_uri())
     assert again["models"][0]["action"] == "unchanged"
     gone = project.mmectl("upload", "forms", "--from", f"s3://{bucket}/none.tar.gz", code=1)

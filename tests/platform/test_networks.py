@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from serving_fixtures import Server, serving_image, started  # noqa: F401 - a fixture
 
+from mmectl.frameworks.mxnet import layout
+from mmectl.images.forward import Ask, Serving, forward
 from mmectl.local.values import Image
-from mmectl.model import layout
-from mmectl.serving.forward import Ask, Serving, forward
 
 JSON = "application/json"
 SCRIPT = Path(__file__).with_name("mxnet_networks.py")

@@ -23,11 +23,11 @@ from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError
 from in_process import MINE, serving
 
+from mmectl.local.auth.sigv4 import signing_key
 from mmectl.local.s3.chunked import SIGNED, ChunkSigner
 from mmectl.local.s3.service import S3, ObjectStore
-from mmectl.local.server import is_ours
-from mmectl.local.services import JsonService
-from mmectl.local.sigv4 import signing_key
+from mmectl.local.server.handlers import JsonService
+from mmectl.local.server.main import is_ours
 
 KEYS = BotoCredentials(MINE.access_key_id, MINE.secret_access_key)
 
@@ -62,9 +62,9 @@ def faults() -> Iterator[list[str]]:
             found.append(record.getMessage())
 
     handler = Keep(logging.ERROR)
-    logging.getLogger("mmectl.local.gateway").addHandler(handler)
+    logging.getLogger("mmectl.local.server.gateway").addHandler(handler)
     yield found
-    logging.getLogger("mmectl.local.gateway").removeHandler(handler)
+    logging.getLogger("mmectl.local.server.gateway").removeHandler(handler)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from in_process import MINE, serving
 
-from mmectl.local.aws_small import SmallServices
-from mmectl.local.compose import compose
 from mmectl.local.control.patterns import matches
 from mmectl.local.control.validate import service_model
 from mmectl.local.record import Record
+from mmectl.local.server.compose import compose
+from mmectl.local.server.moto_services import SmallServices
 
 SERVICES = (
     "application-autoscaling",

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from projects import Project, clean_environment, config_of, made
 
-from mmectl.aws import Aws
-from mmectl.local import platform
+from mmectl.aws.session import Aws
+from mmectl.local.client import platform
 
 BROKEN = {
     "AWS_PROFILE": "nobody",

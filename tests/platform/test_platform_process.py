@@ -15,9 +15,11 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from mmectl.errors import PlatformError
-from mmectl.local import ask, launch, platform, processes, record
-from mmectl.local.fleet import engine
+from mmectl.base.errors import PlatformError
+from mmectl.local import processes, record
+from mmectl.local.client import ask, platform
+from mmectl.local.instance import docker_cli
+from mmectl.local.server import launch
 
 REGION = "us-east-1"
 
@@ -337,10 +339,10 @@ def test_containers_that_are_left_are_removed_by_stop_and_start(project, short_d
     monkeypatch.setenv("PATH", docker(short_dir / "bin", script))
     fleets = project / "local" / "fleets"
     for act in (platform.stop, start):
-        engine.remember(fleets, {"DOCKER_HOST": "unix:///here.sock"})
+        docker_cli.remember(fleets, {"DOCKER_HOST": "unix:///here.sock"})
         act(project)
         asked, removed = told.read_text().splitlines()
-        assert asked.endswith(f"--filter label=mmectl.state-dir={project}")
+        assert asked.endswith(f"--filter label=mmectl.base.values-dir={project}")
         assert removed == "unix:///here.sock rm --force --volumes c1"
         told.unlink()
     platform.stop(project)
@@ -351,7 +353,7 @@ def test_containers_that_cannot_be_looked_for_are_said(project, short_dir, monke
     script = "echo Cannot connect to the Docker daemon >&2; exit 1"
     monkeypatch.setenv("PATH", docker(short_dir / "bin", script))
     start(project)
-    engine.remember(project / "local" / "fleets", {})
+    docker_cli.remember(project / "local" / "fleets", {})
     with pytest.raises(PlatformError, match="containers may be left: Cannot connect") as caught:
         platform.stop(project)
     assert caught.value.code == "platform_containers"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from mmectl.local import processes
-from mmectl.local.fleet import procs
+from mmectl.local.instance import procfs
 
 MIB = 2**20
 # says its own number and its child's, and ends with its input
@@ -26,10 +26,10 @@ def test_what_forked_processes_share_counts_once():
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         pair = [int(number) for number in running.stdout.readline().split()]
-        assert 32 * MIB <= procs.memory(pair) < 48 * MIB
+        assert 32 * MIB <= procfs.memory(pair) < 48 * MIB
         # of one alone what it shares does not count
-        assert procs.memory(pair[:1]) < 16 * MIB
-        assert procs.memory([]) == 0
+        assert procfs.memory(pair[:1]) < 16 * MIB
+        assert procfs.memory([]) == 0
 
 
 def test_a_process_that_has_just_been_started_is_known_by_its_mark(tmp_path):

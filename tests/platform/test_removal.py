@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmectl.local.fleet import place, removal
+from mmectl.local.fleet import removal
+from mmectl.local.instance import workspace
 
 
 def grow(folder: Path, width: int, depth: int) -> int:
@@ -45,7 +46,7 @@ def test_names_that_look_like_options_or_commands(tmp_path: Path) -> None:
 def test_a_start_goes_on_with_a_removal_that_was_interrupted(tmp_path: Path) -> None:
     for name in (".removed-0123", "i-1", "logs"):
         (tmp_path / name / "run").mkdir(parents=True)
-    place.sweep(tmp_path)
+    workspace.sweep(tmp_path)
     deadline = time.monotonic() + 20
     while {path.name for path in tmp_path.iterdir()} != {"logs"}:
         assert time.monotonic() < deadline

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.lab import ENDPOINT, Lab, lab
 from benchmarks.report import Unavailable
-from mmectl.local import platform
+from mmectl.local.client import platform
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from scripted import Account, archive, platform
 
-from mmectl.local.fleet.router import RouterSettings
+from mmectl.local.fleet.data_plane import RouterSettings
 from mmectl.local.values import MAX_INVOKE
 
 SHORT = RouterSettings(

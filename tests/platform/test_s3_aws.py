@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from in_process import serving
 
 from mmectl.local.s3.service import S3, ObjectStore
-from mmectl.local.server import drop_stalled
+from mmectl.local.server.main import drop_stalled
 
 ACCOUNT = "123456789012"
 RULE = {"Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}

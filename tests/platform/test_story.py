@@ -21,7 +21,7 @@ from data_plane import command, group
 from projects import BIN, Project, config_of, made, surroundings_of
 
 from mmectl.local import processes
-from mmectl.local.fleet import procs
+from mmectl.local.instance import procfs
 
 STAR = "examples/images/star.jpg"
 
@@ -156,7 +156,7 @@ def pids(project: Project, pattern: str) -> list[int]:
     """Processes of the project's platform whose command line matches."""
     everyone = [process.pid for process in processes.marked(project.state.resolve())]
     for container in project.containers:
-        everyone = [pid for pid in procs.pids() if container in group(pid)] + everyone
+        everyone = [pid for pid in procfs.pids() if container in group(pid)] + everyone
     # not the client of a container, whose arguments are the container's
     return [
         pid

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from scripted import Account, Separate, platform
 
-from mmectl.local.fleet.router import RouterSettings
+from mmectl.local.fleet.data_plane import RouterSettings
 
 QUICK = RouterSettings(memory=4 << 30, drain=5.0, grace=0.05)
 ALARMS = {"errors": "OK"}

@@ -15,15 +15,16 @@ import uuid
 import pytest
 from wide_models import write_wide_model
 
-from mmectl import artifacts, packing
-from mmectl.artifacts import Upload
-from mmectl.aws import translated
-from mmectl.batch import upload_many
-from mmectl.bucket import PART, S3Bucket
-from mmectl.catalog import list_models
-from mmectl.errors import ArtifactError, Interrupted, ServiceError
-from mmectl.names import resolve
-from mmectl.state import Location
+from mmectl.archive import pack
+from mmectl.artifacts import upload_many
+from mmectl.aws.s3 import PART, S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.errors import ArtifactError, Interrupted, ServiceError
+from mmectl.base.values import Location
+from mmectl.registry import upload
+from mmectl.registry.catalog import list_models
+from mmectl.registry.names import resolve
+from mmectl.registry.upload import Upload
 
 # enough for five parts, once packed
 WEIGHTS = 10 * 1024 * 1024
@@ -68,10 +69,10 @@ def unfinished(bucket):
 
 
 def test_versions_and_what_is_stored(bucket, where, model, tmp_path):
-    first = artifacts.upload(bucket, where, Upload("shapes", model))
-    assert artifacts.upload(bucket, where, Upload("shapes", model)).action == "unchanged"
+    first = upload.upload(bucket, where, Upload("shapes", model))
+    assert upload.upload(bucket, where, Upload("shapes", model)).action == "unchanged"
     (model / "synset.txt").write_text((model / "synset.txt").read_text().upper())
-    second = artifacts.upload(bucket, where, Upload("shapes", model, untrained=True))
+    second = upload.upload(bucket, where, Upload("shapes", model, untrained=True))
     assert first.created + second.created == ("shapes.tar.gz", "shapes_v2.tar.gz")
     found = list_models(bucket, where, details=True)
     assert [(a.version, a.digest, a.untrained) for a in found] == [
@@ -85,18 +86,18 @@ def test_versions_and_what_is_stored(bucket, where, model, tmp_path):
 
 
 def test_many_parts_arrive_as_packed(bucket, where, large, tmp_path):
-    result = artifacts.upload(bucket, where, Upload("large", large))
+    result = upload.upload(bucket, where, Upload("large", large))
     assert result.packed > 4 * PART
-    packing.pack_file(large, tmp_path / "local.tar.gz")
+    pack.pack_file(large, tmp_path / "local.tar.gz")
     bucket.client.download_file(bucket.name, "demo/large.tar.gz", tmp_path / "got.tar.gz")
     assert (tmp_path / "got.tar.gz").read_bytes() == (tmp_path / "local.tar.gz").read_bytes()
     assert unfinished(bucket) == []
 
 
 def test_copies_are_made_on_the_server(bucket, where, large):
-    result = artifacts.upload(bucket, where, Upload("large", large, "sub/", 5))
+    result = upload.upload(bucket, where, Upload("large", large, "sub/", 5))
     assert keys(bucket) == [f"demo/sub/large_{n}.tar.gz" for n in range(5)]
-    again = artifacts.upload(bucket, where, Upload("large", large, "sub/", 7))
+    again = upload.upload(bucket, where, Upload("large", large, "sub/", 7))
     assert again.packed == 0
     assert again.created == ("sub/large_5.tar.gz", "sub/large_6.tar.gz")
     about = bucket.metadata("demo/sub/large_6.tar.gz")
@@ -124,9 +125,7 @@ def test_two_who_upload_at_once_make_two_versions(bucket, where, large, tmp_path
     results = []
     threads = [
         threading.Thread(
-            target=lambda f=folder: results.append(
-                artifacts.upload(bucket, where, Upload("large", f))
-            )
+            target=lambda f=folder: results.append(upload.upload(bucket, where, Upload("large", f)))
         )
         for folder in (large, other)
     ]
@@ -144,7 +143,7 @@ def test_an_exception_half_way_leaves_nothing(bucket, where, large):
             raise RuntimeError("the screen is gone")
 
     with pytest.raises(RuntimeError, match="the screen is gone"):
-        artifacts.upload(bucket, where, Upload("large", large), report=report)
+        upload.upload(bucket, where, Upload("large", large), report=report)
     assert keys(bucket) == []
     assert unfinished(bucket) == []
 
@@ -157,7 +156,7 @@ def test_a_cancelled_upload_leaves_nothing(bucket, where, large):
             cancelled.set()
 
     with pytest.raises(Interrupted):
-        artifacts.upload(bucket, where, Upload("large", large), report=report, cancelled=cancelled)
+        upload.upload(bucket, where, Upload("large", large), report=report, cancelled=cancelled)
     assert keys(bucket) == []
     assert unfinished(bucket) == []
 
@@ -171,7 +170,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
             os.truncate(folder / "wide-0000.params", 20_000_000)
 
     with pytest.raises(ArtifactError, match="changed while it was read"):
-        artifacts.upload(bucket, where, Upload("large", folder), report=report)
+        upload.upload(bucket, where, Upload("large", folder), report=report)
     assert keys(bucket) == []
     assert unfinished(bucket) == []
 
@@ -179,7 +178,7 @@ def test_a_file_cut_off_during_the_upload_is_not_stored(bucket, where, large, tm
 def test_a_bucket_that_is_not_there(s3, model):
     nowhere = S3Bucket(s3, "no-such-bucket-here", translated)
     with pytest.raises(ServiceError, match="list s3://no-such-bucket-here/demo/shapes") as caught:
-        artifacts.upload(nowhere, Location(nowhere.name, "demo/"), Upload("shapes", model))
+        upload.upload(nowhere, Location(nowhere.name, "demo/"), Upload("shapes", model))
     assert caught.value.code == "aws_NoSuchBucket"
 
 
@@ -235,4 +234,4 @@ def test_a_killed_upload_leaves_no_partial_model(bucket, where, large, connectio
         assert b"nothing partial is visible" in errors
         assert unfinished(bucket) == []
     assert keys(bucket) == []
-    assert artifacts.upload(bucket, where, Upload("large", large)).created == ("large.tar.gz",)
+    assert upload.upload(bucket, where, Upload("large", large)).created == ("large.tar.gz",)

@@ -14,7 +14,7 @@ import pytest
 from projects import BIN, Project, made
 from wide_models import write_wide_model
 
-from mmectl import packing
+from mmectl.archive import pack
 
 TIMES = 20
 MODELS = tuple(f"model_{number}" for number in range(3))
@@ -62,9 +62,9 @@ def test_the_bucket_never_holds_a_broken_model_and_the_last_run_completes(projec
     for line in (project.folder / "config.yaml").read_text().splitlines():
         if line.startswith("  - {name:"):
             name, path = (part.split(": ")[1] for part in line.strip(" -{}").split(", "))
-            files = packing.members(Path(path))
+            files = pack.members(Path(path))
             (size,) = (item.size for item in files if item.name.endswith(".params"))
-            EXPECTED[name, size] = packing.content_digest(files)
+            EXPECTED[name, size] = pack.content_digest(files)
     choose = random.Random(11)
     completed = 0
     for _ in range(TIMES):

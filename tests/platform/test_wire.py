@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mmectl.local.fleet.mms import Mms
-from mmectl.local.fleet.wire import AbortedError, AnswerTimeoutError, WireError
+from mmectl.local.instance.http_client import AbortedError, AnswerTimeoutError, WireError
+from mmectl.local.instance.mms import Mms
 from mmectl.local.values import InvokeRequest
 
 Handler = Callable[[str, bytes, asyncio.StreamWriter], Awaitable[None]]

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from mmectl.model import params
+from mmectl.frameworks.mxnet import params
 
 OUTPUTS = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
-from mmectl.model import params
+from mmectl.frameworks.mxnet import params
 
 CLASSES = 3
 

@@ -97,8 +97,8 @@ def test_the_command_line_imports_nothing_heavy():
 
 
 def test_the_menu_names_every_command():
-    from mmectl import menu
     from mmectl.cli import cli
+    from mmectl.console import menu
 
     context = click.Context(cli, info_name="mmectl")
     assert cli.get_help(context) == menu.text()

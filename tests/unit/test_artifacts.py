@@ -11,16 +11,16 @@ from datetime import datetime, timezone
 import pytest
 from model_folders import make_model
 
-from mmectl import artifacts, names
-from mmectl.artifacts import Upload
-from mmectl.batch import upload_many
-from mmectl.bucket import Stored
-from mmectl.catalog import list_models
-from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError, Interrupted, ServiceError, UsageError
-from mmectl.ledger import Begun, Ledger
-from mmectl.names import Artifact
-from mmectl.state import Location
+from mmectl.artifacts import upload_many
+from mmectl.aws.s3 import Stored
+from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
+from mmectl.base.values import Location
+from mmectl.registry import names, upload
+from mmectl.registry.catalog import list_models
+from mmectl.registry.digest_cache import DigestCache
+from mmectl.registry.names import Artifact
+from mmectl.registry.upload import Upload
+from mmectl.registry.upload_cache import Begun, Ledger
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 WHERE = Location("bucket", "demo/")
@@ -110,7 +110,7 @@ def changed(folder, text="c\na\nt\n"):
 
 
 def put(bucket, name, folder, **options):
-    return artifacts.upload(bucket, WHERE, Upload(name, folder, **options))
+    return upload.upload(bucket, WHERE, Upload(name, folder, **options))
 
 
 class TestVersions:
@@ -289,7 +289,7 @@ class TestSeveral:
         cancelled = threading.Event()
         cancelled.set()
         with pytest.raises(Interrupted, match="net: upload interrupted"):
-            artifacts.upload(bucket, WHERE, Upload("net", model), cancelled=cancelled)
+            upload.upload(bucket, WHERE, Upload("net", model), cancelled=cancelled)
         assert bucket.objects == {}
         assert bucket.open == 0
 
@@ -299,7 +299,7 @@ class TestSeveral:
                 return "0" * 64
 
         with pytest.raises(ArtifactError, match="changed while it was uploaded"):
-            artifacts.upload(bucket, WHERE, Upload("net", model), cache=Stale(None))
+            upload.upload(bucket, WHERE, Upload("net", model), cache=Stale(None))
         assert bucket.objects == {}
         assert bucket.open == 0
 
@@ -453,7 +453,7 @@ class TestRemembered:
     def again(self, bucket, model, ledger, **options):
         bucket.calls.clear()
         request = Upload("resnet_18", model, **options)
-        return artifacts.upload(bucket, WHERE, request, ledger=ledger)
+        return upload.upload(bucket, WHERE, request, ledger=ledger)
 
     def test_one_look_and_no_listing(self, bucket, model, ledger):
         first = self.again(bucket, model, ledger)

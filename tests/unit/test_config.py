@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmectl.base.errors import ConfigError
 from mmectl.config.loading import load
 from mmectl.config.reading import read_text
 from mmectl.config.sections import Settings, flatten, schema
-from mmectl.errors import ConfigError
 
 BAD = [
     # (file, flags, what must be said)

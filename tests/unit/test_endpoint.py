@@ -7,11 +7,12 @@ import dataclasses
 import pytest
 from fakes.sagemaker import Sagemaker as Aws
 
-from mmectl import endpoint, rollout
+from mmectl import endpoint
+from mmectl.base.errors import DeployError, ServiceError
+from mmectl.deploy import rollout
+from mmectl.deploy.rollout import Timing
 from mmectl.endpoint import Observed, Spec, desired, plan
-from mmectl.errors import DeployError, ServiceError
-from mmectl.policy import Policy, deployment_config, problem, progress
-from mmectl.rollout import Timing
+from mmectl.spec.policy import Policy, deployment_config, problem, progress
 
 SPEC = Spec(
     endpoint="demo",

@@ -7,11 +7,11 @@ import json
 import pytest
 from model_folders import make_model
 
-from mmectl.errors import ArtifactError
-from mmectl.model import expected
-from mmectl.model.checking import check
-from mmectl.model.expected import Question
-from mmectl.serving.forward import Passed, Reply
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks import expected
+from mmectl.frameworks.check import check
+from mmectl.frameworks.expected import Question
+from mmectl.images.forward import Passed, Reply
 
 LINES = ["probability=0.900000, class=star", "probability=0.100000, class=cross"]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from mmectl import image
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
+from mmectl.images import local_env as serving_env
+from mmectl.images import uv as serving_uv
+from mmectl.images.local_env import Interpreter
+from mmectl.images.trial import Trial
 from mmectl.local.images import Images
-from mmectl.serving import env as serving_env
-from mmectl.serving import uv as serving_uv
-from mmectl.serving.env import Interpreter
-from mmectl.serving.trial import Trial
 
 ACCOUNT, REGION, REPOSITORY = "123456789012", "eu-west-1", "models"
 DIGEST = "sha256:" + "ab" * 32

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmectl.errors import InvokeError, ModelNotReady, TryAgain, UsageError
+from mmectl.base.errors import InvokeError, ModelNotReady, TryAgain, UsageError
 from mmectl.invoke import (
     MAX_BODY,
     Answer,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import ARRAYS, floats, make_model, node, symbol, write_params
 
-from mmectl.errors import ArtifactError
-from mmectl.model import layout
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks.mxnet import layout
 
 
 def rewritten(name, text):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.errors import UsageError
-from mmectl.metrics import CURVE, Span, curve, seconds, shown, span
+from mmectl.base.errors import UsageError
+from mmectl.traffic.metrics import CURVE, Span, curve, seconds, shown, span
 
 
 def test_spans_are_whole_minutes_with_the_running_one():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.errors import ArtifactError, UsageError
-from mmectl.model.origin import Source, chosen, prepare
+from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.sources.origin import Source, chosen, prepare
 
 KNOWN = (Source("shapes", None, None), Source("resnet_18", zoo="resnet_18"))
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from mmectl.errors import MmectlError
-from mmectl.output import Mode, Output, Result, Table, milliseconds, plain_table, size
-from mmectl.state import Event
+from mmectl.base.errors import MmectlError
+from mmectl.base.values import Event
+from mmectl.console.output import Mode, Output, Result, Table, milliseconds, plain_table, size
 
 EVENTS = [
     Event("start", "resnet_18", "upload", total=100),

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_folders import make_model
 
-from mmectl import packing
-from mmectl.digests import DigestCache
-from mmectl.errors import ArtifactError
+from mmectl.archive import pack
+from mmectl.base.errors import ArtifactError
+from mmectl.registry.digest_cache import DigestCache
 
 NAMES = st.from_regex(r"[a-z0-9_]{1,12}\.[a-z]{1,4}", fullmatch=True)
 FOLDERS = st.dictionaries(NAMES, st.binary(max_size=5000), min_size=1, max_size=6)
@@ -24,7 +24,7 @@ FOLDERS = st.dictionaries(NAMES, st.binary(max_size=5000), min_size=1, max_size=
 
 def packed(folder, **options):
     sink = io.BytesIO()
-    return packing.pack(packing.members(folder), sink, **options), sink.getvalue()
+    return pack.pack(pack.members(folder), sink, **options), sink.getvalue()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,7 +71,7 @@ def test_the_archive_is_what_the_standard_library_calls_whole(tmp_path):
 def test_the_digest_is_of_the_content_alone(tmp_path):
     folder = make_model(tmp_path / "model")
     result, _ = packed(folder)
-    assert packing.content_digest(packing.members(folder)) == result.digest
+    assert pack.content_digest(pack.members(folder)) == result.digest
     (folder / "synset.txt").write_text("red\ngreen\nblur\n")
     assert packed(folder)[0].digest != result.digest
 
@@ -83,7 +83,7 @@ def test_the_digest_tells_names_from_bytes(tmp_path):
         folder.mkdir()
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        digests.add(packing.content_digest(packing.members(folder)))
+        digests.add(pack.content_digest(pack.members(folder)))
     assert len(digests) == 3
 
 
@@ -97,18 +97,18 @@ def test_progress_ends_at_the_content_size(tmp_path):
 @pytest.mark.parametrize("change", [b"longer than before", b"x"])
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path, change):
     (tmp_path / "net.params").write_bytes(b"ten bytes.")
-    files = packing.members(tmp_path)
+    files = pack.members(tmp_path)
     (tmp_path / "net.params").write_bytes(change)
     with pytest.raises(ArtifactError, match=r"net\.params: changed while it was read"):
-        packing.pack(files, io.BytesIO())
+        pack.pack(files, io.BytesIO())
 
 
 def test_a_file_that_vanishes_is_named(tmp_path):
     (tmp_path / "net.params").write_bytes(b"ten bytes.")
-    files = packing.members(tmp_path)
+    files = pack.members(tmp_path)
     (tmp_path / "net.params").unlink()
     with pytest.raises(ArtifactError, match=r"net\.params: cannot be read"):
-        packing.pack(files, io.BytesIO())
+        pack.pack(files, io.BytesIO())
 
 
 def test_what_the_sink_raises_comes_out(tmp_path):
@@ -119,22 +119,22 @@ def test_what_the_sink_raises_comes_out(tmp_path):
 
     (tmp_path / "net.params").write_bytes(random.Random(1).randbytes(3_000_000))
     with pytest.raises(OSError, match="No space left"):
-        packing.pack(packing.members(tmp_path), Full())
+        pack.pack(pack.members(tmp_path), Full())
 
 
 def test_a_packed_file_appears_only_when_complete(tmp_path):
     folder = make_model(tmp_path / "model")
-    result = packing.pack_file(folder, tmp_path / "net.tar.gz")
+    result = pack.pack_file(folder, tmp_path / "net.tar.gz")
     assert (tmp_path / "net.tar.gz").stat().st_size == result.packed
     with pytest.raises(RuntimeError):
-        packing.pack_file(folder, tmp_path / "other.tar.gz", progress=stop)
+        pack.pack_file(folder, tmp_path / "other.tar.gz", progress=stop)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "net.tar.gz"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     folder = make_model(tmp_path / "model")
     with pytest.raises(ArtifactError, match=r"net\.tar\.gz: cannot be written: No such file"):
-        packing.pack_file(folder, tmp_path / "none" / "net.tar.gz")
+        pack.pack_file(folder, tmp_path / "none" / "net.tar.gz")
 
 
 def stop(done):
@@ -155,7 +155,7 @@ class TestDigestCache:
     LATER = 4_000_000_000_000_000_000
 
     def test_a_known_folder_is_not_read_again(self, tmp_path):
-        files = packing.members(make_model(tmp_path / "model"))
+        files = pack.members(make_model(tmp_path / "model"))
         cache = DigestCache(tmp_path / "cache" / "digests.json", lambda: self.LATER)
         digest = cache.digest(files)
         for member in files:
@@ -163,7 +163,7 @@ class TestDigestCache:
         assert cache.digest(files) == digest
 
     def test_a_fresh_file_is_not_remembered(self, tmp_path):
-        files = packing.members(make_model(tmp_path / "model"))
+        files = pack.members(make_model(tmp_path / "model"))
         cache = DigestCache(tmp_path / "digests.json", lambda: files[0].modified_ns)
         cache.digest(files)
         assert not (tmp_path / "digests.json").exists()
@@ -171,6 +171,6 @@ class TestDigestCache:
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 5}', "\x00"])
     def test_a_broken_cache_is_as_none(self, tmp_path, text):
         (tmp_path / "digests.json").write_text(text)
-        files = packing.members(make_model(tmp_path / "model"))
+        files = pack.members(make_model(tmp_path / "model"))
         cache = DigestCache(tmp_path / "digests.json", lambda: self.LATER)
-        assert cache.digest(files) == packing.content_digest(files)
+        assert cache.digest(files) == pack.content_digest(files)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_folders import ARRAYS, floats
 
-from mmectl.errors import ArtifactError
-from mmectl.model import params
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks.mxnet import params
 
 
 def packed(arrays=ARRAYS, **options) -> bytes:

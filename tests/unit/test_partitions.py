@@ -5,11 +5,11 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from mmectl import partitions
-from mmectl.build.given import parse
+from mmectl.base import partitions
+from mmectl.base.errors import ConfigError
 from mmectl.config.loading import load
-from mmectl.errors import ConfigError
 from mmectl.image import reference
+from mmectl.images.external import parse
 from mmectl.local.control.models import model_data
 from mmectl.local.control.values import Names
 

@@ -10,12 +10,12 @@ import zlib
 import pytest
 from botocore.exceptions import ClientError
 
-from mmectl.aws import translated
-from mmectl.bucket import S3Bucket
-from mmectl.errors import ServiceError
-from mmectl.ledger import Begun, Ledger
-from mmectl.parts import PartWriter
-from mmectl.remembered import Remembered
+from mmectl.aws.multipart import PartWriter
+from mmectl.aws.s3 import S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.errors import ServiceError
+from mmectl.base.json_file import Remembered
+from mmectl.registry.upload_cache import Begun, Ledger
 
 PART = 1000
 BODY = b"".join(bytes([n]) * PART for n in range(1, 5)) + b"rest"

@@ -7,7 +7,7 @@ import json
 import pytest
 from model_folders import make_model, node, symbol
 
-from mmectl.model import layout, shapes, symbols
+from mmectl.frameworks.mxnet import layout, shapes, symbols
 
 
 def network(*nodes, head=None):

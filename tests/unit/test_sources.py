@@ -13,13 +13,13 @@ import pytest
 from fakes.s3 import FakeS3
 from model_folders import make_model
 
-from mmectl import packing
-from mmectl.aws import translated
-from mmectl.bucket import S3Bucket
-from mmectl.errors import ArtifactError, Interrupted, UsageError
-from mmectl.model.fetched import folder_of
-from mmectl.model.origin import Source, parse, prepare
-from mmectl.transfer import download, fetch, look, split_url
+from mmectl.archive import pack
+from mmectl.aws.s3 import S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.errors import ArtifactError, Interrupted, UsageError
+from mmectl.registry.fetching import download, fetch, look, split_url
+from mmectl.sources.origin import Source, parse, prepare
+from mmectl.sources.tarball import folder_of
 
 SUM = "a" * 64
 
@@ -31,7 +31,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def archive(model, tmp_path):
-    packing.pack_file(model, tmp_path / "model.tar.gz")
+    pack.pack_file(model, tmp_path / "model.tar.gz")
     return tmp_path / "model.tar.gz"
 
 
@@ -192,7 +192,7 @@ class TestBucket:
     @pytest.fixture
     def s3(self, archive, model):
         s3 = FakeS3()
-        digest = packing.content_digest(packing.members(model))
+        digest = pack.content_digest(pack.members(model))
         s3.put("b", "m.tar.gz", archive.read_bytes(), mmectl_digest=digest)
         return s3
 

@@ -7,10 +7,10 @@ import tarfile
 
 import pytest
 
-from mmectl.errors import BuildError
-from mmectl.serving import asking
-from mmectl.serving.asking import AskingError, judged
-from mmectl.serving.trial import Trial
+from mmectl.base.errors import BuildError
+from mmectl.images import asking
+from mmectl.images.asking import AskingError, judged
+from mmectl.images.trial import Trial
 
 OWN = '["probability=0.6, class=light", "probability=0.4, class=dark"]'
 WRONG = '["probability=0.6, class=dark", "probability=0.4, class=light"]'

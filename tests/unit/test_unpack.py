@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mmectl.model.layout import _entry
-from mmectl.unpack import (
+from mmectl.archive.unpack import (
     BombError,
     DiskFullError,
     Limits,
@@ -25,6 +24,7 @@ from mmectl.unpack import (
     size_hint,
     unpack,
 )
+from mmectl.frameworks.mxnet.layout import _entry
 
 
 def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):

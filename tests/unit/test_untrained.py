@@ -10,8 +10,8 @@ import struct
 
 import pytest
 
-from mmectl.errors import ArtifactError, UsageError
-from mmectl.model import layout, networks, params, untrained, zoo
+from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.frameworks.mxnet import layout, networks, params, untrained, zoo
 
 # weights that are trained, as the zoo's own files hold them
 WEIGHTS = {

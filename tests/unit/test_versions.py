@@ -7,13 +7,13 @@ import json
 import pytest
 from fakes.s3 import FakeS3
 
-from mmectl import pointers, versions
-from mmectl.aws import translated
-from mmectl.bucket import S3Bucket
-from mmectl.errors import ArtifactError, UsageError
-from mmectl.inventory import Inventory, Seen
-from mmectl.pointers import Switch
-from mmectl.state import Location
+from mmectl.aws.s3 import S3Bucket
+from mmectl.aws.session import translated
+from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.base.values import Location
+from mmectl.registry import current_version, versions
+from mmectl.registry.current_version import Switch
+from mmectl.registry.inventory import Inventory, Seen
 
 WHERE = Location("bucket", "demo/")
 KEY = "demo.mmectl/current/resnet_18.json"
@@ -115,7 +115,7 @@ def test_rollbacks_go_back_one_promotion_each(bucket, inventory):
         ours.promote("resnet_18", there(inventory), version)
     gone_back = [ours.roll_back("resnet_18", there(inventory)).version for _ in range(3)]
     assert gone_back == [3, 1, 3]  # the last: what was current before the first promotion
-    history = pointers.read(bucket, WHERE, "resnet_18")[0].changes
+    history = current_version.read(bucket, WHERE, "resnet_18")[0].changes
     assert [c.action for c in history] == ["rollback"] * 3 + ["promote"] * 3
 
 
@@ -160,7 +160,7 @@ def test_history_is_bounded(bucket, inventory):
     ours = switch(bucket)
     for number in range(versions.KEPT_CHANGES + 3):
         ours.promote("resnet_18", there(inventory), 1 + number % 2)
-    kept = pointers.read(bucket, WHERE, "resnet_18")[0].changes
+    kept = current_version.read(bucket, WHERE, "resnet_18")[0].changes
     assert len(kept) == versions.KEPT_CHANGES
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from mmectl.errors import InvokeError, ServiceError
+from mmectl.base.errors import InvokeError, ServiceError
 from mmectl.invoke import Answer, Prediction, Request
-from mmectl.warming import not_in_memory, warm
+from mmectl.traffic.warm import not_in_memory, warm
 
 
 class Endpoint:

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmectl.errors import ArtifactError, UsageError
-from mmectl.model import layout, zoo
+from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.frameworks.mxnet import layout, zoo
 
 FILES = {
     "nets/tiny-symbol.json": b"symbol" * 100,

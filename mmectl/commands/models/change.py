@@ -7,12 +7,12 @@ from dataclasses import asdict
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import UsageError
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models, versioned
-from mmectl.errors import UsageError
-from mmectl.output import Result
-from mmectl.pointers import Changed, Switch
-from mmectl.versions import version_of
+from mmectl.console.output import Result
+from mmectl.registry.current_version import Changed, Switch
+from mmectl.registry.versions import version_of
 
 
 @command(

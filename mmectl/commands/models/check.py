@@ -15,18 +15,18 @@ from pathlib import Path
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.base.values import Event
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.commands.upload import known_sources
-from mmectl.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.console.output import Result, Table, milliseconds
+from mmectl.frameworks.check import Checked, Forward
+from mmectl.frameworks.check import check as check_folder
+from mmectl.frameworks.mxnet.layout import summed
 from mmectl.invoke import content_type_of
-from mmectl.model.checking import Checked, Forward
-from mmectl.model.checking import check as check_folder
-from mmectl.model.fetched import folder_of
-from mmectl.model.layout import summed
-from mmectl.model.origin import Source, parse, prepare
-from mmectl.output import Result, Table, milliseconds
-from mmectl.state import Event
+from mmectl.sources.origin import Source, parse, prepare
+from mmectl.sources.tarball import folder_of
 
 _LISTED = 50
 
@@ -105,7 +105,7 @@ def _target(app: App, name: str, sources: dict[str, Source]) -> Target:
 
 def _serving(app: App) -> Forward:
     from mmectl.image import serving
-    from mmectl.serving.forward import forward
+    from mmectl.images.forward import forward
 
     context = app.config.resolve(app.config.settings.image.context).absolute()
     return functools.partial(forward, serving(context, app.state_dir))

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from mmectl import removed, versions
 from mmectl.app import App
+from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.commands.common import command
 from mmectl.commands.models.group import known, models
 from mmectl.commands.models.listing import use
 from mmectl.commands.status import instances_of
-from mmectl.errors import ArtifactError, UsageError
-from mmectl.inventory import Model
-from mmectl.names import Artifact
-from mmectl.output import Result, Table, size
-from mmectl.removal import breaks, pruned
+from mmectl.console.output import Result, Table, size
+from mmectl.registry import tombstones, versions
+from mmectl.registry.inventory import Model
+from mmectl.registry.names import Artifact
+from mmectl.registry.prune import breaks, pruned
 
 
 @command(
@@ -132,7 +132,7 @@ def _delete(
     if not rows:
         return Result(data, ["nothing to remove"])
     if not dry_run:
-        removed.remember(app.bucket, app.location, chosen)
+        tombstones.remember(app.bucket, app.location, chosen)
         # models before their pointers: what is left half-way is an error that says what to do
         app.bucket.delete([app.location.key(item.target_model) for item in chosen])
         app.bucket.delete(keys)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmectl.base.errors import UsageError
 from mmectl.commands.status import age
-from mmectl.errors import UsageError
-from mmectl.inventory import Model
-from mmectl.names import SUFFIX, ambiguous
+from mmectl.registry.inventory import Model
+from mmectl.registry.names import SUFFIX, ambiguous
 
 if TYPE_CHECKING:
     from mmectl.app import App
-    from mmectl.names import Artifact
+    from mmectl.registry.names import Artifact
 
 
 _EXAMPLES = """\b

@@ -13,9 +13,9 @@ from mmectl.app import App
 from mmectl.commands.common import command
 from mmectl.commands.models.group import ago, artifact_data, known, models, short
 from mmectl.commands.status import instances_of
-from mmectl.inventory import Model
-from mmectl.names import Artifact
-from mmectl.output import Result, Table, size
+from mmectl.console.output import Result, Table, size
+from mmectl.registry.inventory import Model
+from mmectl.registry.names import Artifact
 
 SHOWN = 50
 # with more than this, digests are looked up only where they are asked for

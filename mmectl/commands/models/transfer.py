@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mmectl import copying, transfer
 from mmectl.app import App
+from mmectl.base.errors import Interrupted
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
-from mmectl.errors import Interrupted
-from mmectl.names import model_of
-from mmectl.output import Result, size
+from mmectl.console.output import Result, size
+from mmectl.registry import copying, fetching
+from mmectl.registry.names import model_of
 
 
 @command(
@@ -33,16 +33,16 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
     with the digest that the upload wrote; FOLDER appears only when all is well.
     """
     if "://" in name:
-        bucket_name, key = transfer.split_url(name)
+        bucket_name, key = fetching.split_url(name)
         bucket = app.bucket_of(bucket_name)
     else:
         bucket, key = app.bucket, app.location.key(app.inventory.target(name))
     last = key.rsplit("/", 1)[-1]
     target = folder or Path(model_of(last, bucket.metadata(key) or {}) or last)
-    cancelled, how = threading.Event(), transfer.Unpacking(allow_code)
+    cancelled, how = threading.Event(), fetching.Unpacking(allow_code)
     try:
         with app.out.progress() as report:
-            done = transfer.fetch(bucket, key, target, how=how, report=report, cancelled=cancelled)
+            done = fetching.fetch(bucket, key, target, how=how, report=report, cancelled=cancelled)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{name}: fetching was interrupted: {target} was not made",
@@ -76,11 +76,11 @@ def copy(app: App, source: str, destination: str) -> Result:
     and nothing happens where the same content is there already.
     """
     if "://" in source:
-        bucket, key = transfer.split_url(source)
+        bucket, key = fetching.split_url(source)
     else:
         target = app.inventory.target(source)
         bucket, key = app.location.bucket, app.location.key(target)
-    about = transfer.look(app.bucket_of(bucket), key)
+    about = fetching.look(app.bucket_of(bucket), key)
     origin = copying.origin_of(bucket, key, about)
     place = copying.destination(destination, app.location, origin)
     if place.location.bucket == app.location.bucket:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from mmectl.errors import PlatformError
+from mmectl.base.errors import PlatformError
 from mmectl.local.control.values import Endpoint, Kind, Record, Resource, decode, encode
 from mmectl.local.s3.files import DISK_FULL, disk_full, is_full
 

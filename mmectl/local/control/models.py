@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mmectl import partitions
+from mmectl.base import partitions
 from mmectl.local.control import unsupported
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.control.values import Names, Resource, invalid

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from mmectl.local.control.bring import attempt, start
 from mmectl.local.control.database import Records
+from mmectl.local.control.start import attempt, start
 from mmectl.local.control.states import (
     Step,
     at_stage,

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from mmectl.local.control import deployments
-from mmectl.local.control.bring import attempt, start
+from mmectl.local.control.start import attempt, start
 from mmectl.local.control.states import at_stage, rolling_back, shifted, sized, stuck
 from mmectl.local.control.values import Counts, Endpoint, Fleet, Rollout, Stage
 from mmectl.local.values import Fleets

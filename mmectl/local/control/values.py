@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from mmectl import partitions
+from mmectl.base import partitions
 from mmectl.local.values import AwsError, FleetSpec, Image
 
 Kind = Literal["model", "endpoint-config", "endpoint"]

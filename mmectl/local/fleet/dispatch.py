@@ -12,11 +12,16 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mmectl.local.fleet import verdicts
+from mmectl.local.fleet import errors
 from mmectl.local.fleet.metering import Trace
-from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.wire import AbortedError, Answer, AnswerTimeoutError, WireError
-from mmectl.local.fleet.work import Task
+from mmectl.local.fleet.ports import Server
+from mmectl.local.fleet.tasks import Task
+from mmectl.local.instance.http_client import (
+    AbortedError,
+    Answer,
+    AnswerTimeoutError,
+    WireError,
+)
 from mmectl.local.values import InvokeRequest, InvokeResponse
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ class Dispatcher:
         """Answer one request; AwsError as the runtime API names it."""
         if request.target_model is None:
             raise self._say.needs_target()
-        target = verdicts.check_target(request.target_model)
+        target = errors.check_target(request.target_model)
         loop = asyncio.get_running_loop()
         began = loop.time()
         attempts = Attempts(began + self._settings.wait, trace)
@@ -121,7 +126,7 @@ class Dispatcher:
         self, server: Server, target: str, request: InvokeRequest, attempts: Attempts
     ) -> Answer | None:
         """One try; None means try again."""
-        name = verdicts.model_name(target)
+        name = errors.model_name(target)
         cached = self._fleet.spec.cache_enabled
         copy = self._book.acquire(server.id, target)
         mark = server.printed()
@@ -148,16 +153,16 @@ class Dispatcher:
         self, server: Server, target: str, answer: Answer, attempts: Attempts, mark: int
     ) -> Answer | None:
         """Tell the model's own errors from what can be mended."""
-        if verdicts.worker_died(answer):
+        if errors.worker_died(answer):
             self._fleet.broken(server, target)
             attempts.deaths += 1
             if attempts.deaths < self._settings.deaths:
                 return None
-            why = server.cause(mark, verdicts.model_name(target))
+            why = server.cause(mark, errors.model_name(target))
             text = "Worker died." + (f" {why}" if why else "")
             raise self._say.model_error(500, text, server.id)
-        if verdicts.not_loaded(answer) or (
-            verdicts.no_worker(answer) and not server.alive(verdicts.model_name(target))
+        if errors.not_loaded(answer) or (
+            errors.no_worker(answer) and not server.alive(errors.model_name(target))
         ):
             self._fleet.broken(server, target)
             await self._lost(server, attempts, AbortedError("the model is gone"))

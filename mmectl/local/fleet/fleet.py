@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from mmectl.local.fleet import rows, verdicts
+from mmectl.local.fleet import errors, reports
 from mmectl.local.fleet.dispatch import Dispatcher
 from mmectl.local.fleet.metering import Meter
-from mmectl.local.fleet.parts import Changes, LoaderLike, Server, gather_all
-from mmectl.local.fleet.residency import Phase, Residency
-from mmectl.local.fleet.settings import RouterSettings
-from mmectl.local.fleet.work import Task, Work
+from mmectl.local.fleet.placement import Phase, Residency
+from mmectl.local.fleet.ports import Changes, LoaderLike, Server, gather_all
+from mmectl.local.fleet.tasks import Task, Work
+from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetSpec, InvokeRequest, InvokeResponse
 
 
@@ -32,11 +32,11 @@ class Fleet:
         self.spec = spec
         self.settings = settings
         self.meter = meter or Meter()
-        self.say = verdicts.Speaker(spec, settings.region)
+        self.say = errors.Speaker(spec, settings.region)
         self.residency = Residency(settings.spread_at, spec.routing)
         self.changes = Changes()
         self.work = Work(self.changes)
-        self.tally = rows.Tally()
+        self.tally = reports.Tally()
         self._servers: dict[str, Server] = {}
         self._leaving: set[str] = set()
         self._requests = 0
@@ -214,7 +214,7 @@ class Fleet:
     async def _bury(self, server: Server, target: str) -> None:
         # the request that killed the worker gets its own answer, the others are sent again
         await asyncio.sleep(self.settings.grace)
-        server.abort(verdicts.model_name(target), "the worker died")
+        server.abort(errors.model_name(target), "the worker died")
         await self._loader.unload(server, target)
 
     # for people
@@ -230,12 +230,12 @@ class Fleet:
         """One row per instance with what the sampler needs; memory and disk in bytes."""
         memory = self.settings.server_memory
         return [
-            self._row(server) | rows.measures(self.spec, self.residency.shelf(server.id), memory)
+            self._row(server) | reports.measures(self.spec, self.residency.shelf(server.id), memory)
             for server in self._servers.values()
         ]
 
     def _row(self, server: Server) -> dict[str, object]:
-        return rows.row(self.spec, server, self.residency.shelf(server.id), self.tally)
+        return reports.row(self.spec, server, self.residency.shelf(server.id), self.tally)
 
 
 async def _start(servers: Iterable[Server]) -> None:

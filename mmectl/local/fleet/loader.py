@@ -11,14 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmectl.local.fleet import procs
-from mmectl.local.fleet.parts import Server
-from mmectl.local.fleet.room import Need, Room, RoomError, WideError
-from mmectl.local.fleet.shelf import TooWideError
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import AwsError, ObjectReader
-from mmectl.unpack import (
+from mmectl.archive.unpack import (
     DiskFullError,
     FaultError,
     Limits,
@@ -29,6 +22,13 @@ from mmectl.unpack import (
     size_hint,
     unpack,
 )
+from mmectl.local.fleet.admission import Need, Room, RoomError, WideError
+from mmectl.local.fleet.errors import model_name
+from mmectl.local.fleet.instance_cache import TooWideError
+from mmectl.local.fleet.ports import Server
+from mmectl.local.instance import procfs
+from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
+from mmectl.local.values import AwsError, ObjectReader
 
 if TYPE_CHECKING:
     from mmectl.local.fleet.fleet import Fleet
@@ -49,7 +49,7 @@ class Loader:
         self,
         fleet: Fleet,
         store: ObjectReader,
-        available: Callable[[], int | None] = procs.available,
+        available: Callable[[], int | None] = procfs.available,
     ) -> None:
         self._fleet = fleet
         self._store = store

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmectl import partitions
+from mmectl.base import partitions
 from mmectl.local.control.validate import check, prune, unknown_operation
 from mmectl.local.logs import lines as log_lines
 from mmectl.local.logs.events import Page, events_backward, events_forward, merged

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from mmectl import partitions
+from mmectl.base import partitions
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.metrics import alarms, query
 from mmectl.local.metrics.paging import page

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from mmectl.local.fleet import procs
+from mmectl.local.instance import procfs
 from mmectl.local.metrics.background import Background
 from mmectl.local.metrics.series import INSTANCES, of_variant
 from mmectl.local.metrics.store import Store
@@ -143,4 +143,4 @@ def _usage(processes: Sequence[psutil.Process]) -> Usage:
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
             cpu[process.pid, process.create_time()] = times.user + times.system
-    return Usage(procs.memory(process.pid for process in processes), cpu)
+    return Usage(procfs.memory(process.pid for process in processes), cpu)

@@ -12,11 +12,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
+from mmectl.local.auth.claims import Headers
+from mmectl.local.auth.sigv4 import UNSIGNED
 from mmectl.local.call import Stream, next_bytes
-from mmectl.local.claims import Headers
 from mmectl.local.s3 import checksums
 from mmectl.local.s3.chunked import MODES, ChunkDecoder, ChunkSigner
-from mmectl.local.sigv4 import UNSIGNED
 from mmectl.local.values import AwsError
 
 PIECE = 1024 * 1024  # bytes handed to the thread at once

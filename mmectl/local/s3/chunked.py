@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmectl.local.sigv4 import EMPTY_SHA256, hex_hmac
+from mmectl.local.auth.sigv4 import EMPTY_SHA256, hex_hmac
 from mmectl.local.values import AwsError
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"

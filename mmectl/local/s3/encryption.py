@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from mmectl.local.claims import Headers
+from mmectl.local.auth.claims import Headers
 from mmectl.local.s3 import rules
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.http import Context

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from mmectl.local.s3 import listing
 from mmectl.local.s3.files import Incoming, Opener, create
+from mmectl.local.s3.files_of_objects import Vault
 from mmectl.local.s3.index import Bucket, Entry, Index, Part, Upload
-from mmectl.local.s3.vault import Vault
 from mmectl.local.values import AwsError, StoredObject
 
 

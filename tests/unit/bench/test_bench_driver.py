@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from mmectl.bench.driver import Load, drive
-from mmectl.errors import InvokeError
+from mmectl.base.errors import InvokeError
 from mmectl.invoke import Answer, Request
+from mmectl.traffic.driver import Load, drive
 
 
 class Clock:

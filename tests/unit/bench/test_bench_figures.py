@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmectl.bench import figures
-from mmectl.bench.driver import Sample
-from mmectl.commands import bench_view
-from mmectl.commands.bench_page import page, plots_of
-from mmectl.errors import UsageError
-from mmectl.output import plain_table
+from mmectl.base.errors import UsageError
+from mmectl.console import bench_view
+from mmectl.console.bench_page import page, plots_of
+from mmectl.console.output import plain_table
+from mmectl.traffic import figures
+from mmectl.traffic.driver import Sample
 
 
 def sample(model="a", due=0.0, seconds=0.01, kind="warm", **more):

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from mmectl.bench.mix import HOT_SHARE, arrivals, chosen, shares
+from mmectl.traffic.mix import HOT_SHARE, arrivals, chosen, shares
 
 
 @pytest.mark.parametrize("pattern", ["even", "zipf", "one-hot"])

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import forward, frontend
 from benchmarks.onnx_graph import ConversionError, describe
-from mmectl.model import networks
+from mmectl.frameworks.mxnet import networks
 
 FORMS = ("param", "attr", "attrs")
 

@@ -8,7 +8,7 @@ import model_files
 import pytest
 from model_files import Input, ModelError
 
-from mmectl.serving.smoke import write_model
+from mmectl.images.local_smoke import write_model
 
 SHAPES = '[{"name": "data", "shape": [1, 3, 8, 8]}]'
 

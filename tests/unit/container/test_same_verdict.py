@@ -9,8 +9,8 @@ from hypothesis import event, given, settings
 from predictor import Network, check_names, weights_of
 from random_models import CLASSES, folders, tarball
 
-from mmectl.model import layout, symbols
-from mmectl.unpack import unpack
+from mmectl.archive.unpack import unpack
+from mmectl.frameworks.mxnet import layout, symbols
 
 
 def container(folder) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from mmectl.build.buildspec import Where, buildspec, project, project_name, source, variables
-from mmectl.build.values import Order
-from mmectl.serving.trial import Trial
+from mmectl.images.buildspec import Where, buildspec, project, project_name, source, variables
+from mmectl.images.trial import Trial
+from mmectl.images.values import Order
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ORDER = Order(

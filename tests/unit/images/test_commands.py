@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from botocore.loaders import Loader
 
-from mmectl.build import commands, docker, platforms
-from mmectl.build.values import Login, Order, pin
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
 from mmectl.image import image_digest
+from mmectl.images import command_lines, docker, platforms
+from mmectl.images.values import Login, Order, pin
 
 DIGEST = "sha256:" + "ab" * 32
 REFERENCE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/models:abababababab"
@@ -27,7 +27,7 @@ def test_parts_of_a_reference():
 
 
 def test_buildx_with_the_engines_driver_makes_dockers_media_types():
-    assert commands.buildx(ORDER, driver="docker", raw_json=True).arguments == (
+    assert command_lines.buildx(ORDER, driver="docker", raw_json=True).arguments == (
         "docker",
         "buildx",
         "build",
@@ -47,12 +47,14 @@ def test_buildx_with_the_engines_driver_makes_dockers_media_types():
 
 
 def test_buildx_with_another_driver_hands_the_image_to_the_engine():
-    made = commands.buildx(ORDER, driver="docker-container", raw_json=False).arguments
+    made = command_lines.buildx(ORDER, driver="docker-container", raw_json=False).arguments
     assert made[7:11] == ("--load", "--tag", REFERENCE, "--progress=plain")
 
 
 def test_the_client_with_buildkit_inside():
-    made = commands.buildkit(Order(Path("c"), REFERENCE, DIGEST, "linux/arm64"), "/usr/bin/docker")
+    made = command_lines.buildkit(
+        Order(Path("c"), REFERENCE, DIGEST, "linux/arm64"), "/usr/bin/docker"
+    )
     assert made.variables == (("DOCKER_BUILDKIT", "1"),)
     assert made.arguments == (
         *("/usr/bin/docker", "build", "--platform", "linux/arm64", "--tag", REFERENCE),
@@ -61,10 +63,10 @@ def test_the_client_with_buildkit_inside():
 
 
 def test_buildah_has_no_password_among_its_arguments():
-    assert commands.buildah(ORDER).arguments[:6] == (
+    assert command_lines.buildah(ORDER).arguments[:6] == (
         *("buildah", "bud", "--isolation", "chroot", "--network", "host"),
     )
-    assert commands.buildah_push(REFERENCE, Path("/a"), Path("/d")) == (
+    assert command_lines.buildah_push(REFERENCE, Path("/a"), Path("/d")) == (
         *("buildah", "push", "--format", "v2s2", "--authfile", "/a", "--digestfile", "/d"),
         *(REFERENCE, f"docker://{REFERENCE}"),
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from mmectl.build import smoke
-from mmectl.build.buildah import Buildah, authorization
-from mmectl.build.docker import Docker, host_of_context
-from mmectl.build.engine import Engine, connect
-from mmectl.build.values import Login, Order
-from mmectl.errors import BuildError
-from mmectl.serving.trial import Trial
+from mmectl.base.errors import BuildError
+from mmectl.images import container_smoke
+from mmectl.images.buildah import Buildah, authorization
+from mmectl.images.docker import Docker, host_of_context
+from mmectl.images.docker_sdk import Engine, connect
+from mmectl.images.trial import Trial
+from mmectl.images.values import Login, Order
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST = "sha256:" + "ab" * 32
@@ -217,7 +217,9 @@ class TestDocker:
         lacking = b'exec: "python": executable file not found in $PATH: unknown'
         said = lacking if code else b"ping, load, answer, unload\n"
         api = Running(
-            code=code, said=said, containers=[{"Id": "old", "Labels": {smoke.LABEL: "me"}}]
+            code=code,
+            said=said,
+            containers=[{"Id": "old", "Labels": {container_smoke.LABEL: "me"}}],
         )
         events = []
         Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
@@ -247,11 +249,11 @@ class TestDocker:
 
 def test_forgotten_containers_are_the_owners_and_old_ones():
     found = [
-        {"Id": "mine", "Labels": {smoke.LABEL: "me"}, "Created": 5000},
-        {"Id": "young", "Labels": {smoke.LABEL: "you"}, "Created": 4000},
-        {"Id": "old", "Labels": {smoke.LABEL: "you"}, "Created": 1000},
+        {"Id": "mine", "Labels": {container_smoke.LABEL: "me"}, "Created": 5000},
+        {"Id": "young", "Labels": {container_smoke.LABEL: "you"}, "Created": 4000},
+        {"Id": "old", "Labels": {container_smoke.LABEL: "you"}, "Created": 1000},
     ]
-    assert smoke.forgotten(found, "me", 5000.0) == ["mine", "old"]
+    assert container_smoke.forgotten(found, "me", 5000.0) == ["mine", "old"]
 
 
 class TestEngine:
@@ -428,7 +430,7 @@ class TestBuildah:
 
 
 def test_the_model_of_the_smoke_test_lies_where_sagemaker_puts_it():
-    with tarfile.open(fileobj=io.BytesIO(smoke.archive(Trial()))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(container_smoke.archive(Trial()))) as archive:
         entries = {entry.name: entry.mode for entry in archive.getmembers()}
     assert set(entries.values()) == {0o644}
     assert "opt/ml/models/smoke/model/smoke-symbol.json" in entries

@@ -7,8 +7,8 @@ import json
 import pytest
 from fakes.registry import EcrClient, manifest, translated
 
-from mmectl.build import inuse
-from mmectl.build.ecr import Ecr, lifecycle_policy
+from mmectl.images import in_use
+from mmectl.images.ecr import Ecr, lifecycle_policy
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/models"
 
@@ -36,16 +36,16 @@ def kept(client):
 
 def test_the_image_of_an_endpoint_is_tagged_and_the_one_of_before_released(client, ecr):
     first, second = add(client, 1), add(client, 2)
-    tags = [inuse.tag_of("demo", image.partition("@")[2]) for image in (first, second)]
+    tags = [in_use.tag_of("demo", image.partition("@")[2]) for image in (first, second)]
     warned = []
-    inuse.protect(ecr, "demo", first, warned.append)
-    inuse.protect(ecr, "demo-2", first, warned.append)
-    inuse.protect(ecr, "demo", second, warned.append)
-    other = inuse.tag_of("demo-2", first.partition("@")[2])
+    in_use.protect(ecr, "demo", first, warned.append)
+    in_use.protect(ecr, "demo-2", first, warned.append)
+    in_use.protect(ecr, "demo", second, warned.append)
+    other = in_use.tag_of("demo-2", first.partition("@")[2])
     assert kept(client) == sorted([*tags, other])  # both serve while the update runs
-    inuse.release(ecr, "demo", second, warned.append)
+    in_use.release(ecr, "demo", second, warned.append)
     assert kept(client) == sorted([tags[1], other])
-    inuse.release(ecr, "demo", None, warned.append)
+    in_use.release(ecr, "demo", None, warned.append)
     assert kept(client) == [other]
     assert warned == []
     assert {"tag1", "tag2"} <= set(client.tags)
@@ -54,8 +54,8 @@ def test_the_image_of_an_endpoint_is_tagged_and_the_one_of_before_released(clien
 def test_what_may_not_be_done_is_a_warning(client, ecr):
     image, warned = add(client, 1), []
     client.refuses = {"put_image": "AccessDenied", "list_images": "AccessDenied"}
-    inuse.protect(ecr, "demo", image, warned.append)
-    inuse.release(ecr, "demo", image, warned.append)
+    in_use.protect(ecr, "demo", image, warned.append)
+    in_use.release(ecr, "demo", image, warned.append)
     assert [text.partition(":")[0] for text in warned] == [
         "the image may expire while demo serves it",
         "images that demo serves no more stay",
@@ -65,7 +65,7 @@ def test_what_may_not_be_done_is_a_warning(client, ecr):
 def test_a_repository_that_is_gone_is_no_news(client, ecr):
     client.repositories.clear()
     warned = []
-    inuse.release(ecr, "demo", None, warned.append)
+    in_use.release(ecr, "demo", None, warned.append)
     assert warned == []
 
 
@@ -92,5 +92,5 @@ def test_the_rule_expires_what_is_old_and_not_in_use():
 
 
 def test_tags_fit_ecr():
-    tag = inuse.tag_of("e" * 63, "sha256:" + "ab" * 32)
+    tag = in_use.tag_of("e" * 63, "sha256:" + "ab" * 32)
     assert len(tag) <= 128

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from mmectl.build import checks, manifests
-from mmectl.build.values import Facts
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
+from mmectl.images import checks, manifests
+from mmectl.images.values import Facts
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 ATTESTATION = {"digest": "sha256:a", "platform": {"os": "unknown", "architecture": "unknown"}}

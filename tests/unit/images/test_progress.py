@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from mmectl.build import failures
-from mmectl.build.engine import PushProgress
-from mmectl.build.progress import Classic, Plain, RawJson
-from mmectl.errors import BuildError
+from mmectl.base.errors import BuildError
+from mmectl.images import failures
+from mmectl.images.docker_sdk import PushProgress
+from mmectl.images.progress import Classic, Plain, RawJson
 
 STEP = "[2/3] RUN make"
 

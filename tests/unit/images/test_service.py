@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from fakes.registry import EcrClient, image_config, manifest, translated
 
-from mmectl.build import given, manifests, service
-from mmectl.build.codebuild import CodeBuild
-from mmectl.build.ecr import Ecr
-from mmectl.build.service import Backends
-from mmectl.build.values import Keeping, Order
-from mmectl.errors import BuildError, ServiceError
+from mmectl.base.errors import BuildError, ServiceError
+from mmectl.images import aws_build, external, manifests
+from mmectl.images.aws_build import Backends
+from mmectl.images.codebuild import CodeBuild
+from mmectl.images.ecr import Ecr
+from mmectl.images.values import Keeping, Order
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 TAG = "abababababab"
@@ -70,7 +70,7 @@ class Backend:
 def build(order, ecr, backend, keeping=None):
     events = []
     keeping = keeping or Keeping(True, 5, {"team": "vision"})
-    made = service.build(order, keeping, ecr, lambda: backend, events.append, lambda: 0.0)
+    made = aws_build.build(order, keeping, ecr, lambda: backend, events.append, lambda: 0.0)
     return made, [(event.kind, event.subject, event.text) for event in events]
 
 
@@ -235,7 +235,7 @@ class TestChoice:
             name = property(str)
 
         said = []
-        found = service.choose(
+        found = aws_build.choose(
             wanted,
             Backends(
                 docker,
@@ -284,7 +284,7 @@ class TestGiven:
             names.append(name)
             return ecr
 
-        return given.pinned(uri, "linux/amd64", region, make, said.append), said
+        return external.pinned(uri, "linux/amd64", region, make, said.append), said
 
     def add(self, client, config, kind=manifests.DOCKER):
         client.repositories["models"] = {}
@@ -322,17 +322,17 @@ class TestGiven:
     def test_ours_is_found_by_tag(self, ecr, client):
         reference = f"{REGISTRY}/models:1"
         with pytest.raises(BuildError, match="is not built") as caught:
-            given.of_build(reference, ecr, Path("container"))
+            external.of_build(reference, ecr, Path("container"))
         assert (caught.value.hint, caught.value.code) == ("mmectl build", "not_built")
         digest = self.add(client, image_config())
-        found = given.of_build(reference, ecr, Path("container"))
+        found = external.of_build(reference, ecr, Path("container"))
         assert found == f"{REGISTRY}/models@{digest}"
         self.add(client, image_config(), manifests.OCI)
         with pytest.raises(BuildError, match="SageMaker refuses"):
-            given.of_build(reference, ecr, Path("container"))
+            external.of_build(reference, ecr, Path("container"))
 
     def test_references_are_taken_apart(self):
-        name = given.parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b")
+        name = external.parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b")
         assert (name.region, name.repository, name.tag) == ("cn-north-1", "a/b", "latest")
-        assert given.parse("docker.io/library/x:1") is None
-        assert given.parse(f"{REGISTRY}/Bad:1") is None
+        assert external.parse("docker.io/library/x:1") is None
+        assert external.parse(f"{REGISTRY}/Bad:1") is None

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from mmectl.local.fleet.parts import Held
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.local.fleet.wire import AbortedError, Answer, WireError
+from mmectl.local.fleet.errors import model_name
+from mmectl.local.fleet.ports import Held
+from mmectl.local.instance.http_client import AbortedError, Answer, WireError
 from mmectl.local.values import FleetFailed, FleetSpec, Image, InvokeRequest, StoredObject
 
 

@@ -14,7 +14,7 @@ from fleet_fakes import (
     spec,
 )
 
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, FleetSpec, InvokeRequest, InvokeResponse
 
 MB = 1 << 20

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mmectl.local.bodies import GRACE, SMALL, Room, patience
+from mmectl.local.server.bodies import GRACE, SMALL, Room, patience
 from mmectl.local.values import AwsError
 
 BIG = SMALL + 1

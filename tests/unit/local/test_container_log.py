@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmectl.local.fleet.container_log import LINE, PAST, ContainerLog, cause, prune
+from mmectl.local.instance.container_log import LINE, PAST, ContainerLog, cause, prune
 
 
 def log(tmp_path: Path, limit: int = 1 << 20) -> ContainerLog:

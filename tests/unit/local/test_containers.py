@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from fleet_fakes import spec
 
-from mmectl.local.fleet import engine as engines
-from mmectl.local.fleet.choice import choose
-from mmectl.local.fleet.container import (
+from mmectl.local.images import Images, engine_images
+from mmectl.local.instance import docker_cli as engines
+from mmectl.local.instance.docker_cli import Engine, EngineError, EngineImage
+from mmectl.local.instance.docker_runtime import (
     DockerRuntime,
     Limits,
     environment_lines,
     environment_of,
     run_arguments,
 )
-from mmectl.local.fleet.engine import Engine, EngineError, EngineImage
-from mmectl.local.fleet.place import Place
-from mmectl.local.fleet.runtime import Launch
-from mmectl.local.images import Images, engine_images
+from mmectl.local.instance.process_runtime import Launch
+from mmectl.local.instance.runtime_choice import choose
+from mmectl.local.instance.workspace import Place
 from mmectl.local.values import FleetFailed, Image
 
 GIB = 1 << 30
@@ -71,7 +71,7 @@ def test_a_container_is_confined_and_listens_on_no_port(tmp_path: Path) -> None:
         "--cpus=2",
         "--pids-limit=3072",
         "--security-opt=no-new-privileges",
-        "--label=mmectl.state-dir=/project/.mmectl",
+        "--label=mmectl.base.values-dir=/project/.mmectl",
         "--env=SEVERAL",
         f"--env-file={tmp_path / 'env'}",
         f"--mount=type=bind,source={tmp_path}/ml/models,target=/opt/ml/models,readonly",
@@ -191,7 +191,7 @@ def test_leftovers_are_looked_for_where_they_were_started(tmp_path: Path) -> Non
     engines.remember(fleets, docker.environment)
     elsewhere = {"PATH": str(tmp_path), "DOCKER_HOST": "unix:///other.sock"}
     assert engines.sweep(fleets, state, elsewhere, docker) == 2
-    assert docker.calls[0][-1] == "label=mmectl.state-dir=/project/.mmectl"
+    assert docker.calls[0][-1] == "label=mmectl.base.values-dir=/project/.mmectl"
     assert docker.calls[1] == ["rm", "--force", "--volumes", "c1", "c2"]
     assert {seen["DOCKER_HOST"] for seen in docker.seen} == {"unix:///a.sock"}
     assert engines.sweep(fleets, state, elsewhere, docker) == 0

@@ -21,7 +21,7 @@ from control_fakes import (
     model,
 )
 
-from mmectl.errors import PlatformError
+from mmectl.base.errors import PlatformError
 from mmectl.local.control.models import model_data
 from mmectl.local.values import AwsError
 

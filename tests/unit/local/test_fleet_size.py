@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fleet_fakes import FakeServer, FakeStore, spec
 
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
 
 MB = 1 << 20

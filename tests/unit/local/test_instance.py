@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 from fleet_fakes import spec
 
-from mmectl.local.fleet.choice import Choice
-from mmectl.local.fleet.instance import Instance
-from mmectl.local.fleet.mms import Mms
-from mmectl.local.fleet.runtime import Launch, MakeRuntime
-from mmectl.local.fleet.settings import RouterSettings
-from mmectl.local.fleet.wire import Answer, AnswerTimeoutError, WireError
+from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
+from mmectl.local.instance.instance import Instance
+from mmectl.local.instance.mms import Mms
+from mmectl.local.instance.process_runtime import Launch, MakeRuntime
+from mmectl.local.instance.runtime_choice import Choice
+from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetFailed, FleetSpec
 
 QUICK = RouterSettings(backoff=0, quick_death=0, ping_every=0.001, stop=0.05)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.local.fleet.instance_types import (
-    DEFAULT,
-    GIB,
-    instance_type,
-    model_disk,
-    model_memory,
-)
+from mmectl.base.instances import DEFAULT, GIB, instance_type, model_disk, model_memory
 
 
 @pytest.mark.parametrize(

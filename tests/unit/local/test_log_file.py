@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmectl.local.log_file import BURST, LONGEST, RATE, REPEAT, BoundedHandler, aside
+from mmectl.local.server.log_file import BURST, LONGEST, RATE, REPEAT, BoundedHandler, aside
 
 
 @pytest.fixture

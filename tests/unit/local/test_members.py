@@ -10,7 +10,7 @@ import pytest
 from control_fakes import HeldFleets, config, control, endpoint, model
 
 from mmectl.local.control.validate import service_model
-from mmectl.local.services import _ELSEWHERE, RUNTIME
+from mmectl.local.server.handlers import _ELSEWHERE, RUNTIME
 from mmectl.local.values import AwsError
 
 DONE = "carried out"

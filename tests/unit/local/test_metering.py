@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fleet_fakes import FakeServer, FakeStore, error, spec
 
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.fleet.metering import Meter
-from mmectl.local.fleet.router import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, InvokeRequest
 
 MB = 1 << 20

@@ -15,7 +15,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from mmectl.local.fleet.residency import (
+from mmectl.local.fleet.estimates import Sizes
+from mmectl.local.fleet.placement import (
     LEAST_OUTSTANDING,
     RANDOM,
     Copy,
@@ -25,7 +26,6 @@ from mmectl.local.fleet.residency import (
     Residency,
     TooWideError,
 )
-from mmectl.local.fleet.sizes import Sizes
 
 MB = 1 << 20
 

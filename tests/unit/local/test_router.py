@@ -18,8 +18,8 @@ from fleet_fakes import (
 )
 from planes import QUICK, MakePlane, Plane, plane, settle, until
 
-from mmectl.local.fleet.router import LocalFleets
-from mmectl.local.fleet.wire import Answer, AnswerTimeoutError
+from mmectl.local.fleet.data_plane import LocalFleets
+from mmectl.local.instance.http_client import Answer, AnswerTimeoutError
 from mmectl.local.values import FleetFailed, FleetSpec, StoredObject
 
 __all__ = ["plane"]

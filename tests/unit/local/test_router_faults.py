@@ -12,7 +12,7 @@ from fleet_fakes import (
 )
 from planes import MakePlane, plane, settle, until
 
-from mmectl.local.fleet.wire import Answer, WireError
+from mmectl.local.instance.http_client import Answer, WireError
 
 __all__ = ["plane"]
 

@@ -16,8 +16,8 @@ from fleet_fakes import (
 )
 from planes import MB, QUICK, MakePlane, plane, settle, until
 
-from mmectl.local.fleet.verdicts import model_name
-from mmectl.unpack import DiskFullError, FaultError
+from mmectl.archive.unpack import DiskFullError, FaultError
+from mmectl.local.fleet.errors import model_name
 
 __all__ = ["plane"]
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mmectl.errors import PlatformError
+from mmectl.base.errors import PlatformError
 from mmectl.local.s3.body import Expected, receive
 from mmectl.local.s3.chunked import ChunkSigner
 from mmectl.local.s3.files import create

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from mmectl.local import claims, sigv2, sigv4
+from mmectl.base.values import Credentials
+from mmectl.local.auth import claims, sigv2, sigv4
 from mmectl.local.refusals import JSON, QUERY, S3, protocol_of, refusal
 from mmectl.local.s3.chunked import SIGNED, SIGNED_TRAILER, ChunkDecoder, ChunkSigner
-from mmectl.state import Credentials
 
 # "Examples: Signature calculations" of the S3 API reference
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")

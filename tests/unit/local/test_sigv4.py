@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from mmectl.local import claims, sigv4
-from mmectl.state import Credentials
+from mmectl.base.values import Credentials
+from mmectl.local.auth import claims, sigv4
 
 MINE = Credentials("AKIAEXAMPLE", "secret/with+signs=")
 THEIRS = BotoCredentials(MINE.access_key_id, MINE.secret_access_key)

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from mmectl.errors import PlatformError
-from mmectl.local import launch, platform, processes, record, supervisor
+from mmectl.base.errors import PlatformError
+from mmectl.local import processes, record
+from mmectl.local.client import platform
 from mmectl.local.processes import Process
 from mmectl.local.record import Budgets, Record
+from mmectl.local.server import launch, supervisor
 
 RECORD = Record(4000, "us-east-1", "AKIA1", "topsecret", Process(1, 2), None)
 

@@ -1,0 +1,1 @@
+"""Model archives: packed reproducibly, unpacked without trusting them."""

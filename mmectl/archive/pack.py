@@ -1,0 +1,209 @@
+"""A model folder as a flat, byte-reproducible ``.tar.gz``, streamed.
+
+The same files give the same bytes on every machine: members sorted by name, owner 0, time 0,
+mode 0644, a gzip header without time and name, and blocks of a fixed size that are compressed
+independently (igzip, level 1), however many threads do it. The digest of a model covers names
+and contents alone, so that another version of the compressor does not make another model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mmectl.base.errors import ArtifactError
+
+BLOCK = 1 << 20
+# measured on 241 MB of weights: level 1 packs 20 (one thread) to 50 times (two threads) as fast
+# as level 9 of zlib and smaller; level 0 grows random floats by a quarter
+LEVEL = 1
+# from here on a second thread is worth its start
+_THREADED_FROM = 4 * BLOCK
+
+Progress = Callable[[int], None]
+
+
+class Sink(Protocol):
+    """Where the packed bytes go; `write` is called from one thread at a time."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a model folder, as `members` found it; `size` in bytes."""
+
+    name: str
+    path: Path
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was packed: digest of the content, bytes before and after compression."""
+
+    digest: str
+    content: int
+    packed: int
+
+
+def members(folder: Path, left_out: Callable[[str], bool] = lambda _: False) -> tuple[Member, ...]:
+    """The regular files of a folder, by name; what is no file or `left_out` by its name is not.
+
+    Raises ArtifactError where the folder cannot be read.
+    """
+    try:
+        found = (p for p in folder.iterdir() if p.is_file() and not p.is_symlink())
+        paths = sorted(p for p in found if not left_out(p.name))
+        stats = [(path, path.stat()) for path in paths]
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be read: {error.strerror}") from error
+    return tuple(Member(path.name, path, s.st_size, s.st_mtime_ns) for path, s in stats)
+
+
+def _changed(member: Member) -> ArtifactError:
+    return ArtifactError(
+        f"{member.path}: changed while it was read",
+        hint="wait until it is written completely, then upload again",
+        code="changed_while_packing",
+    )
+
+
+def _blocks(member: Member) -> Iterator[bytes]:
+    """The file's bytes; exactly `member.size` of them, or an ArtifactError."""
+    left = member.size
+    try:
+        with member.path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                left -= len(block)
+                yield block
+    except OSError as error:
+        raise ArtifactError(f"{member.path}: cannot be read: {error.strerror}") from error
+    if left:
+        raise _changed(member)
+
+
+class _Digest:
+    """Sha256 over names, sizes and bytes of the members, in their order."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(b"mmectl-model-1\0")
+
+    def begin(self, member: Member) -> None:
+        self._hash.update(f"{member.name}\0{member.size}\0".encode())
+
+    def update(self, block: bytes) -> None:
+        self._hash.update(block)
+
+    def hex(self) -> str:
+        return self._hash.hexdigest()
+
+
+def content_digest(files: tuple[Member, ...], progress: Progress = lambda _: None) -> str:
+    """The digest (hex) of a model's content; `progress` gets the bytes read so far."""
+    digest, done = _Digest(), 0
+    for member in files:
+        digest.begin(member)
+        for block in _blocks(member):
+            digest.update(block)
+            done += len(block)
+            progress(done)
+    return digest.hex()
+
+
+def _header(member: Member) -> bytes:
+    info = tarfile.TarInfo(member.name)
+    info.size = member.size
+    info.mode = 0o644
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+class _Counter:
+    """Passes bytes on and counts them."""
+
+    closed = False
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.count = 0
+
+    def write(self, data: bytes) -> int:
+        self._sink.write(data)
+        self.count += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The sink stays open: its owner closes it."""
+
+
+def _tar(files: tuple[Member, ...], digest: _Digest, progress: Progress) -> Iterator[bytes]:
+    done = written = 0
+    for member in files:
+        digest.begin(member)
+        yield _header(member)
+        for block in _blocks(member):
+            digest.update(block)
+            yield block
+            done += len(block)
+            progress(done)
+        padding = -member.size % tarfile.BLOCKSIZE
+        yield bytes(padding)
+        written += tarfile.BLOCKSIZE + member.size + padding
+    end = written + 2 * tarfile.BLOCKSIZE
+    yield bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE)
+
+
+def pack(
+    files: tuple[Member, ...],
+    sink: Sink,
+    *,
+    progress: Progress = lambda _: None,
+    threads: int = 2,
+) -> Packed:
+    """Write the tarball of `files` to `sink`; `progress` gets the content bytes so far.
+
+    Raises ArtifactError where a file changed meanwhile or cannot be read, and whatever the sink
+    raises. The bytes do not depend on `threads`.
+    """
+    from isal import igzip_threaded
+
+    content = sum(member.size for member in files)
+    counter, digest = _Counter(sink), _Digest()
+    packer = igzip_threaded.open(
+        counter,
+        "wb",
+        compresslevel=LEVEL,
+        threads=threads if content >= _THREADED_FROM else 1,
+        block_size=BLOCK,
+    )
+    with packer:
+        for piece in _tar(files, digest, progress):
+            packer.write(piece)
+    return Packed(digest.hex(), content, counter.count)
+
+
+def pack_file(folder: Path, target: Path, *, progress: Progress = lambda _: None) -> Packed:
+    """Pack a folder into the file `target`, which appears only when complete.
+
+    Raises ArtifactError as `pack`, and where the file cannot be written.
+    """
+    partial = target.with_name(target.name + ".part")
+    try:
+        with partial.open("wb") as stream:
+            packed = pack(members(folder), stream, progress=progress)
+        partial.replace(target)
+    except OSError as error:
+        raise ArtifactError(f"{target}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return packed

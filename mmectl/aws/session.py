@@ -1,0 +1,347 @@
+"""The one place that makes boto3 clients: identity, role, bucket.
+
+Nothing of botocore leaves this module: its errors become `ServiceError`, with AWS's code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
+
+from mmectl.aws import settings
+from mmectl.base import partitions
+from mmectl.base.errors import ServiceError
+from mmectl.base.values import Credentials, Identity
+
+ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
+# What a notebook or Studio, a training job and a processing job find on their disk.
+SAGEMAKER_MARKS = (
+    Path("/opt/ml/metadata/resource-metadata.json"),
+    Path("/opt/ml/config/resourceconfig.json"),
+    Path("/opt/ml/config/processingjobconfig.json"),
+)
+_ROLE_HINT = (
+    "set aws.role, or make one: aws iam create-role "
+    "--role-name AmazonSageMaker-ExecutionRole-mmectl "
+    '--assume-role-policy-document \'{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+    '"Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}\''
+    " and attach AmazonSageMakerFullAccess"
+)
+
+# what is raised where there is no answer of the service
+NO_ANSWER = (BotoCoreError, ResponseParserError)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn botocore's errors into ours; `doing` says what was tried."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        text = error.response.get("Error", {}).get("Message", str(error))
+        raise ServiceError(
+            f"{doing}: {text}", hint=_hint(code, doing, text), code=f"aws_{code}"
+        ) from error
+    except NO_ANSWER as error:
+        raise offline(doing, error) from error
+
+
+def _hint(code: str, doing: str, text: str) -> str | None:
+    if code in ("AccessDenied", "AccessDeniedException", "403"):
+        return f"the caller needs the permission for: {doing}"
+    if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
+        return "log in again, for example: aws sso login"
+    if "in-progress" in text:
+        return "somebody changes it: look with mmectl status; wait for it with mmectl deploy"
+    if code == "NoSuchBucket":
+        return "check the bucket's name; the configured one is made by: mmectl upload --all"
+    if code in ("ResourceLimitExceeded",):
+        return "ask for a higher quota in the Service Quotas console"
+    return None
+
+
+def offline(doing: str, error: Exception) -> ServiceError:
+    """An error without an answer: no credentials, no network, no time."""
+    if isinstance(error, NoCredentialsError):
+        path = settings.unreadable()
+        log_in = "set aws.profile, or log in: aws configure; without an account: --platform local"
+        return ServiceError(
+            f"{doing}: no AWS credentials found",
+            hint=f"make {path} readable" if path else log_in,
+            code="no_credentials",
+        )
+    if isinstance(error, (settings.NotAws, ResponseParserError)):
+        place = "look at the network and at HTTPS_PROXY: something answers in place of AWS"
+        return ServiceError(f"{doing}: {error}", hint=place, code="not_aws")
+    if isinstance(error, ReadTimeoutError):
+        return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
+    variable = settings.culprit(error)
+    hint = f"mend or unset {variable}" if variable else None
+    if isinstance(error, EndpointConnectionError):
+        hint = f"check the network, or {hint}" if hint else "check the network"
+        return ServiceError(f"{doing}: {error}", hint=hint, code="unreachable")
+    if isinstance(error, SSLError) and hint is None:
+        hint = "name the certificates of your network: AWS_CA_BUNDLE=/path/to/bundle.pem"
+    return ServiceError(f"{doing}: {error}", hint=hint)
+
+
+_UNFINISHED_DAYS = 7
+
+
+class Aws:
+    """A boto3 session for one account and region, and the clients made from it.
+
+    `endpoint_url` and `credentials` are those of the embedded platform, else None.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        if credentials:
+            self._inner = settings.isolated()
+            self._session = _own_session(self._inner, region, credentials)
+        else:
+            self._inner = botocore.session.Session(profile=profile)
+            self._session = _session(self._inner, region, profile)
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+        if self._session.region_name is None:
+            raise ServiceError(
+                "no AWS region", hint="set aws.region or AWS_REGION", code="no_region"
+            )
+        self.region: str = self._session.region_name
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the embedded platform."""
+        return self._endpoint_url is not None
+
+    def client(self, service: str, read_timeout: float = 60.0, region: str | None = None) -> Any:
+        """A cached boto3 client; the runtime's has no retries (invoke has its own).
+
+        `region` is another one than the session's.
+        """
+        key = f"{service} {region}" if region else service
+        if key not in self._clients:
+            runtime = service == "sagemaker-runtime"
+            config = Config(
+                connect_timeout=5,
+                read_timeout=read_timeout,
+                retries={"mode": "standard", **({"total_max_attempts": 1} if runtime else {})},
+                max_pool_connections=256,
+                proxies={} if self.local else None,
+            )
+            with settings.named(f"cannot make a client for {service}", self._inner):
+                self._clients[key] = self._session.client(
+                    service, region_name=region, endpoint_url=self._endpoint_url, config=config
+                )
+        return self._clients[key]
+
+    def identity(self) -> Identity:
+        """Who we are, from STS."""
+        with translated("sts:GetCallerIdentity"):
+            answer = self.client("sts").get_caller_identity()
+        return Identity(answer["Account"], answer["Arn"], self.region)
+
+    def role(self, wanted: str | None) -> str:
+        """The ARN of the execution role: given, of the SageMaker we run in, or found in IAM."""
+        if wanted and wanted.startswith("arn:"):
+            return wanted
+        if wanted:
+            with translated(f"iam:GetRole {wanted}"):
+                name = wanted.rpartition("/")[2]  # IAM finds a role without its path
+                return str(self.client("iam").get_role(RoleName=name)["Role"]["Arn"])
+        if not self.local and any(path.exists() for path in SAGEMAKER_MARKS):
+            return _role_of_sagemaker(self._session)
+        return self._found_role()
+
+    def _found_role(self) -> str:
+        with translated("iam:ListRoles"):
+            pages = self.client("iam").get_paginator("list_roles").paginate()
+            roles = [
+                role
+                for page in pages
+                for role in page["Roles"]
+                if role["RoleName"].startswith(ROLE_PREFIX) and trusts_sagemaker(role)
+            ]
+        if not roles:
+            raise ServiceError(
+                f"no IAM role {ROLE_PREFIX}* that SageMaker may assume",
+                hint=_ROLE_HINT,
+                code="no_role",
+            )
+        return str(max(roles, key=lambda role: role["CreateDate"])["Arn"])
+
+    def bucket_name(self, wanted: str | None) -> str:
+        """The given bucket, or the name that SageMaker's own tools use by default."""
+        return wanted or f"sagemaker-{self.region}-{self.identity().account}"
+
+    def bucket_exists(self, name: str) -> bool:
+        """Whether the bucket is there for us.
+
+        Raises ServiceError when it belongs to somebody else or lies in another region. A name
+        that anybody can guess must belong to our own account.
+        """
+        guessed = name.startswith(f"sagemaker-{self.region}-")
+        owner = {"ExpectedBucketOwner": self.identity().account} if guessed else {}
+        try:
+            answer = self.client("s3").head_bucket(Bucket=name, **owner)
+        except ClientError as error:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            self._same_region(name, headers.get("x-amz-bucket-region"))
+            if status != 404:
+                text = error.response["Error"].get("Message", status)
+                raise ServiceError(
+                    f"bucket {name} cannot be used: {text}",
+                    hint="set bucket.name to a bucket of this account",
+                ) from error
+            return False
+        except NO_ANSWER as error:
+            raise offline(f"s3:HeadBucket {name}", error) from error
+        else:
+            headers = answer["ResponseMetadata"]["HTTPHeaders"]
+            self._same_region(name, headers.get("x-amz-bucket-region"))
+            return True
+
+    def ensure_bucket(self, name: str) -> bool:
+        """Create the bucket if it is missing; True when it was created. Raises ServiceError."""
+        if self.bucket_exists(name):
+            return False
+        # us-east-1 is the one region that must not be named.
+        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        options = {"CreateBucketConfiguration": where} if where else {}
+        try:
+            with translated(f"s3:CreateBucket {name}"):
+                self.client("s3").create_bucket(Bucket=name, **options)
+        except ServiceError as error:
+            if error.code != "aws_BucketAlreadyOwnedByYou":  # somebody of ours was quicker
+                raise
+            return False
+        self._drop_unfinished(name)
+        return True
+
+    def _drop_unfinished(self, name: str) -> None:
+        """Let S3 delete the parts of uploads that nobody went on with; they cost money, unseen."""
+        rule = {
+            "ID": "mmectl-unfinished-uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _UNFINISHED_DAYS},
+        }
+        with suppress(ServiceError), translated(f"s3:PutLifecycleConfiguration {name}"):
+            self.client("s3").put_bucket_lifecycle_configuration(
+                Bucket=name, LifecycleConfiguration={"Rules": [rule]}
+            )
+
+    def _same_region(self, name: str, region: str | None) -> None:
+        if region and region != self.region:
+            raise ServiceError(
+                f"bucket {name} lies in {region}, the endpoint in {self.region}",
+                hint=f"set aws.region: {region}, or name another bucket",
+                code="bucket_region",
+            )
+
+
+def timestamp(value: Any) -> datetime:
+    """Times as S3 and SageMaker write them, read without dateutil, which is slow."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
+    found: datetime = parse_timestamp(value)
+    return found
+
+
+def _quick(session: botocore.session.Session) -> botocore.session.Session:
+    factory = settings.StrictParsers()
+    factory.set_parser_defaults(timestamp_parser=timestamp)
+    session.register_component("response_parser_factory", factory)
+    return session
+
+
+def _session(
+    inner: botocore.session.Session, region: str | None, profile: str | None
+) -> boto3.Session:
+    """A session with the user's settings, its credentials found. Raises ServiceError."""
+    with settings.named("aws.profile" if profile else "AWS settings", inner):
+        wanted = region or os.environ.get("AWS_REGION")  # boto3 knows AWS_DEFAULT_REGION alone
+        session = boto3.Session(
+            region_name=wanted, profile_name=profile, botocore_session=_quick(inner)
+        )
+        inner.get_scoped_config()  # looks for the profile; else the first client would
+        known = session.region_name
+    if known is not None:
+        settings.find_credentials(inner, interactive=_interactive())
+    return session
+
+
+def _interactive() -> bool:
+    """Whether somebody can be asked, and sees what for."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _own_session(
+    inner: botocore.session.Session, region: str | None, credentials: Credentials
+) -> boto3.Session:
+    """A session on which the user's own AWS settings have no say."""
+    return boto3.Session(
+        botocore_session=_quick(inner),
+        region_name=region,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+    )
+
+
+def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
+    """Whether the role's trust policy names the SageMaker service."""
+    policy = role.get("AssumeRolePolicyDocument", {})
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    principals = {
+        "sagemaker.amazonaws.com",
+        *(f"sagemaker.{each.suffix}" for each in partitions.known()),
+    }
+    return any(f'"{principal}"' in text for principal in principals)
+
+
+def _role_of_sagemaker(session: boto3.Session) -> str:
+    """The role of the notebook or job we run in, by the SageMaker SDK (extra `sagemaker`)."""
+    try:
+        from sagemaker.core.helper.session_helper import Session, get_execution_role
+    except ImportError as error:
+        raise ServiceError(
+            "running inside SageMaker, but its SDK (version 3) is not installed",
+            hint="pip install 'mmectl[sagemaker]', or set aws.role",
+        ) from error
+    doing = "the execution role of this SageMaker notebook or job"
+    try:
+        with translated(doing):
+            return str(get_execution_role(sagemaker_session=Session(boto_session=session)))
+    except ValueError as error:
+        raise ServiceError(f"{doing}: {error}", hint="set aws.role") from error

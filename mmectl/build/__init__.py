@@ -1,1 +1,0 @@
-"""Building the image for AWS: what builds it, checks before the push, and what arrived."""

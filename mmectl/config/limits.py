@@ -1,0 +1,98 @@
+"""SageMaker's names and limits, from botocore's own service model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from mmectl.config.yaml_values import near_miss, shown
+
+# On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there are none:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
+_ACCELERATED = re.compile(r"ml\.(p|g|inf|trn)\d")
+
+
+def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong) for each value that its shape does not allow.
+
+    `values` maps a key to (shape name in the sagemaker service model, value).
+    """
+    for key, (shape, value) in values.items():
+        for text in _check(_shapes()[shape], value):
+            yield key, text
+        if shape == "ProductionVariantInstanceType" and _ACCELERATED.match(str(value)):
+            yield key, f"is {shown(value)}: MXNet multi-model endpoints run on CPU instances"
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> dict[str, dict[str, Any]]:
+    from botocore.loaders import Loader
+
+    shapes: dict[str, dict[str, Any]] = Loader().load_service_model("sagemaker", "service-2")[
+        "shapes"
+    ]
+    return shapes
+
+
+def _check(shape: Mapping[str, Any], value: Any) -> Iterator[str]:
+    """Values of the wrong type pass: whoever checks types has reported them."""
+    kind = shape["type"]
+    if isinstance(value, dict):
+        yield from _check_many(shape, value)
+    elif kind == "string" and isinstance(value, str):
+        yield from _check_text(shape, value)
+    elif (
+        kind == "integer"
+        and isinstance(value, int)
+        and not (_at_least(shape, value) and _at_most(shape, value))
+    ):
+        yield f"is {value}, must be {_range(shape)}"
+
+
+def _check_many(shape: Mapping[str, Any], value: Mapping[str, str]) -> Iterator[str]:
+    if len(value) > shape.get("max", len(value)):
+        yield f"has {len(value)} entries, at most {shape['max']} are allowed"
+    if shape["type"] == "map":
+        names, texts = shape["key"]["shape"], shape["value"]["shape"]
+    else:
+        names, texts = "TagKey", "TagValue"
+    for name, text in value.items():
+        for problem in _check(_shapes()[names], name):
+            yield f"a name {problem}"
+        for problem in _check(_shapes()[texts], text):
+            yield f"value of {name!r} {problem}"
+
+
+def _check_text(shape: Mapping[str, Any], value: str) -> Iterator[str]:
+    if "enum" in shape and value not in shape["enum"]:
+        yield f"is {shown(value)}, not one that SageMaker knows{near_miss(value, shape['enum'])}"
+    if not _at_least(shape, len(value)) or not _at_most(shape, len(value)):
+        yield f"has {len(value)} characters, must be {_range(shape)}"
+        return
+    pattern = shape.get("pattern")
+    if pattern and not re.fullmatch(_translate(pattern), value):
+        yield f"is {shown(value)}, must match {pattern}"
+
+
+def _at_least(shape: Mapping[str, Any], number: int) -> bool:
+    return number >= int(shape.get("min", number))
+
+
+def _at_most(shape: Mapping[str, Any], number: int) -> bool:
+    return number <= int(shape.get("max", number))
+
+
+def _range(shape: Mapping[str, Any]) -> str:
+    low, high = shape.get("min"), shape.get("max")
+    if high is None:
+        return f"at least {low}"
+    return f"{low} to {high}" if low is not None else f"at most {high}"
+
+
+def _translate(pattern: str) -> str:
+    r"""Java's \p{L}, \p{Z}, \p{N} for Python's re, inside a character class."""
+    for java, python in ((r"\p{L}", "A-Za-z\u00aa-\uffff"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d")):
+        pattern = pattern.replace(java, python)
+    return pattern

@@ -1,0 +1,1 @@
+"""What a terminal shows: output, the menu, tables, pages."""

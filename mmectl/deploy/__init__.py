@@ -1,0 +1,1 @@
+"""Carrying plans out: deploy, wait, destroy."""

@@ -1,0 +1,83 @@
+"""Everything that would fail later, found before: layout, shapes, a forward pass, known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks import expected
+from mmectl.frameworks.expected import Question
+from mmectl.frameworks.mxnet import layout
+from mmectl.frameworks.mxnet.model_files import inside
+from mmectl.images.forward import Ask, Passed
+
+Forward = Callable[[Path, Sequence[Ask]], Passed]
+KindOf = Callable[[bytes, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found: problems, one a line; `seconds` of load and forward pass where it ran.
+
+    `hint` says what to do where the model could not be had at all; `notes` keep nothing from being
+    served.
+    """
+
+    subject: str
+    problems: tuple[str, ...]
+    seconds: float | None = None
+    answers: int = 0
+    hint: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def check(
+    subject: str,
+    folder: Path,
+    *,
+    allow_code: bool = False,
+    tarball: str | None = None,
+    forward: Forward | None = None,
+    kind_of: KindOf = lambda _body, _name: "application/octet-stream",
+) -> Checked:
+    """Check a model's folder, and let it answer where `forward` is given.
+
+    `tarball`: the name of the one that it was unpacked from, as it is; then messages name its
+    members, and the files of its expected.json must lie in it. What cannot be loaded is not tried
+    again by a forward pass.
+    """
+    found, top = layout.look(folder, allow_code=allow_code), folder
+    if tarball is not None:
+        found, top = layout.look_at_tarball(folder, tarball), inside(folder)
+    problems = [str(problem) for problem in found.problems]
+    name = tarball or str(folder)
+    questions: tuple[Question, ...] = ()
+    try:
+        questions = expected.read(top, inside=tarball is not None)
+    except ArtifactError as error:
+        member = f"{tarball}: {top.relative_to(folder) / expected.FILE}"
+        said = error.message
+        problems.append(said.replace(str(top / expected.FILE), member, 1) if tarball else said)
+    if problems or forward is None:
+        return Checked(subject, tuple(problems), notes=found.notes)
+    asks = [Ask(q.file, kind_of(q.file.read_bytes(), q.file.name)) for q in questions]
+    passed = forward(folder, asks)
+    if passed.error:
+        return Checked(subject, (f"{name}: does not serve: {passed.error}",), notes=found.notes)
+    wrong = [
+        text
+        for question, reply in zip(questions, passed.replies, strict=True)
+        if (text := _wrong(question, reply.status, reply.body))
+    ]
+    problems += [f"{name}: {text}" for text in wrong]
+    good = len(questions) - len(wrong)
+    return Checked(subject, tuple(problems), passed.seconds, good, notes=found.notes)
+
+
+def _wrong(question: Question, status: int, body: bytes) -> str | None:
+    if status != 200:
+        text = body.decode("utf-8", "replace")[:200]
+        return f"{question.file.name}: is answered with {status}: {text}"
+    return expected.compare(question, body)

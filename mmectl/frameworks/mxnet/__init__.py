@@ -1,0 +1,1 @@
+"""MXNet's models: files, networks, checks, the model zoo."""

@@ -1,0 +1,1 @@
+../../../container/model_files.py

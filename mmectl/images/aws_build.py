@@ -1,0 +1,201 @@
+"""One build on AWS from beginning to end: nothing done when it is there, else made and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mmectl.base.errors import BuildError
+from mmectl.base.values import Event, Report
+from mmectl.image import context_digest
+from mmectl.images import checks, manifests
+from mmectl.images.buildah import Buildah
+from mmectl.images.codebuild import CodeBuild
+from mmectl.images.docker import Docker
+from mmectl.images.ecr import Ecr
+from mmectl.images.pushed import settle
+from mmectl.images.values import Built, Keeping, Login, LoginToBase, Manifest, Order
+
+Backend = Docker | Buildah | CodeBuild
+
+
+class Here(Protocol):
+    """A backend that builds on this machine."""
+
+    name: str
+
+    def prepare(self, order: Order, report: Report) -> object:
+        """Refuse what cannot be built, before any work."""
+
+    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+        """Build; `base` logs in to the registry of the base image."""
+
+    def check(self, order: Order, report: Report) -> None:
+        """Look at the image and try it."""
+
+    def push(self, order: Order, login: Login, report: Report) -> str:
+        """Push; gives the digest."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Backends:
+    """What may build here; each is made when it is wanted. None: not to be had.
+
+    `docker` raises BuildError where no engine answers.
+    """
+
+    docker: Callable[[], Docker]
+    buildah: Callable[[], Buildah] | None
+    codebuild: Callable[[], CodeBuild] | None
+
+
+def choose(wanted: str, backends: Backends, report: Report) -> Backend:
+    """The backend that is wanted; `auto` takes what is there and says why. Raises BuildError."""
+    if wanted == "docker":
+        return backends.docker()
+    if wanted == "buildah":
+        if backends.buildah is None:
+            raise BuildError(
+                "build.backend is buildah, which is not installed",
+                hint="apt-get install buildah",
+                code="no_builder",
+            )
+        return backends.buildah()
+    if wanted == "codebuild":
+        if backends.codebuild is None:
+            raise BuildError(
+                "build.backend is codebuild, and build.codebuild_role names no role for it",
+                hint="set build.codebuild_role to a role that codebuild.amazonaws.com may assume",
+                code="no_builder",
+            )
+        return backends.codebuild()
+    return _automatic(backends, report)
+
+
+def _automatic(backends: Backends, report: Report) -> Backend:
+    try:
+        found: Backend = backends.docker()
+    except BuildError as error:
+        other = backends.buildah or backends.codebuild
+        if other is None:
+            raise BuildError(
+                f"nothing here builds images: {error.message}; buildah is not installed; "
+                "build.codebuild_role is not set",
+                hint=error.hint,
+                code=error.code,
+            ) from error
+        found = other()
+        report(Event("note", "backend", f"{found.name}, because {error.message}"))
+        return found
+    report(Event("note", "backend", "docker, an engine answers"))
+    return found
+
+
+def build(
+    order: Order,
+    keeping: Keeping,
+    ecr: Ecr,
+    backend: Callable[[], Backend],
+    report: Report,
+    clock: Callable[[], float] = time.monotonic,
+    base: LoginToBase | None = None,
+) -> Built:
+    """Make the image of `order` be in ECR, as SageMaker takes it. Raises BuildError, ServiceError.
+
+    `base` gives a login for the base image, where that lies in a private registry of ECR.
+
+    The tag is given last: whatever is interrupted before is not there and is made again,
+    from the layers that are.
+    """
+    started = clock()
+    found = ecr.find(tag=order.tag)
+    if found is not None:
+        return _built(settle(found, order, ecr, report), order, "", clock() - started)
+    chosen = backend()
+    if isinstance(chosen, CodeBuild):
+        manifest = _elsewhere(chosen, order, keeping, ecr, report)
+    else:
+        manifest = _here(chosen, order, keeping, ecr, report, base)
+    return _built(manifest, order, chosen.name, clock() - started)
+
+
+def _built(manifest: Manifest, order: Order, backend: str, seconds: float) -> Built:
+    return Built(
+        reference=order.reference,
+        digest=manifest.digest,
+        media_type=manifest.media_type,
+        size=manifests.size(manifest),
+        backend=backend,
+        seconds=seconds,
+        reused=not backend,
+    )
+
+
+def _ensure(ecr: Ecr, keeping: Keeping, report: Report) -> None:
+    if ecr.ensure(keeping):
+        report(Event("done", "repository", f"{ecr.repository} created"))
+
+
+def _here(
+    backend: Here,
+    order: Order,
+    keeping: Keeping,
+    ecr: Ecr,
+    report: Report,
+    base: LoginToBase | None,
+) -> Manifest:
+    backend.prepare(order, report)
+    _ensure(ecr, keeping, report)  # early: what the caller may not do is known before the build
+    before = context_digest(order.context)
+    backend.build(order, report, base)
+    if context_digest(order.context) != before:
+        raise BuildError(
+            f"{order.context} changed while it was built", hint="mmectl build", code="changed"
+        )
+    backend.check(order, report)
+    digest = backend.push(order, ecr.login(), report)
+    found = _arrived(ecr, order)
+    if found.digest != digest:
+        raise BuildError(
+            f"{order.reference} is {found.digest} in ECR, pushed was {digest}: "
+            "somebody else pushed at the same time",
+            hint="mmectl build",
+            code="push",
+        )
+    return settle(found, order, ecr, report)
+
+
+def _elsewhere(
+    backend: CodeBuild, order: Order, keeping: Keeping, ecr: Ecr, report: Report
+) -> Manifest:
+    """Build under another tag, and give it the real one when it has passed the checks."""
+    staged = dataclasses.replace(order, reference=f"{order.reference}-unchecked")
+    _ensure(ecr, keeping, report)
+    try:
+        backend.make(staged, report)
+        manifest = settle(_arrived(ecr, staged), staged, ecr, report)
+        facts = ecr.facts(manifest)
+        if facts is None:
+            raise BuildError(
+                "the image that was built cannot be checked: its configuration cannot be read",
+                hint="the caller needs ecr:GetDownloadUrlForLayer on the repository",
+            )
+        checks.require(facts, order.platform, order.reference)
+        report(Event("done", "checks", f"labels, {facts.architecture}"))
+        ecr.put(manifest, order.tag)
+    finally:
+        ecr.untag(staged.tag)
+    return manifest
+
+
+def _arrived(ecr: Ecr, order: Order) -> Manifest:
+    found = ecr.find(tag=order.tag)
+    if found is None:
+        raise BuildError(
+            f"{order.reference} was pushed, but ECR does not have it",
+            hint="look which account and region the push went to; then mmectl build",
+            code="push",
+        )
+    return found

@@ -1,0 +1,91 @@
+"""Command lines as values. Pure: nothing is started here, no secret ever stands in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.images import asking
+from mmectl.images.values import Order
+
+# the image says which context it was made of, so that an interrupted push goes on without a build
+DIGEST_LABEL = "mmectl.digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Arguments, variables beside the environment's, and how its progress reads."""
+
+    arguments: tuple[str, ...]
+    progress: str
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def buildx(order: Order, *, driver: str, raw_json: bool, docker: str = "docker") -> Command:
+    """Build with buildx: docker media types, no attestations (CreateModel refuses OCI indexes).
+
+    The engine's own driver keeps the image where it is pushed from; any other hands it over.
+    """
+    output = (
+        ("--output", f"type=image,oci-mediatypes=false,name={order.reference}")
+        if driver == "docker"
+        else ("--load", "--tag", order.reference)
+    )
+    progress = "rawjson" if raw_json else "plain"
+    arguments = (
+        *(docker, "buildx", "build", "--platform", order.platform),
+        *("--provenance=false", "--sbom=false", *output, f"--progress={progress}"),
+        *_shared(order),
+    )
+    return Command(arguments, progress)
+
+
+def buildkit(order: Order, docker: str = "docker") -> Command:
+    """Build with the BuildKit that clients before 23 carry inside."""
+    arguments = (
+        *(docker, "build", "--platform", order.platform, "--tag", order.reference),
+        *("--progress=plain", *_shared(order)),
+    )
+    return Command(arguments, "plain", (("DOCKER_BUILDKIT", "1"),))
+
+
+def _shared(order: Order) -> tuple[str, ...]:
+    base = ("--build-arg", f"BASE_IMAGE={order.base_image}") if order.base_image else ()
+    return (*base, "--label", f"{DIGEST_LABEL}={order.digest}", str(order.context))
+
+
+def buildah(order: Order, authfile: Path | None = None) -> Command:
+    """Build with buildah, without a daemon and without privileges that containers lack."""
+    login = ("--authfile", str(authfile)) if authfile else ()
+    arguments = (
+        *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers"),
+        *("--format", "docker", "--platform", order.platform, "--tag", order.reference),
+        *(*login, *_shared(order)),
+    )
+    return Command(arguments, "classic")
+
+
+def buildah_push(reference: str, authfile: Path, digestfile: Path) -> tuple[str, ...]:
+    """Push with docker's media types; the password stands in `authfile` alone."""
+    return (
+        *("buildah", "push", "--format", "v2s2", "--authfile", str(authfile)),
+        *("--digestfile", str(digestfile), reference, f"docker://{reference}"),
+    )
+
+
+def buildah_run(
+    container: str, entrypoint: Sequence[str], port: int, model: Path
+) -> tuple[str, ...]:
+    """Run the server of a working container in the host's network, the model mounted.
+
+    It ends with its standard input: buildah that is killed leaves it running else, as the
+    process between the two loses its PR_SET_PDEATHSIG when it becomes the image's user.
+    """
+    return (
+        *("buildah", "run", "--isolation", "chroot", "--network", "host"),
+        *("--volume", f"{model}:{asking.FOLDER}/{asking.MODEL}:ro"),
+        *("--env", "SAGEMAKER_MULTI_MODEL=true", "--env", f"SAGEMAKER_BIND_TO_PORT={port}"),
+        *("--env", "MMECTL_BIND_ADDRESS=127.0.0.1", "--env", "MMECTL_LIFELINE_FD=0"),
+        *(container, "--", *entrypoint, "serve"),
+    )

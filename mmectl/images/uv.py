@@ -1,0 +1,198 @@
+"""Running uv, which installs the serving environment, and putting its failures into words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmectl.base.errors import BuildError
+
+_CERTIFICATE = re.compile(r"invalid peer certificate|certificate verify failed|unknownissuer")
+# What uv says (lower case), what it means, what to do; the first that fits counts.
+_WORDS = (
+    (
+        os.strerror(errno.ENOSPC).lower(),
+        "the disk is full",
+        "free about 1 GB, or move uv's cache with UV_CACHE_DIR",
+    ),
+    (
+        os.strerror(errno.EROFS).lower(),
+        "its file system is read-only",
+        "set local.state_dir, or UV_CACHE_DIR, to a folder that you may write",
+    ),
+    (
+        r"failed to initialize cache|permission denied",
+        "a folder cannot be written",
+        "set UV_CACHE_DIR to a folder that you may write, and see who owns local.state_dir",
+    ),
+    (
+        _CERTIFICATE.pattern,
+        "the package index has a certificate that this machine does not trust",
+        "name your network's certificates: export SSL_CERT_FILE=/path/to/bundle.pem",
+    ),
+    (
+        r"hash mismatch",
+        "a package is not the one that was meant: its checksum differs",
+        "name another index with UV_DEFAULT_INDEX; in a broken cache: uv cache clean",
+    ),
+    (
+        r"\b401\b|\b407\b|valid authentication credentials",
+        "the package index, or the proxy before it, wants a login",
+        "put it into the address: UV_DEFAULT_INDEX=https://USER:PASSWORD@HOST/simple, or ~/.netrc",
+    ),
+    (
+        r"\b403 forbidden",
+        "the package index refuses",
+        "check the address and the login in UV_DEFAULT_INDEX or PIP_INDEX_URL",
+    ),
+    (
+        r"no wheels? with a matching|no (usable )?wheels|failed to build|requires-python|"
+        r"python version",
+        "a package is not there for this Python or this machine",
+        "try another Python: mmectl build --set image.python=3.11, or an index with its wheels",
+    ),
+    (
+        r"was not found in the package registry|there is no version of|no solution found|\b404\b",
+        "the package index lacks a package",
+        "name an index that has all of PyPI: UV_DEFAULT_INDEX=https://HOST/simple",
+    ),
+    (
+        r"error sending request|dns error|failed to lookup address|connection refused|"
+        r"network is unreachable|timed out|the network was disabled|server error|failed to fetch",
+        "the package index does not answer",
+        "check the connection and HTTPS_PROXY, or name a mirror with UV_DEFAULT_INDEX",
+    ),
+)
+
+
+def find_uv() -> str:
+    """Find the uv program: beside this Python, in the uv package, or on the PATH."""
+    own = Path(sysconfig.get_path("scripts"), "uv")
+    if own.is_file():
+        return str(own)
+    try:
+        import uv
+    except ImportError:
+        found = shutil.which("uv")
+    else:
+        try:
+            found = str(uv.find_uv_bin())
+        except FileNotFoundError:
+            found = shutil.which("uv")
+    if found is None:
+        raise BuildError(
+            "cannot make the serving environment: uv is not installed",
+            hint="pip install 'mmectl[local]'",
+        )
+    return found
+
+
+class Uv:
+    """Runs uv with the user's own settings (UV_*, uv.toml).
+
+    `held` is a descriptor that uv inherits: the lock of the build lasts as long as uv runs,
+    also when we are killed. `cache` is where packages are kept if the usual place cannot be
+    written.
+    """
+
+    def __init__(self, program: str, held: int | None = None, cache: Path | None = None) -> None:
+        self.program = program
+        self._held = held
+        self._cache = cache
+
+    def install(self, folder: Path, *arguments: str) -> None:
+        """Install packages without their dependencies: the list is complete."""
+        python = str(folder / "bin" / "python")
+        self.run("pip", "install", "--no-deps", "--python", python, *arguments)
+
+    def run(self, *arguments: str) -> None:
+        """Run uv; raises BuildError with its last words.
+
+        Where it does not trust a certificate it is asked again with those of the system.
+        """
+        environment = uv_environment(os.environ, self._cache)
+        output = self._failure(arguments, environment)
+        if output is not None and _CERTIFICATE.search(output.lower()):
+            output = self._failure(arguments, {**SYSTEM_CERTIFICATES, **environment})
+        if output is not None:
+            raise explain(arguments, output)
+
+    def _failure(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
+        """What uv said when it failed; None where it did what was asked."""
+        try:
+            done = subprocess.run(
+                [self.program, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                pass_fds=() if self._held is None else (self._held,),
+                env=environment,
+            )
+        except OSError as error:
+            raise BuildError(
+                f"cannot run {self.program}: {error.strerror or error}",
+                hint="pip install --force-reinstall uv",
+            ) from error
+        return None if done.returncode == 0 else done.stderr
+
+
+SYSTEM_CERTIFICATES = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # new and old name
+
+
+def uv_environment(environ: Mapping[str, str], cache: Path | None = None) -> dict[str, str]:
+    """Make uv's environment: the user's own, with pip's index where uv has none of its own.
+
+    `cache` is for where neither UV_CACHE_DIR is set nor the usual place can be written.
+    """
+    made = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
+    index = environ.get("PIP_INDEX_URL")
+    if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(environ):
+        made["UV_DEFAULT_INDEX"] = index
+    if cache is not None and "UV_CACHE_DIR" not in environ and not _can_cache(environ):
+        made["UV_CACHE_DIR"] = str(cache)
+    return made
+
+
+def _can_cache(environ: Mapping[str, str]) -> bool:
+    """Whether uv's usual cache is there or can be made, and written."""
+    home = environ.get("HOME") or "/"
+    folder = Path(environ.get("XDG_CACHE_HOME") or Path(home, ".cache"), "uv")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def check_programs_run(folder: Path, flags: int | None = None) -> None:
+    """Raise BuildError where the folder's file system does not let programs run.
+
+    `flags` are its mount flags; None: looked up.
+    """
+    if (os.statvfs(folder).f_flag if flags is None else flags) & os.ST_NOEXEC:
+        raise BuildError(
+            f"cannot make the serving environment in {folder}: its file system does not allow "
+            "programs (noexec)",
+            hint="set local.state_dir to a folder of another file system",
+        )
+
+
+def explain(arguments: tuple[str, ...], output: str) -> BuildError:
+    """Put a failure of uv into words."""
+    last = " ".join(line.strip() for line in output.strip().splitlines()[-4:]) or "no output"
+    lowered = output.lower()
+    for pattern, meaning, hint in _WORDS:
+        if re.search(pattern, lowered):
+            return BuildError(f"cannot make the serving environment: {meaning}: {last}", hint=hint)
+    return BuildError(
+        f"cannot make the serving environment: uv {arguments[0]} failed: {last}",
+        hint="mmectl build --verbose",
+    )

@@ -1,0 +1,116 @@
+"""Values that the parts of a build hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmectl.images.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be built: `reference` is ``registry/repository:tag``, `platform` ``os/arch``.
+
+    `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
+    letters and digits; nobody else of that name builds at the same time.
+    """
+
+    context: Path
+    reference: str
+    digest: str
+    platform: str
+    base_image: str | None = None
+    trial: Trial = field(default_factory=Trial)
+    owner: str = "nobody"
+
+    @property
+    def registry(self) -> str:
+        """The registry's host."""
+        return self.reference.partition("/")[0]
+
+    @property
+    def repository(self) -> str:
+        """The repository's name in the registry."""
+        return self.reference.partition("/")[2].rpartition(":")[0]
+
+    @property
+    def tag(self) -> str:
+        """The tag."""
+        return self.reference.rpartition(":")[2]
+
+    @property
+    def pushed_name(self) -> str:
+        """``registry/repository``."""
+        return self.reference.rpartition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a repository that is created keeps its images."""
+
+    scan_on_push: bool = True
+    keep_images: int = 20
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an image says of itself; `size` in bytes as its source counts (0: unknown)."""
+
+    architecture: str
+    os: str
+    labels: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A registry's user and password; the password never shows."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def auth_config(self) -> dict[str, str]:
+        """As the Docker SDK takes it for one call."""
+        return {"username": self.username, "password": self.password}
+
+
+LoginToBase = Callable[[], Login]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest in a registry: its exact text, media type and digest."""
+
+    text: str
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image in the registry; `size` is that of its compressed layers, bytes."""
+
+    reference: str
+    digest: str
+    media_type: str
+    size: int
+    backend: str
+    seconds: float
+    reused: bool
+
+    @property
+    def pinned(self) -> str:
+        """``registry/repository@sha256:...``."""
+        return pin(self.reference, self.digest)
+
+
+def pin(reference: str, digest: str) -> str:
+    """Name the image of `reference` by digest instead of by tag."""
+    name, _, last = reference.partition("@")[0].rpartition("/")
+    return f"{name}/{last.partition(':')[0]}@{digest}"

@@ -1,0 +1,1 @@
+"""Signatures: what a request claims, and whether it is true."""

@@ -1,0 +1,1 @@
+"""The client's side of the embedded platform: start, find, ask, stop."""

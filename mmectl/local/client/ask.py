@@ -1,0 +1,50 @@
+"""Ask the running platform over its own signed routes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import Any
+
+from mmectl.local.auth import sigv4
+from mmectl.local.record import Record
+
+SERVICE = "mmectl"  # signing name of the platform's own routes
+PATIENCE = 2.0  # seconds in which a platform that is well answers a ping
+
+FAILURES = (OSError, http.client.HTTPException, ValueError)
+
+
+def get(known: Record, path: str, timeout: float) -> dict[str, Any] | None:
+    """Send a signed GET; None when whoever listens there is not our platform.
+
+    Raises one of FAILURES when nobody answers, or nothing that can be read.
+    """
+    host = f"127.0.0.1:{known.port}"
+    headers = sigv4.sign(
+        "GET",
+        path,
+        {"host": host},
+        known.credentials,
+        region=known.region,
+        service=SERVICE,
+        now=time.time(),
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", known.port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        data = answer.read(16 * 1024 * 1024)
+        found = json.loads(data) if answer.status == 200 else None
+        return found if isinstance(found, dict) and "pid" in found else None
+    finally:
+        connection.close()
+
+
+def answers(known: Record) -> bool:
+    """Whether it is well; one that hangs takes PATIENCE to find out."""
+    try:
+        return get(known, "/-/ping", PATIENCE) is not None
+    except FAILURES:
+        return False

@@ -1,0 +1,309 @@
+"""Start, find and stop the embedded platform of a project; the client's side.
+
+`start` launches a supervisor in the background, which keeps a server on a port of 127.0.0.1.
+All that is known of them stands in ``<state_dir>/local/platform.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import importlib.util
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmectl.base.errors import PlatformError
+from mmectl.base.values import Credentials
+from mmectl.local import ports, processes, record
+from mmectl.local.client import ask
+from mmectl.local.instance import docker_cli
+from mmectl.local.record import Budgets, Record
+from mmectl.local.server.launch import launch, not_answering, unusable
+
+NEEDED = ("aiohttp", "isal", "moto", "flask", "flask_cors", "psutil")
+HUNG = 5.0  # seconds that one which does not answer has for its end
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A running platform: where, and what to sign with; `pid` is the server's."""
+
+    endpoint_url: str
+    region: str
+    credentials: Credentials
+    pid: int
+
+
+def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
+    """The running platform of that project, or None; it has answered a signed request.
+
+    While a server that died is being replaced this waits, up to `timeout` seconds. Raises
+    PlatformError when it runs for a folder that has been moved since.
+    """
+    state_dir = state_dir.resolve()
+    known = _read(state_dir)
+    if known is None or not known.port:
+        return None
+    if not (processes.alive(known.supervisor) or processes.alive(known.server)):
+        return None
+    if (before := moved_from(state_dir, known)) is not None:
+        raise PlatformError(
+            f"the local platform cannot be used: it was started in {before}, and its folder was "
+            f"moved to {state_dir} while it ran",
+            hint="mmectl local down, then try again",
+            code="platform_moved",
+        )
+    try:
+        answer = _ping(known, timeout)
+    except ask.FAILURES:
+        return None
+    return _connection(known, int(answer["pid"])) if answer else None
+
+
+def _ping(known: Record, timeout: float) -> dict[str, Any] | None:
+    """Ask, and once more where the server died over the question: its successor answers."""
+    try:
+        return ask.get(known, "/-/ping", timeout)
+    except (ConnectionError, http.client.HTTPException):
+        return ask.get(known, "/-/ping", timeout)
+
+
+def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
+    """What runs: pids of server and supervisor, uptime (seconds), endpoints with instances, logs.
+
+    None when stopped; `supervisor` is None while a killed one is being replaced.
+    Raises PlatformError when a running platform does not answer.
+    """
+    state_dir = state_dir.resolve()
+    if find(state_dir, timeout=timeout) is None:
+        return None
+    known = _read(state_dir)
+    try:
+        found = ask.get(known, "/-/status", timeout) if known else None
+    except ask.FAILURES as error:
+        raise not_answering(state_dir, str(error)) from None
+    if found is None or known is None:
+        return None
+    supervisor = known.supervisor if processes.alive(known.supervisor) else None
+    return {**found, "supervisor": supervisor and supervisor.pid}
+
+
+def moved_from(state_dir: Path, known: Record) -> Path | None:
+    """The folder that the running platform was started for, if it is another one."""
+    marks = (processes.mark_of(process) for process in (known.supervisor, known.server))
+    return next((mark for mark in marks if mark not in (None, state_dir)), None)
+
+
+def _connection(known: Record, pid: int) -> Connection:
+    return Connection(known.url, known.region, known.credentials, pid)
+
+
+def _read(state_dir: Path) -> Record | None:
+    try:
+        return record.read(state_dir)
+    except OSError as error:
+        raise unusable(state_dir, error) from None
+
+
+def start(
+    state_dir: Path,
+    *,
+    region: str,
+    port: int = 0,
+    runtime: str | None = None,
+    budgets: Budgets | None = None,
+    timeout: float = 30.0,
+) -> Connection:
+    """The running platform of that project, started in the background when there is none.
+
+    `port` 0 means the one of last time, or any; another one is that one or none. `runtime` is
+    what instances run as (auto, process, docker), `budgets` what models may take on one of them;
+    None means that of last time, auto and no limit but the instance type's at first. Raises
+    PlatformError with what to do, also when the running platform has another port, region,
+    runtime or budgets.
+    """
+    state_dir = state_dir.resolve()
+    patience = min(10.0, timeout)
+    found = find(state_dir, timeout=patience)
+    if found is None:
+        check_packages()
+        with _locked(state_dir):
+            found = find(state_dir, timeout=patience) or _start(
+                state_dir, region, port, runtime, budgets, timeout
+            )
+    _check_same(found, _read(state_dir), region=region, port=port, runtime=runtime, budgets=budgets)
+    return found
+
+
+def _check_same(
+    found: Connection,
+    known: Record | None,
+    *,
+    region: str,
+    port: int,
+    runtime: str | None,
+    budgets: Budgets | None,
+) -> None:
+    """Raise PlatformError where the platform that runs is not the one that is wanted."""
+    if port and found.endpoint_url != f"http://127.0.0.1:{port}":
+        other = f"it serves at {found.endpoint_url}, not at local.port {port}", "platform_port"
+    elif found.region != region:
+        other = f"it runs in {found.region}, not in {region}", "platform_region"
+    elif runtime is not None and known is not None and known.runtime != runtime:
+        text = f"it runs with local.runtime {known.runtime}, not {runtime}"
+        other = text, "platform_runtime"
+    elif budgets is not None and known is not None and known.budgets != budgets:
+        text = (
+            f"it runs with local.memory_mb {_told(known.budgets.memory_mb)} and "
+            f"local.disk_mb {_told(known.budgets.disk_mb)}"
+        )
+        other = text, "platform_budgets"
+    else:
+        return
+    raise PlatformError(
+        f"the local platform cannot be used: {other[0]}",
+        hint="mmectl local down, then try again",
+        code=other[1],
+    )
+
+
+def _told(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
+def check_packages(find_spec: Callable[[str], object] = importlib.util.find_spec) -> None:
+    """Raise PlatformError when the extra ``local`` is not installed."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise PlatformError(
+            f"the local platform cannot be started: {', '.join(missing)} not installed",
+            hint="pip install 'mmectl[local]'",
+            code="platform_missing_packages",
+        )
+
+
+@contextmanager
+def _locked(state_dir: Path) -> Iterator[None]:
+    """One start or stop at a time for a project."""
+    local = state_dir / "local"
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.mkdir(mode=0o700, exist_ok=True)
+        local.chmod(0o700)
+        handle = os.open(local / "platform.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise unusable(state_dir, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _start(
+    state_dir: Path,
+    region: str,
+    port: int,
+    runtime: str | None,
+    budgets: Budgets | None,
+    timeout: float,
+) -> Connection:
+    known = _read(state_dir)
+    if processes.wait_gone(_running(known), 5.0):  # it may be on its way out
+        raise PlatformError(
+            "the local platform does not answer, though its processes run",
+            hint="mmectl local down, then try again",
+            code="platform_stuck",
+        )
+    processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    if port:
+        ports.check_free(port)
+    with contextlib.suppress(PlatformError):  # the server tries again, and says if it cannot
+        _sweep_containers(state_dir)
+    if known is None:
+        known = Record(port, region, "AKIA" + _random(16), secrets.token_urlsafe(30))
+    known = replace(
+        known,
+        port=port or known.port,
+        region=region,
+        runtime=runtime or known.runtime,
+        budgets=budgets or known.budgets,
+        supervisor=None,
+        server=None,
+    )
+    try:
+        launch(state_dir, known, timeout, strict=port != 0)
+    except BaseException:
+        with contextlib.suppress(PlatformError):  # the first error is what counts
+            _end(state_dir, 2.0)
+        raise
+    found = find(state_dir)
+    if found is None:
+        raise not_answering(state_dir, "it ended right after its start")
+    return found
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length))
+
+
+def stop(
+    state_dir: Path, timeout: float = 20.0, say: Callable[[str], None] = lambda _: None
+) -> bool:
+    """Stop the platform and whatever is left of it; True if something was running.
+
+    One that answers has `timeout` seconds to end, another one `HUNG` at most; `say` is told
+    when it takes longer than people wait in silence.
+    """
+    state_dir = state_dir.resolve()
+    if not (state_dir / "local").is_dir():
+        return processes.sweep(state_dir) > 0
+    with _locked(state_dir):
+        known = _read(state_dir)
+        if known is not None and _running(known) and not ask.answers(known):
+            timeout = min(timeout, HUNG)
+            say(f"the platform does not answer; it is killed if it has not ended in {timeout:g} s")
+        return _end(state_dir, timeout, say)
+
+
+def _end(state_dir: Path, timeout: float, say: Callable[[str], None] = lambda _: None) -> bool:
+    known = _read(state_dir)
+    running = _running(known)
+    before = moved_from(state_dir, known) if known else None
+    for process in running[:1]:  # the supervisor passes it on; the server when it is alone
+        processes.send(process, signal.SIGTERM)
+    left = processes.wait_gone(running, min(timeout, HUNG))
+    if left and timeout > HUNG:
+        say(f"still stopping; what has not ended in {timeout - HUNG:g} s is killed")
+        processes.wait_gone(left, timeout - HUNG)
+    swept = processes.sweep(state_dir) + (processes.sweep(before) if before else 0)
+    if known:
+        with contextlib.suppress(OSError):
+            record.write(state_dir, replace(known, supervisor=None, server=None))
+    swept += _sweep_containers(state_dir)
+    return bool(running) or swept > 0
+
+
+def _sweep_containers(state_dir: Path) -> int:
+    """Remove containers that outlived their platform; raises PlatformError if none can be asked."""
+    try:
+        return docker_cli.sweep(state_dir / "local" / "fleets", state_dir, os.environ)
+    except docker_cli.EngineError as error:
+        raise PlatformError(
+            f"the local platform is stopped, but its containers may be left: {error}",
+            hint="start the Docker engine, then mmectl local down",
+            code="platform_containers",
+        ) from None
+
+
+def _running(known: Record | None) -> list[processes.Process]:
+    """Supervisor and server, as far as they live."""
+    ours = [known.supervisor, known.server] if known else []
+    return [process for process in ours if process and processes.alive(process)]

@@ -1,0 +1,70 @@
+"""The memory and disk of this machine, divided among the instances of every fleet on it.
+
+On SageMaker every instance is a machine of its own; here they all share one. So a budget is what
+the instance type has, but no more than an equal share; when instances come or go, all are
+divided anew, and what is too much is unloaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+from mmectl.base.instances import model_disk, model_memory
+from mmectl.local.fleet.fleet import Fleet
+from mmectl.local.settings import RouterSettings
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine."""
+    return int(psutil.virtual_memory().total)
+
+
+class Shares:
+    """See the module. `folder` is where models are unpacked; `memory` the machine's, in bytes."""
+
+    def __init__(
+        self, folder: Path, settings: RouterSettings, memory: Callable[[], int] = machine_memory
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._memory = memory
+        self._fleets: list[Fleet] = []
+
+    def join(self, fleets: Iterable[Fleet]) -> None:
+        """Count these in, before their instances start."""
+        self._fleets += fleets
+        self.divide()
+
+    def leave(self, fleets: Iterable[Fleet]) -> None:
+        """Count these out, after their instances have ended."""
+        gone = list(fleets)
+        self._fleets = [fleet for fleet in self._fleets if fleet not in gone]
+        self.divide()
+
+    def divide(self) -> None:
+        """Give every instance its budgets; to be called when a fleet has grown or shrunk."""
+        count = sum(len(fleet.instances) for fleet in self._fleets)
+        memory, disk = self._memory(), self._disk()
+        settings = self._settings
+        for fleet in self._fleets:
+            spec = fleet.spec
+            fleet.limit(
+                model_memory(
+                    spec.instance_type, memory, count, settings.server_memory, settings.memory
+                ),
+                model_disk(spec.instance_type, spec.volume_gb, disk, count, settings.disk),
+            )
+
+    def _disk(self) -> int:
+        """Bytes of disk that are free, or hold models already."""
+        held = sum(
+            fleet.residency.shelf(instance).disk_used
+            for fleet in self._fleets
+            for instance in fleet.instances
+        )
+        existing = next(p for p in (self._folder, *self._folder.parents) if p.exists())
+        return shutil.disk_usage(existing).free + held

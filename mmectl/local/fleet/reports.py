@@ -1,0 +1,79 @@
+"""Instances of a fleet as rows: for people, and for the sampler of metrics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from mmectl.local.fleet.instance_cache import Phase, Shelf
+from mmectl.local.fleet.ports import Server
+from mmectl.local.values import FleetSpec
+
+
+class Tally:
+    """What was answered since an instance began, also by models that were unloaded."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str], float] = {}
+        self._answers: Counter[tuple[str, str]] = Counter()
+
+    def count(self, instance: str, target: str) -> None:
+        """A model has answered."""
+        self._at[instance, target] = round(time.time(), 3)
+        self._answers[instance, target] += 1
+
+    def row(self, instance: str) -> dict[str, object]:
+        """Unix time of the last answer and number of answers, by model."""
+        return {
+            "invoked": {t: at for (i, t), at in self._at.items() if i == instance},
+            "answers": {t: n for (i, t), n in self._answers.items() if i == instance},
+        }
+
+
+def _listens(where: Path | int | None) -> dict[str, object]:
+    return {
+        "socket": str(where) if isinstance(where, Path) else None,
+        "port": where if isinstance(where, int) else None,
+    }
+
+
+def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str, object]:
+    """One instance, ready for JSON."""
+    in_memory = [
+        {
+            "target_model": target,
+            "memory_mb": round(copy.memory / 2**20),
+            "in_flight": copy.busy,
+        }
+        for target, copy in shelf.copies.items()
+        if copy.phase is Phase.MEMORY
+    ]
+    return {
+        "instance_id": server.id,
+        "variant": spec.variant,
+        "instance_type": spec.instance_type,
+        "state": server.state,
+        "runtime": server.runtime,
+        "pid": server.pid,
+        **_listens(server.listens),
+        "restarts": server.restarts,
+        "memory_used_mb": round(shelf.memory_used / 2**20),
+        "memory_limit_mb": round(shelf.memory / 2**20),
+        "disk_used_mb": round(shelf.disk_used / 2**20),
+        "disk_limit_mb": round(shelf.disk / 2**20),
+        "models": in_memory,
+        **tally.row(server.id),
+        "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
+        "on_disk": [t for t, c in shelf.copies.items() if c.disk],
+    }
+
+
+def measures(spec: FleetSpec, shelf: Shelf, server_memory: int) -> dict[str, object]:
+    """What the sampler needs beyond the row; memory and disk in bytes."""
+    return {
+        "endpoint": spec.endpoint,
+        "memory": shelf.memory + server_memory,
+        "disk_used": shelf.disk_used,
+        "disk": shelf.disk,
+    }

@@ -1,0 +1,1 @@
+"""One instance: its processes, folders, model server and models."""

@@ -1,0 +1,273 @@
+"""A server of an instance as a container of the built image.
+
+The `docker` command stays attached: it carries what the container prints, SIGTERM to it and its
+exit code back. The server of our image listens on no port: its socket lies in a folder that is
+mounted, which only the platform's user can reach on this machine. The command's standard input is
+the container's lifeline: when the platform is killed, the pipe closes, the entrypoint reads the
+end of its input and stops the server, and the engine removes the container. One that does not
+heed that is found by its label at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import io
+import os
+import signal
+from asyncio import subprocess, to_thread
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.base.instances import instance_type, model_memory
+from mmectl.local import processes
+from mmectl.local.instance import docker_cli as engines
+from mmectl.local.instance import procfs
+from mmectl.local.instance.docker_cli import Engine, EngineError
+from mmectl.local.instance.process_runtime import Launch
+from mmectl.local.instance.workspace import RUN_MARK, SOCKET, Ports
+
+MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
+PORT = 8080
+FRONT = "/run/mmectl"  # where the folder of the server's socket is mounted
+# after the container the client has only to copy its last words and its code
+_CLIENT_ENDS = 5.0
+_ENGINE_FAILED = 125
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may take: bytes of memory, CPUs, processes with their threads."""
+
+    memory: int
+    cpus: int
+    pids: int
+
+    @classmethod
+    def of(cls, name: str, machine: int, cpus: int, share: int, wanted: int = 0) -> Limits:
+        """The limits of an instance type on this machine.
+
+        `machine` is its memory in bytes, `cpus` its number of CPUs, `share` the number of
+        instances that it holds, `wanted` bytes that it must have whatever the type. A model
+        has at least 60 MB and about 30 threads, so one process for every 2 MiB lets memory be
+        the first to end.
+        """
+        kind = instance_type(name)
+        memory = model_memory(name, machine, share, 0, max(kind.memory, wanted))
+        return cls(memory, min(kind.vcpus, cpus), 1024 + memory // (2 * _MIB))
+
+
+def run_arguments(
+    launch: Launch,
+    image: str,
+    limits: Limits,
+    environment_file: Path,
+    inherited: list[str],
+    port: int = 0,
+) -> list[str]:
+    """The `docker run` of an instance; `inherited` are variables taken from the client's own.
+
+    Its server listens on the socket of `launch.place`, or is published at that port.
+    """
+    labels = {
+        engines.STATE_LABEL: str(launch.state_dir),
+        "mmectl.endpoint": launch.spec.endpoint,
+        "mmectl.variant": launch.spec.variant,
+    }
+    models = ("type=bind", f"source={launch.place.base / 'models'}", f"target={MODELS}", "readonly")
+    front = ("type=bind", f"source={launch.place.front}", f"target={FRONT}")
+    return [
+        "run",
+        "--rm",
+        "--interactive",
+        "--pull=never",
+        "--log-driver=none",  # the lines go to our own bounded files
+        f"--name={launch.name}",
+        *(f"--label={name}={value}" for name, value in labels.items()),
+        f"--memory={limits.memory}",
+        f"--memory-swap={limits.memory}",
+        f"--cpus={limits.cpus}",
+        f"--pids-limit={limits.pids}",
+        "--security-opt=no-new-privileges",
+        f"--mount={_fields(models)}",
+        *([f"--publish=127.0.0.1:{port}:{PORT}"] if port else [f"--mount={_fields(front)}"]),
+        f"--env-file={environment_file}",
+        *(f"--env={name}" for name in inherited),
+        image,
+        "serve",
+    ]
+
+
+def _fields(values: tuple[str, ...]) -> str:
+    """One line of comma-separated values, as `--mount` reads it."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
+
+
+def environment_of(launch: Launch, *, sockets: bool = True) -> dict[str, str]:
+    """The variables of the container; those of the image itself are in the image."""
+    listens = (
+        {"MMECTL_BIND_ADDRESS": f"unix:{FRONT}/{SOCKET}"}
+        if sockets
+        else {"SAGEMAKER_BIND_TO_PORT": str(PORT)}
+    )
+    return {
+        **launch.spec.environment,
+        "SAGEMAKER_MULTI_MODEL": "true",
+        **listens,
+        "MMECTL_LIFELINE_FD": "0",
+    }
+
+
+def environment_lines(variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """A file for `--env-file`, and the variables that no such file can hold."""
+    several = {name: text for name, text in variables.items() if len(text.splitlines()) > 1}
+    lines = [f"{name}={text}\n" for name, text in variables.items() if name not in several]
+    return "".join(lines), several
+
+
+class DockerRuntime:
+    """See the module; `image` is the engine's own id of it.
+
+    An image whose server knows no socket is published at one of `ports`, which everybody on this
+    machine can ask.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        engine: Engine,
+        image: str,
+        limits: Limits,
+        ports: Ports | None = None,
+    ) -> None:
+        self._launch = launch
+        self._engine = engine
+        self._image = image
+        self._limits = limits
+        self._ports = ports
+        self._port = ports.take() if ports else 0
+        self._client: subprocess.Process | None = None
+        self._lifeline = -1
+        self._pid: int | None = None
+        self._id = ""
+
+    @property
+    def listens(self) -> Path | int:
+        """Its socket, or the port that it is published at."""
+        return self._port or self._launch.place.socket
+
+    @property
+    def pid(self) -> int | None:
+        """The container's first process."""
+        return self._pid if self.code is None else None
+
+    @property
+    def code(self) -> int | None:
+        """The container's exit code; 125 where it could not be started."""
+        return self._client.returncode if self._client is not None else None
+
+    @property
+    def away(self) -> bool:
+        """Whether the engine failed: it is being restarted, perhaps."""
+        return self.code == _ENGINE_FAILED
+
+    async def start(self, output: int) -> None:
+        """Run the container; OSError where that cannot even be tried."""
+        launch = self._launch
+        # the container's user is another one; nobody else gets past the folders above
+        (launch.place.base / "models").chmod(0o755)
+        launch.place.front.chmod(0o777)
+        text, several = environment_lines(environment_of(launch, sockets=not self._port))
+        variables = launch.place.run / "environment"
+        variables.touch(mode=0o600)
+        variables.write_text(text)
+        arguments = run_arguments(
+            launch, self._image, self._limits, variables, list(several), self._port
+        )
+        marks = {RUN_MARK: str(launch.place.run), processes.SERVER_MARK: str(launch.state_dir)}
+        try:
+            program = self._engine.program()
+        except EngineError as error:
+            raise OSError(str(error)) from None
+        reading, self._lifeline = os.pipe()
+        try:
+            self._client = await asyncio.create_subprocess_exec(
+                program,
+                *arguments,
+                stdin=reading,
+                stdout=output,
+                stderr=output,
+                cwd=launch.place.run,
+                env={**self._engine.environment, **several, **marks},
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+
+    async def ready(self) -> None:
+        """Learn which processes are the container's."""
+        with contextlib.suppress(EngineError):
+            self._id = await to_thread(self._engine.identity, self._launch.name)
+            self._pid = await to_thread(procfs.first_of, self._id)
+
+    async def wait(self) -> int:
+        """Wait for the container, to which the client is attached."""
+        return await self._client.wait() if self._client is not None else -1
+
+    async def stop(self, timeout: float) -> None:
+        """SIGTERM, which the client passes on; SIGKILL comes with `end`."""
+        if self._client is not None and self.code is None:
+            self._client.send_signal(signal.SIGTERM)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._client.wait(), timeout)
+
+    async def kill(self) -> None:
+        """SIGKILL to the container; to the client alone where the engine does not answer."""
+        if self._client is None or self.code is not None:
+            return
+        try:
+            await to_thread(self._engine.call, "kill", self._launch.name)
+        except EngineError:
+            self._kill_client()
+
+    def _kill_client(self) -> None:
+        if self._client is not None and self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._client.kill()
+
+    async def end(self) -> None:
+        """Remove the container, then the client; what the engine keeps is swept later."""
+        if self._lifeline < 0:
+            return
+        with contextlib.suppress(EngineError):
+            await to_thread(self._engine.remove, self._launch.name)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.wait(), _CLIENT_ENDS)
+        self._kill_client()
+        await self.wait()
+        os.close(self._lifeline)
+        self._lifeline = -1
+        if self._ports is not None:
+            self._ports.give_back(self._port)
+
+    def seen(self, folder: Path) -> str:
+        """The folder below /opt/ml/models."""
+        return f"{MODELS}/{folder.relative_to(self._launch.place.base / 'models').as_posix()}"
+
+    def admit(self, folder: Path) -> None:
+        """Let the image's user read; nobody of this machine gets past the folders above."""
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() else 0o644)
+
+    def workers(self, folder: Path, model: str) -> list[int]:
+        """By their working directory; by their names where we may not see that."""
+        found = procfs.working_in(folder)
+        if not found and self._id:
+            found = procfs.of_container(self._id, model)
+        return found

@@ -1,0 +1,135 @@
+"""Which runtime the instances of a variant get, and why; and the leftovers of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mmectl.local.instance import docker_cli as engines
+from mmectl.local.instance import workspace
+from mmectl.local.instance.docker_cli import Engine, EngineError, EngineImage
+from mmectl.local.instance.docker_runtime import DockerRuntime, Limits
+from mmectl.local.instance.process_runtime import Launch, MakeRuntime, ProcessRuntime
+from mmectl.local.instance.workspace import Ports
+from mmectl.local.values import FleetFailed, FleetSpec
+
+_OPEN = (
+    "not built by this mmectl: its containers listen on ports of 127.0.0.1, which every user of "
+    "this machine can ask; mend it with mmectl build, or see docs/security.md"
+)
+AUTO, PROCESS, DOCKER = "auto", "process", "docker"
+log = logging.getLogger("mmectl.local.runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`name` is PROCESS or DOCKER, `reason` for people, `image` the engine's id of the image.
+
+    `sockets`: its server listens on a Unix socket, and on a port if not.
+    """
+
+    name: str
+    reason: str
+    image: str = ""
+    sockets: bool = True
+
+
+def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | None]) -> Choice:
+    """Choose for one variant; `find` asks the engine and raises EngineError.
+
+    `auto` takes Docker when an engine answers and has the image. Raises FleetFailed where what
+    is wanted cannot be had.
+    """
+    reference = spec.image.reference
+    if wanted == PROCESS:
+        return _process(spec, "local.runtime is process")
+    try:
+        image = find(reference)
+        lacking = f"the Docker engine has no image {reference}"
+    except EngineError as error:
+        image, lacking = None, str(error)
+    if image is not None:
+        why = "local.runtime is docker" if wanted == DOCKER else "the Docker engine has the image"
+        return Choice(DOCKER, why, image.id, image.sockets)
+    if wanted == DOCKER:
+        raise FleetFailed(f"local.runtime is docker, and {lacking}.")
+    return _process(spec, lacking)
+
+
+def _process(spec: FleetSpec, reason: str) -> Choice:
+    if not spec.image.entrypoint:
+        raise FleetFailed(
+            f"Image {spec.image.reference} is not built for plain processes, and "
+            f"{reason.removesuffix('.')}. Mend it with: mmectl build, then: mmectl deploy"
+        )
+    return Choice(PROCESS, reason)
+
+
+class Runtimes:
+    """Chooses, makes and sweeps; `environment` is the platform's own, `folder` the fleets'.
+
+    `memory` is what an instance must have at least, in bytes, where that was configured.
+    """
+
+    def __init__(
+        self,
+        wanted: str,
+        folder: Path,
+        state_dir: Path,
+        environment: Mapping[str, str],
+        memory: int = 0,
+    ) -> None:
+        self._wanted = wanted
+        self._folder = folder
+        self._state_dir = state_dir
+        self._environment = environment
+        self._memory = memory
+        self._engine = Engine(environment)
+        self._ports = Ports()
+        self._told: dict[tuple[str, str], str] = {}
+
+    async def choose(self, spec: FleetSpec) -> Choice:
+        """Choose for one variant, and say so in the platform's log; raises FleetFailed."""
+        choice = await asyncio.to_thread(choose, self._wanted, spec, self._engine.image)
+        if choice.name == DOCKER:
+            await asyncio.to_thread(engines.remember, self._folder, self._environment)
+        told = f"{spec.endpoint}/{spec.variant} runs as {choice.name}: {choice.reason}"
+        key = spec.config, spec.variant
+        if self._told.get(key) != told:  # once for all its instances
+            log.info("%s", told)
+            if not choice.sockets:
+                log.warning("%s: %s", spec.image.reference, _OPEN)
+        self._told[key] = told
+        return choice
+
+    def maker(self, choice: Choice, spec: FleetSpec, share: int) -> MakeRuntime:
+        """What makes the runs of an instance, one of `share` on this machine."""
+        if choice.name == PROCESS:
+            return lambda launch: ProcessRuntime(launch, self._environment)
+        machine = psutil.virtual_memory().total
+        cpus = os.cpu_count() or 1
+        limits = Limits.of(spec.instance_type, machine, cpus, share, self._memory)
+
+        def make(launch: Launch) -> DockerRuntime:
+            ports = None if choice.sockets else self._ports
+            return DockerRuntime(launch, self._engine, choice.image, limits, ports)
+
+        return make
+
+    def sweep(self) -> int:
+        """Remove what a platform that was killed left: containers, processes, directories.
+
+        Returns how many containers and processes there were. Blocking.
+        """
+        count = 0
+        try:
+            count = engines.sweep(self._folder, self._state_dir, self._environment)
+        except EngineError as error:
+            log.warning("containers of an earlier run may be left: %s", error)
+        return count + workspace.sweep(self._folder)

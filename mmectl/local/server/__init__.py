@@ -1,0 +1,1 @@
+"""The platform's processes: supervisor, server, front door."""

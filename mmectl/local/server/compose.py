@@ -1,0 +1,85 @@
+"""Puts the parts of the platform together: which exist, in what order they open and close."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmectl.local.call import Handler
+from mmectl.local.record import Record
+from mmectl.local.s3.service import S3, ObjectStore
+from mmectl.local.server.handlers import JsonService, SageMaker, Status
+from mmectl.local.server.moto_services import SERVICES, SmallServices
+
+Step = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Handlers by signing name; `opening` in order, `closing` in order."""
+
+    services: Mapping[str, Handler]
+    opening: tuple[Step, ...] = ()
+    closing: tuple[Step, ...] = ()
+
+    async def open(self) -> None:
+        """Open every part."""
+        for step in self.opening:
+            await step()
+
+    async def close(self) -> None:
+        """Close every part, the data plane first."""
+        for step in self.closing:
+            await step()
+
+
+def compose(state_dir: Path, known: Record) -> Parts:
+    """The platform of that project."""
+    from mmectl.local.control.plane import Control
+    from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+    from mmectl.local.images import Images, engine_images
+    from mmectl.local.logs.service import Logs
+    from mmectl.local.metrics.compose import Metrics
+
+    local = state_dir / "local"
+    logs_dir = local / "logs"
+    store = ObjectStore(local / "s3")
+    environment = dict(os.environ)  # moto gets less of it, see aws_small
+    small = SmallServices(region=known.region)
+    metrics = Metrics(local / "metrics.db", small, region=known.region)
+    fleets = LocalFleets(
+        local / "fleets",
+        store,
+        RouterSettings(region=known.region, memory=known.budgets.memory, disk=known.budgets.disk),
+        logs=logs_dir,
+        state_dir=state_dir,
+        runtime=known.runtime,
+        environment=environment,
+        puts=metrics.puts,
+    )
+    metrics.watch_instances(fleets.instances)
+    images = Images(state_dir / "images", engine_images(known.runtime, environment))
+    control = Control(
+        local / "control.db",
+        store,
+        images,
+        fleets,
+        region=known.region,
+        alarm_state=metrics.alarm_state,
+    )
+    paths = {"platform": local / "platform.log", "containers": logs_dir}
+    services: dict[str, Handler] = {
+        "s3": S3(store),
+        "sagemaker": SageMaker(control, fleets),
+        "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
+        "mmectl": Status(control, fleets, paths),
+        **dict.fromkeys(SERVICES, small),
+        "monitoring": metrics.monitoring,
+    }
+    return Parts(
+        services,
+        opening=(store.open, metrics.open, control.open),
+        closing=(control.close, fleets.close, metrics.close, store.close, small.close),
+    )

@@ -1,1 +1,0 @@
-"""Model folders: their files, their checks, and where they come from."""

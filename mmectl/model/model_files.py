@@ -1,1 +1,0 @@
-../../container/model_files.py

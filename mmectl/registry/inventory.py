@@ -1,0 +1,201 @@
+"""The models of a location with their versions: which is current, and what each holds.
+
+Two listings tell everything of thousands of models but the digests and where a pointer leads;
+those are asked for what is shown, and remembered by the objects' entity tags.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmectl.base.values import Location
+from mmectl.registry import current_version, names, versions
+from mmectl.registry.catalog import at_once, listed, told_apart, versions_of
+from mmectl.registry.current_version import Store
+from mmectl.registry.names import Artifact
+from mmectl.registry.versions import Pointer
+
+_WIDTH = 24
+_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model: its versions, oldest first; `pointer` None: the newest is current."""
+
+    name: str
+    versions: tuple[Artifact, ...]
+    pointer: Pointer | None = None
+
+    @property
+    def current(self) -> Artifact | None:
+        """The current version; None where the pointer's is gone."""
+        return versions.current(self.pointer, self.versions)
+
+
+class Seen:
+    """What was read of objects, by their entity tags; a cache, it may be lost at any time."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._known: dict[str, list[Any]] = _read(file)
+        self._new = False
+
+    def get(self, key: str, etag: str) -> Any:
+        """What was remembered of that very object, or None."""
+        found = self._known.get(key)
+        return found[1] if found and found[0] == etag else None
+
+    def put(self, key: str, etag: str, value: Any) -> None:
+        """Remember a JSON value."""
+        if etag:
+            self._known[key] = [etag, value]
+            self._new = True
+
+    def save(self) -> None:
+        """Write what is new; where that cannot be done nothing is lost but time."""
+        if self._file is None or not self._new:
+            return
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            partial = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+            partial.write_text(json.dumps(dict(list(self._known.items())[-_KEPT:])))
+            partial.replace(self._file)
+
+
+def _read(file: Path | None) -> dict[str, list[Any]]:
+    if file is None:
+        return {}
+    try:
+        raw = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(raw, dict):
+        return {}
+    return {k: v for k, v in raw.items() if isinstance(v, list) and len(v) == 2}
+
+
+class Inventory:
+    """The models of a location, as one command sees them; pointers are read once."""
+
+    def __init__(self, store: Store, location: Location, seen: Seen | None = None) -> None:
+        self._store, self._location = store, location
+        self._seen = seen or Seen(None)
+        self._tags: dict[str, str] = {}
+
+    def names(self, start: str = "") -> tuple[Model, ...]:
+        """Every model whose name begins with `start`, pointers left out; two listings."""
+        with ThreadPoolExecutor(1) as pool:
+            tags = pool.submit(self._documents, start)
+            artifacts = listed(self._store, self._location, start)
+            self._tags = tags.result()
+        groups: dict[str, list[Artifact]] = {}
+        for artifact in told_apart(artifacts, self._look, _WIDTH):
+            groups.setdefault(artifact.name, []).append(artifact)
+        return tuple(
+            Model(name, tuple(sorted(found, key=lambda a: a.version)))
+            for name, found in sorted(groups.items())
+        )
+
+    def _documents(self, start: str) -> dict[str, str]:
+        """The models that have a pointer, with its entity tag."""
+        base = versions.folder(self._location)
+        found = self._store.list(base + start)
+        return {s.key[len(base) :].removesuffix(".json"): s.etag for s in found}
+
+    def pointed(self, models: Iterable[Model]) -> tuple[Model, ...]:
+        """The same models of `names`, with their pointers."""
+
+        def one(model: Model) -> Model:
+            etag = self._tags.get(model.name)
+            return model if etag is None else replace(model, pointer=self._pointer(model, etag))
+
+        return tuple(at_once(one, list(models), _WIDTH))
+
+    def _pointer(self, model: Model, etag: str) -> Pointer | None:
+        key = versions.key(self._location, model.name)
+        place = f"{self._location.bucket}/{key}"
+        if text := self._seen.get(place, etag):
+            return versions.decode(text.encode(), f"s3://{place}")
+        pointer, found = current_version.read(self._store, self._location, model.name)
+        if pointer and found:
+            self._seen.put(place, found, versions.encode(pointer).decode())
+        return pointer
+
+    def detailed(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        """The same artifacts with what their metadata tells; a look at each that is new."""
+        return tuple(at_once(self._look, artifacts, _WIDTH))
+
+    def _look(self, artifact: Artifact) -> Artifact:
+        key = self._location.key(artifact.target_model)
+        place = f"{self._location.bucket}/{key}"
+        about = self._seen.get(place, artifact.etag)
+        if about is None:
+            about = dict(self._store.metadata(key) or {})
+            self._seen.put(place, artifact.etag, about)
+        return names.settled(artifact, about)
+
+    def save(self) -> None:
+        """Remember what was read for the next command."""
+        self._seen.save()
+
+    def model(self, name: str) -> Model | None:
+        """One model with its pointer; None where it has no version."""
+        found = versions_of(self._store, self._location, name, self._look)
+        if not found:
+            return None
+        return Model(name, found, current_version.read(self._store, self._location, name)[0])
+
+    def exact(self, target: str) -> Artifact | None:
+        """The object of that very key, a tarball or not; None where there is none."""
+        for stored in self._store.list(self._location.key(target)):
+            if stored.key == self._location.key(target) and not target.endswith("/"):
+                found = Artifact(target, 1, target, stored.size, stored.modified, etag=stored.etag)
+                parsed = names.parse(target)
+                if parsed is None:
+                    return found
+                return self._look(replace(found, name=parsed[0], version=parsed[1]))
+            break
+        return None
+
+    def target(self, name: str) -> str:
+        """The TargetModel that a person means; see `names.resolve`."""
+        return self.meant(name).target_model
+
+    def meant(self, name: str) -> Artifact:
+        """The version that a person means. Raises ArtifactError as `names.resolve`."""
+        if name.endswith(names.SUFFIX):
+            found = self.exact(name)  # that one, whatever is current
+        else:
+            found = self._current(name) or self.exact(name + names.SUFFIX) or self.exact(name)
+        if found is not None:
+            return found
+        # names nothing: the whole listing has the near misses
+        there = [artifact for model in self.names() for artifact in model.versions]
+        target = names.resolve(name, there)
+        return next(a for a in there if a.target_model == target)
+
+    def _current(self, name: str) -> Artifact | None:
+        """The current version of the model of that name, None where there is no such model."""
+        model = self.model(name)
+        if model is None:
+            return None
+        other = self.beside(name)
+        if other is not None:
+            raise names.ambiguous(name, other.name)
+        current = {name: model.pointer.version} if model.pointer else {}
+        target = names.resolve(name, model.versions, current)
+        return next(a for a in model.versions if a.target_model == target)
+
+    def beside(self, name: str) -> Artifact | None:
+        """The tarball that is called as the model is, where it is a version of another one."""
+        tarball = name + names.SUFFIX
+        found = None if names.parse(tarball) == (name, 1) else self.exact(tarball)
+        return None if found is None or found.name == name else found

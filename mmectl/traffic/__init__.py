@@ -1,0 +1,1 @@
+"""Requests over many models: warming, load, what came of it."""

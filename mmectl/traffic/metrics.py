@@ -1,0 +1,159 @@
+"""Metrics for people: which statistics each has, their rows, and small curves. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmectl.base.errors import UsageError
+
+BARS = "▁▂▃▄▅▆▇█"
+CURVE = 12  # bars of a curve at most
+
+INVOCATIONS, INSTANCES = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
+_COUNT = ("Sum",)
+_RATE = ("Sum", "Average")
+_TIME = ("Average", "p50", "p99", "Maximum")
+_STATE = ("Average", "Maximum")
+COLUMNS = {"Sum": "SUM", "Average": "AVG", "p50": "P50", "p99": "P99", "Maximum": "MAX"}
+
+Points = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One of SageMaker's metrics: what to show of it, and what its curve is of."""
+
+    namespace: str
+    name: str
+    unit: str
+    statistics: tuple[str, ...]
+    curve: str = "Average"
+
+
+# "Amazon SageMaker AI metrics in Amazon CloudWatch" (developer guide, monitoring-cloudwatch)
+METRICS = (
+    *(
+        Metric(INVOCATIONS, name, "Count", _COUNT, "Sum")
+        for name in (
+            "Invocations",
+            "InvocationsPerInstance",
+            "Invocation4XXErrors",
+            "Invocation5XXErrors",
+            "InvocationModelErrors",
+        )
+    ),
+    Metric(INVOCATIONS, "ModelCacheHit", "Ratio", _RATE),
+    *(
+        Metric(INVOCATIONS, name, "Microseconds", _TIME)
+        for name in (
+            "ModelLatency",
+            "OverheadLatency",
+            "ModelLoadingWaitTime",
+            "ModelDownloadingTime",
+            "ModelLoadingTime",
+            "ModelUnloadingTime",
+        )
+    ),
+    Metric(INSTANCES, "LoadedModelCount", "Number", _STATE),
+    *(
+        Metric(INSTANCES, name, "Percent", _STATE)
+        for name in ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` to before `end` (epoch seconds), curves in periods of `period` seconds."""
+
+    start: int
+    end: int
+    period: int
+
+    @property
+    def seconds(self) -> int:
+        """How long it is."""
+        return self.end - self.start
+
+
+_DAY = 86_400
+
+
+def finest(since: float) -> int:
+    """Seconds that a period back to then must be a multiple of, else CloudWatch answers nothing.
+
+    It keeps minutes for 15 days, five minutes for 63 (GetMetricData, API reference).
+    """
+    return 60 if since <= 15 * _DAY else 300 if since <= 63 * _DAY else 3600
+
+
+def span(now: float, since: float, period: int | None = None) -> Span:
+    """The last `since` seconds in whole minutes, the running one included."""
+    minutes = max(math.ceil(since / 60), 1)
+    unit = finest(since)
+    step = period or unit * math.ceil(60 * minutes / unit / CURVE)
+    periods = math.ceil(60 * minutes / step)
+    end = (int(now) // 60 + 1) * 60
+    return Span(end - periods * step, end, step)
+
+
+def curve(points: Points, within: Span) -> str:
+    """A value per period as bars from 0 to the largest; a blank where there is none."""
+    steps = -(-within.seconds // within.period)
+    values: list[float | None] = [None] * steps
+    for time, value in points:
+        place = (time - within.start) // within.period
+        if 0 <= place < steps:
+            values[place] = value
+    top = max((value for value in values if value is not None), default=0.0)
+    return "".join(_bar(value, top) for value in values[-CURVE:])
+
+
+def _bar(value: float | None, top: float) -> str:
+    if value is None:
+        return " "
+    return BARS[min(int(value / top * len(BARS)), len(BARS) - 1)] if top > 0 else BARS[0]
+
+
+def shown(value: float | None, unit: str, statistic: str) -> str:
+    """A value for people, at most eight characters wide."""
+    if value is None:
+        return ""
+    if unit == "Microseconds":
+        return _duration(value)
+    if unit == "Ratio" and statistic != "Sum":
+        return f"{100 * value:.1f} %"
+    if unit == "Percent":
+        return f"{value:.1f} %"
+    return f"{value:.0f}" if value == int(value) or value >= 1000 else f"{value:.1f}"
+
+
+def _duration(microseconds: float) -> str:
+    if microseconds < 1000:
+        return f"{microseconds:.0f} us"
+    if microseconds < 999_500:
+        return f"{microseconds / 1000:.{1 if microseconds < 9950 else 0}f} ms"
+    return f"{microseconds / 1e6:.{2 if microseconds < 99_500_000 else 0}f} s"
+
+
+def row(metric: Metric, values: Mapping[str, float], trend: str | None) -> list[str]:
+    """The cells of one metric, in the order of METRIC, COLUMNS and, if wanted, TREND."""
+    cells = [shown(values.get(name), metric.unit, name) for name in COLUMNS]
+    return [metric.name, *cells, *([] if trend is None else [trend])]
+
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(text: str, option: str) -> float:
+    """A span of time such as 90s, 15m, 2h or 3d. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h|d)", text.strip())
+    found = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 0 < found <= 455 * 86_400:
+        raise UsageError(
+            f"{option} {text}: must be a span of time", hint=f"for example: {option} 15m, 2h or 3d"
+        )
+    return found
