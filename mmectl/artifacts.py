@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from mmectl.base.errors import Interrupted, MmectlError
 from mmectl.base.values import Event, Location, Report, ignore
-from mmectl.registry.current_version import Store
 from mmectl.registry.digest_cache import DigestCache
+from mmectl.registry.store import Store
 from mmectl.registry.upload import Upload, Uploaded, upload
 from mmectl.registry.upload_cache import Ledger
 

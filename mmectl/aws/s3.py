@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 from mmectl.aws.multipart import PartWriter, unless_taken
 from mmectl.base.errors import ServiceError
 from mmectl.registry.names import DIGEST
+from mmectl.registry.store import About, Document, Stored, Writer
 from mmectl.registry.upload_cache import Ledger
 
 PART = 8 << 20  # S3 wants 5 MiB at least and 10,000 parts at most
@@ -30,80 +30,8 @@ Guard = Callable[[str], AbstractContextManager[None]]
 """Says what is being done, for the error; see `aws.translated`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One object of a listing; `size` in bytes."""
-
-    key: str
-    size: int
-    modified: datetime
-    etag: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A small object, whole; `etag` is what a later `replace` must name."""
-
-    body: bytes
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a look at an object tells; `size` in bytes."""
-
-    size: int
-    etag: str
-    modified: datetime
-    metadata: Mapping[str, str]
-
-
-class Writer(Protocol):
-    """An object being written; nobody sees it before `commit`."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
-        ...
-
-    def commit(self) -> bool:
-        """Make the object appear; False where the key is taken. Raises what went wrong."""
-        ...
-
-    def pause(self) -> None:
-        """Stop; what was sent stays for the next try, where there can be one."""
-        ...
-
-    def abort(self) -> None:
-        """Forget it; harmless after `commit`, after `pause` and when called twice."""
-        ...
-
-
-class Bucket(Protocol):
-    """What uploads need of a bucket."""
-
-    def list(self, prefix: str) -> Iterator[Stored]:
-        """Every object whose key begins with `prefix`, by key."""
-        ...
-
-    def metadata(self, key: str) -> Mapping[str, str] | None:
-        """The user metadata of an object; None where there is no such object."""
-        ...
-
-    def writer(self, key: str, metadata: Mapping[str, str], size: int) -> Writer:
-        """Begin an object of about `size` bytes."""
-        ...
-
-    def copy(self, source: str, key: str, metadata: Mapping[str, str]) -> bool:
-        """Copy on the server, with metadata of its own; False where the key is taken."""
-        ...
-
-    def give_up(self, key: str, upload_id: str) -> None:
-        """Drop an unfinished upload in parts; one that is gone is fine."""
-        ...
-
-
 class S3Bucket:
-    """`Bucket` over a boto3 S3 client.
+    """`Store` over a boto3 S3 client.
 
     `guard` turns botocore's errors into ServiceError: code ``aws_<Code>``, text ``doing: why``.
     `ledger` remembers uploads in parts, so that interrupted ones go on.

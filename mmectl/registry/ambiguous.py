@@ -12,8 +12,8 @@ from mmectl.base.errors import UsageError
 from mmectl.base.values import Location
 from mmectl.registry import tombstones
 from mmectl.registry.catalog import looked_at, versions_of
-from mmectl.registry.current_version import Store
 from mmectl.registry.names import target_model
+from mmectl.registry.store import Store
 
 _AS_VERSION = re.compile(r"(?P<name>.*[^/])_v[0-9]+")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from mmectl.aws.s3 import Bucket
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.registry.names import Artifact, parse, settled, stem, target_model
+from mmectl.registry.store import Bucket
 
 _LOOKS_AT_ONCE = 8
 _TRIES = 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmectl.aws.s3 import About, S3Bucket
 from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.base.values import Location
 from mmectl.registry import ambiguous, tombstones
@@ -18,6 +17,7 @@ from mmectl.registry.names import (
     model_of,
     target_model,
 )
+from mmectl.registry.store import About, TargetBucket
 
 # CopyObject's limit, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 LARGEST = 5 << 30
@@ -76,7 +76,7 @@ def origin_of(bucket: str, key: str, about: About) -> Origin:
     return Origin(bucket, key, model_of(key.rsplit("/", 1)[-1], about.metadata))
 
 
-def copy(bucket: S3Bucket, place: Place, origin: Origin, about: About) -> Copied:
+def copy(bucket: TargetBucket, place: Place, origin: Origin, about: About) -> Copied:
     """Copy as the next free version, unless a version there has that content.
 
     `bucket` is the destination's. Raises ArtifactError ``too_large`` (5 GiB), ServiceError.

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol
 
-from mmectl.aws.s3 import Bucket, Document, Stored
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.registry import versions
 from mmectl.registry.catalog import looked_at
 from mmectl.registry.names import Artifact
+from mmectl.registry.store import Documents, Store
 from mmectl.registry.versions import Action, Pointer
-
-
-class Documents(Protocol):
-    """What pointers need of a bucket."""
-
-    def list(self, prefix: str) -> Iterator[Stored]:
-        """Every object whose key begins with `prefix`, by key."""
-        ...
-
-    def read(self, key: str) -> Document | None:
-        """A small object, whole; None where there is no such object."""
-        ...
-
-    def replace(self, key: str, body: bytes, etag: str | None) -> bool:
-        """Write over the one of that `etag`, or as a new one; False where it is not that one."""
-        ...
-
-
-class Store(Bucket, Documents, Protocol):
-    """A bucket with models and documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.archive import pack
-from mmectl.aws.s3 import About, S3Bucket
 from mmectl.base.download import alone, writing
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Report, ignore
 from mmectl.frameworks.mxnet.model_files import inside
 from mmectl.registry.names import DIGEST
+from mmectl.registry.store import About, SourceBucket
 
 _TRIES = 5
 
@@ -49,7 +49,7 @@ def split_url(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def look(bucket: S3Bucket, key: str) -> About:
+def look(bucket: SourceBucket, key: str) -> About:
     """Look at an object. Raises ArtifactError ``no_such_object``, ``no_such_bucket``."""
     about = bucket.about(key)
     if about is not None:
@@ -68,7 +68,7 @@ def look(bucket: S3Bucket, key: str) -> About:
 
 
 def download(
-    bucket: S3Bucket,
+    bucket: SourceBucket,
     key: str,
     about: About,
     target: Path,
@@ -110,7 +110,7 @@ def download(
         partial.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _append(bucket: S3Bucket, key: str, about: About, partial: Path) -> Iterator[int]:
+def _append(bucket: SourceBucket, key: str, about: About, partial: Path) -> Iterator[int]:
     """Write what `partial` lacks; yields how many bytes are there."""
     have = _size(partial)
     if have >= about.size:
@@ -126,7 +126,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _replaced(bucket: S3Bucket, key: str) -> ArtifactError:
+def _replaced(bucket: SourceBucket, key: str) -> ArtifactError:
     return ArtifactError(
         f"s3://{bucket.name}/{key}: was replaced while it was fetched",
         hint="fetch it again",
@@ -172,7 +172,7 @@ def unpack(archive: Path, folder: Path, *, label: str, how: Unpacking = Unpackin
 
 
 def fetch(
-    bucket: S3Bucket,
+    bucket: SourceBucket,
     key: str,
     folder: Path,
     *,
@@ -219,4 +219,4 @@ def _verified(folder: Path, about: About) -> Fetched:
     return Fetched(folder, about.size, digest, "digest" if wanted else "gzip")
 
 
-OpenBucket = Callable[[str], S3Bucket]
+OpenBucket = Callable[[str], SourceBucket]

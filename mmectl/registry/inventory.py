@@ -18,8 +18,8 @@ from typing import Any
 from mmectl.base.values import Location
 from mmectl.registry import current_version, names, versions
 from mmectl.registry.catalog import at_once, listed, told_apart, versions_of
-from mmectl.registry.current_version import Store
 from mmectl.registry.names import Artifact
+from mmectl.registry.store import Store
 from mmectl.registry.versions import Pointer
 
 _WIDTH = 24

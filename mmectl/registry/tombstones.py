@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from mmectl.aws.s3 import Stored
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.registry.catalog import at_once
-from mmectl.registry.current_version import Documents
 from mmectl.registry.names import SUFFIX, Artifact, parse
+from mmectl.registry.store import Documents, Stored
 
 _FORMAT = 1
 _TRIES = 20

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from mmectl.archive import pack
-from mmectl.aws.s3 import Writer
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.frameworks.mxnet import layout
 from mmectl.frameworks.mxnet.model_files import left_behind
 from mmectl.registry import ambiguous, tombstones
 from mmectl.registry.catalog import at_once, listed, looked_at, next_free
-from mmectl.registry.current_version import Store
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import (
     DIGEST,
@@ -34,6 +32,7 @@ from mmectl.registry.names import (
     stem,
     target_model,
 )
+from mmectl.registry.store import Store, Writer
 from mmectl.registry.upload_cache import Ledger
 
 MAX_COPIES = 10_000

@@ -17,8 +17,8 @@ from mmectl.registry.names import SUFFIX
 from mmectl.sources.tarball import folder_of
 
 if TYPE_CHECKING:
-    from mmectl.aws.s3 import S3Bucket
     from mmectl.registry.fetching import OpenBucket
+    from mmectl.registry.store import SourceBucket
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -119,7 +119,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
     return "add it to models in config.yaml, or name where it is: mmectl upload NAME --from SOURCE"
 
 
-def _no_bucket(name: str) -> S3Bucket:
+def _no_bucket(name: str) -> SourceBucket:
     raise UsageError(f"s3://{name}: no S3 here")
 
 

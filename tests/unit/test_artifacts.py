@@ -12,13 +12,13 @@ import pytest
 from model_folders import make_model
 
 from mmectl.artifacts import upload_many
-from mmectl.aws.s3 import Stored
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Location
 from mmectl.registry import names, upload
 from mmectl.registry.catalog import list_models
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact
+from mmectl.registry.store import Stored
 from mmectl.registry.upload import Upload
 from mmectl.registry.upload_cache import Begun, Ledger
 
