@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mmectl import endpoint
 from mmectl.base.errors import BuildError, ConfigError, PlatformError
 from mmectl.base.values import Location
-from mmectl.commands.common import colour_wanted, flags_of
 from mmectl.config.loading import Config, load
+from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
 from mmectl.images.platforms import platform_of
 

@@ -225,7 +225,7 @@ def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:
 
 
 def _failed(command: str, error: MmectlError, arguments: Sequence[str]) -> int:
-    from mmectl.commands.common import colour_wanted
+    from mmectl.console.options import colour_wanted
     from mmectl.console.output import Mode, Output
 
     mode = Mode(json="--json" in arguments, color=colour_wanted())

@@ -12,17 +12,26 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from mmectl.base.errors import MmectlError, ServiceError
 from mmectl.registry.upload_cache import Begun, Ledger
 
-if TYPE_CHECKING:
-    from mmectl.aws.s3 import S3Bucket
+Guard = Callable[[str], AbstractContextManager[None]]
+"""Says what is being done, for the error; see `session.translated`."""
 
 _AT_ONCE = 3
 # what S3 says where a condition of a write does not hold, or two such writes meet
 _TAKEN = {"aws_PreconditionFailed", "aws_412", "aws_ConditionalRequestConflict", "aws_409"}
+
+
+class Opened(Protocol):
+    """A bucket with the boto3 S3 client that reaches it."""
+
+    client: Any
+    name: str
+    guard: Guard
 
 
 def unless_taken(call: Callable[[], object]) -> bool:
@@ -45,7 +54,7 @@ class PartWriter:
 
     def __init__(
         self,
-        bucket: S3Bucket,
+        bucket: Opened,
         key: str,
         metadata: Mapping[str, str],
         part_size: int,

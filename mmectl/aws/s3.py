@@ -6,12 +6,12 @@ carry ``If-None-Match: *``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from mmectl.aws.multipart import PartWriter, unless_taken
+from mmectl.aws.multipart import Guard, PartWriter, unless_taken
 from mmectl.base.errors import ServiceError
 from mmectl.registry.names import DIGEST
 from mmectl.registry.store import About, Document, Stored, Writer
@@ -25,9 +25,6 @@ _DELETED_AT_ONCE = 1000
 _CHUNK = 1 << 20
 
 _NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-Guard = Callable[[str], AbstractContextManager[None]]
-"""Says what is being done, for the error; see `aws.translated`."""
 
 
 class S3Bucket:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
 
 if TYPE_CHECKING:
@@ -85,24 +83,3 @@ def _options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def flags_of(settings: tuple[str, ...], platform: str | None) -> dict[str, str]:
-    """`--set key=value` and `--platform` as dotted keys. Raises UsageError."""
-    flags: dict[str, str] = {}
-    for item in settings:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(
-                f"--set {item}: must be KEY=VALUE",
-                hint="for example: --set endpoint.instance_count=3",
-            )
-        flags[key.strip()] = value
-    if platform:
-        flags["platform"] = platform
-    return flags
-
-
-def colour_wanted() -> bool:
-    """NO_COLOR, https://no-color.org: set and not empty means none."""
-    return not os.environ.get("NO_COLOR")

@@ -102,9 +102,23 @@ def top(app: App, once: bool, every: float) -> Result:
     from mmectl.console.top import once as look
     from mmectl.console.top import watched
 
+    def status() -> Mapping[str, Any]:
+        return _status(app.config.state_dir)
+
     if not once and app.out.terminal:
-        watched(app, every)
-    return look(app)
+        watched(status, app.out, every)
+    return look(status)
+
+
+def _status(state_dir: Path) -> Mapping[str, Any]:
+    from mmectl.local.client import platform
+
+    found = platform.status(state_dir)
+    if not found:
+        raise PlatformError(
+            "the embedded platform does not run", hint="mmectl local up", code="not_running"
+        )
+    return found
 
 
 def _told(supervisor: object) -> str:

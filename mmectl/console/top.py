@@ -6,41 +6,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from mmectl.app import App
-from mmectl.base.errors import PlatformError
-from mmectl.console.output import Result, Table, milliseconds
+from mmectl.console.output import Output, Result, Table, milliseconds
 
 MODELS = 10  # shown of each endpoint
 LOADS = 5
 ID = 9  # characters of an instance's name
 
 Row = Mapping[str, Any]
+Status = Callable[[], Row]
+"""Asks the running platform how it is."""
 
 
-def once(app: App) -> Result:
-    """How it is now. Raises PlatformError where the platform does not run."""
-    found = _status(app)
+def once(status: Status) -> Result:
+    """How it is now. Raises what `status` raises."""
+    found = status()
     return Result({"endpoints": found["endpoints"], "uptime": found["uptime"]}, view(found))
 
 
-def watched(app: App, every: float, wait: Callable[[float], None] = time.sleep) -> NoReturn:
-    """Show it until Ctrl-C."""
-    _status(app)  # before the screen is taken
-    with app.out.live() as show:
+def watched(
+    status: Status, out: Output, every: float, wait: Callable[[float], None] = time.sleep
+) -> NoReturn:
+    """Show it until Ctrl-C, anew every `every` seconds."""
+    status()  # before the screen is taken
+    with out.live() as show:
         while True:
-            show(view(_status(app)))
+            show(view(status()))
             wait(every)
-
-
-def _status(app: App) -> Row:
-    from mmectl.local.client import platform
-
-    found = platform.status(app.config.state_dir)
-    if not found:
-        raise PlatformError(
-            "the embedded platform does not run", hint="mmectl local up", code="not_running"
-        )
-    return found
 
 
 def view(found: Row) -> list[str | Table]:
