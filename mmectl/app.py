@@ -239,7 +239,8 @@ class App:
     @cached_property
     def order(self) -> Order:
         """What `mmectl build` has to make of the context as it is now."""
-        from mmectl.image import context_digest, image_digest, owner, reference
+        from mmectl.image import image_digest, owner, reference
+        from mmectl.images.context import context_digest
         from mmectl.images.values import Order
 
         settings = self.config.settings

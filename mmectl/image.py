@@ -25,6 +25,7 @@ from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report, ignore
 from mmectl.images import local_env as serving_env
 from mmectl.images import local_smoke as serving_smoke
+from mmectl.images.context import context_digest, context_files
 from mmectl.images.forward import Serving
 from mmectl.images.local_env import Environment
 from mmectl.images.trial import Trial
@@ -45,39 +46,6 @@ class BuiltImage:
     java: str
     seconds: float
     reused: bool
-
-
-def context_files(folder: Path) -> list[Path]:
-    """List the files of a context, sorted by relative path; compiled Python does not count.
-
-    Raises BuildError for what an image cannot hold: links, sockets and the like.
-    """
-    if not folder.is_dir():
-        raise BuildError(f"there is no image context {folder}", hint="set image.context")
-    found = []
-    for path in folder.rglob("*"):
-        if "__pycache__" in path.parts or path.suffix == ".pyc":
-            continue
-        if path.is_symlink():
-            raise BuildError(
-                f"the image context holds a link: {path}", hint="copy the file itself there"
-            )
-        if path.is_file():
-            found.append(path)
-        elif not path.is_dir():
-            raise BuildError(f"the image context holds something that is no file: {path}")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def context_digest(folder: Path) -> str:
-    """Digest names, execute bits and bytes of a context: ``sha256:<64 hex digits>``."""
-    whole = hashlib.sha256()
-    for path in context_files(folder):
-        executable = bool(path.stat().st_mode & 0o100)
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        name = path.relative_to(folder).as_posix()
-        whole.update(f"{name}\0{int(executable)}\0{content}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
 
 
 def image_digest(context: str, platform: str, base_image: str | None) -> str:

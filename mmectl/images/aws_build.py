@@ -9,10 +9,10 @@ from typing import Protocol
 
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
-from mmectl.image import context_digest
 from mmectl.images import checks, manifests
 from mmectl.images.buildah import Buildah
 from mmectl.images.codebuild import CodeBuild
+from mmectl.images.context import context_digest
 from mmectl.images.docker import Docker
 from mmectl.images.ecr import Ecr
 from mmectl.images.pushed import settle

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmectl.image import context_files
 from mmectl.images import container_smoke, external
 from mmectl.images.command_lines import DIGEST_LABEL
+from mmectl.images.context import context_files
 from mmectl.images.platforms import ARM64
 from mmectl.images.values import Order
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from serving_fixtures import serving_image  # noqa: F401
 
-from mmectl import image
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event
 from mmectl.image import build_local
+from mmectl.images.context import context_digest
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT
 
@@ -240,5 +240,5 @@ def test_an_index_that_does_not_answer_is_said(context, state, monkeypatch, tmp_
 
 def test_the_registry_is_what_the_platform_reads(root, serving_image):  # noqa: F811
     raw = json.loads((root / ".mmectl" / "images" / f"{serving_image.digest[7:]}.json").read_text())
-    assert raw["digest"] == image.context_digest(root / "container")
+    assert raw["digest"] == context_digest(root / "container")
     assert os.access(raw["entrypoint"][0], os.X_OK)

@@ -14,6 +14,7 @@ from mmectl import image
 from mmectl.base.errors import BuildError
 from mmectl.images import local_env as serving_env
 from mmectl.images import uv as serving_uv
+from mmectl.images.context import context_digest
 from mmectl.images.local_env import Interpreter
 from mmectl.images.trial import Trial
 from mmectl.local.images import Images
@@ -47,22 +48,22 @@ def build(context, tmp_path, **options):
 
 class TestDigest:
     def test_is_that_of_names_bits_and_bytes(self, context, tmp_path):
-        first = image.context_digest(context)
+        first = context_digest(context)
         assert first.startswith("sha256:")
         copy = context.rename(tmp_path / "elsewhere")
         os.utime(copy / "entrypoint.py", (1, 1))
-        assert image.context_digest(copy) == first
+        assert context_digest(copy) == first
 
     def test_ignores_compiled_python(self, context):
-        before = image.context_digest(context)
+        before = context_digest(context)
         (context / "__pycache__").mkdir()
         (context / "__pycache__" / "entrypoint.cpython-311.pyc").write_bytes(b"x")
         (context / "old.pyc").write_bytes(b"x")
-        assert image.context_digest(context) == before
+        assert context_digest(context) == before
 
     @pytest.mark.parametrize("change", ["content", "name", "mode", "more"])
     def test_every_change_counts(self, context, change):
-        before = image.context_digest(context)
+        before = context_digest(context)
         file = context / "sub" / "x"
         if change == "content":
             file.write_text("y")
@@ -72,20 +73,20 @@ class TestDigest:
             file.chmod(0o755)
         else:
             (context / "empty").touch()
-        assert image.context_digest(context) != before
+        assert context_digest(context) != before
 
     def test_refuses_links_and_what_is_no_file(self, context):
         (context / "link").symlink_to("/etc/hostname")
         with pytest.raises(BuildError, match=r"holds a link: .*link"):
-            image.context_digest(context)
+            context_digest(context)
         (context / "link").unlink()
         os.mkfifo(context / "pipe")
         with pytest.raises(BuildError, match="no file"):
-            image.context_digest(context)
+            context_digest(context)
 
     def test_refuses_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(BuildError, match="no image context"):
-            image.context_digest(tmp_path / "gone")
+            context_digest(tmp_path / "gone")
 
 
 def test_reference_is_ecrs():
@@ -160,8 +161,8 @@ class TestBuild:
         made = image._Build(
             context,
             state,
-            image.context_digest(context),
-            image.reference(ACCOUNT, REGION, REPOSITORY, image.context_digest(context)),
+            context_digest(context),
+            image.reference(ACCOUNT, REGION, REPOSITORY, context_digest(context)),
             Trial(),
         )
         made._copy()
