@@ -34,10 +34,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import group
-import server_patch
-import warm
-from server_config import (
+from serving.server import patch, process_group
+from serving.server import server_home as warm
+from serving.server.config import (
     CLASSES,
     Settings,
     StartError,
@@ -99,11 +98,11 @@ def stop_all(server: int) -> None:
     Workers hold nothing worth an orderly end, and take a second for it.
     """
     deadline = time.monotonic() + STOP_SECONDS
-    group.signal_members(signal.SIGTERM)
-    while server in group.members() and time.monotonic() < deadline:
+    process_group.signal_members(signal.SIGTERM)
+    while server in process_group.members() and time.monotonic() < deadline:
         reap()
         time.sleep(0.02)
-    while group.signal_members(signal.SIGKILL):
+    while process_group.signal_members(signal.SIGKILL):
         reap()
         time.sleep(0.02)
     reap()
@@ -175,9 +174,9 @@ def serve(environ: Mapping[str, str]) -> int:
     java, home = find_java(environ), server_home()
     check_address(settings)
     run_dir = prepare(settings)
-    if not server_patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
+    if not patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
-    group.lead()
+    process_group.lead()
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
     python = sys.executable
@@ -189,7 +188,7 @@ def serve(environ: Mapping[str, str]) -> int:
         env=environment,
         cwd=run_dir,
         stdin=subprocess.DEVNULL,
-        pass_fds=(group.end_with_us(),),
+        pass_fds=(process_group.end_with_us(),),
     )
     try:
         nursery = warm.Nursery(run_dir / "tmp", environment, say) if settings.warm else None

@@ -27,16 +27,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import culprit
-import idle
-import memory
-import model_files
 import numpy as np
-import payloads
-from idle import Idle
-from model_files import Input, ModelError
 from PIL import Image
-from predictor import EngineError, Predictor
+from runtimes.mxnet import culprit, model_files
+from runtimes.mxnet.model_files import Input, ModelError
+from runtimes.mxnet.predictor import EngineError, Predictor
+from serving.handler import codecs
+from serving.workers import idle, memory
+from serving.workers.idle import Idle
 
 log = logging.getLogger("model_handler")
 # The one header of a container's answer that SageMaker hands on to the caller; it says whether
@@ -102,9 +100,9 @@ class Model:
     def _rehearse(self, outputs: Sequence[Any]) -> None:
         """Answer a request, so that what that takes is taken, and seen, at the load."""
         try:
-            feed = payloads.parse(SAMPLE, "image/jpeg", self.inputs)
-            payloads.answer(outputs, feed, payloads.JSON, self.labels, self.meaning)
-        except payloads.PayloadError:
+            feed = codecs.parse(SAMPLE, "image/jpeg", self.inputs)
+            codecs.answer(outputs, feed, codecs.JSON, self.labels, self.meaning)
+        except codecs.PayloadError:
             pass  # it takes no pictures, or answers zeros with NaN
 
     def rest(self) -> None:
@@ -113,19 +111,19 @@ class Model:
         memory.give_back()
         memory.confine(memory.free())
 
-    def parse(self, body: bytes, content_type: str | None) -> payloads.Feed:
+    def parse(self, body: bytes, content_type: str | None) -> codecs.Feed:
         """Read one request; raises PayloadError."""
         feed = _parsed(body, content_type, self.inputs)
         if not self.whole:
             return feed
         if feed.items != self.size:
-            raise payloads.PayloadError(
+            raise codecs.PayloadError(
                 f"the answer of this model is one for the whole batch: send {self.size} items, "
                 f"not {feed.items}"
             )
         return replace(feed, batched=True)  # the outputs are answered as they are
 
-    def predict(self, feed: payloads.Feed) -> list[Any]:
+    def predict(self, feed: codecs.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the shapes file says."""
         if self.whole:
             return self._predictor.run(feed.arrays)
@@ -271,14 +269,14 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
         headers = _headers(index, context)
         if WARM in str(headers.get(ATTRIBUTES.lower(), "")):
             return _told(model, {"model": model.name}, index, context)
-        default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", payloads.JSON)
-        kind = payloads.accepted(headers.get("accept"), default)
+        default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
+        kind = codecs.accepted(headers.get("accept"), default)
         body, content_type = _body(request, headers)
         feed = model.parse(body, content_type)
-        result = payloads.answer(model.predict(feed), feed, kind, model.labels, model.meaning)
-    except payloads.PayloadError as error:
+        result = codecs.answer(model.predict(feed), feed, kind, model.labels, model.meaning)
+    except codecs.PayloadError as error:
         context.set_response_status(error.status, "", index)
-        context.set_response_content_type(index, payloads.JSON)
+        context.set_response_content_type(index, codecs.JSON)
         name = _TYPES.get(error.status, "InternalServerException")
         return json.dumps({"code": error.status, "type": name, "message": error.message}).encode()
     _say_temperature(model, index, context)
@@ -286,23 +284,23 @@ def respond(model: Model, request: Mapping[str, Any], index: int, context: Any) 
     return result
 
 
-def _parsed(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> payloads.Feed:
+def _parsed(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> codecs.Feed:
     """Read a payload; where there is no room for that, no other model is unloaded for it."""
     try:
-        return payloads.parse(body, content_type, inputs)
+        return codecs.parse(body, content_type, inputs)
     except MemoryError:
         memory.confine(memory.free())
     try:
-        return payloads.parse(body, content_type, inputs)
+        return codecs.parse(body, content_type, inputs)
     except MemoryError:
-        raise payloads.PayloadError(
+        raise codecs.PayloadError(
             "there is no memory to read the payload: send a smaller one"
         ) from None
 
 
 def _told(model: Model, value: Mapping[str, Any], index: int, context: Any) -> bytes:
     _say_temperature(model, index, context)
-    context.set_response_content_type(index, payloads.JSON)
+    context.set_response_content_type(index, codecs.JSON)
     return json.dumps(value).encode()
 
 
@@ -327,9 +325,9 @@ def _body(request: Mapping[str, Any], headers: Mapping[str, Any]) -> tuple[bytes
     """
     parts = {name: value for name, value in request.items() if value}
     if len(parts) > 1:
-        raise payloads.PayloadError(f"send one part, not {len(parts)}: {', '.join(sorted(parts))}")
+        raise codecs.PayloadError(f"send one part, not {len(parts)}: {', '.join(sorted(parts))}")
     if not parts:
-        raise payloads.PayloadError(
+        raise codecs.PayloadError(
             "the request has no body: send it with its own Content-Type, not as a form"
         )
     name, value = next(iter(parts.items()))

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import model_files
 import pytest
 from fuzzing import check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from model_files import ModelError
+from runtimes.mxnet import model_files
+from runtimes.mxnet.model_files import ModelError
 
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location

@@ -6,16 +6,15 @@ import json
 import warnings
 from pathlib import Path
 
-import images
 import model_handler
 import numpy as np
-import payloads
 import pytest
 from fuzzing import check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from model_files import Input
-from payloads import JSON, NPY, PayloadError
+from runtimes.mxnet.model_files import Input
+from serving.handler import codecs, images
+from serving.handler.codecs import JSON, NPY, PayloadError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged files
 PICTURE = (Input("data", (1, 3, 16, 16)),)
@@ -24,10 +23,10 @@ TWO = (Input("a", (2, 3)), Input("b", (2,)))
 KINDS = {"images": ("image/jpeg", PICTURE), "npy": (NPY, TENSOR), "json": (JSON, TENSOR)}
 
 
-def parsed(part: str, body: bytes, kind: str, inputs: tuple[Input, ...]) -> payloads.Feed | None:
+def parsed(part: str, body: bytes, kind: str, inputs: tuple[Input, ...]) -> codecs.Feed | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        action = lambda: payloads.parse(body, kind, inputs)  # noqa: E731
+        action = lambda: codecs.parse(body, kind, inputs)  # noqa: E731
         feed = check(part, body, action, (PayloadError,), seconds=2)
     if feed is not None:
         for one in inputs:
@@ -100,9 +99,7 @@ def test_kinds(kind: str | None, body: bytes) -> None:
     [*"*/,;=. ", "q=", "nan", "inf", "1e9", "0.5", "*/*", JSON, NPY, "application/*"])).map("".join)
 ))  # fmt: skip
 def test_accept_headers(header: str | None) -> None:
-    kind = check(
-        "accept", repr(header).encode(), lambda: payloads.accepted(header), (PayloadError,)
-    )
+    kind = check("accept", repr(header).encode(), lambda: codecs.accepted(header), (PayloadError,))
     assert kind in (None, JSON, NPY)
 
 

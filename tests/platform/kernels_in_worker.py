@@ -12,12 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import crowd
-import engine
-import kernels
-import model_files
 import numpy as np
-import predictor
+from runtimes.mxnet import capi, kernels, model_files, predictor
+from serving.workers import cpu
 
 FILES = model_files.find(Path(sys.argv[1]))
 PICTURE = np.random.RandomState(0).uniform(0, 255, FILES.inputs[0].shape).astype(np.float32)
@@ -33,8 +30,8 @@ def load() -> predictor.Predictor:
 
 def ask(network: predictor.Predictor, running: int, times: int = 1) -> tuple[int, Any]:
     """Compute beside others; the threads this process has afterwards, and the last answer."""
-    crowd.LOAD.write_text(f"0.00 0.00 0.00 {running}/300 1\n")
-    engine.end_threads()
+    cpu.LOAD.write_text(f"0.00 0.00 0.00 {running}/300 1\n")
+    capi.end_threads()
     for _ in range(times):
         (answer,) = network.run({FILES.inputs[0].name: PICTURE})
     return len(list(Path("/proc/self/task").iterdir())), answer
@@ -44,7 +41,7 @@ def from_alone_to_crowded() -> list[tuple[int, Any]]:
     """Ask when nobody is there, then when others are there to stay, then alone again."""
     network = load()
     found = [ask(network, 1, 3), ask(network, 99), ask(network, 1)]
-    ask(network, 99, crowd.LOOKS + 1)
+    ask(network, 99, cpu.LOOKS + 1)
     found += [ask(network, 99, 3), ask(network, 1, 3)]
     network.rest()
     return [*found, ask(network, 1)]
@@ -53,7 +50,7 @@ def from_alone_to_crowded() -> list[tuple[int, Any]]:
 def crowded_from_the_start() -> list[tuple[int, Any]]:
     """Ask for the first time beside others, later alone."""
     network = load()
-    ask(network, 99, crowd.LOOKS + 1)
+    ask(network, 99, cpu.LOOKS + 1)
     return [ask(network, 99, 3), ask(network, 1, 3)]
 
 
@@ -62,29 +59,29 @@ def with_others(told_apart: Any) -> list[tuple[int, Any]]:
     own, kernels.told_apart = kernels.told_apart, told_apart
     try:
         network = load()
-        return [ask(network, 1), ask(network, 99, crowd.LOOKS + 1), ask(network, 99)]
+        return [ask(network, 1), ask(network, 99, cpu.LOOKS + 1), ask(network, 99)]
     finally:
         kernels.told_apart = own
 
 
-def another_network(graph: engine.Graph, _threads: int) -> engine.Graph:
+def another_network(graph: capi.Graph, _threads: int) -> capi.Graph:
     """Make one that takes the same weights and answers something else."""
-    return engine.Graph(graph.text().replace(b'"relu"', b'"tanh"'))
+    return capi.Graph(graph.text().replace(b'"relu"', b'"tanh"'))
 
 
-def no_network(_graph: engine.Graph, _threads: int) -> engine.Graph:
+def no_network(_graph: capi.Graph, _threads: int) -> capi.Graph:
     """Fail as the engine does."""
-    raise engine.EngineError("no such kernel")
+    raise capi.EngineError("no such kernel")
 
 
-def no_memory(_graph: engine.Graph, _threads: int) -> engine.Graph:
+def no_memory(_graph: capi.Graph, _threads: int) -> capi.Graph:
     """Fail as the engine does where memory is short."""
     raise MemoryError("bad_alloc")
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        crowd.LOAD = Path(folder, "loadavg")
+        cpu.LOAD = Path(folder, "loadavg")
         rows = {
             "crowded first": crowded_from_the_start(),  # before anything is compiled
             "alone first": from_alone_to_crowded(),

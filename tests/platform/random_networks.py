@@ -244,8 +244,8 @@ def by_mxnet(folder: Path, seed: int) -> None:
 
 
 def by_us(folder: Path, seed: int) -> None:
-    import model_files
-    from predictor import Predictor
+    from runtimes.mxnet import model_files
+    from runtimes.mxnet.predictor import Predictor
 
     del seed
     files = model_files.find(folder)

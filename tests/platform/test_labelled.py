@@ -22,8 +22,8 @@ from mmectl.local.values import Image
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "container"))
 
-import likelihood  # noqa: E402
-from likelihood import Likelihood  # noqa: E402
+from runtimes.mxnet import likelihood  # noqa: E402
+from runtimes.mxnet.likelihood import Likelihood  # noqa: E402
 
 
 def of_mxnet(image: Image, script: str, *arguments: str) -> Any:

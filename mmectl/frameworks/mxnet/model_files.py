@@ -1,1 +1,1 @@
-../../../container/model_files.py
+../../../container/runtimes/mxnet/model_files.py

@@ -27,14 +27,14 @@ Answer = Callable[[Case, Path], "list[Any]"]
 
 def listed() -> list[dict[str, Any]]:
     """The operators, without those that only training's way back has, as the engine tells them."""
-    import engine
+    from runtimes.mxnet import capi
 
     count, names = ctypes.c_uint32(), ctypes.POINTER(ctypes.c_char_p)()
-    engine.call("NNListAllOpNames", ctypes.byref(count), ctypes.byref(names))
+    capi.call("NNListAllOpNames", ctypes.byref(count), ctypes.byref(names))
     found: dict[int, dict[str, Any]] = {}
     for name in sorted(names[i].decode() for i in range(count.value)):
         handle = ctypes.c_void_p()
-        engine.call("NNGetOpHandle", name.encode(), ctypes.byref(handle))
+        capi.call("NNGetOpHandle", name.encode(), ctypes.byref(handle))
         one = found.setdefault(handle.value or 0, {"names": [], **signature(handle)})
         one["names"].append(name)
     return list(found.values())
@@ -42,13 +42,13 @@ def listed() -> list[dict[str, Any]]:
 
 def signature(handle: ctypes.c_void_p) -> dict[str, Any]:
     """How many inputs an operator takes, and whether it has an attribute `scalar`."""
-    import engine
+    from runtimes.mxnet import capi
 
     texts = ctypes.POINTER(ctypes.c_char_p)
     count, name, words = ctypes.c_uint32(), ctypes.c_char_p(), [ctypes.c_char_p() for _ in range(3)]
     names, types, notes = texts(), texts(), texts()
     places = (name, words[0], count, names, types, notes, words[1], words[2])
-    engine.call("MXSymbolGetAtomicSymbolInfo", handle, *(ctypes.byref(p) for p in places))
+    capi.call("MXSymbolGetAtomicSymbolInfo", handle, *(ctypes.byref(p) for p in places))
     pairs = [(names[i].decode(), types[i].decode()) for i in range(count.value)]
     inputs = sum(any(word in kind for word in INPUTS) for _, kind in pairs)
     return {"inputs": inputs, "scalar": any(name == "scalar" for name, _ in pairs)}
@@ -117,8 +117,8 @@ def by_mxnet() -> Answer:
 
 def by_us() -> Answer:
     """The container's own predictor."""
-    import model_files
-    from predictor import Predictor
+    from runtimes.mxnet import model_files
+    from runtimes.mxnet.predictor import Predictor
 
     def answer(case: Case, folder: Path) -> list[Any]:
         files = model_files.find(folder)

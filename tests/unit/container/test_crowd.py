@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crowd import LOOKS, Crowd, fewer, limit, threads
+from serving.workers.cpu import LOOKS, Crowd, fewer, limit, threads
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import culprit
 import pytest
+from runtimes.mxnet import culprit
 
 
 def network(*operators: str) -> dict:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import folding
 import numpy as np
 import pytest
+from runtimes.mxnet import folding
 
 
 def null(name: str) -> dict:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 
-import idle
 import pytest
-from idle import Idle
+from serving.workers import idle
+from serving.workers.idle import Idle
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import random
 import struct
 import zlib
 
-import images
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from serving.handler import images
 
 SIZE = (12, 8)
 RED = (200, 30, 40)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import likelihood
 import pytest
-from likelihood import Likelihood
+from runtimes.mxnet import likelihood
+from runtimes.mxnet.likelihood import Likelihood
 
 Node = dict[str, Any]
 

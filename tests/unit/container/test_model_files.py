@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-import model_files
 import pytest
-from model_files import Input, ModelError
+from runtimes.mxnet import model_files
+from runtimes.mxnet.model_files import Input, ModelError
 
 from mmectl.images.local_smoke import write_model
 

@@ -6,14 +6,14 @@ import json
 import logging
 import signal
 
-import memory
 import model_handler
-import payloads
 import pytest
-from engine import translate
-from likelihood import Likelihood
-from model_files import Input, Tensor
-from predictor import Network, check_names, weights_of
+from runtimes.mxnet.capi import translate
+from runtimes.mxnet.likelihood import Likelihood
+from runtimes.mxnet.model_files import Input, Tensor
+from runtimes.mxnet.predictor import Network, check_names, weights_of
+from serving.handler import codecs
+from serving.workers import memory
 
 
 class Doubler(model_handler.Model):
@@ -172,7 +172,7 @@ def test_a_payload_that_finds_no_room_unloads_nothing(model, monkeypatch):
 
     monkeypatch.setattr(memory, "free", lambda: 7 << 30)
     monkeypatch.setattr(memory, "confine", limits.append)
-    monkeypatch.setattr(payloads, "parse", full)
+    monkeypatch.setattr(codecs, "parse", full)
     context = Context(part("application/json"))
     (answer,) = model_handler.handle([{"body": b"[1,2,3]"}], context)
     assert context.statuses == {0: 400}

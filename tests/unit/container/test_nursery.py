@@ -12,9 +12,9 @@ import sys
 import threading
 import types
 
-import launcher
 import pytest
-import warm
+from serving.server import server_home
+from serving.workers import launcher
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_home_of_the_server_holds_our_launcher(tmp_path):
     real = tmp_path / "site-packages"
     (real / "mms" / "metrics").mkdir(parents=True)
     for _ in range(2):  # a server that is started again finds the old one
-        home = warm.make_home(tmp_path, real)
+        home = server_home.make_home(tmp_path, real)
     assert (home / "mms/model_service_worker.py").resolve().name == "launcher.py"
     assert (home / "mms/metrics").resolve() == real / "mms/metrics"
     # a package there would hide the real one
@@ -110,7 +110,7 @@ def test_a_socket_that_was_there_is_replaced(tmp_path):
         server.close()
 
 
-class Mortal(warm.Nursery):
+class Mortal(server_home.Nursery):
     """One whose process is a number; `ready` says how far it comes."""
 
     ready = True
@@ -130,9 +130,12 @@ class Mortal(warm.Nursery):
 def test_a_nursery_that_had_been_ready_is_always_replaced(tmp_path, status):
     said: list[str] = []
     mortal = Mortal(tmp_path, {}, said.append)
-    for _ in range(2 * warm.DEATHS):
+    for _ in range(2 * server_home.DEATHS):
         mortal.replace(status, "it died")
-    assert (mortal.pid, mortal.starts) == (1001 + 2 * warm.DEATHS, 1 + 2 * warm.DEATHS)
+    assert (mortal.pid, mortal.starts) == (
+        1001 + 2 * server_home.DEATHS,
+        1 + 2 * server_home.DEATHS,
+    )
     assert set(said) == {"the nursery died (it died): starting another"}
     mortal._listener.close()
     os.close(mortal._ready)
@@ -156,11 +159,11 @@ class TestInterpreter:
     def test_other_programs_have_the_full_python(self, tmp_path):
         program = tmp_path / "program.py"
         program.write_text("import sys; print(sys.argv[1:], sys.flags.no_site)")
-        command = [warm.interpreter(tmp_path), str(program), "--one", "two"]
+        command = [server_home.interpreter(tmp_path), str(program), "--one", "two"]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert said == "['--one', 'two'] 0\n"
 
     def test_a_path_that_no_script_can_name_is_left_alone(self, tmp_path, monkeypatch):
         for path in ("/a b/python", "/" + "long/" * 40 + "python"):
             monkeypatch.setattr(sys, "executable", path)
-            assert warm.interpreter(tmp_path) == path
+            assert server_home.interpreter(tmp_path) == path

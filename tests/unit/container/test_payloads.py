@@ -7,12 +7,12 @@ import json
 import warnings
 
 import numpy as np
-import payloads
 import pytest
-from likelihood import Likelihood
-from model_files import Input
-from payloads import JSON, NPY, Feed, PayloadError
 from PIL import Image
+from runtimes.mxnet.likelihood import Likelihood
+from runtimes.mxnet.model_files import Input
+from serving.handler import codecs
+from serving.handler.codecs import JSON, NPY, Feed, PayloadError
 
 ITEM = [[1, 2, 3], [4, 5, 6]]
 TABLE = (Input("data", (1, 2, 3)),)
@@ -38,7 +38,7 @@ def png() -> bytes:
 )
 def test_tensors_with_and_without_the_batch_axis(value, items, batched):
     for body, kind in ((json.dumps(value).encode(), JSON), (npy(np.array(value)), NPY)):
-        feed = payloads.parse(body, kind, TABLE)
+        feed = codecs.parse(body, kind, TABLE)
         assert (feed.items, feed.batched) == (items, batched)
         assert feed.arrays["data"].dtype == np.float32
         assert feed.arrays["data"][-1].tolist() == ITEM
@@ -48,11 +48,11 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
     "wrapped", [{"instances": [ITEM]}, {"data": [ITEM]}], ids=["instances", "by name"]
 )
 def test_json_may_name_what_it_holds(wrapped):
-    assert payloads.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1
+    assert codecs.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1
 
 
 def test_several_inputs_come_by_name():
-    feed = payloads.parse(b'{"a": [[1, 2], [3, 4]], "b": [[5], [6]]}', JSON, PAIR)
+    feed = codecs.parse(b'{"a": [[1, 2], [3, 4]], "b": [[5], [6]]}', JSON, PAIR)
     assert feed.items == 2
     assert feed.arrays["b"].tolist() == [[5], [6]]
 
@@ -61,15 +61,15 @@ def test_several_inputs_come_by_name():
     "kind", ["image/png", "image/jpeg", "application/x-image", "application/octet-stream", None, ""]
 )
 def test_images_are_known_by_their_bytes(kind):
-    feed = payloads.parse(png(), kind, PICTURE)
+    feed = codecs.parse(png(), kind, PICTURE)
     assert feed.arrays["data"].shape == (1, 3, 4, 4)
     assert feed.arrays["data"][0, :, 0, 0].tolist() == [1, 2, 3]
     assert not feed.batched
 
 
 def test_tensors_without_a_type_are_known_by_their_bytes():
-    assert payloads.parse(b" [[1,2,3],[4,5,6]]", None, TABLE).items == 1
-    assert payloads.parse(npy(np.array(ITEM)), "application/octet-stream", TABLE).items == 1
+    assert codecs.parse(b" [[1,2,3],[4,5,6]]", None, TABLE).items == 1
+    assert codecs.parse(npy(np.array(ITEM)), "application/octet-stream", TABLE).items == 1
 
 
 BAD = [
@@ -109,7 +109,7 @@ BAD = [
 @pytest.mark.parametrize(("body", "kind", "inputs", "status", "message"), BAD)
 def test_bad_payloads_are_the_clients_error(body, kind, inputs, status, message):
     with pytest.raises(PayloadError, match=message) as caught:
-        payloads.parse(body, kind, inputs)
+        codecs.parse(body, kind, inputs)
     assert caught.value.status == status
 
 
@@ -119,7 +119,7 @@ def test_ragged_lists_are_refused_where_numpy_only_warns():
         return np.array(value, dtype=object)
 
     with pytest.raises(PayloadError, match="its lists differ in length"):
-        payloads._array([1, [2, 3]], "data", old_numpy)
+        codecs._array([1, [2, 3]], "data", old_numpy)
 
 
 def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
@@ -127,7 +127,7 @@ def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
     declared = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 2, 3)}
     np.lib.format.write_array_header_1_0(stream, declared)
     with pytest.raises(PayloadError, match="size is not what it declares"):
-        payloads.parse(stream.getvalue() + b"0" * 24, NPY, TABLE)
+        codecs.parse(stream.getvalue() + b"0" * 24, NPY, TABLE)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
     ],
 )
 def test_accept(header, kind):
-    assert payloads.accepted(header) == kind
+    assert codecs.accepted(header) == kind
 
 
 @pytest.mark.parametrize("header", ["text/plain", "application/json;q=0", "image/png;q=x"])
 def test_accept_of_something_else_is_406(header):
     with pytest.raises(PayloadError) as caught:
-        payloads.accepted(header)
+        codecs.accepted(header)
     assert caught.value.status == 406
 
 
@@ -164,7 +164,7 @@ def feed(items: int, *, batched: bool) -> Feed:
 def test_five_lines_for_probabilities():
     row = np.array([[0.1, 0.3, 0.2, 0.05, 0.05, 0.25, 0.05]], np.float32)
     meaning = Likelihood.PROBABILITY
-    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, LABELS, meaning))
+    lines = json.loads(codecs.answer([row], feed(1, batched=False), JSON, LABELS, meaning))
     assert lines == [
         "probability=0.300000, class=b",
         "probability=0.250000, class=f",
@@ -176,15 +176,15 @@ def test_five_lines_for_probabilities():
 
 def test_logits_go_through_softmax_for_labelled_answers_only():
     row = np.array([[0.0, np.log(3.0)]], np.float32)
-    lines = json.loads(payloads.answer([row], feed(1, batched=False), JSON, ("x", "y")))
+    lines = json.loads(codecs.answer([row], feed(1, batched=False), JSON, ("x", "y")))
     assert lines == ["probability=0.750000, class=y", "probability=0.250000, class=x"]
-    plain = json.loads(payloads.answer([row], feed(1, batched=False), JSON, None))
+    plain = json.loads(codecs.answer([row], feed(1, batched=False), JSON, None))
     assert plain == pytest.approx([0.0, 1.0986123])
 
 
 def labelled(row: list[float], meaning: Likelihood) -> list[float]:
     """The probabilities of the lines that a row is answered with, in the order of the labels."""
-    body = payloads.answer(
+    body = codecs.answer(
         [np.array([row])], feed(1, batched=False), JSON, LABELS[: len(row)], meaning
     )
     lines = sorted(json.loads(body), key=lambda line: line[-1])
@@ -217,33 +217,33 @@ def test_scores_that_make_no_probabilities_are_refused(row):
 
 def test_a_batch_answers_with_the_batch_axis():
     rows = np.array([[1, 0], [0, 1]], np.float32)
-    assert json.loads(payloads.answer([rows], feed(2, batched=True), JSON, None)) == rows.tolist()
-    lines = json.loads(payloads.answer([rows], feed(2, batched=True), JSON, ("x", "y")))
+    assert json.loads(codecs.answer([rows], feed(2, batched=True), JSON, None)) == rows.tolist()
+    lines = json.loads(codecs.answer([rows], feed(2, batched=True), JSON, ("x", "y")))
     assert [item[0][-1] for item in lines] == ["x", "y"]
 
 
 def test_several_outputs_are_a_list():
     outputs = [np.array([[1.0]]), np.array([[2.0]])]
-    answer = json.loads(payloads.answer(outputs, feed(1, batched=False), JSON, None))
+    answer = json.loads(codecs.answer(outputs, feed(1, batched=False), JSON, None))
     assert answer == [[1.0], [2.0]]
 
 
 def test_npy_answer_is_the_output_itself():
     rows = np.array([[0.5, 0.5]], np.float32)
-    answer = payloads.answer([rows], feed(1, batched=True), NPY, ("x", "y"))
+    answer = codecs.answer([rows], feed(1, batched=True), NPY, ("x", "y"))
     assert np.load(io.BytesIO(answer)).tolist() == [[0.5, 0.5]]
 
 
 def test_nan_of_the_model_is_said():
     with pytest.raises(PayloadError, match="NaN") as caught:
-        payloads.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
+        codecs.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
     assert caught.value.status == 500
 
 
 def test_numbers_come_in_the_type_of_the_input():
     words = (Input("words", (1, 2), "int32"),)
-    assert payloads.parse(b"[1, 16777217]", JSON, words).arrays["words"].tolist() == [[1, 16777217]]
-    assert payloads.parse(b"[1, 2]", JSON, words).arrays["words"].dtype == np.int32
+    assert codecs.parse(b"[1, 16777217]", JSON, words).arrays["words"].tolist() == [[1, 16777217]]
+    assert codecs.parse(b"[1, 2]", JSON, words).arrays["words"].dtype == np.int32
 
 
 @pytest.mark.parametrize(
@@ -251,12 +251,12 @@ def test_numbers_come_in_the_type_of_the_input():
 )
 def test_numbers_that_the_type_cannot_hold_are_refused(dtype, value):
     with pytest.raises(PayloadError, match=f"'a' holds a number that is no {dtype}"):
-        payloads.parse(json.dumps([value]).encode(), JSON, (Input("a", (1, 1), dtype),))
+        codecs.parse(json.dumps([value]).encode(), JSON, (Input("a", (1, 1), dtype),))
 
 
 def test_inputs_without_a_common_batch_axis_come_in_their_very_shapes():
     inputs = (Input("data", (1, 2)), Input("state", (3, 1)))
-    feed = payloads.parse(b'{"data": [[1, 2]], "state": [[1], [2], [3]]}', JSON, inputs)
+    feed = codecs.parse(b'{"data": [[1, 2]], "state": [[1], [2], [3]]}', JSON, inputs)
     assert feed.arrays["state"].shape == (3, 1)
     with pytest.raises(PayloadError, match=r"'state' has the shape \[2, 1\]: send \[3, 1\]"):
-        payloads.parse(b'{"data": [[1, 2]], "state": [[1], [2]]}', JSON, inputs)
+        codecs.parse(b'{"data": [[1, 2]], "state": [[1], [2]]}', JSON, inputs)

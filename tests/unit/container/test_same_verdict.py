@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-import model_files
 from hypothesis import event, given, settings
-from predictor import Network, check_names, weights_of
 from random_models import CLASSES, folders, tarball
+from runtimes.mxnet import model_files
+from runtimes.mxnet.predictor import Network, check_names, weights_of
 
 from mmectl.archive.unpack import unpack
 from mmectl.frameworks.mxnet import layout, symbols

@@ -6,14 +6,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import server_config
-from server_config import Settings, StartError
+from serving.server import config
+from serving.server.config import Settings, StartError
 
 
 def test_defaults():
     settings = Settings.read({})
     assert (settings.address, settings.port) == ("0.0.0.0", 8080)  # noqa: S104
-    assert settings.workers == server_config.workers(server_config.cores())
+    assert settings.workers == config.workers(config.cores())
     assert Settings.read({"MMECTL_WARM_WORKERS": "0"}).workers == 1
     assert (settings.timeout, settings.payload_mb, settings.lifeline) == (60, 6, None)
 
@@ -30,7 +30,7 @@ def test_everything_can_be_set():
             "MMECTL_LIFELINE_FD": "7",
         }
     )
-    text = server_config.properties(settings)
+    text = config.properties(settings)
     assert "inference_address=http://127.0.0.1:20001\n" in text
     assert "default_workers_per_model=2\n" in text
     assert "default_response_timeout_seconds=30\n" in text
@@ -60,16 +60,16 @@ def test_java_comes_from_java_home_then_the_path(tmp_path):
     java.parent.mkdir()
     java.write_text("#!/bin/sh\n")
     java.chmod(0o755)
-    assert server_config.find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}) == str(java)
-    assert server_config.find_java({"PATH": str(java.parent)}) == str(java)
+    assert config.find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}) == str(java)
+    assert config.find_java({"PATH": str(java.parent)}) == str(java)
     with pytest.raises(StartError, match="has no bin/java"):
-        server_config.find_java({"JAVA_HOME": str(tmp_path / "gone")})
+        config.find_java({"JAVA_HOME": str(tmp_path / "gone")})
     with pytest.raises(StartError, match="no Java found"):
-        server_config.find_java({"PATH": str(tmp_path)})
+        config.find_java({"PATH": str(tmp_path)})
 
 
 def test_the_command_names_its_configuration(tmp_path):
-    line = server_config.command(Settings.read({}), "java", Path("/home"), tmp_path)
+    line = config.command(Settings.read({}), "java", Path("/home"), tmp_path)
     assert line[0] == "java"
     assert "-Xmx256m" in line
     assert line[line.index("-f") + 1] == str(tmp_path / "mms.properties")
@@ -88,24 +88,24 @@ def test_the_command_names_its_configuration(tmp_path):
     ],
 )
 def test_values_are_escaped_as_java_reads_them(value, written):
-    assert server_config.escaped(value) == written
+    assert config.escaped(value) == written
 
 
 def test_the_configuration_holds_escaped_values():
     settings = dataclasses.replace(
         Settings.read({}), address="h\N{LATIN SMALL LETTER U WITH DIAERESIS}"
     )
-    assert r"inference_address=http://h\u00FC:8080" in server_config.properties(settings)
+    assert r"inference_address=http://h\u00FC:8080" in config.properties(settings)
 
 
 def test_a_colon_in_the_path_is_refused():
-    server_config.check_path(Path("/a/b"))
+    config.check_path(Path("/a/b"))
     with pytest.raises(StartError, match="cannot serve from /a:b/c: its path holds a ':'"):
-        server_config.check_path(Path("/a:b/c"))
+        config.check_path(Path("/a:b/c"))
 
 
 def test_the_log_configuration_is_a_url(tmp_path):
-    line = server_config.command(
+    line = config.command(
         Settings.read({}),
         "java",
         Path("/home"),
@@ -116,12 +116,12 @@ def test_the_log_configuration_is_a_url(tmp_path):
 
 
 def test_java_finds_files_whatever_the_locale(tmp_path):
-    assert server_config.worker_environment({"LC_ALL": "C"}, tmp_path)["LC_ALL"] == "C.UTF-8"
+    assert config.worker_environment({"LC_ALL": "C"}, tmp_path)["LC_ALL"] == "C.UTF-8"
 
 
 def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
-    assert 1 <= int(server_config.worker_environment({}, tmp_path)["OMP_NUM_THREADS"]) <= 4
-    told = server_config.worker_environment({"OMP_NUM_THREADS": "2", "TMPDIR": "/x"}, tmp_path)
+    assert 1 <= int(config.worker_environment({}, tmp_path)["OMP_NUM_THREADS"]) <= 4
+    told = config.worker_environment({"OMP_NUM_THREADS": "2", "TMPDIR": "/x"}, tmp_path)
     assert told["OMP_NUM_THREADS"] == "2"
     assert told["TMPDIR"] == told["TEMP"] == str(tmp_path / "tmp")
 
@@ -129,7 +129,7 @@ def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
 def test_preparing_clears_the_sockets_of_a_killed_server(tmp_path):
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp" / ".mms.sock.9000").touch()
-    run_dir = server_config.prepare(Settings.read({"MMECTL_RUN_DIR": str(tmp_path)}))
+    run_dir = config.prepare(Settings.read({"MMECTL_RUN_DIR": str(tmp_path)}))
     assert list((run_dir / "tmp").iterdir()) == []
     assert "http://0.0.0.0:8080" in (run_dir / "mms.properties").read_text()
     assert "@NOISE@" not in (run_dir / "log4j2.xml").read_text()
@@ -140,17 +140,17 @@ def test_preparing_clears_the_sockets_of_a_killed_server(tmp_path):
     [("max 100000", None), ("50000 100000", 1), ("no quota", None), ("99900000 100000", None)],
 )
 def test_cores_are_those_that_may_be_used(tmp_path, quota, found):
-    usable = server_config.cores(tmp_path / "none")
+    usable = config.cores(tmp_path / "none")
     (tmp_path / "cpu.max").write_text(quota)
-    assert server_config.cores(tmp_path / "cpu.max") == (found or usable)
+    assert config.cores(tmp_path / "cpu.max") == (found or usable)
 
 
 def test_threads_of_a_worker():
-    assert [server_config.threads(n) for n in (1, 2, 4, 96)] == [1, 2, 4, 4]
+    assert [config.threads(n) for n in (1, 2, 4, 96)] == [1, 2, 4, 4]
 
 
 def test_workers_of_a_model():
-    assert [server_config.workers(n) for n in (1, 2, 4, 8, 16)] == [1, 2, 2, 2, 4]
+    assert [config.workers(n) for n in (1, 2, 4, 8, 16)] == [1, 2, 2, 2, 4]
 
 
 def test_warm_workers_can_be_switched_off():

@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import server_patch
+from serving.server import patch
 
-MANAGER, HANDLER = server_patch.CHANGES
+MANAGER, HANDLER = patch.CHANGES
 # as javap shows them in 1.1.11, between other code
 PUT_BACK = bytes.fromhex("2ab40006 2b2c b6002f 57")
 ANSWER = bytes.fromhex("2c 1904 bb0076 59 12ac b70084 b800a3")
@@ -16,19 +16,19 @@ UNREGISTER = bytes.fromhex("2d c6000b 2d 01 b900a2 0200 57")
 
 
 def test_nothing_is_put_back():
-    code = server_patch.mended(MANAGER, b"before" + PUT_BACK + b"after")
+    code = patch.mended(MANAGER, b"before" + PUT_BACK + b"after")
     assert code == b"before" + bytes.fromhex("2ab40006 2b2c 580000 57") + b"after"
 
 
 def test_the_answer_comes_last():
-    code = server_patch.mended(HANDLER, b"before" + ANSWER + UNREGISTER + b"after")
+    code = patch.mended(HANDLER, b"before" + ANSWER + UNREGISTER + b"after")
     assert code == b"before" + UNREGISTER[4:] + bytes(4) + ANSWER + b"after"
 
 
 @pytest.mark.parametrize("times", [0, 2])
 def test_another_class_is_left_alone(times):
     with pytest.raises(ValueError, match="ModelManager"):
-        server_patch.mended(MANAGER, PUT_BACK * times)
+        patch.mended(MANAGER, PUT_BACK * times)
 
 
 def write_jar(path: Path, **codes: bytes) -> Path:
@@ -40,8 +40,8 @@ def write_jar(path: Path, **codes: bytes) -> Path:
 
 def test_classes_are_written_as_java_looks_for_them(tmp_path):
     jar = write_jar(tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER})
-    assert server_patch.write(jar, tmp_path / "classes")
-    assert (tmp_path / "classes" / MANAGER).read_bytes() == server_patch.mended(MANAGER, PUT_BACK)
+    assert patch.write(jar, tmp_path / "classes")
+    assert (tmp_path / "classes" / MANAGER).read_bytes() == patch.mended(MANAGER, PUT_BACK)
     assert (tmp_path / "classes" / HANDLER).exists()
 
 
@@ -53,5 +53,5 @@ def test_all_or_nothing(tmp_path):
         write_jar(tmp_path / "half.jar", **{MANAGER: PUT_BACK}),
         write_jar(tmp_path / "other.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER}),
     ]
-    assert [server_patch.write(jar, tmp_path / "classes") for jar in jars] == [False] * 4
+    assert [patch.write(jar, tmp_path / "classes") for jar in jars] == [False] * 4
     assert not (tmp_path / "classes").exists()

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Union
 
-import bounds
-from bounds import INF, PROBABLE, UNKNOWN, Known, constant, join
+from runtimes.mxnet import bounds
+from runtimes.mxnet.bounds import INF, PROBABLE, UNKNOWN, Known, constant, join
 
 Attributes = Mapping[str, str]
 Found = Union[Known, "tuple[Known, ...]"]  # one for all outputs, or one for each

@@ -16,9 +16,10 @@ import json
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-import engine
 import numpy as np
-from engine import Array, EngineError, Executor, Graph
+
+from runtimes.mxnet import capi
+from runtimes.mxnet.capi import Array, EngineError, Executor, Graph
 
 # The first pass brings the weights into oneDNN's layout, the second compiles for it
 SETTLED = 2
@@ -58,7 +59,7 @@ class Kernels:
         return self._run(threads if self._proven[threads] else self._limit)
 
     def _run(self, threads: int) -> list[Any]:
-        engine.use_threads(threads)
+        capi.use_threads(threads)
         if threads not in self._executors:
             other = next(iter(self._executors.values()), None)
             self._executors[threads] = Executor(self._graph_for(threads), self._arrays, other)

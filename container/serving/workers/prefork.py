@@ -28,12 +28,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-import crowd
-import engine
-import family
-import idle
-import launcher
-import worker
+from runtimes.mxnet import capi
+
+from serving.workers import cpu, idle, launcher, template, worker
 
 _STDIO = 3
 _LEAST_FILES = _STDIO + 2  # and the working directory and a connection
@@ -98,7 +95,7 @@ def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
 def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     """Be the worker of a request, and let its family have a process next time; never returns."""
     (_, *arguments), environment = launcher.unpack(body)
-    kin = family.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
+    kin = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
     with contextlib.suppress(OSError):
         if kin is not None and kin.again() and kin.fits():
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -112,13 +109,13 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     become_worker(line, body, files)
 
 
-def lead(kin: family.Family, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:
+def lead(kin: template.Family, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:
     """Be the process of a family, in the new process, until it has had no model for a while."""
     patience = idle.seconds(environ) * _FAMILY_RESTS or None
     try:
         rename([sys.executable, __file__, "--family", kin.files.name])
         time.sleep(LARGE_DELAY_SECONDS if kin.large else DELAY_SECONDS)
-        kin.get_ready(crowd.limit(environ))
+        kin.get_ready(cpu.limit(environ))
         share()
         listener.listen(128)
         listener.settimeout(patience)
@@ -155,7 +152,7 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         clients = take_over(environment, files)
         rename([sys.executable, program, *arguments])
         if wanted(line):
-            engine.use_threads(crowd.limit(os.environ))
+            capi.use_threads(cpu.limit(os.environ))
             status = worker.run(launcher.options(arguments), clients)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
@@ -225,15 +222,15 @@ def rename(arguments: list[str]) -> None:
 def prepare() -> None:
     """Load and warm everything that workers share."""
     import model_handler  # noqa: F401
-    import warm_up
+    from runtimes.mxnet import preload
 
-    warm_up.warm_up()
+    preload.warm_up()
     share()
 
 
 def share() -> None:
     """Get ready to fork: raises SystemExit if another thread runs."""
-    if not engine.end_threads():
+    if not capi.end_threads():
         raise SystemExit("nursery: other threads run after the warm-up: cannot fork")
     gc.collect()
     gc.freeze()  # else the first collection in a worker would copy every page of objects

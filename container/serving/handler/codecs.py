@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import images
-import npy
 import numpy as np
-from likelihood import Likelihood
-from model_files import Input
+from runtimes.mxnet.likelihood import Likelihood
+from runtimes.mxnet.model_files import Input
+
+from serving.handler import images, npy
 
 JSON = "application/json"
 NPY = "application/x-npy"

@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Tuple
 
-import crowd
-import folding
-import likelihood
 import numpy as np
-from engine import TYPES, Array, EngineError, Graph
-from kernels import SETTLED, Kernels
-from model_files import (
+from serving.workers import cpu
+
+from runtimes.mxnet import folding, likelihood
+from runtimes.mxnet.capi import TYPES, Array, EngineError, Graph
+from runtimes.mxnet.kernels import SETTLED, Kernels
+from runtimes.mxnet.model_files import (
     DTYPES,
     Input,
     ModelError,
@@ -47,7 +47,7 @@ class Predictor:
     """
 
     def __init__(self, symbol: Path, params: Path, inputs: Sequence[Input]) -> None:
-        threads = crowd.limit(os.environ)
+        threads = cpu.limit(os.environ)
         if params.stat().st_size == 0:
             raise ModelError("is empty", params.name)
         with params.open("rb", buffering=0) as file:
@@ -64,7 +64,7 @@ class Predictor:
             weights.fill(self._arrays, network.folds, fed)
         self.meaning = network.meaning
         self._kernels = Kernels(network.graph, network.others, self._arrays, threads)
-        self._crowd = crowd.Crowd(threads)
+        self._crowd = cpu.Crowd(threads)
 
     def run(self, feeds: Mapping[str, Any]) -> list[Any]:
         """Run one forward pass; arrays of the bound shapes in, one array an output."""

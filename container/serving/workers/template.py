@@ -16,11 +16,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import crowd
-import launcher
-import memory
-import model_files
-import predictor
+from runtimes.mxnet import model_files, predictor
+
+from serving.workers import cpu, launcher, memory
 
 LARGE = 64 * memory.MIB  # of weights
 
@@ -54,7 +52,7 @@ class Family:
 
         Raises what loading a model raises. Kernels for fewer threads too, where that is quick.
         """
-        fewer = [] if self.large else crowd.fewer(threads)
+        fewer = [] if self.large else cpu.fewer(threads)
         with memory.expendable(), memory.loading():
             predictor.rehearse(self.files.symbol, self.files.inputs, [threads, *fewer])
 

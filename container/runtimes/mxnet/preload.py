@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import images
 import numpy as np
-import payloads
-from engine import Array, Executor, Graph
-from model_files import Input
 from PIL import Image
+from serving.handler import codecs, images
+
+from runtimes.mxnet.capi import Array, Executor, Graph
+from runtimes.mxnet.model_files import Input
 
 INPUT = (1, 3, 32, 32)
 ORIENTATION = 0x0112  # of EXIF
@@ -81,10 +81,10 @@ def warm_up() -> None:
     _compute()
     for body, kind in _requests():
         for _ in range(2):
-            feed = payloads.parse(body, kind, [Input("data", INPUT)])
-            for accepted in (payloads.JSON, payloads.NPY):
+            feed = codecs.parse(body, kind, [Input("data", INPUT)])
+            for accepted in (codecs.JSON, codecs.NPY):
                 scores = np.full((1, 5), 0.2, np.float32)
-                payloads.answer([scores], feed, accepted, [str(n) for n in range(5)])
+                codecs.answer([scores], feed, accepted, [str(n) for n in range(5)])
 
 
 def _compute() -> None:
@@ -104,10 +104,10 @@ def _compute() -> None:
 def _requests() -> Iterator[tuple[bytes, str]]:
     """Make a request of every kind that is served; photographs come with EXIF data."""
     item = np.zeros(INPUT[1:], np.float32)
-    yield json.dumps(item.tolist()).encode(), payloads.JSON
+    yield json.dumps(item.tolist()).encode(), codecs.JSON
     stream = io.BytesIO()
     np.save(stream, item)
-    yield stream.getvalue(), payloads.NPY
+    yield stream.getvalue(), codecs.NPY
     picture, exif = Image.new("RGB", (64, 48)), Image.Exif()
     exif[ORIENTATION] = 3
     for name in images.FORMATS:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from bound_rules import RULES, SAME, Found
-from bounds import UNKNOWN, Known, join
+from runtimes.mxnet.bound_rules import RULES, SAME, Found
+from runtimes.mxnet.bounds import UNKNOWN, Known, join
 
 # the graph of a loop's body, or those of two branches, come behind so many others
 _BODIES = {"_foreach": 0, "_while_loop": 1, "_cond": 1}

@@ -205,7 +205,9 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
                 for pipe in self._outputs.pop(other, ()):
                     os.close(pipe)
         self._ours, self._lent = [client], {}
-        import idle  # not at the top: another handler may have modules of such names
+        from serving.workers import (
+            idle,  # not at the top: another handler may have modules of such names
+        )
 
         seconds = idle.seconds(os.environ) * _TWIN_RESTS or None
         while True:
@@ -251,7 +253,7 @@ def _readable(client: socket.socket) -> bool:
 
 def _room() -> bool:
     """Whether a twin would have memory to compute in; else requests wait for each other."""
-    import memory
+    from serving.workers import memory
 
     room = memory.free()
     return room is None or room > memory.WORKER_BYTES
@@ -259,13 +261,13 @@ def _room() -> bool:
 
 def _alone() -> bool:
     """Give back what is not to be shared; whether this process has one thread now."""
-    import engine
     import model_handler
+    from runtimes.mxnet import capi
 
     model_handler.rest()
     gc.collect()
     gc.freeze()  # the first collection would copy every page of objects
-    return engine.end_threads()
+    return capi.end_threads()
 
 
 def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
@@ -286,7 +288,7 @@ def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
-    from launcher import HERE, options
+    from serving.workers.launcher import HERE, options
 
     # a handler's own modules come first: what it needs is in PYTHONPATH
     sys.path.remove(HERE)

@@ -127,10 +127,10 @@ def search(network: Any, ends: Callable[[bytes], bool]) -> str:
 
 def _tries(folder: Path) -> Callable[[bytes], bool]:
     """Make the function that tells whether a network ends a process that loads and runs it."""
-    import engine
-    import model_files
     import numpy as np
-    from predictor import Predictor
+
+    from runtimes.mxnet import capi, model_files
+    from runtimes.mxnet.predictor import Predictor
 
     files = model_files.find_network(folder)
 
@@ -143,7 +143,7 @@ def _tries(folder: Path) -> Callable[[bytes], bool]:
             made = Predictor(Path(file.name), files.params, inputs)
         made.run({one.name: np.zeros(one.shape, one.dtype or "float32") for one in inputs})
 
-    engine.library()
+    capi.library()
     return lambda text: _ends(lambda: run(text))
 
 
@@ -160,7 +160,7 @@ def _ends(action: Callable[[], None]) -> bool:
 def main(arguments: Sequence[str]) -> None:
     """Print the operator of the model in that folder; nothing where none is found."""
     folder = Path(arguments[0])
-    import model_files
+    from runtimes.mxnet import model_files
 
     symbol = model_files.find_network(folder).symbol
     print(search(json.loads(symbol.read_bytes()), _tries(folder)))  # noqa: T201 - its answer

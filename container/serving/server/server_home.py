@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import launcher
-from server_config import forbids_execution
+from serving.server.config import forbids_execution
+from serving.workers import launcher
 
 HERE = Path(__file__).resolve().parent
 # A worker shows its own command line in the place of the nursery's

@@ -14,9 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import engine
 import numpy as np
-from image_files import MOST_SCANNED, ImageError, ImageFile, kind_of, look
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -26,6 +24,9 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,
 )
+from runtimes.mxnet import capi
+
+from serving.handler.image_files import MOST_SCANNED, ImageError, ImageFile, kind_of, look
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
@@ -196,8 +197,8 @@ def _flatten(image: Any, mode: str) -> Any:
 def resize(pixels: Any, height: int, width: int) -> Any:
     """Resize uint8 (h, w, c) to (height, width, c) bit for bit as OpenCV's INTER_LINEAR."""
     if pixels.nbytes <= _COPIED_BYTES:
-        with contextlib.suppress(engine.EngineError):
-            return engine.resize(pixels, height, width)
+        with contextlib.suppress(capi.EngineError):
+            return capi.resize(pixels, height, width)
     return sampled(pixels, height, width)
 
 

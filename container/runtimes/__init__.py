@@ -1,0 +1,1 @@
+"""What computes: one room or file for each framework."""

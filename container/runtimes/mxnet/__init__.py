@@ -1,0 +1,1 @@
+"""MXNet by its C API."""

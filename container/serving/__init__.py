@@ -1,0 +1,1 @@
+"""Serving models: knows no framework."""

@@ -1,0 +1,1 @@
+"""Multi Model Server: its settings, its home, its processes."""

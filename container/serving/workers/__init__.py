@@ -1,0 +1,1 @@
+"""Workers: launched, forked warm, given memory and processors."""
