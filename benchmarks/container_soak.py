@@ -132,7 +132,7 @@ def _found(server: Server, what: str) -> list[int]:
     """The nursery and its families, or the workers: of a model's processes all but Java's own."""
     members = server.members()
     if what == "nursery":
-        return [pid for pid, line in members.items() if "nursery.py" in line]
+        return [pid for pid, line in members.items() if "serving.workers.prefork" in line]
     java = next((pid for pid, line in members.items() if "ModelServer" in line), 0)
     of_models = [pid for pid, line in members.items() if "--model-name" in line]
     return [pid for pid in of_models if _parent(pid) not in (java, 0)]

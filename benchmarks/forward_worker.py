@@ -37,12 +37,14 @@ def picture(shape: list[int]) -> Any:
 
 def container(folder: Path, _threads: int) -> Predict:
     """What a worker of the container computes with, in the environment that it has."""
-    find = import_module  # beside each other in the container's folder, on PYTHONPATH
-    given = find("server_config").worker_environment(os.environ, Path())
+    find = import_module  # in the container's folder, on PYTHONPATH
+    given = find("serving.server.config").worker_environment(os.environ, Path())
     os.environ.update({name: given[name] for name in given if name not in ("TEMP", "TMPDIR")})
-    files = find("model_files").find(folder)
-    with find("memory").loading():
-        network = find("predictor").Predictor(files.symbol, files.params, files.inputs)
+    files = find("runtimes.mxnet.files").find(folder)
+    with find("serving.workers.memory").loading():
+        network = find("runtimes.mxnet.predictor").Predictor(
+            files.symbol, files.params, files.inputs
+        )
     name = files.inputs[0].name
     return lambda values: network.run({name: values})[0]
 

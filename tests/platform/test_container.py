@@ -338,8 +338,8 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
 def test_a_worker_that_wants_all_memory_is_refused_it(serving_image):  # noqa: F811
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "import memory, numpy; memory.confine(64 * memory.MIB); fits = numpy.ones(2**22);"
-        "numpy.ones(2**25)"
+        "import numpy; from serving.workers import memory; memory.confine(64 * memory.MIB);"
+        "fits = numpy.ones(2**22); numpy.ones(2**25)"
     )
     folder = str(Path(serving_image.entrypoint[1]).parent)
     command = [serving_image.entrypoint[0], "-c", code, folder]
@@ -417,14 +417,14 @@ def test_a_killed_nursery_is_replaced_and_its_workers_stay(serving_image, short)
     with started(serving_image, short) as server:
         assert server.load("m", short / "m")[0] == 200
         workers = pids(server, "--model-name")
-        (first,) = pids(server, "nursery.py")
+        (first,) = pids(server, "serving.workers.prefork")
         os.kill(first, signal.SIGKILL)
         # at once: the request waits for the new one
         assert server.load("n", short / "m")[0] == 200
         assert answers(server)
         assert answers(server, "n")
         assert set(workers) <= set(pids(server, "--model-name"))
-        assert pids(server, "nursery.py") != [first]
+        assert pids(server, "serving.workers.prefork") != [first]
         assert "the nursery died (SIGKILL): starting another" in server.text()
         assert "starts cold" not in server.text()
 
@@ -455,7 +455,7 @@ def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F81
         assert server.invoke("m", b"any", "application/json")[2] == b"its own"
 
 
-@pytest.mark.parametrize("word", ["idle", "launcher", "worker", "memory", "engine", "family"])
+@pytest.mark.parametrize("word", ["idle", "launcher", "worker", "memory", "serving", "runtimes"])
 def test_another_handler_may_call_its_modules_as_ours_are_called(serving_image, short, word):  # noqa: F811
     model = short / "m"
     (model / "MAR-INF").mkdir(parents=True)
@@ -491,7 +491,7 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         lines = [line.split(b"--sock-type")[1] for line in shown("cmdline")]
         assert lines[0] == lines[1]
         parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
-        assert [int(parent)] == pids(server, "nursery.py")
+        assert [int(parent)] == pids(server, "serving.workers.prefork")
         text = "loaded smoke from"
         until(lambda: "-m-" in "".join(n for n in server.text().splitlines() if text in n), 5)
         # nothing of another worker or of the nursery is open in it
@@ -572,7 +572,7 @@ def test_models_with_the_same_network_come_from_one_process(serving_image, short
             assert answers(server, name)
             return parent(max(set(pids(server, "--model-name")) - before))
 
-        (nursery,) = pids(server, "nursery.py")
+        (nursery,) = pids(server, "serving.workers.prefork")
         assert loaded("a", "m") == nursery
         assert loaded("t", "table") == nursery
         assert not families()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sagemaker_inference import parameters
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[2]  # the container's folder
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
 CLASSES = "classes"
 UNIX = "unix"

@@ -17,7 +17,9 @@ from pathlib import Path
 from serving.server.config import forbids_execution
 from serving.workers import launcher
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS = ROOT / "serving" / "workers"
+PREFORK = "serving.workers.prefork"
 # A worker shows its own command line in the place of the nursery's
 PADDING = 8192
 _WORKER_SERVER = "mms/model_service_worker.py"
@@ -39,7 +41,7 @@ def make_home(run_dir: Path, home: Path) -> Path:
     ours = run_dir / "home"
     (ours / "mms").mkdir(parents=True, exist_ok=True)
     links = {
-        _WORKER_SERVER: HERE / "launcher.py",
+        _WORKER_SERVER: WORKERS / "launcher.py",
         "mms/frontend": home / "mms" / "frontend",
         "mms/metrics": home / "mms" / "metrics",
     }
@@ -61,7 +63,7 @@ def interpreter(home: Path) -> str:
     if forbids_execution(home) or len(first_line) > _SHEBANG_BYTES or " " in sys.executable:
         return sys.executable
     script = home / "python"
-    code = _SCRIPT.format(folder=str(HERE), worker_server=_WORKER_SERVER)
+    code = _SCRIPT.format(folder=str(WORKERS), worker_server=_WORKER_SERVER)
     script.write_text(first_line + code, "utf-8")
     script.chmod(0o700)
     return str(script)
@@ -77,7 +79,12 @@ class Nursery:
         self, folder: Path, environment: Mapping[str, str], say: Callable[[str], None]
     ) -> None:
         # a thread would not survive the fork; each worker sets the number that it is given
-        self._environment = {**environment, "OMP_NUM_THREADS": "1"}
+        path = [str(ROOT), environment.get("PYTHONPATH", "")]
+        self._environment = {
+            **environment,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        }
         self._folder = folder
         self._say = say
         self._deaths = 0
@@ -91,9 +98,8 @@ class Nursery:
         descriptor = self._listener.fileno()
         self._ready, writer = os.pipe()
         os.set_blocking(self._ready, False)
-        program = str(HERE / "nursery.py")
         started = subprocess.Popen(
-            [sys.executable, program, str(descriptor), str(writer), "." * PADDING],
+            [sys.executable, "-m", PREFORK, str(descriptor), str(writer), "." * PADDING],
             env=self._environment,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,

@@ -28,7 +28,8 @@ TOGETHER_SECONDS = 0.5
 MOST_TOGETHER = 64  # of the 253 descriptors that one message can take
 WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
-HANDLER = f"{HERE}/model_handler.py:handle"
+ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120
+HANDLER = f"{ROOT}/model_handler.py:handle"
 READY, GO = b"+", b"g"
 _SCM_RIGHTS, _INTS = 1, 4
 

@@ -250,4 +250,6 @@ def main(listener: socket.socket, ready: int) -> None:
 
 
 if __name__ == "__main__":
+    # where it was started is nothing to import from
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path.cwd()]
     main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

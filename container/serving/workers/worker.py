@@ -288,7 +288,7 @@ def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
-    from serving.workers.launcher import HERE, options
+    from launcher import HERE, options
 
     # a handler's own modules come first: what it needs is in PYTHONPATH
     sys.path.remove(HERE)

@@ -20,9 +20,11 @@ from serving.workers import launcher
 @pytest.fixture
 def nursery(monkeypatch):
     """The module, with a stand-in for what needs the server's own package."""
-    monkeypatch.setitem(sys.modules, "worker", types.ModuleType("worker"))
-    yield importlib.import_module("nursery")
-    sys.modules.pop("nursery", None)
+    monkeypatch.setitem(
+        sys.modules, "serving.workers.worker", types.ModuleType("serving.workers.worker")
+    )
+    yield importlib.import_module("serving.workers.prefork")
+    sys.modules.pop("serving.workers.prefork", None)
 
 
 ARGUMENTS = ["--sock-name", "/t/.mms.sock.9000", "--model-name", "Modèl", "--tmp-dir", "/t"]
