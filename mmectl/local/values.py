@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 ACCOUNT = "123456789012"
 MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 Routing = Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM"]
+Put = Callable[[str, float], None]
+"""Takes the name of a metric and a value, in the metric's own unit."""
 
 
 class AwsError(Exception):
@@ -156,3 +158,10 @@ class Fleets(Protocol):
     async def close(self) -> None:
         """Stop everything, for shutdown."""
         ...
+
+
+class Held(NamedTuple):
+    """Bytes of memory that a model takes, and whether some of its processes are passing ones."""
+
+    memory: int
+    passing: bool

@@ -14,8 +14,8 @@ from mmectl.local.fleet import errors
 from mmectl.local.fleet.budgets import Shares
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.loader import Loader
-from mmectl.local.fleet.metering import Meter, Put, nowhere
-from mmectl.local.fleet.ports import Server, gather_all
+from mmectl.local.fleet.metering import Meter, nowhere
+from mmectl.local.fleet.ports import Server
 from mmectl.local.instance.container_log import prune
 from mmectl.local.instance.instance import Instance
 from mmectl.local.instance.process_runtime import MakeRuntime
@@ -28,7 +28,9 @@ from mmectl.local.values import (
     InvokeRequest,
     InvokeResponse,
     ObjectReader,
+    Put,
 )
+from mmectl.local.waiting import gather_all
 
 __all__ = ["LocalFleets", "RouterSettings"]
 

@@ -12,10 +12,11 @@ from mmectl.local.fleet import errors, reports
 from mmectl.local.fleet.dispatch import Dispatcher
 from mmectl.local.fleet.metering import Meter
 from mmectl.local.fleet.placement import Phase, Residency
-from mmectl.local.fleet.ports import Changes, LoaderLike, Server, gather_all
+from mmectl.local.fleet.ports import LoaderLike, Server
 from mmectl.local.fleet.tasks import Task, Work
 from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetSpec, InvokeRequest, InvokeResponse
+from mmectl.local.waiting import Changes, gather_all
 
 
 class Fleet:

@@ -15,14 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mmectl.local.values import AwsError
+from mmectl.local.values import AwsError, Put
 
 WINDOW = 60.0  # seconds that `live` looks back
 KEPT = 10_000  # requests that it remembers at most
 _MICRO = 1e6
-
-Put = Callable[[str, float], None]
-"""Takes the name of a metric and a value, in the metric's own unit."""
 
 
 def nowhere(metric: str, value: float) -> None:

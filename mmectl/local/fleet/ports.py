@@ -1,21 +1,13 @@
-"""What a fleet is made of: instances and a loader as it sees them, and waiting for changes."""
+"""What a fleet is made of: instances and a loader as it sees them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from mmectl.local.instance.http_client import Answer
-from mmectl.local.values import InvokeRequest
-
-
-class Held(NamedTuple):
-    """Bytes of memory that a model takes, and whether some of its processes are passing ones."""
-
-    memory: int
-    passing: bool
+from mmectl.local.values import Held, InvokeRequest
 
 
 class Server(Protocol):
@@ -66,54 +58,3 @@ class LoaderLike(Protocol):
     async def trim(self, server: Server) -> None:
         """Unload idle models and delete files until the instance is within its budgets."""
         ...
-
-
-async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Wait for all; where one fails, the others are cancelled and have ended before it raises."""
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        raise
-
-
-async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
-    """Whether that has ended within the time; else it is called off.
-
-    Unlike asyncio.wait_for before Python 3.12 it ends when it is cancelled, even at the moment
-    when the work ends.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task,), timeout=timeout)
-        if task.done():
-            task.result()
-        return task.done()
-    finally:
-        task.cancel()
-
-
-class Changes:
-    """Lets tasks wait until something in the fleet changes."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def tell(self) -> None:
-        """Wake everybody who waits."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-
-    async def wait(self, timeout: float) -> bool:
-        """Wait for a change; False when time is up."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await asyncio.wait((future,), timeout=max(timeout, 0))
-            return future.done()
-        finally:
-            self._waiting.discard(future)

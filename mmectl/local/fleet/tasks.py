@@ -7,9 +7,9 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from mmectl.local.fleet.ports import Changes
 from mmectl.local.instance.http_client import WireError
 from mmectl.local.values import AwsError
+from mmectl.local.waiting import Changes
 
 Job = Coroutine[Any, Any, None]
 Task = asyncio.Task[None]

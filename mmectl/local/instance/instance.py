@@ -16,7 +16,6 @@ from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from mmectl.local.fleet.ports import Held, within
 from mmectl.local.instance.container_log import ContainerLog, Pump, cause
 from mmectl.local.instance.docker_cli import advice
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
@@ -26,7 +25,8 @@ from mmectl.local.instance.process_runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.instance.runtime_choice import Choice
 from mmectl.local.instance.workspace import Place, remove_place
 from mmectl.local.settings import RouterSettings
-from mmectl.local.values import FleetFailed, FleetSpec, InvokeRequest
+from mmectl.local.values import FleetFailed, FleetSpec, Held, InvokeRequest
+from mmectl.local.waiting import within
 
 log = logging.getLogger("mmectl.local.instance")
 _POLL = 0.05

@@ -15,12 +15,11 @@ from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
 
-from mmectl.local.fleet.ports import Held
 from mmectl.local.instance import procfs
 from mmectl.local.instance.http_client import Answer
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.process_runtime import Runtime
-from mmectl.local.values import InvokeRequest
+from mmectl.local.values import Held, InvokeRequest
 
 WORKER_DIED = Answer(
     500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'

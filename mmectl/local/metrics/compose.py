@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmectl.local.call import Handler
-from mmectl.local.fleet.metering import Put
 from mmectl.local.metrics.sampler import Row, Sampler
 from mmectl.local.metrics.series import INVOCATIONS, Series, of_variant
 from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.metrics.store import Store
 from mmectl.local.metrics.watch import Watch
 from mmectl.local.metrics.wire import Dashboards, Monitoring
-from mmectl.local.values import FleetSpec
+from mmectl.local.values import FleetSpec, Put
 
 
 class Metrics:

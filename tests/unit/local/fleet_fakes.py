@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmectl.local.fleet.errors import model_name
-from mmectl.local.fleet.ports import Held
 from mmectl.local.instance.http_client import AbortedError, Answer, WireError
-from mmectl.local.values import FleetFailed, FleetSpec, Image, InvokeRequest, StoredObject
+from mmectl.local.values import FleetFailed, FleetSpec, Held, Image, InvokeRequest, StoredObject
 
 
 def error(status: int, kind: str, message: str) -> Answer:
