@@ -12,7 +12,7 @@ test: setup
 	$(VENV)/bin/python -m pytest tests
 
 # each says what it found, also where another found something
-CHECKS := ruff-check ruff-format mypy spelling pages
+CHECKS := ruff-check ruff-format mypy imports spelling pages
 .PHONY: $(CHECKS)
 check: $(CHECKS)
 
@@ -24,6 +24,9 @@ ruff-format: setup
 
 mypy: setup
 	$(VENV)/bin/mypy
+
+imports: setup
+	PYTHONPATH=container $(VENV)/bin/lint-imports --no-cache
 
 spelling: setup
 	$(VENV)/bin/codespell
