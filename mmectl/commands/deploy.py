@@ -14,6 +14,7 @@ from mmectl.base.errors import DeployError, Interrupted, ServiceError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import rollout
+from mmectl.deploy.wait import Timing
 from mmectl.endpoint import Desired, Plan
 
 
@@ -64,7 +65,7 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
         return _planned(wanted, steps)
     _protect(app, wanted)
     patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
-    timing = rollout.Timing(timeout=timeout or float(patience))
+    timing = Timing(timeout=timeout or float(patience))
     try:
         with app.out.progress() as report:
             for event in rollout.deploy(app.sagemaker, wanted, timing=timing, wait=wait):

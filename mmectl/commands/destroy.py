@@ -9,7 +9,8 @@ from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
-from mmectl.deploy import rollout
+from mmectl.deploy.destroy import destroy as remove
+from mmectl.deploy.wait import Timing
 from mmectl.registry import tombstones, versions
 from mmectl.registry.catalog import list_models
 
@@ -44,9 +45,7 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
     _confirm(app, name, yes, len(rows))
     try:
         with app.out.progress() as report:
-            for event in rollout.destroy(
-                app.sagemaker, name, timing=rollout.Timing(timeout=timeout)
-            ):
+            for event in remove(app.sagemaker, name, timing=Timing(timeout=timeout)):
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(

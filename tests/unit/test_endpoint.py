@@ -9,8 +9,9 @@ from fakes.sagemaker import Sagemaker as Aws
 
 from mmectl import endpoint
 from mmectl.base.errors import DeployError, ServiceError
-from mmectl.deploy import rollout
-from mmectl.deploy.rollout import Timing
+from mmectl.deploy import rollout, steps
+from mmectl.deploy.destroy import destroy
+from mmectl.deploy.wait import Timing, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
 
@@ -148,7 +149,7 @@ def test_destroy_removes_in_order_and_again_is_fine():
     deployed(aws)
     deployed(aws, dataclasses.replace(SPEC, image="x:2"))
     aws.calls.clear()
-    list(rollout.destroy(aws, "demo", timing=timing()))
+    list(destroy(aws, "demo", timing=timing()))
     assert aws.calls == [
         "DeleteEndpoint",
         "DeleteEndpointConfig",
@@ -158,7 +159,7 @@ def test_destroy_removes_in_order_and_again_is_fine():
     ]
     assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
     aws.calls.clear()
-    list(rollout.destroy(aws, "demo", timing=timing()))
+    list(destroy(aws, "demo", timing=timing()))
     assert aws.calls == []
 
 
@@ -167,7 +168,7 @@ def test_destroy_leaves_what_is_not_ours():
     aws.models["demo-deadbeef"] = {"Tags": []}
     aws.models["demo-other-12345678"] = {"Tags": [{"Key": endpoint.TAG, "Value": "demo"}]}
     deployed(aws)
-    list(rollout.destroy(aws, "demo", timing=timing()))
+    list(destroy(aws, "demo", timing=timing()))
     assert set(aws.models) == {"demo-deadbeef", "demo-other-12345678"}
 
 
@@ -175,7 +176,7 @@ def test_destroy_waits_where_aws_refuses_during_a_change():
     aws = Aws()
     list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws.refuse_delete = 1
-    list(rollout.destroy(aws, "demo", timing=timing()))
+    list(destroy(aws, "demo", timing=timing()))
     assert aws.endpoint is None
 
 
@@ -205,12 +206,12 @@ def test_blips_do_not_end_a_long_wait():
     aws = Aws(looks=4)
     list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws.blips = 4
-    list(rollout.await_serving(aws, WANTED, timing()))
+    list(await_serving(aws, WANTED, timing()))
     aws = Aws(looks=4)
     list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws.blips = 99
     with pytest.raises(ServiceError, match="Rate exceeded"):
-        list(rollout.await_serving(aws, WANTED, timing()))
+        list(await_serving(aws, WANTED, timing()))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_somebody_elses_endpoint_is_left_alone():
         deployed(aws)
     assert caught.value.code == "not_ours"
     with pytest.raises(DeployError, match="was not made by mmectl"):
-        list(rollout.destroy(aws, "demo", timing=timing()))
+        list(destroy(aws, "demo", timing=timing()))
     assert aws.calls == []
 
 
@@ -261,11 +262,11 @@ def test_whom_somebody_else_overtook_is_told_so():
     other = desired(dataclasses.replace(SPEC, instance_count=5))
     aws.endpoint["EndpointConfigName"] = "demo-somebody"
     with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
-        list(rollout.await_serving(aws, other, timing(), previous=WANTED.config))
+        list(await_serving(aws, other, timing(), previous=WANTED.config))
     assert "last words" not in caught.value.message
     aws.endpoint = None
     with pytest.raises(DeployError, match="was deleted meanwhile"):
-        list(rollout.await_serving(aws, other, timing(), previous=WANTED.config))
+        list(await_serving(aws, other, timing(), previous=WANTED.config))
 
 
 def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
@@ -390,3 +391,23 @@ def test_a_rollback_that_failed_says_what_serves():
     with pytest.raises(DeployError, match="and so did its rollback: errors") as caught:
         list(rollout.deploy(aws, changed, timing=timing()))
     assert f"instances of {old} and of {changed.config}, mixed" in caught.value.message
+
+
+class TestSteps:
+    def test_every_action_of_a_plan_is_known(self):
+        aws = Aws()
+        made = {step.action for step in plan(WANTED, endpoint.observe(aws, WANTED))}
+        deployed(aws)
+        removed = {step.action for step in endpoint.removal(aws, "demo")}
+        assert made | removed <= set(steps.ACTIONS)
+
+    def test_an_unknown_action_is_an_error_and_nothing_is_asked(self):
+        aws = Aws()
+        step = endpoint.Step("CreateTrouble", "demo", "nobody knows")
+        with pytest.raises(DeployError, match="CreateTrouble demo") as caught:
+            list(steps.execute(aws, step, timing()))
+        assert (caught.value.code, aws.calls) == ("unknown_step", [])
+
+    def test_what_removes_nothing_cannot_be_looked_for(self):
+        with pytest.raises(DeployError, match="removes nothing"):
+            steps.exists(Aws(), endpoint.Step("CreateModel", "demo", "x"))

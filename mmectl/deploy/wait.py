@@ -1,0 +1,157 @@
+"""Waiting for what AWS does, with a clock that tests turn.
+
+We poll ourselves: botocore's waiters look every 30 s and give no reason for a failure. What AWS
+shows may be older than what it accepted, for seconds.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmectl.base.errors import DeployError, ServiceError
+from mmectl.base.values import Event
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired
+from mmectl.spec.policy import progress
+
+LOG_LINES = 15
+# Seconds for which what AWS shows may still be older than what we asked for.
+LAG = 30.0
+BLIPS = 5  # descriptions in a row that may fail while we wait
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How we wait, all in seconds; clock and sleep are handed in so that tests can turn them."""
+
+    timeout: float = 1800.0
+    first: float = 0.5
+    longest: float = 15.0
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+    def pauses(self) -> Iterator[float]:
+        """Yield the time since the start before every look, until the deadline has passed."""
+        start, pause = self.clock(), self.first
+        while (elapsed := self.clock() - start) <= self.timeout:
+            yield elapsed
+            self.sleep(min(pause * (0.75 + self.jitter() / 2), self.timeout))
+            pause = min(pause * 1.3, self.longest)
+
+
+def looks(
+    aws: ControlPlane, name: str, timing: Timing
+) -> Iterator[tuple[float, Mapping[str, Any] | None]]:
+    """Describe the endpoint again and again; one that fails now and then ends no long wait."""
+    failed = 0
+    for elapsed in timing.pauses():
+        try:
+            found = aws.describe_endpoint(name)
+        except ServiceError:
+            failed += 1
+            if failed > BLIPS:
+                raise
+        else:
+            failed = 0
+            yield elapsed, found
+
+
+def await_serving(
+    aws: ControlPlane, wanted: Desired, timing: Timing, *, previous: str | None = None
+) -> Iterator[Event]:
+    """Wait until the endpoint serves the wanted configuration.
+
+    InService alone is no success: a rolled-back update ends InService with the old one.
+    """
+    name, since = wanted.endpoint, timing.now()
+    yield Event("start", name, "waiting for InService")
+    for elapsed, described in looks(aws, name, timing):
+        found = described or {}
+        status = found.get("EndpointStatus")
+        if status == "InService" and found.get("EndpointConfigName") == wanted.config:
+            yield Event("done", name, f"InService after {elapsed:.1f} s, serving {wanted.config}")
+            return
+        stale = found.get("EndpointConfigName") == previous and not found.get("FailureReason")
+        if status not in IN_PROGRESS and not (stale and elapsed < LAG):
+            raise _failure(aws, wanted, found, previous, since)
+        yield Event("progress", name, progress(found), int(elapsed), None, "s")
+    raise DeployError(
+        f"endpoint {name} is not InService after {timing.timeout:.0f} s; SageMaker goes on",
+        hint="follow it with: mmectl status; wait on with: mmectl deploy",
+        code="deploy_timeout",
+    )
+
+
+def _failure(
+    aws: ControlPlane,
+    wanted: Desired,
+    found: Mapping[str, Any],
+    previous: str | None,
+    since: float,
+) -> DeployError:
+    reason = found.get("FailureReason") or "SageMaker gives no reason"
+    status = found.get("EndpointStatus") or "gone"
+    if status == "gone":
+        return _elsewhere(f"endpoint {wanted.endpoint} was deleted meanwhile, not by this deploy")
+    if status == "InService" and found.get("EndpointConfigName") != previous:
+        config = found.get("EndpointConfigName")
+        return _elsewhere(f"somebody else deployed {config} to {wanted.endpoint} meanwhile")
+    if status == "InService":
+        text = f"the update of {wanted.endpoint} was rolled back: {reason}"
+        text += f"\nstill serving: {found.get('EndpointConfigName')}"
+    elif status == "UpdateRollbackFailed":
+        text = f"the update of {wanted.endpoint} failed, and so did its rollback: {reason}"
+        text += f"\nserving: instances of {previous} and of {wanted.config}, mixed"
+    else:
+        text = f"endpoint {wanted.endpoint} is {status}: {reason}"
+        text += f"\nserving: nothing{f' (was {previous})' if previous else ''}"
+    lines = aws.log_tail(wanted.endpoint, LOG_LINES, since)
+    if lines:
+        text += "\nthe containers' last words:" + "".join(f"\n  {line}" for line in lines)
+    return DeployError(text, hint="mend it and run: mmectl deploy (remove it with: mmectl destroy)")
+
+
+def _elsewhere(text: str) -> DeployError:
+    return DeployError(text, hint="look with: mmectl status; then: mmectl deploy", code="overtaken")
+
+
+def await_gone_or_settled(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
+    """Wait while somebody's change of the endpoint is under way."""
+    for elapsed, found in looks(aws, name, timing):
+        status = (found or {}).get("EndpointStatus")
+        if status not in IN_PROGRESS:
+            return
+        yield Event("progress", name, str(status), int(elapsed), None, "s")
+    raise DeployError(
+        f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
+        hint="look with: mmectl status",
+        code="deploy_timeout",
+    )
+
+
+def await_gone(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
+    """Wait until the endpoint is gone. Raises DeployError with the reason where it stays."""
+    for elapsed, found in looks(aws, name, timing):
+        if found is None:
+            return
+        if found.get("EndpointStatus") not in IN_PROGRESS:
+            reason = found.get("FailureReason")
+            if reason is None:
+                status = found.get("EndpointStatus")
+                raise _elsewhere(
+                    f"endpoint {name} is {status} again: somebody deployed it meanwhile"
+                )
+            raise DeployError(
+                f"endpoint {name} could not be deleted: {reason}", hint="try: mmectl destroy"
+            )
+        yield Event("progress", name, "Deleting", int(elapsed), None, "s")
+    raise DeployError(
+        f"endpoint {name} is still there after {timing.timeout:.0f} s; SageMaker goes on deleting",
+        hint="run again: mmectl destroy",
+        code="deploy_timeout",
+    )
