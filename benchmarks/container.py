@@ -26,9 +26,9 @@ SHARED = ROOT.parent / "shared"
 PICTURE = SHARED / "images" / "kitten.jpg"
 OWN_PICTURE = ROOT / "examples" / "images" / "star.jpg"
 BUDGET = 4096 * MIB
-REST_SECONDS = 5.0  # container/idle.py: a worker rests after a second
+REST_SECONDS = 5.0  # container/serving/workers/idle.py: a worker rests after a second
 SETTLE_SECONDS = 0.5
-# container/nursery.py: a network's process is ready so long after its second load
+# container/serving/workers/prefork.py: a network's process is ready so long after its second load
 FAMILY_LOADS, FAMILY_SECONDS = 2, 3.0
 FORWARD_ROUNDS = 8
 

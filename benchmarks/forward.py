@@ -27,7 +27,7 @@ from mmectl.local.values import Image
 PACKAGES = ("onnxruntime>=1.20,<2", "onnx>=1.17,<2")
 TOLERANCE = 1e-4
 TURN_SECONDS = 0.5
-MOST_THREADS = 4  # container/server_config.py
+MOST_THREADS = 4  # container/serving/server/config.py
 BASE = "module"
 
 

@@ -4,7 +4,8 @@ A network can make the engine divide by zero or read where nothing is; no call t
 error. While a model is loaded such signals come here first: another process tries the network's
 beginnings, by halves, until it has the first operator that ends it, and the answer is the worker's
 last words.
-Run as a script that is that process: ``python culprit.py MODEL_FOLDER`` prints its answer.
+It is run as ``python -m runtimes.mxnet.culprit MODEL_FOLDER`` in the
+container's folder, and prints its answer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 DEADLY = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+ROOT = Path(__file__).resolve().parents[2]  # the container's folder
 SECONDS = 30
 _STACK_BYTES = 1 << 20
 _ON_STACK, _RESET = 0x08000000, 0x80000000  # SA_ONSTACK, SA_RESETHAND
@@ -79,7 +81,8 @@ def describe(cause: str, folder: Path) -> str:
     """Say which operator it was, as far as another process can tell."""
     try:
         done = subprocess.run(
-            [sys.executable, __file__, str(folder)],
+            [sys.executable, "-m", "runtimes.mxnet.culprit", str(folder.resolve())],
+            cwd=ROOT,
             env={**os.environ, "PYTHONPATH": ""},  # the model's folder may be in it
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

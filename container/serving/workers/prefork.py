@@ -113,7 +113,7 @@ def lead(kin: template.Family, listener: socket.socket, environ: Mapping[str, st
     """Be the process of a family, in the new process, until it has had no model for a while."""
     patience = idle.seconds(environ) * _FAMILY_RESTS or None
     try:
-        rename([sys.executable, __file__, "--family", kin.files.name])
+        rename([sys.executable, "-m", "serving.workers.prefork", "--family", kin.files.name])
         time.sleep(LARGE_DELAY_SECONDS if kin.large else DELAY_SECONDS)
         kin.get_ready(cpu.limit(environ))
         share()
