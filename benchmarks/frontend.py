@@ -12,7 +12,7 @@ from benchmarks.report import Result
 from benchmarks.serving import MIB, Server, pss
 
 MODELS = 8
-# a worker rests after a second (container/serving/workers/idle.py), and Java's compiler is done by then
+# A worker rests after a second (serving/workers/idle.py); Java's compiler is done by then.
 REST_SECONDS = 5.0
 IDLE_SECONDS = 10.0
 

@@ -14,7 +14,7 @@ from mmectl.base.download import Link, _Redirects, download
 from mmectl.base.errors import ArtifactError, DeployError, NoEndpoint, ServiceError
 from mmectl.cli import run
 from mmectl.console.output import Mode, Output, Table, counted
-from mmectl.deploy.rollout import Timing, _await_gone
+from mmectl.deploy.wait import Timing, await_gone
 from mmectl.invoke import Request, traffic
 from mmectl.traffic.warm import warm
 
@@ -76,7 +76,7 @@ def test_a_deploy_beside_a_destroy_is_named():
             return {"EndpointStatus": "InService"}
 
     with pytest.raises(DeployError, match="is InService again: somebody deployed it") as caught:
-        list(_await_gone(Again(), "demo", Timing()))
+        list(await_gone(Again(), "demo", Timing()))
     assert "mmectl status" in caught.value.hint
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmectl.local.fleet import removal
-from mmectl.local.instance import workspace
+from mmectl.local.instance import removal, workspace
 
 
 def grow(folder: Path, width: int, depth: int) -> int:

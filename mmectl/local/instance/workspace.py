@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.local import processes
-from mmectl.local.fleet import removal
+from mmectl.local.instance import removal
 from mmectl.local.values import FleetFailed
 
 RUN_MARK = "MMECTL_RUN_DIR"
