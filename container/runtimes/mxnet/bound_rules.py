@@ -7,8 +7,7 @@ its inputs' elements. Names are those that MXNet 1.9 writes; aliases never reach
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Union
+from typing import Callable, Mapping, Sequence, Union  # Python 3.8 has no others for aliases
 
 from runtimes.mxnet import bounds
 from runtimes.mxnet.bounds import INF, PROBABLE, UNKNOWN, Known, constant, join

@@ -24,9 +24,9 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Callable, NoReturn  # Python 3.8 has no other Callable for aliases
 
 from runtimes.mxnet import capi
 
