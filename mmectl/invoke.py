@@ -14,11 +14,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Protocol
 
+from mmectl.base.concurrency import as_completed
 from mmectl.base.errors import (
     InvokeError,
     MmectlError,
@@ -190,18 +189,7 @@ def traffic(
 
     Raises NoEndpoint at the first that says so.
     """
-    source = iter(requests)
-    with ThreadPoolExecutor(concurrency) as pool:
-        running = {pool.submit(_attempt, runtime, r, timeout) for r in islice(source, concurrency)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for request in islice(source, len(done)):
-                    running.add(pool.submit(_attempt, runtime, request, timeout))
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    return as_completed(lambda request: _attempt(runtime, request, timeout), requests, concurrency)
 
 
 def _attempt(runtime: Runtime, request: Request, timeout: float) -> Prediction | Failure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.errors import ArtifactError
+from mmectl.base.files import writing
 
 CONNECT_SECONDS = 5.0
 _CHUNK = 1 << 18
@@ -74,24 +74,6 @@ def download(url: str, partial: Path, link: Link) -> None:
             _tag_file(partial).unlink(missing_ok=True)
             return
     raise link.unreachable(url, "the connection ends before the file does")
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Wait for another process that fetches the same."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say of what is written at `path` why it cannot be."""
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 @contextmanager

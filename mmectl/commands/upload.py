@@ -14,13 +14,13 @@ import click
 
 from mmectl.app import App
 from mmectl.artifacts import upload_many
+from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.registry import current_version
-from mmectl.registry.catalog import at_once
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import check_name, parse
 from mmectl.registry.upload import Upload, Uploaded

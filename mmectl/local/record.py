@@ -6,11 +6,10 @@ Port, region and credentials stay for good; the processes are there while they r
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmectl.base.files import write_whole
 from mmectl.base.values import Credentials
 from mmectl.local.processes import Process
 
@@ -90,12 +89,4 @@ def read(state_dir: Path) -> Record | None:
 
 def write(state_dir: Path, record: Record) -> None:
     """Replace the record atomically, readable by its owner alone; raises OSError."""
-    target = path(state_dir)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".platform-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump({"version": VERSION, **asdict(record)}, file)
-        Path(temporary).replace(target)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path(state_dir), json.dumps({"version": VERSION, **asdict(record)}))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
+from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.registry.names import Artifact, parse, settled, stem, target_model
@@ -13,17 +12,6 @@ from mmectl.registry.store import Bucket
 
 _LOOKS_AT_ONCE = 8
 _TRIES = 20
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def at_once(call: Callable[[T], R], items: Sequence[T], width: int = _LOOKS_AT_ONCE) -> list[R]:
-    """The results of a call for each item, a few calls at a time; the first error is raised."""
-    if len(items) < 2:
-        return [call(item) for item in items]
-    with ThreadPoolExecutor(min(width, len(items))) as pool:
-        return list(pool.map(call, items))
 
 
 def listed(bucket: Bucket, location: Location, start: str = "") -> tuple[Artifact, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmectl.archive.pack import Member, Progress, content_digest
-from mmectl.base.json_file import Remembered
+from mmectl.base.files import JsonFile
 
 _KEPT = 20_000
 # a file written this recently may change again without a new time stamp
@@ -30,7 +30,7 @@ class DigestCache:
     """Digests by content of `file` (JSON); without a file nothing is remembered."""
 
     def __init__(self, file: Path | None, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._file = Remembered(file)
+        self._file = JsonFile(file)
         self._now_ns = now_ns
         self._lock = threading.Lock()
 

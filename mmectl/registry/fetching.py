@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.archive import pack
-from mmectl.base.download import alone, writing
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
+from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
 from mmectl.frameworks.mxnet.model_files import inside
 from mmectl.registry.names import DIGEST
@@ -84,7 +84,7 @@ def download(
     mark = hashlib.sha256(f"{bucket.name}/{key}/{about.etag}".encode()).hexdigest()[:16]
     partial = target.with_name(f".{target.name}.{mark}.part")
     subject = key.rsplit("/", 1)[-1]
-    with writing(target), alone(partial.with_suffix(".lock")):
+    with writing(target), locked(partial.with_suffix(".lock")):
         for left in reversed(range(_TRIES)):
             before = _size(partial)
             try:

@@ -6,18 +6,17 @@ those are asked for what is shown, and remembered by the objects' entity tags.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmectl.base.concurrency import at_once
+from mmectl.base.files import JsonFile
 from mmectl.base.values import Location
 from mmectl.registry import current_version, names, versions
-from mmectl.registry.catalog import at_once, listed, told_apart, versions_of
+from mmectl.registry.catalog import listed, told_apart, versions_of
 from mmectl.registry.names import Artifact
 from mmectl.registry.store import Store
 from mmectl.registry.versions import Pointer
@@ -44,8 +43,8 @@ class Seen:
     """What was read of objects, by their entity tags; a cache, it may be lost at any time."""
 
     def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._known: dict[str, list[Any]] = _read(file)
+        self._file = JsonFile(file)
+        self._known = _entries(self._file.read())
         self._new = False
 
     def get(self, key: str, etag: str) -> Any:
@@ -61,22 +60,11 @@ class Seen:
 
     def save(self) -> None:
         """Write what is new; where that cannot be done nothing is lost but time."""
-        if self._file is None or not self._new:
-            return
-        with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-            partial.write_text(json.dumps(dict(list(self._known.items())[-_KEPT:])))
-            partial.replace(self._file)
+        if self._new:
+            self._file.write(dict(list(self._known.items())[-_KEPT:]))
 
 
-def _read(file: Path | None) -> dict[str, list[Any]]:
-    if file is None:
-        return {}
-    try:
-        raw = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
+def _entries(raw: object) -> dict[str, list[Any]]:
     if not isinstance(raw, dict):
         return {}
     return {k: v for k, v in raw.items() if isinstance(v, list) and len(v) == 2}

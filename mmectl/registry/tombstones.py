@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
-from mmectl.registry.catalog import at_once
 from mmectl.registry.names import SUFFIX, Artifact, parse
 from mmectl.registry.store import Documents, Stored
 

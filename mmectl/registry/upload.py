@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from mmectl.archive import pack
+from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.frameworks.mxnet import layout
 from mmectl.frameworks.mxnet.model_files import left_behind
 from mmectl.registry import ambiguous, tombstones
-from mmectl.registry.catalog import at_once, listed, looked_at, next_free
+from mmectl.registry.catalog import listed, looked_at, next_free
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import (
     DIGEST,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmectl.base.json_file import Remembered
+from mmectl.base.files import JsonFile
 from mmectl.registry.names import parse, stem
 
 _KEPT = 10_000
@@ -32,7 +32,7 @@ class Ledger:
     """Entries by ``bucket/key`` in a JSON file; without a file nothing is remembered."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = Remembered(file)
+        self._file = JsonFile(file)
         self._lock = threading.Lock()
 
     def begun(self, place: str) -> Begun | None:

@@ -10,8 +10,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from mmectl.base.download import Link, Opener, alone, digest_of, download, open_url, writing
+from mmectl.base.download import Link, Opener, digest_of, download, open_url
 from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
 from mmectl.registry import fetching
 from mmectl.registry.fetching import OpenBucket, Unpacking
@@ -61,7 +62,7 @@ def _of_web(
     url: str, sha256: str, cache: Path, how: Unpacking, opener: Opener, report: Report
 ) -> Path:
     folder = cache / _place(sha256, how)
-    with writing(folder), alone(cache / f".{sha256[:16]}.lock"):
+    with writing(folder), locked(cache / f".{sha256[:16]}.lock"):
         if folder.is_dir():
             return folder
         partial = cache / f".{sha256}.part"
@@ -91,7 +92,7 @@ def _of_file(archive: Path, sha256: str | None, cache: Path, how: Unpacking) -> 
     if sha256:
         _compare(found, str(archive), sha256)
     folder = cache / _place(found, how)
-    with writing(folder), alone(cache / f".{found[:16]}.lock"):
+    with writing(folder), locked(cache / f".{found[:16]}.lock"):
         if not folder.is_dir():
             fetching.unpack(archive, folder, label=str(archive), how=how)
     return folder
@@ -110,7 +111,7 @@ def _of_bucket(
     about = fetching.look(bucket, key)
     mark = hashlib.sha256(f"{url} {about.etag}".encode()).hexdigest()
     folder = cache / _place(mark, how)
-    with writing(folder), alone(cache / f".{mark[:16]}.lock"):
+    with writing(folder), locked(cache / f".{mark[:16]}.lock"):
         if folder.is_dir() and sha256 is None:
             return folder
         if sha256 is None:

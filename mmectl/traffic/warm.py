@@ -8,11 +8,10 @@ payload. Another container answers what it likes: an answer of 4xx came from a l
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal
 
+from mmectl.base.concurrency import as_completed
 from mmectl.base.errors import InvokeError, MmectlError, NoEndpoint
 from mmectl.invoke import Prediction, Request
 
@@ -44,7 +43,6 @@ def warm(
 
     Closing the generator asks for nothing more; what is under way goes on by itself.
     """
-    source = iter(requests)
 
     def one(request: Request) -> Warmed:
         start = clock()
@@ -58,17 +56,7 @@ def warm(
             return Warmed(request.target_model, failed, clock() - start, None if refused else error)
         return Warmed(request.target_model, state, clock() - start)
 
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="warm")
-    running: set[Future[Warmed]] = set()
-    try:
-        running = {pool.submit(one, request) for request in islice(source, concurrency)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(one, request) for request in islice(source, len(done))}
-            for future in done:
-                yield future.result()
-    finally:
-        pool.shutdown(wait=not running, cancel_futures=True)
+    return as_completed(one, requests, concurrency, leave=True)
 
 
 def _state(cold: bool | None) -> State:

@@ -342,7 +342,7 @@ def test_containers_that_are_left_are_removed_by_stop_and_start(project, short_d
         docker_cli.remember(fleets, {"DOCKER_HOST": "unix:///here.sock"})
         act(project)
         asked, removed = told.read_text().splitlines()
-        assert asked.endswith(f"--filter label=mmectl.base.values-dir={project}")
+        assert asked.endswith(f"--filter label=mmectl.state-dir={project}")
         assert removed == "unix:///here.sock rm --force --volumes c1"
         told.unlink()
     platform.stop(project)

@@ -14,7 +14,7 @@ from mmectl.aws.multipart import PartWriter
 from mmectl.aws.s3 import S3Bucket
 from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
-from mmectl.base.json_file import Remembered
+from mmectl.base.files import JsonFile
 from mmectl.registry.upload_cache import Begun, Ledger
 
 PART = 1000
@@ -204,7 +204,7 @@ class TestLedger:
 
 
 def test_thousands_of_names_are_one_read_and_one_write(tmp_path):
-    class Counting(Remembered):
+    class Counting(JsonFile):
         reads = writes = 0
 
         def _load(self):

@@ -8,13 +8,13 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from mmectl.app import App
+from mmectl.base.concurrency import until_interrupted
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.base.values import Event
 from mmectl.commands.common import command
@@ -124,7 +124,7 @@ def _all(
     done = 0
     lock = threading.Lock()
 
-    with app.out.progress() as report, ThreadPoolExecutor(width) as pool:
+    with app.out.progress() as report:
 
         def one(pair: tuple[int, Target]) -> Checked | None:
             nonlocal done
@@ -137,15 +137,13 @@ def _all(
                 report(Event("progress", "models", "", done, len(targets), "models"))
             return checked
 
-        try:
-            found = list(pool.map(one, enumerate(targets)))
-        except KeyboardInterrupt:
-            stop.set()
-            raise Interrupted(
-                f"stopped by Ctrl-C after {done} of {len(targets)} models",
-                hint="run the same command again",
-            ) from None
-    return [item for item in found if item]
+        found, interrupted = until_interrupted(one, list(enumerate(targets)), width, stop)
+    if interrupted:
+        raise Interrupted(
+            f"stopped by Ctrl-C after {done} of {len(targets)} models",
+            hint="run the same command again",
+        )
+    return [item for _, item in found if item]
 
 
 def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward | None) -> Checked:

@@ -12,8 +12,9 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmectl.base.download import Link, Opener, alone, digest_of, download, open_url, writing
+from mmectl.base.download import Link, Opener, digest_of, download, open_url
 from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
 from mmectl.frameworks.mxnet import networks
 
@@ -124,7 +125,7 @@ def fetch(
         known = ", ".join(MODELS)
         raise UsageError(f"{name}: not in the model zoo: known are {known}", code="unknown_model")
     folder, fetching, base = cache / name, cache / f"{name}.fetching", _base(base_url)
-    with writing(folder), alone(cache / f".{name}.lock"):
+    with writing(folder), locked(cache / f".{name}.lock"):
         if _complete(folder, MODELS[name]):
             return folder
         fetching.mkdir(exist_ok=True)

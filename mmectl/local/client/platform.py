@@ -7,7 +7,6 @@ All that is known of them stands in ``<state_dir>/local/platform.json``.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import importlib.util
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.errors import PlatformError
+from mmectl.base.files import locked
 from mmectl.base.values import Credentials
 from mmectl.local import ports, processes, record
 from mmectl.local.client import ask
@@ -193,18 +193,15 @@ def check_packages(find_spec: Callable[[str], object] = importlib.util.find_spec
 def _locked(state_dir: Path) -> Iterator[None]:
     """One start or stop at a time for a project."""
     local = state_dir / "local"
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        local.mkdir(mode=0o700, exist_ok=True)
-        local.chmod(0o700)
-        handle = os.open(local / "platform.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise unusable(state_dir, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        try:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            local.mkdir(mode=0o700, exist_ok=True)
+            local.chmod(0o700)
+            held.enter_context(locked(local / "platform.lock"))
+        except OSError as error:
+            raise unusable(state_dir, error) from None
         yield
-    finally:
-        os.close(handle)
 
 
 def _start(

@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STATE_LABEL = "mmectl.base.values-dir"
+from mmectl.base.files import read_json, write_json
+
+STATE_LABEL = "mmectl.state-dir"
 SOCKETS_LABEL = "mmectl.listens-on-sockets"
 # what selects an engine, remembered so that leftovers are looked for in the same one
 _SELECTORS = (
@@ -147,11 +148,7 @@ class Engine:
 def remember(folder: Path, environment: Mapping[str, str]) -> None:
     """Write down, before a container is started, which engine it is started in."""
     selected = {name: environment[name] for name in _SELECTORS if name in environment}
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{_MEMORY}-")
-    with os.fdopen(handle, "w") as file:
-        json.dump(selected, file)
-    Path(draft).replace(folder / _MEMORY)
+    write_json(folder / _MEMORY, selected)
 
 
 def sweep(
@@ -162,9 +159,8 @@ def sweep(
     Asks no engine where none was ever used (`remember`). Raises EngineError when the one that
     was used does not answer; it is then asked again the next time.
     """
-    try:
-        selected = json.loads((folder / _MEMORY).read_bytes())
-    except (OSError, ValueError):
+    selected = read_json(folder / _MEMORY)
+    if selected is None:
         return 0
     others = {name: text for name, text in environment.items() if name not in _SELECTORS}
     engine = Engine({**others, **selected}, command)

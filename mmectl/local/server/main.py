@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
@@ -13,7 +12,6 @@ import resource
 import signal
 import socket
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mmectl.base.errors import MmectlError
+from mmectl.base.files import lock_for_good
 from mmectl.local import record
 from mmectl.local.s3.files import DISK_FULL, is_full
 from mmectl.local.server import log_file
@@ -147,20 +146,8 @@ def report(ready: int, answer: dict[str, object]) -> None:
 
 def lock(local: Path) -> None:
     """Be the only server of this state, until the process ends; raises TimeoutError."""
-    handle = os.open(local / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_TIMEOUT
-    while not _try_lock(handle):
-        if time.monotonic() > deadline:
-            raise TimeoutError("another server of this project is still running")
-        time.sleep(0.05)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    if not lock_for_good(local / "server.lock", LOCK_TIMEOUT):
+        raise TimeoutError("another server of this project is still running")
 
 
 def main(arguments: list[str]) -> int:

@@ -10,7 +10,6 @@ one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from mmectl.base.files import lock_for_good
 from mmectl.local import processes, record
 
 BACKLOG = 512
@@ -197,17 +197,7 @@ def fail(ready: int, message: str) -> None:
 
 def alone(state_dir: Path) -> bool:
     """Be the only supervisor of this state, until the process ends; False if there is another."""
-    handle = os.open(state_dir / "local" / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(processes.POLL)
-        else:
-            return True
+    return lock_for_good(state_dir / "local" / "supervisor.lock", LOCK_SECONDS)
 
 
 def adopt(arguments: list[str]) -> int:

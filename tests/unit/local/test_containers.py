@@ -71,7 +71,7 @@ def test_a_container_is_confined_and_listens_on_no_port(tmp_path: Path) -> None:
         "--cpus=2",
         "--pids-limit=3072",
         "--security-opt=no-new-privileges",
-        "--label=mmectl.base.values-dir=/project/.mmectl",
+        "--label=mmectl.state-dir=/project/.mmectl",
         "--env=SEVERAL",
         f"--env-file={tmp_path / 'env'}",
         f"--mount=type=bind,source={tmp_path}/ml/models,target=/opt/ml/models,readonly",
@@ -191,7 +191,7 @@ def test_leftovers_are_looked_for_where_they_were_started(tmp_path: Path) -> Non
     engines.remember(fleets, docker.environment)
     elsewhere = {"PATH": str(tmp_path), "DOCKER_HOST": "unix:///other.sock"}
     assert engines.sweep(fleets, state, elsewhere, docker) == 2
-    assert docker.calls[0][-1] == "label=mmectl.base.values-dir=/project/.mmectl"
+    assert docker.calls[0][-1] == "label=mmectl.state-dir=/project/.mmectl"
     assert docker.calls[1] == ["rm", "--force", "--volumes", "c1", "c2"]
     assert {seen["DOCKER_HOST"] for seen in docker.seen} == {"unix:///a.sock"}
     assert engines.sweep(fleets, state, elsewhere, docker) == 0
