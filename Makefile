@@ -1,6 +1,6 @@
 # make demo   sets everything up and plays the main story on the embedded platform
 # make test   sets everything up and passes the tests
-.PHONY: demo test setup lint bench soak fuzz docs clean
+.PHONY: demo test setup lint bench soak fuzz docs instances clean
 
 VENV := .venv
 MMECTL := $(VENV)/bin/mmectl
@@ -66,6 +66,10 @@ soak: setup
 MINUTES := 0
 fuzz: setup
 	MMECTL_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz
+
+# what instance types have, from the moto that is installed
+instances: setup
+	$(VENV)/bin/python scripts/instances.py
 
 docs: setup
 	$(VENV)/bin/python scripts/docs.py

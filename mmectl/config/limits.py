@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from mmectl.base.instances import instance_type
 from mmectl.config.yaml_values import near_miss, shown
-
-# On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there are none:
-# https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
-_ACCELERATED = re.compile(r"ml\.(p|g|inf|trn)\d")
 
 
 def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -22,7 +19,9 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
     for key, (shape, value) in values.items():
         for text in _check(_shapes()[shape], value):
             yield key, text
-        if shape == "ProductionVariantInstanceType" and _ACCELERATED.match(str(value)):
+        # On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there
+        # are none: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
+        if shape == "ProductionVariantInstanceType" and instance_type(str(value)).accelerated:
             yield key, f"is {shown(value)}: MXNet multi-model endpoints run on CPU instances"
 
 

@@ -1,24 +1,17 @@
-"""Which platform an instance type needs, and what a machine can build. Pure."""
+"""Which platform an instance type needs, and what a machine can build."""
 
 from __future__ import annotations
 
-import re
-
+from mmectl.base import instances
 from mmectl.base.errors import BuildError
 
 AMD64, ARM64 = "linux/amd64", "linux/arm64"
 _MACHINES = {"x86_64": AMD64, "amd64": AMD64, "aarch64": ARM64, "arm64": ARM64}
-# Family, generation, attributes: the processor comes first among the attributes, g is Graviton
-# (EC2 User Guide, "Instance type naming conventions")
-_NAME = re.compile(r"ml\.([a-z]+)(\d+)([a-z]*)[.-]")
 
 
 def platform_of(instance_type: str) -> str:
     """``ml.m5.xlarge`` -> ``linux/amd64``; Graviton (``ml.m6g.large``) -> ``linux/arm64``."""
-    match = _NAME.match(instance_type)
-    if match is not None and (match[3].startswith("g") or match[1] == "a"):
-        return ARM64
-    return AMD64
+    return platform_of_machine(instances.instance_type(instance_type).architecture)
 
 
 def platform_of_machine(machine: str) -> str:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from botocore.loaders import Loader
 
-from mmectl.base.instances import DEFAULT, GIB, instance_type, model_disk, model_memory
+from mmectl.base.instances import (
+    DEFAULT,
+    GIB,
+    InstanceType,
+    instance_type,
+    model_disk,
+    model_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,37 @@ def test_known_types(name: str, vcpus: int, gib: float) -> None:
     assert (found.vcpus, found.memory, found.known) == (vcpus, int(gib * GIB), True)
 
 
+def test_types_that_break_every_rule_of_names() -> None:
+    assert instance_type("ml.g7e.12xlarge") == InstanceType(
+        48, 512 * GIB, 3800 * 10**9, accelerated=True
+    )
+    assert instance_type("ml.trn1.32xlarge").nvme == 7600 * 10**9
+    assert instance_type("ml.p5.4xlarge").vcpus == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "accelerated"),
+    [
+        ("ml.m5.xlarge", "x86_64", False),
+        ("ml.c6gn.medium", "arm64", False),
+        ("ml.dl1.24xlarge", "x86_64", True),
+        ("ml.g4dn.xlarge", "x86_64", True),
+        ("ml.m99g.xlarge", "arm64", False),  # by its name
+        ("ml.p99.xlarge", "x86_64", True),
+    ],
+)
+def test_architecture_and_accelerators(name: str, architecture: str, accelerated: bool) -> None:
+    found = instance_type(name)
+    assert (found.architecture, found.accelerated) == (architecture, accelerated)
+
+
+def test_every_type_of_an_endpoint_is_known_but_one_that_nobody_describes() -> None:
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    names = shapes["ProductionVariantInstanceType"]["enum"]
+    unknown = {name for name in names if not instance_type(name).known}
+    assert unknown <= {"ml.p6e-gb200.36xlarge"}
+
+
 @pytest.mark.parametrize("name", ["", "ml.", "m5.xlarge", "ml.z9.xlarge", "ml.m5.huge", "ml.m5"])
 def test_unknown_types_give_the_documented_default(name: str) -> None:
     assert instance_type(name) == DEFAULT
@@ -58,7 +97,7 @@ def test_a_configured_amount_of_memory_is_capped_as_well() -> None:
         ("ml.m5d.24xlarge", 3600),
         ("ml.c5d.9xlarge", 900),
         ("ml.c5d.12xlarge", 1800),
-        ("ml.r7gd.2xlarge", 475),
+        ("ml.r7gd.2xlarge", 474),
         ("ml.g4dn.xlarge", 125),
         ("ml.p4d.24xlarge", 8000),
         ("ml.nonsense", 0),
