@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmectl import endpoint
 from mmectl.base.errors import BuildError, ConfigError, PlatformError
 from mmectl.base.values import Location
 from mmectl.config.loading import Config, load
+from mmectl.config.specification import specification
 from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
+from mmectl.endpoint import Desired, desired
 from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
@@ -224,17 +225,19 @@ class App:
             )
         if not self.local:
             order = self.order
-            return external.of_build(
-                order.reference, self.ecr(order.repository), settings.image.context
-            )
+            return external.of_build(order.reference, self.ecr(order.repository), self._context)
         known = tried_image if settings.local.runtime == "docker" else is_built
         if not known(self.state_dir, self.order.digest):
             raise BuildError(
-                f"the image of {settings.image.context}/ is not built",
+                f"the image of {self._context}/ is not built",
                 hint="mmectl build",
                 code="not_built",
             )
         return self.order.reference
+
+    @property
+    def _context(self) -> str:
+        return self.config.shown(self.config.context)
 
     @cached_property
     def order(self) -> Order:
@@ -244,7 +247,7 @@ class App:
         from mmectl.images.values import Order
 
         settings = self.config.settings
-        context = self.config.resolve(settings.image.context).absolute()
+        context = self.config.context
         digest = context_digest(context)
         platform = platform_of(settings.endpoint.instance_type)
         if not self.local:
@@ -306,31 +309,10 @@ class App:
     def _ecr_of(self, name: Name) -> Ecr:
         return self.ecr(name.repository, name.account)
 
-    def desired(self) -> endpoint.Desired:
+    def desired(self) -> Desired:
         """What the configuration asks for, as requests to SageMaker."""
         settings = self.config.settings
-        wanted = settings.endpoint
-        chosen = {
-            "SAGEMAKER_MODEL_SERVER_WORKERS": wanted.workers_per_model,
-            "OMP_NUM_THREADS": wanted.omp_threads,
-        }
-        environment = {name: str(number) for name, number in chosen.items() if number}
-        environment |= wanted.environment
-        return endpoint.desired(
-            endpoint.Spec(
-                endpoint=wanted.name,
-                image=self.image,
-                model_data_url=self.location.url,
-                role_arn=self.aws.role(settings.aws.role),
-                instance_type=wanted.instance_type,
-                instance_count=wanted.instance_count,
-                variant=wanted.variant,
-                model_cache=wanted.model_cache,
-                environment=tuple(environment.items()),
-                volume_size_gb=wanted.volume_size_gb,
-                model_download_timeout=wanted.model_download_timeout,
-                startup_timeout=wanted.startup_timeout,
-                tags=tuple(settings.aws.tags.items()),
-                policy=settings.update.as_policy(),
-            )
+        role = self.aws.role(settings.aws.role)
+        return desired(
+            specification(settings, image=self.image, models=self.location.url, role=role)
         )

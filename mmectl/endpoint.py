@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mmectl.base.errors import DeployError
+from mmectl.spec.container import Container, primary_container
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
+from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, carried, tag_list
+from mmectl.spec.variant import Variant, production_variant
 
-TAG = "mmectl:endpoint"
-KEYS_TAG = "mmectl:tags"
-TAG_VALUE = 256
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Statuses from which UpdateEndpoint is not possible and only a new endpoint helps.
 BROKEN = frozenset({"Failed", "OutOfService"})
@@ -59,21 +59,13 @@ class ControlPlane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is asked for, with identity, bucket and image resolved. Sizes in GB, times in s."""
+    """What is asked for, in parts, with identity, bucket and image resolved."""
 
     endpoint: str
-    image: str
-    model_data_url: str
     role_arn: str
-    instance_type: str
-    instance_count: int = 1
-    variant: str = "AllTraffic"
-    model_cache: str = "Enabled"
-    environment: tuple[tuple[str, str], ...] = ()
-    volume_size_gb: int | None = None
-    model_download_timeout: int | None = None
-    startup_timeout: int | None = None
-    tags: tuple[tuple[str, str], ...] = ()
+    container: Container
+    variant: Variant
+    tags: Pairs = ()
     policy: Policy = AT_ONCE
 
 
@@ -89,7 +81,7 @@ class Desired:
     config: str
     model_request: Mapping[str, Any] = field(hash=False)
     config_request: Mapping[str, Any] = field(hash=False)
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Pairs = ()
     policy: Policy = AT_ONCE
 
 
@@ -130,53 +122,24 @@ Plan = tuple[Step, ...]
 
 def desired(spec: Spec) -> Desired:
     """The requests for a specification; equal specifications give equal names."""
-    tags = (*dict([*spec.tags, *_managed(spec.tags), (TAG, spec.endpoint)]).items(),)
-    container: dict[str, Any] = {
-        "Image": spec.image,
-        "Mode": "MultiModel",
-        "ModelDataUrl": spec.model_data_url,
-        "MultiModelConfig": {"ModelCacheSetting": spec.model_cache},
+    tags = carried(spec.endpoint, spec.tags)
+    model = {
+        "PrimaryContainer": primary_container(spec.container),
+        "ExecutionRoleArn": spec.role_arn,
     }
-    if spec.environment:
-        container["Environment"] = dict(sorted(spec.environment))
-    model = {"PrimaryContainer": container, "ExecutionRoleArn": spec.role_arn}
     model_name = _name(spec.endpoint, model)
-    optional = {
-        "VolumeSizeInGB": spec.volume_size_gb,
-        "ModelDataDownloadTimeoutInSeconds": spec.model_download_timeout,
-        "ContainerStartupHealthCheckTimeoutInSeconds": spec.startup_timeout,
-    }
-    variant = {
-        "VariantName": spec.variant,
-        "ModelName": model_name,
-        "InstanceType": spec.instance_type,
-        "InitialInstanceCount": spec.instance_count,
-        "InitialVariantWeight": 1.0,
-        **{key: value for key, value in optional.items() if value is not None},
-    }
-    config = {"ProductionVariants": [variant]}
+    config = {"ProductionVariants": [production_variant(spec.variant, model_name)]}
     config_name = _name(spec.endpoint, config)
+    listed = {"Tags": tag_list(tags)}
     return Desired(
         endpoint=spec.endpoint,
         model=model_name,
         config=config_name,
-        model_request={"ModelName": model_name, **model, "Tags": _tag_list(tags)},
-        config_request={"EndpointConfigName": config_name, **config, "Tags": _tag_list(tags)},
+        model_request={"ModelName": model_name, **model, **listed},
+        config_request={"EndpointConfigName": config_name, **config, **listed},
         tags=tags,
         policy=spec.policy,
     )
-
-
-def _managed(tags: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The tag that says which tags are ours, so that only those are removed again.
-
-    A tag's value holds 256 characters; names that do not fit or hold a space are left out.
-    """
-    keys: list[str] = []
-    for key in sorted(key for key, _ in tags if " " not in key):
-        if len(" ".join([*keys, key])) <= TAG_VALUE:
-            keys.append(key)
-    return ((KEYS_TAG, " ".join(keys)),) if keys else ()
 
 
 def _name(endpoint: str, content: Mapping[str, Any]) -> str:
@@ -187,10 +150,6 @@ def _name(endpoint: str, content: Mapping[str, Any]) -> str:
 
 def _stem(endpoint: str) -> str:
     return endpoint[:54].rstrip("-")
-
-
-def _tag_list(tags: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags]
 
 
 def observe(aws: ControlPlane, wanted: Desired) -> Observed:
@@ -270,7 +229,7 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
     request = {
         "EndpointName": wanted.endpoint,
         "EndpointConfigName": wanted.config,
-        "Tags": _tag_list(wanted.tags),
+        "Tags": tag_list(wanted.tags),
     }
     if found.status is None:
         return (Step("CreateEndpoint", wanted.endpoint, "it does not exist", request),)

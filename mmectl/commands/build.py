@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def build(app: App) -> Result:
     """Make the image that serves the models, from the folder `image.context`.
 
+    Where that is null, from ./container, else from the one that mmectl carries.
+
     On the local platform this is an isolated serving environment with the
     real Multi Model Server and MXNet, checked by a first answer. On AWS it is
     a container image: built, checked, tried, pushed to ECR, and looked at
@@ -55,7 +57,7 @@ def _local(app: App) -> Result:
     settings = app.config.settings.image
     with app.out.progress() as report:
         made = build_local(
-            app.config.resolve(settings.context),
+            app.config.context,
             app.state_dir,
             account=app.aws.identity().account,
             region=app.aws.region,

@@ -77,7 +77,7 @@ def validate(tree: Tree, path: Path | None) -> tuple[Settings | None, list[str]]
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(tree.value)
-        problems = [tree.at(key, text) for key, text in _problems(settings, tree, path)]
+        problems = [tree.at(key, text) for key, text in _problems(settings, path)]
     except ValidationError as error:
         problems = [
             _problem_of(tree, dict(item)) for item in error.errors(include_url=False)[:MOST]
@@ -122,7 +122,7 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     return list(section.model_fields) if is_section(section) else []
 
 
-def _problems(settings: Settings, tree: Tree, path: Path | None) -> Iterator[tuple[str, str]]:
+def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
     """(dotted key, what is wrong) of settings whose types are right."""
     yield from _word_problems(settings)
     yield from _models_problems(settings, path)
@@ -135,8 +135,9 @@ def _problems(settings: Settings, tree: Tree, path: Path | None) -> Iterator[tup
         yield f"update.{refused[0]}", refused[1]
     if (refusal := _no_path(settings.local.state_dir)) is not None:
         yield "local.state_dir", refusal
-    if settings.image.uri is None and path is not None and "image.context" in tree.where:
-        refusal = _no_folder(path.parent, settings.image.context)
+    context = settings.image.context
+    if settings.image.uri is None and path is not None and context is not None:
+        refusal = _no_folder(path.parent, context)
         if refusal is not None:
             yield "image.context", refusal
 

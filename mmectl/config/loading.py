@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
 from mmectl.config import checks
 from mmectl.config.reading import read_text
@@ -21,6 +22,8 @@ from mmectl.config.yaml_values import Tree, compose, overlay
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 FILE_NAME = "config.yaml"
+EJECTED = "container"  # a folder of that name beside the file is an image context of one's own
+CONTEXT_FILES = ("Dockerfile", "entrypoint.py", "model_handler.py")  # with any of these in it
 MOST = 20  # problems that are told at once
 
 
@@ -39,6 +42,24 @@ class Config:
         """A path of the configuration, relative to its file (else the working directory)."""
         base = self.path.parent if self.path else Path.cwd()
         return path if path.is_absolute() else base / path
+
+    @property
+    def context(self) -> Path:
+        """The folder that the image is made from, absolute.
+
+        `image.context`; else `container/` beside the file, where it is one; else mmectl's own.
+        """
+        if self.settings.image.context is not None:
+            return self.resolve(self.settings.image.context).absolute()
+        beside = self.resolve(Path(EJECTED)).absolute()
+        if any((beside / name).is_file() for name in CONTEXT_FILES):
+            return beside
+        return packaged.container()
+
+    def shown(self, path: Path) -> str:
+        """A path for a message: relative to the file where it lies beside it."""
+        base = self.resolve(Path()).absolute()
+        return str(path.relative_to(base) if path.is_relative_to(base) else path)
 
     @property
     def prefix(self) -> str:

@@ -39,7 +39,11 @@ class Image(Section):
 
     uri: str | None = Field(None, description="serve this image instead of building one")
     repository: str = Field("mmectl-mxnet", description="ECR repository of the built image")
-    context: Path = Field(Path("container"), description="folder of the Dockerfile", strict=False)
+    context: Path | None = Field(
+        None,
+        description="folder of the Dockerfile; null: ./container where there is one, else mmectl's",
+        strict=False,
+    )
     python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
 
 

@@ -364,7 +364,12 @@ def test_bodies_that_are_no_text_are_kept_whole(call, world):
         (["upload", "nothing"], 2, "nothing: neither a model of the configuration", "config.yaml"),
         (["upload", "--all"], 2, "config.yaml lists no models", "models:"),
         (["destroy"], 0, "", ""),
-        (["build", "--set", "image.uri=null"], 1, "there is no image context", "image.context"),
+        (
+            ["build", "--set", "image.uri=null", "--set", "image.context=nowhere"],
+            2,
+            "image.context: no such folder: nowhere",
+            "config.yaml",
+        ),
         (["completion", "tcsh"], 2, "'tcsh' is not one of", "mmectl completion --help"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
 from mmectl.config.loading import load
 from mmectl.config.reading import read_text
@@ -324,6 +325,30 @@ def test_unreadable_file_is_named(tmp_path, content):
 def test_paths_are_relative_to_the_file(tmp_path):
     config = load_text(tmp_path, "local: {state_dir: state}\n")
     assert config.state_dir == tmp_path / "state"
+
+
+def test_the_image_is_made_from_what_is_named_else_beside_the_file_else_from_mmectls_own(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("platform: local\n")
+    assert load(file, environment={}).context == packaged.container()
+    (tmp_path / "container").mkdir()
+    (tmp_path / "container" / "notes.txt").touch()  # no image context: somebody's other folder
+    assert load(file, environment={}).context == packaged.container()
+    (tmp_path / "container" / "model_handler.py").touch()
+    found = load(file, environment={})
+    assert (found.context, found.shown(found.context)) == (tmp_path / "container", "container")
+    (tmp_path / "own").mkdir()
+    named = load(file, environment={}, flags={"image.context": "own"})
+    assert (named.context, named.shown(named.context)) == (tmp_path / "own", "own")
+    assert named.shown(Path("/else/where")) == "/else/where"
+
+
+def test_a_checkout_has_the_container_that_a_wheel_carries(tmp_path, root):
+    assert packaged.container() == root / "container"
+    assert packaged.examples() == root / "examples"
+    carried = tmp_path / "mmectl" / "_data" / "container"
+    carried.mkdir(parents=True)
+    assert packaged.container(tmp_path / "mmectl") == carried
 
 
 def test_the_sample_is_valid_and_holds_every_key(root):

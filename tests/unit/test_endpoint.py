@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from fakes.sagemaker import Sagemaker as Aws
@@ -13,17 +14,31 @@ from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
 from mmectl.deploy.wait import Timing, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
+from mmectl.spec.container import Container
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
+from mmectl.spec.tags import TAG
+from mmectl.spec.variant import Variant
 
 SPEC = Spec(
     endpoint="demo",
-    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1",
-    model_data_url="s3://bucket/demo/",
     role_arn="arn:aws:iam::123456789012:role/r",
-    instance_type="ml.m5.xlarge",
-    instance_count=2,
+    container=Container("123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1", "s3://bucket/demo/"),
+    variant=Variant("ml.m5.xlarge", 2),
 )
 WANTED = desired(SPEC)
+
+
+def changed_by(**changes: Any) -> Spec:
+    """SPEC with other values, each in the part that has it."""
+    spec = SPEC
+    for key, value in changes.items():
+        if "__" not in key:
+            spec = dataclasses.replace(spec, **{key: value})
+            continue
+        part, _, name = key.partition("__")
+        whole = dataclasses.replace(getattr(spec, part), **{name: value})
+        spec = dataclasses.replace(spec, **{part: whole})
+    return spec
 
 
 class Clock:
@@ -63,11 +78,11 @@ def test_second_deploy_does_nothing():
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
-        ({"instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint"]),
-        ({"instance_type": "ml.c5.large"}, ["CreateEndpointConfig", "UpdateEndpoint"]),
-        ({"image": "x:2"}, ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"variant__instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"variant__instance_type": "ml.c5.large"}, ["CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"container__image": "x:2"}, ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]),
         (
-            {"environment": (("A", "1"),)},
+            {"container__environment": (("A", "1"),)},
             ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"],
         ),
         ({"tags": (("team", "a"),)}, ["AddTags", "AddTags", "AddTags"]),
@@ -77,14 +92,14 @@ def test_second_deploy_does_nothing():
 def test_a_change_makes_what_it_changes(change, calls):
     aws = Aws()
     deployed(aws)
-    assert deployed(aws, dataclasses.replace(SPEC, **change)) == calls
+    assert deployed(aws, changed_by(**change)) == calls
 
 
 def test_going_back_is_an_update_to_the_previous_configuration():
     aws = Aws()
     deployed(aws)
     first = aws.endpoint["EndpointConfigName"]
-    deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+    deployed(aws, changed_by(variant__instance_count=3))
     assert aws.endpoint["EndpointConfigName"] != first
     assert deployed(aws) == ["UpdateEndpoint"]
     assert aws.endpoint["EndpointConfigName"] == first
@@ -92,11 +107,35 @@ def test_going_back_is_an_update_to_the_previous_configuration():
 
 def test_names_are_content_and_fit():
     assert desired(SPEC) == desired(SPEC)
-    reordered = dataclasses.replace(SPEC, environment=(("B", "2"), ("A", "1")))
-    ordered = dataclasses.replace(SPEC, environment=(("A", "1"), ("B", "2")))
+    reordered = changed_by(container__environment=(("B", "2"), ("A", "1")))
+    ordered = changed_by(container__environment=(("A", "1"), ("B", "2")))
     assert desired(reordered).model == desired(ordered).model
-    long = desired(dataclasses.replace(SPEC, endpoint="e" * 63))
+    long = desired(changed_by(endpoint="e" * 63))
     assert len(long.config) <= 63
+
+
+def test_names_of_what_is_deployed_already_stay():
+    """Other names would make everything anew at the first deploy of a newer mmectl."""
+    full = Spec(
+        endpoint="e" * 60,
+        role_arn=SPEC.role_arn,
+        container=Container(
+            SPEC.container.image, "s3://bucket/demo/", "Disabled", (("B", "2"), ("A", "1"))
+        ),
+        variant=Variant("ml.m5.xlarge", 2, "blue", 64, 600, 900),
+        tags=(("team", "vision"), ("a b", "c")),
+    )
+    stem = "e" * 54
+    few, all_ = desired(SPEC), desired(full)
+    assert (few.model, few.config) == ("demo-f583959f", "demo-93671492")
+    assert (all_.model, all_.config) == (f"{stem}-78f9bc1c", f"{stem}-7c63afd0")
+    assert few.tags == (("mmectl:endpoint", "demo"),)
+    assert all_.tags == (
+        ("team", "vision"),
+        ("a b", "c"),
+        ("mmectl:tags", "team"),
+        ("mmectl:endpoint", "e" * 60),
+    )
 
 
 def test_failure_says_reason_and_last_words():
@@ -115,7 +154,7 @@ def test_rolled_back_update_is_no_success():
     old = aws.endpoint["EndpointConfigName"]
     aws.fails = "no capacity"
     with pytest.raises(DeployError) as caught:
-        deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+        deployed(aws, changed_by(variant__instance_count=3))
     assert "was rolled back: no capacity" in caught.value.message
     assert f"still serving: {old}" in caught.value.message
 
@@ -147,7 +186,7 @@ def test_deadline_is_kept_and_said():
 def test_destroy_removes_in_order_and_again_is_fine():
     aws = Aws()
     deployed(aws)
-    deployed(aws, dataclasses.replace(SPEC, image="x:2"))
+    deployed(aws, changed_by(container__image="x:2"))
     aws.calls.clear()
     list(destroy(aws, "demo", timing=timing()))
     assert aws.calls == [
@@ -166,7 +205,7 @@ def test_destroy_removes_in_order_and_again_is_fine():
 def test_destroy_leaves_what_is_not_ours():
     aws = Aws()
     aws.models["demo-deadbeef"] = {"Tags": []}
-    aws.models["demo-other-12345678"] = {"Tags": [{"Key": endpoint.TAG, "Value": "demo"}]}
+    aws.models["demo-other-12345678"] = {"Tags": [{"Key": TAG, "Value": "demo"}]}
     deployed(aws)
     list(destroy(aws, "demo", timing=timing()))
     assert set(aws.models) == {"demo-deadbeef", "demo-other-12345678"}
@@ -198,7 +237,7 @@ def test_what_aws_shows_may_lag_behind_what_it_accepted():
     aws.stale = 3
     deployed(aws)
     aws.stale = 3
-    deployed(aws, dataclasses.replace(SPEC, instance_count=3))
+    deployed(aws, changed_by(variant__instance_count=3))
     assert aws.endpoint["EndpointStatus"] == "InService"
 
 
@@ -230,7 +269,7 @@ def test_a_role_that_was_just_made_is_waited_for(said):
     assert deployed(aws)[0] == "CreateModel"
     aws.create_model = lambda request: (_ for _ in ()).throw(ServiceError("quota"))
     with pytest.raises(ServiceError, match="quota"):
-        deployed(aws, dataclasses.replace(SPEC, image="x:2"))
+        deployed(aws, changed_by(container__image="x:2"))
 
 
 def test_somebody_elses_endpoint_is_left_alone():
@@ -252,14 +291,14 @@ def test_a_failed_rollback_still_serves_and_is_updated():
 
 
 def test_long_names_with_the_same_beginning_share_nothing():
-    one, two = (desired(dataclasses.replace(SPEC, endpoint="e" * 60 + end)) for end in "ab")
+    one, two = (desired(changed_by(endpoint="e" * 60 + end)) for end in "ab")
     assert one.model != two.model
 
 
 def test_whom_somebody_else_overtook_is_told_so():
     aws = Aws()
     deployed(aws)
-    other = desired(dataclasses.replace(SPEC, instance_count=5))
+    other = desired(changed_by(variant__instance_count=5))
     aws.endpoint["EndpointConfigName"] = "demo-somebody"
     with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
         list(await_serving(aws, other, timing(), previous=WANTED.config))
@@ -271,9 +310,9 @@ def test_whom_somebody_else_overtook_is_told_so():
 
 def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
     aws = Aws()
-    deployed(aws, dataclasses.replace(SPEC, tags=(("team", "a"), ("stage", "test"))))
+    deployed(aws, changed_by(tags=(("team", "a"), ("stage", "test"))))
     aws.add_tags("endpoint", "demo", {"cost": "theirs"})
-    changed = dataclasses.replace(SPEC, tags=(("team", "b"),))
+    changed = changed_by(tags=(("team", "b"),))
     steps = plan(desired(changed), endpoint.observe(aws, desired(changed)))
 
     assert [(step.action, step.name, step.why) for step in steps][-2:] == [
@@ -296,7 +335,7 @@ def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
 def test_tags_come_with_an_update():
     aws = Aws()
     deployed(aws)
-    changed = dataclasses.replace(SPEC, tags=(("team", "a"),), instance_count=3)
+    changed = changed_by(tags=(("team", "a"),), variant__instance_count=3)
     expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags"]
     assert deployed(aws, changed) == expected
 
@@ -341,7 +380,7 @@ POLICIES = [
 def test_a_policy_becomes_the_deployment_config(policy, config, words):
     aws = Aws()
     deployed(aws)
-    changed = dataclasses.replace(SPEC, instance_count=3, policy=policy)
+    changed = changed_by(variant__instance_count=3, policy=policy)
     found = endpoint.observe(aws, desired(changed))
     deployed(aws, changed)
 
@@ -386,7 +425,7 @@ def test_a_rollback_that_failed_says_what_serves():
     aws = Aws()
     deployed(aws)
     old = aws.endpoint["EndpointConfigName"]
-    changed = desired(dataclasses.replace(SPEC, instance_count=3))
+    changed = desired(changed_by(variant__instance_count=3))
     aws.fails, aws.ends = "errors", "UpdateRollbackFailed"
     with pytest.raises(DeployError, match="and so did its rollback: errors") as caught:
         list(rollout.deploy(aws, changed, timing=timing()))

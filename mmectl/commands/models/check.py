@@ -107,8 +107,7 @@ def _serving(app: App) -> Forward:
     from mmectl.image import serving
     from mmectl.images.forward import forward
 
-    context = app.config.resolve(app.config.settings.image.context).absolute()
-    return functools.partial(forward, serving(context, app.state_dir))
+    return functools.partial(forward, serving(app.config.context, app.state_dir))
 
 
 def _all(

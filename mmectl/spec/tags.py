@@ -1,0 +1,33 @@
+"""The tags of what is made: those of the configuration, and how mmectl knows its own again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Pairs = tuple[tuple[str, str], ...]
+
+TAG = "mmectl:endpoint"
+KEYS_TAG = "mmectl:tags"
+MOST = 256  # characters of a tag's value
+
+
+def carried(endpoint: str, wanted: Pairs) -> Pairs:
+    """The tags that everything of an endpoint carries."""
+    return (*dict([*wanted, *_managed(wanted), (TAG, endpoint)]).items(),)
+
+
+def tag_list(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """A request's `Tags`."""
+    return [{"Key": key, "Value": value} for key, value in tags]
+
+
+def _managed(tags: Pairs) -> Pairs:
+    """The tag that says which tags are ours, so that only those are removed again.
+
+    A tag's value holds 256 characters; names that do not fit or hold a space are left out.
+    """
+    keys: list[str] = []
+    for key in sorted(key for key, _ in tags if " " not in key):
+        if len(" ".join([*keys, key])) <= MOST:
+            keys.append(key)
+    return ((KEYS_TAG, " ".join(keys)),) if keys else ()
