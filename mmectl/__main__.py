@@ -1,4 +1,4 @@
-"""The way in: the first help and the version need nothing but this, anything else is `cli`."""
+"""The entry point: prints the first help and the version itself, else starts `cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The composition root: what a command needs, made when it is first asked for."""
+"""The composition root: creates what a command needs, when it is first used."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class App:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                (f"local.state_dir: {folder} cannot be made: {error.strerror}",),
+                (f"local.state_dir: {folder} cannot be created: {error.strerror}",),
                 hint="set local.state_dir to a folder that you may write",
             ) from None
         return folder

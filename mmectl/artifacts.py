@@ -1,4 +1,4 @@
-"""Several models to a bucket, a few at once; what fails does not lose the others."""
+"""Upload several models in parallel; one failure does not stop the others."""
 
 from __future__ import annotations
 

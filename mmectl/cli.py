@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and what leaves the process.
+"""The command line: the commands, exit codes, and what is written at the end.
 
 Commands live in `mmectl/commands/`, one module each, and are imported only when called: help
 starts in milliseconds. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a bug (traceback
@@ -190,7 +190,7 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
         words, options, rest = _split(arguments)
         behind = shlex.join(["mmectl", *(words or ["COMMAND"]), *options, *rest])
         return UsageError(
-            f"{name} stands before the command", hint=f"put {name} behind the command: {behind}"
+            f"{name} stands before the command", hint=f"put {name} after the command: {behind}"
         )
     path = context.command_path if context is not None else "mmectl"
     if isinstance(error, click.NoSuchOption) and context is not None:

@@ -1,4 +1,4 @@
-"""Endpoints as values: desired(), plan() and removal() say what to do; `rollout` does it.
+"""Endpoints as values: desired(), plan() and removal() give the steps that `deploy` executes.
 
 A plan is a tuple of frozen steps; an empty one means up to date. `mmectl plan` prints the very
 value that `mmectl deploy` executes. Names come from content (`<endpoint>-<digest8>`), so a second
@@ -179,7 +179,7 @@ def _is_ours(aws: ControlPlane, name: str) -> bool:
 
 def _foreign(name: str) -> DeployError:
     return DeployError(
-        f"endpoint {name} was not made by mmectl: it lacks the tag {TAG}={name}",
+        f"endpoint {name} was not created by mmectl: it lacks the tag {TAG}={name}",
         hint="set endpoint.name to another name, or give it that tag: aws sagemaker add-tags",
         code="not_ours",
     )

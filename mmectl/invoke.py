@@ -1,4 +1,4 @@
-"""Asking models: one call with its own retries, and traffic over many models.
+"""InvokeEndpoint with retries, and requests spread over many models.
 
 SageMaker answers a cold model after up to 60 s with ModelNotReadyException while the load goes on
 for up to 360 s, and botocore does not retry it: we do, until a deadline.
@@ -119,7 +119,7 @@ def check_body(body: bytes, name: str) -> None:
     if len(body) > MAX_BODY:
         raise UsageError(
             f"{name}: has {len(body):,} bytes, SageMaker takes at most {MAX_BODY:,}",
-            hint="send a smaller image; the networks look at 224 x 224 pixels",
+            hint="send a smaller image; most networks take 224 x 224 pixels",
         )
 
 

@@ -1,4 +1,4 @@
-"""An object sent in parts, in the background, a few at once; a small one is one put.
+"""Multipart upload of an object in background threads; a small object is one put.
 
 An upload that was interrupted goes on: parts that arrived are not sent again. S3 keeps them, and
 the ledger says under which upload id; each is compared by its checksum first.

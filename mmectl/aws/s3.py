@@ -1,4 +1,4 @@
-"""A bucket as uploads need it, over a boto3 S3 client that is handed in.
+"""The registry's bucket over a boto3 S3 client.
 
 Every object is made whole or not at all, and never over another: puts, completions and copies
 carry ``If-None-Match: *``.
@@ -64,7 +64,7 @@ class S3Bucket:
     def about(self, key: str) -> About | None:
         """Look at an object; None where there is no such object."""
         try:
-            with self.guard(f"look at s3://{self.name}/{key}"):
+            with self.guard(f"read s3://{self.name}/{key}"):
                 answer = self.client.head_object(Bucket=self.name, Key=key)
         except ServiceError as error:
             if error.code in _MISSING:

@@ -1,4 +1,4 @@
-"""SageMaker's control plane and runtime as `endpoint` and `invoke` want them, over boto3."""
+"""SageMaker's control plane and runtime over boto3, as `endpoint` and `invoke` need them."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class Runtime:
         except NoConnection as error:
             raise InvokeError(
                 f"{request.target_model}: the endpoint cannot be reached: {error}",
-                hint="look with: mmectl status",
+                hint="see: mmectl status",
                 code="unreachable",
             ) from error
         except NO_ANSWER as error:
@@ -246,7 +246,7 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
         return TryAgain(f"{request.target_model}: {text}", code=f"aws_{code}")
     if code == "ValidationError" and _NO_ENDPOINT.match(text):
         return NoEndpoint(text.rstrip("."), hint="mmectl deploy", code=f"aws_{code}")
-    hint = "look with: mmectl status" if "not found" in text else None
+    hint = "see: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
 
 

@@ -1,4 +1,4 @@
-"""The one place that makes boto3 clients: identity, role, bucket.
+"""boto3 sessions and clients: identity, role, bucket; errors translated.
 
 Nothing of botocore leaves this module: its errors become `ServiceError`, with AWS's code.
 """
@@ -41,7 +41,7 @@ SAGEMAKER_MARKS = (
     Path("/opt/ml/config/processingjobconfig.json"),
 )
 _ROLE_HINT = (
-    "set aws.role, or make one: aws iam create-role "
+    "set aws.role, or create one: aws iam create-role "
     "--role-name AmazonSageMaker-ExecutionRole-mmectl "
     '--assume-role-policy-document \'{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
     '"Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}\''
@@ -73,11 +73,11 @@ def _hint(code: str, doing: str, text: str) -> str | None:
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
         return "log in again, for example: aws sso login"
     if "in-progress" in text:
-        return "somebody changes it: look with mmectl status; wait for it with mmectl deploy"
+        return "another change is under way; see: mmectl status; wait for it: mmectl deploy"
     if code == "NoSuchBucket":
-        return "check the bucket's name; the configured one is made by: mmectl upload --all"
+        return "check the bucket's name; the configured one is created by: mmectl upload --all"
     if code in ("ResourceLimitExceeded",):
-        return "ask for a higher quota in the Service Quotas console"
+        return "request a higher quota in the Service Quotas console"
     return None
 
 
@@ -92,12 +92,12 @@ def offline(doing: str, error: Exception) -> ServiceError:
             code="no_credentials",
         )
     if isinstance(error, (settings.NotAws, ResponseParserError)):
-        place = "look at the network and at HTTPS_PROXY: something answers in place of AWS"
+        place = "check the network and HTTPS_PROXY: something answers in place of AWS"
         return ServiceError(f"{doing}: {error}", hint=place, code="not_aws")
     if isinstance(error, ReadTimeoutError):
         return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
     variable = settings.culprit(error)
-    hint = f"mend or unset {variable}" if variable else None
+    hint = f"fix or unset {variable}" if variable else None
     if isinstance(error, EndpointConnectionError):
         hint = f"check the network, or {hint}" if hint else "check the network"
         return ServiceError(f"{doing}: {error}", hint=hint, code="unreachable")
@@ -157,7 +157,7 @@ class Aws:
                 max_pool_connections=256,
                 proxies={} if self.local else None,
             )
-            with settings.named(f"cannot make a client for {service}", self._inner):
+            with settings.named(f"cannot create a client for {service}", self._inner):
                 self._clients[key] = self._session.client(
                     service, region_name=region, endpoint_url=self._endpoint_url, config=config
                 )
@@ -263,7 +263,7 @@ class Aws:
     def _same_region(self, name: str, region: str | None) -> None:
         if region and region != self.region:
             raise ServiceError(
-                f"bucket {name} lies in {region}, the endpoint in {self.region}",
+                f"bucket {name} is in {region}, the endpoint in {self.region}",
                 hint=f"set aws.region: {region}, or name another bucket",
                 code="bucket_region",
             )

@@ -1,4 +1,4 @@
-"""The user's AWS settings: credentials found before they are needed, and what is wrong in words.
+"""The user's AWS settings: finds credentials early and explains broken profiles.
 
 botocore reads profiles, files and variables late and in many places, and what is broken in them
 comes out as any exception. Here they are all met at once, and become a ServiceError that names the
@@ -30,7 +30,7 @@ from botocore.parsers import ResponseParserError, ResponseParserFactory
 from mmectl.base.errors import MmectlError, ServiceError
 
 PATIENCE = 60.0  # seconds for finding credentials where nobody can be asked and nobody waits
-_LOOK = "look at profile {} in ~/.aws/config and ~/.aws/credentials"
+_LOOK = "check profile {} in ~/.aws/config and ~/.aws/credentials"
 _CACHE = "~/.aws/cli/cache"  # the AWS CLI's sessions of assumed roles
 _SETTINGS = {
     said.InvalidRetryModeError: "retry_mode",
@@ -45,7 +45,7 @@ _NO_FILE = (said.ConfigParseError, configparser.Error, UnicodeDecodeError, Permi
 class NobodyToAsk(BotoCoreError):  # type: ignore[misc]
     """A profile wants a code, and there is no terminal."""
 
-    fmt = "the code of {device} is asked for, and there is no terminal to ask at"
+    fmt = "the code of {device} is needed, and there is no terminal to enter it"
 
 
 class NotAws(BotoCoreError):  # type: ignore[misc]
@@ -91,7 +91,7 @@ def _find(session: botocore.session.Session) -> None:
     elif (profile := _profile(session)) != "default":
         raise ServiceError(
             f"profile {profile} has no credentials",
-            hint=f"{_LOOK.format(profile)}; list what there is: aws configure list-profiles",
+            hint=f"{_LOOK.format(profile)}; list profiles: aws configure list-profiles",
             code="no_credentials",
         )
 
@@ -165,13 +165,13 @@ def _hint(error: BaseException, session: botocore.session.Session | None, profil
         return by_kind
     variable = culprit(error)
     if variable is not None:
-        return f"mend or unset {variable}"
+        return f"fix or unset {variable}"
     if profile == "default" and any(name in os.environ for name in _KEYS):
-        return f"look at the variables {', '.join(_KEYS)}"
+        return f"check the variables {', '.join(_KEYS)}"
     if isinstance(error, said.CredentialRetrievalError) or _process(session):
         return (
             f"try it: $(aws configure get credential_process --profile {profile}); "
-            f"look at profile {profile} in ~/.aws/config"
+            f"check profile {profile} in ~/.aws/config"
         )
     return _LOOK.format(profile)
 
@@ -184,7 +184,7 @@ def _hint_of_kind(error: BaseException, profile: str) -> str | None:
         return f"make {path} readable"
     if isinstance(error, said.ProfileNotFound):
         which = next((name for name in _NAMES if os.environ.get(name) == profile), "aws.profile")
-        return f"mend {which}; there are: aws configure list-profiles"
+        return f"fix {which}; list profiles: aws configure list-profiles"
     if isinstance(error, _LOG_IN):
         return f"aws sso login --profile {profile}"
     if isinstance(error, said.MissingDependencyException):
@@ -197,7 +197,7 @@ def _hint_of_kind(error: BaseException, profile: str) -> str | None:
             "used here, too)"
         )
     if isinstance(error, _NO_FILE) and "~" not in str(error):
-        return "mend ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE names"
+        return "fix ~/.aws/config and ~/.aws/credentials, or the file that AWS_CONFIG_FILE names"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Download a file over HTTP or from a file:// URL: resumed, verified, or not there at all."""
+"""Download a file over HTTP or from a file:// URL: resumed, verified, written atomically."""
 
 from __future__ import annotations
 

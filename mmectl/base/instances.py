@@ -1,4 +1,4 @@
-"""What an instance type has: vCPUs, memory and disk, and what of it models may take.
+"""Instance types: vCPUs, memory and disk, and the share that models may take.
 
 The types are in ``instances.json``, which ``scripts/instances.py`` writes: vCPUs, memory (MiB),
 NVMe disks (GB), architecture, and whether there is an accelerator (GPU, Inferentia, Trainium). A

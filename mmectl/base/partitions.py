@@ -1,4 +1,4 @@
-"""Partitions of AWS and what differs between them, from botocore's own data."""
+"""AWS partitions and their differences, from botocore's data."""
 
 from __future__ import annotations
 

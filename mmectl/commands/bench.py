@@ -62,7 +62,7 @@ def bench() -> None:
     "-m",
     "models",
     multiple=True,
-    help="Repeatable; all when left out.",
+    help="Model name or tarball; repeatable [all].",
     shell_complete=candidates.models,
 )
 @click.option(
@@ -71,17 +71,19 @@ def bench() -> None:
     default="even",
     help="How the requests spread over the models [even].",
 )
-@click.option("--exponent", type=click.FloatRange(0, 5), default=1.0, help="Of zipf [1.0].")
-@click.option("--concurrency", type=click.IntRange(1, _AT_MOST), help="Requests at once [1].")
-@click.option("--rate", type=click.FloatRange(0.001, 10_000), help="A second: an open loop.")
-@click.option("--duration", type=click.FloatRange(0.1, 86_400), help="Seconds [30].")
-@click.option("--count", type=click.IntRange(1, 10_000_000), help="Requests, instead of seconds.")
-@click.option("--content-type", help="Media type [from the file].")
+@click.option(
+    "--exponent", type=click.FloatRange(0, 5), default=1.0, help="Exponent of zipf [1.0]."
+)
+@click.option("--concurrency", type=click.IntRange(1, _AT_MOST), help="Parallel requests [1].")
+@click.option("--rate", type=click.FloatRange(0.001, 10_000), help="Open loop, requests/s.")
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), help="Seconds to run [30].")
+@click.option("--count", type=click.IntRange(1, 10_000_000), help="Number of requests to send.")
+@click.option("--content-type", help="Media type of the request [from the file].")
 @click.option("--accept", help="Media type of the answer.")
-@click.option("--timeout", type=click.FloatRange(1), help="Seconds of one request [420].")
-@click.option("--seed", type=int, default=0, help="Of the order [0].")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the figures (JSON).")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait for one answer [420].")
+@click.option("--seed", type=int, default=0, help="Seed of the request order [0].")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the figures to PATH (JSON).")
+@click.option("--html", type=click.Path(path_type=Path), help="Write an HTML page with plots.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 def run(
     app: App,
@@ -102,11 +104,11 @@ def run(
 ) -> Result:
     """Send FILES to many models and report latencies, cold and warm.
 
-    A closed loop keeps --concurrency requests under way. An open loop sends
-    --rate requests a second, whatever the answers take, and counts a latency
-    from when the request was due. `reloads` are cold answers
-    of models that had answered before: they were evicted and loaded again, or
-    one more instance loaded them.
+    A closed loop keeps --concurrency requests under way. An open loop sends --rate
+    requests a second, however long the answers take, and counts a latency from the
+    time at which the request was due. `reloads` are cold answers of models that
+    had answered before: they were evicted and loaded again, or one more instance
+    loaded them.
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
     app.patience = wait
@@ -170,7 +172,7 @@ def _in_service(app: App) -> None:
     if found is None or status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
         raise InvokeError(
             f"endpoint {app.endpoint_name}: {status}",
-            hint="mmectl deploy" if found is None else "look with: mmectl status",
+            hint="mmectl deploy" if found is None else "see: mmectl status",
             code="not_in_service",
         )
 
@@ -227,7 +229,9 @@ def _writable(*paths: Path | None) -> None:
     """Say before the run, not after it, that a file cannot be written."""
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent}", hint="make it first")
+            raise UsageError(
+                f"{path}: there is no folder {path.parent}", hint="create the folder first"
+            )
 
 
 def _write(data: Mapping[str, Any], save: Path | None, html: Path | None) -> None:

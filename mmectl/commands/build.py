@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     "mmectl build --platform aws --set build.backend=codebuild",
 )
 def build(app: App) -> Result:
-    """Make the image that serves the models, from the folder `image.context`.
+    """Build the image that serves the models, from the folder `image.context`.
 
-    Where that is null, from ./container, else from the one that mmectl carries.
+    Where that is null, the folder is ./container, or the one that comes with mmectl.
 
-    On the local platform this is an isolated serving environment with the
-    real Multi Model Server and MXNet, checked by a first answer. On AWS it is
-    a container image: built, checked, tried, pushed to ECR, and looked at
-    there. Nothing is done when the folder has not changed.
+    On the local platform this is an isolated serving environment with the real
+    Multi Model Server and MXNet, tested with one request. On AWS it is a container
+    image: tested before the push to ECR, and verified there after it. An unchanged
+    folder is not built again.
     """
     uri = app.config.settings.image.uri
     if uri:
@@ -44,8 +44,8 @@ def build(app: App) -> Result:
         return _local(app) if app.local else _aws(app)
     except KeyboardInterrupt:
         raise Interrupted(
-            "the build was interrupted; nothing is registered",
-            hint="mmectl build   # goes on from what is there",
+            "the build was interrupted; no image is registered",
+            hint="mmectl build   # continues",
         ) from None
 
 
@@ -145,7 +145,7 @@ def _aws(app: App) -> Result:
         "built": not made.reused,
         "seconds": round(made.seconds, 3),
     }
-    state = "there already, nothing done" if made.reused else f"pushed in {made.seconds:.1f} s"
+    state = "already in ECR, nothing done" if made.reused else f"pushed in {made.seconds:.1f} s"
     view = [
         f"image    {made.pinned}",
         f"tag      {order.tag}, {order.platform}, {size(made.size)} compressed",

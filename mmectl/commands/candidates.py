@@ -1,4 +1,4 @@
-"""What the shell offers at TAB: keys of --set and names of models; nobody is asked for them.
+"""Shell completion: keys of --set and names of models, without a network call.
 
 Names are those of config.yaml, and of the objects that were seen in the bucket by earlier commands.
 Whatever goes wrong offers nothing.

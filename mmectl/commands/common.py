@@ -1,4 +1,4 @@
-"""What every command shares: its options, and how it is run."""
+"""Options that every command has, and the runner of commands."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def command(
 def _options(function: F) -> F:
     """The options that every command takes, last in its help."""
     for option in (
-        click.option("--verbose", "-v", is_flag=True, help="Say more on stderr."),
-        click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr but errors."),
+        click.option("--verbose", "-v", is_flag=True, help="Print more on stderr."),
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing on stderr but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON envelope."),
         click.option(
             "--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."
@@ -69,7 +69,7 @@ def _options(function: F) -> F:
             "settings",
             multiple=True,
             metavar="KEY=VALUE",
-            help="Override a key of it.",
+            help="Override one configuration key.",
             shell_complete=candidates.settings,
         ),
         click.option(

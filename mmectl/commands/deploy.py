@@ -40,7 +40,7 @@ def _planned(wanted: Desired, steps: Plan) -> Result:
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {wanted.config}"])
     rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
-    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), "do it with: mmectl deploy"])
+    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), "apply it: mmectl deploy"])
 
 
 @command(
@@ -55,8 +55,8 @@ def _planned(wanted: Desired, steps: Plan) -> Result:
 def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result:
     """Create model, endpoint configuration and endpoint, or update them.
 
-    A second deploy does nothing. A changed one makes a new configuration; the
-    old one serves until the new one is InService.
+    An unchanged config.yaml changes nothing. A changed one makes a new endpoint
+    configuration; the old one serves until the new one is InService.
     """
     wanted = app.desired()
     _require_models(app)
@@ -73,7 +73,7 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     except KeyboardInterrupt:
         raise Interrupted(
             f"no longer waiting for {wanted.endpoint}; the deployment goes on",
-            hint="look with: mmectl status; wait on with: mmectl deploy",
+            hint="see: mmectl status; to go on waiting: mmectl deploy",
         ) from None
     if wait:
         _release(app, wanted)
@@ -123,7 +123,7 @@ def _require_alarms(app: App, wanted: Desired, steps: Plan) -> None:
     if missing:
         raise DeployError(
             f"update.alarms: no such CloudWatch alarm: {', '.join(missing)}",
-            hint="mend update.alarms in config.yaml, or make them: aws cloudwatch put-metric-alarm",
+            hint="fix update.alarms, or create the alarm: aws cloudwatch put-metric-alarm",
             code="no_alarm",
         )
 
@@ -140,7 +140,7 @@ def _require_models(app: App) -> None:
         ).get("KeyCount")
     if not found:
         raise DeployError(
-            f"no model lies under {location.url}: SageMaker wants at least one",
+            f"no models found under {location.url}: SageMaker needs at least one",
             hint="mmectl upload --all",
             code="no_models",
         )

@@ -21,19 +21,18 @@ from mmectl.registry.catalog import list_models
     "mmectl destroy --artifacts --yes   # the uploaded models, too"
 )
 @click.option("--artifacts", is_flag=True, help="Delete the uploaded models, too.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask (platform aws asks otherwise).")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation that platform aws asks for.")
 @click.option("--timeout", type=click.FloatRange(1), default=900.0, help="Seconds to wait [900].")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
 def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool) -> Result:
     """Remove endpoint, endpoint configurations and models, and verify it.
 
-    Uploaded models stay unless --artifacts is given. Removing what is gone
-    already is fine.
+    Uploaded models stay unless --artifacts is given. A second destroy succeeds.
     """
     name = app.endpoint_name
     if app.untouched:
         nothing = {"endpoint": name, "removed": [], "artifacts": 0}
-        return Result(nothing, [f"nothing of {name} exists"])
+        return Result(nothing, [f"no resources of {name} exist"])
     steps = endpoint.removal(app.sagemaker, name)
     keys = _keys(app) if artifacts else ()
     rows = [[step.action, step.name, step.why] for step in steps]
@@ -41,7 +40,7 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
     data = {"endpoint": name, "removed": [row[1] for row in rows], "artifacts": len(keys)}
     if dry_run:
         table = Table(("ACTION", "NAME", "WHY"), rows)
-        return Result(data, [table] if rows else [f"nothing of {name} exists"])
+        return Result(data, [table] if rows else [f"no resources of {name} exist"])
     _confirm(app, name, yes, len(rows))
     try:
         with app.out.progress() as report:
@@ -49,7 +48,7 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped while removing {name}; what was asked for goes on",
+            f"stopped while removing {name}; removals already requested go on",
             hint="finish with: mmectl destroy",
         ) from None
     _release(app, name)
@@ -63,7 +62,7 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
         return
     if not app.out.interactive:
         raise UsageError(
-            f"removing {name} from AWS needs a yes, and nobody can be asked here",
+            f"removing {name} from AWS needs a confirmation, and there is no terminal to ask on",
             hint="mmectl destroy --yes",
         )
     click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)

@@ -44,15 +44,21 @@ from mmectl.invoke import (
     "-m",
     "models",
     multiple=True,
-    help="Name or tarball; repeatable.",
+    help="Model name or tarball; repeatable.",
     shell_complete=candidates.models,
 )
-@click.option("--random", "count", type=click.IntRange(1, 1_000_000), help="N random models.")
-@click.option("--concurrency", type=click.IntRange(1, 256), default=1, help="At once [1].")
-@click.option("--content-type", help="Media type [from the file].")
+@click.option(
+    "--random", "count", type=click.IntRange(1, 1_000_000), help="N requests to random models."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), default=1, help="Parallel requests [1]."
+)
+@click.option("--content-type", help="Media type of the request [from the file].")
 @click.option("--accept", help="Media type of the answer.")
-@click.option("--timeout", type=click.FloatRange(1), help="Seconds, retries included [420].")
-@click.option("--seed", type=int, default=0, help="Of the random choice [0].")
+@click.option(
+    "--timeout", type=click.FloatRange(1), help="Seconds to wait, retries included [420]."
+)
+@click.option("--seed", type=int, default=0, help="Seed of the random choice [0].")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 def invoke(
     app: App,
@@ -65,12 +71,12 @@ def invoke(
     seed: int,
     files: tuple[Path, ...],
 ) -> Result:
-    """Ask a model about FILES (images, JSON or NPY; - reads standard input).
+    """Send FILES (images, JSON or NPY; - is standard input) to a model.
 
-    The answer goes to stdout, cold or warm and the latency to stderr.
-    `resnet_18` means the current version (`mmectl models promote`; the newest
-    where none was promoted), `resnet_18.tar.gz` exactly that one. Without
-    --target-model, --random takes all models that are uploaded.
+    The answer goes to stdout. The latency, and whether the model was cold or
+    warm, go to stderr. `resnet_18` means the current version: the promoted one, or
+    the newest. `resnet_18.tar.gz` means exactly that object. --random chooses
+    among all uploaded models unless --target-model names some.
     """
     if not models and not count:
         raise UsageError(
@@ -107,7 +113,7 @@ def _standard_input() -> bytes:
     if sys.stdin is None:  # it was closed when mmectl started
         raise UsageError(
             "-: standard input is closed",
-            hint="name a file, or give it something: mmectl invoke -m NAME - < FILE",
+            hint="name a file, or redirect one: mmectl invoke -m NAME - < FILE",
         )
     return sys.stdin.buffer.read()
 
@@ -122,7 +128,9 @@ def targets_of(app: App, names: Sequence[str]) -> list[str]:
     app.inventory.save()
     if not found:
         raise InvokeError(
-            f"no model lies under {app.location.url}", hint="mmectl upload --all", code="no_models"
+            f"no models found under {app.location.url}",
+            hint="mmectl upload --all",
+            code="no_models",
         )
     return [item.target_model for model in found if (item := model.current)]
 

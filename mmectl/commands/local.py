@@ -29,13 +29,13 @@ POLL = 0.3  # seconds
 def local() -> None:
     """The embedded platform on this machine.
 
-    Commands start it on demand; it goes on until `mmectl local down`.
+    Commands start it on demand; it runs until `mmectl local down`.
     """
 
 
 @command(parent=local, examples="mmectl local up", begins=True)
 def up(app: App) -> Result:
-    """Start the platform; fine if it runs already."""
+    """Start the platform, unless it runs already."""
     connection = _connection(app)
     data = {"endpoint_url": connection.endpoint_url, "pid": connection.pid}
     return Result(data, [f"serving at {connection.endpoint_url} (pid {connection.pid})"])
@@ -57,7 +57,7 @@ def _connection(app: App) -> Any:
 @command(parent=local, examples="mmectl local down")
 @click.option("--timeout", type=click.FloatRange(1), default=30.0, help="Seconds to wait [30].")
 def down(app: App, timeout: float) -> Result:
-    """Stop the platform and every process of it; what it holds is kept."""
+    """Stop the platform and its processes; its data are kept."""
     from mmectl.local.client import platform
 
     stopped = platform.stop(app.config.state_dir, timeout, app.out.note)
@@ -91,13 +91,15 @@ def status_(app: App) -> Result:
 
 
 @command(parent=local, examples="mmectl local top\nmmectl local top --once")
-@click.option("--once", is_flag=True, help="Show it once, as in a pipe.")
-@click.option("--every", type=click.FloatRange(0.2), default=1.0, help="Seconds between looks [1].")
+@click.option("--once", is_flag=True, help="Print once, as in a pipe.")
+@click.option(
+    "--every", type=click.FloatRange(0.2), default=1.0, help="Seconds between updates [1]."
+)
 def top(app: App, once: bool, every: float) -> Result:
     """Show instances and models live, until Ctrl-C.
 
-    Rates and latencies are those of the last minute, waits for models included.
-    MODELS is how many are in memory, and how many files are on the disk.
+    Rates and latencies cover the last minute and include waits for loads. MODELS
+    is the number of models in memory and the number on disk.
     """
     from mmectl.console.top import once as look
     from mmectl.console.top import watched
@@ -116,7 +118,7 @@ def _status(state_dir: Path) -> Mapping[str, Any]:
     found = platform.status(state_dir)
     if not found:
         raise PlatformError(
-            "the embedded platform does not run", hint="mmectl local up", code="not_running"
+            "the embedded platform is not running", hint="mmectl local up", code="not_running"
         )
     return found
 
@@ -145,7 +147,12 @@ def _silent(state_dir: Path) -> Result:
     parent=local,
     examples='eval "$(mmectl local env)"\nmmectl local env --shell fish | source\naws s3 ls',
 )
-@click.option("--shell", type=click.Choice(["sh", "fish"]), default="sh", help="Whose lines [sh].")
+@click.option(
+    "--shell",
+    type=click.Choice(["sh", "fish"]),
+    default="sh",
+    help="Shell syntax of the lines [sh].",
+)
 def env(app: App, shell: str) -> Result:
     """Print export lines that point any AWS client at the platform."""
     from mmectl.commands.shell_lines import lines
@@ -164,18 +171,20 @@ def env(app: App, shell: str) -> Result:
 @command(
     parent=local,
     examples="mmectl local logs\nmmectl local logs --lines 100\nmmectl local logs --follow\n"
-    "mmectl local logs --all                # of instances that are gone, too\n"
+    "mmectl local logs --all                # with instances that are gone\n"
     "mmectl local logs --platform-log",
 )
-@click.option("--lines", "-n", type=click.IntRange(1, 100_000), default=40, help="How many [40].")
-@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("--all", "every", is_flag=True, help="Of instances that are gone, too.")
+@click.option(
+    "--lines", "-n", type=click.IntRange(1, 100_000), default=40, help="Number of last lines [40]."
+)
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until Ctrl-C.")
+@click.option("--all", "every", is_flag=True, help="Include instances that are gone.")
 @click.option("--platform-log", is_flag=True, help="The platform's own log, not the containers'.")
 def logs(app: App, lines: int, follow: bool, every: bool, platform_log: bool) -> Result:
-    """Show what the containers of the endpoint print.
+    """Show the output of the endpoint's containers.
 
-    The last lines of all instances together, by time. Where no instance runs,
-    those of the instances that did.
+    The last lines of all running instances, in order of time. Where no instance
+    runs, the last lines of past instances.
     """
     if follow and app.out.mode.json:
         raise UsageError(

@@ -34,13 +34,13 @@ _DATE = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d+ +")  # of Multi M
     examples="mmectl logs\nmmectl logs --follow\nmmectl logs --since 1h --filter ERROR"
     "\nmmectl logs --instance i-0abc --tail 200\nmmectl logs --follow --json | jq -r .message"
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("--tail", "-n", type=click.IntRange(1, 100_000), help=f"The last lines [{LINES}].")
-@click.option("--since", metavar="SPAN", help="Everything of the last 90s, 15m, 2h, 3d.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until Ctrl-C.")
 @click.option(
-    "--instance", "--stream", "instance", help="Of streams only whose name contains this."
+    "--tail", "-n", type=click.IntRange(1, 100_000), help=f"Number of last lines [{LINES}]."
 )
-@click.option("--filter", "pattern", default="", help="Of lines only with these words.")
+@click.option("--since", metavar="SPAN", help="Lines of the last 90s, 15m, 2h, 3d.")
+@click.option("--instance", "--stream", "instance", help="Only streams whose name contains this.")
+@click.option("--filter", "pattern", default="", help="Only lines that match this pattern.")
 def logs(
     app: App,
     follow: bool,
@@ -49,11 +49,11 @@ def logs(
     instance: str | None,
     pattern: str,
 ) -> Result:
-    """Show what the endpoint's containers print, from CloudWatch Logs.
+    """Show the output of the endpoint's containers, from CloudWatch Logs.
 
-    The same on AWS and on the embedded platform. Streams and dates are whole in
-    a pipe and with --json, short on a terminal. --filter is a CloudWatch
-    filter pattern: words, "quoted text", ?either ?or, -not.
+    The same on AWS and on the embedded platform. Stream names and dates are short
+    on a terminal, whole in a pipe and with --json. --filter is a CloudWatch filter
+    pattern: words, "quoted text", ?either ?or, -not.
     """
     from mmectl.aws.cloudwatch import Logs
 
@@ -90,7 +90,7 @@ def _chosen(source: Logs, endpoint: str, instance: str | None) -> list[str]:
     found = [name for name in streams if instance is None or instance in name]
     if not found:
         raise UsageError(
-            f"--instance {instance}: no such stream", hint=f"there are: {', '.join(streams[:5])}"
+            f"--instance {instance}: no such stream", hint=f"streams: {', '.join(streams[:5])}"
         )
     return found
 

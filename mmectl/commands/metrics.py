@@ -24,14 +24,14 @@ MOST_PERIODS = 1_440
     "\nmmectl metrics --json | jq '.data.variants[0].metrics[0]'"
 )
 @click.option("--since", default="1h", metavar="SPAN", help="How far back: 15m, 2h, 3d [1h].")
-@click.option("--period", metavar="SPAN", help="What one bar of a curve stands for: 1m, 1h.")
-@click.option("--variant", help="Of this variant only.")
-@click.option("--watch", is_flag=True, help="Show it anew every few seconds until Ctrl-C.")
+@click.option("--period", metavar="SPAN", help="Time span of one bar of a curve: 1m, 1h.")
+@click.option("--variant", help="Show this variant only.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds until Ctrl-C.")
 def metrics(app: App, since: str, period: str | None, variant: str | None, watch: bool) -> Result:
     """Show the endpoint's CloudWatch metrics: counts, latencies, cache hits, load.
 
     The same metrics on AWS and on the embedded platform. Counts and statistics
-    are those of the whole span; the curve is over time.
+    cover the whole span; the curve shows the values over time.
     """
     length = core.seconds(since, "--since")
     step = _period(length, period)
@@ -74,7 +74,7 @@ def _period(length: float, text: str | None) -> int | None:
     unit = core.finest(length)
     if step % unit:
         raise UsageError(
-            f"--period {text}: of so long ago CloudWatch keeps values of {unit // 60} minutes only",
+            f"--period {text}: that far back CloudWatch keeps values of {unit // 60} minutes only",
             hint=f"for example: --period {unit // 60}m",
         )
     return int(step)
@@ -113,7 +113,8 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
 
 def _nothing(app: App, within: core.Span, since: str, variant: str | None) -> Result:
     of = f"variant {variant} of " if variant else ""
-    text = f"no metrics of {of}{app.endpoint_name} in the last {since}; ask a model first"
+    none = f"no metrics of {of}{app.endpoint_name} in the last {since}"
+    text = f"{none}; send a request first: mmectl invoke"
     data = {
         "endpoint": app.endpoint_name,
         "start": within.start,

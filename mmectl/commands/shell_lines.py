@@ -1,4 +1,4 @@
-"""What a shell has to do so that every AWS client in it goes to the embedded platform."""
+"""Shell lines that point every AWS client at the embedded platform."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ Held = Mapping[str, Sequence[int]]
 def status(app: App, show_all: bool) -> Result:
     """Show the endpoint, its instances and the uploaded models.
 
-    LOADED is on how many instances a model is in memory, MEMORY what it holds
-    there; AWS does not tell, the embedded platform does.
+    LOADED is the number of instances with the model in memory, MEMORY its size
+    there. The embedded platform reports them; AWS does not.
     """
     untouched = app.untouched
     found = {} if untouched else app.sagemaker.describe_endpoint(app.endpoint_name) or {}
@@ -61,7 +61,7 @@ def status(app: App, show_all: bool) -> Result:
     if len(artifacts) > len(shown):
         view.append(f"... and {len(artifacts) - len(shown)} more; all: mmectl status --all")
     if not models:
-        view[-1] = f"no model lies under {app.location.url}; upload: mmectl upload --all"
+        view[-1] = f"no models found under {app.location.url}; upload: mmectl upload --all"
     return Result(data, view)
 
 
@@ -95,7 +95,7 @@ def _held(instances: Sequence[Mapping[str, Any]]) -> Held:
 
 def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
     if not found:
-        return [f"endpoint   {app.endpoint_name}: does not exist; make it: mmectl deploy"]
+        return [f"endpoint   {app.endpoint_name}: does not exist; create it: mmectl deploy"]
     lines = [
         f"endpoint   {app.endpoint_name}",
         f"status     {progress(found)}",

@@ -43,15 +43,15 @@ Failed = list[tuple[str, MmectlError]]
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
 @click.option("--untrained", is_flag=True, help="Random weights for networks of the zoo.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights [0].")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random weights [0].")
 @click.option("--from", "origin", metavar="SOURCE", help="Folder, tarball, zoo:NAME or URL.")
 @click.option("--sha256", metavar="HEX", help="Checksum of --from's tarball.")
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
-@click.option("--to", default="", metavar="FOLDER/", help="Below the models' prefix.")
+@click.option("--to", default="", metavar="FOLDER/", help="Folder below the models' prefix.")
 @click.option(
-    "--allow-code", is_flag=True, help="Let *.py and *.so in; the endpoint must allow it, too."
+    "--allow-code", is_flag=True, help="Allow *.py and *.so; the endpoint must allow them, too."
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Models at once [3].")
+@click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Parallel uploads [3].")
 @click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...", shell_complete=candidates.models)
 def upload(
     app: App,
@@ -68,10 +68,10 @@ def upload(
 ) -> Result:
     """Package models and upload their tarballs to S3.
 
-    A model is checked before anything is sent. What is there already is not
-    sent again, and nothing is overwritten: changed content becomes the next
-    version, <name>_v2.tar.gz. <name> alone stands for the newest version, or
-    for the one that was promoted (mmectl models). The endpoint is not touched.
+    Each model is checked before the upload. An unchanged model is not sent again.
+    Nothing is overwritten: changed content becomes the next version,
+    <name>_v2.tar.gz. <name> alone means the promoted version (mmectl models), or
+    the newest where none was promoted. The endpoint is not changed.
     """
     sources = _sources(app, names, every, origin, sha256)
     failed: Failed = []
@@ -110,7 +110,7 @@ def _before_sending() -> Iterator[None]:
     except KeyboardInterrupt:
         raise Interrupted(
             "upload interrupted: nothing was sent yet",
-            hint="run the same command again: what was fetched is kept",
+            hint="run the same command again: finished downloads are kept",
         ) from None
 
 

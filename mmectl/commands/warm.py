@@ -32,11 +32,11 @@ _SHOWN = 20
     "mmectl warm --most-used 20\n"
     "mmectl warm --all --payload cat.jpg   # for a container that is not ours"
 )
-@click.option("--all", "everything", is_flag=True, help="All models that are uploaded.")
-@click.option("--most-used", type=click.IntRange(1), metavar="N", help="The N most asked so far.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=2, help="At once [2].")
-@click.option("--payload", type=click.Path(path_type=Path), help="Ask with this file.")
-@click.option("--timeout", type=click.FloatRange(1), help="Seconds of one model [420].")
+@click.option("--all", "everything", is_flag=True, help="All uploaded models.")
+@click.option("--most-used", type=click.IntRange(1), metavar="N", help="The N most invoked models.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=2, help="Parallel loads [2].")
+@click.option("--payload", type=click.Path(path_type=Path), help="File to send as the request.")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait for one model [420].")
 @click.argument("models", nargs=-1, shell_complete=candidates.models)
 def warm(
     app: App,
@@ -49,8 +49,9 @@ def warm(
 ) -> Result:
     """Load MODELS before the traffic comes, and report how long it took.
 
-    Each is asked for once; behind several instances it is loaded on one of them.
-    What did not fit into memory is named where the platform tells (AWS does not).
+    Each model gets one request; behind several instances it is loaded on one of
+    them. The embedded platform reports models that did not fit into memory; AWS
+    does not.
     """
     if sum((everything, most_used is not None, bool(models))) != 1:
         raise UsageError(
@@ -78,8 +79,8 @@ def warm(
     if interrupted:
         failed.append(
             Interrupted(
-                f"stopped by Ctrl-C: {rest:,} of {len(targets):,} models were not asked",
-                hint="run the same command again: what is loaded answers at once",
+                f"stopped by Ctrl-C: {rest:,} of {len(targets):,} models got no request",
+                hint="run the same command again: loaded models answer at once",
             )
         )
     return Result(data, _view(outcomes, missing), exit_code=code, errors=failed)
@@ -95,7 +96,7 @@ def _most_used(app: App, number: int) -> list[str]:
     instances = _told_by_platform(app, "instances")
     if instances is None:
         raise UsageError(
-            "--most-used: AWS does not tell which models are asked most",
+            "--most-used: AWS does not report how often a model is invoked",
             hint="name the models, or: mmectl warm --all",
         )
     usage: Counter[str] = Counter()
@@ -104,7 +105,8 @@ def _most_used(app: App, number: int) -> list[str]:
     ranked = sorted(usage.items(), key=lambda pair: (-pair[1], pair[0]))
     if not ranked:
         raise UsageError(
-            f"--most-used: no model of {app.endpoint_name} was asked yet", hint="mmectl warm --all"
+            f"--most-used: no model of {app.endpoint_name} was invoked yet",
+            hint="mmectl warm --all",
         )
     return [name for name, _ in ranked[:number]]
 
@@ -170,7 +172,7 @@ def _view(outcomes: Sequence[Warmed], missing: Sequence[str] | None) -> list[str
         for state in ("loaded", "was loaded", "answered", "failed")
         if (number := sum(item.state == state for item in outcomes))
     ]
-    view.append("\n" + (", ".join(counts) or "nothing was asked"))
+    view.append("\n" + (", ".join(counts) or "no request was sent"))
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
         view.append(f"did not fit into memory, and was unloaded again: {shown}")

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words, each problem where it stands in the file.
+"""Checks across keys, and problems as text with file, line and column.
 
 pydantic's errors; words that AWS would refuse later; names and limits of SageMaker, by botocore's
 own service model; and what does not fit together.
@@ -197,7 +197,7 @@ def _models_problems(settings: Settings, path: Path | None) -> Iterator[tuple[st
         if sum(item is not None for item in (model.path, model.zoo, model.source)) != 1:
             yield where, f"model '{model.name}' needs one of path, zoo and source"
         if model.name in seen:
-            yield f"{where}.name", f"'{model.name}' stands twice in models"
+            yield f"{where}.name", f"'{model.name}' appears twice in models"
         seen.add(model.name)
 
 

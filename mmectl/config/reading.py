@@ -1,4 +1,4 @@
-"""The text of config.yaml: whole, in bounded size and time, whatever the path turns out to be."""
+"""Reads config.yaml within bounds of size and time, also from pipes and devices."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Build(Section):
     """How the image is built and kept, with platform aws."""
 
     backend: Literal["auto", "docker", "buildah", "codebuild"] = Field(
-        "auto", description="what builds; auto: what is there, docker first"
+        "auto", description="builder; auto: the first available one, docker first"
     )
     base_image: str | None = Field(
         None,
@@ -59,24 +59,26 @@ class Build(Section):
         description="build argument BASE_IMAGE; null: the Dockerfile's own",
     )
     smoke_test: Literal["invoke", "load", "ping", "off"] = Field(
-        "invoke", description="how far the container is tried; true: invoke, false: off"
+        "invoke", description="depth of the smoke test; true: invoke, false: off"
     )
     smoke_model: Path | None = Field(
-        None, description="what it loads, a folder or .tar.gz; null: mmectl's own", strict=False
+        None,
+        description="model of the smoke test, a folder or .tar.gz; null: mmectl's own",
+        strict=False,
     )
     smoke_body: Path | None = Field(
-        None, description="file that the model is asked with; null: a picture", strict=False
+        None, description="file with the request of the smoke test; null: an image", strict=False
     )
     smoke_content_type: str | None = Field(
-        None, min_length=1, description="of that file; null: by its content or name"
+        None, min_length=1, description="media type of smoke_body; null: by its content or name"
     )
     smoke_accept: str | None = Field(None, min_length=1, description="the request's Accept header")
     smoke_expect: str | None = Field(
-        None, min_length=1, description="text that the answer has in it; null: any answer"
+        None, min_length=1, description="text that the answer must contain; null: any answer"
     )
-    scan_on_push: bool = Field(True, description="of a repository that is created")
+    scan_on_push: bool = Field(True, description="of the ECR repository that mmectl creates")
     keep_images: int = Field(
-        20, ge=1, le=1000, description="lifecycle rule of a repository that is created"
+        20, ge=1, le=1000, description="images kept by the lifecycle rule of that repository"
     )
     codebuild_role: str | None = Field(
         None, description="role of AWS CodeBuild, name or ARN; needed by its backend"
@@ -121,16 +123,16 @@ class Update(Section):
     """How deploy changes an endpoint that serves already."""
 
     policy: Literal["all_at_once", "canary", "linear", "rolling"] = Field(
-        "all_at_once", description="how traffic goes to the new instances"
+        "all_at_once", description="how traffic shifts to the new instances"
     )
     step: int | None = Field(
         None, description="percent of the first (canary), each step (linear), batch (rolling)"
     )
     wait: int = Field(0, ge=0, le=3600, description="seconds after every step; alarms are watched")
     termination_wait: int = Field(
-        0, ge=0, le=3600, description="seconds for which the old instances stay in the end"
+        0, ge=0, le=3600, description="seconds for which the old instances stay after the shift"
     )
-    timeout: int | None = Field(None, ge=600, le=28800, description="seconds for all of it")
+    timeout: int | None = Field(None, ge=600, le=28800, description="seconds for the whole update")
     alarms: tuple[str, ...] = Field(
         (), strict=False, max_length=10, description="CloudWatch alarms that roll back"
     )
@@ -178,9 +180,9 @@ class Local(Section):
     state_dir: Path = Field(
         Path(".mmectl"), description="objects, environments, logs", strict=False
     )
-    port: int = Field(0, ge=0, le=65535, description="0: a free one, then always the same")
+    port: int = Field(0, ge=0, le=65535, description="port; 0: a free one, then always the same")
     runtime: Literal["auto", "process", "docker"] = Field(
-        "auto", description="what an instance is; auto: docker where an engine and the image are"
+        "auto", description="runtime of an instance; auto: docker where engine and image exist"
     )
     memory_mb: int | None = Field(
         None, ge=1, description="memory for models on one instance; null: as its type has"

@@ -1,4 +1,4 @@
-"""YAML with positions, and what is laid over it; every value remembers where it came from."""
+"""YAML values with positions, and overrides; every value knows where it came from."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def compose(text: str, name: str) -> Tree:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
-        why = f"the character U+{int(error.character):04X} must not stand here"
+        why = f"the character U+{int(error.character):04X} is not allowed here"
         raise ConfigError((f"{name}:{line}:{column}  not valid YAML: {why}",)) from None
     except yaml.YAMLError as error:
         raise ConfigError((f"{name}:1:1  not valid YAML: {error}",)) from None
@@ -150,7 +150,7 @@ class _Walk:
     def _too_much(self, place: str) -> NoReturn:
         raise ConfigError(
             (f"{place}  more than {MAX_VALUES:,} values, or nested more than {MAX_DEPTH} deep",),
-            hint="write the values out: aliases (*name) stand for all that they name",
+            hint="write the values out instead of aliases (*name)",
         )
 
     def _problem(self, key: str, text: str) -> None:
@@ -178,7 +178,7 @@ class _Walk:
                 continue
             if key_node.value in result:
                 first = self.where[path].text
-                self.problems.append(f"{place}  {plain(path)}: stands twice, first at {first}")
+                self.problems.append(f"{place}  {plain(path)}: appears twice, first at {first}")
                 continue
             self.where[path] = Source(place, self.kind)
             result[key_node.value] = self.value(value_node, path)

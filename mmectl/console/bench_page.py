@@ -1,4 +1,4 @@
-"""A run as one HTML file that needs nothing else: plots by plotly, which is put in."""
+"""A benchmark run as one self-contained HTML file, with plotly inlined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run on the terminal: tables and a histogram of text."""
+"""A benchmark run on the terminal: tables and a text histogram."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _headline(run: Mapping[str, Any]) -> str:
     late = run["late"].get("p99", 0.0)
     if late > 0.05:
         lines.append(
-            f"requests were sent late by {milliseconds(late)} (p99): the rate is more than "
-            "--concurrency carries"
+            f"requests were sent late by {milliseconds(late)} (p99): --rate is higher than "
+            "--concurrency can carry"
         )
     return "\n".join(lines)
 

@@ -1,19 +1,19 @@
-"""Which commands there are, in the order of the story; the first help, without click."""
+"""The list of commands and the first help, without click."""
 
 # command -> (module in mmectl.commands, what it does)
 COMMANDS = {
-    "build": ("build", "Make the image that serves the models."),
+    "build": ("build", "Build the image that serves the models."),
     "upload": ("upload", "Package models and upload their tarballs to S3."),
     "plan": ("deploy", "Show what deploy would do."),
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
     "models": ("models", "List, check, fetch, copy, promote and remove models."),
     "status": ("status", "Show the endpoint and its models."),
-    "invoke": ("invoke", "Ask a model."),
+    "invoke": ("invoke", "Send requests to models and print the answers."),
     "warm": ("warm", "Load models before the traffic comes."),
     "bench": ("bench", "Measure the endpoint under load, and compare two runs."),
     "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
-    "logs": ("logs", "Show what the endpoint's containers print."),
-    "destroy": ("destroy", "Remove endpoint, configurations and models, verified."),
+    "logs": ("logs", "Show the output of the endpoint's containers."),
+    "destroy": ("destroy", "Remove endpoint, configurations and models, and verify it."),
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "completion": ("completion", "Print the shell completion script."),

@@ -1,4 +1,4 @@
-"""What the options and variables of every command mean, before anything is loaded."""
+"""Parses the options and variables that all commands share, before anything is loaded."""
 
 from __future__ import annotations
 

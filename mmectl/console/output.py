@@ -1,4 +1,4 @@
-"""The one place that prints: results to stdout, progress and errors to stderr, people or JSON.
+"""Prints: results to stdout; progress and errors to stderr; plain, rich or JSON.
 
 On a terminal rich draws bars and tables; in a pipe the same facts are plain lines. `--json`
 prints exactly one envelope, whatever happens.

@@ -1,4 +1,4 @@
-"""What `mmectl local top` shows."""
+"""The view of `mmectl local top`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def view(found: Row) -> list[str | Table]:
         if len(models) > MODELS:
             blocks.append(f"... and {len(models) - MODELS} more in memory")
         blocks.append("")
-    return blocks[:-1] or ["no endpoint; make one: mmectl deploy"]
+    return blocks[:-1] or ["no endpoint; create one: mmectl deploy"]
 
 
 def _head(endpoint: Row) -> str:

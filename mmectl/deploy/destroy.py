@@ -1,4 +1,4 @@
-"""Removing an endpoint and all that was made for it, and looking whether it is gone."""
+"""Removes an endpoint and its configurations and models, and verifies that they are gone."""
 
 from __future__ import annotations
 

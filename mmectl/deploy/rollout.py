@@ -1,4 +1,4 @@
-"""Carrying plans out until the endpoint is as wanted; yields what happens."""
+"""Executes plans until the endpoint is as wanted; yields events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def deploy(
         return
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",
-        hint="look with: mmectl status",
+        hint="see: mmectl status",
     )
 
 

@@ -1,4 +1,4 @@
-"""What each step of a plan does to AWS, by its action; here nothing is decided.
+"""The table of a plan's actions: how each step is executed and verified on AWS.
 
 A new step is one row of ACTIONS. What a plan names and no row knows is refused.
 """
@@ -33,7 +33,7 @@ def exists(aws: ControlPlane, removed: Step) -> bool:
     """Whether AWS still shows what a step removed."""
     look = _action(removed).exists
     if look is None:
-        raise DeployError(f"{removed} removes nothing that could be looked for")
+        raise DeployError(f"step {removed} removes nothing that can be verified")
     return look(aws, removed.name)
 
 
@@ -41,9 +41,7 @@ def _action(step: Step) -> Action:
     try:
         return ACTIONS[step.action]
     except KeyError:
-        raise DeployError(
-            f"the plan has a step that nobody knows how to take: {step}", code="unknown_step"
-        ) from None
+        raise DeployError(f"unknown step in the plan: {step}", code="unknown_step") from None
 
 
 def _create_model(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:

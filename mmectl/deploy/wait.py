@@ -1,4 +1,4 @@
-"""Waiting for what AWS does, with a clock that tests turn.
+"""Waits for endpoint states on AWS, with a clock that tests control.
 
 We poll ourselves: botocore's waiters look every 30 s and give no reason for a failure. What AWS
 shows may be older than what it accepted, for seconds.
@@ -82,7 +82,7 @@ def await_serving(
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is not InService after {timing.timeout:.0f} s; SageMaker goes on",
-        hint="follow it with: mmectl status; wait on with: mmectl deploy",
+        hint="see: mmectl status; to go on waiting: mmectl deploy",
         code="deploy_timeout",
     )
 
@@ -112,12 +112,14 @@ def _failure(
         text += f"\nserving: nothing{f' (was {previous})' if previous else ''}"
     lines = aws.log_tail(wanted.endpoint, LOG_LINES, since)
     if lines:
-        text += "\nthe containers' last words:" + "".join(f"\n  {line}" for line in lines)
-    return DeployError(text, hint="mend it and run: mmectl deploy (remove it with: mmectl destroy)")
+        text += "\nlast log lines of the containers:" + "".join(f"\n  {line}" for line in lines)
+    return DeployError(
+        text, hint="fix the cause and run: mmectl deploy (or remove it: mmectl destroy)"
+    )
 
 
 def _elsewhere(text: str) -> DeployError:
-    return DeployError(text, hint="look with: mmectl status; then: mmectl deploy", code="overtaken")
+    return DeployError(text, hint="see: mmectl status; then: mmectl deploy", code="overtaken")
 
 
 def await_gone_or_settled(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
@@ -129,7 +131,7 @@ def await_gone_or_settled(aws: ControlPlane, name: str, timing: Timing) -> Itera
         yield Event("progress", name, str(status), int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
-        hint="look with: mmectl status",
+        hint="see: mmectl status",
         code="deploy_timeout",
     )
 

@@ -1,4 +1,4 @@
-"""Everything that would fail later, found before: layout, shapes, a forward pass, known answers."""
+"""Checks a model before deployment: layout, shapes, a forward pass, known answers."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def read(folder: Path, *, inside: bool = False) -> tuple[Question, ...]:
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _bad(path, f"is not of the right form ({error})") from error
     if not 0 <= tolerance < math.inf:
-        raise _bad(path, "has a tolerance that is none")
+        raise _bad(path, "has an invalid tolerance")
     return tuple(_question(path, name, answer, tolerance, inside) for name, answer in pairs)
 
 
@@ -66,7 +66,7 @@ def _question(path: Path, name: str, answer: Any, tolerance: float, inside: bool
     if not name.isprintable() or any(len(part.encode()) > 255 for part in name.split("/")):
         raise _bad(path, f"names {_short(name)}, which is no name of a file")
     if inside and not file.resolve().is_relative_to(path.parent.resolve()):
-        raise _bad(path, f"names {name}, which does not lie in the model's folder")
+        raise _bad(path, f"names {name}, which is not in the model's folder")
     if not file.is_file():
         raise _bad(path, f"names {name}, which is not there")
     return Question(file, answer, tolerance)

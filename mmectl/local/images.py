@@ -1,4 +1,4 @@
-"""The images that there are: those `mmectl build` registered, then those of the Docker engine."""
+"""Finds images: those that `mmectl build` registered, then those of the Docker engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request bodies as values: JSON objects and Query fields, whatever a client may send; pure.
+"""Request bodies as values: JSON objects and Query fields, of any client; pure.
 
 Everything here raises AwsError with a 400 for what cannot be read, and nothing else.
 """

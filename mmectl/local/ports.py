@@ -1,4 +1,4 @@
-"""Whether a port of this machine is free, and who has it; Linux, standard library only."""
+"""Checks whether a port is free and names the program that has it; Linux, standard library only."""
 
 from __future__ import annotations
 

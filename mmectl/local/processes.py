@@ -1,4 +1,4 @@
-"""The platform's own processes, told apart from everybody else's; Linux, few imports."""
+"""Finds the platform's own processes among all others; Linux, few imports."""
 
 from __future__ import annotations
 

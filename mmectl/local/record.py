@@ -1,4 +1,4 @@
-"""``platform.json``: what the platform remembers of itself; standard library only.
+"""``platform.json``: the platform's address, keys and settings; standard library only.
 
 Port, region and credentials stay for good; the processes are there while they run.
 """

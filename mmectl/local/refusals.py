@@ -1,4 +1,4 @@
-"""Errors in the words and the form of the service that was called."""
+"""AWS's errors, in the text and protocol of the service that was called."""
 
 from __future__ import annotations
 

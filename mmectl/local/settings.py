@@ -1,4 +1,4 @@
-"""The times and sizes of the data plane; a test turns them down."""
+"""Timeouts and sizes of the data plane; tests reduce them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request to one of the small services asks for, checked against the service's model.
+"""Requests to the small services, checked against the service's model.
 
 STS and IAM speak Query, ECR and Application Auto Scaling JSON 1.1. Whatever cannot be read is
 refused here in the service's own words, so that moto sees only what AWS would look at.

@@ -1,4 +1,4 @@
-"""Values that the parts of the embedded platform hand to each other; no I/O."""
+"""Values shared by the parts of the embedded platform; no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for tasks: for all of them, for a time, for a change."""
+"""Waiting for tasks: for all of them, with a timeout, or for a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending a benchmark's requests: closed loop (so many at once) or open loop (so many a second).
+"""Sends a benchmark's requests: closed loop (fixed concurrency) or open loop (fixed rate).
 
 In an open loop a request that could not be sent in time still counts from when it was due: a server
 that stalls must not make the requests disappear that it kept waiting ("coordinated omission").

@@ -1,4 +1,4 @@
-"""From samples to figures, and from two runs to ratios. Pure; everything is ready for JSON."""
+"""Samples to figures, and two runs to ratios; ready for JSON. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics for people: which statistics each has, their rows, and small curves. Pure."""
+"""CloudWatch metrics for people: statistics, rows, and small curves. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model is asked next: shares of the traffic, and a seeded choice. Pure."""
+"""The mix of models in a benchmark: shares of the traffic, and a seeded choice. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading models before the traffic comes: ask each once, and tell what was loaded by that.
+"""Loads models before the traffic comes, by one request each.
 
 SageMaker loads a model when it is asked for, and by nothing else. The request carries the custom
 attribute ``mmectl-warm``: our container answers it as soon as the model is loaded, without a

@@ -28,7 +28,7 @@ def stop(project: Project, process, sign: signal.Signals) -> None:
         return
     answer = json.loads(out)
     assert (process.returncode, answer["errors"][0]["code"]) == (130, "interrupted"), err
-    assert answer["errors"][0]["message"] == "the build was interrupted; nothing is registered"
+    assert answer["errors"][0]["message"] == "the build was interrupted; no image is registered"
 
 
 def containers(project: Project) -> list[str]:

@@ -96,7 +96,7 @@ def test_plan_transcript(call):
         "CreateEndpointConfig",
         "CreateEndpoint",
     ]
-    assert out.splitlines()[-1] == "do it with: mmectl deploy"
+    assert out.splitlines()[-1] == "apply it: mmectl deploy"
     said = "warning: image.uri is not in ECR, so it is not checked: example.com/image:1\n"
     assert (code, err) == (0, said)
 
@@ -123,7 +123,7 @@ def test_deploy_without_models_says_so_first(call, world):
     world.aws.s3.objects.clear()
     code, out, err = call("deploy")
     assert (code, out) == (1, "")
-    assert "no model lies under s3://bucket/demo/" in err
+    assert "no models found under s3://bucket/demo/" in err
     assert "next:  mmectl upload --all" in err
     assert world.sagemaker.calls == []
 
@@ -158,7 +158,7 @@ def test_alarms_that_do_not_exist_are_named_before_anything_is_made(call, world)
     world.sagemaker.calls.clear()
     code, _, err = call("deploy", *settings)
     assert (code, world.sagemaker.calls) == (1, [])
-    assert "error: update.alarms: no such CloudWatch alarm: slow\nnext:  mend update.alarms" in err
+    assert "error: update.alarms: no such CloudWatch alarm: slow\nnext:  fix update.alarms" in err
     for command in (("plan",), ("deploy", "--dry-run")):
         assert "no such CloudWatch alarm: slow" in call(*command, *settings)[2]
     world.aws.clients["cloudwatch"] = Alarms("errors", "slow")
@@ -232,7 +232,7 @@ def test_destroy_of_artifacts_takes_their_documents_along(call, world):
 
 
 def test_status_without_an_endpoint_says_how_to_make_it(call):
-    assert "demo: does not exist; make it: mmectl deploy" in call("status")[1]
+    assert "demo: does not exist; create it: mmectl deploy" in call("status")[1]
 
 
 def test_invoke_prints_the_answer_alone_on_stdout(call):
@@ -500,5 +500,5 @@ def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, 
     assert code == 130
     assert err == (
         "interrupted: upload interrupted: nothing was sent yet\n"
-        "next:  run the same command again: what was fetched is kept\n"
+        "next:  run the same command again: finished downloads are kept\n"
     )

@@ -109,7 +109,7 @@ def test_bench_open_loop_says_so(call, runtime):  # noqa: F811
         (("warm",), "which models? one of: names, --all, --most-used N"),
         (("warm", "--all", "shapes"), "which models?"),
         (("warm", "nothing"), "nothing"),
-        (("warm", "--most-used", "3"), "AWS does not tell which models are asked most"),
+        (("warm", "--most-used", "3"), "AWS does not report how often a model is invoked"),
         (("warm", "--all", "--payload", "none.png"), "none.png: No such file"),
     ],
 )
@@ -193,7 +193,7 @@ class Interrupting(Loading):
     ("arguments", "said", "counted"),
     [
         (("bench", "--count", "50", "star.png"), "these are the figures until then", "requests"),
-        (("warm", "--all", "--concurrency", "1"), "1 of 2 models were not asked", "loaded"),
+        (("warm", "--all", "--concurrency", "1"), "1 of 2 models got no request", "loaded"),
         (("invoke", "--random", "9", "star.png"), "1 of 9 requests were answered", "models"),
     ],
 )

@@ -131,13 +131,13 @@ def test_exact_names_need_no_pointer(data, s3, packed):
 def test_list_of_nothing(call):
     code, out, _ = call("list", "none")
     assert code == 0
-    assert out == "no model lies under s3://bucket/demo/none; upload: mmectl upload --all\n"
+    assert out == "no models found under s3://bucket/demo/none; upload: mmectl upload --all\n"
 
 
 def test_list_behind_the_last(call):
     code, out, _ = call("list", "--after", "zzz")
     assert code == 0
-    assert "is behind zzz" in out
+    assert "comes after zzz" in out
     assert "upload" not in out
 
 
@@ -356,7 +356,7 @@ class TestFetch:
         code, out, _ = call("fetch", "resnet_18")
         assert code == 0
         size = f"{packed.stat().st_size / 1000:.1f} kB"
-        assert out == f"resnet_18: {size} fetched; its digest is the uploaded one\n"
+        assert out == f"resnet_18: {size} fetched; its digest is that of the upload\n"
         original = root / "examples" / "models" / "shapes"
         names = sorted(path.name for path in original.iterdir())
         assert sorted(p.name for p in (tmp_path / "resnet_18").iterdir()) == names
@@ -455,7 +455,7 @@ class TestCheck:
         pack.pack_file(shapes, tmp_path / "odd.tar.gz")
         code, out, _ = call("check", "odd.tar.gz")
         assert code == 1
-        assert "which does not lie in the model's folder" in out
+        assert "which is not in the model's folder" in out
 
     def test_nothing_built(self, call, shapes):
         code, _, err = call("check", "shapes", "--forward", "--set", "image.context=shapes")
@@ -538,7 +538,7 @@ class TestOtherNetworks:
             s3.put("bucket", f"demo/net_v{version}.tar.gz", **about)
         code, out, err = call("prune", "net", "--keep", "0")
         assert code == 0
-        assert "kept, as mmectl did not write them: net.tar.gz; with --yes they go, too" in err
+        assert "kept, not written by mmectl: net.tar.gz; --yes removes them, too" in err
         assert "net.tar.gz" not in out
         assert "demo/net_v2.tar.gz" not in s3.all_keys()
         assert data("prune", "net", "--keep", "0", "--yes")["removed"] == ["net.tar.gz"]

@@ -165,7 +165,10 @@ def test_metrics_that_are_not_listed_yet(call, project, monkeypatch):
 
 def test_no_metrics_yet(call, project):
     code, out, _ = call("metrics", "--since", "15m")
-    assert (code, out) == (0, "no metrics of demo in the last 15m; ask a model first\n")
+    assert (code, out) == (
+        0,
+        "no metrics of demo in the last 15m; send a request first: mmectl invoke\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_no_metrics_yet(call, project):
         (("--since", "soon"), "--since soon: must be a span of time"),
         (("--period", "90s"), "--period 90s: must be whole minutes"),
         (("--since", "30d", "--period", "1m"), "at most 1440"),
-        (("--since", "30d", "--period", "61m"), "of so long ago CloudWatch keeps values of 5"),
+        (("--since", "30d", "--period", "61m"), "that far back CloudWatch keeps values of 5"),
         (("--since", "1m", "--period", "1h"), "--period 1h: is longer than the whole span"),
         (("--watch",), "--watch needs a terminal"),
     ],
@@ -369,7 +372,7 @@ def test_top_in_eighty_columns():
 
 
 def test_top_without_anything():
-    assert top.view({"endpoints": []}) == ["no endpoint; make one: mmectl deploy"]
+    assert top.view({"endpoints": []}) == ["no endpoint; create one: mmectl deploy"]
 
 
 def test_top_needs_the_platform(call):

@@ -10,11 +10,11 @@ from mmectl.cli import run
 
 LOOKS = {
     # command: (exit code, what is said)
-    "status": (0, "multi-model: does not exist; make it: mmectl deploy"),
-    "destroy": (0, "nothing of multi-model exists"),
-    "destroy --artifacts --yes": (0, "nothing of multi-model exists"),
+    "status": (0, "multi-model: does not exist; create it: mmectl deploy"),
+    "destroy": (0, "no resources of multi-model exist"),
+    "destroy --artifacts --yes": (0, "no resources of multi-model exist"),
     "metrics": (0, "no metrics of multi-model"),
-    "models list": (0, "no model lies under s3://sagemaker-us-east-1-123456789012/multi-model/"),
+    "models list": (0, "no models found under s3://sagemaker-us-east-1-123456789012/multi-model/"),
     "logs": (1, "no log of multi-model yet"),
     "plan": (1, "nothing was deployed from here"),
     "invoke -m x config": (1, "nothing was deployed from here"),

@@ -277,10 +277,10 @@ def test_somebody_elses_endpoint_is_left_alone():
     deployed(aws)
     aws.endpoint_tags = []
     aws.calls.clear()
-    with pytest.raises(DeployError, match="was not made by mmectl") as caught:
+    with pytest.raises(DeployError, match="was not created by mmectl") as caught:
         deployed(aws)
     assert caught.value.code == "not_ours"
-    with pytest.raises(DeployError, match="was not made by mmectl"):
+    with pytest.raises(DeployError, match="was not created by mmectl"):
         list(destroy(aws, "demo", timing=timing()))
     assert aws.calls == []
 
@@ -302,7 +302,7 @@ def test_whom_somebody_else_overtook_is_told_so():
     aws.endpoint["EndpointConfigName"] = "demo-somebody"
     with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
         list(await_serving(aws, other, timing(), previous=WANTED.config))
-    assert "last words" not in caught.value.message
+    assert "last log lines" not in caught.value.message
     aws.endpoint = None
     with pytest.raises(DeployError, match="was deleted meanwhile"):
         list(await_serving(aws, other, timing(), previous=WANTED.config))

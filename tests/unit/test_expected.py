@@ -39,7 +39,7 @@ def test_read(tmp_path):
         ({"answers": {"b.bin": LINES}}, "names b.bin, which is not there"),
         ({"answers": {"a.bin": LINES}, "tolerance": -1}, "a tolerance that is none"),
         ({"answers": {"a.bin": LINES}, "tolerance": "x"}, "not of the right form"),
-        ({"answers": {"../x/a.bin": LINES}}, "does not lie in the model's folder"),
+        ({"answers": {"../x/a.bin": LINES}}, "is not in the model's folder"),
     ],
 )
 def test_what_is_refused(tmp_path, document, said):

@@ -20,14 +20,14 @@ from mmectl.registry.versions import version_of
     examples="mmectl models promote resnet_18 v2\n"
     "mmectl models promote resnet_18 v3 --expect v2   # if v2 is current",
 )
-@click.option("--expect", metavar="VERSION", help="Change nothing unless this is current.")
+@click.option("--expect", metavar="VERSION", help="Fail unless VERSION is current.")
 @click.argument("name")
 @click.argument("version", required=False)
 def promote(app: App, name: str, version: str | None, expect: str | None) -> Result:
-    """Make VERSION of a model the one that its name stands for.
+    """Make VERSION the current version of a model.
 
-    From then on a new upload does not become current by itself. Two who change
-    it at the same time cannot lose each other's change: one of them is told.
+    From then on an upload does not change the current version. Of two promotions
+    at the same time one fails, so no change is lost.
     """
     model = versioned(app, name)
     if version is None:
@@ -46,10 +46,10 @@ def promote(app: App, name: str, version: str | None, expect: str | None) -> Res
 @command(parent=models, examples="mmectl models rollback resnet_18")
 @click.argument("name")
 def rollback(app: App, name: str) -> Result:
-    """Make the version current that was so before the last promotion.
+    """Undo the last promotion of a model.
 
-    Again, it goes back one promotion more. Where none was promoted it goes
-    back to the version before the newest.
+    The next rollback undoes the promotion before that. Where no version was
+    promoted, the version before the newest becomes current.
     """
     model = versioned(app, name)
     return _result(_switch(app).roll_back(model.name, model.versions))

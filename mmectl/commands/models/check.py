@@ -60,9 +60,9 @@ class Target:
     "mmectl models check resnet_18_v2 s3://bucket/birds.tar.gz",
 )
 @click.option("--all", "every", is_flag=True, help="All models of config.yaml.")
-@click.option("--forward", is_flag=True, help="Load each, run it, compare expected.json.")
-@click.option("--allow-code", is_flag=True, help="Let *.py and *.so pass.")
-@click.option("--jobs", type=click.IntRange(1, 64), help="At once [number of CPUs].")
+@click.option("--forward", is_flag=True, help="Load and run each; compare expected.json.")
+@click.option("--allow-code", is_flag=True, help="Allow *.py and *.so.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Parallel checks [number of CPUs].")
 @click.argument("names", nargs=-1, metavar="[FOLDER|TARBALL|NAME|URL]...")
 def check(
     app: App,
@@ -74,11 +74,12 @@ def check(
 ) -> Result:
     """Find what would fail later, before the upload or after it.
 
-    Files, network and weights that match, input shapes followed through the
-    network, labels against its output. With --forward the handler loads each
-    model in the serving environment and answers its expected.json.
+    Checks the files, compares weights with the network, follows input shapes
+    through its layers, and compares labels with its output. With --forward the
+    handler loads each model in the serving environment and answers the requests of
+    its expected.json.
 
-    A NAME is a model of config.yaml, else one that is uploaded.
+    A NAME is a model of config.yaml, otherwise an uploaded model.
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name folders, or: mmectl models check --all")
@@ -200,7 +201,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     errors: tuple[MmectlError, ...] = ()
     if bad:
         text = f"{len(bad)} of {len(found)} models would fail: {_some(bad)}"
-        hints = dict.fromkeys(item.hint or "mend what is named above" for item in bad)
+        hints = dict.fromkeys(item.hint or "fix the problems named above" for item in bad)
         errors = (ArtifactError(text, hint="; ".join(hints), code="bad_model"),)
     return Result(data, view, exit_code=int(bool(bad)), errors=errors)
 

@@ -25,14 +25,14 @@ from mmectl.registry.prune import breaks, pruned
     "mmectl models remove resnet_18 --yes         # every version\n"
     "mmectl models remove shapes --dry-run",
 )
-@click.option("--yes", "-y", is_flag=True, help="Also what is current or in memory.")
+@click.option("--yes", "-y", is_flag=True, help="Remove current and loaded versions, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
 @click.argument("names", nargs=-1, required=True)
 def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result:
     """Remove versions (NAME_v2, NAME.tar.gz) or whole models (NAME).
 
-    A current version, or one in memory of an instance, is removed only with
-    --yes: what asks for it fails from then on.
+    A version that is current or loaded is removed only with --yes: requests to it
+    fail from then on.
     """
     chosen: list[Artifact] = []
     met: dict[str, Model] = {}
@@ -53,7 +53,7 @@ def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result
     if why and not yes and not dry_run:
         raise ArtifactError(
             "not removed: " + "\n".join(why),
-            hint=f"all the same: mmectl models remove --yes {' '.join(names)}",
+            hint=f"remove anyway: mmectl models remove --yes {' '.join(names)}",
             code="in_use",
         )
     return _delete(app, chosen, keys, dry_run, why)
@@ -71,18 +71,20 @@ def _meant(app: App, model: Model, name: str) -> Sequence[Artifact]:
     examples="mmectl models prune resnet_18            # current, and the 2 newest others\n"
     "mmectl models prune --all --keep 1 --dry-run",
 )
-@click.option("--keep", type=click.IntRange(0), default=2, help="Others to keep, newest first [2].")
-@click.option("--all", "every", is_flag=True, help="Of all models.")
-@click.option("--yes", "-y", is_flag=True, help="Also what is in memory, or not mmectl's.")
+@click.option(
+    "--keep", type=click.IntRange(0), default=2, help="Other versions to keep, newest first [2]."
+)
+@click.option("--all", "every", is_flag=True, help="Prune all models.")
+@click.option("--yes", "-y", is_flag=True, help="Remove loaded versions and foreign objects, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def prune(
     app: App, names: tuple[str, ...], keep: int, every: bool, yes: bool, dry_run: bool
 ) -> Result:
-    """Remove versions, not the current one nor the --keep newest.
+    """Remove old versions; keep the current one and the --keep newest.
 
-    Versions in memory of an instance, and objects that mmectl did not write,
-    stay, too, unless --yes is given.
+    Loaded versions, and objects that mmectl did not write, stay unless --yes is
+    given.
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name them, or: mmectl models prune --all")
@@ -103,9 +105,9 @@ def prune(
     others = [item.target_model for item in chosen if not item.ours]
     if others and not yes:
         app.out.note(
-            f"kept, as mmectl did not write them: {', '.join(others[:5])}"
+            f"kept, not written by mmectl: {', '.join(others[:5])}"
             + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-            + "; with --yes they go, too"
+            + "; --yes removes them, too"
         )
         chosen = tuple(item for item in chosen if item.ours)
     return _delete(app, chosen, [], dry_run, [])

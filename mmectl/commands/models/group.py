@@ -30,8 +30,8 @@ Examples:
 def models() -> None:
     """List, check, fetch, copy, promote and remove uploaded models.
 
-    A model has versions: NAME.tar.gz, NAME_v2.tar.gz, ... Its name alone stands
-    for the current one: the one promoted last, the newest where none was.
+    A model has versions: NAME.tar.gz, NAME_v2.tar.gz, ... Its name alone means the
+    current version: the last one promoted, or the newest where none was promoted.
     """
 
 

@@ -60,15 +60,18 @@ def use(instances: Sequence[Mapping[str, Any]]) -> Use:
     "mmectl models list --all --json",
 )
 @click.option("--limit", type=click.IntRange(1), default=SHOWN, help=f"Models to show [{SHOWN}].")
-@click.option("--after", default="", metavar="NAME", help="Go on behind this name.")
-@click.option("--all", "every", is_flag=True, help="All of them.")
-@click.option("--details", is_flag=True, help=f"Digests, also of more than {_LOOKED_AT}.")
+@click.option("--after", default="", metavar="NAME", help="Start after this name.")
+@click.option("--all", "every", is_flag=True, help="Show all models.")
+@click.option(
+    "--details", is_flag=True, help=f"Show digests, also of more than {_LOOKED_AT} models."
+)
 @click.argument("start", default="")
 def list_(app: App, limit: int, after: str, every: bool, details: bool, start: str) -> Result:
     """List the uploaded models whose names begin with START.
 
-    VERSION is the current one, of how many. INVOKED and LOADED (on how many
-    instances) are known on the embedded platform; AWS does not tell.
+    VERSION is the current version and the number of versions. INVOKED is the time
+    since the last request, LOADED the number of instances with the model in memory.
+    The embedded platform reports these two; AWS does not.
     """
     if app.untouched:
         nothing = {"location": app.location.url, "models": [], "total": 0, "next": None}
@@ -91,7 +94,7 @@ def list_(app: App, limit: int, after: str, every: bool, details: bool, start: s
     }
     if found and not rest:
         text = (
-            f"none of the {len(found):,} models under {app.location.url}{start} is behind {after}"
+            f"none of the {len(found):,} models under {app.location.url}{start} comes after {after}"
         )
         return Result(data, [text])
     return Result(data, _view(app, shown, current, told, len(rest) - len(page), start))
@@ -113,7 +116,7 @@ def _view(
 ) -> list[str | Table]:
     if not shown:
         under = f"{app.location.url}{start}"
-        return [f"no model lies under {under}; upload: mmectl upload --all"]
+        return [f"no models found under {under}; upload: mmectl upload --all"]
     rows = [_row(model, current[model.name], told) for model in shown]
     columns = ("MODEL", "VERSION", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
     view: list[str | Table] = [Table(columns, rows, _RIGHT)]
@@ -154,7 +157,7 @@ def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
 @command(parent=models, examples="mmectl models show resnet_18\nmmectl models show shapes --json")
 @click.argument("name")
 def show(app: App, name: str) -> Result:
-    """Show the versions of a model and what was promoted."""
+    """Show the versions of a model, and which one was promoted."""
     model = known(app, name, guess=True)
     seen = app.inventory.detailed(model.versions)
     app.inventory.save()
@@ -206,7 +209,7 @@ def _current_line(model: Model) -> str:
 @command(parent=models, examples="mmectl models history resnet_18")
 @click.argument("name")
 def history(app: App, name: str) -> Result:
-    """Show who made which version the current one, newest first."""
+    """Show who promoted which version and when, newest first."""
     model = known(app, name)
     changes = model.pointer.changes if model.pointer else ()
     rows = [

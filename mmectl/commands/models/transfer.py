@@ -23,14 +23,14 @@ from mmectl.registry.names import model_of
     "mmectl models fetch resnet_18_v2.tar.gz ./second\n"
     "mmectl models fetch s3://bucket/birds.tar.gz",
 )
-@click.option("--allow-code", is_flag=True, help="Let *.py and *.so in.")
+@click.option("--allow-code", is_flag=True, help="Allow *.py and *.so.")
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
-    """Download a model and unpack it into FOLDER, verified.
+    """Download a model, verify it, and unpack it into FOLDER.
 
-    An interrupted download goes on where it stopped. The content is compared
-    with the digest that the upload wrote; FOLDER appears only when all is well.
+    An interrupted download continues. The content is compared with the digest of
+    the upload. FOLDER appears only when the two agree.
     """
     if "://" in name:
         bucket_name, key = fetching.split_url(name)
@@ -45,7 +45,7 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
             done = fetching.fetch(bucket, key, target, how=how, report=report, cancelled=cancelled)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"{name}: fetching was interrupted: {target} was not made",
+            f"{name}: the download was interrupted: {target} was not created",
             hint="run the same command again: it goes on where it stopped",
         ) from None
     data = {
@@ -55,7 +55,10 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
         "digest": done.digest,
         "verified_by": done.verified,
     }
-    by = {"digest": "its digest is the uploaded one", "gzip": "gzip's checksum only: not ours"}
+    by = {
+        "digest": "its digest is that of the upload",
+        "gzip": "gzip's checksum only: mmectl did not upload it",
+    }
     return Result(data, [f"{done.folder}: {size(done.size)} fetched; {by[done.verified]}"])
 
 
@@ -72,8 +75,8 @@ def copy(app: App, source: str, destination: str) -> Result:
     """Copy a model on the server: to another name, prefix or bucket.
 
     DESTINATION is a name, a folder/ below the models' prefix, or s3://bucket/
-    prefix/[name]. Nothing is overwritten: it becomes the next version there,
-    and nothing happens where the same content is there already.
+    prefix/[name]. Nothing is overwritten: the copy becomes the next version there.
+    Content that is there already is not copied again.
     """
     if "://" in source:
         bucket, key = fetching.split_url(source)

@@ -1,4 +1,4 @@
-"""What a request says of its signature, read and checked as far as no secret is needed; pure.
+"""The signature's claims in a request, checked as far as no secret is needed; pure.
 
 Sources as in `sigv4`.
 """

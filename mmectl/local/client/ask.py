@@ -1,4 +1,4 @@
-"""Ask the running platform over its own signed routes."""
+"""Requests to the running platform's own signed routes."""
 
 from __future__ import annotations
 

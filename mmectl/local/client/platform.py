@@ -1,4 +1,4 @@
-"""Start, find and stop the embedded platform of a project; the client's side.
+"""Starts, finds and stops the embedded platform of a project.
 
 `start` launches a supervisor in the background, which keeps a server on a port of 127.0.0.1.
 All that is known of them stands in ``<state_dir>/local/platform.json``.

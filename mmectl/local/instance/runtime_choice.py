@@ -21,7 +21,7 @@ from mmectl.local.values import FleetFailed, FleetSpec
 
 _OPEN = (
     "not built by this mmectl: its containers listen on ports of 127.0.0.1, which every user of "
-    "this machine can ask; mend it with mmectl build, or see docs/security.md"
+    "this machine can ask; fix it with mmectl build, or see docs/security.md"
 )
 AUTO, PROCESS, DOCKER = "auto", "process", "docker"
 log = logging.getLogger("mmectl.local.runtime")

@@ -25,11 +25,11 @@ def refused(code, call, *arguments):
 def test_a_body_that_came_compressed():
     assert inflated(b"plain", None, 10) == b"plain"
     assert inflated(b"plain", "identity", 10) == b"plain"
-    assert inflated(gzip.compress(b"x" * 1000), "GZIP", 1000) == b"x" * 1000
+    assert inflated(gzip.compress(b"x" * 1000, mtime=0), "GZIP", 1000) == b"x" * 1000
 
 
 def test_a_bomb_is_not_unpacked():
-    bomb = gzip.compress(bytes(50_000_000))
+    bomb = gzip.compress(bytes(50_000_000), mtime=0)
     assert "larger than 1000" in refused("RequestEntityTooLarge", inflated, bomb, "gzip", 1000)
 
 
@@ -37,8 +37,8 @@ def test_a_bomb_is_not_unpacked():
     ("body", "encoding"),
     [
         (b"plain", "gzip"),
-        (gzip.compress(b"x" * 100)[:-4], "gzip"),
-        (gzip.compress(b"x") * 2, "gzip"),
+        (gzip.compress(b"x" * 100, mtime=0)[:-4], "gzip"),
+        (gzip.compress(b"x", mtime=0) * 2, "gzip"),
         (b"plain", "br"),
         (b"plain", "gzip, gzip"),
     ],
