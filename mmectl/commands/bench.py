@@ -77,7 +77,7 @@ def bench() -> None:
 @click.option("--concurrency", type=click.IntRange(1, _AT_MOST), help="Parallel requests [1].")
 @click.option("--rate", type=click.FloatRange(0.001, 10_000), help="Open loop, requests/s.")
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), help="Seconds to run [30].")
-@click.option("--count", type=click.IntRange(1, 10_000_000), help="Number of requests to send.")
+@click.option("--count", type=click.IntRange(1, 10_000_000), help="Requests to send.")
 @click.option("--content-type", help="Media type of the request [from the file].")
 @click.option("--accept", help="Media type of the answer.")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait for one answer [420].")

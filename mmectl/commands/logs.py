@@ -36,7 +36,7 @@ _DATE = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d+ +")  # of Multi M
 )
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until Ctrl-C.")
 @click.option(
-    "--tail", "-n", type=click.IntRange(1, 100_000), help=f"Number of last lines [{LINES}]."
+    "--tail", "-n", type=click.IntRange(1, 100_000), help=f"Lines to show, the last ones [{LINES}]."
 )
 @click.option("--since", metavar="SPAN", help="Lines of the last 90s, 15m, 2h, 3d.")
 @click.option("--instance", "--stream", "instance", help="Only streams whose name contains this.")

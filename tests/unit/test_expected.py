@@ -37,7 +37,7 @@ def test_read(tmp_path):
         ({"answers": {"a.bin": []}}, "no list of lines or numbers for a.bin"),
         ({"answers": {"a.bin": "star"}}, "no list of lines or numbers"),
         ({"answers": {"b.bin": LINES}}, "names b.bin, which is not there"),
-        ({"answers": {"a.bin": LINES}, "tolerance": -1}, "a tolerance that is none"),
+        ({"answers": {"a.bin": LINES}, "tolerance": -1}, "an invalid tolerance"),
         ({"answers": {"a.bin": LINES}, "tolerance": "x"}, "not of the right form"),
         ({"answers": {"../x/a.bin": LINES}}, "is not in the model's folder"),
     ],
