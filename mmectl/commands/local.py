@@ -175,7 +175,11 @@ def env(app: App, shell: str) -> Result:
     "mmectl local logs --platform-log",
 )
 @click.option(
-    "--lines", "-n", type=click.IntRange(1, 100_000), default=40, help="Lines to show, the last ones [40]."
+    "--lines",
+    "-n",
+    type=click.IntRange(1, 100_000),
+    default=40,
+    help="Lines to show, the last ones [40].",
 )
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until Ctrl-C.")
 @click.option("--all", "every", is_flag=True, help="Include instances that are gone.")
