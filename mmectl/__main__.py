@@ -9,10 +9,10 @@ def main() -> None:
         if stream is not None:  # what its encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if sys.argv[1:] in (["--help"], ["-h"]) and sys.stdout is not None:
-        from mmectl.console.menu import text
+        from mmectl.console.menu import columns, text
 
         try:
-            print(text(), flush=True)  # noqa: T201
+            print(text(columns()), flush=True)  # noqa: T201
         except OSError:
             pass  # `cli` meets the same and says it
         else:

@@ -80,7 +80,7 @@ class LazyGroup(click.Group):
 
     def get_help(self, ctx: click.Context) -> str:
         """The menu, which needs no click."""
-        return menu.text()
+        return menu.text(ctx.terminal_width or menu.columns())
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

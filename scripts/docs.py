@@ -65,7 +65,7 @@ def _first_line(path: Path) -> str:
 def page() -> str:
     """The whole page."""
     sections = [HEAD, _section("mmectl", cli)]
-    root = click.Context(cli, info_name="mmectl")
+    root = click.Context(cli, info_name="mmectl", terminal_width=80)
     for name in COMMANDS:
         command = cli.get_command(root, name)
         if command is not None:

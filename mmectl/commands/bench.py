@@ -69,7 +69,7 @@ def bench() -> None:
     "--pattern",
     type=click.Choice(["even", "zipf", "one-hot"]),
     default="even",
-    help="How the requests spread over the models [even].",
+    help="Spread over the models [even].",
 )
 @click.option(
     "--exponent", type=click.FloatRange(0, 5), default=1.0, help="Exponent of zipf [1.0]."

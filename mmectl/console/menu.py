@@ -1,5 +1,7 @@
 """The list of commands and the first help, without click."""
 
+import os
+
 # command -> (module in mmectl.commands, what it does)
 COMMANDS = {
     "build": ("build", "Build the image that serves the models."),
@@ -38,8 +40,35 @@ _TAIL = """
   takes --json, --config, --set and --help."""
 
 
-def text() -> str:
-    """What `mmectl --help` prints."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return _HEAD + "\n".join(lines) + "\n" + _TAIL
+_WIDTH = 80  # of the texts above
+
+
+def text(width: int = _WIDTH) -> str:
+    """The first help, for a terminal of so many columns."""
+    column = max(map(len, COMMANDS))
+    lines = [f"  {name:{column}}  {what}" for name, (_, what) in COMMANDS.items()]
+    whole = _HEAD + "\n".join(lines) + "\n" + _TAIL
+    return whole if width >= _WIDTH else _narrow(whole, max(width, 40), " " * (column + 4))
+
+
+def columns() -> int:
+    """The width of the terminal that stdout is; 80 where it is none."""
+    try:
+        return os.get_terminal_size(1).columns or _WIDTH
+    except OSError:
+        return _WIDTH
+
+
+def _narrow(whole: str, width: int, hanging: str) -> str:
+    """Wrap paragraphs, and descriptions below their own column."""
+    from textwrap import fill
+
+    def block(lines: list[str]) -> str:
+        if lines[0].startswith("  "):
+            return fill(
+                " ".join(map(str.strip, lines)), width, initial_indent="  ", subsequent_indent="  "
+            )
+        return "\n".join(fill(line, width, subsequent_indent=hanging) for line in lines)
+
+    paragraphs = (part.split("\n") for part in whole.split("\n\n"))
+    return "\n\n".join(block(lines) for lines in paragraphs)

@@ -79,7 +79,7 @@ class Http:
         return status, answer.decode()
 
     def invoke(self, name: str, body: bytes, kind: str, accept: str | None = None) -> Answer:
-        """Send requests to models and print the answers."""
+        """Ask a model."""
         headers = {"Content-Type": kind} | ({"Accept": accept} if accept else {})
         return self.ask("POST", f"/models/{name}/invoke", body, headers)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = {"boto3", "botocore", "rich", "moto", "aiohttp", "sagemaker", "pydantic", "yaml", "mxnet"}
@@ -33,11 +34,21 @@ def test_the_command_line_imports_nothing_heavy():
     assert run(code).splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("width", [40, 41, 60, 79])
+def test_the_first_help_fits_a_narrow_terminal(width):
+    from mmectl.console import menu
+
+    shown = menu.text(width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert shown.split() == menu.text().split()
+    assert max(map(len, menu.text().splitlines())) <= 80
+
+
 def test_the_menu_names_every_command():
     from mmectl.cli import cli
     from mmectl.console import menu
 
-    context = click.Context(cli, info_name="mmectl")
+    context = click.Context(cli, info_name="mmectl", terminal_width=80)
     assert cli.get_help(context) == menu.text()
     for name in menu.COMMANDS:
         assert cli.get_command(context, name).name == name
