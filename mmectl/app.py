@@ -293,13 +293,10 @@ class App:
         return Ecr(client, translated, repository, registry_id=registry_id)
 
     @property
-    def keeps_images(self) -> bool:
-        """Whether the image is ours and in ECR, where a rule expires what nobody serves."""
-        return not self.local and not self.config.settings.image.uri
-
-    @property
-    def own_ecr(self) -> Ecr:
-        """The repository of the images that are built here."""
+    def kept_images(self) -> Ecr | None:
+        """The repository where a rule expires images that nobody serves; None: it is not ours."""
+        if self.local or self.config.settings.image.uri:
+            return None
         return self.ecr(self.config.settings.image.repository)
 
     def warn(self, text: str) -> None:

@@ -92,6 +92,7 @@ Tags = Mapping[str, str]
 class Observed:
     """What exists; `status` None means that there is no endpoint.
 
+    `pending` is the configuration that a change under way brings, where AWS tells it.
     `tags` are those of what exists, by (kind, name).
     """
 
@@ -102,6 +103,7 @@ class Observed:
     model_exists: bool = False
     config_exists: bool = False
     tags: Mapping[tuple[str, str], Tags] = field(default_factory=dict, hash=False)
+    pending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,17 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         model_exists=exists["model", wanted.model],
         config_exists=exists["endpoint-config", wanted.config],
         tags=tags,
+        pending=_pending(endpoint),
     )
+
+
+def _pending(described: Mapping[str, Any]) -> str | None:
+    """The configuration that the endpoint is being brought to; None where nothing brings one."""
+    status = described.get("EndpointStatus")
+    if status == "Creating":
+        return described.get("EndpointConfigName")
+    summary = described.get("PendingDeploymentSummary") if status == "Updating" else None
+    return (summary or {}).get("EndpointConfigName")
 
 
 def _is_ours(aws: ControlPlane, name: str) -> bool:
@@ -203,6 +215,11 @@ def plan(wanted: Desired, found: Observed) -> Plan:
             Step("CreateEndpointConfig", wanted.config, "new content", wanted.config_request)
         )
     return (*steps, *_endpoint_steps(wanted, found), *_tag_steps(wanted, found))
+
+
+def is_under_way(wanted: Desired, found: Observed) -> bool:
+    """Whether the change that goes on brings just what is wanted."""
+    return found.pending == wanted.config and not _tag_steps(wanted, found)
 
 
 def _tag_steps(wanted: Desired, found: Observed) -> Plan:

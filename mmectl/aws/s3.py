@@ -56,6 +56,12 @@ class S3Bucket:
                         entry["Key"], entry["Size"], entry["LastModified"], entry.get("ETag", "")
                     )
 
+    def holds(self, prefix: str) -> bool:
+        """Whether any object's key begins with `prefix`."""
+        with self.guard(f"s3:ListObjectsV2 s3://{self.name}/{prefix}"):
+            found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=1)
+        return bool(found.get("KeyCount"))
+
     def metadata(self, key: str) -> Mapping[str, str] | None:
         """The user metadata of an object; None where there is no such object."""
         found = self.about(key)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
 
 from mmectl import endpoint
 from mmectl.app import App
-from mmectl.base.errors import DeployError, Interrupted, ServiceError
+from mmectl.base.errors import Interrupted
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
-from mmectl.deploy import rollout
+from mmectl.deploy import preflight, rollout
 from mmectl.deploy.wait import Timing
 from mmectl.endpoint import Desired, Plan
 
@@ -27,8 +28,14 @@ def plan(app: App) -> Result:
 
 def _steps(app: App, wanted: Desired) -> Plan:
     steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
-    _require_alarms(app, wanted, steps)
+    preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
     return steps
+
+
+def _missing_alarms(app: App, names: Sequence[str]) -> list[str]:
+    from mmectl.aws.cloudwatch import missing_alarms
+
+    return missing_alarms(app.aws, names)
 
 
 def _planned(wanted: Desired, steps: Plan) -> Result:
@@ -59,11 +66,11 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     configuration; the old one serves until the new one is InService.
     """
     wanted = app.desired()
-    _require_models(app)
+    preflight.require_models(app.aws, app.bucket, app.location)
     steps = _steps(app, wanted)
     if dry_run:
         return _planned(wanted, steps)
-    _protect(app, wanted)
+    preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
     patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
     timing = Timing(timeout=timeout or float(patience))
     try:
@@ -76,24 +83,10 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
             hint="see: mmectl status; to go on waiting: mmectl deploy",
         ) from None
     if wait:
-        _release(app, wanted)
+        preflight.release(app.kept_images, wanted.endpoint, app.image, app.warn)
+    else:  # what is waited for was asked for by an earlier deploy
+        steps = tuple(step for step in steps if step.action != "Wait")
     return Result(*_deployed(app, wanted, steps))
-
-
-def _protect(app: App, wanted: Desired) -> None:
-    """Keep the image from expiring, from before it is served; images of others are theirs."""
-    from mmectl.images import in_use
-
-    if app.keeps_images:
-        in_use.protect(app.own_ecr, wanted.endpoint, app.image, app.warn)
-
-
-def _release(app: App, wanted: Desired) -> None:
-    """The images of before may expire now; after a failure they may be served again."""
-    from mmectl.images import in_use
-
-    if app.keeps_images:
-        in_use.release(app.own_ecr, wanted.endpoint, app.image, app.warn)
 
 
 def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], list[str]]:
@@ -108,39 +101,3 @@ def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], l
     }
     text = f"{wanted.endpoint} is {found.status}, serving {found.config}"
     return data, [text if steps else f"{text} (nothing to do)"]
-
-
-def _require_alarms(app: App, wanted: Desired, steps: Plan) -> None:
-    """SageMaker refuses an update with alarms that do not exist; say it before anything is made."""
-    from mmectl.aws.cloudwatch import missing_alarms
-
-    names = wanted.policy.alarms
-    if not names or not any(step.action == "UpdateEndpoint" for step in steps):
-        return
-    missing: list[str] = []
-    with suppress(ServiceError):  # who may not look leaves it to SageMaker
-        missing = missing_alarms(app.aws, names)
-    if missing:
-        raise DeployError(
-            f"update.alarms: no such CloudWatch alarm: {', '.join(missing)}",
-            hint="fix update.alarms, or create the alarm: aws cloudwatch put-metric-alarm",
-            code="no_alarm",
-        )
-
-
-def _require_models(app: App) -> None:
-    """CreateModel refuses an empty prefix in words that nobody understands; say it first."""
-    from mmectl.aws.session import translated
-
-    location = app.location
-    with translated(f"s3:ListObjectsV2 {location.url}"):
-        exists = app.aws.bucket_exists(location.bucket)
-        found = exists and app.aws.client("s3").list_objects_v2(
-            Bucket=location.bucket, Prefix=location.prefix, MaxKeys=1
-        ).get("KeyCount")
-    if not found:
-        raise DeployError(
-            f"no models found under {location.url}: SageMaker needs at least one",
-            hint="mmectl upload --all",
-            code="no_models",
-        )

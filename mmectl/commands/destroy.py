@@ -9,6 +9,7 @@ from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
+from mmectl.deploy import preflight
 from mmectl.deploy.destroy import destroy as remove
 from mmectl.deploy.wait import Timing
 from mmectl.registry import tombstones, versions
@@ -51,7 +52,7 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
             f"stopped while removing {name}; removals already requested go on",
             hint="finish with: mmectl destroy",
         ) from None
-    _release(app, name)
+    preflight.release(app.kept_images, name, None, app.warn)
     _delete(app, keys)
     kept = "" if artifacts else f"; the models under {app.location.url} are kept"
     return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}"])
@@ -66,13 +67,6 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
             hint="mmectl destroy --yes",
         )
     click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)
-
-
-def _release(app: App, name: str) -> None:
-    from mmectl.images import in_use
-
-    if app.keeps_images:
-        in_use.release(app.own_ecr, name, None, app.warn)
 
 
 def _keys(app: App) -> tuple[str, ...]:

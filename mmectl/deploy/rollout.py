@@ -8,7 +8,7 @@ from mmectl.base.errors import DeployError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
 from mmectl.deploy.wait import Timing, await_serving
-from mmectl.endpoint import ControlPlane, Desired, Plan, observe, plan
+from mmectl.endpoint import ControlPlane, Desired, Observed, Plan, is_under_way, observe, plan
 
 
 def deploy(
@@ -17,7 +17,8 @@ def deploy(
     """Observe, plan and execute until the endpoint is as wanted; yields what happens.
 
     With `wait` False it returns as soon as the change is accepted. Raises DeployError with
-    FailureReason and the containers' last log lines.
+    FailureReason and the containers' last log lines; without `wait`, code ``in_progress``, where
+    another change is under way, during which SageMaker accepts none.
     """
     for _ in range(4):
         found = observe(aws, wanted)
@@ -26,8 +27,11 @@ def deploy(
             yield Event("done", wanted.endpoint, f"up to date, serving {wanted.config}")
             return
         if todo[-1].action == "Wait":
-            if not wait:
+            if not wait and is_under_way(wanted, found):
+                yield Event("done", wanted.endpoint, f"{found.status}: this change is under way")
                 return
+            if not wait:
+                raise _busy(wanted, found)
             yield from execute(aws, todo, timing=timing)
             continue
         yield from execute(aws, todo, timing=timing, serving=found.config)
@@ -37,6 +41,15 @@ def deploy(
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",
         hint="see: mmectl status",
+    )
+
+
+def _busy(wanted: Desired, found: Observed) -> DeployError:
+    return DeployError(
+        f"nothing was deployed: endpoint {wanted.endpoint} is {found.status}, which SageMaker "
+        "must end before it accepts another change",
+        hint="to wait for it and then deploy: mmectl deploy",
+        code="in_progress",
     )
 
 

@@ -78,6 +78,10 @@ class Sagemaker:
         if self.fails:
             then = {**then, "EndpointConfigName": old, "FailureReason": self.fails}
         self._settle_later("Updating", {**then, "EndpointStatus": self.ends})
+        self.endpoint = {
+            **(self.endpoint or {}),
+            "PendingDeploymentSummary": {"EndpointConfigName": config},
+        }
 
     def delete_endpoint(self, name: str) -> None:
         self.calls.append("DeleteEndpoint")

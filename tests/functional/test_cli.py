@@ -137,6 +137,24 @@ def test_failed_deploy_has_the_reason_in_its_envelope(call, world):
     assert envelope["errors"][0]["code"] == "deploy"
 
 
+def test_who_does_not_wait_is_told_what_became_of_it(call, world):
+    world.sagemaker.looks = 10**6
+    assert call("deploy", "--no-wait")[0] == 0
+    code, out, err = call("deploy", "--no-wait")
+    config = world.sagemaker.endpoint["EndpointConfigName"]
+    assert (code, out) == (0, f"demo is Creating, serving {config} (nothing to do)\n")
+    assert "demo: Creating: this change is under way" in err.replace("demo  ", "demo: ")
+    again = call("deploy", "--no-wait", "--json")[1]
+    assert result(again)["data"]["changed"] is False
+    other = ("deploy", "--no-wait", "--set", "endpoint.instance_count=3")
+    code, out, err = call(*other)
+    assert (code, out) == (1, "")
+    assert "error: nothing was deployed: endpoint demo is Creating" in err
+    assert "next:  to wait for it and then deploy: mmectl deploy" in err
+    envelope = result(call(*other, "--json")[1])
+    assert (envelope["exit_code"], envelope["errors"][0]["code"]) == (1, "in_progress")
+
+
 class Alarms:
     """CloudWatch with these alarms; one that may not be looked at where there are none."""
 

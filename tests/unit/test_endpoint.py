@@ -175,6 +175,46 @@ def test_somebody_elses_change_is_waited_for():
     assert aws.endpoint["EndpointStatus"] == "InService"
 
 
+def test_who_does_not_wait_is_told_that_another_change_keeps_this_one_from_being_made():
+    aws = Aws(looks=10)
+    deployed(aws)
+    changed = desired(changed_by(variant__instance_count=3))
+    list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+    aws.calls.clear()
+    with pytest.raises(DeployError, match="nothing was deployed: endpoint demo is Updating") as no:
+        list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    assert (no.value.code, aws.calls) == ("in_progress", [])
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating"])
+def test_who_asks_twice_without_waiting_is_told_that_it_is_under_way(status):
+    aws = Aws(looks=10)
+    if status == "Updating":
+        deployed(aws, changed_by(variant__instance_count=3))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws.calls.clear()
+    (event,) = rollout.deploy(aws, WANTED, timing=timing(), wait=False)
+    assert (event.kind, event.text) == ("done", f"{status}: this change is under way")
+    tagged = desired(changed_by(tags=(("team", "a"),)))
+    with pytest.raises(DeployError, match="nothing was deployed"):
+        list(rollout.deploy(aws, tagged, timing=timing(), wait=False))
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize("status", ["RollingBack", "Deleting", "SystemUpdating"])
+def test_what_goes_back_or_away_brings_nothing(status):
+    aws = Aws()
+    deployed(aws)
+    summary = {"EndpointConfigName": WANTED.config}
+    aws.endpoint = {
+        "EndpointStatus": status,
+        "EndpointConfigName": WANTED.config,
+        "PendingDeploymentSummary": summary,
+    }
+    with pytest.raises(DeployError, match=f"endpoint demo is {status}"):
+        list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+
+
 def test_deadline_is_kept_and_said():
     aws = Aws(looks=10**6)
     with pytest.raises(DeployError) as caught:

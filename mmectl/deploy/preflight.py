@@ -1,0 +1,79 @@
+"""What a deploy looks at before anything is made, and what it does about the image around it.
+
+SageMaker refuses later, or in words that nobody understands, what is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from mmectl.base.errors import DeployError, ServiceError
+from mmectl.base.values import Location
+from mmectl.endpoint import Desired, Plan
+
+if TYPE_CHECKING:
+    from mmectl.images.ecr import Ecr
+
+Warn = Callable[[str], None]
+# the names of those alarms that do not exist; raises ServiceError
+Missing = Callable[[Sequence[str]], Sequence[str]]
+
+
+class Account(Protocol):
+    """What we ask of the account."""
+
+    def bucket_exists(self, name: str) -> bool:
+        """Whether there is such a bucket."""
+        ...
+
+
+class Models(Protocol):
+    """What we ask of the models' bucket."""
+
+    def holds(self, prefix: str) -> bool:
+        """Whether any object's key begins with `prefix`."""
+        ...
+
+
+def require_models(account: Account, bucket: Models, location: Location) -> None:
+    """Raise DeployError (code ``no_models``) where CreateModel would refuse an empty prefix."""
+    if not account.bucket_exists(location.bucket) or not bucket.holds(location.prefix):
+        raise DeployError(
+            f"no models found under {location.url}: SageMaker needs at least one",
+            hint="mmectl upload --all",
+            code="no_models",
+        )
+
+
+def require_alarms(missing: Missing, wanted: Desired, steps: Plan) -> None:
+    """Raise DeployError (code ``no_alarm``) where an update names alarms that do not exist."""
+    names = wanted.policy.alarms
+    if not names or not any(step.action == "UpdateEndpoint" for step in steps):
+        return
+    lacking: Sequence[str] = ()
+    with suppress(ServiceError):  # who may not look leaves it to SageMaker
+        lacking = missing(names)
+    if lacking:
+        raise DeployError(
+            f"update.alarms: no such CloudWatch alarm: {', '.join(lacking)}",
+            hint="fix update.alarms, or create the alarm: aws cloudwatch put-metric-alarm",
+            code="no_alarm",
+        )
+
+
+def protect(images: Ecr | None, endpoint: str, image: str, warn: Warn) -> None:
+    """Keep the image from expiring, from before it is served; None: images of others are theirs."""
+    if images is not None:
+        from mmectl.images import in_use
+
+        in_use.protect(images, endpoint, image, warn)
+
+
+def release(images: Ecr | None, endpoint: str, image: str | None, warn: Warn) -> None:
+    """Let all images but this one expire; after a failure they may be served again."""
+    if images is not None:
+        from mmectl.images import in_use
+
+        in_use.release(images, endpoint, image, warn)
