@@ -21,7 +21,7 @@ from benchmarks.report import Result, seconds
 from benchmarks.serving import MIB, ROOT, Server
 from mmectl.frameworks.mxnet import untrained
 
-NAME = "container: cold start, memory and speed against stock Multi Model Server, by turns"
+NAME = "container: cold start, memory and speed against stock Multi Model Server, in alternation"
 SHARED = ROOT.parent / "shared"
 PICTURE = SHARED / "images" / "kitten.jpg"
 OWN_PICTURE = ROOT / "examples" / "images" / "star.jpg"

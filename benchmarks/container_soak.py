@@ -25,11 +25,11 @@ from benchmarks.report import Result
 from benchmarks.serving import MIB, Server
 from mmectl.images.local_smoke import picture, write_model
 
-NAME = "container_soak: loads and unloads with workers and the nursery killed at random"
+NAME = "container_soak: loads and unloads with workers and the fork server killed at random"
 LOADED = 6  # models at a time, at most
 KILL_SECONDS = (0.3, 3.0)
 SETTLE_SECONDS = 60.0  # a network's process stays for 30 without models
-AT_ONCE = 4  # requests; a second one for a model makes its worker fork a twin
+AT_ONCE = 4  # requests; a second one for a model makes its worker fork a replica
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Soak:
     """What happened."""
 
     cycles: int = 0
-    kills: dict[str, int] = field(default_factory=lambda: {"worker": 0, "nursery": 0})
+    kills: dict[str, int] = field(default_factory=lambda: {"worker": 0, "fork server": 0})
     refused: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -118,9 +118,9 @@ def _expected(server: Server, folder: Path) -> bytes:
 
 
 def _kill(server: Server, found: Soak, stop: threading.Event, rng: random.Random) -> None:
-    """Kill a worker or the nursery every now and then."""
+    """Kill a worker or the fork server every now and then."""
     while not stop.wait(rng.uniform(*KILL_SECONDS)):
-        what = rng.choice(["worker", "worker", "nursery"])
+        what = rng.choice(["worker", "worker", "fork server"])
         pids = _found(server, what)
         if pids:
             with contextlib.suppress(ProcessLookupError):
@@ -129,9 +129,9 @@ def _kill(server: Server, found: Soak, stop: threading.Event, rng: random.Random
 
 
 def _found(server: Server, what: str) -> list[int]:
-    """The nursery and its families, or the workers: of a model's processes all but Java's own."""
+    """The fork server and its templates, or the workers: all processes of models but Java's own."""
     members = server.members()
-    if what == "nursery":
+    if what == "fork server":
         return [pid for pid, line in members.items() if "serving.workers.prefork" in line]
     java = next((pid for pid, line in members.items() if "ModelServer" in line), 0)
     of_models = [pid for pid, line in members.items() if "--model-name" in line]

@@ -325,7 +325,7 @@ def judged(
     yield Result("acknowledged", what, "", None)
     yield Result("writes refused", str(dict(kept.refused)), "", None)
     yield Result("acknowledged and lost", ", ".join(gone) or "nothing", "nothing", not gone)
-    yield Result("left over after the stop", ", ".join(left) or "nothing", "nothing", not left)
+    yield Result("left after the stop", ", ".join(left) or "nothing", "nothing", not left)
 
 
 def after(made: Lab) -> None:

@@ -27,7 +27,7 @@ from mmectl.local.client.platform import Connection
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.values import ACCOUNT
 
-NAME = "invoke: a warm request through the endpoint against the model server alone, by turns"
+NAME = "invoke: a warm request through the endpoint against the model server alone, in alternation"
 ROOT = Path(__file__).resolve().parent.parent
 MODEL, PICTURE = ROOT / "examples/models/shapes", ROOT / "examples/images/star.jpg"
 TARGET, TYPE = "shapes.tar.gz", "image/jpeg"

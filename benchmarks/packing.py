@@ -51,7 +51,7 @@ def compare(folder: Path, rounds: int) -> Iterator[Result]:
     yield Result(f"{label}: times as fast", f"{ratio:.1f}", f">= {TIMES_FASTER:.0f}", ratio >= 8)
     share = sizes[0] / sizes[1]
     figure = f"{share:.4f} ({sizes[0]:,} / {sizes[1]:,})"
-    yield Result(f"{label}: size against it", figure, "<= 1", share <= 1)
+    yield Result(f"{label}: size, as a share", figure, "<= 1", share <= 1)
 
 
 def run() -> Iterator[Result]:

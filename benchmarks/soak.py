@@ -153,12 +153,12 @@ def judged(
     figure = f"{middle}, {end}"
     met = end <= middle + DESCRIPTORS
     yield Result("open files: middle, end", figure, f"<= {DESCRIPTORS} more", met)
-    yield Result("left over after the stop", ", ".join(left) or "nothing", "nothing", not left)
+    yield Result("left after the stop", ", ".join(left) or "nothing", "nothing", not left)
 
 
 def run(seconds: float = SECONDS, models: int = MODELS, hold: int = HOLD) -> Iterator[Result]:
     """Measure on a platform of our own that is gone afterwards."""
-    # the memory of twins is not in the instance's budget: they come and go with the requests
+    # the memory of replicas is not in the instance's budget: they come and go with the requests
     with lab(models, hold + ROOM, workers=1) as made:
         calls, seen = watched_load(made, seconds)
         budget = (made.memory_mb or 0) << 20
