@@ -20,8 +20,8 @@ LARGEST = 6 << 20  # bytes of a request that the server takes
 MEASURE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-import payloads
-from model_files import Input
+from serving.handler import codecs
+from runtimes.mxnet.model_files import Input
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(l for l in lines if l.startswith("VmHWM")).split()[1])
@@ -29,7 +29,7 @@ body = open(sys.argv[2], "rb").read()
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # forget the peak so far
 before, start = peak(), time.process_time()
-feed = payloads.parse(body, "application/x-image", [Input("data", (1, 3, 224, 224))])
+feed = codecs.parse(body, "application/x-image", [Input("data", (1, 3, 224, 224))])
 print(feed.items, time.process_time() - start, (peak() - before) / 1024)
 """
 
