@@ -79,8 +79,9 @@ class Model:
         self.whole = False
         self.cold = Once()
         self.took = ""
-        with memory.room_for(files.params.stat().st_size, memory.free()), memory.loading():
-            memory.confine(memory.free())  # its shapes may ask for any amount
+        room = memory.room_for(files.params.stat().st_size, memory.free())
+        # its shapes may ask for any amount
+        with room, memory.loading(), memory.confined(os.environ):
             self._predictor = Predictor(files.symbol, files.params, files.inputs)
             self.meaning = self._predictor.meaning
             zeros = {i.name: np.zeros(i.shape, i.dtype or np.float32) for i in self.inputs}
@@ -90,7 +91,6 @@ class Model:
             self.whole = batches != {(self.size,)}
             self._check(outputs)
             self._rehearse(outputs)
-        memory.confine(memory.free())
 
     def _check(self, outputs: Sequence[Any]) -> None:
         classes = int(np.prod(outputs[0].shape[1:]))

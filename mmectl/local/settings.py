@@ -20,6 +20,8 @@ class RouterSettings:
     it has more workers than it was loaded with every `measured_again` seconds: a worker's twin
     leaves five seconds after its last request. Every `look_every` seconds copies of models that
     are no longer in demand are taken back.
+    A model that does not fit even alone is not tried again for `misfit` seconds; one whose load
+    ended its worker twice for `condemned` seconds, then twice as long, up to `misfit`.
     """
 
     wait: float = 60.0
@@ -45,6 +47,7 @@ class RouterSettings:
     measured_after: tuple[int, ...] = (1, 8, 64)
     measured_again: float = 6.0
     misfit: float = 600.0
+    condemned: float = 60.0
     deaths: int = 2
     lost: int = 4
     region: str = "us-east-1"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import resource
 import tempfile
@@ -21,6 +22,11 @@ MIB = 2**20
 WORKER_BYTES = 32 * MIB
 WEIGHTS = 1.1  # times the size of the .params file: one array at a time is rearranged
 _UNLIMITED = 2**60
+# MB that models may take on this instance, set by who runs several instances on one machine
+BUDGET = "MMECTL_MEMORY_MB"
+# What a load may take beyond that budget (a quarter of it, and so much more): some arrays are held
+# twice while they are bound, and stacks of threads count that nobody fills
+LOAD_BYTES = 64 * MIB
 # Between requests: blocks up to a picture of a megapixel, and so much free at the heap's end
 KEPT_BLOCK_BYTES = 4 * MIB
 KEPT_BYTES = 16 * MIB
@@ -69,6 +75,35 @@ def confine(room: int | None, status: Path = Path("/proc/self/status")) -> None:
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def budget(environ: Mapping[str, str]) -> int | None:
+    """Bytes that models may take on this instance; None where nobody said."""
+    given = environ.get(BUDGET, "")
+    return int(given) * MIB if given.isascii() and given.isdigit() else None
+
+
+@contextlib.contextmanager
+def confined(environ: Mapping[str, str]) -> Iterator[None]:
+    """Confine a load to the memory that is free, and to what models may take on this instance.
+
+    Raises MemoryError, which says so where the model needs more than a whole instance has: it
+    then helps nobody to unload others.
+    """
+    room, most = free(), budget(environ)
+    limit = None if most is None else most * 5 // 4 + LOAD_BYTES
+    whole = limit is not None and (room is None or limit < room)
+    confine(limit if whole else room)
+    try:
+        yield
+    except (MemoryError, OSError) as error:
+        if not whole or getattr(error, "errno", errno.ENOMEM) != errno.ENOMEM:
+            raise
+        raise MemoryError(
+            f"it needs more memory than an instance has for models ({(most or 0) // MIB} MB)"
+        ) from None
+    finally:
+        confine(free())
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ class Family:
         Raises what loading a model raises. Kernels for fewer threads too, where that is quick.
         """
         fewer = [] if self.large else cpu.fewer(threads)
-        with memory.expendable(), memory.loading():
+        with memory.expendable(), memory.loading(), memory.confined(os.environ):
             predictor.rehearse(self.files.symbol, self.files.inputs, [threads, *fewer])
 
 

@@ -26,13 +26,15 @@ class RoomError(Exception):
 
 
 class WideError(RoomError):
-    """The model was measured: an instance is too small for it, and its files are of no use."""
+    """An instance is too small for the model, and its files are of no use."""
 
-    def __init__(self, error: TooWideError) -> None:
-        super().__init__(
-            f"it needs about {error.need // _MB} MB of {error.what}, "
-            f"and an instance has {error.budget // _MB} MB for models"
-        )
+
+def wide(error: TooWideError) -> WideError:
+    """Say so of a model that was measured."""
+    return WideError(
+        f"it needs about {error.need // _MB} MB of {error.what}, "
+        f"and an instance has {error.budget // _MB} MB for models"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Room:
             try:
                 plan = self._book.evictions(server.id, memory=need.memory, disk=more, keep=target)
             except TooWideError as error:
-                raise WideError(error) from None
+                raise wide(error) from None
             if plan.enough and (plan.unload or plan.delete):
                 await self._evict(server, plan)
             elif not await self._fleet.changes.wait(deadline - loop.time()):

@@ -78,7 +78,8 @@ class LocalFleets:
         self._state_dir = state_dir or Path(os.environ.get(processes.SERVER_MARK) or folder)
         wanted = self._settings.memory
         least = 0 if wanted is None else wanted + self._settings.server_memory
-        self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least)
+        reserved = self._settings.server_memory
+        self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least, reserved)
         self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}

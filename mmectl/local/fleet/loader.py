@@ -22,7 +22,8 @@ from mmectl.archive.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.local.fleet.admission import Need, Room, RoomError, WideError
+from mmectl.local.fleet.admission import Need, Room, RoomError, WideError, wide
+from mmectl.local.fleet.deadly import DeadlyLoads
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.fleet.instance_cache import TooWideError
 from mmectl.local.fleet.ports import Server
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 _REFUSALS = 1000  # remembered
+# As the image's handler words them: the model does not fit where nothing else is; the network
+# ended its worker.
+_TOO_LARGE = "it needs more memory than an instance has"
+_NOT_ALONE = "an instance that held nothing else had not enough memory for it"
+_ENDED = "MXNet ended the process with "
 _AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
@@ -59,9 +65,10 @@ class Loader:
         self._room = Room(fleet)
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._unpacker = _unpack_fresh
-        # Models that cost an instance all others and still did not fit, by their object, until
-        # when: every try would cost as much again.
-        self._misfits: dict[str, tuple[Path, float]] = {}
+        # Models that do not fit even alone, by their object, until when, and why: every try would
+        # cost as much again, perhaps all other models.
+        self._misfits: dict[str, tuple[Path, float, str]] = {}
+        self._deadly = DeadlyLoads(self._settings.condemned, self._settings.misfit)
         # Why archives were refused, by the object's file: reading them again would cost as much
         self._refusals: dict[Path, str] = {}
         self._origins: dict[str, Path] = {}  # of what is known of a model: the object's file
@@ -116,6 +123,7 @@ class Loader:
 
     async def _bring(self, server: Server, target: str, folder: Path) -> None:
         await self._refuse_misfit(target)
+        await self._refuse_deadly(server, target)
         copy = self._book.copy(server.id, target)
         if copy is not None and copy.disk and _is_folder(folder):
             need = self._room.need(server, target, copy.disk)
@@ -145,9 +153,26 @@ class Loader:
                     raise
 
     async def _refuse_misfit(self, target: str) -> None:
-        found, until = self._misfits.get(target, (None, 0.0))
+        found, until, why = self._misfits.get(target, (None, 0.0, ""))
         if asyncio.get_running_loop().time() < until and found == await self._find(target):
-            raise RoomError("an instance that held nothing else had not enough memory for it")
+            raise RoomError(why)
+
+    async def _refuse_deadly(self, server: Server, target: str) -> None:
+        archive = self._origins.get(target)
+        now = asyncio.get_running_loop().time()
+        death = self._deadly.refused(archive, now) if archive is not None else None
+        if death is not None and archive == await self._find(target):
+            raise self._fleet.say.load_failed(death.answer, target, server.id, death.why)
+
+    async def _remember_misfit(self, target: str, why: str) -> None:
+        until = asyncio.get_running_loop().time() + self._settings.misfit
+        self._misfits[target] = (await self._find(target), until, why)
+
+    def _remember_death(self, target: str, answer: Answer, why: str | None) -> None:
+        archive = self._origins.get(target)
+        if archive is not None and (why is None or why.startswith(_ENDED)):
+            now = asyncio.get_running_loop().time()
+            self._deadly.died(archive, answer, why, now)
 
     async def _find(self, target: str) -> Path:
         spec = self._fleet.spec
@@ -210,6 +235,7 @@ class Loader:
             mark = server.printed()
             answer = await self._load_once(server, target)
             if answer.status == 200:
+                self._deadly.loaded(self._origins.get(target, Path()))
                 return
             # The server keeps a model whose load failed registered, for a moment even after its
             # unload, and answers 409 for it: that is no loaded model.
@@ -218,24 +244,40 @@ class Loader:
                 await asyncio.sleep(_AGAIN)
                 continue
             if answer.status == 507:
-                try:
-                    await self._room.evict_one(server, target)
-                except RoomError:
-                    if evicted:
-                        until = loop.time() + self._settings.misfit
-                        self._misfits[target] = (await self._find(target), until)
-                    raise
+                await self._free_memory(server, target, mark, alone=evicted > 0)
                 evicted += 1
                 continue
             await asyncio.sleep(self._settings.grace)  # the log is written by another thread
             why = server.cause(mark, name)
             tries += 1
+            if answer.status == 500:
+                self._remember_death(target, answer, why)
             if why is not None or answer.status != 500 or tries >= self._settings.deaths:
                 raise self._fleet.say.load_failed(answer, target, server.id, why)
             free = self._available()
             if free is not None and free < need.memory:
                 with contextlib.suppress(RoomError):
                     await self._room.evict_one(server, target)
+
+    async def _free_memory(self, server: Server, target: str, mark: int, *, alone: bool) -> None:
+        """Unload the oldest idle model; RoomError where that would not help, or there is none.
+
+        `alone`: that others were unloaded before, so that the model has the instance to itself.
+        """
+        why = server.cause(mark, model_name(target))
+        if why is None:
+            await asyncio.sleep(self._settings.grace)  # the log is written by another thread
+            why = server.cause(mark, model_name(target))
+        if why is not None and why.startswith(_TOO_LARGE):
+            await self._remember_misfit(target, why)
+            raise WideError(why)
+        try:
+            await self._room.evict_one(server, target)
+        except RoomError as error:
+            if not alone:
+                raise
+            await self._remember_misfit(target, _NOT_ALONE)
+            raise WideError(str(error)) from None
 
     async def _load_once(self, server: Server, target: str) -> Answer:
         name = model_name(target)
@@ -258,7 +300,7 @@ class Loader:
         except TooWideError as error:
             self._book.sizes.learn(target, need.disk, measured)
             await server.unload(name, self._settings.unload)
-            raise WideError(error) from None
+            raise wide(error) from None
         self._book.loaded(server.id, target, measured or need.memory)
         self._fleet.meter.loaded(server.id)
         if not server.alive(name):  # died before it counted as loaded

@@ -144,12 +144,16 @@ class Pump(asyncio.Protocol):
 def cause(lines: Iterable[str], about: str = "") -> str | None:
     """What these lines say went wrong, such as ``ValueError: x``; the last one counts.
 
-    Only lines that mention `about`. What Java says of itself
-    (``com.amazonaws...Exception``) is no cause of anything.
+    Only lines that mention `about`. The handler's own words count more than what the server
+    makes of them, and what Java says of itself (``com.amazonaws...Exception``) is no cause of
+    anything.
     """
-    found = None
+    refusal = found = None
     for line in lines:
-        match = (_REFUSAL.search(line) or _ERROR.search(line)) if about in line else None
-        if match and not match[1].startswith(_JAVA):
+        if about not in line:
+            continue
+        if match := _REFUSAL.search(line):
+            refusal = match[1]
+        elif (match := _ERROR.search(line)) and not match[1].startswith(_JAVA):
             found = match[1]
-    return found
+    return refusal or found

@@ -102,12 +102,14 @@ MakeRuntime = Callable[[Launch], Runtime]
 class ProcessRuntime:
     """The image's entrypoint as a plain process in a session of its own.
 
-    It inherits a pipe that tells it when the platform is gone.
+    It inherits a pipe that tells it when the platform is gone. `memory` is what models may take
+    on it, in bytes: a load is confined to that.
     """
 
-    def __init__(self, launch: Launch, outer: Mapping[str, str]) -> None:
+    def __init__(self, launch: Launch, outer: Mapping[str, str], memory: int) -> None:
         self._launch = launch
         self._outer = outer
+        self._memory = memory
         self._process: subprocess.Process | None = None
         self._lifeline = -1
 
@@ -142,6 +144,7 @@ class ProcessRuntime:
             RUN_MARK: str(launch.place.run),
             processes.SERVER_MARK: str(launch.state_dir),
             "MMECTL_LIFELINE_FD": str(reading),
+            "MMECTL_MEMORY_MB": str(self._memory >> 20),
         }
         try:
             self._process = await asyncio.create_subprocess_exec(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from mmectl.base.instances import model_memory
 from mmectl.local.instance import docker_cli as engines
 from mmectl.local.instance import workspace
 from mmectl.local.instance.docker_cli import Engine, EngineError, EngineImage
@@ -74,7 +75,8 @@ def _process(spec: FleetSpec, reason: str) -> Choice:
 class Runtimes:
     """Chooses, makes and sweeps; `environment` is the platform's own, `folder` the fleets'.
 
-    `memory` is what an instance must have at least, in bytes, where that was configured.
+    `memory` is what an instance must have at least, in bytes, where that was configured, and
+    `reserved` what its server takes of it.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class Runtimes:
         state_dir: Path,
         environment: Mapping[str, str],
         memory: int = 0,
+        reserved: int = 0,
     ) -> None:
         self._wanted = wanted
         self._folder = folder
         self._state_dir = state_dir
         self._environment = environment
         self._memory = memory
+        self._reserved = reserved
         self._engine = Engine(environment)
         self._ports = Ports()
         self._told: dict[tuple[str, str], str] = {}
@@ -110,9 +114,12 @@ class Runtimes:
 
     def maker(self, choice: Choice, spec: FleetSpec, share: int) -> MakeRuntime:
         """What makes the runs of an instance, one of `share` on this machine."""
-        if choice.name == PROCESS:
-            return lambda launch: ProcessRuntime(launch, self._environment)
         machine = psutil.virtual_memory().total
+        if choice.name == PROCESS:
+            # what it has at most: the share of an instance grows when others leave
+            wanted = self._memory - self._reserved if self._memory else None
+            most = model_memory(spec.instance_type, machine, 1, self._reserved, wanted)
+            return lambda launch: ProcessRuntime(launch, self._environment, most)
         cpus = os.cpu_count() or 1
         limits = Limits.of(spec.instance_type, machine, cpus, share, self._memory)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -110,3 +111,38 @@ def test_a_worker_takes_no_more_than_there_is(tmp_path, monkeypatch, room, hard,
     monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: found.append((kind, pair)))
     memory.confine(room, tmp_path / "status")
     assert found == ([] if limit is None else [(resource.RLIMIT_DATA, (limit, hard))])
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes_"), [({}, None), ({"MMECTL_MEMORY_MB": "300"}, 300 * memory.MIB)]
+)
+def test_what_models_may_take_on_an_instance(given, bytes_):
+    assert memory.budget(given) == bytes_
+    assert memory.budget({"MMECTL_MEMORY_MB": "much"}) is None
+
+
+def confined_in_a_child(megabytes: int, size: int) -> str:
+    """What a load of so many bytes ends with, where models may take so many MB."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            with memory.confined({"MMECTL_MEMORY_MB": str(megabytes)}):
+                bytearray(size)
+            os.write(writing, b"loaded")
+        except MemoryError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        return said.read()
+
+
+def test_a_load_is_confined_to_what_its_instance_has():
+    if memory.free() < GIB:
+        pytest.skip("this machine has less than the instance of this test")
+    refused = "it needs more memory than an instance has for models (100 MB)"
+    assert confined_in_a_child(100, 250 * memory.MIB) == refused
+    assert confined_in_a_child(100, 90 * memory.MIB) == "loaded"
+    assert confined_in_a_child(400, 250 * memory.MIB) == "loaded"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from fleet_fakes import (
     DIED,
     NO_WORKER,
+    NOT_STARTED,
     UNKNOWN,
 )
-from planes import MakePlane, plane, settle, until
+from planes import QUICK, MakePlane, plane, settle, until
 
 from mmectl.local.instance.http_client import Answer, WireError
 
@@ -107,3 +109,33 @@ async def test_lost_requests_are_not_tried_for_ever(plane: MakePlane) -> None:
     p.servers[0].will("invoke", "a.tar.gz", *[WireError("connection lost")] * 9)
     assert "The request was lost: connection lost" in (await p.refusal()).message
     assert p.servers[0].count("invoke", "a.tar.gz") == 5
+
+
+async def test_a_model_whose_load_kills_is_not_loaded_at_every_request(plane: MakePlane) -> None:
+    p = await plane()
+    (server,) = p.servers
+    server.will("load", "a.tar.gz", NOT_STARTED, NOT_STARTED)
+    first, second = await p.refusal(), await p.refusal()
+    assert first.message == second.message
+    assert server.count("load", "a.tar.gz") == 2
+    assert (await p.invoke("b.tar.gz")).body == b"i-0!"
+    p.put("a.tar.gz")
+    assert (await p.invoke()).body == b"i-0!"
+
+
+async def test_a_model_whose_load_kills_is_tried_again_later(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, condemned=0.0))
+    p.servers[0].will("load", "a.tar.gz", NOT_STARTED, NOT_STARTED)
+    await p.refusal()
+    assert (await p.invoke()).body == b"i-0!"
+
+
+async def test_one_death_in_a_load_condemns_nobody(plane: MakePlane) -> None:
+    p = await plane()
+    (server,) = p.servers
+    for _ in range(3):
+        server.will("load", "a.tar.gz", NOT_STARTED)
+        assert (await p.invoke()).body == b"i-0!"
+        server.kill_worker("a.tar.gz")
+        await until(lambda: not server.holds("a.tar.gz"))
+    assert (await p.invoke()).body == b"i-0!"

@@ -202,7 +202,7 @@ async def test_a_model_that_emptied_an_instance_in_vain_does_so_once(plane: Make
     await p.invoke("b.tar.gz")
     assert "an instance that held nothing else" in (await p.refusal("a.tar.gz")).message
     assert p.servers[0].holds("b.tar.gz")
-    p.store.put("demo/a.tar.gz", archive())
+    p.put("a.tar.gz")  # another object: what lay on the disk of the old one is of no use
     assert (await p.invoke("a.tar.gz")).body == b"i-0!"
 
 
@@ -315,3 +315,24 @@ async def test_an_archive_that_was_refused_is_not_read_again(plane: MakePlane) -
     assert len(read) == 2  # what the disk was to blame for is tried again
     p.put("bad.tar.gz")
     assert (await p.invoke("bad.tar.gz")).body == b"i-0!"
+
+
+async def test_a_model_that_a_whole_instance_cannot_load_costs_the_others_nothing(
+    plane: MakePlane,
+) -> None:
+    p = await plane()
+    await p.invoke("b.tar.gz")
+    (server,) = p.servers
+    server.will("load", "a.tar.gz", NO_MEMORY)
+    gate = server.gate("load", "a.tar.gz")
+    refused = asyncio.create_task(p.refusal())
+    await until(lambda: server.count("load", "a.tar.gz") == 1)
+    server.log.append("it needs more memory than an instance has for models (1000 MB)")
+    gate.set()
+    for refusal in (await refused, await p.refusal()):
+        assert refusal.members["OriginalStatusCode"] == 507
+        assert "it needs more memory than an instance has" in refusal.message
+    assert server.count("load", "a.tar.gz") == 1
+    assert server.holds("b.tar.gz")
+    p.put("a.tar.gz")
+    assert (await p.invoke()).body == b"i-0!"

@@ -1,0 +1,111 @@
+"""A model that needs more memory than its instance has is confined to that while it loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from data_plane import Folder, Plane, cat, pack, spec, store
+from serving_fixtures import serving_image
+
+from mmectl.frameworks.mxnet import params
+from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.values import AwsError, Image
+
+__all__ = ["cat", "serving_image", "store"]
+MB = 1 << 20
+BUDGET_MB = 300
+SLACK_MB = 140  # memory.LOAD_BYTES and a quarter of the budget
+FILTERS, SIDE = 64, 2000  # 1 GB comes out of the convolution, by 1 kB of weights
+
+
+def write_hungry(folder: Path, side: int) -> Path:
+    folder.mkdir()
+    convolution = {"kernel": "(1, 1)", "num_filter": str(FILTERS), "no_bias": "True"}
+    nodes = [
+        {"op": "null", "name": "data", "inputs": []},
+        {"op": "null", "name": "w", "inputs": []},
+        {"op": "Convolution", "name": "c", "attrs": convolution, "inputs": [[0, 0, 0], [1, 0, 0]]},
+        {"op": "sum", "name": "s", "attrs": {"axis": "(2, 3)"}, "inputs": [[2, 0, 0]]},
+    ]
+    (folder / "m-symbol.json").write_text(
+        json.dumps({"nodes": nodes, "arg_nodes": [0, 1], "heads": [[3, 0, 0]]})
+    )
+    (folder / "m-shapes.json").write_text(
+        json.dumps([{"name": "data", "shape": [1, 3, side, side]}])
+    )
+    with (folder / "m-0000.params").open("wb") as stream:
+        data = struct.pack(f"<{FILTERS * 3}f", *[0.5] * (FILTERS * 3))
+        params.write(stream, [("arg:w", (FILTERS, 3, 1, 1), data)])
+    return folder
+
+
+class Peak(threading.Thread):
+    """Watches the processes below one: the most that any of them ever held, in MB."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.most = 0
+        self.server = psutil.Process(pid)
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.wait(0.02):
+            for process in self.server.children(recursive=True):
+                if process.name() != "java":
+                    self.most = max(self.most, peak_mb(process.pid))
+
+
+def peak_mb(pid: int) -> int:
+    try:
+        rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(row.split()[1]) // 1024 for row in rows if row.startswith("VmHWM")), 0)
+
+
+async def test_a_load_takes_no_more_than_its_instance_has(
+    serving_image: Image, store: Folder, cat: bytes, tmp_path: Path
+) -> None:
+    store.put("hungry.tar.gz", pack(write_hungry(tmp_path / "m", SIDE)))
+    settings = RouterSettings(memory=BUDGET_MB * MB)
+    fleets = LocalFleets(
+        tmp_path / "f", store, settings, runtime="process", environment=dict(os.environ)
+    )
+    await fleets.start((spec(serving_image, instance_count=1),))
+    plane = Plane(fleets, cat, tmp_path)
+    try:
+        kept = ["squeezenet_v1.1.tar.gz", "sub/model_0.tar.gz"]
+        expected = [await plane.invoke(name) for name in kept]
+        (row,) = plane.rows()
+        peak = Peak(row["pid"])
+        before = max(
+            peak_mb(p.pid) for p in peak.server.children(recursive=True) if p.name() != "java"
+        )
+        peak.start()
+        took = []
+        for _ in range(3):  # again: neither a template of its network nor a retry takes more
+            began = time.monotonic()
+            with pytest.raises(AwsError, match="more memory than an instance has") as caught:
+                await plane.invoke("hungry.tar.gz")
+            took.append(time.monotonic() - began)
+            assert caught.value.members["OriginalStatusCode"] == 507
+        peak.done.set()
+        peak.join()
+        assert peak.most < before + BUDGET_MB + SLACK_MB, (peak.most, before, took)
+        assert took[0] < 10
+        assert max(took[1:]) < 1  # remembered
+        (row,) = plane.rows()
+        assert {model["target_model"] for model in row["models"]} == set(kept)
+        assert [await plane.invoke(name) for name in kept] == expected
+        store.put("fed.tar.gz", pack(write_hungry(tmp_path / "small", 40)))
+        with pytest.raises(AwsError, match="client error"):  # it is loaded, and takes no picture
+            await plane.invoke("fed.tar.gz", b"no picture")
+    finally:
+        await fleets.close()
