@@ -1,4 +1,4 @@
-"""MXNet's operators as rules on what is known of their inputs (bounds.py); one rule an operator.
+"""Bounds of values per MXNet operator: one rule for each (used by bounds.py).
 
 An operator without a rule gives anything: layers with weights do, and what makes no numbers of
 its inputs' elements. Names are those that MXNet 1.9 writes; aliases never reach a symbol file.

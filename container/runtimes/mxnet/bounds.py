@@ -1,4 +1,4 @@
-"""What is known of a value whatever went in, and what arithmetic keeps of it; pure."""
+"""Bounds of a network's values, whatever its input, through arithmetic; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to say when the engine ends the process in a load: which operator of the network did it.
+"""Names the operator that ended the process during a load.
 
 A network can make the engine divide by zero or read where nothing is; no call then returns an
 error. While a model is loaded such signals come here first: another process tries the network's

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it; graphs and numpy, no MXNet needed.
+"""Folds batch normalisation into the convolution before it; graphs and numpy, no MXNet needed.
 
 In inference BatchNorm is a scale and a shift per channel, fixed by its statistics; a convolution
 whose result goes nowhere else takes both into its weights and its bias. The network then has a

@@ -1,4 +1,4 @@
-"""What a network's first output is: probabilities, their logarithms, or scores; from its graph.
+"""The kind of a network's first output, from its graph: probabilities, logarithms or scores.
 
 The numbers of one answer cannot tell: scores may happen to add up to one, and probabilities of
 labels that do not exclude each other add up to anything. So what is known of every value goes

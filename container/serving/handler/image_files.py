@@ -1,4 +1,4 @@
-"""Image files before they are decoded: what decoding them costs, and the parts that decide it.
+"""Image files before decoding: the cost of decoding them, read from their headers.
 
 Decoders read more of a file than its pixels: 6 MB of EXIF tags that all point at the same bytes, of
 comments, or of scans that each go over the whole picture again would cost minutes or gigabytes.

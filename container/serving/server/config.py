@@ -1,4 +1,4 @@
-"""What the environment asks for, as Multi Model Server wants it; nothing is started here."""
+"""Multi Model Server's configuration, from the environment; nothing is started here."""
 
 from __future__ import annotations
 

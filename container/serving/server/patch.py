@@ -1,4 +1,4 @@
-"""Mend two defects of Multi Model Server 1.1.11, whose development has ended.
+"""Fixes two defects of Multi Model Server 1.1.11, whose development has ended.
 
 SageMaker unloads other models after a LOAD that ended in 507, and simply tries again. The
 server, though, keeps the name. The thread that hears 507 from its worker unregisters the model,

@@ -1,4 +1,4 @@
-"""The process group of a server: who is in it, and that nobody in it outlives its leader."""
+"""The process group of a server: its members, and their end when the leader ends."""
 
 from __future__ import annotations
 

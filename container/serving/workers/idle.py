@@ -1,4 +1,4 @@
-"""Something to do once the worker has been idle for a while, in its one thread.
+"""Runs a task in the worker's one thread once the worker is idle.
 
 The worker waits for the server's next request, so a timer's signal is what can wake it; the
 interrupted read goes on by itself (PEP 475).

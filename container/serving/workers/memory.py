@@ -1,4 +1,4 @@
-"""Whether a model still fits: memory that this container may take, before the kernel kills.
+"""Checks that a model fits into the container's memory before the kernel kills.
 
 Going over a container's limit is no error a program could catch: the kernel kills the largest
 process, and the caller learns that a worker died. SageMaker wants status 507 instead, upon

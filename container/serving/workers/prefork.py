@@ -1,4 +1,4 @@
-"""The parent of warm workers: a process that has all of a worker loaded and forks on request.
+"""The fork server: has every import of a worker done, and forks workers on request.
 
 Usage: nursery.py LISTENING_DESCRIPTOR READY_DESCRIPTOR PADDING, started by warm.py. It imports the
 handler, loads MXNet and runs a small network, so that everything of the engine that is made at

@@ -1,4 +1,4 @@
-"""What Describe and List answer: from records to the members of the service model; pure."""
+"""Answers of Describe and List, from records to members of the service model; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an update is carried out: traffic shifts and batches of a DeploymentConfig; pure.
+"""Decides an update's steps: traffic shifts and batches of a DeploymentConfig; pure.
 
 An update is a tuple of shifts. Each says how many instances of the old and of the new fleet run
 when it is over and which part of the traffic the new one then gets. Rolling back is another

@@ -1,4 +1,4 @@
-"""Operations on endpoints: what is accepted, and the record that the runner then works towards."""
+"""Operations on endpoints: validates a request and records the wanted state for the runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What moves endpoints along: one asyncio task per endpoint with something left to do."""
+"""Drives endpoints to their wanted state: one asyncio task per endpoint with pending work."""
 
 from __future__ import annotations
 

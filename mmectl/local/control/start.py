@@ -1,4 +1,4 @@
-"""Starting and changing fleets, with the reason in words where that does not work."""
+"""Starts and resizes fleets; a failure gets a reason that says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint's state machine, pure: every change of an Endpoint, and what is to be done next.
+"""The endpoint's state machine, pure: every transition, and the next action.
 
 Creating -> InService | Failed
 InService -> Updating -> InService

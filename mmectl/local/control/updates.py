@@ -1,4 +1,4 @@
-"""Carrying an update out, one stage after the other (see `states` and `deployments`).
+"""Carries an update out, stage by stage (see `states` and `deployments`).
 
 Creating starts instances, ActivatingTraffic shifts a part of the traffic, Baking watches the
 alarms, Deleting stops what is needed no more; then the next shift, until none is left. Before

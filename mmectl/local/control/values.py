@@ -1,4 +1,4 @@
-"""What the control plane remembers: frozen records, their JSON, and their names; no I/O."""
+"""Records of the control plane, frozen, with their JSON and names; no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of an instance as Linux's /proc shows them: find, measure, watch, end."""
+"""Finds, measures, watches and ends an instance's processes by Linux's /proc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing folders however much is in them: nobody waits for more than a moment.
+"""Removes large folders in the background, so that nobody waits.
 
 The folder gets another name at once, under which it is no instance's any more, and a process of its
 own removes it, which outlives ours where that takes longer. What was left by a machine that

@@ -1,4 +1,4 @@
-"""Which runtime the instances of a variant get, and why; and the leftovers of the others."""
+"""Chooses the runtime of a variant's instances, and removes leftovers of the others."""
 
 from __future__ import annotations
 

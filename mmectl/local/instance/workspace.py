@@ -1,4 +1,4 @@
-"""What an instance is given: directories, a socket, an environment; and clearing leftovers."""
+"""The folders, socket and environment of an instance; removes leftovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations on alarms: what is accepted, what is answered."""
+"""CloudWatch's operations on alarms: validated requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an alarm is in which state; pure.
+"""The state of an alarm, from datapoints; pure.
 
 Rules: "Using Amazon CloudWatch alarms" and "Configuring how CloudWatch alarms treat missing data"
 (CloudWatch user guide). Actions are kept and never carried out: there is nobody to carry them out.

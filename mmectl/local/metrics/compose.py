@@ -1,4 +1,4 @@
-"""The parts of CloudWatch put together: store, alarms, sampler, service."""
+"""Composes CloudWatch: store, alarms, sampler, service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What instances take of the machine, looked at every few seconds: CPU, memory, disk, models.
+"""Samples instances every few seconds: CPU, memory, disk, models.
 
 CPUUtilization is the sum over cores (up to 100 % times the number of cores) since the minute
 began, as SageMaker has it; memory and disk are percents of what the instance has.

@@ -1,4 +1,4 @@
-"""What identifies a metric, and the metrics that SageMaker writes; pure.
+"""The identity of a metric, and the metrics that SageMaker writes; pure.
 
 Units and dimensions are those of "Amazon SageMaker AI metrics in Amazon CloudWatch" (developer
 guide, monitoring-cloudwatch).

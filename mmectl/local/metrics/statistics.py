@@ -1,4 +1,4 @@
-"""Statistic sets: what is kept of the values of one metric in one minute; pure.
+"""Statistic sets: the values of one metric in one minute, aggregated; pure.
 
 Besides count, sum, minimum and maximum, the values themselves are kept for percentiles: exactly up
 to `EXACT` different ones, then on a logarithmic grid on which none moves by more than 1 %.

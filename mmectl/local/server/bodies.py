@@ -1,4 +1,4 @@
-"""How much of bodies is held while nobody knows who sent them: at most so much, and not for long.
+"""Bounds the memory and time of request bodies whose sender is not yet verified.
 
 Clients of every service but S3 sign the digest of the body, so it must be read before the
 signature can be checked. Whoever knows the access key's id could fill the memory with bodies, or

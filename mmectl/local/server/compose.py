@@ -1,4 +1,4 @@
-"""Puts the parts of the platform together: which exist, in what order they open and close."""
+"""Composes the platform: its parts, and the order in which they open and close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP server's connections: only so many, and only so much of a head that never ends.
+"""Bounds the HTTP server's connections: their number, and the size and time of a head.
 
 Whoever is not asking anything right now makes room for somebody new: a client with a kept
 connection opens another one, and who only holds connections cannot keep others out.

@@ -1,4 +1,4 @@
-"""The front door: host, signature, dispatch by the credential scope's service, errors.
+"""The gateway: checks host and signature, dispatches by service, answers errors.
 
 Everything behind it may rely on a request being ours and signed with our secret. The body of
 an S3 request is checked by S3 while it streams; every other body is read and hashed here.

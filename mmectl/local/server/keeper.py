@@ -1,4 +1,4 @@
-"""The server's watch over its supervisor: whoever dies is replaced, also that one."""
+"""The server's watch over its supervisor: a supervisor that died is replaced."""
 
 from __future__ import annotations
 
