@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
     from mmectl.images.trial import Trial
-    from mmectl.images.values import Order
+    from mmectl.images.values import BuildRequest
     from mmectl.local.record import Budgets
     from mmectl.registry.inventory import Inventory
-    from mmectl.registry.upload_cache import Ledger
+    from mmectl.registry.upload_cache import UploadCache
 
 LOCAL_REGION = "us-east-1"
 
@@ -172,22 +172,23 @@ class App:
         from mmectl.aws.s3 import S3Bucket
         from mmectl.aws.session import translated
 
-        return S3Bucket(self.aws.client("s3"), name, translated, self.ledger)
+        return S3Bucket(self.aws.client("s3"), name, translated, self.upload_cache)
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def upload_cache(self) -> UploadCache:
         """What was uploaded and begun from here."""
-        from mmectl.registry.upload_cache import Ledger
+        from mmectl.registry.upload_cache import UploadCache
 
-        return Ledger(self.state_dir / "cache" / "uploads.json")
+        return UploadCache(self.state_dir / "cache" / "uploads.json")
 
     @cached_property
     def inventory(self) -> Inventory:
         """The models of the location with their versions."""
-        from mmectl.registry.inventory import Inventory, Seen
+        from mmectl.registry.inventory import Inventory
+        from mmectl.registry.metadata_cache import MetadataCache
 
-        seen = Seen(self.config.state_dir / "cache" / "objects.json")
-        return Inventory(self.bucket, self.location, seen)
+        cache = MetadataCache(self.config.state_dir / "cache" / "objects.json")
+        return Inventory(self.bucket, self.location, cache)
 
     @property
     def endpoint_name(self) -> str:
@@ -224,27 +225,27 @@ class App:
                 settings.image.uri, platform, self.aws.region, self._ecr_of, self.warn
             )
         if not self.local:
-            order = self.order
-            return external.of_build(order.reference, self.ecr(order.repository), self._context)
+            request = self.build_request
+            return external.of_build(request.reference, self.ecr(request.repository), self._context)
         known = tried_image if settings.local.runtime == "docker" else is_built
-        if not known(self.state_dir, self.order.digest):
+        if not known(self.state_dir, self.build_request.digest):
             raise BuildError(
                 f"the image of {self._context}/ is not built",
                 hint="mmectl build",
                 code="not_built",
             )
-        return self.order.reference
+        return self.build_request.reference
 
     @property
     def _context(self) -> str:
         return self.config.shown(self.config.context)
 
     @cached_property
-    def order(self) -> Order:
+    def build_request(self) -> BuildRequest:
         """What `mmectl build` has to make of the context as it is now."""
         from mmectl.image import image_digest, owner, reference
         from mmectl.images.context import context_digest
-        from mmectl.images.values import Order
+        from mmectl.images.values import BuildRequest
 
         settings = self.config.settings
         context = self.config.context
@@ -253,7 +254,7 @@ class App:
         if not self.local:
             digest = image_digest(digest, platform, settings.build.base_image)
         account = self.aws.identity().account
-        return Order(
+        return BuildRequest(
             context=context,
             reference=reference(account, self.aws.region, settings.image.repository, digest),
             digest=digest,

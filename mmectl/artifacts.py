@@ -12,7 +12,7 @@ from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.store import Store
 from mmectl.registry.upload import Upload, Uploaded, upload
-from mmectl.registry.upload_cache import Ledger
+from mmectl.registry.upload_cache import UploadCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def upload_many(
     requests: Sequence[Upload],
     *,
     cache: DigestCache | None = None,
-    ledger: Ledger | None = None,
+    upload_cache: UploadCache | None = None,
     report: Report = ignore,
     cancelled: threading.Event | None = None,
     at_once: int = 3,
@@ -48,7 +48,7 @@ def upload_many(
                 location,
                 request,
                 cache=cache,
-                ledger=ledger,
+                upload_cache=upload_cache,
                 report=report,
                 cancelled=cancelled,
             )

@@ -1,7 +1,7 @@
 """Multipart upload of an object in background threads; a small object is one put.
 
 An upload that was interrupted goes on: parts that arrived are not sent again. S3 keeps them, and
-the ledger says under which upload id; each is compared by its checksum first.
+the upload cache says under which upload id; each is compared by its checksum first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from mmectl.base.errors import MmectlError, ServiceError
-from mmectl.registry.upload_cache import Begun, Ledger
+from mmectl.registry.upload_cache import Begun, UploadCache
 
 Guard = Callable[[str], AbstractContextManager[None]]
 """Says what is being done, for the error; see `session.translated`."""
@@ -60,10 +60,10 @@ class PartWriter:
         part_size: int,
         *,
         digest: str = "",
-        ledger: Ledger | None = None,
+        upload_cache: UploadCache | None = None,
     ) -> None:
         self._bucket, self._part_size = bucket, part_size
-        self._digest, self._ledger = digest, ledger or Ledger()
+        self._digest, self._upload_cache = digest, upload_cache or UploadCache()
         self._place = f"{bucket.name}/{key}"
         self._there: dict[int, Mapping[str, Any]] = {}
         self._where = {"Bucket": bucket.name, "Key": key}
@@ -119,11 +119,11 @@ class PartWriter:
     def _begun(self) -> str:
         answer = self._bucket.client.create_multipart_upload(**self._where, **self._about)
         upload_id = str(answer["UploadId"])
-        self._ledger.begin(self._place, Begun(upload_id, self._digest, self._part_size))
+        self._upload_cache.begin(self._place, Begun(upload_id, self._digest, self._part_size))
         return upload_id
 
     def _resumed(self) -> str | None:
-        known = self._ledger.begun(self._place)
+        known = self._upload_cache.begun(self._place)
         if known is None:
             return None
         if (known.digest, known.part_size) != (self._digest, self._part_size):
@@ -158,7 +158,7 @@ class PartWriter:
 
     def _ended(self) -> None:
         if self._upload_id is not None:
-            self._ledger.end(self._place)
+            self._upload_cache.end(self._place)
         self._upload_id = None
 
     def _put(self, body: bytes) -> None:
@@ -177,7 +177,7 @@ class PartWriter:
     def pause(self) -> None:
         """Stop, and leave what was sent for the next try, where the next try can know of it."""
         self._stop()
-        if self._ledger.begun(self._place) is not None:
+        if self._upload_cache.begun(self._place) is not None:
             self._upload_id = None
 
     def abort(self) -> None:

@@ -15,7 +15,7 @@ from mmectl.aws.multipart import Guard, PartWriter, unless_taken
 from mmectl.base.errors import ServiceError
 from mmectl.registry.names import DIGEST
 from mmectl.registry.store import About, Document, Stored, Writer
-from mmectl.registry.upload_cache import Ledger
+from mmectl.registry.upload_cache import UploadCache
 
 PART = 8 << 20  # S3 wants 5 MiB at least and 10,000 parts at most
 _MAX_PARTS = 9_000
@@ -31,7 +31,7 @@ class S3Bucket:
     """`Store` over a boto3 S3 client.
 
     `guard` turns botocore's errors into ServiceError: code ``aws_<Code>``, text ``doing: why``.
-    `ledger` remembers uploads in parts, so that interrupted ones go on.
+    `upload_cache` remembers uploads in parts, so that interrupted ones go on.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class S3Bucket:
         client: Any,
         name: str,
         guard: Guard,
-        ledger: Ledger | None = None,
+        upload_cache: UploadCache | None = None,
     ) -> None:
         self.client = client
         self.name = name
         self.guard = guard
-        self.ledger = ledger
+        self.upload_cache = upload_cache
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Every object whose key begins with `prefix`, by key (1,000 a request)."""
@@ -158,7 +158,7 @@ class S3Bucket:
             metadata,
             max(PART, size // _MAX_PARTS),
             digest=metadata.get(DIGEST, ""),
-            ledger=self.ledger,
+            upload_cache=self.upload_cache,
         )
 
     def give_up(self, key: str, upload_id: str) -> None:

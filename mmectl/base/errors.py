@@ -30,7 +30,7 @@ class UsageError(MmectlError):
 
 
 class ConfigError(MmectlError):
-    """The configuration is wrong; `problems` holds one line for each thing to mend."""
+    """The configuration is wrong; `problems` holds one line for each thing to fix."""
 
     code = "config"
     exit_code = 2

@@ -88,21 +88,25 @@ def _into_engine(app: App) -> Result:
     from mmectl.images.platforms import platform_of_machine
 
     started = time.monotonic()
-    order = dataclasses.replace(app.order, platform=platform_of_machine(platform.machine()))
+    request = dataclasses.replace(
+        app.build_request, platform=platform_of_machine(platform.machine())
+    )
     with app.out.progress() as report, locked(app.state_dir, report):
         docker = _docker()
-        found = docker.identity(order)
-        known = tried_image(app.state_dir, order.digest)
+        found = docker.identity(request)
+        known = tried_image(app.state_dir, request.digest)
         fresh = found is None or found != known
-        fresh = fresh or not tried_as(app.state_dir, order.digest, order.trial)
+        fresh = fresh or not tried_as(app.state_dir, request.digest, request.trial)
         if fresh:
-            docker.prepare(order, report)
-            docker.build(order, report)
-            docker.check(order, report)
-            remember_tried(app.state_dir, order.digest, docker.identity(order) or "", order.trial)
+            docker.prepare(request, report)
+            docker.build(request, report)
+            docker.check(request, report)
+            remember_tried(
+                app.state_dir, request.digest, docker.identity(request) or "", request.trial
+            )
     data = {
-        "image": order.reference,
-        "digest": order.digest,
+        "image": request.reference,
+        "digest": request.digest,
         "built": fresh,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -117,38 +121,38 @@ def _made(data: dict[str, Any]) -> Result:
 def _aws(app: App) -> Result:
     from mmectl.image import locked
     from mmectl.images import aws_build
-    from mmectl.images.values import Keeping
+    from mmectl.images.values import RepositoryPolicy
 
     settings = app.config.settings
-    order = app.order
-    keeping = Keeping(
+    request = app.build_request
+    policy = RepositoryPolicy(
         settings.build.scan_on_push, settings.build.keep_images, dict(settings.aws.tags)
     )
     with app.out.progress() as report, locked(app.state_dir, report):
         made = aws_build.build(
-            order,
-            keeping,
-            app.ecr(order.repository),
+            request,
+            policy,
+            app.ecr(request.repository),
             lambda: aws_build.choose(settings.build.backend, _backends(app), report),
             report,
             base=_login_to_base(app),
         )
     data = {
         "image": made.pinned,
-        "tag": order.tag,
+        "tag": request.tag,
         "reference": made.reference,
         "digest": made.digest,
         "media_type": made.media_type,
         "size": made.size,
         "backend": made.backend or None,
-        "platform": order.platform,
+        "platform": request.platform,
         "built": not made.reused,
         "seconds": round(made.seconds, 3),
     }
     state = "already in ECR, nothing done" if made.reused else f"pushed in {made.seconds:.1f} s"
     view = [
         f"image    {made.pinned}",
-        f"tag      {order.tag}, {order.platform}, {size(made.size)} compressed",
+        f"tag      {request.tag}, {request.platform}, {size(made.size)} compressed",
         f"state    {state}",
     ]
     return Result(data, view)

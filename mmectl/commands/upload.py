@@ -86,7 +86,7 @@ def upload(
             bucket,
             app.location,
             [_request(i, to, copies, allow_code) for i in ready],
-            ledger=app.ledger,
+            upload_cache=app.upload_cache,
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
             at_once=jobs,
@@ -115,7 +115,7 @@ def _before_sending() -> Iterator[None]:
 
 
 def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
-    """TargetModels of new versions that their names do not stand for: an older was promoted."""
+    """TargetModels of new versions that are not current: an older one was promoted."""
     later = [
         (target, parsed[0])
         for item in uploaded

@@ -16,7 +16,7 @@ from mmectl.images.context import context_digest
 from mmectl.images.docker import Docker
 from mmectl.images.ecr import Ecr
 from mmectl.images.pushed import settle
-from mmectl.images.values import Built, Keeping, Login, LoginToBase, Manifest, Order
+from mmectl.images.values import BuildRequest, Built, Login, LoginToBase, Manifest, RepositoryPolicy
 
 Backend = Docker | Buildah | CodeBuild
 
@@ -26,16 +26,16 @@ class Here(Protocol):
 
     name: str
 
-    def prepare(self, order: Order, report: Report) -> object:
+    def prepare(self, request: BuildRequest, report: Report) -> object:
         """Refuse what cannot be built, before any work."""
 
-    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+    def build(self, request: BuildRequest, report: Report, base: LoginToBase | None = None) -> None:
         """Build; `base` logs in to the registry of the base image."""
 
-    def check(self, order: Order, report: Report) -> None:
+    def check(self, request: BuildRequest, report: Report) -> None:
         """Look at the image and try it."""
 
-    def push(self, order: Order, login: Login, report: Report) -> str:
+    def push(self, request: BuildRequest, login: Login, report: Report) -> str:
         """Push; gives the digest."""
 
 
@@ -94,15 +94,17 @@ def _automatic(backends: Backends, report: Report) -> Backend:
 
 
 def build(
-    order: Order,
-    keeping: Keeping,
+    request: BuildRequest,
+    policy: RepositoryPolicy,
     ecr: Ecr,
     backend: Callable[[], Backend],
     report: Report,
     clock: Callable[[], float] = time.monotonic,
     base: LoginToBase | None = None,
 ) -> Built:
-    """Make the image of `order` be in ECR, as SageMaker takes it. Raises BuildError, ServiceError.
+    """Make ECR have the image of `request`, as SageMaker takes it.
+
+    Raises BuildError, ServiceError.
 
     `base` gives a login for the base image, where that lies in a private registry of ECR.
 
@@ -110,20 +112,20 @@ def build(
     from the layers that are.
     """
     started = clock()
-    found = ecr.find(tag=order.tag)
+    found = ecr.find(tag=request.tag)
     if found is not None:
-        return _built(settle(found, order, ecr, report), order, "", clock() - started)
+        return _built(settle(found, request, ecr, report), request, "", clock() - started)
     chosen = backend()
     if isinstance(chosen, CodeBuild):
-        manifest = _elsewhere(chosen, order, keeping, ecr, report)
+        manifest = _elsewhere(chosen, request, policy, ecr, report)
     else:
-        manifest = _here(chosen, order, keeping, ecr, report, base)
-    return _built(manifest, order, chosen.name, clock() - started)
+        manifest = _here(chosen, request, policy, ecr, report, base)
+    return _built(manifest, request, chosen.name, clock() - started)
 
 
-def _built(manifest: Manifest, order: Order, backend: str, seconds: float) -> Built:
+def _built(manifest: Manifest, request: BuildRequest, backend: str, seconds: float) -> Built:
     return Built(
-        reference=order.reference,
+        reference=request.reference,
         digest=manifest.digest,
         media_type=manifest.media_type,
         size=manifests.size(manifest),
@@ -133,46 +135,46 @@ def _built(manifest: Manifest, order: Order, backend: str, seconds: float) -> Bu
     )
 
 
-def _ensure(ecr: Ecr, keeping: Keeping, report: Report) -> None:
-    if ecr.ensure(keeping):
+def _ensure(ecr: Ecr, policy: RepositoryPolicy, report: Report) -> None:
+    if ecr.ensure(policy):
         report(Event("done", "repository", f"{ecr.repository} created"))
 
 
 def _here(
     backend: Here,
-    order: Order,
-    keeping: Keeping,
+    request: BuildRequest,
+    policy: RepositoryPolicy,
     ecr: Ecr,
     report: Report,
     base: LoginToBase | None,
 ) -> Manifest:
-    backend.prepare(order, report)
-    _ensure(ecr, keeping, report)  # early: what the caller may not do is known before the build
-    before = context_digest(order.context)
-    backend.build(order, report, base)
-    if context_digest(order.context) != before:
+    backend.prepare(request, report)
+    _ensure(ecr, policy, report)  # early: what the caller may not do is known before the build
+    before = context_digest(request.context)
+    backend.build(request, report, base)
+    if context_digest(request.context) != before:
         raise BuildError(
-            f"{order.context} changed while it was built", hint="mmectl build", code="changed"
+            f"{request.context} changed while it was built", hint="mmectl build", code="changed"
         )
-    backend.check(order, report)
-    digest = backend.push(order, ecr.login(), report)
-    found = _arrived(ecr, order)
+    backend.check(request, report)
+    digest = backend.push(request, ecr.login(), report)
+    found = _arrived(ecr, request)
     if found.digest != digest:
         raise BuildError(
-            f"{order.reference} is {found.digest} in ECR, pushed was {digest}: "
+            f"{request.reference} is {found.digest} in ECR, pushed was {digest}: "
             "somebody else pushed at the same time",
             hint="mmectl build",
             code="push",
         )
-    return settle(found, order, ecr, report)
+    return settle(found, request, ecr, report)
 
 
 def _elsewhere(
-    backend: CodeBuild, order: Order, keeping: Keeping, ecr: Ecr, report: Report
+    backend: CodeBuild, request: BuildRequest, policy: RepositoryPolicy, ecr: Ecr, report: Report
 ) -> Manifest:
     """Build under another tag, and give it the real one when it has passed the checks."""
-    staged = dataclasses.replace(order, reference=f"{order.reference}-unchecked")
-    _ensure(ecr, keeping, report)
+    staged = dataclasses.replace(request, reference=f"{request.reference}-unchecked")
+    _ensure(ecr, policy, report)
     try:
         backend.make(staged, report)
         manifest = settle(_arrived(ecr, staged), staged, ecr, report)
@@ -182,19 +184,19 @@ def _elsewhere(
                 "the image that was built cannot be checked: its configuration cannot be read",
                 hint="the caller needs ecr:GetDownloadUrlForLayer on the repository",
             )
-        checks.require(facts, order.platform, order.reference)
+        checks.require(facts, request.platform, request.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}"))
-        ecr.put(manifest, order.tag)
+        ecr.put(manifest, request.tag)
     finally:
         ecr.untag(staged.tag)
     return manifest
 
 
-def _arrived(ecr: Ecr, order: Order) -> Manifest:
-    found = ecr.find(tag=order.tag)
+def _arrived(ecr: Ecr, request: BuildRequest) -> Manifest:
+    found = ecr.find(tag=request.tag)
     if found is None:
         raise BuildError(
-            f"{order.reference} was pushed, but ECR does not have it",
+            f"{request.reference} was pushed, but ECR does not have it",
             hint="look which account and region the push went to; then mmectl build",
             code="push",
         )

@@ -23,7 +23,7 @@ from mmectl.images.local_smoke import free_port
 from mmectl.images.process import Run, output, run
 from mmectl.images.progress import Classic
 from mmectl.images.trial import Trial
-from mmectl.images.values import Facts, Login, LoginToBase, Order
+from mmectl.images.values import BuildRequest, Facts, Login, LoginToBase
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the password's file must not reach a disk
 
@@ -37,29 +37,29 @@ class Buildah:
         self._environment = environment
         self._run = runner
 
-    def prepare(self, order: Order, report: Report) -> None:
+    def prepare(self, request: BuildRequest, report: Report) -> None:
         """Refuse what this machine cannot build, before any work."""
         native = platforms.platform_of_machine(machine.machine())
-        platforms.require(order.platform, frozenset({native}), "buildah")
+        platforms.require(request.platform, frozenset({native}), "buildah")
         report(Event("note", "builder", "buildah, without an engine"))
 
-    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+    def build(self, request: BuildRequest, report: Report, base: LoginToBase | None = None) -> None:
         """Build, unless its storage holds the image of this very context. Raises BuildError.
 
         With `base` it pulls the base image with that login.
         """
-        facts = self._facts(order.reference)
-        if facts is not None and facts.labels.get(command_lines.DIGEST_LABEL) == order.digest:
+        facts = self._facts(request.reference)
+        if facts is not None and facts.labels.get(command_lines.DIGEST_LABEL) == request.digest:
             report(Event("note", "build", "buildah holds this image already"))
             return
         with ExitStack() as stack:
             authfile = None
-            if base is not None and order.base_image:
-                registry = order.base_image.partition("/")[0]
+            if base is not None and request.base_image:
+                registry = request.base_image.partition("/")[0]
                 authfile = stack.enter_context(_secrets(registry, base())) / "auth.json"
-            self._build(order, command_lines.buildah(order, authfile), report)
+            self._build(request, command_lines.buildah(request, authfile), report)
 
-    def _build(self, order: Order, command: command_lines.Command, report: Report) -> None:
+    def _build(self, request: BuildRequest, command: command_lines.Command, report: Report) -> None:
         reader = Classic(report)
         if self._run(command.arguments, self._environment, reader.line) != 0:
             said = reader.tail
@@ -67,7 +67,7 @@ class Buildah:
             raise failures.of_build(
                 f"{said}\n{reader.tail}".strip(),
                 step=reader.failed_step,
-                base_image=order.base_image,
+                base_image=request.base_image,
             )
         reader.end()
 
@@ -80,35 +80,35 @@ class Buildah:
         except (ValueError, KeyError):
             return None
 
-    def check(self, order: Order, report: Report) -> None:
+    def check(self, request: BuildRequest, report: Report) -> None:
         """Look at the image, then let it serve a model once. Raises BuildError."""
-        facts = self._facts(order.reference)
+        facts = self._facts(request.reference)
         if facts is None:
-            raise BuildError(f"{order.reference} was built, but buildah does not have it")
-        checks.require(facts, order.platform, order.reference)
+            raise BuildError(f"{request.reference} was built, but buildah does not have it")
+        checks.require(facts, request.platform, request.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}"))
-        if not order.trial.wanted:
+        if not request.trial.wanted:
             report(Event("note", "smoke test", "skipped: build.smoke_test is off"))
             return
         report(Event("start", "smoke test", "starting the container"))
-        steps, took = self._smoke(order, facts)
+        steps, took = self._smoke(request, facts)
         report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
-    def _smoke(self, order: Order, facts: Facts) -> tuple[str, float]:
+    def _smoke(self, request: BuildRequest, facts: Facts) -> tuple[str, float]:
         started = time.monotonic()
-        container = f"mmectl-smoke-{order.owner}"
+        container = f"mmectl-smoke-{request.owner}"
         remove = ("buildah", "rm", container)
         output(remove, self._environment, self._run)  # a killed build may have left it
-        make = ("buildah", "from", "--pull-never", "--name", container, order.reference)
+        make = ("buildah", "from", "--pull-never", "--name", container, request.reference)
         if output(make, self._environment, self._run) is None:
-            raise BuildError(f"buildah makes no container of {order.reference}")
+            raise BuildError(f"buildah makes no container of {request.reference}")
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)
-                order.trial.stage(folder)
+                request.trial.stage(folder)
                 for path in (folder, *folder.rglob("*")):  # the server is not run by us
                     path.chmod(0o755 if path.is_dir() else 0o644)
-                steps = self._serve(container, facts, folder, order.trial)
+                steps = self._serve(container, facts, folder, request.trial)
         finally:
             output(remove, self._environment, self._run)
         return steps, time.monotonic() - started
@@ -141,15 +141,15 @@ class Buildah:
             assert process.stdin is not None  # noqa: S101 - a pipe, see above
             process.stdin.close()
 
-    def push(self, order: Order, login: Login, report: Report) -> str:
+    def push(self, request: BuildRequest, login: Login, report: Report) -> str:
         """Push; gives the digest. The password is in a file of this user alone, in memory."""
-        report(Event("start", "push", order.reference))
+        report(Event("start", "push", request.reference))
         lines: list[str] = []
-        with _secrets(order.registry, login) as folder:
+        with _secrets(request.registry, login) as folder:
             authfile, digestfile = folder / "auth.json", folder / "digest"
-            command = command_lines.buildah_push(order.reference, authfile, digestfile)
+            command = command_lines.buildah_push(request.reference, authfile, digestfile)
             if self._run(command, self._environment, lines.append) != 0:
-                raise failures.of_push("\n".join(lines), order.reference)
+                raise failures.of_push("\n".join(lines), request.reference)
             return digestfile.read_text().strip()
 
 

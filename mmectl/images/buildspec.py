@@ -13,7 +13,7 @@ from mmectl.images import container_smoke, external
 from mmectl.images.command_lines import DIGEST_LABEL
 from mmectl.images.context import context_files
 from mmectl.images.platforms import ARM64
-from mmectl.images.values import Order
+from mmectl.images.values import BuildRequest
 
 # CodeBuild User Guide, "Docker images provided by CodeBuild": Amazon Linux 2023
 _IMAGES = {
@@ -48,15 +48,15 @@ class Where:
     tags: Mapping[str, str]
 
 
-def buildspec(order: Order) -> str:
+def buildspec(request: BuildRequest) -> str:
     """The build's instructions (JSON is YAML); names come from variables, never from text."""
-    base = ' --build-arg "BASE_IMAGE=$BASE_IMAGE"' if order.base_image else ""
+    base = ' --build-arg "BASE_IMAGE=$BASE_IMAGE"' if request.base_image else ""
     build = f'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"{base} context'
     commands = [
         _login("REGION", "REGISTRY"),
-        *([_login("BASE_REGION", "BASE_REGISTRY")] if _base(order) else []),
+        *([_login("BASE_REGION", "BASE_REGISTRY")] if _base(request) else []),
         build,
-        *(["sh smoke/smoke.sh"] if order.trial.wanted else []),
+        *(["sh smoke/smoke.sh"] if request.trial.wanted else []),
         'docker push "$IMAGE"',
     ]
     return json.dumps(
@@ -72,45 +72,45 @@ def _login(region: str, registry: str) -> str:
     )
 
 
-def _base(order: Order) -> external.Name | None:
+def _base(request: BuildRequest) -> external.Name | None:
     """The base image in a private registry of ECR, where it lies in another one."""
-    name = external.parse(order.base_image or "")
-    same = order.base_image and order.base_image.partition("/")[0] == order.registry
+    name = external.parse(request.base_image or "")
+    same = request.base_image and request.base_image.partition("/")[0] == request.registry
     return None if same else name
 
 
-def variables(order: Order, region: str) -> dict[str, str]:
+def variables(request: BuildRequest, region: str) -> dict[str, str]:
     """The variables of the build; attestations would make an OCI index of the image."""
-    base = _base(order)
+    base = _base(request)
     return {
         "REGION": region,
-        "REGISTRY": order.registry,
-        "IMAGE": order.reference,
-        "PLATFORM": order.platform,
-        "LABEL": f"{DIGEST_LABEL}={order.digest}",
+        "REGISTRY": request.registry,
+        "IMAGE": request.reference,
+        "PLATFORM": request.platform,
+        "LABEL": f"{DIGEST_LABEL}={request.digest}",
         "DOCKER_BUILDKIT": "1",
         "BUILDKIT_PROGRESS": "plain",
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-        **({"BASE_IMAGE": order.base_image} if order.base_image else {}),
+        **({"BASE_IMAGE": request.base_image} if request.base_image else {}),
         **({"BASE_REGION": base.region, "BASE_REGISTRY": base.registry} if base else {}),
     }
 
 
-def project_name(order: Order) -> str:
+def project_name(request: BuildRequest) -> str:
     """One project for each owner, so that the next build finds what a killed one left."""
-    return f"{PREFIX}{order.owner}"
+    return f"{PREFIX}{request.owner}"
 
 
-def project(name: str, order: Order, where: Where) -> dict[str, Any]:
+def project(name: str, request: BuildRequest, where: Where) -> dict[str, Any]:
     """The request of CreateProject."""
-    kind, image = _IMAGES[order.platform == ARM64]
+    kind, image = _IMAGES[request.platform == ARM64]
     return {
         "name": name,
         "description": "builds one image and is removed",
         "source": {
             "type": "S3",
             "location": f"{where.bucket}/{source_key(name)}",
-            "buildspec": buildspec(order),
+            "buildspec": buildspec(request),
         },
         "artifacts": {"type": "NO_ARTIFACTS"},
         "environment": {
@@ -120,7 +120,7 @@ def project(name: str, order: Order, where: Where) -> dict[str, Any]:
             "privilegedMode": True,  # CodeBuild runs no Docker engine without it
             "environmentVariables": [
                 {"name": name, "value": value, "type": "PLAINTEXT"}
-                for name, value in variables(order, where.region).items()
+                for name, value in variables(request, where.region).items()
             ],
         },
         "serviceRole": where.role_arn,
@@ -141,16 +141,16 @@ def source_key(name: str) -> str:
     return f"mmectl-build/{name}.zip"
 
 
-def source(order: Order) -> bytes:
+def source(request: BuildRequest) -> bytes:
     """The context and the smoke test as a zip, the execute bits kept."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in context_files(order.context):
-            entry = zipfile.ZipInfo(f"context/{path.relative_to(order.context).as_posix()}")
+        for path in context_files(request.context):
+            entry = zipfile.ZipInfo(f"context/{path.relative_to(request.context).as_posix()}")
             entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-        if order.trial.wanted:
+        if request.trial.wanted:
             archive.writestr("smoke/smoke.sh", _SMOKE)
             archive.writestr("smoke/asking.py", container_smoke.script())
-            archive.writestr("smoke/model.tar", container_smoke.archive(order.trial))
+            archive.writestr("smoke/model.tar", container_smoke.archive(request.trial))
     return buffer.getvalue()

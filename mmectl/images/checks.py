@@ -58,7 +58,7 @@ def problems(facts: Facts, platform: str) -> list[str]:
 
 
 def problems_of_ours(facts: Facts, platform: str) -> list[str]:
-    """The same for an image that is built here, which can be mended."""
+    """The same for an image that is built here, which can be fixed."""
     found = problems(facts, platform)
     if facts.labels.get(BIND_TO_PORT) != "true":
         found.append(f"the label {BIND_TO_PORT}=true is missing: the port cannot be chosen")
@@ -81,6 +81,6 @@ def require(facts: Facts, platform: str, name: str) -> None:
         text = "".join(f"\n  {problem}" for problem in found)
         raise BuildError(
             f"{name} would not serve:{text}",
-            hint="mend the Dockerfile and build again",
+            hint="fix the Dockerfile and build again",
             code="image_checks",
         )

@@ -29,7 +29,7 @@ from mmectl.images.buildspec import (
 )
 from mmectl.images.ecr import Translated
 from mmectl.images.progress import LAST_LINES, Plain
-from mmectl.images.values import Order
+from mmectl.images.values import BuildRequest
 
 __all__ = ["Clients", "CodeBuild", "Where"]
 
@@ -67,21 +67,21 @@ class CodeBuild:
         self._wait = wait
         self._now = now
 
-    def make(self, order: Order, report: Report) -> None:
-        """Build, try and push `order.reference`.
+    def make(self, request: BuildRequest, report: Report) -> None:
+        """Build, try and push `request.reference`.
 
         Raises BuildError with the last lines of the log; project, source and logs are removed
         in every case.
         """
-        name = project_name(order)
+        name = project_name(request)
         self._sweep(name, report)
         report(Event("note", "builder", f"AWS CodeBuild, project {name}"))
         with ExitStack() as stack:
             stack.callback(self._remove, name, report)
-            self._upload(source_key(name), source(order))
+            self._upload(source_key(name), source(request))
             with self._clients.translated(f"codebuild:CreateProject {name}"):
-                self._clients.codebuild.create_project(**project(name, order, self._where))
-            self._run(name, order, stack, report)
+                self._clients.codebuild.create_project(**project(name, request, self._where))
+            self._run(name, request, stack, report)
 
     def _upload(self, key: str, body: bytes) -> None:
         bucket = self._where.bucket
@@ -91,7 +91,7 @@ class CodeBuild:
     def _sweep(self, own: str, report: Report) -> None:
         """Remove what killed builds left: the owner's at once, others' after hours.
 
-        A caller who may not list projects builds all the same.
+        A caller who may not list projects builds without that.
         """
         client = self._clients.codebuild
         try:
@@ -146,7 +146,7 @@ class CodeBuild:
             if error.code not in _GONE:
                 report(Event("warning", "left behind", error.message))
 
-    def _run(self, name: str, order: Order, stack: ExitStack, report: Report) -> None:
+    def _run(self, name: str, request: BuildRequest, stack: ExitStack, report: Report) -> None:
         client = self._clients.codebuild
         with self._clients.translated(f"codebuild:StartBuild {name}"):
             build = client.start_build(projectName=name)["build"]["id"]
@@ -160,7 +160,7 @@ class CodeBuild:
         stopping.pop_all()  # it has ended by itself
         if found["buildStatus"] != "SUCCEEDED":
             self._read_late(follow, found.get("logs") or {})
-            raise _failed(found, follow, order)
+            raise _failed(found, follow, request)
         follow.reader.end()
 
     def _read_late(self, follow: _Follow, logs: Mapping[str, Any]) -> None:
@@ -236,7 +236,7 @@ class _Follow:
             self._report(Event("done", "smoke test", line.partition(": ")[2]))
 
 
-def _failed(build: Mapping[str, Any], follow: _Follow, order: Order) -> BuildError:
+def _failed(build: Mapping[str, Any], follow: _Follow, request: BuildRequest) -> BuildError:
     reasons = [
         context["message"]
         for phase in build.get("phases") or ()
@@ -246,7 +246,7 @@ def _failed(build: Mapping[str, Any], follow: _Follow, order: Order) -> BuildErr
     ]
     if follow.reader.failed_step:
         return failures.of_build(
-            follow.reader.tail, step=follow.reader.failed_step, base_image=order.base_image
+            follow.reader.tail, step=follow.reader.failed_step, base_image=request.base_image
         )
     said = "\n".join([*follow.last, *reasons])
     return BuildError(

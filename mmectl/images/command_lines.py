@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.images import asking
-from mmectl.images.values import Order
+from mmectl.images.values import BuildRequest
 
 # the image says which context it was made of, so that an interrupted push goes on without a build
 DIGEST_LABEL = "mmectl.digest"
@@ -22,46 +22,48 @@ class Command:
     variables: tuple[tuple[str, str], ...] = ()
 
 
-def buildx(order: Order, *, driver: str, raw_json: bool, docker: str = "docker") -> Command:
+def buildx(
+    request: BuildRequest, *, driver: str, raw_json: bool, docker: str = "docker"
+) -> Command:
     """Build with buildx: docker media types, no attestations (CreateModel refuses OCI indexes).
 
     The engine's own driver keeps the image where it is pushed from; any other hands it over.
     """
     output = (
-        ("--output", f"type=image,oci-mediatypes=false,name={order.reference}")
+        ("--output", f"type=image,oci-mediatypes=false,name={request.reference}")
         if driver == "docker"
-        else ("--load", "--tag", order.reference)
+        else ("--load", "--tag", request.reference)
     )
     progress = "rawjson" if raw_json else "plain"
     arguments = (
-        *(docker, "buildx", "build", "--platform", order.platform),
+        *(docker, "buildx", "build", "--platform", request.platform),
         *("--provenance=false", "--sbom=false", *output, f"--progress={progress}"),
-        *_shared(order),
+        *_shared(request),
     )
     return Command(arguments, progress)
 
 
-def buildkit(order: Order, docker: str = "docker") -> Command:
+def buildkit(request: BuildRequest, docker: str = "docker") -> Command:
     """Build with the BuildKit that clients before 23 carry inside."""
     arguments = (
-        *(docker, "build", "--platform", order.platform, "--tag", order.reference),
-        *("--progress=plain", *_shared(order)),
+        *(docker, "build", "--platform", request.platform, "--tag", request.reference),
+        *("--progress=plain", *_shared(request)),
     )
     return Command(arguments, "plain", (("DOCKER_BUILDKIT", "1"),))
 
 
-def _shared(order: Order) -> tuple[str, ...]:
-    base = ("--build-arg", f"BASE_IMAGE={order.base_image}") if order.base_image else ()
-    return (*base, "--label", f"{DIGEST_LABEL}={order.digest}", str(order.context))
+def _shared(request: BuildRequest) -> tuple[str, ...]:
+    base = ("--build-arg", f"BASE_IMAGE={request.base_image}") if request.base_image else ()
+    return (*base, "--label", f"{DIGEST_LABEL}={request.digest}", str(request.context))
 
 
-def buildah(order: Order, authfile: Path | None = None) -> Command:
+def buildah(request: BuildRequest, authfile: Path | None = None) -> Command:
     """Build with buildah, without a daemon and without privileges that containers lack."""
     login = ("--authfile", str(authfile)) if authfile else ()
     arguments = (
         *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers"),
-        *("--format", "docker", "--platform", order.platform, "--tag", order.reference),
-        *(*login, *_shared(order)),
+        *("--format", "docker", "--platform", request.platform, "--tag", request.reference),
+        *(*login, *_shared(request)),
     )
     return Command(arguments, "classic")
 

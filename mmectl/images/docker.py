@@ -15,7 +15,7 @@ from mmectl.images.command_lines import Command
 from mmectl.images.docker_sdk import Engine
 from mmectl.images.process import Run, output, run
 from mmectl.images.progress import READERS
-from mmectl.images.values import Login, LoginToBase, Order
+from mmectl.images.values import BuildRequest, Login, LoginToBase
 
 _RAW_JSON_SINCE = (0, 13)
 _NO_BUILDKIT_SINCE = 23  # from here on BuildKit lives in the plugin alone
@@ -32,13 +32,13 @@ class Builder:
     driver: str = "docker"
     raw_json: bool = False
 
-    def command(self, order: Order) -> Command | None:
+    def command(self, request: BuildRequest) -> Command | None:
         """Its command line; None for the classic builder, which the SDK drives."""
         if self.kind == "buildx":
             return command_lines.buildx(
-                order, driver=self.driver, raw_json=self.raw_json, docker=self.client
+                request, driver=self.driver, raw_json=self.raw_json, docker=self.client
             )
-        return command_lines.buildkit(order, self.client) if self.kind == "buildkit" else None
+        return command_lines.buildkit(request, self.client) if self.kind == "buildkit" else None
 
 
 def choose(
@@ -107,66 +107,66 @@ class Docker:
     def _output(self, *arguments: str) -> str | None:
         return output(arguments, self._environment, self._run)
 
-    def prepare(self, order: Order, report: Report) -> None:
+    def prepare(self, request: BuildRequest, report: Report) -> None:
         """Choose the builder; a platform that it cannot build is refused before any work."""
         self._builder = builder = self.builder()
         report(Event("note", "builder", builder.why))
-        platforms.require(order.platform, builder.possible, f"the engine ({builder.why})")
+        platforms.require(request.platform, builder.possible, f"the engine ({builder.why})")
 
-    def build(self, order: Order, report: Report, base: LoginToBase | None = None) -> None:
+    def build(self, request: BuildRequest, report: Report, base: LoginToBase | None = None) -> None:
         """Build, unless the engine holds the image of this very context. Raises BuildError.
 
         With `base` the base image is pulled first, with that login: builders take it from the
         engine then, and no credential reaches their files or arguments.
         """
-        if self._engine.holds(order):
+        if self._engine.holds(request):
             report(Event("note", "build", "the engine holds this image already"))
             return
-        if base is not None and order.base_image:
-            self._engine.pull(order.base_image, order.platform, base(), report)
-        command = (self._builder or self.builder()).command(order)
+        if base is not None and request.base_image:
+            self._engine.pull(request.base_image, request.platform, base(), report)
+        command = (self._builder or self.builder()).command(request)
         if command is None:
-            self._engine.build(order, report)
+            self._engine.build(request, report)
             return
         reader = READERS[command.progress](report)
         environment = {**self._environment, **dict(command.variables)}
         if self._run(command.arguments, environment, reader.line) != 0:
             raise failures.of_build(
-                reader.tail, step=reader.failed_step, base_image=order.base_image
+                reader.tail, step=reader.failed_step, base_image=request.base_image
             )
         reader.end()
 
-    def identity(self, order: Order) -> str | None:
+    def identity(self, request: BuildRequest) -> str | None:
         """The engine's id of the image, if it holds that of this very context."""
-        return self._engine.identity(order.reference) if self._engine.holds(order) else None
+        return self._engine.identity(request.reference) if self._engine.holds(request) else None
 
-    def check(self, order: Order, report: Report) -> None:
+    def check(self, request: BuildRequest, report: Report) -> None:
         """Look at the image, then let it serve a model once. Raises BuildError."""
-        facts = self._engine.find(order.reference)
+        facts = self._engine.find(request.reference)
         if facts is None:
             raise BuildError(
-                f"{order.reference} was built, but the engine does not have it",
+                f"{request.reference} was built, but the engine does not have it",
                 hint="docker buildx use default, or set build.backend",
             )
-        checks.require(facts, order.platform, order.reference)
+        checks.require(facts, request.platform, request.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}, {facts.size / 1e6:.0f} MB"))
-        if not order.trial.wanted:
+        if not request.trial.wanted:
             report(Event("note", "smoke test", "skipped: build.smoke_test is off"))
         else:
-            self._smoke(order, report)
+            self._smoke(request, report)
 
-    def _smoke(self, order: Order, report: Report) -> None:
+    def _smoke(self, request: BuildRequest, report: Report) -> None:
         engine = self._engine
         where = "" if engine.near else f", asked from inside: the engine is {engine.address}"
         report(Event("start", "smoke test", "starting the container"))
         try:
             steps, took = container_smoke.in_engine(
                 engine.api,
-                order.reference,
-                order.platform,
-                owner=order.owner,
+                request.reference,
+                request.platform,
+                owner=request.owner,
                 near=engine.near,
-                trial=order.trial,
+                trial=request.trial,
             )
         except container_smoke.NotTried as reason:
             text = f"skipped: the engine is {engine.address}, and {reason}"
@@ -174,9 +174,9 @@ class Docker:
             return
         report(Event("done", "smoke test", f"{steps} in {took:.1f} s{where}"))
 
-    def push(self, order: Order, login: Login, report: Report) -> str:
+    def push(self, request: BuildRequest, login: Login, report: Report) -> str:
         """Push; gives the digest."""
-        return self._engine.push(order, login, report)
+        return self._engine.push(request, login, report)
 
 
 def host_of_context(environment: Mapping[str, str], runner: Run = run) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from mmectl.images import failures
 from mmectl.images.checks import facts_of_engine
 from mmectl.images.command_lines import DIGEST_LABEL
 from mmectl.images.progress import Classic
-from mmectl.images.values import Facts, Login, Order
+from mmectl.images.values import BuildRequest, Facts, Login
 
 _DEFAULT = "unix:///var/run/docker.sock"
 _TIMEOUT = 1800  # a step of the classic builder may say nothing for long
@@ -144,47 +144,47 @@ class Engine:
         """The engine's own id of an image, None where it has none of that name."""
         return str(self.api.inspect_image(reference)["Id"]) if self.find(reference) else None
 
-    def holds(self, order: Order) -> bool:
+    def holds(self, request: BuildRequest) -> bool:
         """Whether the image is there already, made of the same context."""
-        facts = self.find(order.reference)
-        return facts is not None and facts.labels.get(DIGEST_LABEL) == order.digest
+        facts = self.find(request.reference)
+        return facts is not None and facts.labels.get(DIGEST_LABEL) == request.digest
 
-    def build(self, order: Order, report: Report) -> None:
+    def build(self, request: BuildRequest, report: Report) -> None:
         """Build with the classic builder, which needs no client. Raises BuildError."""
         reader = Classic(report)
-        arguments = {"BASE_IMAGE": order.base_image} if order.base_image else {}
-        with _worded(f"build {order.reference}"):
+        arguments = {"BASE_IMAGE": request.base_image} if request.base_image else {}
+        with _worded(f"build {request.reference}"):
             stream = self.api.build(
-                path=str(order.context),
-                tag=order.reference,
+                path=str(request.context),
+                tag=request.reference,
                 buildargs=arguments,
-                labels={DIGEST_LABEL: order.digest},
-                platform=order.platform,
+                labels={DIGEST_LABEL: request.digest},
+                platform=request.platform,
                 rm=True,
                 forcerm=True,
                 decode=True,
             )
             for item in stream:
-                self._built(item, reader, order)
+                self._built(item, reader, request)
         reader.end()
 
-    def _built(self, item: Mapping[str, Any], reader: Classic, order: Order) -> None:
+    def _built(self, item: Mapping[str, Any], reader: Classic, request: BuildRequest) -> None:
         if "error" in item:
             reader.fail(str(item["error"]))
             raise failures.of_build(
-                reader.tail, step=reader.failed_step, base_image=order.base_image
+                reader.tail, step=reader.failed_step, base_image=request.base_image
             )
         for line in str(item.get("stream", "")).splitlines():
             if line.strip():
                 reader.line(line)
 
-    def push(self, order: Order, login: Login, report: Report) -> str:
+    def push(self, request: BuildRequest, login: Login, report: Report) -> str:
         """Push the image; gives the digest that the registry answered with. Raises BuildError."""
-        progress = PushProgress(order.reference, report)
-        with _worded(f"push {order.reference}"):
+        progress = PushProgress(request.reference, report)
+        with _worded(f"push {request.reference}"):
             stream = self.api.push(
-                order.pushed_name,
-                tag=order.tag,
+                request.pushed_name,
+                tag=request.tag,
                 stream=True,
                 decode=True,
                 auth_config=login.auth_config,

@@ -12,7 +12,7 @@ from typing import Any
 from mmectl.base.errors import BuildError, ServiceError
 from mmectl.images import manifests
 from mmectl.images.checks import facts_of_config
-from mmectl.images.values import Facts, Keeping, Login, Manifest
+from mmectl.images.values import Facts, Login, Manifest, RepositoryPolicy
 
 Translated = Callable[[str], AbstractContextManager[None]]
 Fetch = Callable[[str], bytes]
@@ -50,26 +50,26 @@ class Ecr:
             self._names["registryId"] = registry_id
         self._fetch = fetcher
 
-    def ensure(self, keeping: Keeping) -> bool:
+    def ensure(self, policy: RepositoryPolicy) -> bool:
         """Create the repository with its rules where it is missing; True when it was created.
 
         One that exists stays as its owner has set it up.
         """
         if self._exists():
             return False
-        tags = [{"Key": key, "Value": value} for key, value in keeping.tags.items()]
+        tags = [{"Key": key, "Value": value} for key, value in policy.tags.items()]
         try:
             with self._translated(f"ecr:CreateRepository {self.repository}"):
                 self._client.create_repository(
                     **self._names,
-                    imageScanningConfiguration={"scanOnPush": keeping.scan_on_push},
+                    imageScanningConfiguration={"scanOnPush": policy.scan_on_push},
                     **({"tags": tags} if tags else {}),
                 )
         except ServiceError as error:
             if error.code == "aws_RepositoryAlreadyExistsException":  # another build made it
                 return False
             raise
-        self._keep(keeping.keep_images)
+        self._keep(policy.keep_images)
         return True
 
     def _exists(self) -> bool:

@@ -57,7 +57,7 @@ def of_build(said: str, *, step: str | None, base_image: str | None) -> BuildErr
     where = f" in step {step}" if step else ""
     return BuildError(
         f"the image cannot be built: the Dockerfile fails{where}\n{said}",
-        hint="mend what the lines above say and build again",
+        hint="fix what the lines above say and build again",
         code="dockerfile",
     )
 

@@ -74,7 +74,7 @@ def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
         lines = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])
         raise BuildError(
             f"the handler cannot be imported:\n{lines}",
-            hint="mend model_handler.py and build again",
+            hint="fix model_handler.py and build again",
         )
 
 

@@ -1,4 +1,4 @@
-"""What arrived in the registry: looked at, and mended where SageMaker would refuse it."""
+"""What arrived in the registry: looked at, and fixed where SageMaker would refuse it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import manifests
 from mmectl.images.ecr import Ecr
-from mmectl.images.values import Manifest, Order
+from mmectl.images.values import BuildRequest, Manifest
 
 
-def settle(found: Manifest, order: Order, ecr: Ecr, report: Report) -> Manifest:
+def settle(found: Manifest, request: BuildRequest, ecr: Ecr, report: Report) -> Manifest:
     """Give the tag a manifest that SageMaker takes; one that it takes already stays.
 
     Raises BuildError with the reason where it cannot be rewritten.
@@ -19,15 +19,15 @@ def settle(found: Manifest, order: Order, ecr: Ecr, report: Report) -> Manifest:
     report(Event("note", "manifest", f"{found.media_type} is rewritten to Docker's"))
     image = found
     if found.media_type in manifests.INDEXES:
-        inner = ecr.find(digest=manifests.member(found, order.platform))
+        inner = ecr.find(digest=manifests.member(found, request.platform))
         if inner is None:
-            raise BuildError(f"{order.reference}: the index names an image that is not there")
+            raise BuildError(f"{request.reference}: the index names an image that is not there")
         image = inner
     wanted = image if image.media_type == manifests.DOCKER else manifests.to_docker(image)
-    stored = ecr.put(wanted, order.tag)
+    stored = ecr.put(wanted, request.tag)
     if stored != wanted.digest:
         raise BuildError(
-            f"{order.reference}: ECR stored {stored}, sent was {wanted.digest}", code="manifest"
+            f"{request.reference}: ECR stored {stored}, sent was {wanted.digest}", code="manifest"
         )
     report(Event("done", "manifest", f"rewritten, {stored[:19]}"))
     return wanted

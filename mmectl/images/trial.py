@@ -39,11 +39,11 @@ class Trial:
     @property
     def hint(self) -> str:
         """What to do where it failed."""
-        mend = "mend what the lines above say and build again"
+        fix = "fix what the lines above say and build again"
         if self.level == "ping" or self.model or self.body:
-            return mend
+            return fix
         return (
-            f"{mend}; a handler of other models is tried with build.smoke_model and "
+            f"{fix}; a handler of other models is tried with build.smoke_model and "
             "build.smoke_body, or no further than build.smoke_test: ping"
         )
 

@@ -10,7 +10,7 @@ from mmectl.images.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BuildRequest:
     """What is to be built: `reference` is ``registry/repository:tag``, `platform` ``os/arch``.
 
     `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
@@ -47,7 +47,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class RepositoryPolicy:
     """How a repository that is created keeps its images."""
 
     scan_on_push: bool = True

@@ -61,7 +61,7 @@ class Switch:
         if expected is not None and (found := _version(pointer, there)) != expected:
             raise ArtifactError(
                 f"{name}: v{expected} is not current, {_who(pointer, found)}",
-                hint=f"mmectl models promote {name} v{version}   # all the same",
+                hint=f"mmectl models promote {name} v{version}   # promote anyway",
                 code="current_changed",
             )
         return self._to(pointer, etag, _of(name, there, version), there, "promote")

@@ -1,7 +1,7 @@
 """The models of a location with their versions: which is current, and what each holds.
 
 Two listings tell everything of thousands of models but the digests and where a pointer leads;
-those are asked for what is shown, and remembered by the objects' entity tags.
+those are read for what is shown, and kept in the metadata cache.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from mmectl.base.concurrency import at_once
-from mmectl.base.files import JsonFile
 from mmectl.base.values import Location
 from mmectl.registry import current_version, names, versions
 from mmectl.registry.catalog import listed, told_apart, versions_of
+from mmectl.registry.metadata_cache import MetadataCache
 from mmectl.registry.names import Artifact
 from mmectl.registry.store import Store
 from mmectl.registry.versions import Pointer
 
 _WIDTH = 24
-_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +36,14 @@ class Model:
         return versions.current(self.pointer, self.versions)
 
 
-class Seen:
-    """What was read of objects, by their entity tags; a cache, it may be lost at any time."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = JsonFile(file)
-        self._known = _entries(self._file.read())
-        self._new = False
-
-    def get(self, key: str, etag: str) -> Any:
-        """What was remembered of that very object, or None."""
-        found = self._known.get(key)
-        return found[1] if found and found[0] == etag else None
-
-    def put(self, key: str, etag: str, value: Any) -> None:
-        """Remember a JSON value."""
-        if etag:
-            self._known[key] = [etag, value]
-            self._new = True
-
-    def save(self) -> None:
-        """Write what is new; where that cannot be done nothing is lost but time."""
-        if self._new:
-            self._file.write(dict(list(self._known.items())[-_KEPT:]))
-
-
-def _entries(raw: object) -> dict[str, list[Any]]:
-    if not isinstance(raw, dict):
-        return {}
-    return {k: v for k, v in raw.items() if isinstance(v, list) and len(v) == 2}
-
-
 class Inventory:
     """The models of a location, as one command sees them; pointers are read once."""
 
-    def __init__(self, store: Store, location: Location, seen: Seen | None = None) -> None:
+    def __init__(
+        self, store: Store, location: Location, cache: MetadataCache | None = None
+    ) -> None:
         self._store, self._location = store, location
-        self._seen = seen or Seen(None)
+        self._cache = cache or MetadataCache(None)
         self._tags: dict[str, str] = {}
 
     def names(self, start: str = "") -> tuple[Model, ...]:
@@ -110,11 +78,11 @@ class Inventory:
     def _pointer(self, model: Model, etag: str) -> Pointer | None:
         key = versions.key(self._location, model.name)
         place = f"{self._location.bucket}/{key}"
-        if text := self._seen.get(place, etag):
+        if text := self._cache.get(place, etag):
             return versions.decode(text.encode(), f"s3://{place}")
         pointer, found = current_version.read(self._store, self._location, model.name)
         if pointer and found:
-            self._seen.put(place, found, versions.encode(pointer).decode())
+            self._cache.put(place, found, versions.encode(pointer).decode())
         return pointer
 
     def detailed(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
@@ -124,15 +92,15 @@ class Inventory:
     def _look(self, artifact: Artifact) -> Artifact:
         key = self._location.key(artifact.target_model)
         place = f"{self._location.bucket}/{key}"
-        about = self._seen.get(place, artifact.etag)
+        about = self._cache.get(place, artifact.etag)
         if about is None:
             about = dict(self._store.metadata(key) or {})
-            self._seen.put(place, artifact.etag, about)
+            self._cache.put(place, artifact.etag, about)
         return names.settled(artifact, about)
 
     def save(self) -> None:
         """Remember what was read for the next command."""
-        self._seen.save()
+        self._cache.save()
 
     def model(self, name: str) -> Model | None:
         """One model with its pointer; None where it has no version."""

@@ -26,7 +26,7 @@ def breaks(model: Model, chosen: Sequence[Artifact], holders: Mapping[str, int])
     for item in chosen:
         reasons = []
         if model.current and item.version == model.current.version:
-            reasons.append(f"{model.name} stands for it")
+            reasons.append(f"it is the current version of {model.name}")
         if held := holders.get(item.target_model):
             reasons.append(f"it is in memory on {held} instance{'s' if held > 1 else ''}")
         if reasons:

@@ -34,7 +34,7 @@ from mmectl.registry.names import (
     target_model,
 )
 from mmectl.registry.store import Store, Writer
-from mmectl.registry.upload_cache import Ledger
+from mmectl.registry.upload_cache import UploadCache
 
 MAX_COPIES = 10_000
 
@@ -99,14 +99,14 @@ class _Job:
     digest: str
     report: Report
     cancelled: threading.Event
-    ledger: Ledger
+    upload_cache: UploadCache
 
     @property
     def size(self) -> int:
         return sum(member.size for member in self.files)
 
     def place(self, name: str) -> str:
-        """Where the name's versions lie, for the ledger."""
+        """Where the name's versions lie, for the upload_cache."""
         return f"{self.location.bucket}/{self.location.key(name)}"
 
     def check(self) -> None:
@@ -211,7 +211,7 @@ def _copies(job: _Job, source: str, newest: Mapping[str, int]) -> dict[str, str]
 
 def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
     """What an unchanged model is, by one look at the object that it became; None to look closer."""
-    targets = job.ledger.targets([job.place(name) for name in names], job.digest)
+    targets = job.upload_cache.targets([job.place(name) for name in names], job.digest)
     known = [target for target in targets if target is not None]
     if len(known) < len(names):
         return None
@@ -264,9 +264,9 @@ def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sen
 
 def _give_up_begun(job: _Job, name: str) -> None:
     """Drop interrupted uploads of the name: its content is there now, nobody goes on with them."""
-    for place, upload_id in job.ledger.unended(job.place(name)).items():
+    for place, upload_id in job.upload_cache.unended(job.place(name)).items():
         job.bucket.give_up(place.removeprefix(f"{job.location.bucket}/"), upload_id)
-        job.ledger.end(place)
+        job.upload_cache.end(place)
 
 
 def _looked_at(request: Upload) -> tuple[str, ...]:
@@ -287,7 +287,7 @@ def upload(
     request: Upload,
     *,
     cache: DigestCache | None = None,
-    ledger: Ledger | None = None,
+    upload_cache: UploadCache | None = None,
     report: Report = ignore,
     cancelled: threading.Event | None = None,
 ) -> Uploaded:
@@ -312,11 +312,11 @@ def upload(
         digest,
         report,
         cancelled or threading.Event(),
-        ledger or Ledger(),
+        upload_cache or UploadCache(),
     )
     result = _remembered(job, names) or _run(job, names)
     targets = zip(names, result.target_models, strict=True)
-    job.ledger.sent(digest, {job.place(name): target for name, target in targets})
+    job.upload_cache.sent(digest, {job.place(name): target for name, target in targets})
     for name in names:
         _give_up_begun(job, name)
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -28,7 +28,7 @@ class Begun:
     part_size: int
 
 
-class Ledger:
+class UploadCache:
     """Entries by ``bucket/key`` in a JSON file; without a file nothing is remembered."""
 
     def __init__(self, file: Path | None = None) -> None:

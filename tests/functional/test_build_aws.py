@@ -17,7 +17,7 @@ from mmectl.base.errors import BuildError, ServiceError
 from mmectl.images import manifests
 from mmectl.images.codebuild import Clients, CodeBuild, Where
 from mmectl.images.ecr import Ecr, lifecycle_policy
-from mmectl.images.values import Keeping, Order
+from mmectl.images.values import BuildRequest, RepositoryPolicy
 
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 DIGEST = manifests.digest_of(manifest())
@@ -53,19 +53,19 @@ class TestEcr:
             {},
             {"repositoryName": "models", "lifecyclePolicyText": lifecycle_policy(3)},
         )
-        assert ecr.ensure(Keeping(False, 3, {"team": "vision"})) is True
+        assert ecr.ensure(RepositoryPolicy(False, 3, {"team": "vision"})) is True
 
     def test_one_that_is_there_is_left_alone(self, ecr, stub):
         stub("ecr").add_response(
             "describe_repositories", {"repositories": [{}]}, {"repositoryNames": ["models"]}
         )
-        assert ecr.ensure(Keeping()) is False
+        assert ecr.ensure(RepositoryPolicy()) is False
 
     def test_one_that_another_build_makes_meanwhile_is_fine(self, ecr, stub):
         client = stub("ecr")
         client.add_client_error("describe_repositories", "RepositoryNotFoundException", "no", 400)
         client.add_client_error("create_repository", "RepositoryAlreadyExistsException", "", 400)
-        assert ecr.ensure(Keeping()) is False
+        assert ecr.ensure(RepositoryPolicy()) is False
 
     def test_a_tag_is_found_with_its_manifest(self, ecr, stub):
         image = {
@@ -144,11 +144,11 @@ class TestEcr:
 
 
 @pytest.fixture
-def order(tmp_path):
+def wanted(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "entrypoint.py").write_text("x")
     (tmp_path / "entrypoint.py").chmod(0o755)
-    return Order(
+    return BuildRequest(
         tmp_path,
         f"{REGISTRY}/models:t",
         "sha256:" + "ab" * 32,
@@ -226,7 +226,7 @@ def page(stub, token, *lines):
 
 
 class TestCodeBuild:
-    def test_is_made_run_followed_and_removed(self, codebuild, order, stub):
+    def test_is_made_run_followed_and_removed(self, codebuild, wanted, stub):
         nothing_left(stub)
         body = started(stub)
         states(stub, ("IN_PROGRESS", {}), ("SUCCEEDED", LOGS))
@@ -236,7 +236,7 @@ class TestCodeBuild:
         page(stub, "f/3")
         removed(stub)
         events = []
-        codebuild.make(order, events.append)
+        codebuild.make(wanted, events.append)
         said = [(e.kind, e.subject, e.text) for e in events]
         assert ("done", "[1/2] FROM debian", "1.0 s") in said
         assert ("done", "layer 0123456789ab", "pushed") in said
@@ -246,7 +246,7 @@ class TestCodeBuild:
         assert modes["context/Dockerfile"] == 0o644
         assert modes["context/entrypoint.py"] == 0o755
 
-    def test_a_failure_is_a_failure_with_the_last_lines(self, codebuild, order, stub):
+    def test_a_failure_is_a_failure_with_the_last_lines(self, codebuild, wanted, stub):
         nothing_left(stub)
         started(stub)
         phase = {
@@ -261,11 +261,11 @@ class TestCodeBuild:
         page(stub, "f/2")
         removed(stub)
         with pytest.raises(BuildError) as caught:
-            codebuild.make(order, lambda event: None)
+            codebuild.make(wanted, lambda event: None)
         assert "AWS CodeBuild ended with FAILED" in caught.value.message
         assert "not authorized to perform ecr:PutImage\nexit status 1" in caught.value.message
 
-    def test_a_dockerfile_that_fails_names_its_step(self, codebuild, order, stub):
+    def test_a_dockerfile_that_fails_names_its_step(self, codebuild, wanted, stub):
         nothing_left(stub)
         started(stub)
         states(stub, ("FAILED", LOGS))
@@ -273,9 +273,9 @@ class TestCodeBuild:
         page(stub, "f/1")
         removed(stub)
         with pytest.raises(BuildError, match=r"step \[2/2\] RUN false\noh"):
-            codebuild.make(order, lambda event: None)
+            codebuild.make(wanted, lambda event: None)
 
-    def test_an_interrupted_one_is_stopped_and_removed(self, aws, codebuild, order, stub):
+    def test_an_interrupted_one_is_stopped_and_removed(self, aws, codebuild, wanted, stub):
         nothing_left(stub)
         started(stub)
         states(stub, ("IN_PROGRESS", {}))
@@ -287,9 +287,9 @@ class TestCodeBuild:
 
         codebuild = CodeBuild(codebuild._clients, codebuild._where, wait=interrupt)
         with pytest.raises(KeyboardInterrupt):
-            codebuild.make(order, lambda event: None)
+            codebuild.make(wanted, lambda event: None)
 
-    def test_what_a_killed_build_left_is_removed_first(self, codebuild, order, stub):
+    def test_what_a_killed_build_left_is_removed_first(self, codebuild, wanted, stub):
         client, long_ago = stub("codebuild"), "mmectl-build-longago"
         names = [NAME, long_ago, "mmectl-build-young"]
         client.add_response("list_projects", {"projects": names[:2], "nextToken": "t"}, {})
@@ -312,11 +312,11 @@ class TestCodeBuild:
         states(stub, ("SUCCEEDED", {}))
         removed(stub)
         events = []
-        codebuild.make(order, events.append)
+        codebuild.make(wanted, events.append)
         said = [event.text for event in events if event.subject == "leftovers"]
         assert said == [f"of a killed build, removed: {name}" for name in names[:2]]
 
-    def test_what_cannot_be_removed_is_named(self, codebuild, order, stub):
+    def test_what_cannot_be_removed_is_named(self, codebuild, wanted, stub):
         stub("codebuild").add_client_error("list_projects", "AccessDeniedException", "no", 400)
         started(stub)
         states(stub, ("SUCCEEDED", {}))
@@ -324,16 +324,16 @@ class TestCodeBuild:
         stub("logs").add_client_error("delete_log_group", "ResourceNotFoundException", "no", 400)
         stub("s3").add_response("delete_object", {}, {"Bucket": "bucket", "Key": ANY})
         events = []
-        codebuild.make(order, events.append)
+        codebuild.make(wanted, events.append)
         warned = [event.text for event in events if event.kind == "warning"]
         assert len(warned) == 1
         assert warned[0].startswith("codebuild:DeleteProject")
 
-    def test_a_project_that_cannot_be_made_leaves_no_zip(self, codebuild, order, stub):
+    def test_a_project_that_cannot_be_made_leaves_no_zip(self, codebuild, wanted, stub):
         nothing_left(stub)
         stub("s3").add_response("put_object", {}, {"Bucket": "bucket", "Key": ANY, "Body": ANY})
         stub("codebuild").add_client_error("create_project", "AccessDeniedException", "no", 400)
         removed(stub)
         with pytest.raises(ServiceError) as caught:
-            codebuild.make(order, lambda event: None)
+            codebuild.make(wanted, lambda event: None)
         assert caught.value.message.startswith("codebuild:CreateProject")

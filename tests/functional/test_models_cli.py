@@ -261,14 +261,14 @@ class TestRemove:
     def test_what_is_current_needs_a_yes(self, call, data, s3):
         code, out, err = call("remove", "resnet_18_v2")
         assert (code, out) == (1, "")
-        assert "not removed: resnet_18_v2.tar.gz: resnet_18 stands for it" in err
+        assert "not removed: resnet_18_v2.tar.gz: it is the current version of resnet_18" in err
         assert "mmectl models remove --yes resnet_18_v2" in err
         assert data("remove", "resnet_18_v2", "--yes")["removed"] == ["resnet_18_v2.tar.gz"]
 
     def test_a_whole_model_with_its_pointer(self, call, data, s3):
         call("promote", "resnet_18", "v1")
         dry = data("remove", "resnet_18", "--dry-run")
-        assert dry["breaks"] == ["resnet_18.tar.gz: resnet_18 stands for it"]
+        assert dry["breaks"] == ["resnet_18.tar.gz: it is the current version of resnet_18"]
         assert len(dry["removed"]) == 2
         assert len(s3.all_keys()) == 4
         data("remove", "resnet_18", "--yes")

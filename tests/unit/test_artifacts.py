@@ -20,7 +20,7 @@ from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact
 from mmectl.registry.store import Stored
 from mmectl.registry.upload import Upload
-from mmectl.registry.upload_cache import Begun, Ledger
+from mmectl.registry.upload_cache import Begun, UploadCache
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 WHERE = Location("bucket", "demo/")
@@ -447,50 +447,50 @@ class TestRemembered:
     """What was uploaded from here costs one look when it has not changed."""
 
     @pytest.fixture
-    def ledger(self, tmp_path):
-        return Ledger(tmp_path / "uploads.json")
+    def upload_cache(self, tmp_path):
+        return UploadCache(tmp_path / "uploads.json")
 
-    def again(self, bucket, model, ledger, **options):
+    def again(self, bucket, model, upload_cache, **options):
         bucket.calls.clear()
         request = Upload("resnet_18", model, **options)
-        return upload.upload(bucket, WHERE, request, ledger=ledger)
+        return upload.upload(bucket, WHERE, request, upload_cache=upload_cache)
 
-    def test_one_look_and_no_listing(self, bucket, model, ledger):
-        first = self.again(bucket, model, ledger)
-        second = self.again(bucket, model, ledger)
+    def test_one_look_and_no_listing(self, bucket, model, upload_cache):
+        first = self.again(bucket, model, upload_cache)
+        second = self.again(bucket, model, upload_cache)
         assert bucket.calls == [("metadata", "demo/resnet_18.tar.gz")]
         assert (second.action, second.target_models) == ("unchanged", first.target_models)
 
-    def test_copies_cost_a_look_each(self, bucket, model, ledger):
-        self.again(bucket, model, ledger, copies=3)
-        assert self.again(bucket, model, ledger, copies=3).action == "unchanged"
+    def test_copies_cost_a_look_each(self, bucket, model, upload_cache):
+        self.again(bucket, model, upload_cache, copies=3)
+        assert self.again(bucket, model, upload_cache, copies=3).action == "unchanged"
         assert (bucket.count("metadata"), len(bucket.calls)) == (3, 3)
 
-    def test_what_is_gone_from_the_bucket_is_uploaded_again(self, bucket, model, ledger):
-        self.again(bucket, model, ledger)
+    def test_what_is_gone_from_the_bucket_is_uploaded_again(self, bucket, model, upload_cache):
+        self.again(bucket, model, upload_cache)
         bucket.objects.clear()
-        assert self.again(bucket, model, ledger).action == "uploaded"
+        assert self.again(bucket, model, upload_cache).action == "uploaded"
 
-    def test_what_somebody_replaced_is_not_taken_for_ours(self, bucket, model, ledger):
-        self.again(bucket, model, ledger)
+    def test_what_somebody_replaced_is_not_taken_for_ours(self, bucket, model, upload_cache):
+        self.again(bucket, model, upload_cache)
         bucket.objects["demo/resnet_18.tar.gz"] = (b"other", {"mmectl-digest": "f" * 64})
-        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
+        assert self.again(bucket, model, upload_cache).target_models == ("resnet_18_v2.tar.gz",)
 
-    def test_changed_content_is_a_new_version(self, bucket, model, ledger):
-        self.again(bucket, model, ledger)
+    def test_changed_content_is_a_new_version(self, bucket, model, upload_cache):
+        self.again(bucket, model, upload_cache)
         changed(model)
-        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
-        assert self.again(bucket, model, ledger).target_models == ("resnet_18_v2.tar.gz",)
+        assert self.again(bucket, model, upload_cache).target_models == ("resnet_18_v2.tar.gz",)
+        assert self.again(bucket, model, upload_cache).target_models == ("resnet_18_v2.tar.gz",)
         assert bucket.calls == [("metadata", "demo/resnet_18_v2.tar.gz")]
 
-    def test_what_was_begun_and_overtaken_is_given_up(self, bucket, model, ledger):
-        ledger.begin("bucket/demo/resnet_18_v2.tar.gz", Begun("id1", "other", 5))
-        ledger.begin("bucket/demo/resnet_18_more.tar.gz", Begun("id2", "other", 5))
-        self.again(bucket, model, ledger)
+    def test_what_was_begun_and_overtaken_is_given_up(self, bucket, model, upload_cache):
+        upload_cache.begin("bucket/demo/resnet_18_v2.tar.gz", Begun("id1", "other", 5))
+        upload_cache.begin("bucket/demo/resnet_18_more.tar.gz", Begun("id2", "other", 5))
+        self.again(bucket, model, upload_cache)
         assert ("give up", "demo/resnet_18_v2.tar.gz", "id1") in bucket.calls
         assert bucket.count("give up") == 1
-        assert ledger.begun("bucket/demo/resnet_18_v2.tar.gz") is None
-        assert ledger.begun("bucket/demo/resnet_18_more.tar.gz") is not None
+        assert upload_cache.begun("bucket/demo/resnet_18_v2.tar.gz") is None
+        assert upload_cache.begun("bucket/demo/resnet_18_more.tar.gz") is not None
 
 
 class TestNamesLikeVersions:

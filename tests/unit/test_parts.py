@@ -15,7 +15,7 @@ from mmectl.aws.s3 import S3Bucket
 from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.files import JsonFile
-from mmectl.registry.upload_cache import Begun, Ledger
+from mmectl.registry.upload_cache import Begun, UploadCache
 
 PART = 1000
 BODY = b"".join(bytes([n]) * PART for n in range(1, 5)) + b"rest"
@@ -83,19 +83,21 @@ def s3():
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "cache" / "uploads.json")
+def cache(tmp_path):
+    return UploadCache(tmp_path / "cache" / "uploads.json")
 
 
-def begin(s3, ledger, body=BODY, digest="d1"):
-    writer = PartWriter(S3Bucket(s3, "b", translated), "k", {}, PART, digest=digest, ledger=ledger)
+def begin(s3, cache, body=BODY, digest="d1"):
+    writer = PartWriter(
+        S3Bucket(s3, "b", translated), "k", {}, PART, digest=digest, upload_cache=cache
+    )
     writer.write(body)
     return writer
 
 
-def interrupted(s3, ledger, at=3):
+def interrupted(s3, cache, at=3):
     s3.fails_at = at
-    writer = begin(s3, ledger)
+    writer = begin(s3, cache)
     with pytest.raises(ServiceError, match="no"):
         writer.commit()
     writer.pause()
@@ -105,80 +107,80 @@ def interrupted(s3, ledger, at=3):
 
 
 @pytest.mark.parametrize("checksums", [True, False])
-def test_what_has_arrived_is_not_sent_again(ledger, checksums):
+def test_what_has_arrived_is_not_sent_again(cache, checksums):
     s3 = Multipart(checksums)
-    interrupted(s3, ledger)
-    assert begin(s3, ledger).commit()
+    interrupted(s3, cache)
+    assert begin(s3, cache).commit()
     assert 1 not in s3.sent
     assert 3 in s3.sent
     assert s3.objects == {"k": BODY}
-    assert (s3.uploads, ledger.begun("b/k")) == ({}, None)
+    assert (s3.uploads, cache.begun("b/k")) == ({}, None)
 
 
-def test_a_part_that_differs_is_sent_again(s3, ledger):
-    interrupted(s3, ledger)
+def test_a_part_that_differs_is_sent_again(s3, cache):
+    interrupted(s3, cache)
     other = b"X" + BODY[1:]
-    assert begin(s3, ledger, other).commit()
+    assert begin(s3, cache, other).commit()
     assert 1 in s3.sent
     assert s3.objects == {"k": other}
 
 
-def test_other_content_gives_up_what_was_begun(s3, ledger):
-    interrupted(s3, ledger)
-    assert begin(s3, ledger, digest="d2").commit()
+def test_other_content_gives_up_what_was_begun(s3, cache):
+    interrupted(s3, cache)
+    assert begin(s3, cache, digest="d2").commit()
     assert sorted(s3.sent) == [1, 2, 3, 4, 5]
     assert s3.uploads == {}
 
 
-def test_an_upload_that_s3_has_dropped_begins_anew(s3, ledger):
-    interrupted(s3, ledger)
+def test_an_upload_that_s3_has_dropped_begins_anew(s3, cache):
+    interrupted(s3, cache)
     s3.uploads.clear()
-    assert begin(s3, ledger).commit()
+    assert begin(s3, cache).commit()
     assert s3.objects == {"k": BODY}
 
 
-def test_what_may_not_be_listed_is_given_up(s3, ledger):
-    interrupted(s3, ledger)
+def test_what_may_not_be_listed_is_given_up(s3, cache):
+    interrupted(s3, cache)
     s3.secret = True
-    assert begin(s3, ledger).commit()
+    assert begin(s3, cache).commit()
     assert (s3.objects, s3.uploads) == ({"k": BODY}, {})
 
 
-def test_a_kill_is_an_interruption_too(s3, ledger):
-    begin(s3, ledger)._pool.shutdown(wait=True)  # and nothing else: no pause, no abort
-    assert ledger.begun("b/k") == Begun("id0", "d1", PART)
+def test_a_kill_is_an_interruption_too(s3, cache):
+    begin(s3, cache)._pool.shutdown(wait=True)  # and nothing else: no pause, no abort
+    assert cache.begun("b/k") == Begun("id0", "d1", PART)
     s3.sent.clear()
-    assert begin(s3, ledger).commit()
+    assert begin(s3, cache).commit()
     assert s3.sent == [5]
 
 
-def test_without_a_ledger_nothing_is_left(s3):
+def test_without_an_upload_cache_nothing_is_left(s3):
     writer = begin(s3, None)
     writer.pause()
     writer.abort()
     assert (s3.uploads, s3.objects) == ({}, {})
 
 
-def test_an_abort_leaves_nothing(s3, ledger):
-    begin(s3, ledger).abort()
-    assert (s3.uploads, ledger.begun("b/k")) == ({}, None)
+def test_an_abort_leaves_nothing(s3, cache):
+    begin(s3, cache).abort()
+    assert (s3.uploads, cache.begun("b/k")) == ({}, None)
 
 
-def test_a_small_object_is_one_put(s3, ledger):
-    assert begin(s3, ledger, b"small").commit()
+def test_a_small_object_is_one_put(s3, cache):
+    assert begin(s3, cache, b"small").commit()
     assert (s3.objects, s3.sent) == ({"k": b"small"}, [])
 
 
 class TestLedger:
-    def test_it_remembers_over_processes(self, ledger, tmp_path):
-        ledger.begin("b/k", Begun("id", "d", 5))
-        ledger.sent("d", {"b/name": "name_v2.tar.gz"})
-        again = Ledger(tmp_path / "cache" / "uploads.json")
+    def test_it_remembers_over_processes(self, cache, tmp_path):
+        cache.begin("b/k", Begun("id", "d", 5))
+        cache.sent("d", {"b/name": "name_v2.tar.gz"})
+        again = UploadCache(tmp_path / "cache" / "uploads.json")
         assert again.begun("b/k") == Begun("id", "d", 5)
         assert again.targets(["b/name", "b/none"], "d") == ["name_v2.tar.gz", None]
         assert again.targets(["b/name"], "other") == [None]
         again.end("b/k")
-        assert ledger.begun("b/k") is None
+        assert cache.begun("b/k") is None
 
     @pytest.mark.parametrize(
         "text", ["", "[]", "{", '{"begun": 3}', '{"begun": {"b/k": {"upload_id": 1}}}', "\0"]
@@ -186,21 +188,21 @@ class TestLedger:
     def test_a_damaged_file_is_an_empty_one(self, tmp_path, text):
         file = tmp_path / "uploads.json"
         file.write_text(text)
-        ledger = Ledger(file)
-        assert ledger.begun("b/k") is None
-        ledger.begin("b/k", Begun("id", "d", 5))
+        cache = UploadCache(file)
+        assert cache.begun("b/k") is None
+        cache.begin("b/k", Begun("id", "d", 5))
         assert json.loads(file.read_text())["begun"]["b/k"]["upload_id"] == "id"
 
-    def test_what_another_process_wrote_is_seen(self, ledger, tmp_path):
-        ledger.sent("d", {"b/name": "name.tar.gz"})
-        other = Ledger(tmp_path / "cache" / "uploads.json")
+    def test_what_another_process_wrote_is_seen(self, cache, tmp_path):
+        cache.sent("d", {"b/name": "name.tar.gz"})
+        other = UploadCache(tmp_path / "cache" / "uploads.json")
         other.sent("e", {"b/name": "name_v2.tar.gz"})
-        assert ledger.targets(["b/name"], "e") == ["name_v2.tar.gz"]
+        assert cache.targets(["b/name"], "e") == ["name_v2.tar.gz"]
 
     def test_without_a_file_nothing_is_remembered(self):
-        ledger = Ledger()
-        ledger.begin("b/k", Begun("id", "d", 5))
-        assert ledger.begun("b/k") is None
+        cache = UploadCache()
+        cache.begin("b/k", Begun("id", "d", 5))
+        assert cache.begun("b/k") is None
 
 
 def test_thousands_of_names_are_one_read_and_one_write(tmp_path):
@@ -215,11 +217,11 @@ def test_thousands_of_names_are_one_read_and_one_write(tmp_path):
             Counting.writes += 1
             super().write(value)
 
-    ledger = Ledger()
-    ledger._file = Counting(tmp_path / "uploads.json")
+    cache = UploadCache()
+    cache._file = Counting(tmp_path / "uploads.json")
     places = {f"b/name_{n}": f"name_{n}.tar.gz" for n in range(3_000)}
-    ledger.sent("d", places)
-    assert ledger.targets(list(places), "d") == list(places.values())
+    cache.sent("d", places)
+    assert cache.targets(list(places), "d") == list(places.values())
     for place, target in places.items():
-        assert ledger.targets([place], "d") == [target]
+        assert cache.targets([place], "d") == [target]
     assert (Counting.reads, Counting.writes) == (1, 1)

@@ -13,7 +13,8 @@ from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.base.values import Location
 from mmectl.registry import current_version, versions
 from mmectl.registry.current_version import Switch
-from mmectl.registry.inventory import Inventory, Seen
+from mmectl.registry.inventory import Inventory
+from mmectl.registry.metadata_cache import MetadataCache
 
 WHERE = Location("bucket", "demo/")
 KEY = "demo.mmectl/current/resnet_18.json"
@@ -195,13 +196,13 @@ def test_models_in_folders(s3, bucket, inventory):
 def test_what_was_read_once_is_not_read_again(s3, bucket, inventory, tmp_path):
     switch(bucket).promote("resnet_18", there(inventory), 2)
     file = tmp_path / "cache" / "objects.json"
-    first = Inventory(bucket, WHERE, Seen(file))
+    first = Inventory(bucket, WHERE, MetadataCache(file))
     models = first.pointed(first.names("resnet_18"))
     assert [m.name for m in models] == ["resnet_18", "resnet_18_x"]
     assert first.detailed([models[0].current])[0].digest == "of resnet_18_v2"
     first.save()
     s3.calls.clear()
-    second = Inventory(bucket, WHERE, Seen(file))
+    second = Inventory(bucket, WHERE, MetadataCache(file))
     again = second.pointed(second.names("resnet_18"))
     assert second.detailed([again[0].current])[0].digest == "of resnet_18_v2"
     assert again[0].pointer == models[0].pointer
@@ -213,4 +214,4 @@ def test_what_was_read_once_is_not_read_again(s3, bucket, inventory, tmp_path):
 def test_a_damaged_cache_is_no_cache(bucket, tmp_path):
     file = tmp_path / "objects.json"
     file.write_text("[1")
-    assert Inventory(bucket, WHERE, Seen(file)).names("other")[0].name == "other"
+    assert Inventory(bucket, WHERE, MetadataCache(file)).names("other")[0].name == "other"

@@ -44,7 +44,7 @@ _SAME = "symbol and parameters must come from the same network"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend; reads ``path: what: fix``."""
+    """One thing to fix; reads ``path: what: fix``."""
 
     path: str
     what: str

@@ -10,24 +10,24 @@ from botocore.loaders import Loader
 from mmectl.base.errors import BuildError
 from mmectl.image import image_digest
 from mmectl.images import command_lines, docker, platforms
-from mmectl.images.values import Login, Order, pin
+from mmectl.images.values import BuildRequest, Login, pin
 
 DIGEST = "sha256:" + "ab" * 32
 REFERENCE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/models:abababababab"
-ORDER = Order(Path("/project/container"), REFERENCE, DIGEST, "linux/amd64", "debian:12")
+REQUEST = BuildRequest(Path("/project/container"), REFERENCE, DIGEST, "linux/amd64", "debian:12")
 LABEL = f"mmectl.digest={DIGEST}"
 
 
 def test_parts_of_a_reference():
-    assert ORDER.registry == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-    assert (ORDER.repository, ORDER.tag) == ("team/models", "abababababab")
-    assert ORDER.pushed_name == f"{ORDER.registry}/team/models"
-    assert pin(REFERENCE, DIGEST) == f"{ORDER.registry}/team/models@{DIGEST}"
+    assert REQUEST.registry == "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    assert (REQUEST.repository, REQUEST.tag) == ("team/models", "abababababab")
+    assert REQUEST.pushed_name == f"{REQUEST.registry}/team/models"
+    assert pin(REFERENCE, DIGEST) == f"{REQUEST.registry}/team/models@{DIGEST}"
     assert pin(f"h:5000/x@{DIGEST}", "sha256:0") == "h:5000/x@sha256:0"
 
 
 def test_buildx_with_the_engines_driver_makes_dockers_media_types():
-    assert command_lines.buildx(ORDER, driver="docker", raw_json=True).arguments == (
+    assert command_lines.buildx(REQUEST, driver="docker", raw_json=True).arguments == (
         "docker",
         "buildx",
         "build",
@@ -47,13 +47,13 @@ def test_buildx_with_the_engines_driver_makes_dockers_media_types():
 
 
 def test_buildx_with_another_driver_hands_the_image_to_the_engine():
-    made = command_lines.buildx(ORDER, driver="docker-container", raw_json=False).arguments
+    made = command_lines.buildx(REQUEST, driver="docker-container", raw_json=False).arguments
     assert made[7:11] == ("--load", "--tag", REFERENCE, "--progress=plain")
 
 
 def test_the_client_with_buildkit_inside():
     made = command_lines.buildkit(
-        Order(Path("c"), REFERENCE, DIGEST, "linux/arm64"), "/usr/bin/docker"
+        BuildRequest(Path("c"), REFERENCE, DIGEST, "linux/arm64"), "/usr/bin/docker"
     )
     assert made.variables == (("DOCKER_BUILDKIT", "1"),)
     assert made.arguments == (
@@ -63,7 +63,7 @@ def test_the_client_with_buildkit_inside():
 
 
 def test_buildah_has_no_password_among_its_arguments():
-    assert command_lines.buildah(ORDER).arguments[:6] == (
+    assert command_lines.buildah(REQUEST).arguments[:6] == (
         *("buildah", "bud", "--isolation", "chroot", "--network", "host"),
     )
     assert command_lines.buildah_push(REFERENCE, Path("/a"), Path("/d")) == (
@@ -151,7 +151,7 @@ def test_the_best_builder_is_taken(said, kind, raw_json, able):
     builder = docker.choose(*said, "linux/amd64")
     assert (builder.kind, builder.raw_json) == (kind, raw_json)
     assert builder.possible == (able or {"linux/amd64"})
-    command = builder.command(ORDER)
+    command = builder.command(REQUEST)
     assert (command is None) == (kind == "classic")
 
 

@@ -17,11 +17,11 @@ from mmectl.images.buildah import Buildah, authorization
 from mmectl.images.docker import Docker, host_of_context
 from mmectl.images.docker_sdk import Engine, connect
 from mmectl.images.trial import Trial
-from mmectl.images.values import Login, Order
+from mmectl.images.values import BuildRequest, Login
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST = "sha256:" + "ab" * 32
-ORDER = Order(Path("c"), f"{REGISTRY}/models:t", DIGEST, "linux/amd64", trial=Trial("off"))
+REQUEST = BuildRequest(Path("c"), f"{REGISTRY}/models:t", DIGEST, "linux/amd64", trial=Trial("off"))
 LOGIN = Login("AWS", "secret")
 LABELS = {
     "com.amazonaws.sagemaker.capabilities.multi-models": "true",
@@ -153,8 +153,8 @@ class TestDocker:
         )
         docker = Docker(Engine(Api()), path, programs)
         events = []
-        docker.prepare(ORDER, events.append)
-        docker.build(ORDER, events.append)
+        docker.prepare(REQUEST, events.append)
+        docker.build(REQUEST, events.append)
         assert "--output type=image,oci-mediatypes=false" in programs.calls[-1]
         assert events[0].text == "buildx 0.14, driver docker"
 
@@ -167,29 +167,29 @@ class TestDocker:
             }
         )
         with pytest.raises(BuildError, match=r"step \[2/2\] RUN no\nsh: no: not found"):
-            Docker(Engine(Api()), path, programs).build(ORDER, lambda event: None)
+            Docker(Engine(Api()), path, programs).build(REQUEST, lambda event: None)
 
     def test_what_the_engine_holds_is_not_built_again(self):
         events = []
-        Docker(Engine(Api(image=image())), {}, Programs({})).build(ORDER, events.append)
+        Docker(Engine(Api(image=image())), {}, Programs({})).build(REQUEST, events.append)
         assert events[0].text == "the engine holds this image already"
 
     def test_another_platform_is_refused(self):
-        order = Order(Path("c"), "r/x:1", DIGEST, "linux/arm64")
+        wanted = BuildRequest(Path("c"), "r/x:1", DIGEST, "linux/arm64")
         with pytest.raises(BuildError, match="cannot build for linux/arm64"):
-            Docker(Engine(Api()), {"PATH": ""}).prepare(order, lambda event: None)
+            Docker(Engine(Api()), {"PATH": ""}).prepare(wanted, lambda event: None)
 
     def test_the_image_is_looked_at(self):
         events = []
-        Docker(Engine(Api(image=image())), {}).check(ORDER, events.append)
+        Docker(Engine(Api(image=image())), {}).check(REQUEST, events.append)
         assert [event.text for event in events] == [
             "labels, amd64, 5 MB",
             "skipped: build.smoke_test is off",
         ]
         with pytest.raises(BuildError, match="would not serve"):
-            Docker(Engine(Api(image=image(Entrypoint=None))), {}).check(ORDER, events.append)
+            Docker(Engine(Api(image=image(Entrypoint=None))), {}).check(REQUEST, events.append)
         with pytest.raises(BuildError, match="the engine does not have it"):
-            Docker(Engine(Api()), {}).check(ORDER, events.append)
+            Docker(Engine(Api()), {}).check(REQUEST, events.append)
 
     @pytest.mark.parametrize(
         ("code", "last"),
@@ -213,7 +213,7 @@ class TestDocker:
         ],
     )
     def test_an_engine_elsewhere_is_asked_from_inside(self, code, last):
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", owner="me")
+        wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64", owner="me")
         lacking = b'exec: "python": executable file not found in $PATH: unknown'
         said = lacking if code else b"ping, load, answer, unload\n"
         api = Running(
@@ -222,28 +222,28 @@ class TestDocker:
             containers=[{"Id": "old", "Labels": {container_smoke.LABEL: "me"}}],
         )
         events = []
-        Docker(Engine(api, "ssh://builder"), {}).check(order, events.append)
+        Docker(Engine(api, "ssh://builder"), {}).check(wanted, events.append)
         assert (events[-1].kind, events[-1].text) == last
         assert api.removed == ["old", api.made]
         assert api.command[:2] == ["python", "-c"]
         assert api.bindings == {}
 
     def test_one_whose_creation_was_interrupted_is_removed(self):
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64")
         api = Running(code=0, said=b"")
         api.interrupted = True
         with pytest.raises(KeyboardInterrupt):
-            Docker(Engine(api, "ssh://builder"), {}).check(order, [].append)
+            Docker(Engine(api, "ssh://builder"), {}).check(wanted, [].append)
         assert api.removed == [api.made]
 
     @pytest.mark.parametrize(
         ("code", "said"), [(1, "no answer to /ping within 240 s"), (126, "container has stopped")]
     )
     def test_one_that_does_not_serve_is_said_with_its_last_lines(self, code, said):
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64")
+        wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64")
         api = Running(code=code, said=f"{said}\n".encode())
         with pytest.raises(BuildError, match=f"{said}\nlast words"):
-            Docker(Engine(api, "tcp://far:2376"), {}).check(order, lambda event: None)
+            Docker(Engine(api, "tcp://far:2376"), {}).check(wanted, lambda event: None)
         assert api.removed == [api.made]
 
 
@@ -259,11 +259,11 @@ def test_forgotten_containers_are_the_owners_and_old_ones():
 class TestEngine:
     def test_the_classic_builder_is_told_everything(self):
         api = Api(build=[{"stream": "Step 1/1 : FROM scratch\n"}, {"stream": " ---> 12\n"}])
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", "debian:12")
+        wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64", "debian:12")
         events = []
-        Engine(api).build(order, events.append)
+        Engine(api).build(wanted, events.append)
         request = api.requests[0]
-        assert (request["path"], request["tag"]) == ("c", ORDER.reference)
+        assert (request["path"], request["tag"]) == ("c", REQUEST.reference)
         assert request["buildargs"] == {"BASE_IMAGE": "debian:12"}
         assert request["labels"] == {"mmectl.digest": DIGEST}
         assert [event.kind for event in events] == ["start", "progress", "done"]
@@ -271,11 +271,11 @@ class TestEngine:
     def test_the_classic_builders_error_is_an_item_of_its_stream(self):
         api = Api(build=[{"stream": "Step 2/2 : RUN no\n"}, {"error": "returned code 127"}])
         with pytest.raises(BuildError, match=r"step Step 2/2 RUN no\nreturned code 127"):
-            Engine(api).build(ORDER, lambda event: None)
+            Engine(api).build(REQUEST, lambda event: None)
 
     def test_a_push_hands_the_login_over_for_one_call(self):
         api = Api(push=[{"status": "Pushed", "id": "a"}, {"aux": {"Digest": "sha256:9"}}])
-        assert Engine(api).push(ORDER, LOGIN, lambda event: None) == "sha256:9"
+        assert Engine(api).push(REQUEST, LOGIN, lambda event: None) == "sha256:9"
         assert api.requests[0]["auth_config"] == {"username": "AWS", "password": "secret"}
         assert (api.requests[0]["name"], api.requests[0]["tag"]) == (f"{REGISTRY}/models", "t")
 
@@ -289,8 +289,8 @@ class TestEngine:
     )
     def test_a_private_base_image_is_pulled_with_a_login_for_one_call(self, reference, tag):
         api = Api()
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", reference)
-        Docker(Engine(api), {}).build(order, lambda event: None, lambda: LOGIN)
+        wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64", reference)
+        Docker(Engine(api), {}).build(wanted, lambda event: None, lambda: LOGIN)
         pulled = api.requests[0]
         assert (pulled["name"].partition(":")[0], pulled["tag"]) == (f"{REGISTRY}/base", tag)
         assert pulled["auth_config"] == {"username": "AWS", "password": "secret"}
@@ -320,7 +320,7 @@ class TestEngine:
     )
     def test_what_the_engine_says_is_worded(self, error, said):
         with pytest.raises(BuildError, match=said):
-            Engine(Api(push=error)).push(ORDER, LOGIN, lambda event: None)
+            Engine(Api(push=error)).push(REQUEST, LOGIN, lambda event: None)
 
     def test_no_engine_is_said_with_its_address(self, tmp_path):
         address = f"unix://{tmp_path}/no.sock"
@@ -368,12 +368,12 @@ class TestBuildah:
             {"buildah inspect": (1, []), "buildah bud": (0, ["STEP 1/1: FROM scratch"])}
         )
         events = []
-        Buildah({}, programs).build(ORDER, events.append)
+        Buildah({}, programs).build(REQUEST, events.append)
         assert [event.kind for event in events] == ["start", "done"]
         programs.answers["buildah inspect"] = (0, [self.SHOWN])
         again = []
-        Buildah({}, programs).build(ORDER, again.append)
-        Buildah({}, programs).check(ORDER, again.append)
+        Buildah({}, programs).build(REQUEST, again.append)
+        Buildah({}, programs).check(REQUEST, again.append)
         assert [event.text for event in again] == [
             "buildah holds this image already",
             "labels, amd64",
@@ -384,7 +384,7 @@ class TestBuildah:
         lines = ["STEP 2/2: RUN no", "sh: no: not found", "Error: exit status 127"]
         programs = Programs({"buildah bud": (1, lines)})
         with pytest.raises(BuildError, match=r"step STEP 2/2: RUN no\nsh: no: not found"):
-            Buildah({}, programs).build(ORDER, lambda event: None)
+            Buildah({}, programs).build(REQUEST, lambda event: None)
 
     def test_the_password_is_in_a_private_file_that_goes(self):
         programs = Programs({"buildah push": (0, [])})
@@ -396,7 +396,7 @@ class TestBuildah:
             Path(arguments[arguments.index("--digestfile") + 1]).write_text("sha256:9\n")
 
         programs.during = during
-        assert Buildah({}, programs).push(ORDER, LOGIN, lambda event: None) == "sha256:9"
+        assert Buildah({}, programs).push(REQUEST, LOGIN, lambda event: None) == "sha256:9"
         authfile, mode, text = seen[0]
         assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
         assert not authfile.exists()
@@ -411,8 +411,10 @@ class TestBuildah:
                 seen.append((authfile, authfile.stat().st_mode & 0o777, authfile.read_text()))
 
         programs.during = during
-        order = Order(Path("c"), ORDER.reference, DIGEST, "linux/amd64", f"{REGISTRY}/base:1")
-        Buildah({}, programs).build(order, lambda event: None, lambda: LOGIN)
+        wanted = BuildRequest(
+            Path("c"), REQUEST.reference, DIGEST, "linux/amd64", f"{REGISTRY}/base:1"
+        )
+        Buildah({}, programs).build(wanted, lambda event: None, lambda: LOGIN)
         authfile, mode, text = seen[0]
         assert (mode, text) == (0o600, authorization(REGISTRY, LOGIN))
         assert not authfile.exists()
@@ -420,13 +422,13 @@ class TestBuildah:
     def test_a_refused_push_says_why(self):
         programs = Programs({"buildah push": (125, ["Error: no basic auth credentials"])})
         with pytest.raises(BuildError) as caught:
-            Buildah({}, programs).push(ORDER, LOGIN, lambda event: None)
+            Buildah({}, programs).push(REQUEST, LOGIN, lambda event: None)
         assert "ecr:PutImage" in caught.value.hint
 
     def test_another_platform_is_refused(self):
-        order = Order(Path("c"), "r/x:1", DIGEST, "linux/riscv64")
+        wanted = BuildRequest(Path("c"), "r/x:1", DIGEST, "linux/riscv64")
         with pytest.raises(BuildError, match="buildah cannot build for linux/riscv64"):
-            Buildah({}).prepare(order, lambda event: None)
+            Buildah({}).prepare(wanted, lambda event: None)
 
 
 def test_the_model_of_the_smoke_test_lies_where_sagemaker_puts_it():

@@ -13,7 +13,7 @@ from mmectl.images import aws_build, external, manifests
 from mmectl.images.aws_build import Backends
 from mmectl.images.codebuild import CodeBuild
 from mmectl.images.ecr import Ecr
-from mmectl.images.values import Keeping, Order
+from mmectl.images.values import BuildRequest, RepositoryPolicy
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 TAG = "abababababab"
@@ -30,9 +30,9 @@ def ecr(client):
 
 
 @pytest.fixture
-def order(tmp_path):
+def wanted(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    return Order(tmp_path, f"{REGISTRY}/models:{TAG}", "sha256:" + "ab" * 32, "linux/amd64")
+    return BuildRequest(tmp_path, f"{REGISTRY}/models:{TAG}", "sha256:" + "ab" * 32, "linux/amd64")
 
 
 class Backend:
@@ -51,33 +51,33 @@ class Backend:
         if name == self.fails:
             raise self.error
 
-    def prepare(self, order, report):
+    def prepare(self, wanted, report):
         self._step("prepare")
 
-    def build(self, order, report, base=None):
+    def build(self, wanted, report, base=None):
         self.during()
         self._step("build")
 
-    def check(self, order, report):
+    def check(self, wanted, report):
         self._step("check")
 
-    def push(self, order, login, report):
+    def push(self, wanted, login, report):
         assert login.auth_config == {"username": "AWS", "password": "secret"}
         self._step("push")
-        return self.client.add(manifest(self.kind), self.kind, order.tag)
+        return self.client.add(manifest(self.kind), self.kind, wanted.tag)
 
 
-def build(order, ecr, backend, keeping=None):
+def build(wanted, ecr, backend, policy=None):
     events = []
-    keeping = keeping or Keeping(True, 5, {"team": "vision"})
-    made = aws_build.build(order, keeping, ecr, lambda: backend, events.append, lambda: 0.0)
+    policy = policy or RepositoryPolicy(True, 5, {"team": "vision"})
+    made = aws_build.build(wanted, policy, ecr, lambda: backend, events.append, lambda: 0.0)
     return made, [(event.kind, event.subject, event.text) for event in events]
 
 
 class TestBuild:
-    def test_builds_checks_pushes_and_reads_back(self, order, ecr, client):
+    def test_builds_checks_pushes_and_reads_back(self, wanted, ecr, client):
         backend = Backend(client)
-        made, events = build(order, ecr, backend)
+        made, events = build(wanted, ecr, backend)
         assert backend.steps == ["prepare", "build", "check", "push"]
         assert made.pinned == f"{REGISTRY}/models@{manifests.digest_of(manifest())}"
         assert (made.media_type, made.size, made.reused) == (manifests.DOCKER, 110, False)
@@ -87,97 +87,97 @@ class TestBuild:
         assert repository["tags"] == [{"Key": "team", "Value": "vision"}]
         assert repository["policy"]["rules"][1]["selection"]["countNumber"] == 5
 
-    def test_does_nothing_when_the_tag_is_there(self, order, ecr, client):
-        build(order, ecr, Backend(client))
+    def test_does_nothing_when_the_tag_is_there(self, wanted, ecr, client):
+        build(wanted, ecr, Backend(client))
         client.calls.clear()
         again = Backend(client)
-        made, events = build(order, ecr, again)
+        made, events = build(wanted, ecr, again)
         assert (made.reused, again.steps, events) == (True, [], [])
         assert client.calls == ["batch_get_image"]
 
     @pytest.mark.parametrize("step", ["prepare", "build", "check", "push"])
-    def test_whatever_fails_or_is_interrupted_registers_nothing(self, order, ecr, client, step):
+    def test_whatever_fails_or_is_interrupted_registers_nothing(self, wanted, ecr, client, step):
         with pytest.raises(KeyboardInterrupt):
-            build(order, ecr, Backend(client, fails=step, error=KeyboardInterrupt()))
+            build(wanted, ecr, Backend(client, fails=step, error=KeyboardInterrupt()))
         assert client.tags == {}
-        made, _ = build(order, ecr, Backend(client))
+        made, _ = build(wanted, ecr, Backend(client))
         assert made.reused is False
 
-    def test_an_oci_manifest_is_rewritten(self, order, ecr, client):
-        made, events = build(order, ecr, Backend(client, manifests.OCI))
+    def test_an_oci_manifest_is_rewritten(self, wanted, ecr, client):
+        made, events = build(wanted, ecr, Backend(client, manifests.OCI))
         stored = client.manifests[client.tags[TAG]]
         assert stored[1] == made.media_type == manifests.DOCKER
         assert client.tags[TAG] == made.digest
         assert events[-1][:2] == ("done", "manifest")
 
     def test_an_oci_manifest_of_an_interrupted_build_is_rewritten_by_the_next(
-        self, order, ecr, client
+        self, wanted, ecr, client
     ):
         client.repositories["models"] = {}
         client.add(manifest(manifests.OCI), manifests.OCI, TAG)
         backend = Backend(client)
-        made, _ = build(order, ecr, backend)
+        made, _ = build(wanted, ecr, backend)
         assert (made.media_type, made.reused, backend.steps) == (manifests.DOCKER, True, [])
 
-    def test_the_image_in_an_index_gets_the_tag(self, order, ecr, client):
+    def test_the_image_in_an_index_gets_the_tag(self, wanted, ecr, client):
         client.repositories["models"] = {}
         inner = client.add(manifest(manifests.OCI), manifests.OCI)
         where = {"os": "linux", "architecture": "amd64"}
         index = json.dumps({"manifests": [{"digest": inner, "platform": where}]})
         client.add(index, manifests.OCI_INDEX, TAG)
-        made, _ = build(order, ecr, Backend(client))
+        made, _ = build(wanted, ecr, Backend(client))
         assert made.media_type == manifests.DOCKER
         assert client.tags[TAG] == made.digest
 
-    def test_immutable_tags_are_named(self, order, ecr, client):
+    def test_immutable_tags_are_named(self, wanted, ecr, client):
         client.repositories["models"] = {}
         client.add(manifest(manifests.OCI), manifests.OCI, TAG)
         client.refuses["put_image"] = "ImageTagAlreadyExistsException"
         with pytest.raises(BuildError, match="immutable") as caught:
-            build(order, ecr, Backend(client))
+            build(wanted, ecr, Backend(client))
         assert "batch-delete-image" in caught.value.hint
 
-    def test_what_somebody_else_pushed_meanwhile_is_noticed(self, order, ecr, client):
+    def test_what_somebody_else_pushed_meanwhile_is_noticed(self, wanted, ecr, client):
         backend = Backend(client)
         push = backend.push
 
-        def other(order, login, report):
-            push(order, login, report)
+        def other(wanted, login, report):
+            push(wanted, login, report)
             return "sha256:ours"
 
         backend.push = other
         with pytest.raises(BuildError, match="somebody else pushed"):
-            build(order, ecr, backend)
+            build(wanted, ecr, backend)
 
-    def test_a_context_that_changes_meanwhile_is_not_pushed(self, order, ecr, client):
-        backend = Backend(client, during=lambda: (order.context / "x").write_text("new"))
+    def test_a_context_that_changes_meanwhile_is_not_pushed(self, wanted, ecr, client):
+        backend = Backend(client, during=lambda: (wanted.context / "x").write_text("new"))
         with pytest.raises(BuildError, match="changed while it was built"):
-            build(order, ecr, backend)
+            build(wanted, ecr, backend)
         assert client.tags == {}
 
-    def test_a_push_that_does_not_arrive_is_an_error(self, order, ecr, client):
+    def test_a_push_that_does_not_arrive_is_an_error(self, wanted, ecr, client):
         backend = Backend(client)
-        backend.push = lambda order, login, report: "sha256:x"
+        backend.push = lambda wanted, login, report: "sha256:x"
         with pytest.raises(BuildError, match="ECR does not have it"):
-            build(order, ecr, backend)
+            build(wanted, ecr, backend)
 
-    def test_no_permission_is_known_before_the_build(self, order, ecr, client):
+    def test_no_permission_is_known_before_the_build(self, wanted, ecr, client):
         client.refuses["create_repository"] = "AccessDeniedException"
         backend = Backend(client)
         with pytest.raises(ServiceError) as caught:
-            build(order, ecr, backend)
+            build(wanted, ecr, backend)
         assert caught.value.message.startswith("ecr:CreateRepository models")
         assert backend.steps == ["prepare"]
 
-    def test_a_repository_without_its_rule_does_not_stay(self, order, ecr, client):
+    def test_a_repository_without_its_rule_does_not_stay(self, wanted, ecr, client):
         client.refuses["put_lifecycle_policy"] = "AccessDeniedException"
         with pytest.raises(ServiceError):
-            build(order, ecr, Backend(client))
+            build(wanted, ecr, Backend(client))
         assert client.repositories == {}
 
-    def test_a_repository_that_is_there_stays_as_it_is(self, order, ecr, client):
+    def test_a_repository_that_is_there_stays_as_it_is(self, wanted, ecr, client):
         client.repositories["models"] = {"mine": True}
-        build(order, ecr, Backend(client))
+        build(wanted, ecr, Backend(client))
         assert client.repositories["models"] == {"mine": True}
 
 
@@ -187,16 +187,16 @@ class Remote(CodeBuild):
     def __init__(self, client, kind=manifests.DOCKER):
         self.client, self.kind, self.made = client, kind, []
 
-    def make(self, order, report):
-        self.made.append(order.tag)
-        self.client.add(manifest(self.kind), self.kind, order.tag)
+    def make(self, wanted, report):
+        self.made.append(wanted.tag)
+        self.client.add(manifest(self.kind), self.kind, wanted.tag)
 
 
 class TestElsewhere:
-    def test_the_tag_is_given_after_the_checks(self, order, ecr, client):
+    def test_the_tag_is_given_after_the_checks(self, wanted, ecr, client):
         client.configs["sha256:c"] = image_config()
         remote = Remote(client, manifests.OCI)
-        made, events = build(order, ecr, remote)
+        made, events = build(wanted, ecr, remote)
         assert remote.made == [f"{TAG}-unchecked"]
         assert client.tags == {TAG: made.digest}
         assert made.media_type == manifests.DOCKER
@@ -209,17 +209,17 @@ class TestElsewhere:
             (image_config(config={}), "multi-models=true is missing"),
         ],
     )
-    def test_an_image_that_would_not_serve_gets_no_tag(self, order, ecr, client, config, said):
+    def test_an_image_that_would_not_serve_gets_no_tag(self, wanted, ecr, client, config, said):
         client.configs["sha256:c"] = config
         with pytest.raises(BuildError) as caught:
-            build(order, ecr, Remote(client))
+            build(wanted, ecr, Remote(client))
         assert said in caught.value.message
         assert client.tags == {}
 
-    def test_what_cannot_be_read_is_not_trusted(self, order, ecr, client):
+    def test_what_cannot_be_read_is_not_trusted(self, wanted, ecr, client):
         client.refuses["get_download_url_for_layer"] = "AccessDeniedException"
         with pytest.raises(BuildError, match="cannot be checked"):
-            build(order, ecr, Remote(client))
+            build(wanted, ecr, Remote(client))
         assert client.tags == {}
 
 
