@@ -235,6 +235,10 @@ def _leave_soon() -> None:
     _idle.leave(_LEAVE_SECONDS)
 
 
+def _told_of_a_signal(cause: str) -> None:
+    _tell("EngineError: %s ended the process after the load", cause)
+
+
 def load(folder: Path) -> Model:
     """Load a model; raises MemoryError, ModelError or EngineError."""
     started = time.perf_counter()
@@ -249,6 +253,7 @@ def load(folder: Path) -> Model:
         if error.errno == errno.ENOMEM:
             raise MemoryError(str(error)) from None
         raise
+    culprit.arm(_told_of_a_signal)
     model.took = f"loaded {model.name} from {folder} in {time.perf_counter() - started:.3f} s"
     return model
 

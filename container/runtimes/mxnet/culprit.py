@@ -21,7 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 DEADLY = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
 ROOT = Path(__file__).resolve().parents[2]  # the container's folder
@@ -48,9 +48,48 @@ class _Stack(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
+_kept: list[Any] = []  # what armed signals need until the process ends
+
+
 @contextlib.contextmanager
 def watched(last_words: Callable[[str], None]) -> Iterator[None]:
     """Let `last_words` be said of a signal that ends the process meanwhile, which it then does."""
+    libc, needed = ctypes.CDLL(None), _needed(last_words)
+    before = _Stack()
+    libc.sigaltstack(ctypes.byref(needed.stack), ctypes.byref(before))
+    old = {number: _Action() for number in DEADLY}
+    for number, saved in old.items():
+        libc.sigaction(number, ctypes.byref(needed.action), ctypes.byref(saved))
+    try:
+        yield
+    finally:
+        for number, saved in old.items():
+            libc.sigaction(number, ctypes.byref(saved), None)
+        libc.sigaltstack(ctypes.byref(before), None)
+
+
+def arm(last_words: Callable[[str], None]) -> None:
+    """Let `last_words` be said of a signal that ends this process or one forked from it.
+
+    Set once, it costs requests nothing.
+    """
+    libc, needed = ctypes.CDLL(None), _needed(last_words)
+    _kept[:] = [needed]
+    libc.sigaltstack(ctypes.byref(needed.stack), None)
+    for number in DEADLY:
+        libc.sigaction(number, ctypes.byref(needed.action), None)
+
+
+class _Needed(NamedTuple):
+    """What the kernel is told, and what that points to."""
+
+    action: _Action
+    stack: _Stack
+    handler: Any
+    memory: mmap.mmap
+
+
+def _needed(last_words: Callable[[str], None]) -> _Needed:
     libc = ctypes.CDLL(None)
 
     @_HANDLER
@@ -62,19 +101,9 @@ def watched(last_words: Callable[[str], None]) -> Iterator[None]:
         os.kill(os.getpid(), number)
 
     memory = mmap.mmap(-1, _STACK_BYTES)
-    before = _Stack()
     stack = _Stack(ctypes.addressof(ctypes.c_char.from_buffer(memory)), 0, _STACK_BYTES)
-    libc.sigaltstack(ctypes.byref(stack), ctypes.byref(before))
     action = _Action(ctypes.cast(handle, ctypes.c_void_p), flags=_ON_STACK | _RESET)
-    old = {number: _Action() for number in DEADLY}
-    for number, saved in old.items():
-        libc.sigaction(number, ctypes.byref(action), ctypes.byref(saved))
-    try:
-        yield
-    finally:
-        for number, saved in old.items():
-            libc.sigaction(number, ctypes.byref(saved), None)
-        libc.sigaltstack(ctypes.byref(before), None)
+    return _Needed(action, stack, handle, memory)
 
 
 def describe(cause: str, folder: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from runtimes.mxnet import culprit
@@ -44,3 +46,20 @@ def test_a_beginning_gives_out_all_that_it_makes():
     assert [node["name"] for node in made["nodes"]] == ["data", "w0", "a0", "w1"]
     assert (made["arg_nodes"], made["heads"]) == ([0, 1, 3], [[2, 0, 0]])
     assert "node_row_ptr" not in made
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT])
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_signal_after_the_load_is_told_by_the_process_or_one_forked_from_it(number, forked):
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        culprit.arm(lambda cause: os.write(writing, cause.encode()))
+        if forked and (inner := os.fork()):
+            os._exit(os.WTERMSIG(os.waitpid(inner, 0)[1]))
+        os.kill(os.getpid(), number)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        assert said.read() == number.name
+    status = os.waitpid(child, 0)[1]
+    assert (os.WEXITSTATUS if forked else os.WTERMSIG)(status) == number

@@ -1,7 +1,8 @@
-"""A model that needs more memory than its instance has is confined to that while it loads."""
+"""Workers at their limits: memory that their instance does not have, and signals that end them."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
@@ -16,7 +17,7 @@ from serving_fixtures import serving_image
 
 from mmectl.frameworks.mxnet import params
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
-from mmectl.local.values import AwsError, Image
+from mmectl.local.values import AwsError, Image, InvokeRequest
 
 __all__ = ["cat", "serving_image", "store"]
 MB = 1 << 20
@@ -107,5 +108,39 @@ async def test_a_load_takes_no_more_than_its_instance_has(
         store.put("fed.tar.gz", pack(write_hungry(tmp_path / "small", 40)))
         with pytest.raises(AwsError, match="client error"):  # it is loaded, and takes no picture
             await plane.invoke("fed.tar.gz", b"no picture")
+    finally:
+        await fleets.close()
+
+
+async def test_a_request_that_ends_its_worker_says_by_which_signal(
+    serving_image: Image, store: Folder, cat: bytes, tmp_path: Path
+) -> None:
+    """An integer divided by zero: SIGFPE, but not for the zeros that a load tries."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    nodes = [
+        {"op": "null", "name": "data", "inputs": []},
+        {"op": "_minus_scalar", "name": "m", "attrs": {"scalar": "1"}, "inputs": [[0, 0, 0]]},
+        {"op": "elemwise_div", "name": "d", "inputs": [[0, 0, 0], [1, 0, 0]]},
+    ]
+    symbol = {"nodes": nodes, "arg_nodes": [0], "heads": [[2, 0, 0]]}
+    (folder / "m-symbol.json").write_text(json.dumps(symbol))
+    shapes = [{"name": "data", "shape": [1, 4], "dtype": "int32"}]
+    (folder / "m-shapes.json").write_text(json.dumps(shapes))
+    with (folder / "m-0000.params").open("wb") as stream:
+        params.write(stream, [])
+    store.put("divides.tar.gz", pack(folder))
+    fleets = LocalFleets(tmp_path / "f", store, runtime="process", environment=dict(os.environ))
+    await fleets.start((spec(serving_image, instance_count=1),))
+    try:
+        ask = functools.partial(InvokeRequest, content_type="application/json")
+        target = {"target_model": "divides.tar.gz"}
+        answer = await fleets.invoke("ep", "cfg", ask(b"[[5, 6, 7, 8]]", **target))
+        assert json.loads(answer.body) == [[1, 1, 1, 1]]
+        with pytest.raises(AwsError, match="Worker died") as caught:
+            await fleets.invoke("ep", "cfg", ask(b"[[5, 1, 7, 8]]", **target))
+        assert "SIGFPE ended the process after the load" in caught.value.message
+        answer = await fleets.invoke("ep", "cfg", ask(b"[[5, 6, 7, 8]]", **target))
+        assert json.loads(answer.body) == [[1, 1, 1, 1]]
     finally:
         await fleets.close()
