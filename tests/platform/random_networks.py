@@ -265,6 +265,10 @@ def main() -> None:
                 setattr(np, name, kind)
         sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
         import mxnet  # noqa: F401 - once for all
+    else:
+        from runtimes.mxnet import capi, predictor  # noqa: F401 - once for all
+
+        capi.library()
     for seed in range(first, last):
         child = os.fork()
         if child == 0:
