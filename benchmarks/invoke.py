@@ -20,7 +20,8 @@ from botocore.credentials import Credentials
 
 from benchmarks.report import Result, Unavailable, seconds
 from mmectl.archive.pack import pack_file
-from mmectl.image import BuiltImage, build_local
+from mmectl.image import build_local
+from mmectl.images.local_build import BuiltImage
 from mmectl.images.local_smoke import connected
 from mmectl.local.client import platform
 from mmectl.local.client.platform import Connection

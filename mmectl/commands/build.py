@@ -84,7 +84,8 @@ def _into_engine(app: App) -> Result:
     import platform
     import time
 
-    from mmectl.image import locked, remember_tried, tried_as, tried_image
+    from mmectl.image import remember_tried, tried_as, tried_image
+    from mmectl.images.local_build import locked
     from mmectl.images.platforms import platform_of_machine
 
     started = time.monotonic()
@@ -119,8 +120,8 @@ def _made(data: dict[str, Any]) -> Result:
 
 
 def _aws(app: App) -> Result:
-    from mmectl.image import locked
     from mmectl.images import aws_build
+    from mmectl.images.local_build import locked
     from mmectl.images.values import RepositoryPolicy
 
     settings = app.config.settings

@@ -12,6 +12,7 @@ import pytest
 
 from mmectl import image
 from mmectl.base.errors import BuildError
+from mmectl.images import local_build
 from mmectl.images import local_env as serving_env
 from mmectl.images import uv as serving_uv
 from mmectl.images.context import context_digest
@@ -133,7 +134,7 @@ class TestImages:
 
 
 class TestBuild:
-    @pytest.mark.parametrize("name", image.REQUIRED)
+    @pytest.mark.parametrize("name", local_build.REQUIRED)
     def test_names_what_the_context_lacks(self, context, tmp_path, name):
         (context / name).unlink()
         with pytest.raises(BuildError, match=rf"lacks {name}"):
@@ -158,7 +159,7 @@ class TestBuild:
             "variables": {"JAVA_HOME": str(tmp_path / "jdk")},
         }
         (environment / serving_env.MARKER).write_text(json.dumps(marker))
-        made = image._Build(
+        made = local_build._Build(
             context,
             state,
             context_digest(context),
@@ -212,7 +213,7 @@ class TestBuild:
         assert not partial.exists()
 
     def test_a_full_disk_is_named(self, tmp_path):
-        error = image._disk_error(OSError(errno.ENOSPC, "x"), tmp_path)
+        error = local_build._disk_error(OSError(errno.ENOSPC, "x"), tmp_path)
         assert "is full" in error.message
         assert error.hint
 

@@ -1,0 +1,206 @@
+"""The local image: a serving environment plus a copy of the context, made and registered.
+
+It is registered in a file that is written last. Whatever is interrupted is not registered and is
+made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmectl.base import files
+from mmectl.base.errors import BuildError
+from mmectl.base.values import Event, Report
+from mmectl.images import local_env, local_smoke
+from mmectl.images.context import context_digest, context_files
+from mmectl.images.local_env import Environment
+from mmectl.images.trial import Trial
+from mmectl.images.uv import Uv, find_uv
+
+REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """A registered local image; `digest` is ``sha256:<hex>``, `reused` means nothing was done."""
+
+    reference: str
+    digest: str
+    path: Path
+    python: str
+    java: str
+    seconds: float
+    reused: bool
+
+
+def build(
+    context: Path,
+    state_dir: Path,
+    digest: str,
+    name: str,
+    *,
+    python: str | None,
+    trial: Trial,
+    report: Report,
+) -> BuiltImage:
+    """Make and register the image `name` of a context with that digest, where it is not there.
+
+    Raises BuildError; nothing is registered then.
+    """
+    started = time.monotonic()
+    missing = [file for file in REQUIRED if not (context / file).is_file()]
+    if missing:
+        raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
+    state_dir = state_dir.resolve()
+    work = _Build(context, state_dir, digest, name, trial)
+    try:
+        done = work.known(python)
+        if done is None:
+            with locked(state_dir, report) as lock:
+                done = work.known(python) or work.run(python, lock, report)
+    except OSError as error:
+        raise _disk_error(error, state_dir) from error
+    return BuiltImage(**{**done, "seconds": time.monotonic() - started})
+
+
+def _disk_error(error: OSError, state_dir: Path) -> BuildError:
+    if error.errno == errno.ENOSPC:
+        return BuildError(f"cannot build: the disk of {state_dir} is full", hint="free about 1 GB")
+    return BuildError(f"cannot build: {error}")
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path, report: Report) -> Iterator[int]:
+    """Hold the build lock of the project; uv inherits it, so an orphaned uv holds it too."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    waiting = Event("note", "lock", "waiting for another build of this project")
+    with files.locked(state_dir / "build.lock", lambda: report(waiting)) as lock:
+        yield lock
+
+
+class _Build:
+    """One build: where its parts go, and what is known of it."""
+
+    def __init__(
+        self, context: Path, state_dir: Path, digest: str, name: str, trial: Trial
+    ) -> None:
+        hexadecimal = digest.removeprefix("sha256:")
+        self.context = context
+        self.digest = digest
+        self.reference = name
+        self.trial = trial
+        self.environments = state_dir / "envs"
+        self.folder = state_dir / "images" / hexadecimal
+        self.entry = self.folder.with_suffix(".json")
+
+    def known(self, python: str | None) -> dict[str, Any] | None:
+        """What is registered, where it is complete, can run, and is what is asked for."""
+        entry = read_entry(self.entry)
+        try:
+            environment = local_env.read_environment(Path(entry["build"]["environment"]))
+            wanted = entry["build"]["python"]
+            references = entry["references"]
+        except (KeyError, TypeError):
+            return None
+        if environment is None or wanted != python or not self._copied():
+            return None
+        if self.trial.wanted and entry["build"].get("tried", Trial().key()) != self.trial.key():
+            return None
+        if self.reference not in references:
+            self._register(environment, python, references)
+        return self._result(environment, reused=True)
+
+    def run(self, python: str | None, lock: int, report: Report) -> dict[str, Any]:
+        """Make what is lacking, try it, register it."""
+        report(Event("start", "python", "looking for a Python that can serve"))
+        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv")
+        interpreter = local_env.find_python(python, uv.program)
+        report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
+        java = local_env.find_java(dict(os.environ))
+        if java is not None:
+            report(Event("done", "java", f"{java.version}, {java.home}"))
+        requirements = self.context / "requirements.txt"
+        key = local_env.environment_key(
+            requirements.read_bytes(), interpreter, own_java=java is None
+        )
+        folder = self.environments / key
+        environment = local_env.read_environment(folder)
+        if environment is None:
+            environment = local_env.make_environment(
+                folder, requirements, interpreter, java, uv, report
+            )
+        self._copy()
+        self._try(environment, report)
+        before = read_entry(self.entry).get("references", [])
+        self._register(environment, python, before)
+        return self._result(environment, reused=False)
+
+    def _try(self, environment: Environment, report: Report) -> None:
+        if not self.trial.wanted:
+            report(Event("note", "smoke test", "skipped: build.smoke_test is off"))
+            return
+        report(Event("start", "smoke test", "starting the server"))
+        steps, took = local_smoke.run(
+            self._entrypoint(environment), environment.variables, self.trial
+        )
+        report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
+
+    def _entrypoint(self, environment: Environment) -> list[str]:
+        return [str(environment.executable), str(self.folder / "entrypoint.py")]
+
+    def _copied(self) -> bool:
+        return self.folder.is_dir() and context_digest(self.folder) == self.digest
+
+    def _copy(self) -> None:
+        if self._copied():
+            return
+        partial = self.folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        for path in context_files(self.context):
+            target = partial / path.relative_to(self.context)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        partial.rename(self.folder)
+
+    def _register(
+        self, environment: Environment, python: str | None, references: list[str]
+    ) -> None:
+        entry = {
+            "reference": self.reference,
+            "references": sorted({*references, self.reference}),
+            "digest": self.digest,
+            "entrypoint": self._entrypoint(environment),
+            "environment": environment.variables,
+            "build": {
+                "environment": str(environment.folder),
+                "python": python,
+                "tried": self.trial.key(),
+            },
+        }
+        files.write_json(self.entry, entry, indent=1)
+
+    def _result(self, environment: Environment, *, reused: bool) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "digest": self.digest,
+            "path": self.folder,
+            "python": environment.python.version,
+            "java": environment.java.version,
+            "reused": reused,
+        }
+
+
+def read_entry(path: Path) -> dict[str, Any]:
+    """What is registered in a file; empty where nothing is."""
+    raw = files.read_json(path)
+    return raw if isinstance(raw, dict) else {}
