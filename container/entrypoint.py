@@ -60,7 +60,8 @@ def check_address(settings: Settings) -> None:
             check_port(settings.address, settings.port)
     except OSError as error:
         why = error.strerror or error
-        raise StartError(f"cannot listen on {settings.listens}: {why}") from None
+        where = settings.socket or f"{settings.address}:{settings.port}"
+        raise StartError(f"cannot listen on {where}: {why}") from None
 
 
 def check_port(address: str, port: int) -> None:

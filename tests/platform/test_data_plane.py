@@ -368,7 +368,7 @@ async def test_a_killed_platform_leaves_no_process(
     program = f"""
         import asyncio, os
         from pathlib import Path
-        from mmectl.local.fleet.router import LocalFleets
+        from mmectl.local.fleet.data_plane import LocalFleets
         from mmectl.local.values import FleetSpec, Image
         image = {kind.image!r}
         async def main():

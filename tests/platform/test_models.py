@@ -23,6 +23,7 @@ from mmectl.aws.session import translated
 from mmectl.base.values import Location
 from mmectl.registry.current_version import Switch
 from mmectl.registry.inventory import Inventory
+from mmectl.registry.names import MODEL
 
 ENOUGH = 15  # answers before a change and after it
 OLD, NEW = "squeezenet_v1.0", "squeezenet_v1.0_retrained"
@@ -177,7 +178,9 @@ def test_two_promotions_at_once(project, bucket, clients_of):
     store = S3Bucket(clients_of, bucket, translated)
     where = Location(bucket, "demo/")
     for name in ("race", "race_v2", "race_v3"):
-        clients_of.put_object(Bucket=bucket, Key=f"demo/{name}.tar.gz", Body=b"x")
+        clients_of.put_object(
+            Bucket=bucket, Key=f"demo/{name}.tar.gz", Body=b"x", Metadata={MODEL: "race"}
+        )
     there = Inventory(store, where).model("race").versions
     results = []
 

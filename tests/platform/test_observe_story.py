@@ -126,17 +126,16 @@ def test_the_aws_cli_sees_the_same(project):
     listed = cli(project, "list-metrics", "--namespace", "AWS/SageMaker")["Metrics"]
     assert {*COUNTS, *TIMED} <= {metric["MetricName"] for metric in listed}
     now = datetime.now(timezone.utc)
-    found = cli(
-        project,
+    asked = (
         *("get-metric-statistics", "--namespace", "AWS/SageMaker", "--metric-name", "ModelLatency"),
         *("--dimensions", "Name=EndpointName,Value=demo", "Name=VariantName,Value=AllTraffic"),
         *("--start-time", (now - timedelta(minutes=30)).isoformat(), "--period", "3600"),
         *("--end-time", (now + timedelta(minutes=1)).isoformat()),
-        *("--statistics", "SampleCount", "Maximum", "--extended-statistics", "p50"),
     )
-    (point,) = found["Datapoints"]
+    (point,) = cli(project, *asked, "--statistics", "SampleCount", "Maximum")["Datapoints"]
+    (median,) = cli(project, *asked, "--extended-statistics", "p50")["Datapoints"]  # not both
     assert (point["Unit"], point["SampleCount"]) == ("Microseconds", 8)
-    assert 500 < point["ExtendedStatistics"]["p50"] <= point["Maximum"] < 60e6
+    assert 500 < median["ExtendedStatistics"]["p50"] <= point["Maximum"] < 60e6
 
 
 def test_an_alarm_from_either_client(project):

@@ -195,11 +195,11 @@ import sys
 import threading
 from pathlib import Path
 import boto3
-from mmectl.artifacts import Upload
-from mmectl.batch import upload_many
-from mmectl.aws import translated
-from mmectl.bucket import S3Bucket
-from mmectl.state import Location
+from mmectl.artifacts import upload_many
+from mmectl.registry.upload import Upload
+from mmectl.aws.session import translated
+from mmectl.aws.s3 import S3Bucket
+from mmectl.base.values import Location
 
 def report(event):
     if event.kind == "progress" and event.done > 25_000_000:
