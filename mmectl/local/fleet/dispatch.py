@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from mmectl.local.fleet import errors
+from mmectl.local.fleet import errors, reports
 from mmectl.local.fleet.metering import Trace
+from mmectl.local.fleet.placement import Residency
 from mmectl.local.fleet.ports import Server
-from mmectl.local.fleet.tasks import Task
+from mmectl.local.fleet.tasks import Task, Work
 from mmectl.local.instance.http_client import (
     AbortedError,
     Answer,
     AnswerTimeoutError,
     WireError,
 )
-from mmectl.local.values import InvokeRequest, InvokeResponse
-
-if TYPE_CHECKING:
-    from mmectl.local.fleet.fleet import Fleet
+from mmectl.local.settings import RouterSettings
+from mmectl.local.values import FleetSpec, InvokeRequest, InvokeResponse
+from mmectl.local.waiting import Changes
 
 access = logging.getLogger("mmectl.local.access")
 
@@ -41,10 +42,51 @@ class Attempts:
     full: int = 0
 
 
+class Instances(Protocol):
+    """The fleet as its dispatcher sees it: instances, and models loaded and unloaded on them."""
+
+    spec: FleetSpec
+    settings: RouterSettings
+    say: errors.Speaker
+    residency: Residency
+    changes: Changes
+    work: Work
+    tally: reports.Tally
+
+    @property
+    def servers(self) -> Collection[Server]:
+        """All instances, whatever their state."""
+        ...
+
+    def server(self, instance: str) -> Server:
+        """The instance of that id."""
+        ...
+
+    def begin_load(self, instance: str, target: str) -> Task:
+        """Begin to load a model."""
+        ...
+
+    def begin_unload(self, instance: str, target: str) -> Task:
+        """Begin to unload a model that nobody uses."""
+        ...
+
+    def measure(self, server: Server, target: str) -> None:
+        """Measure in the background what a model takes by now."""
+        ...
+
+    def drop(self, server: Server, target: str) -> None:
+        """Unload a model in the background, and delete its files."""
+        ...
+
+    def broken(self, server: Server, target: str) -> None:
+        """Unload a model in the background whose worker died."""
+        ...
+
+
 class Dispatcher:
     """Sends the requests of one fleet; see the module."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Instances) -> None:
         self._fleet = fleet
         self._settings = fleet.settings
         self._say = fleet.say
