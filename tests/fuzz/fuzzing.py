@@ -16,7 +16,7 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 FAILED = Path(__file__).resolve().parent / "failed"
 SECONDS = 5.0  # of processor time; machines that do other things take longer
 WAITS = 12  # times as long may it take in all
-EXAMPLES = 300  # of a property, where no minutes are given
+EXAMPLES = 200  # of a property, where no minutes are given
 T = TypeVar("T")
 
 # values that a field of so many bytes is wrong about most easily
