@@ -122,9 +122,9 @@ def stall(port: Callable[[], int], made: Lab, seen: Seen, stop: threading.Event)
 
 
 @contextlib.contextmanager
-def beside(made: Lab, seed: int) -> Iterator[Seen]:
-    """Let them come while the body runs."""
-    seen, stop = Seen(), threading.Event()
+def beside(made: Lab, seed: int, seen: Seen) -> Iterator[None]:
+    """Let them come while the body runs; what they see is added to `seen`."""
+    stop = threading.Event()
 
     def port() -> int:
         known = record.read(made.state)
@@ -137,7 +137,7 @@ def beside(made: Lab, seed: int) -> Iterator[Seen]:
     for thread in threads:
         thread.start()
     try:
-        yield seen
+        yield
     finally:
         stop.set()
         for thread in threads:
@@ -156,6 +156,15 @@ def log_bytes(made: Lab) -> int:
     """What the platform's own log takes, the older one included."""
     logs = (made.state / "local").glob("platform.log*")
     return sum(path.stat().st_size for path in logs if path.is_file())
+
+
+def disk_bytes(made: Lab) -> int:
+    """What all that the platform keeps takes, its logs included."""
+    found = 0
+    for path in made.state.rglob("*"):
+        with contextlib.suppress(OSError):
+            found += path.lstat().st_blocks * 512
+    return found
 
 
 def memory(made: Lab) -> int:

@@ -116,7 +116,19 @@ class Lab:
             if len(rows) == self.instances and all(row["state"] == "InService" for row in rows):
                 return
             time.sleep(0.1)
-        raise Unavailable(f"the endpoint is not in service: {self.rows()}")
+        raise Unavailable(f"the endpoint is not in service: {self.rows()}\n{self.told()}")
+
+    def told(self) -> str:
+        """What the platform says of the endpoint, and the last lines of its log."""
+        log = self.state / "local" / "platform.log"
+        lines = [
+            "",
+            *(log.read_text("utf-8", "replace").splitlines()[-30:] if log.exists() else ()),
+        ]
+        with contextlib.suppress(Exception):
+            found = self.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+            lines[0] = f"{found['EndpointStatus']} {found.get('FailureReason', '')}"
+        return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
         """What the platform says of the instances; [] while it does not answer."""

@@ -84,17 +84,23 @@ def outcome(made: Lab, runtime: object, target: str) -> Call:
     return Call(sent, time.monotonic(), target, cold)
 
 
-def load(made: Lab, seconds: float, clients: int = CLIENTS, seed: int = 0) -> list[Call]:
-    """Let so many clients ask for so long; every request, in the order of sending."""
+def load(
+    made: Lab, seconds: float, clients: int = CLIENTS, seed: int = 0, models: int | None = None
+) -> list[Call]:
+    """Let so many clients ask for so long; every request, in the order of sending.
+
+    They ask for the `models` most wanted, or for all.
+    """
     runtime = made.client("sagemaker-runtime", clients)
-    weights = list(accumulate(1 / (rank + 1) for rank in range(made.models)))
+    targets = made.targets[:models]
+    weights = list(accumulate(1 / (rank + 1) for rank in range(len(targets))))
     calls: list[Call] = []
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
         choose = random.Random(seed * 1000 + number)
         while time.monotonic() < end:
-            (target,) = choose.choices(made.targets, cum_weights=weights)
+            (target,) = choose.choices(targets, cum_weights=weights)
             calls.append(outcome(made, runtime, target))
             if calls[-1].error:
                 time.sleep(0.05)
