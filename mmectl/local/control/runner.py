@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -18,6 +19,7 @@ from mmectl.local.control.states import (
     refreshed,
     restored,
     resumed,
+    retry_pause,
     rolled_back,
     stopped,
 )
@@ -54,6 +56,7 @@ class Runner:
         self._updates = Updates(fleets, around, self._change)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._settled: dict[str, asyncio.Event] = {}
+        self._failures: dict[str, int] = {}  # starts in a row that failed, by endpoint
 
     def wake(self, key: str) -> None:
         """See to an endpoint whose record has changed."""
@@ -76,7 +79,7 @@ class Runner:
         return key in self._settled and self._settled[key].is_set()
 
     async def idle(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until nothing is left to do; never while an endpoint is tried again and again."""
         while self._tasks:
             await asyncio.wait(self._tasks.values())
 
@@ -110,7 +113,9 @@ class Runner:
             await self._STEPS[step](self, endpoint)
 
     async def _restore(self, endpoint: Endpoint) -> None:
-        now = await asyncio.to_thread(refreshed, endpoint, self._image)
+        now = endpoint
+        with contextlib.suppress(OSError):  # as it was registered before
+            now = await asyncio.to_thread(refreshed, endpoint, self._image)
         await self._change(endpoint, lambda _: now)
         serving, target = resumed(now)
         reason = await start(self._fleets, serving)
@@ -123,7 +128,15 @@ class Runner:
                 await self._updates.give_up(endpoint, missing)
             else:
                 await self._change(endpoint, lambda now: restored(now, self._clock()))
-        self.settled(endpoint.name.lower()).set()
+        key = endpoint.name.lower()
+        self._failures[key] = self._failures.get(key, 0) + 1 if reason is not None else 0
+        self.settled(key).set()
+
+    async def _retry(self, endpoint: Endpoint) -> None:
+        """Start what served before once more: a full disk, memory or a lost image may be back."""
+        failures = self._failures.get(endpoint.name.lower(), 0)
+        await self._around.sleep(retry_pause(max(failures, 1)))
+        await self._restore(endpoint)
 
     async def _bring_up(self, endpoint: Endpoint) -> None:
         target = endpoint.target
@@ -149,6 +162,7 @@ class Runner:
         await self._stored(lambda: self._records.remove(endpoint))
         # nobody may wait for an endpoint that is gone, and its successor starts anew
         self._settled.pop(endpoint.name.lower(), asyncio.Event()).set()
+        self._failures.pop(endpoint.name.lower(), None)
 
     async def _stop(self, endpoint: str, keys: tuple[str, ...]) -> None:
         await asyncio.gather(*(self._fleets.stop(endpoint, key) for key in keys))
@@ -182,6 +196,7 @@ class Runner:
         Step.SHIFT: _shift,
         Step.RETIRE: _retire,
         Step.REMOVE: _remove,
+        Step.RETRY: _retry,
     }
 
 

@@ -5,7 +5,7 @@ InService -> Updating -> InService
              Updating -> RollingBack -> InService (the old fleet, with a FailureReason)
                          RollingBack -> UpdateRollbackFailed (a mix of both, can be updated)
 InService | Failed -> Failed | InService, only when restored after a restart; SystemUpdating
-             meanwhile, which stands in no record
+             meanwhile, which stands in no record. One that served before is tried again
 any -> Deleting -> gone
 """
 
@@ -29,9 +29,10 @@ from mmectl.local.control.values import (
 from mmectl.local.values import Image
 
 _HALF = 0.5
+RETRY_FIRST, RETRY_MOST = 1.0, 300.0  # seconds between two starts of a fleet that failed
 AGAIN = (
-    "It is tried again at every start of the platform: mmectl local down, then mmectl local up. "
-    "With an image that is built anew: mmectl build, then mmectl deploy"
+    "It is tried again, after 5 minutes at most; at once with: mmectl local down, then mmectl "
+    "local up. With an image that is built anew: mmectl build, then mmectl deploy"
 )
 
 
@@ -43,6 +44,7 @@ class Step(Enum):
     SHIFT = "take the next stage of an update"
     RETIRE = "stop what no longer serves"
     REMOVE = "stop everything and forget the endpoint"
+    RETRY = "wait for a while, and start a serving fleet again that did not come up"
 
 
 def next_step(endpoint: Endpoint | None, *, settled: bool) -> Step | None:
@@ -57,7 +59,14 @@ def next_step(endpoint: Endpoint | None, *, settled: bool) -> Step | None:
         return Step.SHIFT
     if endpoint.target is not None and endpoint.rollout is None:
         return Step.BRING_UP
-    return Step.RETIRE if endpoint.retired else None
+    if endpoint.retired:
+        return Step.RETIRE
+    return Step.RETRY if endpoint.status == "Failed" and endpoint.serving is not None else None
+
+
+def retry_pause(failures: int) -> float:
+    """Seconds before a fleet that failed so many times (1 or more) is started again."""
+    return min(RETRY_FIRST * 2.0 ** min(failures - 1, 16), RETRY_MOST)
 
 
 def updating(
@@ -262,10 +271,13 @@ def lost(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         return replace(endpoint, serving=None, rollout=None, retired=retired, modified=now)
     text = f"The endpoint could not be restored after a restart: {reason}"
     unwanted = tuple(key for key in endpoint.keys if key != endpoint.serving.key)
+    told = failure(text[: REASON_LIMIT - len(AGAIN) - 2], AGAIN)
+    if (endpoint.status, endpoint.failure, endpoint.target) == ("Failed", told, None):
+        return endpoint  # tried again in vain, for the same reason
     return replace(
         endpoint,
         status="Failed",
-        failure=failure(text[: REASON_LIMIT - len(AGAIN) - 2], AGAIN),
+        failure=told,
         target=None,
         rollout=None,
         retired=unwanted,

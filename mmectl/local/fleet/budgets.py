@@ -17,25 +17,41 @@ from mmectl.base.instances import model_disk, model_memory
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.settings import RouterSettings
 
+_GROWN = 1.1  # times the disk that was divided last
+
 
 def machine_memory() -> int:
     """Bytes of memory of this machine."""
     return int(psutil.virtual_memory().total)
 
 
+def free_disk(folder: Path) -> int:
+    """Bytes of disk that are free there."""
+    return shutil.disk_usage(folder).free
+
+
 class Shares:
-    """See the module. `folder` is where models are unpacked; `memory` the machine's, in bytes."""
+    """See the module. `folder` is where models are unpacked.
+
+    `memory` gives the machine's, `free` the disk that is free where a folder is, in bytes.
+    """
 
     def __init__(
-        self, folder: Path, settings: RouterSettings, memory: Callable[[], int] = machine_memory
+        self,
+        folder: Path,
+        settings: RouterSettings,
+        memory: Callable[[], int] = machine_memory,
+        free: Callable[[Path], int] = free_disk,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._memory = memory
+        self._free = free
         self._fleets: list[Fleet] = []
+        self._divided = 0  # bytes of disk, at the last division
 
     def join(self, fleets: Iterable[Fleet]) -> None:
-        """Count these in, before their instances start."""
+        """Count these in, once their instances are up; one that fails takes from nobody."""
         self._fleets += fleets
         self.divide()
 
@@ -49,6 +65,7 @@ class Shares:
         """Give every instance its budgets; to be called when a fleet has grown or shrunk."""
         count = sum(len(fleet.instances) for fleet in self._fleets)
         memory, disk = self._memory(), self._disk()
+        self._divided = disk
         settings = self._settings
         for fleet in self._fleets:
             spec = fleet.spec
@@ -59,6 +76,11 @@ class Shares:
                 model_disk(spec.instance_type, spec.volume_gb, disk, count, settings.disk),
             )
 
+    def refresh(self) -> None:
+        """Divide anew when the disk was fuller at the last time: what filled it is gone."""
+        if self._disk() > _GROWN * self._divided:
+            self.divide()
+
     def _disk(self) -> int:
         """Bytes of disk that are free, or hold models already."""
         held = sum(
@@ -67,4 +89,4 @@ class Shares:
             for instance in fleet.instances
         )
         existing = next(p for p in (self._folder, *self._folder.parents) if p.exists())
-        return shutil.disk_usage(existing).free + held
+        return self._free(existing) + held

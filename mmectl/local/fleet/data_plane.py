@@ -89,6 +89,7 @@ class LocalFleets:
         self._ending: dict[asyncio.Task[None], tuple[tuple[str, str], _Entry]] = {}
         self._closed = False
         self._swept: asyncio.Future[int] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def _instance(self, spec: FleetSpec, share: int) -> Server:
         async def choose(spec: FleetSpec) -> tuple[Choice, MakeRuntime]:
@@ -120,7 +121,6 @@ class LocalFleets:
         total = sum(spec.instance_count for spec in specs)
         entry = _Entry(tuple(self._fleet(spec, total) for spec in specs))
         self._entries[key] = entry
-        self._shares.join(entry.fleets)
         entry.starting = asyncio.ensure_future(_start_all(entry.fleets))
         try:
             await asyncio.wait((entry.starting,))
@@ -132,8 +132,9 @@ class LocalFleets:
         error = entry.starting.exception()
         if error is not None:
             self._entries.pop(key, None)
-            self._shares.leave(entry.fleets)
             raise error
+        self._shares.join(entry.fleets)
+        self._looking = self._looking or asyncio.create_task(self._look())
 
     async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
         """Add and remove instances of a configuration that runs, and take over its weights."""
@@ -197,6 +198,9 @@ class LocalFleets:
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
         self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
         entries, self._entries = list(self._entries.values()), {}
         for _, entry in self._ending.values():
             if entry.draining is not None:
@@ -211,6 +215,12 @@ class LocalFleets:
             work = asyncio.to_thread(self._runtimes.sweep)
             self._swept = asyncio.ensure_future(work)
         await asyncio.shield(self._swept)
+
+    async def _look(self) -> None:
+        """Time and again, see whether there is more disk to give than there was."""
+        while True:
+            await asyncio.sleep(self._settings.look_every)
+            self._shares.refresh()
 
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]

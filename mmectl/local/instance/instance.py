@@ -1,7 +1,7 @@
 """One instance: a supervised model server with its own socket, directories and log.
 
 What the server runs as, a process or a container, is its `runtime.Runtime`'s affair. A server
-that dies is started again; its models are not.
+that dies is started again, for as long as it takes; its models are not.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mmectl.local.waiting import within
 log = logging.getLogger("mmectl.local.instance")
 _POLL = 0.05
 _PINGS_MISSED = 3
+_COMING = frozenset(("Starting", "Failed"))  # states in which no server has come up yet
 # the server names its threads after the model, cut to this length or a little more
 _NAME_IN_LOG = 20
 Choose = Callable[[FleetSpec], Awaitable[tuple[Choice, MakeRuntime]]]
@@ -115,7 +116,11 @@ class Instance:
         self.state = "Stopped"
 
     async def _supervise(self) -> None:
-        """Run servers one after another; give up only on those that never come up."""
+        """Run servers one after another; give up only where none ever came up.
+
+        An instance that was in service is Failed after some attempts, and tried on: what keeps its
+        server from starting (a full disk, no memory) may pass.
+        """
         misses = deaths = 0
         deadline = time.monotonic() + self._spec.startup_timeout
         while True:
@@ -125,18 +130,26 @@ class Instance:
             # an engine that was there may be restarting: that is waited for
             away = self._runtime is not None and self._runtime.away and not self._first_pending()
             await self._clean()
-            misses = misses + 1 if self.state == "Starting" and not away else 0
+            misses = misses + 1 if self.state in _COMING and not away else 0
             quick = time.monotonic() - began < self._settings.quick_death
             deaths = deaths + 1 if quick else 0
-            late = self._first_pending() and time.monotonic() >= deadline
-            if misses >= self._settings.start_attempts or late:
-                self._give_up(reason)
-                return
-            if not self._first_pending():
+            missed = misses >= self._settings.start_attempts
+            if self._first_pending():
+                if missed or time.monotonic() >= deadline:
+                    self._give_up(reason)
+                    return
+            else:
+                if missed and self.state != "Failed":
+                    self.state = "Failed"
+                    self.down()
                 self.restarts += 1
                 deadline = time.monotonic() + self._spec.startup_timeout
-            wait = self._settings.backoff * 2 ** (deaths - 2) if deaths > 1 else 0
-            await asyncio.sleep(min(wait, self._settings.backoff_most))
+            await asyncio.sleep(self._pause(max(deaths, misses)))
+
+    def _pause(self, deaths: int) -> float:
+        """Seconds before the next server, after so many that ended soon."""
+        wait = self._settings.backoff * 2 ** min(deaths - 2, 16) if deaths > 1 else 0
+        return min(wait, self._settings.backoff_most)
 
     def _supervised(self, runner: asyncio.Task[None]) -> None:
         """Nobody must wait for a supervisor that ended of what it did not expect."""
@@ -160,12 +173,12 @@ class Instance:
 
     async def _live(self, deadline: float) -> str:
         """Run the server once; returns why it ended."""
-        self.state = "Starting"
+        self.state = "Failed" if self.state == "Failed" else "Starting"
         try:
             runtime = await self._launch()
             await self._until_ready(runtime, deadline)
             await runtime.ready()
-        except (NotReadyError, OSError) as error:
+        except (NotReadyError, FleetFailed, OSError) as error:
             return str(error)
         self.state = "InService"
         self.up()

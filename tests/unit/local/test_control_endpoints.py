@@ -18,6 +18,7 @@ from control_fakes import (
     model,
 )
 
+from mmectl.local.control.states import RETRY_MOST, retry_pause
 from mmectl.local.values import AwsError, Image
 
 NAME = {"EndpointName": "endpoint"}
@@ -481,6 +482,60 @@ class TestRestart:
         assert (await waiting).config == "config"
         assert "FailureReason" not in await describe(plane)
         assert await status(plane) == "InService"
+
+    async def test_one_that_does_not_come_back_is_tried_again_while_the_platform_runs(
+        self, plane, fleets, reopen
+    ):
+        await create(plane, fleets)
+        plane, fleets = await reopen()
+        failed = []
+        for pause in (1, 2, 4, 8):
+            fleets.fail("endpoint", "config", "No space left on device")
+            await fleets.quiet()
+            failed.append(await describe(plane))
+            fleets.clock.advance(pause - 0.5)
+            await fleets.quiet()
+            assert not fleets.starting, "it is not tried all the time"
+            fleets.clock.advance(0.5)
+            await fleets.quiet()
+            assert await status(plane) == "Failed", "nobody is made to wait meanwhile"
+        fleets.succeed("endpoint", "config")
+        await fleets.quiet()
+
+        assert {found["EndpointStatus"] for found in failed} == {"Failed"}
+        assert len({found["LastModifiedTime"] for found in failed}) == 1, "one failure"
+        assert "FailureReason" not in await describe(plane)
+        assert await status(plane) == "InService"
+        assert (await plane.serving("endpoint")).config == "config"
+        assert not fleets.clock.asleep
+
+    async def test_one_that_is_to_be_tried_again_can_be_deleted(self, plane, fleets, reopen):
+        await create(plane, fleets)
+        plane, fleets = await reopen()
+        fleets.fail("endpoint", "config")
+        await fleets.quiet()
+        await plane.call("DeleteEndpoint", NAME)
+        await fleets.quiet()
+        with pytest.raises(AwsError, match="Could not find"):
+            await describe(plane)
+        fleets.clock.advance(1000)
+        await fleets.quiet()
+        assert not fleets.starting
+
+    async def test_one_that_never_came_up_is_not_tried_again(self, plane, fleets):
+        await plane.call("CreateEndpoint", endpoint())
+        await fleets.quiet()
+        fleets.fail("endpoint", "config")
+        await fleets.quiet()
+        fleets.clock.advance(1000)
+        await fleets.quiet()
+        assert not fleets.starting
+        assert await status(plane) == "Failed"
+
+    @pytest.mark.parametrize(("failures", "pause"), [(1, 1), (2, 2), (9, 256), (10, 300)])
+    def test_the_pauses_are_bounded(self, failures, pause):
+        assert retry_pause(failures) == pause
+        assert retry_pause(failures * 100_000) <= RETRY_MOST
 
     async def test_creating_goes_on(self, plane, fleets, reopen):
         await plane.call("CreateEndpoint", endpoint())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fleet_fakes import FakeServer, FakeStore, spec
 
+from mmectl.local.fleet.budgets import Shares
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
 
@@ -257,3 +258,29 @@ async def test_a_download_that_takes_too_long(tmp_path: Path) -> None:
         "ModelDataDownloadTimeoutInSeconds (0 seconds)."
     )
     assert plane.servers[0].count("load", "a.tar.gz") == 0
+
+
+async def test_a_start_in_vain_takes_no_budget_from_others(plane: Plane) -> None:
+    changed: list[int] = []
+    (fleet,) = plane.fleets._entries["ep", "cfg"].fleets
+    fleet.limit = lambda memory, disk: changed.append(memory)  # type: ignore[method-assign]
+    plane.failing = 2
+    with pytest.raises(FleetFailed, match="no Java"):
+        await plane.fleets.start((spec(endpoint="other", instance_count=1),))
+    assert changed == []
+    plane.failing = None
+    await plane.fleets.start((spec(endpoint="other", instance_count=1),))
+    assert len(changed) == 1
+
+
+async def test_disk_that_was_full_is_divided_when_it_is_free_again(plane: Plane) -> None:
+    free = [0]
+    shares = Shares(Path("/"), RouterSettings(), lambda: 1 << 40, lambda folder: free[0])
+    limits: list[int] = []
+    fleets = plane.fleets._entries["ep", "cfg"].fleets
+    fleets[0].limit = lambda memory, disk: limits.append(disk)  # type: ignore[method-assign]
+    shares.join(fleets)
+    for now in (0, 20 << 30, 21 << 30, 10 << 30):
+        free[0] = now
+        shares.refresh()
+    assert limits == [0, (20 << 30) * 9 // 20]

@@ -113,6 +113,7 @@ class Stage:
         self.servers: list[FakeMms] = []
         self.made = asyncio.Event()
         self.enough = 0
+        self.states: list[str] = []
         self.folder = folder
         self.script = script
         self.instance = Instance(
@@ -131,6 +132,7 @@ class Stage:
     def _make(self, launch: Launch) -> FakeRuntime:
         self.runs.append(FakeRuntime(launch, **self.script))  # type: ignore[arg-type]
         self.made.set()
+        self.states.append(self.instance.state)
         if len(self.runs) + 1 == self.enough:
             self.script.clear()
         return self.runs[-1]
@@ -224,6 +226,31 @@ async def test_an_engine_that_is_away_for_a_while_is_waited_for(stage: MakeStage
     await asyncio.wait_for(up.wait(), 5)
     assert len(s.runs) == 8
     assert s.instance.state == "InService"
+
+
+async def test_a_server_that_was_up_is_tried_until_what_keeps_it_from_starting_has_passed(
+    stage: MakeStage,
+) -> None:
+    s = stage()
+    up = asyncio.Event()
+    await s.instance.start()
+    s.instance.up = up.set
+    s.script.update(code=1, printed=b"OSError: [Errno 28] No space left on device\n")
+    states = s.states = []
+    s.runs[0].die(137)
+    s.enough = 5 * QUICK.start_attempts
+    await asyncio.wait_for(up.wait(), 5)
+    assert len(s.runs) == 5 * QUICK.start_attempts
+    assert set(states[: QUICK.start_attempts]) == {"Starting"}
+    assert set(states[QUICK.start_attempts :]) == {"Failed"}, "nobody waits for it meanwhile"
+    assert s.instance.state == "InService"
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2, 3, 5, 100, 100_000])
+async def test_the_pause_between_two_servers_is_bounded(stage: MakeStage, deaths: int) -> None:
+    s = stage(RouterSettings())
+    pause = s.instance._pause(deaths)
+    assert pause == {0: 0, 1: 0, 2: 0.25, 3: 0.5, 5: 2.0}.get(deaths, 10.0)
 
 
 async def test_pings_without_an_answer_end_a_server(stage: MakeStage) -> None:
