@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmectl.base.errors import BuildError
 
+BIND_ADDRESS = b"MMECTL_BIND_ADDRESS"
+
 
 def context_files(folder: Path) -> list[Path]:
     """List the files of a context, sorted by relative path; compiled Python does not count.
@@ -39,3 +41,8 @@ def context_digest(folder: Path) -> str:
         name = path.relative_to(folder).as_posix()
         whole.update(f"{name}\0{int(executable)}\0{content}\n".encode())
     return f"sha256:{whole.hexdigest()}"
+
+
+def knows_sockets(folder: Path) -> bool:
+    """Whether the server of a context listens where MMECTL_BIND_ADDRESS says, by its files."""
+    return any(BIND_ADDRESS in path.read_bytes() for path in context_files(folder))

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmectl.base import files
+from mmectl.base import files, relay
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import local_env, local_smoke
-from mmectl.images.context import context_digest, context_files
+from mmectl.images.context import context_digest, context_files, knows_sockets
 from mmectl.images.local_env import Environment
 from mmectl.images.trial import Trial
 from mmectl.images.uv import Uv, find_uv
 
 REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
+_RELAY = Path(relay.__file__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class _Build:
         self.environments = state_dir / "envs"
         self.folder = state_dir / "images" / hexadecimal
         self.entry = self.folder.with_suffix(".json")
+        # beside the context's copy: a server that knows no Unix sockets is run by it
+        self.relay = self.folder.with_suffix(".relay.py")
 
     def known(self, python: str | None) -> dict[str, Any] | None:
         """What is registered, where it is complete, can run, and is what is asked for."""
@@ -108,9 +111,12 @@ class _Build:
             environment = local_env.read_environment(Path(entry["build"]["environment"]))
             wanted = entry["build"]["python"]
             references = entry["references"]
+            entrypoint = entry["entrypoint"]
         except (KeyError, TypeError):
             return None
         if environment is None or wanted != python or not self._copied():
+            return None
+        if entrypoint != self._entrypoint(environment):
             return None
         if self.trial.wanted and entry["build"].get("tried", Trial().key()) != self.trial.key():
             return None
@@ -154,14 +160,22 @@ class _Build:
         report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
     def _entrypoint(self, environment: Environment) -> list[str]:
-        return [str(environment.executable), str(self.folder / "entrypoint.py")]
+        relayed = () if knows_sockets(self.folder) else (str(self.relay),)
+        return [str(environment.executable), *relayed, str(self.folder / "entrypoint.py")]
 
     def _copied(self) -> bool:
-        return self.folder.is_dir() and context_digest(self.folder) == self.digest
+        """Whether the context's copy is as it should be, and the relay, if it needs one."""
+        if not self.folder.is_dir() or context_digest(self.folder) != self.digest:
+            return False
+        return knows_sockets(self.folder) or _same(_RELAY, self.relay)
 
     def _copy(self) -> None:
         if self._copied():
             return
+        partial = self.relay.with_suffix(".partial")
+        partial.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copyfile(_RELAY, partial)
+        partial.replace(self.relay)
         partial = self.folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -198,6 +212,10 @@ class _Build:
             "java": environment.java.version,
             "reused": reused,
         }
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def read_entry(path: Path) -> dict[str, Any]:

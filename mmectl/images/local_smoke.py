@@ -60,7 +60,7 @@ def _short() -> str | None:
 
 def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
     """Import the handler by itself: what a dying worker says does not always reach the log."""
-    python, script = entrypoint
+    python, *_, script = entrypoint
     code = "import sys; sys.path.insert(0, sys.argv[1]); import model_handler"
     done = subprocess.run(
         [python, "-c", code, str(Path(script).parent)],

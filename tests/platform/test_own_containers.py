@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_server import TCP_ONLY
 from projects import PROCESSES, Project, made
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
+
+from mmectl.base import relay
 
 # It takes any folder for a model, and says what it was asked in its own words
 HANDLER = """
@@ -131,3 +138,74 @@ def test_how_far_it_is_tried_is_that_of_the_configuration(project):
 def test_the_settings_of_old_are_taken(project):
     shown = project.data("config", "show", "--set", "build.smoke_test=false")
     assert json.dumps(shown).count('"off"') == 1
+
+
+@pytest.fixture(scope="module")
+def tcp_only(root: Path, serving_image: object) -> Iterator[Project]:  # noqa: F811
+    with made(root, f"platform: local\n{PROCESSES}endpoint: {{name: tcp}}\n") as project:
+        context = project.folder / "container"
+        context.mkdir()
+        shutil.copy(root / "container" / "requirements.txt", context)
+        (context / "entrypoint.py").write_text(TCP_ONLY)
+        (context / "model_handler.py").write_text("")
+        project.state.mkdir(mode=0o700)
+        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
+        yield project
+
+
+def test_a_server_that_knows_ports_alone_serves_and_nobody_else_reaches_it(tcp_only, root):
+    if subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
+        pytest.skip("no network namespaces here")
+    assert "smoke test: ping, load, answer in its own words, unload in" in steps(tcp_only)
+    shapes = root / "examples" / "models" / "shapes"
+    tcp_only.mmectl("upload", "shapes", "--from", str(shapes))
+    tcp_only.mmectl("deploy")
+    star = root / "examples" / "images" / "star.jpg"
+    large = tcp_only.folder / "large.bin"
+    large.write_bytes(bytes(5 << 20))
+    for body in (star, large):
+        found = json.loads(tcp_only.data("invoke", "-m", "shapes", str(body))["body"])
+        assert found["bytes"] == body.stat().st_size
+        assert found["files"] == sorted(path.name for path in shapes.iterdir())
+        assert found["network"] != os.readlink("/proc/self/ns/net")  # noqa: PTH115
+
+
+def test_a_server_that_knows_ports_alone_is_refused_where_it_cannot_be_kept_from_others(tmp_path):
+    script = tmp_path / "entrypoint.py"
+    script.write_text(TCP_ONLY)
+    relayed = f"exec {sys.executable} {relay.__file__} {script} serve"
+    none = "echo 0 >/proc/sys/user/max_net_namespaces"
+    ran = subprocess.run(
+        ["unshare", "-r", "sh", "-c", f"{none} && {relayed} || exit 1"],
+        env={**os.environ, "MMECTL_BIND_ADDRESS": f"unix:{tmp_path}/http.sock"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    if "max_net_namespaces" in ran.stderr or "unshare" in ran.stderr:
+        pytest.skip("no user namespaces here")
+    assert ran.returncode == relay.NO_NETWORK, ran.stderr
+    assert "cannot be had here" in ran.stderr
+    assert "docs/containers.md" in ran.stderr
+    assert not (tmp_path / "http.sock").exists()
+
+
+def test_a_relayed_server_ends_with_the_platform(tmp_path):
+    if subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
+        pytest.skip("no network namespaces here")
+    script = tmp_path / "entrypoint.py"
+    script.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, relay.__file__, script, "serve"],
+        env={"MMECTL_BIND_ADDRESS": f"unix:{tmp_path}/s", "MMECTL_LIFELINE_FD": str(reading)},
+        pass_fds=(reading,),
+        stdout=subprocess.PIPE,
+    ) as ran:
+        os.close(reading)
+        assert ran.stdout is not None
+        server = int(ran.stdout.readline())
+        os.close(writing)  # as the kernel does when the platform is killed
+        assert ran.wait(30) == 128 + signal.SIGTERM
+        assert not Path(f"/proc/{server}").exists()

@@ -15,7 +15,7 @@ from mmectl.base.errors import BuildError
 from mmectl.images import local_build
 from mmectl.images import local_env as serving_env
 from mmectl.images import uv as serving_uv
-from mmectl.images.context import context_digest
+from mmectl.images.context import context_digest, knows_sockets
 from mmectl.images.local_env import Interpreter
 from mmectl.images.trial import Trial
 from mmectl.local.images import Images
@@ -88,6 +88,12 @@ class TestDigest:
     def test_refuses_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(BuildError, match="no image context"):
             context_digest(tmp_path / "gone")
+
+
+def test_whether_a_server_knows_sockets_is_seen_in_its_context(context):
+    assert not knows_sockets(context)
+    (context / "sub" / "listen.py").write_text('address = os.environ["MMECTL_BIND_ADDRESS"]')
+    assert knows_sockets(context)
 
 
 def test_reference_is_ecrs():
