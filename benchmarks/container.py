@@ -28,8 +28,8 @@ OWN_PICTURE = ROOT / "examples" / "images" / "star.jpg"
 BUDGET = 4096 * MIB
 REST_SECONDS = 5.0  # container/serving/workers/idle.py: a worker rests after a second
 SETTLE_SECONDS = 0.5
-# container/serving/workers/prefork.py: a network's process is ready so long after its second load
-FAMILY_LOADS, FAMILY_SECONDS = 2, 3.0
+# container/serving/workers/prefork.py: a template is ready so long after its second load
+TEMPLATE_LOADS, TEMPLATE_SECONDS = 2, 3.0
 FORWARD_ROUNDS = 8
 
 
@@ -109,7 +109,7 @@ def _cold(
 
     yield compared("first model", 1)
     once(ours)
-    time.sleep(FAMILY_SECONDS)
+    time.sleep(TEMPLATE_SECONDS)
     yield compared("others", _rounds(network.rounds))
 
 
@@ -124,8 +124,8 @@ def _memory(
         for number, name in enumerate(names, 1):
             server.load(name, folder)
             server.invoke(name, picture)
-            if number == FAMILY_LOADS:
-                time.sleep(FAMILY_SECONDS)
+            if number == TEMPLATE_LOADS:
+                time.sleep(TEMPLATE_SECONDS)
         found[server.name] = [(server.memory() - before) / MIB / len(names)]
         time.sleep(REST_SECONDS)
         found[server.name].append((server.memory() - before) / MIB / len(names))

@@ -35,7 +35,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serving.server import patch, process_group
-from serving.server import server_home as warm
 from serving.server.config import (
     CLASSES,
     Settings,
@@ -46,6 +45,7 @@ from serving.server.config import (
     server_home,
     worker_environment,
 )
+from serving.server.server_home import ForkServer, interpreter, make_home
 
 STOP_SECONDS = 3.0
 OPENING_SECONDS = 0.02
@@ -123,7 +123,7 @@ def let_in(path: Path) -> bool:
 
 def wait(
     server: int,
-    nursery: warm.Nursery | None,
+    fork_server: ForkServer | None,
     lifeline: int | None,
     wakeup: int,
     opening: Path | None = None,
@@ -145,9 +145,9 @@ def wait(
             ended = reap()
             if server in ended:
                 return f"the model server died ({describe_status(ended[server])})"
-            if nursery and nursery.pid in ended:
-                status = ended[nursery.pid]
-                nursery.replace(status, describe_status(status))
+            if fork_server and fork_server.pid in ended:
+                status = ended[fork_server.pid]
+                fork_server.replace(status, describe_status(status))
         if lifeline in ready and not os.read(lifeline, 4096):
             return "whoever started this server is gone"
 
@@ -182,8 +182,8 @@ def serve(environ: Mapping[str, str]) -> int:
     environment = worker_environment(environ, run_dir, settings.workers)
     python = sys.executable
     if settings.warm:
-        home = warm.make_home(run_dir, home)
-        python = warm.interpreter(home)
+        home = make_home(run_dir, home)
+        python = interpreter(home)
     server = subprocess.Popen(
         command(settings, java, home, run_dir, python),
         env=environment,
@@ -192,9 +192,9 @@ def serve(environ: Mapping[str, str]) -> int:
         pass_fds=(process_group.end_with_us(),),
     )
     try:
-        nursery = warm.Nursery(run_dir / "tmp", environment, say) if settings.warm else None
+        started = ForkServer(run_dir / "tmp", environment, say) if settings.warm else None
         say(f"serving on {settings.listens}")
-        reason = wait(server.pid, nursery, settings.lifeline, wakeup, settings.socket)
+        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket)
         if reason:
             say(reason)
     finally:

@@ -125,10 +125,10 @@ class Containers(Plane):
     """A plane whose instances are containers."""
 
     def all(self, row: dict) -> list[int]:
-        return family(row["pid"])
+        return offspring(row["pid"])
 
 
-def family(pid: int) -> list[int]:
+def offspring(pid: int) -> list[int]:
     """The processes of the container whose first process that is."""
     (name,) = set(re.findall(r"/([0-9a-f]{64})", group(pid)))
     return [pid for pid in procfs.pids() if name in group(pid)]

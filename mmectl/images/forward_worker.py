@@ -43,7 +43,7 @@ class Context:
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Load the model, answer the requests."""
     sys.path.insert(0, job["context"])
-    import model_handler  # type: ignore[import-not-found]
+    import model_handler
 
     began = time.perf_counter()
     try:

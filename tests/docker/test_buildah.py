@@ -117,7 +117,7 @@ def test_a_real_server_is_tried_and_nothing_of_a_killed_test_stays(
     port = started(alone.folder)
     wait_until(
         lambda: len(servers(port)) > 2
-    )  # with Java and the nursery; it is silent for a while
+    )  # with Java and the fork server; it is silent for a while
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     wait_until(lambda: not servers(port) and not ports(alone.folder), 30)

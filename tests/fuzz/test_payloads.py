@@ -6,14 +6,13 @@ import json
 import warnings
 from pathlib import Path
 
-import model_handler
 import numpy as np
 import pytest
 from fuzzing import check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 from runtimes.mxnet.model_files import Input
-from serving.handler import codecs, images
+from serving.handler import codecs, images, responses
 from serving.handler.codecs import JSON, NPY, PayloadError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged files
@@ -116,7 +115,7 @@ headers = st.dictionaries(
 
 @given(request=parts, sent=headers)
 def test_forms(request, sent) -> None:
-    action = lambda: model_handler._body(request, sent)  # noqa: E731
+    action = lambda: responses.body_of(request, sent)  # noqa: E731
     found = check("forms", repr((request, sent)).encode(), action, (PayloadError,))
     if found is not None:
         parsed("forms", found[0], found[1] or "", TENSOR)

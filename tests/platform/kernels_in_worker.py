@@ -1,4 +1,4 @@
-"""What a worker computes with, alone and in a crowd; run in the environment that workers have.
+"""What a worker computes with, alone and beside others; run in the environment that workers have.
 
 `python kernels_in_worker.py MODEL_FOLDER`, with container/ on PYTHONPATH and OMP_NUM_THREADS=2.
 Prints JSON: the threads that the process has after passes of each kind, and its answers.
@@ -7,6 +7,7 @@ Prints JSON: the threads that the process has after passes of each kind, and its
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,21 +15,36 @@ from typing import Any
 
 import numpy as np
 from runtimes.mxnet import capi, kernels, model_files, predictor
+from runtimes.mxnet.runtime import RUNTIME
 from serving.workers import cpu
 
 FILES = model_files.find(Path(sys.argv[1]))
 PICTURE = np.random.RandomState(0).uniform(0, 255, FILES.inputs[0].shape).astype(np.float32)
 
 
-def load() -> predictor.Predictor:
+class Network:
+    """A network with the threads that a worker gives it."""
+
+    def __init__(self) -> None:
+        threads = cpu.limit(os.environ)
+        self._model = RUNTIME.load(Path(sys.argv[1]), threads)
+        self._cpus = cpu.Budget(threads)
+        self.rest = self._model.release
+
+    def run(self, feed: dict[str, Any]) -> list[Any]:
+        """Compute as a worker does."""
+        return self._model.run(feed, self._cpus.look())
+
+
+def load() -> Network:
     """Load the network as a worker does: with a first pass."""
     predictor.read.cache_clear()  # with the kernels for fewer threads
-    network = predictor.Predictor(FILES.symbol, FILES.params, FILES.inputs)
+    network = Network()
     network.run({FILES.inputs[0].name: np.zeros_like(PICTURE)})
     return network
 
 
-def ask(network: predictor.Predictor, running: int, times: int = 1) -> tuple[int, Any]:
+def ask(network: Network, running: int, times: int = 1) -> tuple[int, Any]:
     """Compute beside others; the threads this process has afterwards, and the last answer."""
     cpu.LOAD.write_text(f"0.00 0.00 0.00 {running}/300 1\n")
     capi.end_threads()
@@ -37,7 +53,7 @@ def ask(network: predictor.Predictor, running: int, times: int = 1) -> tuple[int
     return len(list(Path("/proc/self/task").iterdir())), answer
 
 
-def from_alone_to_crowded() -> list[tuple[int, Any]]:
+def from_alone_to_busy() -> list[tuple[int, Any]]:
     """Ask when nobody is there, then when others are there to stay, then alone again."""
     network = load()
     found = [ask(network, 1, 3), ask(network, 99), ask(network, 1)]
@@ -47,7 +63,7 @@ def from_alone_to_crowded() -> list[tuple[int, Any]]:
     return [*found, ask(network, 1)]
 
 
-def crowded_from_the_start() -> list[tuple[int, Any]]:
+def busy_from_the_start() -> list[tuple[int, Any]]:
     """Ask for the first time beside others, later alone."""
     network = load()
     ask(network, 99, cpu.LOOKS + 1)
@@ -83,8 +99,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         cpu.LOAD = Path(folder, "loadavg")
         rows = {
-            "crowded first": crowded_from_the_start(),  # before anything is compiled
-            "alone first": from_alone_to_crowded(),
+            "busy first": busy_from_the_start(),  # before anything is compiled
+            "alone first": from_alone_to_busy(),
             "wrong": with_others(another_network),
             "none": with_others(no_network),
             "no memory": with_others(no_memory),

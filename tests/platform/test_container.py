@@ -376,7 +376,7 @@ def answers(server: Server, name: str = "m") -> bool:
 
 
 def test_sigterm_leaves_nothing(one, warm):
-    # the entrypoint, the server, the model's worker server and its worker, perhaps the nursery
+    # the entrypoint, the server, the model's worker server and its worker, perhaps the fork server
     assert len(one.members()) == 4 + int(warm)
     one.process.send_signal(signal.SIGTERM)
     assert one.gone(5)
@@ -412,7 +412,7 @@ def test_a_killed_worker_comes_back(one):
     until(lambda: answers(one), 15)
 
 
-def test_a_killed_nursery_is_replaced_and_its_workers_stay(serving_image, short):  # noqa: F811
+def test_a_killed_fork_server_is_replaced_and_its_workers_stay(serving_image, short):  # noqa: F811
     write_model(short / "m")
     with started(serving_image, short) as server:
         assert server.load("m", short / "m")[0] == 200
@@ -425,11 +425,11 @@ def test_a_killed_nursery_is_replaced_and_its_workers_stay(serving_image, short)
         assert answers(server, "n")
         assert set(workers) <= set(pids(server, "--model-name"))
         assert pids(server, "serving.workers.prefork") != [first]
-        assert "the nursery died (SIGKILL): starting another" in server.text()
+        assert "the fork server died (SIGKILL): starting another" in server.text()
         assert "starts cold" not in server.text()
 
 
-def test_without_a_nursery_workers_start_cold(serving_image, short):  # noqa: F811
+def test_without_a_fork_server_workers_start_cold(serving_image, short):  # noqa: F811
     write_model(short / "m")
     # the warm-up refuses to be shared once threads run
     with started(serving_image, short, MXNET_ENGINE_TYPE="ThreadedEngine") as server:
@@ -494,7 +494,7 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         assert [int(parent)] == pids(server, "serving.workers.prefork")
         text = "loaded smoke from"
         until(lambda: "-m-" in "".join(n for n in server.text().splitlines() if text in n), 5)
-        # nothing of another worker or of the nursery is open in it
+        # nothing of another worker or of the fork server is open in it
         held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
         assert len([name for name in held if name.startswith("socket:")]) == 1, held
 
@@ -509,7 +509,7 @@ def connections_of(pid: int) -> int:
     return len([name for name in held if name.startswith("socket:")])
 
 
-def test_a_request_that_waits_gets_a_twin_for_a_while(serving_image, short):  # noqa: F811
+def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short):  # noqa: F811
     write_model(short / "m")
     with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1", **{WORKERS: "3"}) as server:
         assert server.load("m", short / "m")[0] == 200
@@ -521,17 +521,17 @@ def test_a_request_that_waits_gets_a_twin_for_a_while(serving_image, short):  # 
                 bodies.add(answer[2])
                 most = max(most, pids(server, "--model-name"), key=len)
         assert len(bodies) == 1
-        twins = set(most) - {launcher, worker}
-        assert 1 <= len(twins) <= 2
+        replicas = set(most) - {launcher, worker}
+        assert 1 <= len(replicas) <= 2
         until(lambda: pids(server, "--model-name") == [launcher, worker], 5)
         assert [connections_of(pid) for pid in (launcher, worker)] == [1, 3]
         assert server.text().count("loaded smoke from") == 1
         assert all(answers(server) for _ in range(6))
 
 
-def test_worker_and_twin_may_be_killed(serving_image, short):  # noqa: F811
+def test_worker_and_replica_may_be_killed(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    # twins stay for ever
+    # replicas stay for ever
     with started(serving_image, short, MMECTL_IDLE_SECONDS="0", **{WORKERS: "2"}) as server:
         assert server.load("m", short / "m")[0] == 200
 
@@ -540,7 +540,7 @@ def test_worker_and_twin_may_be_killed(serving_image, short):  # noqa: F811
                 list(pool.map(lambda _: answers(server), range(40)))
             return pids(server, "--model-name")
 
-        for which in (2, 1, 2):  # the twin, the worker, and who came after
+        for which in (2, 1, 2):  # the replica, the worker, and who came after
             until(lambda: len(busy()) == 3, 15)
             launcher, *both = pids(server, "--model-name")
             assert connections_of(launcher) == 1
@@ -559,11 +559,11 @@ def test_models_with_the_same_network_come_from_one_process(serving_image, short
     (short / "other" / "smoke-0000.params").write_bytes(params)
     (short / "other" / "synset.txt").write_text("night\nday\n")
     shapes = short / "table" / "smoke-shapes.json"
-    shapes.write_text(shapes.read_text() + "\n")  # another family, though equal in meaning
+    shapes.write_text(shapes.read_text() + "\n")  # another template, though equal in meaning
     with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1") as server:
 
-        def families() -> list[int]:
-            return pids(server, "--family")
+        def templates() -> list[int]:
+            return pids(server, "--template")
 
         def loaded(name: str, folder: str) -> int:
             """Load a model that must answer; returns the process its worker was forked from."""
@@ -572,37 +572,37 @@ def test_models_with_the_same_network_come_from_one_process(serving_image, short
             assert answers(server, name)
             return parent(max(set(pids(server, "--model-name")) - before))
 
-        (nursery,) = pids(server, "serving.workers.prefork")
-        assert loaded("a", "m") == nursery
-        assert loaded("t", "table") == nursery
-        assert not families()
+        (fork_server,) = pids(server, "serving.workers.prefork")
+        assert loaded("a", "m") == fork_server
+        assert loaded("t", "table") == fork_server
+        assert not templates()
         loaded("b", "m")
         until(lambda: bool(listening(short)), 10)
-        (family,) = families()
-        assert loaded("c", "other") == family
+        (template,) = templates()
+        assert loaded("c", "other") == template
         said = [server.invoke(name, picture(), "image/bmp")[2].decode() for name in ("a", "b", "c")]
         assert said[0] == said[1]
         assert "class=light" in said[0].split("\n")[0]
         assert "class=night" in said[2].split("\n")[0]
         (short / "other" / "smoke-0000.params").write_bytes(params[: len(params) // 2])
         assert server.load("d", short / "other")[0] == 500
-        os.kill(family, signal.SIGKILL)
+        os.kill(template, signal.SIGKILL)
         assert answers(server, "c")
         loaded("e", "m")
-        until(lambda: families() not in ([], [family]), 10)
+        until(lambda: templates() not in ([], [template]), 10)
         for name in ("a", "t", "b", "c", "e"):
-            assert families(), "it stays while it has models"
+            assert templates(), "it stays while it has models"
             assert server.ask("DELETE", f"/models/{name}")[0] == 200
-        until(lambda: not families(), 10)
-        assert not list((short / "run" / "tmp").glob("family-*.sock"))
+        until(lambda: not templates(), 10)
+        assert not list((short / "run" / "tmp").glob("template-*.sock"))
         assert "starts cold" not in server.text()
 
 
 def listening(folder: Path) -> list[Path]:
-    """The sockets of families that listen (the flags column of /proc/net/unix: SO_ACCEPTCON)."""
+    """The sockets of templates that listen (the flags column of /proc/net/unix: SO_ACCEPTCON)."""
     rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines())
     own = [row[7] for row in rows if len(row) == 8 and row[3] == "00010000"]
-    return [Path(name) for name in own if "family-" in name and name.startswith(str(folder))]
+    return [Path(name) for name in own if "template-" in name and name.startswith(str(folder))]
 
 
 def test_only_the_first_request_of_all_workers_is_cold(serving_image, short):  # noqa: F811

@@ -37,8 +37,8 @@ def test_as_many_threads_compute_as_nobody_else_uses(rows: Rows) -> None:
     assert [threads for threads, _ in rows["alone first"]] == [2, 2, 2, 1, 2, 2]
 
 
-def test_a_model_first_asked_in_a_crowd_computes_with_all_threads_later(rows: Rows) -> None:
-    assert [threads for threads, _ in rows["crowded first"]] == [1, 2]
+def test_a_model_first_asked_beside_others_computes_with_all_threads_later(rows: Rows) -> None:
+    assert [threads for threads, _ in rows["busy first"]] == [1, 2]
 
 
 def test_the_answers_are_the_same_with_any_number_of_threads(rows: Rows) -> None:

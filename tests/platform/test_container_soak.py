@@ -10,7 +10,7 @@ from benchmarks.container_soak import settled, soak
 from mmectl.images.local_smoke import write_model
 
 
-def test_nothing_is_left_of_killed_workers_and_nurseries():
+def test_nothing_is_left_of_killed_workers_and_fork_servers():
     soon = {"MMECTL_IDLE_SECONDS": "0.1"}  # a network's process ends after thirty times that
     with (
         tempfile.TemporaryDirectory(prefix="mme") as name,

@@ -29,10 +29,10 @@ from data_plane import (
     cat,
     close_to,
     environment,
-    family,
     kill,
     marked,
     names,
+    offspring,
     pack,
     spec,
     store,
@@ -75,7 +75,7 @@ class Kind:
 
     def left(self, pid: int) -> list[int]:
         """All processes of the instance whose first process that is."""
-        return family(pid) if self.runtime == "docker" else marked(environment(pid, RUN_MARK))
+        return offspring(pid) if self.runtime == "docker" else marked(environment(pid, RUN_MARK))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ async def test_answers_are_the_known_ones(plane: Plane, golden: dict, shared_ima
 async def test_eight_clients_cause_one_load(plane: Plane) -> None:
     answers = await asyncio.gather(*(plane.invoke("sub/model_9.tar.gz") for _ in range(8)))
     assert all(answer == answers[0] for answer in answers)
-    # eight at once are a crowd: a second instance may load it too, for those to come
+    # eight at once are many: a second instance may load it too, for those to come
     await until(lambda: not any(row["loading"] for row in plane.rows()))
 
     def logged_once(row: dict) -> bool:

@@ -122,7 +122,7 @@ def is_private(path: Path, state: Path) -> bool:
 
 
 def test_everything_that_listens_is_the_gateway_or_lies_in_a_private_folder(made: Lab) -> None:
-    # supervisor, server, entrypoint, java, nursery, a launcher and a worker for each model
+    # supervisor, server, entrypoint, java, fork server, a launcher and a worker for each model
     assert len(everybody(made.state)) >= 9
     check_doors(made)
 
@@ -134,7 +134,7 @@ def check_doors(made: Lab) -> None:
     assert known is not None
     assert on_networks(pids) == [("tcp", "0100007F", known.port)]
     names = on_this_machine(pids)
-    assert {Path(name).name for name in names} >= {"http.sock", "nursery"}
+    assert {Path(name).name for name in names} >= {"http.sock", "prefork"}
     assert [name for name in names if not name.startswith("/")] == []
     assert [name for name in names if not is_private(Path(name), made.state)] == []
     assert [path for path in fifos(pids, made.state) if not is_private(path, made.state)] == []

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "container"))
 
 from runtimes.mxnet import likelihood  # noqa: E402
-from runtimes.mxnet.likelihood import Likelihood  # noqa: E402
+from runtimes.values import Likelihood  # noqa: E402
 
 
 def of_mxnet(image: Image, script: str, *arguments: str) -> Any:

@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from runtimes.mxnet.settings import SETTINGS
+from runtimes.values import EngineError
+
 _UINT = ctypes.c_uint32
 _CPU = 1
 _UINT8 = 3
@@ -32,15 +35,6 @@ _DENSE = 0  # of MXNDArrayGetStorageType
 # mshadow's type flags (3rdparty/mshadow/mshadow/base.h)
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32, 5: np.int8,
          6: np.int64, 7: np.bool_}  # fmt: skip
-
-
-# One thing is asked at a time: computing in the thread that asks leaves a process that can be
-# forked, and has the shapes that only a pass tells; the graph that is bound is ours as it is
-_SETTINGS = {"MXNET_ENGINE_TYPE": "NaiveEngine", "MXNET_SUBGRAPH_BACKEND": "NONE"}
-
-
-class EngineError(Exception):
-    """MXNet refused a call; the text is its own."""
 
 
 class _Library:
@@ -59,7 +53,7 @@ def _load() -> ctypes.CDLL:
     if spec is None or not spec.submodule_search_locations:
         raise EngineError("the mxnet package is not installed")
     path = Path(next(iter(spec.submodule_search_locations)), "libmxnet.so")
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         loaded = ctypes.CDLL(str(path))
@@ -366,7 +360,7 @@ def _fetch(handle: ctypes.c_void_p) -> Any:
     rank, axes, kind = ctypes.c_int(), _ints(), ctypes.c_int()
     call("MXNDArrayGetShapeEx", handle, ctypes.byref(rank), ctypes.byref(axes))
     call("MXNDArrayGetDType", handle, ctypes.byref(kind))
-    result = np.empty([axes[i] for i in range(rank.value)], TYPES[kind.value])
+    result: Any = np.empty([axes[i] for i in range(rank.value)], TYPES[kind.value])
     pointer = ctypes.c_void_p(result.ctypes.data)
     call("MXNDArraySyncCopyToCPU", handle, pointer, ctypes.c_size_t(result.size))
     return result

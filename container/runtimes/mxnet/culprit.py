@@ -92,7 +92,7 @@ class _Needed(NamedTuple):
 def _needed(last_words: Callable[[str], None]) -> _Needed:
     libc = ctypes.CDLL(None)
 
-    @_HANDLER
+    @_HANDLER  # type: ignore[untyped-decorator]
     def handle(number: int) -> None:
         libc.signal(signal.SIGALRM, ctypes.c_void_p(0))
         libc.alarm(SECONDS + 5)  # whatever is broken in here must not keep the worker

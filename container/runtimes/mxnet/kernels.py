@@ -3,8 +3,9 @@
 oneDNN settles when it compiles a convolution how many threads compute it, and MXNet keeps what was
 compiled by the operator's attributes and shapes (src/operator/nn/mkldnn/mkldnn_convolution.cc,
 GetConvFwd): with another number of threads set, the kernels go on with theirs. So for each number
-a network is bound once more, its convolutions told apart by an attribute that says nothing on
-a processor, with the same weights and the same memory for activations.
+a network is bound once more, with the same weights and the same memory for activations.
+`workspace`, an attribute that is ignored on CPU, is varied so that MXNet's kernel cache keeps one
+entry per thread count.
 
 MXNet does not ask whether the weights, in the layout that the first kernels chose, are in the
 layout that other kernels take. So the first answer of others is compared before it is believed.
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from runtimes.mxnet import capi
-from runtimes.mxnet.capi import Array, EngineError, Executor, Graph
+from runtimes.mxnet.capi import Array, Executor, Graph
+from runtimes.values import EngineError
 
 # The first pass brings the weights into oneDNN's layout, the second compiles for it
 SETTLED = 2

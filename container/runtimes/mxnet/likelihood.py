@@ -8,31 +8,15 @@ and so is what is made of probabilities alone (a mean, a sum, a per cent). No MX
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import Any
 
 from runtimes.mxnet.bound_rules import RULES, SAME, Found
 from runtimes.mxnet.bounds import UNKNOWN, Known, join
+from runtimes.values import Likelihood
 
 # the graph of a loop's body, or those of two branches, come behind so many others
 _BODIES = {"_foreach": 0, "_while_loop": 1, "_cond": 1}
-
-
-class Likelihood(Enum):
-    """How the numbers of an output become probabilities."""
-
-    PROBABILITY = "as they are"
-    SCORE = "by softmax"
-    LOGARITHM = math.e
-    LOGARITHM_2 = 2.0
-    LOGARITHM_10 = 10.0
-
-    @property
-    def base(self) -> float:
-        """The base of a logarithm."""
-        return float(self.value)
 
 
 def of(graph: Mapping[str, Any]) -> Likelihood:

@@ -21,6 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# relative: mmectl/frameworks/mxnet links here, and beside it to these values
+from ..values import Input as Input  # noqa: TID252
+from ..values import ModelError as ModelError  # noqa: TID252
+
 SYMBOL, PARAMS, SHAPES, SYNSET = "-symbol.json", "-0000.params", "-shapes.json", "synset.txt"
 SHAPES_FORM = '[{"shape": [1, 3, 224, 224], "name": "data"}]'
 MOST_ARRAYS = 100_000  # the largest networks have some thousands
@@ -55,29 +59,6 @@ _MAX_RANK = 32
 _MAX_NAME = 1024
 # bytes an element, by mshadow's type flag (3rdparty/mshadow/mshadow/base.h)
 _ITEM_SIZES = {0: 4, 1: 8, 2: 2, 3: 1, 4: 4, 5: 1, 6: 8, 7: 1, 8: 2, 9: 2, 10: 4, 11: 8, 12: 2}
-
-
-class ModelError(Exception):
-    """The model folder cannot be served: `file` of it (the folder: "") `what` is wrong; `fix` it.
-
-    The text names the file and what is wrong.
-    """
-
-    def __init__(self, what: str, file: str = "", fix: str = "") -> None:
-        super().__init__(f"{file}: {what}" if file else what)
-        self.what, self.file, self.fix = what, file, fix
-
-
-@dataclass(frozen=True)
-class Input:
-    """One input of the network; `shape` has the batch axis first.
-
-    `dtype` is numpy's name of its type; None where the shapes file says nothing of it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Tuple
 
 import numpy as np
-from serving.workers import cpu
 
 from runtimes.mxnet import folding, likelihood
-from runtimes.mxnet.capi import TYPES, Array, EngineError, Graph
+from runtimes.mxnet.capi import TYPES, Array, Graph
 from runtimes.mxnet.kernels import SETTLED, Kernels
 from runtimes.mxnet.model_files import (
     DTYPES,
-    Input,
-    ModelError,
     Tensor,
     labels_of,
     lacking,
     plain,
     read_tensors,
 )
+from runtimes.values import EngineError, Input, Likelihood, ModelError
 
 __all__ = ["EngineError", "Predictor"]
 # Reading weights is copying, and most of its time goes into fresh pages: from this size on it is
@@ -43,11 +41,12 @@ PARALLEL_BYTES = 16 * 2**20
 class Predictor:
     """One network bound to fixed input shapes. Raises MemoryError, EngineError, ModelError.
 
-    `meaning` says what its first output is.
+    `likelihood` says what its first output is. It computes with `threads` at most.
     """
 
-    def __init__(self, symbol: Path, params: Path, inputs: Sequence[Input]) -> None:
-        threads = cpu.limit(os.environ)
+    def __init__(
+        self, symbol: Path, params: Path, inputs: Sequence[Input], threads: int = 1
+    ) -> None:
         if params.stat().st_size == 0:
             raise ModelError("is empty", params.name)
         with params.open("rb", buffering=0) as file:
@@ -62,17 +61,17 @@ class Predictor:
             many = params.stat().st_size >= PARALLEL_BYTES
             weights = _Weights(file, tensors, threads if many else 1)
             weights.fill(self._arrays, network.folds, fed)
-        self.meaning = network.meaning
+        self.likelihood = network.likelihood
+        self._threads = threads
         self._kernels = Kernels(network.graph, network.others, self._arrays, threads)
-        self._crowd = cpu.Crowd(threads)
 
-    def run(self, feeds: Mapping[str, Any]) -> list[Any]:
-        """Run one forward pass; arrays of the bound shapes in, one array an output."""
+    def run(self, feeds: Mapping[str, Any], threads: int | None = None) -> list[Any]:
+        """Run one forward pass, with so many threads; arrays of the bound shapes in and out."""
         for name, array in feeds.items():
             self._arrays[name].fill(array)
-        return self._kernels.run(self._crowd.look())
+        return self._kernels.run(threads or self._threads)
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Free the memory of activations until the next run, which takes some ms longer."""
         self._kernels.free()
 
@@ -101,7 +100,7 @@ def _plain(tensors: Iterable[Tensor]) -> bool:
 class Network(NamedTuple):
     """A network as it is bound, and the names of the weights it had before folding.
 
-    `others` are its graphs for fewer threads (kernels.py), `meaning` is that of its first output,
+    `others` are its graphs for fewer threads (kernels.py), `likelihood` that of its first output,
     `labels` are the inputs that only training needs.
     """
 
@@ -110,7 +109,7 @@ class Network(NamedTuple):
     arguments: list[str]
     auxiliary: list[str]
     folds: list[folding.Fold]
-    meaning: likelihood.Likelihood
+    likelihood: Likelihood
     labels: frozenset[str]
 
 
@@ -126,9 +125,9 @@ def read(symbol: bytes, floats: bool, fed: frozenset[str]) -> Network:
     finally:
         given.free()
     graph = json.loads(text)
-    meaning, labels = likelihood.of(graph), _labels(graph)
+    kind, labels = likelihood.of(graph), _labels(graph)
     text, folds = folding.fold(text, fed) if floats else (text, [])
-    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds, meaning, labels)
+    return Network(Graph(text), {}, given.arguments, given.auxiliary, folds, kind, labels)
 
 
 def _labels(graph: Mapping[str, Any]) -> frozenset[str]:
@@ -289,7 +288,7 @@ class _Weights:
 
     def _small(self, name: str) -> Any:
         tensor = self._tensors[name]
-        values = np.empty(tensor.shape, TYPES[tensor.kind])
+        values: Any = np.empty(tensor.shape, TYPES[tensor.kind])
         self._into(values, tensor.offset)
         return values
 

@@ -1,4 +1,4 @@
-"""A small network of the operators that image networks are made of, run once in the nursery.
+"""A small network of the operators that image networks are made of, run once before any fork.
 
 What MXNet and oneDNN make at first use (operator tables, temporary space, random states of
 Dropout, kernels) is then made before the fork, once for all workers.
@@ -6,20 +6,14 @@ Dropout, kernels) is then made before the fork, once for all workers.
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from serving.handler import codecs, images
 
 from runtimes.mxnet.capi import Array, Executor, Graph
-from runtimes.mxnet.model_files import Input
 
 INPUT = (1, 3, 32, 32)
-ORIENTATION = 0x0112  # of EXIF
 
 
 class _Builder:
@@ -76,21 +70,12 @@ def network() -> str:
     )
 
 
-def warm_up() -> None:
-    """Run the network and answer some requests; raises EngineError or MemoryError."""
-    _compute()
-    for body, kind in _requests():
-        for _ in range(2):
-            feed = codecs.parse(body, kind, [Input("data", INPUT)])
-            for accepted in (codecs.JSON, codecs.NPY):
-                scores = np.full((1, 5), 0.2, np.float32)
-                codecs.answer([scores], feed, accepted, [str(n) for n in range(5)])
-
-
-def _compute() -> None:
+def compute() -> None:
+    """Run the network; raises EngineError or MemoryError."""
     first = Graph(network().encode())
     graph = Graph(first.text())
-    arrays = {name: Array(shape, 0) for name, shape in graph.shapes({"data": INPUT}).items()}
+    shapes = graph.shapes({"data": INPUT})
+    arrays = {name: Array(shape, 0) for name, shape in shapes.items() if shape is not None}
     for array in arrays.values():
         array.view().fill(0.5)
     executor = Executor(graph, arrays)
@@ -99,18 +84,3 @@ def _compute() -> None:
         executor.run()
     first.free()
     graph.free()
-
-
-def _requests() -> Iterator[tuple[bytes, str]]:
-    """Make a request of every kind that is served; photographs come with EXIF data."""
-    item = np.zeros(INPUT[1:], np.float32)
-    yield json.dumps(item.tolist()).encode(), codecs.JSON
-    stream = io.BytesIO()
-    np.save(stream, item)
-    yield stream.getvalue(), codecs.NPY
-    picture, exif = Image.new("RGB", (64, 48)), Image.Exif()
-    exif[ORIENTATION] = 3
-    for name in images.FORMATS:
-        stream = io.BytesIO()
-        picture.save(stream, name, **({"exif": exif} if name in ("JPEG", "PNG", "WEBP") else {}))
-        yield stream.getvalue(), "image/any"

@@ -1,4 +1,4 @@
-"""Requests to arrays and arrays to answers; no MXNet needed.
+"""Requests to arrays and arrays to answers; no framework needed.
 
 A payload is one item or a batch of them. Tensors may come with the batch axis or without
 it, and the answer then has it or not.
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from runtimes.mxnet.likelihood import Likelihood
-from runtimes.mxnet.model_files import Input
+from runtimes.values import Input, Likelihood
 
 from serving.handler import images, npy
+from serving.handler.image_files import ImageError
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -50,15 +50,23 @@ class Feed:
     batched: bool
 
 
-def parse(body: bytes, content_type: str | None, inputs: Sequence[Input]) -> Feed:
-    """Read one request; raises PayloadError 400 (bad content) or 415 (not supported)."""
+def parse(
+    body: bytes,
+    content_type: str | None,
+    inputs: Sequence[Input],
+    resize: images.Resize | None = None,
+) -> Feed:
+    """Read one request; raises PayloadError 400 (bad content) or 415 (not supported).
+
+    `resize` brings images to the size of the input, see images.read.
+    """
     if not body:
         raise PayloadError("the request has no body")
     kind = (content_type or "").split(";")[0].strip().lower()
     if kind in _SNIFF or kind.startswith("image/"):
         kind = _sniff(body, kind)
     if kind == "image":
-        return _image(body, inputs)
+        return _image(body, inputs, resize)
     if kind == JSON:
         return _json(body, inputs)
     if kind == NPY:
@@ -80,15 +88,15 @@ def _sniff(body: bytes, kind: str) -> str:
     return JSON if body.lstrip(_BEFORE_JSON)[:1] in (b"[", b"{") else kind or "unknown"
 
 
-def _image(body: bytes, inputs: Sequence[Input]) -> Feed:
+def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
     shape = inputs[0].shape
     if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (1, 3):
         raise PayloadError(
             f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
         )
     try:
-        small = images.read(body, *shape[1:])
-    except images.ImageError as error:
+        small = images.read(body, *shape[1:], resize)
+    except ImageError as error:
         raise PayloadError(str(error)) from None
     array = small.transpose(2, 0, 1).astype(np.float32)
     return Feed({inputs[0].name: array[None]}, 1, batched=False)
@@ -282,19 +290,19 @@ def top_classes(likely: Any, labels: Sequence[str]) -> list[str]:
     return [f"probability={likely[i]:f}, class={labels[i]}" for i in best]
 
 
-def probabilities(numbers: Any, meaning: Likelihood) -> Any:
-    """Make probabilities of what a network gave for one item, float64 of (labels,).
+def probabilities(numbers: Any, likelihood: Likelihood) -> Any:
+    """Make probabilities of what a model gave for one item, float64 of (labels,).
 
     A score that has no other beside it stays as it is: softmax would make 1 of any.
     """
     row = np.asarray(numbers, np.float64).ravel()
-    if meaning is Likelihood.PROBABILITY or (meaning is Likelihood.SCORE and len(row) == 1):
+    if likelihood is Likelihood.PROBABILITY or (likelihood is Likelihood.SCORE and len(row) == 1):
         return row
     with np.errstate(invalid="ignore", over="ignore"):  # what comes of infinity is refused
-        if meaning is Likelihood.SCORE:
+        if likelihood is Likelihood.SCORE:
             powers = np.exp(row - row.max())
             return powers / powers.sum()
-        return np.power(meaning.base, row)
+        return np.power(likelihood.base, row)
 
 
 def _check_finite(arrays: Sequence[Any]) -> None:
@@ -307,12 +315,12 @@ def answer(
     feed: Feed,
     kind: str,
     labels: Sequence[str] | None,
-    meaning: Likelihood = Likelihood.SCORE,
+    likelihood: Likelihood = Likelihood.SCORE,
 ) -> bytes:
     """Encode the outputs of one request, each of (items, ...), as `kind`.
 
     JSON: five lines of the first output where there are labels, else the output as nested lists,
-    a list of them when the network has several. NPY: the first output as it is.
+    a list of them when the model has several. NPY: the first output as it is.
     """
     rows = [o if feed.batched else o[0] for o in outputs]
     if kind == NPY:
@@ -320,7 +328,7 @@ def answer(
         np.save(stream, rows[0], allow_pickle=False)
         return stream.getvalue()
     if labels is not None:
-        likely = [probabilities(row, meaning) for row in outputs[0]]
+        likely = [probabilities(row, likelihood) for row in outputs[0]]
         _check_finite(likely)
         lines = [top_classes(row, labels) for row in likely]
         return json.dumps(lines if feed.batched else lines[0]).encode()

@@ -1,6 +1,6 @@
 """Images to arrays, as the model zoo's networks take them.
 
-The resize is OpenCV's bilinear (`cv2.resize`, INTER_LINEAR), which MXNet's own image
+The resize is OpenCV's bilinear (`cv2.resize`, INTER_LINEAR), which the zoo's own image
 pipeline uses and the networks' published answers were made with. Pillow's bilinear filter
 averages when it shrinks and changes probabilities by up to 0.6.
 """
@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable, Optional  # Python 3.8 has no others for aliases
 
 import numpy as np
 from PIL import (
@@ -24,7 +24,6 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,
 )
-from runtimes.mxnet import capi
 
 from serving.handler.image_files import MOST_SCANNED, ImageError, ImageFile, kind_of, look
 
@@ -39,8 +38,9 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # bytes a pixel in Pi
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _BACKGROUND = (255, 255, 255)
 _COEFFICIENT_BITS = 11
-# Up to here the engine's resize is faster, though it takes a copy of the picture (720 x 720: 0.4 ms
-# against 1.4); the one below reads no more pixels than it needs, and takes no room for the others
+# Up to here a runtime's own resize is faster, though it takes a copy of the picture (720 x 720:
+# 0.4 ms against 1.4); the one below reads no more pixels than it needs, and needs no room for the
+# others
 _COPIED_BYTES = 4 * 2**20
 
 # What Pillow raises on damaged files, found by feeding it tens of thousands of them.
@@ -57,6 +57,8 @@ _DAMAGE = (
     zlib.error,
 )
 
+# (pixels, height, width) -> the resized pixels; None where it cannot
+Resize = Callable[[Any, int, int], Optional[Any]]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,17 +86,18 @@ def decode(body: bytes, channels: int) -> Any:
         return _Upright(image, turn, channels).whole()
 
 
-def read(body: bytes, channels: int, height: int, width: int) -> Any:
+def read(body: bytes, channels: int, height: int, width: int, resizer: Resize | None = None) -> Any:
     """Decode as `decode`, and resize to (height, width, channels). Raises ImageError.
 
     Of a large picture no pixels are flattened or copied but those that the answer depends on.
+    `resizer` is tried for others.
     """
     with _opened(body) as (image, turn):
         upright = _Upright(image, turn, channels)
         large = image.width * image.height * channels > _COPIED_BYTES
         pixels = sampled(upright, height, width) if large else upright.whole()
         del image, upright  # its memory is the next one's
-    return pixels if large else resize(pixels, height, width)
+    return pixels if large else resize(pixels, height, width, resizer)
 
 
 @contextlib.contextmanager
@@ -194,16 +197,17 @@ def _flatten(image: Any, mode: str) -> Any:
     return image if image.mode == mode else image.convert(mode)
 
 
-def resize(pixels: Any, height: int, width: int) -> Any:
+def resize(pixels: Any, height: int, width: int, resizer: Resize | None = None) -> Any:
     """Resize uint8 (h, w, c) to (height, width, c) bit for bit as OpenCV's INTER_LINEAR."""
-    if pixels.nbytes <= _COPIED_BYTES:
-        with contextlib.suppress(capi.EngineError):
-            return capi.resize(pixels, height, width)
+    if resizer is not None and pixels.nbytes <= _COPIED_BYTES:
+        resized = resizer(pixels, height, width)
+        if resized is not None:
+            return resized
     return sampled(pixels, height, width)
 
 
 def sampled(pixels: Any, height: int, width: int) -> Any:
-    """Resize as `resize` does, without the engine.
+    """Resize as `resize` does, without a runtime.
 
     OpenCV weighs in fixed point, 11 bits a coefficient, columns first.
     """

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtimes import registry
 from sagemaker_inference import parameters
+
+from serving.workers import launcher
 
 HERE = Path(__file__).resolve().parents[2]  # the container's folder
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
@@ -92,7 +95,7 @@ class Settings:
         """Read the variables; raises StartError naming the bad one."""
         timeout = _integer(environ, parameters.MODEL_SERVER_TIMEOUT_ENV, 60, 1, 86400)
         warm = bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1))
-        # without the nursery each would hold the weights for itself
+        # without the fork server each would hold the weights for itself
         usual = workers(cores()) if warm else 1
         run_dir = environ.get("MMECTL_RUN_DIR")
         lifeline = environ.get("MMECTL_LIFELINE_FD")
@@ -279,11 +282,7 @@ def worker_environment(
         # threads that wait for the next operator spin for some 20 us, which bridges the gap, and
         # then sleep: waking them takes as long as an operator, and more spinning starves others
         "GOMP_SPINCOUNT": "1000",
-        # fusing operators keeps a second copy of the weights (ResNet-152: 620 MB against
-        # 380) and makes the first forward 0.7 s longer, to be 3 to 7 % faster afterwards
-        "MXNET_SUBGRAPH_BACKEND": "NONE",
-        # a worker computes one request at a time, in the thread that asks: the others only cost
-        "MXNET_ENGINE_TYPE": "NaiveEngine",
+        **{n: v for runtime in registry.known() for n, v in runtime.environment.items()},
         "OPENBLAS_NUM_THREADS": "1",
         # blocks of this size are given back as soon as they are freed, whatever was freed before;
         # memory.loading() sets other thresholds for a worker
@@ -293,6 +292,7 @@ def worker_environment(
         "PYTHONUNBUFFERED": "1",
         **environ,
         parameters.MODEL_SERVER_WORKERS_ENV: str(workers),
+        launcher.TEMPLATE_FILES: registry.template_files(registry.known()),
         # Java reads file names in the locale's encoding; with "C" only ASCII ones are found
         "LC_ALL": "C.UTF-8",
         "TEMP": tmp,
@@ -310,8 +310,9 @@ def prepare(settings: Settings) -> Path:
     noise = (
         r"\[PID\]|MMS worker started|Python runtime|Connection accepted|Listening on port|"
         r"model_service_worker started|Model \S+ loaded io_fd|\[METRICS\]|Frontend disconnected|"
-        r"(attach|terminate)IOStreams|Stopped Scanner|legacy_json_util|graph_executor"
+        r"(attach|terminate)IOStreams|Stopped Scanner"
     )
+    noise = "|".join([noise, *(word for one in registry.known() for word in one.noise)])
     text = LOG_CONFIG.replace("@NOISE@", f"(?s).*({noise}).*")
     (run_dir / "log4j2.xml").write_text(text, "utf-8")
     return run_dir

@@ -1,4 +1,4 @@
-"""Workers that start warm: what Multi Model Server runs instead of its own, and the nursery.
+"""Workers that start warm: what Multi Model Server runs instead of its own, and the fork server.
 
 The server runs ``python <model_server_home>/mms/model_service_worker.py`` for each model. It is
 given a home of ours in which that file is launcher.py; all else of the server is its own.
@@ -20,7 +20,7 @@ from serving.workers import launcher
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = ROOT / "serving" / "workers"
 PREFORK = "serving.workers.prefork"
-# A worker shows its own command line in the place of the nursery's
+# A worker shows its own command line in the place of the fork server's
 PADDING = 8192
 _WORKER_SERVER = "mms/model_service_worker.py"
 _SCRIPT = """import os, sys
@@ -69,8 +69,8 @@ def interpreter(home: Path) -> str:
     return str(script)
 
 
-class Nursery:
-    """The nursery's process, started again when it dies; see nursery.py.
+class ForkServer:
+    """The fork server's process, started again when it dies; see prefork.py.
 
     The listening socket stays ours, so that launchers wait in its queue meanwhile.
     """
@@ -123,11 +123,11 @@ class Nursery:
         self._deaths = 0 if ready else self._deaths + 1
         # one that ends by itself before it is ready would do so again
         if (os.WIFEXITED(status) and not ready) or self._deaths >= DEATHS:
-            self._say(f"the nursery died ({words}): workers start cold from now on")
+            self._say(f"the fork server died ({words}): workers start cold from now on")
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / launcher.SOCKET).unlink()
             self._listener.close()
             self.pid = 0
             return
-        self._say(f"the nursery died ({words}): starting another")
+        self._say(f"the fork server died ({words}): starting another")
         self.pid = self._start()

@@ -29,7 +29,7 @@ def threads(limit: int, cores: int, load: str) -> int:
 
 
 def fewer(limit: int) -> list[int]:
-    """The numbers below `limit` that there are kernels for (kernels.py): powers of two."""
+    """The numbers of threads below `limit` that are used: powers of two."""
     return [1 << power for power in range((limit - 1).bit_length())]
 
 
@@ -39,11 +39,11 @@ def limit(environ: Mapping[str, str]) -> int:
     return max(int(given), 1) if given.isdecimal() else 1
 
 
-class Crowd:
-    """What was seen of others, from pass to pass.
+class Budget:
+    """How many threads may compute, from pass to pass.
 
-    At one look in seven something runs for a moment, such as the server that brought the request;
-    only who was there at each of the last looks is there to stay.
+    One sample in seven catches a short-lived task, such as the server that brought the request.
+    A CPU counts as busy only if it was busy in each of the last LOOKS samples.
     """
 
     def __init__(self, limit: int, load: Path | None = None) -> None:

@@ -1,9 +1,9 @@
 """What Multi Model Server starts for a model where workers start warm: its worker server.
 
-It runs in place of mms/model_service_worker.py (see warm.py) and does as that one does: it
-listens on the model's socket, and for each connection a worker is forked, from the nursery
-(nursery.py), which has everything loaded, instead of from itself. The first connections of a
-model go there together, for one process that holds it (worker.py). Where the nursery does not
+It runs in place of mms/model_service_worker.py (see server_home.py) and does as that one does: it
+listens on the model's socket, and for each connection a worker is forked, from the fork server
+(prefork.py), which has everything loaded, instead of from itself. The first connections of a
+model go there together, for one process that holds it (worker.py). Where the fork server does not
 answer a worker is forked here for each, as the original would do it. This program stays as small
 as a Python can be, one beside each model: no imports but of C modules that Python holds already.
 """
@@ -15,13 +15,14 @@ import _socket
 import os
 import sys
 
-# The nursery's socket, in the folder of the model sockets (--tmp-dir)
-SOCKET = "nursery"
-# That of the process that has a network ready (family.py), beside it
-FAMILY = "family-{}.sock"
-NETWORK = ("-symbol.json", "-shapes.json")
+# The fork server's socket, in the folder of the model sockets (--tmp-dir)
+SOCKET = "prefork"
+# That of a model template (template.py), beside it
+TEMPLATE = "template-{}.sock"
+# Variable: for each framework the endings of the files that models with one template have the same
+TEMPLATE_FILES = "MMECTL_TEMPLATE_FILES"
 NO_PART = "."  # hidden files are no part of a model
-PATIENCE = 10.0  # seconds for an answer; a nursery that just started needs 0.5
+PATIENCE = 10.0  # seconds for an answer; a fork server that just started needs 0.5
 TRIES = 3
 # The server connects all workers of a model at once; those that come later load it themselves
 TOGETHER_SECONDS = 0.5
@@ -47,19 +48,31 @@ def pack(arguments: list[str], environment: dict[bytes, bytes]) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def network(model: str) -> str:
-    """Name the network that a model folder holds, by its graph and its shapes; "" if none."""
-    found = _blake2.blake2b(digest_size=16)
+def template(model: str, groups: str) -> str:
+    """Name the template of a model folder, by the content of its template files; "" if none.
+
+    `groups` of endings are separated by blanks, the endings by commas. The first of which there is
+    a file for each ending counts.
+    """
     try:
         held = [n for n in os.listdir(model) if not n.startswith(NO_PART)]  # noqa: PTH208 - see listen
-        names = sorted(n for n in held if n.endswith(NETWORK))
-        for name in names:
-            with open(os.path.join(model, name), "rb") as file:  # noqa: PTH118, PTH123
-                content = file.read()
-            found.update(b"%d " % len(content) + content)
+        for group in groups.split():
+            endings = tuple(group.split(","))
+            names = sorted(n for n in held if n.endswith(endings))
+            if len(names) == len(endings):
+                return _digest(model, names)
     except OSError:
-        return ""
-    return found.hexdigest() if len(names) == len(NETWORK) else ""
+        pass
+    return ""
+
+
+def _digest(folder: str, names: list[str]) -> str:
+    found = _blake2.blake2b(digest_size=16)
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:  # noqa: PTH118, PTH123
+            content = file.read()
+        found.update(b"%d " % len(content) + content)
+    return found.hexdigest()
 
 
 def unpack(body: bytes) -> tuple[list[str], dict[bytes, bytes]]:
@@ -93,11 +106,12 @@ def listen(given: dict[str, str]) -> _socket.socket:
 
 def connections(server: _socket.socket, wanted: int) -> list[int]:
     """Wait for a connection, and a moment for the others of a model that was just started."""
-    found = [server._accept()[0]]
+    accept = server._accept  # type: ignore[attr-defined]
+    found: list[int] = [accept()[0]]
     server.settimeout(TOGETHER_SECONDS)
     try:
         while len(found) < wanted:
-            found.append(server._accept()[0])
+            found.append(accept()[0])
     except OSError:  # it is late, and will be served when it comes
         pass
     server.settimeout(None)
@@ -159,10 +173,11 @@ def main(program: str, arguments: list[str]) -> None:
     ours = given["--handler"] == HANDLER
     sockets = [given["--tmp-dir"] + "/" + SOCKET] * TRIES
     if ours:
-        sockets.insert(0, given["--tmp-dir"] + "/" + FAMILY.format(network(given["--model-path"])))
+        name = template(given["--model-path"], os.environ.get(TEMPLATE_FILES, ""))
+        sockets.insert(0, given["--tmp-dir"] + "/" + TEMPLATE.format(name))
     server = listen(given)
     request = pack([program, *arguments], dict(os.environb))
-    import _signal
+    import _signal  # type: ignore[import-not-found]
 
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
     say(f"Listening on port: {given.get('--sock-name')}")
@@ -174,7 +189,7 @@ def main(program: str, arguments: list[str]) -> None:
         wanted = 1
         if not (ours and any(ask(path, request, clients) for path in sockets)):
             if ours:
-                say("the nursery does not answer: this worker starts cold")
+                say("the fork server does not answer: this worker starts cold")
             for client in clients:
                 fork_cold(server, client, arguments)
         for client in clients:

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 MIB = 2**20
-# Of a worker with a model, beyond its weights: measured 18 MB (ResNet-18) to 45 (ResNet-152) where
-# it was forked warm, and 25 more where it loads everything itself
-WORKER_BYTES = 32 * MIB
-WEIGHTS = 1.1  # times the size of the .params file: one array at a time is rearranged
+# What a replica takes to compute beside the weights that it shares: measured 18 MB for a ResNet-18
+# and 45 MB for a ResNet-152
+COMPUTING_BYTES = 32 * MIB
+LEAST_BYTES = 8 * MIB  # so little a process may always take; with less left nothing works
 _UNLIMITED = 2**60
 # MB that models may take on this instance, set by who runs several instances on one machine
 BUDGET = "MMECTL_MEMORY_MB"
@@ -53,7 +53,7 @@ def free(root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminf
 
 
 def own(status: Path = Path("/proc/self/smaps_rollup")) -> int | None:
-    """Bytes that only this process holds; what it shares with the nursery is not counted."""
+    """Bytes that only this process holds; what it shares with the fork server is not counted."""
     try:
         rows = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines()[1:])
         return int(rows["Private_Dirty"].split()[0]) * 1024
@@ -70,7 +70,7 @@ def confine(room: int | None, status: Path = Path("/proc/self/status")) -> None:
     if room is None:
         return
     rows = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
-    limit = int(rows["VmData"].split()[0]) * 1024 + max(room, WORKER_BYTES // 4)
+    limit = int(rows["VmData"].split()[0]) * 1024 + max(room, LEAST_BYTES)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
@@ -179,36 +179,31 @@ def _prefer(score: Path, value: int) -> None:
         score.write_text(str(value))
 
 
-def _need(weights: int) -> int:
-    return WORKER_BYTES + int(WEIGHTS * weights)
-
-
-def ample(weights: int, available: int | None) -> bool:
-    """Whether a model of so many bytes of weights fits several times; None: no limit is known."""
-    return available is None or available > 4 * _need(weights)
+def ample(footprint: int, available: int | None) -> bool:
+    """Whether a model of that footprint (bytes) fits several times; None: no limit is known."""
+    return available is None or available > 4 * footprint
 
 
 @contextlib.contextmanager
-def room_for(weights: int, available: int | None) -> Iterator[None]:
-    """Hold the room for a model of so many bytes of weights while it is loaded.
+def room_for(footprint: int, available: int | None) -> Iterator[None]:
+    """Hold the room for a model of that footprint (bytes) while it is loaded.
 
     Where memory is short, loads wait for each other, since each would take the same room.
     Raises MemoryError, also when the load itself left next to nothing.
     """
-    if ample(weights, available):
+    if ample(footprint, available):
         yield
         return
-    need = _need(weights)
     with Path(tempfile.gettempdir(), "mmectl-load.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _check(need)
+        _check(footprint)
         yield
         _check(0)
 
 
 def _check(need: int) -> None:
     room = free()
-    if room is not None and room < max(need, WORKER_BYTES // 4):
+    if room is not None and room < max(need, LEAST_BYTES):
         raise MemoryError(
             f"{room // MIB} MB of memory are left, the model needs about {need // MIB}"
             if need

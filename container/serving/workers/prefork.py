@@ -1,14 +1,14 @@
-"""The fork server: has every import of a worker done, and forks workers on request.
+"""The fork server: a process that has all of a worker loaded and forks on request.
 
-Usage: nursery.py LISTENING_DESCRIPTOR READY_DESCRIPTOR PADDING, started by warm.py. It imports the
-handler, loads MXNet and runs a small network, so that everything of the engine that is made at
-first use is made once, and shared by the workers until they write to it. No thread runs in it:
-MXNet's naive engine computes in the thread that asks for it, and OpenMP starts none for one thread.
+Usage: prefork.py LISTENING_DESCRIPTOR READY_DESCRIPTOR PADDING, started by server_home.py. It
+imports the handler and lets each runtime that is installed preload its framework, so that what a
+framework makes at first use is made once, and shared by the workers until they write to it. No
+thread runs in it.
 
-A model's code and data exist in its worker alone, after the fork; the nursery reads a request's
-arguments and environment, and nothing else. From the second model with the same network on, workers
-come from a process that has that network ready (family.py). All of it ends with the entrypoint, see
-group.py.
+A model's code and data exist in its worker alone, after the fork; the fork server reads a request's
+arguments and environment, and nothing else. From the second model with the same template on,
+workers come from a process that has the template ready (template.py). All of it ends with the
+entrypoint, see process_group.py.
 """
 
 from __future__ import annotations
@@ -24,22 +24,26 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable, NoReturn  # Python 3.8 has no other Callable for aliases
 
-from runtimes.mxnet import capi
+from runtimes import registry
+from runtimes.base import Runtime
+from runtimes.values import ModelError
 
 from serving.workers import cpu, idle, launcher, template, worker
+from serving.workers.template import Template
 
 _STDIO = 3
 _LEAST_FILES = _STDIO + 2  # and the working directory and a connection
 _MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
 _REQUEST_SECONDS = 5.0
-# the model whose load made the family comes first; so long takes a load, with the first answer
+# Delay before a template is prepared, so that the model that triggered it is served first (a load
+# plus first answer takes about this long)
 DELAY_SECONDS, LARGE_DELAY_SECONDS = 0.1, 1.0
-# a family ends when it has had no model for so many times what a worker waits until it rests
-_FAMILY_RESTS = 30
+# A template's process exits after this many idle periods of a worker without a model of its own
+_TEMPLATE_RESTS = 30
 # the server waits a minute or two for a load
 PIPE_SECONDS = 600
 
@@ -71,7 +75,7 @@ def serve_one(line: socket.socket, listener: socket.socket, start: Start) -> Non
         answer(line, listener, start)
         sweep(Path.cwd())
     except OSError as error:
-        sys.stderr.write(f"nursery: cannot start a worker: {error}\n")
+        sys.stderr.write(f"fork server: cannot start a worker: {error}\n")
     finally:
         line.close()
 
@@ -93,30 +97,30 @@ def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
 
 
 def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
-    """Be the worker of a request, and let its family have a process next time; never returns."""
+    """Be the worker of a request, and make its template ready for the next one; never returns."""
     (_, *arguments), environment = launcher.unpack(body)
-    kin = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
-    with contextlib.suppress(OSError):
-        if kin is not None and kin.again() and kin.fits():
+    with contextlib.suppress(OSError, ModelError):  # a folder that is no model: its worker says so
+        found = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
+        if found is not None and found.seen_before() and found.fits():
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(str(kin.socket))  # one of several; none where there is one already
+            listener.bind(str(found.socket))  # one of several; none where there is one already
             if os.fork():
                 for file in (line.detach(), *files):
                     os.close(file)
                 settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
-                lead(kin, listener, settings)
+                lead(found, listener, settings)
             listener.close()
     become_worker(line, body, files)
 
 
-def lead(kin: template.Family, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:
-    """Be the process of a family, in the new process, until it has had no model for a while."""
-    patience = idle.seconds(environ) * _FAMILY_RESTS or None
+def lead(found: Template, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:
+    """Be the process of a template, in the new process, until it has had no model for a while."""
+    patience = idle.seconds(environ) * _TEMPLATE_RESTS or None
     try:
-        rename([sys.executable, "-m", "serving.workers.prefork", "--family", kin.files.name])
-        time.sleep(LARGE_DELAY_SECONDS if kin.large else DELAY_SECONDS)
-        kin.get_ready(cpu.limit(environ))
-        share()
+        rename([sys.executable, "-m", "serving.workers.prefork", "--template", found.name])
+        time.sleep(LARGE_DELAY_SECONDS if found.large else DELAY_SECONDS)
+        found.prepare(cpu.limit(environ))
+        share([found.runtime])
         listener.listen(128)
         listener.settimeout(patience)
         while True:
@@ -128,10 +132,10 @@ def lead(kin: template.Family, listener: socket.socket, environ: Mapping[str, st
                 continue
             serve_one(line, listener, become_worker)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its models load without it
-        sys.stderr.write(f"nursery: no process for all {kin.files.name}: {error}\n")
+        sys.stderr.write(f"fork server: no template of {found.name}: {error}\n")
     finally:
         with contextlib.suppress(OSError):
-            kin.socket.unlink()
+            found.socket.unlink()
         os._exit(0)
 
 
@@ -152,7 +156,8 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         clients = take_over(environment, files)
         rename([sys.executable, program, *arguments])
         if wanted(line):
-            capi.use_threads(cpu.limit(os.environ))
+            for runtime in registry.installed():
+                runtime.use_threads(cpu.limit(os.environ))
             status = worker.run(launcher.options(arguments), clients)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
@@ -211,7 +216,7 @@ def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
 
 
 def rename(arguments: list[str]) -> None:
-    """Show the worker's own command line in /proc, as far as the nursery's leaves room."""
+    """Show the worker's own command line in /proc, as far as the fork server's leaves room."""
     fields = Path("/proc/self/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5)
     text = b"\0".join(os.fsencode(word) for word in arguments)[: end - start - 1]
@@ -221,17 +226,17 @@ def rename(arguments: list[str]) -> None:
 
 def prepare() -> None:
     """Load and warm everything that workers share."""
-    import model_handler  # noqa: F401
-    from runtimes.mxnet import preload
+    import model_handler
 
-    preload.warm_up()
-    share()
+    runtimes = registry.installed()
+    model_handler.preload(runtimes)
+    share(runtimes)
 
 
-def share() -> None:
+def share(runtimes: Sequence[Runtime]) -> None:
     """Get ready to fork: raises SystemExit if another thread runs."""
-    if not capi.end_threads():
-        raise SystemExit("nursery: other threads run after the warm-up: cannot fork")
+    if not all(runtime.quiesce() for runtime in runtimes):
+        raise SystemExit("fork server: other threads run after the warm-up: cannot fork")
     gc.collect()
     gc.freeze()  # else the first collection in a worker would copy every page of objects
     ctypes.CDLL(None).malloc_trim(0)

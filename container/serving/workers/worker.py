@@ -2,7 +2,7 @@
 
 The server makes a connection for each worker that a model may have, and sends one request at a
 time on each. One process answers on all of them, as long as it keeps up: it alone has the memory
-that computing takes. A request that came while it computed another goes to a twin, forked then,
+that computing takes. A request that came while it computed another goes to a replica, forked then,
 which holds the weights with it and answers on that connection until there was nothing to do for
 a while. So a model has a second process while it needs one.
 """
@@ -27,16 +27,16 @@ from mms.protocol.otf_message_handler import create_load_model_response, retriev
 from mms.service import emit_metrics
 
 log = logging.getLogger("worker")
-# How much longer than until it rests a twin waits for work; then its connection goes back
-_TWIN_RESTS = 5
-_BACK, _ENDED = 0, 1  # exit codes of a twin
-_FAILURES = 5  # of ending other threads, after which no twin is tried any more
+# A replica exits after this many idle periods without work and returns its connection
+_REPLICA_RESTS = 5
+_BACK, _ENDED = 0, 1  # exit codes of a replica
+_FAILURES = 5  # of ending other threads, after which no replica is tried any more
 _PIPE_SECONDS = 0.001
 _TELL_SECONDS = 0.02  # after a load; the first request is on its way
 
 
 class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
-    """The server's own worker, with a loop for several connections and its twins.
+    """The server's own worker, with a loop for several connections and its replicas.
 
     It leaves no pipes behind, and no process after a 507.
     """
@@ -51,13 +51,13 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         self.sock.close()  # it listens in the launcher
         self.socket_name = given.get("--sock-name")
         self._ours = list(clients)
-        self._lent: dict[int, socket.socket] = {}  # by the twin's process
+        self._handed_over: dict[int, socket.socket] = {}  # by the replica's process
         self._outputs: dict[socket.socket, tuple[int, int]] = {}
         self._outcome: tuple[str, int] | Exception | None = None
         self._woken = -1
         self._waker = -1
         self._waiting: list[socket.socket] = []
-        self._failed_twins = 0
+        self._failed_replicas = 0
         self._to_tell: Callable[[], None] | None = None
 
     def serve(self) -> None:
@@ -68,15 +68,15 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             os.set_blocking(self._waker, False)
             signal.signal(signal.SIGCHLD, lambda *_: None)
             signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        while self._ours or self._lent:
-            watched = [*self._ours, *([self._woken] if self._woken >= 0 else [])]
+        while self._ours or self._handed_over:
+            watched: list[Any] = [*self._ours, *([self._woken] if self._woken >= 0 else [])]
             seconds = _TELL_SECONDS if self._to_tell else None
             ready, _, _ = select.select(watched, [], [], seconds)
             if not ready:
                 self._tell_of_the_load()
             if self._woken in ready:
                 os.read(self._woken, 4096)
-                self._take_back()
+                self._reclaim()
             for client in ready:
                 if client in self._ours:
                     self._answer(client)
@@ -119,16 +119,29 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             action()
 
     def _share_work(self) -> None:
-        """Fork twins for requests that waited, as far as there is memory for them."""
+        """Fork replicas for requests that waited, as far as there is memory for them."""
         waiting, self._waiting = self._waiting, []
-        if not waiting or self._failed_twins >= _FAILURES or not _room():
+        if not waiting or self._failed_replicas >= _FAILURES or not _room():
             return
-        if not _alone():
-            self._failed_twins += 1
+        if not self._alone():
+            self._failed_replicas += 1
             return
         for other in waiting:
             if _room():
-                self._lend(other)
+                self._hand_over(other)
+
+    def _handler(self) -> Any:
+        """The object whose method the server calls (Service); None for another handler."""
+        return getattr(self.service._entry_point, "__self__", None)
+
+    def _alone(self) -> bool:
+        """Give back what is not to be shared; whether this process may fork now."""
+        quiesce = getattr(self._handler(), "quiesce", None)
+        if quiesce is None or not quiesce():
+            return False
+        gc.collect()
+        gc.freeze()  # the first collection would copy every page of objects
+        return True
 
     def _tell(self, client: socket.socket, request: Any) -> None:
         """Load the model, which is done once, and tell each connection what came of it."""
@@ -149,7 +162,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         finally:
             self._remove_pipes()
         if len(self._outputs) == len(self._ours):  # the server waits for all of them
-            self._to_tell = getattr(self.service._entry_point, "told", None)
+            self._to_tell = getattr(self._handler(), "told", None)
         if code != 200:
             raise RuntimeError(f"{code} - {text}")
 
@@ -179,37 +192,37 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         if self._ours and self._ours[0] in self._outputs:
             self._print_to(self._ours[0])
 
-    def _lend(self, client: socket.socket) -> None:
-        """Fork a twin for a connection."""
+    def _hand_over(self, client: socket.socket) -> None:
+        """Fork a replica for a connection."""
         parent = os.getpid()
         child = os.fork()
         if child == 0:
             code = _ENDED
             try:
-                code = self._be_twin(client, parent)
+                code = self._be_replica(client, parent)
             finally:
                 os._exit(code)
         self._ours.remove(client)
-        self._lent[child] = client
+        self._handed_over[child] = client
 
-    def _be_twin(self, client: socket.socket, parent: int) -> int:
-        """Answer on one connection until it ends, or until it is given back."""
+    def _be_replica(self, client: socket.socket, parent: int) -> int:
+        """Answer on one connection until it ends, or until the parent may reclaim it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.close(self._woken)
         os.close(self._waker)
         self._print_to(client)
-        for other in (*self._ours, *self._lent.values()):
+        for other in (*self._ours, *self._handed_over.values()):
             if other is not client:
                 other.close()
                 for pipe in self._outputs.pop(other, ()):
                     os.close(pipe)
-        self._ours, self._lent = [client], {}
+        self._ours, self._handed_over = [client], {}
         from serving.workers import (
             idle,  # not at the top: another handler may have modules of such names
         )
 
-        seconds = idle.seconds(os.environ) * _TWIN_RESTS or None
+        seconds = idle.seconds(os.environ) * _REPLICA_RESTS or None
         while True:
             if select.select([client], [], [], seconds)[0]:
                 if not self._answer(client):
@@ -217,13 +230,13 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             elif os.getppid() == parent:
                 return _BACK
 
-    def _take_back(self) -> None:
-        """Go on with the connections of twins that left; of one that died it ends."""
-        for twin, client in list(self._lent.items()):
-            pid, status = os.waitpid(twin, os.WNOHANG)
+    def _reclaim(self) -> None:
+        """Go on with the connections of replicas that exited; close that of one that died."""
+        for replica, client in list(self._handed_over.items()):
+            pid, status = os.waitpid(replica, os.WNOHANG)
             if pid == 0:
                 continue
-            del self._lent[twin]
+            del self._handed_over[replica]
             self._ours.append(client)
             if status != _BACK:
                 self._end(client)
@@ -252,22 +265,11 @@ def _readable(client: socket.socket) -> bool:
 
 
 def _room() -> bool:
-    """Whether a twin would have memory to compute in; else requests wait for each other."""
+    """Whether a replica would have memory to compute in; else requests wait for each other."""
     from serving.workers import memory
 
     room = memory.free()
-    return room is None or room > memory.WORKER_BYTES
-
-
-def _alone() -> bool:
-    """Give back what is not to be shared; whether this process has one thread now."""
-    import model_handler
-    from runtimes.mxnet import capi
-
-    model_handler.rest()
-    gc.collect()
-    gc.freeze()  # the first collection would copy every page of objects
-    return capi.end_threads()
+    return room is None or room > memory.COMPUTING_BYTES
 
 
 def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
@@ -288,7 +290,7 @@ def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
-    from launcher import HERE, options
+    from launcher import HERE, options  # type: ignore[import-not-found]
 
     # a handler's own modules come first: what it needs is in PYTHONPATH
     sys.path.remove(HERE)

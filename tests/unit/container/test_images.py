@@ -145,6 +145,15 @@ def test_without_an_engine_the_picture_is_resized_all_the_same():
     assert (images.resize(picture, 8, 9) == images.sampled(picture, 8, 9)).all()
 
 
+def test_a_runtime_resizes_pictures_that_are_not_large():
+    picture = np.zeros((4, 4, 3), np.uint8)
+    other = np.ones((2, 2, 3), np.uint8)
+    assert images.resize(picture, 2, 2, lambda *_: other) is other
+    assert (images.resize(picture, 2, 2, lambda *_: None) == 0).all()
+    large = np.zeros((1200, 1200, 3), np.uint8)
+    assert (images.resize(large, 2, 2, lambda *_: other) == 0).all()
+
+
 def test_resize_is_opencvs():
     # cv2.resize(a, (2, 3), interpolation=cv2.INTER_LINEAR) of OpenCV 3.4
     ramp = np.arange(4 * 5, dtype=np.uint8).reshape(4, 5, 1) * 10

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from runtimes.mxnet import likelihood
-from runtimes.mxnet.likelihood import Likelihood
+from runtimes.values import Likelihood
 
 Node = dict[str, Any]
 

@@ -99,7 +99,7 @@ def test_its_own_memory(tmp_path):
     ("room", "hard", "limit"),
     [
         (GIB, resource.RLIM_INFINITY, GIB + 4096),
-        (-5, resource.RLIM_INFINITY, memory.WORKER_BYTES // 4 + 4096),
+        (-5, resource.RLIM_INFINITY, memory.LEAST_BYTES + 4096),
         (GIB, 1000, 1000),
         (None, resource.RLIM_INFINITY, None),
     ],

@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from runtimes.mxnet.likelihood import Likelihood
 from runtimes.mxnet.model_files import Input
+from runtimes.values import Likelihood
 from serving.handler import codecs
 from serving.handler.codecs import JSON, NPY, Feed, PayloadError
 

@@ -126,13 +126,21 @@ def test_workers_get_one_thread_unless_told_otherwise(tmp_path):
     assert told["TMPDIR"] == told["TEMP"] == str(tmp_path / "tmp")
 
 
+def test_what_a_runtime_wants_is_in_the_environment_of_its_workers(tmp_path):
+    found = config.worker_environment({"MXNET_ENGINE_TYPE": "other"}, tmp_path)
+    assert (found["MXNET_ENGINE_TYPE"], found["MXNET_SUBGRAPH_BACKEND"]) == ("other", "NONE")
+    assert found["MMECTL_TEMPLATE_FILES"] == "-symbol.json,-shapes.json"
+
+
 def test_preparing_clears_the_sockets_of_a_killed_server(tmp_path):
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp" / ".mms.sock.9000").touch()
     run_dir = config.prepare(Settings.read({"MMECTL_RUN_DIR": str(tmp_path)}))
     assert list((run_dir / "tmp").iterdir()) == []
     assert "http://0.0.0.0:8080" in (run_dir / "mms.properties").read_text()
-    assert "@NOISE@" not in (run_dir / "log4j2.xml").read_text()
+    log = (run_dir / "log4j2.xml").read_text()
+    assert "@NOISE@" not in log
+    assert "legacy_json_util" in log
 
 
 @pytest.mark.parametrize(

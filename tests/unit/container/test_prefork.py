@@ -1,4 +1,4 @@
-"""What the launcher, the nursery and the entrypoint say to each other; nothing is forked."""
+"""What the launcher, the fork server and the entrypoint say to each other; nothing is forked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serving.workers import launcher
 
 
 @pytest.fixture
-def nursery(monkeypatch):
+def prefork(monkeypatch):
     """The module, with a stand-in for what needs the server's own package."""
     monkeypatch.setitem(
         sys.modules, "serving.workers.worker", types.ModuleType("serving.workers.worker")
@@ -38,6 +38,25 @@ def test_a_request_is_what_was_asked_for():
     assert launcher.options(ARGUMENTS)["--tmp-dir"] == "/t"
 
 
+TEMPLATES = ".none,.other -symbol.json,-shapes.json"
+
+
+def test_models_with_the_same_template_files_have_one_template(tmp_path):
+    for name, weights in (("a", b"1"), ("b", b"22")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}-0000.params").write_bytes(weights)
+        for ending in ("-symbol.json", "-shapes.json"):
+            (tmp_path / name / f"{name}{ending}").write_text(ending)
+    first, second = (launcher.template(str(tmp_path / name), TEMPLATES) for name in "ab")
+    assert first == second != ""
+    (tmp_path / "b" / "b-shapes.json").write_text("other")
+    assert launcher.template(str(tmp_path / "b"), TEMPLATES) not in ("", first)
+    (tmp_path / "b" / "b-shapes.json").unlink()
+    assert launcher.template(str(tmp_path / "b"), TEMPLATES) == ""
+    assert launcher.template(str(tmp_path / "a"), "") == ""
+    assert launcher.template(str(tmp_path / "none"), TEMPLATES) == ""
+
+
 def send(line: socket.socket, data: bytes, files: list[int]) -> None:
     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
     sent = line.sendmsg([data], ancillary if files else [])
@@ -46,14 +65,14 @@ def send(line: socket.socket, data: bytes, files: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 500_000])
-def test_a_request_arrives_with_its_files(nursery, size):
+def test_a_request_arrives_with_its_files(prefork, size):
     ours, theirs = socket.socketpair()
     with ours, open(os.devnull, "rb") as file:  # noqa: PTH123
         data = launcher.pack(["x" * size], {})
         sender = threading.Thread(target=send, args=(theirs, data, [file.fileno()] * 5))
         sender.start()
         files: list[int] = []
-        body = nursery.receive(ours, files)
+        body = prefork.receive(ours, files)
         sender.join()
         assert body == data[4:]
         assert len(files) == 5
@@ -62,12 +81,12 @@ def test_a_request_arrives_with_its_files(nursery, size):
 
 
 @pytest.mark.parametrize("data", [b"x", b"\0\0\0\x09short"])
-def test_half_a_request_is_none(nursery, data):
+def test_half_a_request_is_none(prefork, data):
     ours, theirs = socket.socketpair()
     with ours:
         send(theirs, data, [])
         files: list[int] = []
-        assert (nursery.receive(ours, files), files) == (b"", [])
+        assert (prefork.receive(ours, files), files) == (b"", [])
 
 
 def test_nobody_answers(tmp_path):
@@ -79,7 +98,7 @@ def test_nobody_answers(tmp_path):
         os.close(writer)
 
 
-def test_sockets_and_pipes_that_nobody_uses_are_swept_away(nursery, tmp_path):
+def test_sockets_and_pipes_that_nobody_uses_are_swept_away(prefork, tmp_path):
     for name in ("live", "dead"):
         with socket.socket(socket.AF_UNIX) as made:
             made.bind(str(tmp_path / name))
@@ -89,7 +108,7 @@ def test_sockets_and_pipes_that_nobody_uses_are_swept_away(nursery, tmp_path):
     os.utime(tmp_path / "old", (0, 0))
     table = tmp_path / "table"
     table.write_text(f"Num RefCount Path\n0: 2 0 10000 1 1 77 {tmp_path / 'live'}\n")
-    nursery.sweep(tmp_path, table)
+    prefork.sweep(tmp_path, table)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "live", "new", "table"]
 
 
@@ -112,7 +131,7 @@ def test_a_socket_that_was_there_is_replaced(tmp_path):
         server.close()
 
 
-class Mortal(server_home.Nursery):
+class Mortal(server_home.ForkServer):
     """One whose process is a number; `ready` says how far it comes."""
 
     ready = True
@@ -129,7 +148,7 @@ class Mortal(server_home.Nursery):
 
 
 @pytest.mark.parametrize("status", [9, 1 << 8])  # killed, or ended by an error of its own
-def test_a_nursery_that_had_been_ready_is_always_replaced(tmp_path, status):
+def test_a_fork_server_that_had_been_ready_is_always_replaced(tmp_path, status):
     said: list[str] = []
     mortal = Mortal(tmp_path, {}, said.append)
     for _ in range(2 * server_home.DEATHS):
@@ -138,12 +157,12 @@ def test_a_nursery_that_had_been_ready_is_always_replaced(tmp_path, status):
         1001 + 2 * server_home.DEATHS,
         1 + 2 * server_home.DEATHS,
     )
-    assert set(said) == {"the nursery died (it died): starting another"}
+    assert set(said) == {"the fork server died (it died): starting another"}
     mortal._listener.close()
     os.close(mortal._ready)
 
 
-def test_a_nursery_that_cannot_start_is_given_up(tmp_path):
+def test_a_fork_server_that_cannot_start_is_given_up(tmp_path):
     said: list[str] = []
     mortal = Mortal(tmp_path, {}, said.append)
     mortal._was_ready()
@@ -152,7 +171,7 @@ def test_a_nursery_that_cannot_start_is_given_up(tmp_path):
     mortal.replace(1 << 8, "exit code 1")
     assert mortal.pid == 0
     assert not (tmp_path / launcher.SOCKET).exists()
-    assert said == ["the nursery died (exit code 1): workers start cold from now on"]
+    assert said == ["the fork server died (exit code 1): workers start cold from now on"]
 
 
 class TestInterpreter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from serving.workers.cpu import LOOKS, Crowd, fewer, limit, threads
+from serving.workers.cpu import LOOKS, Budget, fewer, limit, threads
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_there_are_kernels_for_few_numbers_of_threads(limit, wanted):
 
 def test_only_who_is_there_at_each_of_the_last_looks_counts(tmp_path):
     load = tmp_path / "loadavg"
-    crowd = Crowd(2, load)
+    budget = Budget(2, load)
 
     def look(running):
         load.write_text(f"0.10 0.20 0.30 {running}/300 4711\n")
-        return crowd.look()
+        return budget.look()
 
     assert [look(99) for _ in range(LOOKS)] == [2] * (LOOKS - 1) + [1]
     assert look(1) == 2
@@ -54,10 +54,10 @@ def test_only_who_is_there_at_each_of_the_last_looks_counts(tmp_path):
 
 
 def test_who_may_take_one_thread_need_not_look(tmp_path):
-    crowd = Crowd(1, tmp_path / "missing")
-    assert [crowd.look() for _ in range(LOOKS)] == [1] * LOOKS
+    budget = Budget(1, tmp_path / "missing")
+    assert [budget.look() for _ in range(LOOKS)] == [1] * LOOKS
 
 
 def test_where_nothing_is_said_of_others_all_threads_compute(tmp_path):
-    crowd = Crowd(2, tmp_path / "missing")
-    assert [crowd.look() for _ in range(LOOKS)] == [2] * LOOKS
+    budget = Budget(2, tmp_path / "missing")
+    assert [budget.look() for _ in range(LOOKS)] == [2] * LOOKS

@@ -1,0 +1,105 @@
+"""The seam between serving and a framework: what each runtime provides.
+
+A runtime is one module or package beside this file, listed in registry.py. Its module imports
+nothing of its framework until `preload` or `load` is called: the entrypoint reads it as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runtimes.values import Input, Likelihood
+
+
+class Model:
+    """A loaded model. `batch` items are computed at once; `labels` name the first output's classes.
+
+    `likelihood` says how the numbers of the first output become probabilities.
+    """
+
+    name: str
+    inputs: Sequence[Input]
+    labels: Sequence[str] | None = None
+    batch: int
+    likelihood: Likelihood = Likelihood.SCORE
+
+    def run(self, feed: Mapping[str, Any], threads: int) -> list[Any]:
+        """Compute: by input name an array of its shape in, one array an output."""
+        raise NotImplementedError
+
+    def check(self, outputs: Sequence[Any]) -> None:
+        """Raise ModelError where the first outputs show that the folder's files do not match."""
+
+    def release(self) -> None:
+        """Give back memory that only computing needs; the next run takes it again."""
+
+
+class Runtime:
+    """One framework. All but the constants may raise MemoryError, EngineError and ModelError."""
+
+    name: ClassVar[str]
+    files: ClassVar[Sequence[str]]
+    """What the well-known files of a model are called, as patterns of fnmatch."""
+    template_files: ClassVar[Sequence[str]] = ()
+    """Endings of the files that models with a common template have the same; none: no template."""
+    environment: ClassVar[Mapping[str, str]] = {}
+    """Variables of all workers, where the container's environment does not set them."""
+    noise: ClassVar[Sequence[str]] = ()
+    """Words of the framework's own log lines that tell a user nothing."""
+    fork_after_load: ClassVar[bool] = False
+    """Whether a process with a loaded model may fork replicas."""
+
+    def installed(self) -> bool:
+        """Whether the framework is there; must not import it."""
+        raise NotImplementedError
+
+    def detect(self, folder: Path) -> bool:
+        """Whether a model folder is for this framework; by names or content, executing nothing."""
+        raise NotImplementedError
+
+    def preload(self) -> None:
+        """Make, before any fork, what every worker needs of the framework."""
+
+    def model_name(self, folder: Path) -> str:
+        """Name the model in a folder for people."""
+        return folder.name
+
+    def footprint(self, folder: Path) -> int:
+        """Estimate the bytes that a worker takes to load the model, without what is preloaded."""
+        raise NotImplementedError
+
+    def prepare_template(self, folder: Path, threads: Sequence[int]) -> None:
+        """Make what all models with the same template files need, for each number of threads.
+
+        The first number is the largest.
+        """
+
+    def load(self, folder: Path, threads: int) -> Model:
+        """Load the model, to be computed with at most so many threads."""
+        raise NotImplementedError
+
+    def guarded(
+        self, folder: Path, last_words: Callable[[str], None]
+    ) -> AbstractContextManager[None]:
+        """Call `last_words` where the framework ends the process while the folder is loaded."""
+        del folder, last_words
+        return contextlib.nullcontext()
+
+    def watch(self, last_words: Callable[[str], None]) -> None:
+        """Call `last_words` where a signal ends this process, or a fork, after the load."""
+
+    def use_threads(self, number: int) -> None:
+        """Compute with so many threads from now on."""
+
+    def quiesce(self) -> bool:
+        """End the framework's threads; whether this process has one thread and may fork now."""
+        return True
+
+    def resize(self, pixels: Any, height: int, width: int) -> Any | None:
+        """Resize uint8 (h, w, c) bit for bit as OpenCV's INTER_LINEAR; None: have others do it."""
+        del pixels, height, width
+        return None

@@ -1,0 +1,49 @@
+"""What every runtime and its callers agree on; pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ModelError(Exception):
+    """The model folder cannot be served: `file` of it (the folder: "") `what` is wrong; `fix` it.
+
+    The text names the file and what is wrong.
+    """
+
+    def __init__(self, what: str, file: str = "", fix: str = "") -> None:
+        super().__init__(f"{file}: {what}" if file else what)
+        self.what, self.file, self.fix = what, file, fix
+
+
+class EngineError(Exception):
+    """The framework refused a call; the text is its own."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model; `shape` has the batch axis first.
+
+    `dtype` is numpy's name of its type; None where the model says nothing of it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str | None = None
+
+
+class Likelihood(Enum):
+    """How the numbers of an output become probabilities."""
+
+    PROBABILITY = "as they are"
+    SCORE = "by softmax"
+    LOGARITHM = math.e
+    LOGARITHM_2 = 2.0
+    LOGARITHM_10 = 10.0
+
+    @property
+    def base(self) -> float:
+        """The base of a logarithm."""
+        return float(self.value)

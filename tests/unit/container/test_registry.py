@@ -1,0 +1,53 @@
+"""Which runtime a model folder is for."""
+
+from __future__ import annotations
+
+import pytest
+from runtimes import registry
+from runtimes.base import Runtime
+from runtimes.values import ModelError
+
+
+class Named(Runtime):
+    """Takes folders with a file of one name."""
+
+    def __init__(self, name, file, *, there=True, template=()):
+        self.name, self.files, self.template_files = name, (file,), template
+        self._there = there
+
+    def installed(self):
+        return self._there
+
+    def detect(self, folder):
+        return (folder / self.files[0]).exists()
+
+
+FIRST = Named("first", "one.bin", template=(".graph",))
+SECOND = Named("second", "two.bin")
+
+
+def test_the_first_that_detects_a_folder_takes_it(tmp_path):
+    (tmp_path / "two.bin").touch()
+    assert registry.of(tmp_path, (FIRST, SECOND)) is SECOND
+    (tmp_path / "one.bin").touch()
+    assert registry.of(tmp_path, (FIRST, SECOND)) is FIRST
+
+
+def test_a_folder_of_none_is_refused_with_what_there_is(tmp_path):
+    with pytest.raises(ModelError, match=r"\(first: one.bin; second: two.bin\)"):
+        registry.of(tmp_path, (FIRST, SECOND))
+
+
+def test_a_single_runtime_says_itself_what_is_missing(tmp_path):
+    assert registry.of(tmp_path, (FIRST,)) is FIRST
+
+
+def test_runtimes_of_the_container_are_whole():
+    for runtime in registry.known():
+        assert runtime.name
+        assert runtime.files
+
+
+def test_the_launcher_hears_of_runtimes_that_have_templates():
+    third = Named("third", "three.bin", template=(".a", ".b"))
+    assert registry.template_files((FIRST, SECOND, third)) == ".graph .a,.b"

@@ -1,0 +1,282 @@
+"""One request after the other, with a network that needs no MXNet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+
+import model_handler
+import pytest
+from runtimes.base import Model, Runtime
+from runtimes.values import Input, ModelError
+from serving.handler import codecs, loaded
+from serving.handler.responses import respond
+from serving.handler.service import Service, ToldAlready
+from serving.workers import memory
+
+
+class Doubler(Model):
+    """Answers twice its input, two items at once."""
+
+    name = "doubler"
+    inputs = (Input("data", (2, 3)),)
+    batch = 2
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.released = 0
+
+    def run(self, feed, threads):
+        assert feed["data"].shape == (2, 3)
+        assert threads == 1
+        self.runs += 1
+        return [feed["data"] * 2]
+
+    def release(self):
+        self.released += 1
+
+
+class Doubling(Runtime):
+    """A framework of one model; `error` is what its load raises."""
+
+    name = "doubling"
+    files = ("*",)
+    fork_after_load = True
+
+    def __init__(self, error=None) -> None:
+        self.error = error
+        self.preloaded = 0
+
+    def installed(self):
+        return True
+
+    def preload(self):
+        self.preloaded += 1
+
+    def footprint(self, folder):
+        return 0
+
+    def load(self, folder, threads):
+        if self.error is not None:
+            raise self.error
+        return Doubler()
+
+
+class Context:
+    """What the server hands over with a batch of requests."""
+
+    def __init__(self, *headers: dict) -> None:
+        self.headers = headers
+        self.types: dict[int, str] = {}
+        self.statuses: dict[int, int] = {}
+        self.sent: dict[str, str] = {}
+
+    def get_all_request_header(self, index):
+        return self.headers[index]
+
+    def set_response_content_type(self, index, kind):
+        self.types[index] = kind
+
+    def set_response_header(self, index, name, value):
+        self.sent[name] = value
+
+    def set_response_status(self, code, phrase, index):
+        self.statuses[index] = code
+
+
+def part(kind: str) -> dict:
+    return {"body": {"content-type": kind}}
+
+
+@pytest.fixture(autouse=True)
+def no_alarm_is_left():
+    """The handler's timer and its signal are the process's: the next test must not hear of them."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def service():
+    """A service that has loaded its model."""
+    made = Service(lambda folder: Doubling(), rest_seconds=0.0)
+    made.model = loaded.Loaded(Doubling(), Doubler(), 1)
+    return made
+
+
+@pytest.fixture
+def model(service):
+    return service.model
+
+
+def failing(error):
+    return Service(
+        lambda folder: Doubling(error), rest_seconds=5.0, last_words_seconds=0, leave_seconds=600
+    )
+
+
+def test_answers_every_request_of_a_batch_for_itself(service, model):
+    context = Context(part("application/json"), part("text/csv"), part("application/json"))
+    requests = [{"body": b"[1, 2, 3]"}, {"body": b"1,2"}, {"body": bytearray(b"[[4, 5, 6]]")}]
+    first, second, third = service.handle(requests, context)
+    assert json.loads(first) == [2, 4, 6]
+    assert json.loads(second)["code"] == 415
+    assert "text/csv" in json.loads(second)["message"]
+    assert json.loads(third) == [[8, 10, 12]]
+    assert context.statuses == {1: 415}
+
+
+def test_an_answer_for_the_whole_batch_takes_exactly_that_batch(service, model):
+    model.whole = True
+    context = Context(part("application/json"), part("application/json"))
+    requests = [{"body": b"[1, 2, 3]"}, {"body": b"[[1, 2, 3], [4, 5, 6]]"}]
+    first, second = service.handle(requests, context)
+    assert "send 2 items, not 1" in json.loads(first)["message"]
+    assert json.loads(second) == [[2, 4, 6], [8, 10, 12]]
+    assert context.statuses == {0: 400}
+
+
+def test_a_large_batch_runs_in_parts_of_the_bound_size(service, model):
+    body = json.dumps([[i, i, i] for i in range(5)]).encode()
+    (answer,) = service.handle([{"body": body}], Context(part("application/json")))
+    assert json.loads(answer) == [[2 * i] * 3 for i in range(5)]
+    assert model.model.runs == 3
+
+
+def test_the_first_answer_says_that_it_was_cold(service, model):
+    for cold in ("true", "false"):
+        context = Context(part("application/json"))
+        service.handle([{"body": b"[1,2,3]"}], context)
+        assert context.sent == {"X-Amzn-SageMaker-Custom-Attributes": f"mmectl-cold={cold}"}
+
+
+def test_a_request_to_be_warm_needs_no_payload(service, model):
+    context = Context({"X-Amzn-SageMaker-Custom-Attributes": "mmectl-warm"})
+    first, second = (json.loads(respond(model, {}, 0, context)) for _ in range(2))
+    assert first == second == {"model": "doubler"}
+    assert (model.model.runs, context.statuses, model.cold.first()) == (0, {}, False)
+
+
+def test_accept_is_found_whatever_its_case(service, model):
+    context = Context({**part("application/json"), "accept": "application/x-npy"})
+    (answer,) = service.handle([{"body": b"[1,2,3]"}], context)
+    assert answer.startswith(b"\x93NUMPY")
+    assert context.types == {0: "application/x-npy"}
+
+
+@pytest.mark.parametrize(
+    ("request_parts", "message"),
+    [({}, "no body"), ({"body": b""}, "no body"), ({"a": b"1", "b": b"2"}, "one part, not 2")],
+)
+def test_a_request_without_one_body_is_refused(service, model, request_parts, message):
+    context = Context({})
+    (answer,) = service.handle([request_parts], context)
+    assert message in json.loads(answer)["message"]
+    assert context.statuses == {0: 400}
+
+
+def test_running_out_of_memory_passes_on_to_the_server(service, model, monkeypatch):
+    def fail(feed):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "confine", lambda room: None)
+    monkeypatch.setattr(model, "predict", fail)
+    with pytest.raises(MemoryError):
+        service.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+
+
+def test_room_that_there_is_by_now_is_taken(service, model, monkeypatch):
+    limits, predict = [], model.predict
+
+    def tight(feed):
+        if not limits:
+            raise MemoryError
+        return predict(feed)
+
+    monkeypatch.setattr(memory, "free", lambda: 7 << 30)
+    monkeypatch.setattr(memory, "confine", limits.append)
+    monkeypatch.setattr(model, "predict", tight)
+    (answer,) = service.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
+    assert (json.loads(answer), limits) == ([2, 4, 6], [7 << 30])
+
+
+def test_a_payload_that_finds_no_room_unloads_nothing(service, model, monkeypatch):
+    """507 would have the platform unload the models of others."""
+    limits = []
+
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "free", lambda: 7 << 30)
+    monkeypatch.setattr(memory, "confine", limits.append)
+    monkeypatch.setattr(codecs, "parse", full)
+    context = Context(part("application/json"))
+    (answer,) = service.handle([{"body": b"[1,2,3]"}], context)
+    assert context.statuses == {0: 400}
+    assert "no memory to read the payload" in json.loads(answer)["message"]
+    assert limits == [7 << 30]
+
+
+def loading(folder):
+    context = Context()
+    context.system_properties = {"model_dir": str(folder)}
+    return context
+
+
+def test_a_failed_load_says_why(tmp_path, caplog):
+    error = ModelError("has no weights in the model folder")
+    with pytest.raises(ModelError):
+        failing(error).handle(None, loading(tmp_path))
+    assert f"cannot load {tmp_path}: has no weights in the model folder" in caplog.text
+
+
+def test_a_folder_of_no_model_is_told_of_by_the_containers_runtime(tmp_path):
+    with pytest.raises(model_handler.ModelError, match=r"has no \*-symbol.json"):
+        model_handler.load(tmp_path)
+
+
+def test_a_worker_without_memory_does_not_stay(tmp_path):
+    with pytest.raises(MemoryError):
+        failing(MemoryError()).handle(None, loading(tmp_path))
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    assert left > 0
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+@pytest.fixture
+def unlimited(monkeypatch):
+    """A load confines the process that it is in, which here is the tests' own."""
+    monkeypatch.setattr(memory, "confine", lambda room: None)
+    monkeypatch.setattr(memory, "expendable", contextlib.nullcontext)
+
+
+def test_a_model_has_computed_and_answered_before_it_is_loaded(tmp_path, unlimited):
+    made = Service(lambda folder: Doubling(), rest_seconds=0.0)
+    assert made.handle(None, loading(tmp_path)) is None
+    assert made.model.model.runs == 1
+    assert f"loaded doubler from {tmp_path}" in made.model.took
+
+
+def test_replicas_are_forked_of_a_rested_model_where_its_runtime_allows_it(service, unlimited):
+    assert service.quiesce()
+    assert service.model.model.released == 1
+    service.model.runtime.fork_after_load = False
+    assert not service.quiesce()
+
+
+def test_what_all_models_need_is_made_once_a_runtime(service):
+    runtimes = (Doubling(), Doubling())
+    service.preload(runtimes)
+    assert [one.preloaded for one in runtimes] == [1, 1]
+
+
+def test_a_planned_unload_leaves_no_traceback_in_the_log():
+    record = logging.LogRecord(
+        "root", 40, "", 0, "died", (), (None, ValueError("Frontend disconnected"), None)
+    )
+    other = logging.LogRecord("root", 40, "", 0, "died", (), (None, ValueError("other"), None))
+    assert not ToldAlready().filter(record)
+    assert ToldAlready().filter(other)
