@@ -46,3 +46,15 @@ def context_digest(folder: Path) -> str:
 def knows_sockets(folder: Path) -> bool:
     """Whether the server of a context listens where MMECTL_BIND_ADDRESS says, by its files."""
     return any(BIND_ADDRESS in path.read_bytes() for path in context_files(folder))
+
+
+def context_requirements(folder: Path) -> tuple[Path, ...]:
+    """List the files that name the packages of a context's serving environment.
+
+    That is `requirements.txt`, or else `requirements/base.txt` and the file of each framework
+    beside it; empty where there is neither.
+    """
+    own, base = folder / "requirements.txt", folder / "requirements" / "base.txt"
+    if own.is_file() or not base.is_file():
+        return (own,) if own.is_file() else ()
+    return (base, *sorted(path for path in base.parent.glob("*.txt") if path != base))

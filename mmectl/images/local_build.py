@@ -20,12 +20,17 @@ from mmectl.base import files, relay
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import local_env, local_smoke
-from mmectl.images.context import context_digest, context_files, knows_sockets
+from mmectl.images.context import (
+    context_digest,
+    context_files,
+    context_requirements,
+    knows_sockets,
+)
 from mmectl.images.local_env import Environment
 from mmectl.images.trial import Trial
 from mmectl.images.uv import Uv, find_uv
 
-REQUIRED = ("entrypoint.py", "model_handler.py", "requirements.txt")
+REQUIRED = ("entrypoint.py", "model_handler.py")
 _RELAY = Path(relay.__file__)
 
 
@@ -58,6 +63,7 @@ def build(
     """
     started = time.monotonic()
     missing = [file for file in REQUIRED if not (context / file).is_file()]
+    missing += [] if context_requirements(context) else ["requirements.txt"]
     if missing:
         raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
     state_dir = state_dir.resolve()
@@ -133,9 +139,10 @@ class _Build:
         java = local_env.find_java(dict(os.environ))
         if java is not None:
             report(Event("done", "java", f"{java.version}, {java.home}"))
-        requirements = self.context / "requirements.txt"
+        requirements = context_requirements(self.context)
+        wanted = b"\0".join(path.read_bytes() for path in requirements)
         key = local_env.environment_key(
-            requirements.read_bytes(), interpreter, own_java=java is None
+            wanted, interpreter, own_java=java is None
         )
         folder = self.environments / key
         environment = local_env.read_environment(folder)

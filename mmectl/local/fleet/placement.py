@@ -28,7 +28,7 @@ RANDOM, LEAST_OUTSTANDING = "RANDOM", "LEAST_OUTSTANDING_REQUESTS"
 class Residency:
     """The book of one fleet.
 
-    `spread_at` is how many requests in flight per copy are a crowd; `routing` says which of
+    `spread_at` is how many requests in flight per copy are too many; `routing` says which of
     several instances that hold a model gets a request, as RoutingConfig does: any (`pick`), or
     the one with the fewest outstanding requests.
     """
@@ -116,7 +116,7 @@ class Residency:
         return (2, not fits, copy is None, used, shelf.busy)
 
     def spread(self, target: str) -> str | None:
-        """A further instance to load a crowded model on, or None.
+        """A further instance to load a busy model on, or None.
 
         Only where it fits without evicting anything, and one at a time.
         """

@@ -32,7 +32,7 @@ def unquoted(etag: str) -> str:
 
 
 def read_condition(header: Header, entry: Entry, prefix: str = "") -> Literal["send", "unchanged"]:
-    """Evaluate If-Match and its kin (with `prefix` those of a copy source).
+    """Evaluate If-Match and its like (with `prefix` those of a copy source).
 
     Raises AwsError PreconditionFailed; ``unchanged`` means 304.
     """

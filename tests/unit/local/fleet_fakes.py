@@ -52,7 +52,7 @@ class FakeServer:
         self.gates: dict[tuple[str, str], asyncio.Event] = {}
         self.failing: str | None = None
         self.memory = 0
-        self.twin = 0  # what that takes besides
+        self.replicas = 0  # what that takes besides
         self.watched: dict[str, Callable[[], None]] = {}
         self.dead: set[str] = set()
         self.log: list[str] = []
@@ -153,7 +153,7 @@ class FakeServer:
         return self.memory
 
     async def measure(self, name: str) -> Held:
-        return Held(self.memory + self.twin, passing=self.twin > 0)
+        return Held(self.memory + self.replicas, passing=self.replicas > 0)
 
     def kill_worker(self, target: str) -> None:
         name = model_name(target)

@@ -157,7 +157,7 @@ def test_what_a_model_is_expected_to_take() -> None:
     assert sizes.of("small") is None
 
 
-def test_a_crowded_model_spreads_once_and_only_where_it_fits() -> None:
+def test_a_busy_model_spreads_once_and_only_where_it_fits() -> None:
     residency = book("a", "b", "c")
     hold(residency, "a", "m", 30)
     held = [residency.acquire("a", "m")]
@@ -173,7 +173,7 @@ def test_a_crowded_model_spreads_once_and_only_where_it_fits() -> None:
         residency.release(copy)
 
 
-def test_a_crowded_model_does_not_spread_onto_a_full_instance() -> None:
+def test_a_busy_model_does_not_spread_onto_a_full_instance() -> None:
     residency = book("a", "b")
     hold(residency, "a", "m", 30)
     hold(residency, "b", "x", 80)

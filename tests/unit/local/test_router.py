@@ -60,7 +60,7 @@ async def test_models_spread_over_the_instances(plane: MakePlane) -> None:
     assert (await p.invoke("a.tar.gz")).body == b"i-0!"
 
 
-async def test_a_crowded_model_gets_a_second_copy(plane: MakePlane) -> None:
+async def test_a_busy_model_gets_a_second_copy(plane: MakePlane) -> None:
     routing = "LEAST_OUTSTANDING_REQUESTS"
     p = await plane(replace(QUICK, spread_at=2), instance_count=2, routing=routing)
     await p.invoke()

@@ -113,14 +113,14 @@ async def test_a_model_that_grows_is_measured_again(plane: MakePlane) -> None:
 
 async def test_what_a_twin_takes_counts_until_it_has_left(plane: MakePlane) -> None:
     p = await plane(replace(QUICK, measured_again=0))
-    p.servers[0].memory, p.servers[0].twin = 36 * MB, 47 * MB
+    p.servers[0].memory, p.servers[0].replicas = 36 * MB, 47 * MB
 
     def shown() -> int:
         return int(p.fleets.describe("ep", "cfg")[0]["models"][0]["memory_mb"])
 
     await p.invoke()
     await until(lambda: shown() == 83)
-    p.servers[0].twin = 0
+    p.servers[0].replicas = 0
     await until(lambda: shown() == 36)
 
 
@@ -134,7 +134,7 @@ async def test_copies_that_nobody_needs_any_more_are_given_up(plane: MakePlane) 
         gate.set()
     await asyncio.gather(*held)
     (fleet,) = p.fleets._entries["ep", "cfg"].fleets
-    fleet.scale_in()  # the crowd was there since the last look
+    fleet.scale_in()  # many requests were there since the last look
     await settle()
     assert all(server.holds("a.tar.gz") for server in p.servers)
     fleet.scale_in()
