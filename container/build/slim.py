@@ -3,7 +3,7 @@
 Runs inside the build stage: removes from the serving environment what the server never opens,
 then copies the Python it runs on and every shared library that is linked to into a new root.
 What a vulnerability scanner reads (os-release, one record for each Debian package of which a
-file was taken) comes along. Usage: slim.py ENVIRONMENT JAVA ROOT
+file was taken) comes along. Usage: slim.py ENVIRONMENT JAVA REQUIREMENTS ROOT
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# The handler calls libmxnet.so alone; to `import mxnet` in a handler of your own, take the
-# two lines of mxnet away.
+# A line of a framework's requirements: a pattern of what it never opens of its package
+UNUSED = "# unused: "
 PACKAGES = (
-    "mxnet/[!l]*",
-    "mxnet/*.py",
     "future*",
     "libfuturize*",
     "libpasteurize*",
@@ -117,6 +115,13 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
                 shutil.rmtree(path)
             elif path.exists() or path.is_symlink():
                 path.unlink()
+
+
+def unused(requirements: Path) -> list[str]:
+    """Read the patterns that the requirements of frameworks name."""
+    texts = [path.read_text("utf-8") for path in sorted(requirements.glob("*.txt"))]
+    lines = [line for text in texts for line in text.splitlines()]
+    return [line[len(UNUSED) :] for line in lines if line.startswith(UNUSED)]
 
 
 def elf_files(folders: Iterable[Path]) -> Iterator[Path]:
@@ -218,7 +223,7 @@ def record_packages(files: Iterable[Path], root: Path) -> None:
         (folder / owner.split(":")[0]).write_text(record.stdout)
 
 
-def main(environment: Path, java: Path, root: Path) -> None:
+def main(environment: Path, java: Path, requirements: Path, root: Path) -> None:
     """Fill `root`; the environment and Java stay where they are, made smaller."""
     root.mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
@@ -226,7 +231,7 @@ def main(environment: Path, java: Path, root: Path) -> None:
             (root / name).symlink_to(Path("/", name).readlink())
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
     (packages,) = environment.glob("lib/python3*/site-packages")
-    remove(packages, PACKAGES)
+    remove(packages, [*PACKAGES, *unused(requirements)])
     remove(java, JAVA)
     unused_libraries(packages)
     compile_below(packages, Path("/nowhere"))

@@ -1,10 +1,10 @@
 """Model templates: what models that differ in their weights alone can share.
 
 The models behind an endpoint are mostly few networks, trained on different data. What a network
-needs besides its weights (for MXNet its graph, oneDNN's compiled kernels and all that the first
-pass makes) is the same for all of them: half of a SqueezeNet's processor time of a load, a third of
-its memory. So the second time that a network is loaded, a process forked from the fork server
-gets it ready, and further models with that network are forked from there (prefork.py).
+needs besides its weights (its graph, compiled kernels and all that the first pass makes) is the
+same for all of them: half of a SqueezeNet's processor time of a load, a third of its memory. So
+the second time that a network is loaded, a process forked from the fork server gets it ready, and
+further models with that network are forked from there (prefork.py).
 
 That process reads the template files alone, no weights and no labels; and only models that bring
 the very same bytes come from it.
