@@ -188,7 +188,7 @@ def settled(server: Server, folder: Path, like: Footprint | None) -> Footprint:
             last.processes,
             last.sockets,
             last.files,
-        ) and not any("--family" in line for line in server.members().values())
+        ) and not any("--template" in line for line in server.members().values())
         if steady and (like is None or now.processes <= like.processes):
             return now
         last = now
