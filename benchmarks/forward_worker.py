@@ -35,15 +35,15 @@ def picture(shape: list[int]) -> Any:
     return np.random.RandomState(0).uniform(0, 255, shape).astype(np.float32)
 
 
-def container(folder: Path, _threads: int) -> Predict:
+def container(folder: Path, threads: int) -> Predict:
     """What a worker of the container computes with, in the environment that it has."""
     find = import_module  # in the container's folder, on PYTHONPATH
     given = find("serving.server.config").worker_environment(os.environ, Path())
     os.environ.update({name: given[name] for name in given if name not in ("TEMP", "TMPDIR")})
-    files = find("runtimes.mxnet.files").find(folder)
+    files = find("runtimes.mxnet.model_files").find(folder)
     with find("serving.workers.memory").loading():
         network = find("runtimes.mxnet.predictor").Predictor(
-            files.symbol, files.params, files.inputs
+            files.symbol, files.params, files.inputs, threads
         )
     name = files.inputs[0].name
     return lambda values: network.run({name: values})[0]
