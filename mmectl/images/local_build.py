@@ -141,9 +141,7 @@ class _Build:
             report(Event("done", "java", f"{java.version}, {java.home}"))
         requirements = context_requirements(self.context)
         wanted = b"\0".join(path.read_bytes() for path in requirements)
-        key = local_env.environment_key(
-            wanted, interpreter, own_java=java is None
-        )
+        key = local_env.environment_key(wanted, interpreter, own_java=java is None)
         folder = self.environments / key
         environment = local_env.read_environment(folder)
         if environment is None:
