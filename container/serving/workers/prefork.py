@@ -103,7 +103,7 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
         found = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
         if found is not None and found.seen_before() and found.fits():
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(str(found.socket))  # one of several; none where there is one already
+            bind(listener, found.socket)  # one of several; none where there is one already
             if os.fork():
                 for file in (line.detach(), *files):
                     os.close(file)
@@ -111,6 +111,18 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
                 lead(found, listener, settings)
             listener.close()
     become_worker(line, body, files)
+
+
+def bind(listener: socket.socket, path: Path) -> None:
+    """Bind to a socket's path, also where a process that was killed left it; else OSError.
+
+    The fork server sweeps after each fork, which may be later than this.
+    """
+    try:
+        listener.bind(str(path))
+    except OSError:
+        sweep(path.parent)
+        listener.bind(str(path))
 
 
 def lead(found: Template, listener: socket.socket, environ: Mapping[str, str]) -> NoReturn:

@@ -112,6 +112,16 @@ def test_sockets_and_pipes_that_nobody_uses_are_swept_away(prefork, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "live", "new", "table"]
 
 
+def test_the_socket_of_a_killed_template_is_bound_anew(prefork, tmp_path):
+    path = tmp_path / "template-1.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as alive, socket.socket(socket.AF_UNIX) as second:
+        prefork.bind(alive, path)
+        with pytest.raises(OSError, match="in use"):
+            prefork.bind(second, path)
+
+
 def test_the_home_of_the_server_holds_our_launcher(tmp_path):
     real = tmp_path / "site-packages"
     (real / "mms" / "metrics").mkdir(parents=True)
