@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from mmectl.cli import COMMANDS, cli
+from mmectl.cli import cli
+from mmectl.console.menu import COMMANDS
 
 _WIDTH = {"max_content_width": 80, "terminal_width": 80}
 ROOT = Path(__file__).resolve().parent.parent

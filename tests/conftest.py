@@ -64,7 +64,8 @@ def shared_images() -> Path:
 @pytest.fixture(scope="session")
 def lab(root: Path) -> Iterator[Lab]:
     """A Docker engine, a base image and a registry as ECR's; a skip where there can be none."""
-    from lab import Lab, Unavailable
+    from lab import Lab
+    from lab_machine import Unavailable
 
     with ExitStack() as stack:
         try:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,7 +174,7 @@ def kill(*pids: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def spec(image: Image, **changes: object) -> FleetSpec:
+def spec(image: Image, **changes: Any) -> FleetSpec:
     same = {"OMP_NUM_THREADS": "1"}  # the same bytes in every answer
     whole = FleetSpec("ep", "cfg", "AllTraffic", image, same, "ml.m5.xlarge", 2, "models", "demo/")
     return replace(whole, **changes)

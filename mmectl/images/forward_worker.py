@@ -8,6 +8,7 @@ of stdout ({"loaded", "seconds", "error", "answers": [{"status", "body"}]}).
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import os
 import sys
@@ -43,7 +44,7 @@ class Context:
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Load the model, answer the requests."""
     sys.path.insert(0, job["context"])
-    import model_handler
+    model_handler: Any = importlib.import_module("model_handler")  # of the image context
 
     began = time.perf_counter()
     try:

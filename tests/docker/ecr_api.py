@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             answer = {"downloadUrl": url, "layerDigest": asked["layerDigest"]}
             self._answer(200, "application/x-amz-json-1.1", json.dumps(answer).encode())
             return
-        self._answer(*self.server.passed_on(self.headers, body))
+        self._answer(*self.server.passed_on(dict(self.headers), body))
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

@@ -169,7 +169,7 @@ class Front(ThreadingHTTPServer):
 
     def url_of_layer(self, repository: str, digest: str) -> str:
         """Where anybody may fetch a layer, as GetDownloadUrlForLayer gives it."""
-        return f"https://{self.server_address[0]}/layers/{repository}/{digest}?signature=x"
+        return f"https://{self.server_address[0]!s}/layers/{repository}/{digest}?signature=x"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""

@@ -190,7 +190,7 @@ class Lab:
         client.mkdir()
         (client / "config.json").write_text("{}")
         (folder / "daemon.json").write_text("{}")
-        command = [
+        command: list[str | Path] = [
             "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
             "tini", "--", HERE / "engine.sh", folder, REGISTRY,
             "--config-file", folder / "daemon.json", "--data-root", folder / "data",
@@ -220,7 +220,7 @@ class Lab:
         folder = self.folder
         (folder / "registry.yml").write_text(REGISTRY_CONFIG.format(folder))
         (folder / "htpasswd").write_text(run("htpasswd", "-Bin", "AWS", input=password))
-        command = ["docker-registry", "serve", folder / "registry.yml"]
+        command: list[str | Path] = ["docker-registry", "serve", folder / "registry.yml"]
         end = lambda pid: os.kill(pid, signal.SIGTERM)  # noqa: E731
         stack.enter_context(child(command, folder / "registry.log", end))
         wait_for("the registry", (folder / "registry.sock").exists)

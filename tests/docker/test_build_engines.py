@@ -21,8 +21,18 @@ from lab import Lab
 __all__ = ["small"]
 
 
+class Engine(socketserver.ThreadingTCPServer):
+    """A port of 127.0.0.1 that leads to the socket `engine`."""
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(("127.0.0.1", 0), Relay)
+        self.engine = engine
+
+
 class Relay(socketserver.BaseRequestHandler):
     """Passes one connection on to the engine's socket, both ways."""
+
+    server: Engine
 
     def handle(self) -> None:
         with socket.socket(socket.AF_UNIX) as far:
@@ -44,8 +54,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 @pytest.fixture
 def elsewhere(lab: Lab) -> Iterator[str]:
     """The lab's engine behind TCP, as another machine's."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as server:
-        server.engine = lab.environment["DOCKER_HOST"].removeprefix("unix://")
+    with Engine(lab.environment["DOCKER_HOST"].removeprefix("unix://")) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield f"tcp://127.0.0.1:{server.server_address[1]}"

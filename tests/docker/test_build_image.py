@@ -213,9 +213,9 @@ def test_buildx_builds_with_structured_progress(small: Project):
     dockerfile = small.folder / "container" / "Dockerfile"
     dockerfile.write_text(SMALL + 'RUN ["sh", "-c", "echo before; cat /nothing-there"]\n')
     answer, _ = small.mmectl("build", *base, code=1)
-    error = answer["errors"][0]
-    assert error["code"] == "dockerfile"
-    assert "cat /nothing-there" in error["message"].splitlines()[0]
-    assert "\ncat: /nothing-there: No such file or directory\n" in error["message"]
+    failure = answer["errors"][0]
+    assert failure["code"] == "dockerfile"
+    assert "cat /nothing-there" in failure["message"].splitlines()[0]
+    assert "\ncat: /nothing-there: No such file or directory\n" in failure["message"]
     answer, _ = small.mmectl("build", "--set", "build.base_image=127.0.0.1:9/nobody:1", code=1)
     assert answer["errors"][0]["code"] == "base_image"

@@ -135,7 +135,12 @@ def test_a_real_server_is_tried_and_nothing_of_a_killed_test_stays(
 def started(folder: Path) -> bytes:
     """The port of the server that mmectl lets buildah run, once it does."""
     found: set[bytes] = set()
-    wait_until(lambda: bool(found.update(ports(folder)) or found))
+
+    def listens() -> bool:
+        found.update(ports(folder))
+        return bool(found)
+
+    wait_until(listens)
     return found.pop()
 
 

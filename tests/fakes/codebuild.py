@@ -83,7 +83,7 @@ class Build:
 
 
 def group_of(project: Mapping[str, Any]) -> str:
-    return project["logsConfig"]["cloudWatchLogs"]["groupName"]
+    return str(project["logsConfig"]["cloudWatchLogs"]["groupName"])
 
 
 class CodeBuildService(ThreadingHTTPServer):

@@ -1,3 +1,4 @@
+# ruff: noqa: N803 - arguments are named as the wire names them
 """ECR in a dictionary, and a Docker engine that does what it is told."""
 
 from __future__ import annotations
@@ -41,20 +42,20 @@ class EcrClient:
         if name in self.refuses:
             raise Refused(self.refuses[name])
 
-    def describe_repositories(self, repositoryNames, **names):  # noqa: N803
+    def describe_repositories(self, repositoryNames: list[str], **names: Any) -> None:
         self._called("describe_repositories")
         if repositoryNames[0] not in self.repositories:
             raise Refused("RepositoryNotFoundException")
 
-    def create_repository(self, repositoryName, **more):  # noqa: N803
+    def create_repository(self, repositoryName: str, **more: Any) -> None:
         self._called("create_repository")
         self.repositories[repositoryName] = more
 
-    def put_lifecycle_policy(self, repositoryName, lifecyclePolicyText):  # noqa: N803
+    def put_lifecycle_policy(self, repositoryName: str, lifecyclePolicyText: str) -> None:
         self._called("put_lifecycle_policy")
         self.repositories[repositoryName]["policy"] = json.loads(lifecyclePolicyText)
 
-    def delete_repository(self, repositoryName):  # noqa: N803
+    def delete_repository(self, repositoryName: str) -> None:
         self._called("delete_repository")
         del self.repositories[repositoryName]
 
@@ -66,7 +67,9 @@ class EcrClient:
             self.tags[tag] = digest
         return digest
 
-    def batch_get_image(self, repositoryName, imageIds, **more):  # noqa: N803
+    def batch_get_image(
+        self, repositoryName: str, imageIds: list[dict[str, str]], **more: Any
+    ) -> dict[str, Any]:
         self._called("batch_get_image")
         if repositoryName not in self.repositories:
             raise Refused("RepositoryNotFoundException")
@@ -78,28 +81,30 @@ class EcrClient:
         image = {"imageManifest": text, "imageManifestMediaType": kind}
         return {"images": [{**image, "imageId": {"imageDigest": digest}}]}
 
-    def put_image(self, repositoryName, imageManifest, imageTag, **more):  # noqa: N803
+    def put_image(
+        self, repositoryName: str, imageManifest: str, imageTag: str, **more: Any
+    ) -> dict[str, Any]:
         self._called("put_image")
         digest = self.add(imageManifest, more["imageManifestMediaType"], imageTag)
         assert digest == more["imageDigest"]
         return {"image": {"imageId": {"imageDigest": digest}}}
 
-    def batch_delete_image(self, repositoryName, imageIds):  # noqa: N803
+    def batch_delete_image(self, repositoryName: str, imageIds: list[dict[str, str]]) -> None:
         self._called("batch_delete_image")
         self.tags.pop(imageIds[0]["imageTag"], None)
 
-    def get_paginator(self, name):
+    def get_paginator(self, name: str) -> EcrClient:
         assert name == "list_images"
         return self
 
-    def paginate(self, repositoryName, **more):  # noqa: N803
+    def paginate(self, repositoryName: str, **more: Any) -> list[dict[str, Any]]:
         self._called("list_images")
         if repositoryName not in self.repositories:
             raise Refused("RepositoryNotFoundException")
         found = [{"imageDigest": d, "imageTag": t} for t, d in self.tags.items()]
         return [{"imageIds": found[:1]}, {"imageIds": found[1:]}]
 
-    def get_download_url_for_layer(self, layerDigest, **names):  # noqa: N803
+    def get_download_url_for_layer(self, layerDigest: str, **names: Any) -> dict[str, str]:
         self._called("get_download_url_for_layer")
         return {"downloadUrl": f"https://layers/{layerDigest}"}
 
@@ -107,7 +112,7 @@ class EcrClient:
         """What is behind the download URL."""
         return json.dumps(self.configs[url.rpartition("/")[2]]).encode()
 
-    def get_authorization_token(self):
+    def get_authorization_token(self) -> dict[str, Any]:
         self._called("get_authorization_token")
         token = base64.b64encode(b"AWS:secret").decode()
         return {"authorizationData": [{"authorizationToken": token}]}

@@ -23,7 +23,7 @@ def refused(code: str, status: int) -> ClientError:
         "Error": {"Code": code, "Message": code},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return ClientError(response, "Call")  # type: ignore[arg-type]
+    return ClientError(response, "Call")
 
 
 class Body(io.BytesIO):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmectl.base.errors import ServiceError
+from mmectl.endpoint import ControlPlane
 
 
 class Sagemaker:
@@ -73,6 +74,7 @@ class Sagemaker:
         self.calls.append("UpdateEndpoint")
         self.updates.append(request)
         config = request["EndpointConfigName"]
+        assert self.endpoint is not None
         old = self.endpoint["EndpointConfigName"]
         then = {"EndpointStatus": "InService", "EndpointConfigName": config}
         if self.fails:
@@ -133,5 +135,8 @@ class Sagemaker:
             if re.fullmatch(pattern, name) and wanted in item["Tags"]
         )
 
-    def log_tail(self, name: str, lines: int, since: float) -> tuple[str, ...]:
+    def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
         return ("Traceback", "ImportError: no mxnet")
+
+
+_control_plane: type[ControlPlane] = Sagemaker

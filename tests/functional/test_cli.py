@@ -11,80 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.aws import Aws
-from fakes.s3 import FakeS3, refused
-from fakes.sagemaker import Sagemaker
+from fakes.cli import LINES, call, result, world
+from fakes.s3 import refused
 
 from mmectl import __main__
-from mmectl.app import App
 from mmectl.base.errors import InvokeError
-from mmectl.base.values import Location
-from mmectl.cli import COMMANDS, run
+from mmectl.console.menu import COMMANDS
 from mmectl.invoke import Answer
 
-LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
-
-
-class Runtime:
-    def __init__(self):
-        self.error = None
-
-    def invoke(self, request):
-        if self.error:
-            raise self.error
-        return Answer(LINES.encode(), "application/json", "AllTraffic", "mmectl-cold=true")
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    """A folder with a configuration, and fakes for everything that AWS would be."""
-    (tmp_path / "config.yaml").write_text(
-        "platform: aws\nimage: {uri: 'example.com/image:1'}\nendpoint: {name: demo}\n"
-    )
-    (tmp_path / "star.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")
-    monkeypatch.chdir(tmp_path)
-    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-
-    s3 = FakeS3()
-    s3.put("bucket", "demo/shapes.tar.gz", mmectl_digest="1")
-    s3.put("bucket", "demo/resnet_18.tar.gz", mmectl_digest="2", mmectl_untrained="true")
-    s3.put("bucket", "demo/notes.txt")
-
-    class World(App):
-        aws = Aws(s3)
-        sagemaker = Sagemaker(looks=0)
-        runtime = Runtime()
-        location = Location("bucket", "demo/")
-
-    return World
-
-
-@pytest.fixture
-def call(world, capsys):
-    """Run one command; give its exit code, stdout and stderr."""
-
-    def run_it(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments), world)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_it
-
-
-def result(out: str) -> dict:
-    """The one envelope that stdout must be."""
-    envelope = json.loads(out)
-    assert set(envelope) == {
-        "mmectl_result_version",
-        "command",
-        "status",
-        "exit_code",
-        "data",
-        "errors",
-    }
-    assert envelope["mmectl_result_version"] == 1
-    return envelope
+__all__ = ["call", "world"]
 
 
 def test_plan_transcript(call):

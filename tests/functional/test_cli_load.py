@@ -6,10 +6,12 @@ import itertools
 import json
 
 import pytest
-from test_cli import call, result, world  # noqa: F401 - fixtures
+from fakes.cli import call, result, world
 
 from mmectl.base.errors import InvokeError
 from mmectl.invoke import Answer
+
+__all__ = ["call", "world"]
 
 
 class Loading:
@@ -31,13 +33,13 @@ class Loading:
 
 
 @pytest.fixture
-def runtime(world):  # noqa: F811
+def runtime(world):
     world.runtime = Loading()
     world.sagemaker.endpoint = {"EndpointStatus": "InService", "EndpointName": "demo"}
     return world.runtime
 
 
-def test_bench_transcript(call, runtime):  # noqa: F811
+def test_bench_transcript(call, runtime):
     code, out, err = call("bench", "--count", "50", "--pattern", "zipf", "star.png")
     lines = out.splitlines()
     assert code == 0
@@ -53,7 +55,7 @@ def test_bench_transcript(call, runtime):  # noqa: F811
     assert len(runtime.requests) == 50
 
 
-def test_bench_json_saved_and_compared(call, runtime, tmp_path):  # noqa: F811
+def test_bench_json_saved_and_compared(call, runtime, tmp_path):
     first = call("bench", "run", "--count", "20", "--json", "star.png")[1]
     (tmp_path / "a.json").write_text(first)
     assert result(first)["command"] == "bench run"
@@ -70,13 +72,13 @@ def test_bench_json_saved_and_compared(call, runtime, tmp_path):  # noqa: F811
     assert (hits["before"], hits["after"]) == (0.9, 1.0)
 
 
-def test_bench_writes_a_page(call, runtime, tmp_path):  # noqa: F811
+def test_bench_writes_a_page(call, runtime, tmp_path):
     code, out, _ = call("bench", "--count", "5", "--html", "a.html", "star.png")
     assert (code, out.splitlines()[-1]) == (0, "written: a.html")
     assert "Plotly.newPlot" in (tmp_path / "a.html").read_text()
 
 
-def test_bench_counts_errors_and_fails(call, world, runtime):  # noqa: F811
+def test_bench_counts_errors_and_fails(call, world, runtime):
     world.runtime = Loading(broken=("shapes.tar.gz",))
     code, out, err = call("bench", "-m", "shapes", "--count", "3", "star.png")
     assert code == 1
@@ -85,7 +87,7 @@ def test_bench_counts_errors_and_fails(call, world, runtime):  # noqa: F811
     assert "error: 3 requests failed: shapes.tar.gz answered 500: no weights" in err
 
 
-def test_bench_open_loop_says_so(call, runtime):  # noqa: F811
+def test_bench_open_loop_says_so(call, runtime):
     data = result(call("bench", "--rate", "500", "--duration", "0.2", "--json", "star.png")[1])[
         "data"
     ]
@@ -113,21 +115,21 @@ def test_bench_open_loop_says_so(call, runtime):  # noqa: F811
         (("warm", "--all", "--payload", "none.png"), "none.png: No such file"),
     ],
 )
-def test_bad_use_is_named(call, runtime, arguments, message):  # noqa: F811
+def test_bad_use_is_named(call, runtime, arguments, message):
     code, _, err = call(*arguments)
     assert code in (1, 2)
     assert message in err
     assert runtime.requests == []
 
 
-def test_bench_of_no_endpoint_asks_nothing(call, world, runtime):  # noqa: F811
+def test_bench_of_no_endpoint_asks_nothing(call, world, runtime):
     world.sagemaker.endpoint = None
     code, _, err = call("bench", "star.png")
     assert (code, runtime.requests) == (1, [])
     assert "error: endpoint demo: does not exist\nnext:  mmectl deploy" in err
 
 
-def test_warm_transcript_and_json(call, runtime):  # noqa: F811
+def test_warm_transcript_and_json(call, runtime):
     code, out, err = call("warm", "shapes")
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split() == ["MODEL", "STATE", "TOOK"]
@@ -143,12 +145,12 @@ def test_warm_transcript_and_json(call, runtime):  # noqa: F811
     assert {request.attributes for request in runtime.requests} == {"mmectl-warm"}
 
 
-def test_warm_with_a_payload_asks_with_it(call, runtime):  # noqa: F811
+def test_warm_with_a_payload_asks_with_it(call, runtime):
     assert call("warm", "--all", "--payload", "star.png")[0] == 0
     assert {(r.attributes, r.content_type) for r in runtime.requests} == {(None, "image/png")}
 
 
-def test_warm_reports_what_fails_and_goes_on(call, world, runtime):  # noqa: F811
+def test_warm_reports_what_fails_and_goes_on(call, world, runtime):
     world.runtime = Loading(broken=("shapes.tar.gz",))
     code, out, err = call("warm", "--all")
     assert code == 1
@@ -156,7 +158,7 @@ def test_warm_reports_what_fails_and_goes_on(call, world, runtime):  # noqa: F81
     assert "shapes.tar.gz answered 500: no weights" in err
 
 
-def test_warm_says_what_did_not_fit_and_ranks_by_use(call, world, runtime):  # noqa: F811
+def test_warm_says_what_did_not_fit_and_ranks_by_use(call, world, runtime):
     told = {
         "instances": [
             {
@@ -197,7 +199,7 @@ class Interrupting(Loading):
         (("invoke", "--random", "9", "star.png"), "1 of 9 requests were answered", "models"),
     ],
 )
-def test_what_was_interrupted_says_so(call, world, runtime, arguments, said, counted):  # noqa: F811
+def test_what_was_interrupted_says_so(call, world, runtime, arguments, said, counted):
     world.runtime = Interrupting()
     code, _, err = call(*arguments)
     assert code == 130

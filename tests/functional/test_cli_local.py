@@ -119,10 +119,15 @@ def test_following_as_json_is_refused(call, two_logs):
 
 def test_following_shows_the_end_first_and_then_what_comes(project):
     one = write(log_of(project, "i-a"), (1, "old"), (2, "last"))
+
+    def rotate():
+        one.rename(f"{one}.1")
+        write(one, (5, "rotated"))
+
     turns = iter(
         [
             lambda: write(one, (3, "new")),
-            lambda: (one.rename(f"{one}.1"), write(one, (5, "rotated"))),
+            rotate,
             lambda: write(log_of(project, "i-b"), (6, "other")),
         ]
     )

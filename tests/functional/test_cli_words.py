@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from fakes.sagemaker import Sagemaker as FakeSagemaker
 from rich.console import Console
 
 from mmectl.aws.sagemaker import Runtime, Sagemaker
@@ -71,7 +72,7 @@ def test_a_change_under_way_says_how_to_wait(aws, stub):
 
 
 def test_a_deploy_beside_a_destroy_is_named():
-    class Again:
+    class Again(FakeSagemaker):
         def describe_endpoint(self, name):
             return {"EndpointStatus": "InService"}
 

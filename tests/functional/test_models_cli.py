@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -37,7 +38,7 @@ def call(s3, tmp_path, monkeypatch, capsys):
         monkeypatch.delenv(name, raising=False)
 
     class World(App):
-        aws = Aws(s3)
+        aws: Any = Aws(s3)
         location = Location("bucket", "demo/")
 
     def run_it(*arguments: str) -> tuple[int, str, str]:

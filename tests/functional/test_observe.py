@@ -8,6 +8,7 @@ import json
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def call(project, capsys):
             return Client(services[service], operations)
 
     class FakeApp(App):
-        aws = FakeAws()
+        aws: Any = FakeAws()
         untouched = False
 
     def run_it(*arguments):
@@ -110,11 +111,12 @@ async def filled(path):
     store = Store(path)
     await store.open()
     for variant in ("blue", "green"):
-        for name, values in {
+        metrics: dict[str, list[float]] = {
             "Invocations": [1] * 8,
             "ModelCacheHit": [0, 1, 1, 1],
             "ModelLatency": [1000.0 * n for n in range(1, 101)],
-        }.items():
+        }
+        for name, values in metrics.items():
             for value in values:
                 store.put(of_variant(INVOCATIONS, name, ENDPOINT, variant), value)
         store.gauge(of_variant(INSTANCES, "CPUUtilization", ENDPOINT, variant), "i-1", 12.5)

@@ -15,8 +15,19 @@ from mmectl.frameworks.mxnet import zoo
 BODY = bytes(range(256)) * 8000
 
 
+class Server(ThreadingHTTPServer):
+    """Writes down where each request starts; `cuts` says after how many bytes answers end."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.ranges: list[int] = []
+        self.cuts: list[int] = []
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers ranges; breaks off as often as the server's `cuts` says."""
+
+    server: Server
 
     def do_GET(self):
         start = int((self.headers.get("Range") or "bytes=0-").split("=")[1].rstrip("-"))
@@ -34,8 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.ranges, running.cuts = [], []
+    with Server() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzzing import EXAMPLES
 from hypothesis import HealthCheck, Phase, settings
+
+from fuzz.fuzzing import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "container"))  # its modules stand beside each other, as in the image

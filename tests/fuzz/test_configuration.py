@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fuzzing import check, files, mutated, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.fuzzing import check, files, mutated, seeds
 from mmectl.base.errors import ConfigError
 from mmectl.config.loading import Config, load
 from mmectl.config.sections import Settings, flatten, keys

@@ -17,11 +17,11 @@ import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from fuzzing import check, files, mutated, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import MINE, serving
 
+from fuzz.fuzzing import check, files, mutated, seeds
 from mmectl.local.control.validate import service_model
 from mmectl.local.record import Record
 from mmectl.local.server.compose import compose

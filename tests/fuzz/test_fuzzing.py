@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from fuzzing import EXAMPLES, SlowError, check, mutated, said
 from hypothesis import find, given, settings
+
+from fuzz.fuzzing import EXAMPLES, SlowError, check, mutated, said
 
 
 @given(mutated([b"seed"]))
@@ -57,6 +58,6 @@ def test_words_hold_no_addresses() -> None:
 
 
 def test_a_property_has_the_settings_of_this_folder() -> None:
-    test = test_a_mutation_is_bytes._hypothesis_internal_use_settings
+    test = getattr(test_a_mutation_is_bytes, "_hypothesis_internal_use_settings")  # noqa: B009
     assert (test.max_examples, test.deadline) == (EXAMPLES, None)
     assert settings.get_current_profile_name() != "fuzz"  # the folders beside it have their own

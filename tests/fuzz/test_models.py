@@ -6,14 +6,15 @@ import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from fuzzing import check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 from runtimes.mxnet import model_files
 from runtimes.mxnet.model_files import ModelError
 
+from fuzz.fuzzing import check, files, mutated, seeds
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.frameworks import expected
@@ -127,7 +128,7 @@ def test_bytes(home: Path, part: str, data: st.DataObject) -> None:
 
 
 numbers = st.one_of(st.integers(-2, 9), st.just(2**31), st.just(10**9))
-attributes = st.dictionaries(
+attributes: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.sampled_from(
         ["kernel", "stride", "pad", "dilate", "num_filter", "num_group", "num_hidden", "dim",
          "layout", "axis", "flatten", "global_pool", "pooling_convention"]
@@ -146,7 +147,7 @@ operators = st.sampled_from([*shapes._RULES, "null", "Unknown", "BatchNorm"])
 @st.composite
 def graphs(draw: st.DrawFn) -> bytes:
     """A network of any operators, in order, with any attributes."""
-    nodes = [{"op": "null", "name": "data", "inputs": []}]
+    nodes: list[dict[str, Any]] = [{"op": "null", "name": "data", "inputs": []}]
     for number in range(1, draw(st.integers(2, 8))):
         edges = [[draw(st.integers(0, number - 1)), draw(st.integers(0, 1)), 0]
                  for _ in range(draw(st.integers(0, 3)))]  # fmt: skip

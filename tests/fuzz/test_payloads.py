@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzzing import check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 from runtimes.mxnet.model_files import Input
 from serving.handler import codecs, images, responses
 from serving.handler.codecs import JSON, NPY, PayloadError
+
+from fuzz.fuzzing import check, files, mutated, seeds
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged files
 PICTURE = (Input("data", (1, 3, 16, 16)),)

@@ -10,10 +10,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from fuzzing import CORPUS, check, files, mutated, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzz.fuzzing import CORPUS, check, files, mutated, seeds
 from mmectl.archive.unpack import Limits, UnpackError, unpack
 
 LIMITS = Limits(unpacked=4 << 20, ratio_from=8 << 20)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from runtimes.mxnet import capi, kernels, model_files, predictor
 from runtimes.mxnet.runtime import RUNTIME
+from runtimes.values import EngineError
 from serving.workers import cpu
 
 FILES = model_files.find(Path(sys.argv[1]))
@@ -87,7 +88,7 @@ def another_network(graph: capi.Graph, _threads: int) -> capi.Graph:
 
 def no_network(_graph: capi.Graph, _threads: int) -> capi.Graph:
     """Fail as the engine does."""
-    raise capi.EngineError("no such kernel")
+    raise EngineError("no such kernel")
 
 
 def no_memory(_graph: capi.Graph, _threads: int) -> capi.Graph:

@@ -17,7 +17,7 @@ import numpy as np
 for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
     if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
         setattr(np, name, kind)
-sys.modules.setdefault("scipy", None)  # type: ignore[arg-type] # 0.9 s that nothing here needs
+sys.modules.setdefault("scipy", None)  # 0.9 s that nothing here needs
 import mxnet as mx  # noqa: E402
 from mxnet import sym  # noqa: E402
 
@@ -25,8 +25,8 @@ Shapes = dict[str, tuple[int, ...]]
 NETWORKS: dict[str, Callable[[], tuple[Any, Shapes]]] = {}
 # of networks whose weights are not random, by argument and by auxiliary state
 WEIGHTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-PICTURE = {"data": (1, 3, 8, 8)}
-PICTURES = {"data": (2, 3, 8, 8)}
+PICTURE: Shapes = {"data": (1, 3, 8, 8)}
+PICTURES: Shapes = {"data": (2, 3, 8, 8)}
 
 
 def network(make: Callable[[], tuple[Any, Shapes]]) -> Callable[[], tuple[Any, Shapes]]:

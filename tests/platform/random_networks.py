@@ -30,9 +30,10 @@ class Builder:
         self.sym = mx.sym
         self.items = self.random.randint(1, 4)
         self.side = self.random.randint(6, 11)
-        self.inputs = {"data": (self.items, self.random.randint(1, 5), self.side, self.side)}
+        shape = (self.items, self.random.randint(1, 5), self.side, self.side)
+        self.inputs: dict[str, tuple[int, ...]] = {"data": shape}
         self.count = 0
-        self.maps = [(self.sym.var("data"), self.inputs["data"][1:])]
+        self.maps = [(self.sym.var("data"), shape[1:])]
         self.weights: dict[tuple[int, ...], Any] = {}
         self.norms: dict[int, Any] = {}
 
@@ -263,7 +264,7 @@ def main() -> None:
         for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
             if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
                 setattr(np, name, kind)
-        sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+        sys.modules.setdefault("scipy", None)
         import mxnet  # noqa: F401 - once for all
     else:
         from runtimes.mxnet import capi, predictor  # noqa: F401 - once for all

@@ -61,7 +61,7 @@ async def _serve(
     control = Control(folder / "control.db", store, Images(), fleets, region="us-east-1", **options)
     await store.open()
     await control.open()
-    services = {
+    services: dict[str, Any] = {
         "s3": S3(store),
         "sagemaker": SageMaker(control, fleets),
         "mmectl": Status(control, fleets, {}),

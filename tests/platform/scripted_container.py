@@ -77,6 +77,9 @@ class Server(ThreadingHTTPServer):
 
     address_family = socket.AF_UNIX
 
+    def __init__(self, path: str) -> None:
+        super().__init__(path, Container)  # type: ignore[arg-type]
+
     def server_bind(self) -> None:
         Path(str(self.server_address)).unlink(missing_ok=True)  # of one that was killed
         self.socket.bind(self.server_address)
@@ -93,4 +96,4 @@ if __name__ == "__main__":
     if os.environ.get("BROKEN"):
         sys.exit("RuntimeError: no licence found")
     threading.Thread(target=die_with_the_platform, daemon=True).start()
-    Server(os.environ["MMECTL_BIND_ADDRESS"].removeprefix("unix:"), Container).serve_forever()
+    Server(os.environ["MMECTL_BIND_ADDRESS"].removeprefix("unix:")).serve_forever()

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving_fixtures import serving_image  # noqa: F401
@@ -23,7 +24,7 @@ from mmectl.images.context import context_digest
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT
 
-PLACE = {"account": ACCOUNT, "region": "us-east-1", "repository": "mmectl-mxnet"}
+PLACE: dict[str, Any] = {"account": ACCOUNT, "region": "us-east-1", "repository": "mmectl-mxnet"}
 SCRIPT = (
     "import sys; from pathlib import Path; from mmectl.image import build_local;"
     "made = build_local(Path(sys.argv[1]), Path(sys.argv[2]), account='123456789012',"

@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from data_plane import command
 from PIL import Image as Picture
 from serving_fixtures import (  # noqa: F401
+    ContainerServer,
     Serve,
     Server,
     serve,
@@ -40,6 +42,13 @@ JSON = "application/json"
 NPY = "application/x-npy"
 LINE = re.compile(r"probability=(\d\.\d{6}), class=(.+)")
 WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
+
+
+def workers(count: str) -> dict[str, Any]:
+    """The setting of that many workers a model, as keyword arguments."""
+    return {WORKERS: count}
+
+
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")
 
 
@@ -67,7 +76,7 @@ def folder(warm) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def server(serve: Serve, folder, warm) -> Iterator[Server]:  # noqa: F811
+def server(serve: Serve, folder, warm) -> Iterator[Server | ContainerServer]:  # noqa: F811
     """A server with the small model `smoke` and the same one without classes, `table`.
 
     As a plain process and as a container.
@@ -442,7 +451,7 @@ def test_without_a_fork_server_workers_start_cold(serving_image, short):  # noqa
 def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F811
     model = short / "m"
     (model / "MAR-INF").mkdir(parents=True)
-    manifest = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
+    manifest: dict[str, object] = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
     manifest |= {"runtime": "python", "specificationVersion": "1.0", "implementationVersion": "1.0"}
     (model / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
     (model / "images.py").write_text("WORD = 'its own'\n")
@@ -459,7 +468,7 @@ def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F81
 def test_another_handler_may_call_its_modules_as_ours_are_called(serving_image, short, word):  # noqa: F811
     model = short / "m"
     (model / "MAR-INF").mkdir(parents=True)
-    manifest = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
+    manifest: dict[str, object] = {"model": {"modelName": "m", "handler": "answering.py:handle"}}
     manifest |= {"runtime": "python", "specificationVersion": "1.0", "implementationVersion": "1.0"}
     (model / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
     (model / f"{word}.py").write_text("WORD = 'its own'\n")
@@ -474,12 +483,12 @@ def test_another_handler_may_call_its_modules_as_ours_are_called(serving_image, 
 
 def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    settings = {"SOME_SETTING": "one=two three", WORKERS: "1"}
+    settings: dict[str, Any] = {"SOME_SETTING": "one=two three", WORKERS: "1"}
     with started(serving_image, short, **settings) as server:
         assert server.load("m", short / "m")[0] == 200
         launcher, worker = pids(server, "--model-name")
 
-        def shown(name: str) -> list[Path | bytes]:
+        def shown(name: str) -> list[Any]:
             return [
                 (Path("/proc") / str(pid) / name).readlink()
                 if name == "cwd"
@@ -511,7 +520,7 @@ def connections_of(pid: int) -> int:
 
 def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1", **{WORKERS: "3"}) as server:
+    with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1", **workers("3")) as server:
         assert server.load("m", short / "m")[0] == 200
         bodies = {server.invoke("m", picture(), "image/bmp")[2] for _ in range(20)}
         launcher, worker = pids(server, "--model-name")
@@ -532,7 +541,7 @@ def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short): 
 def test_worker_and_replica_may_be_killed(serving_image, short):  # noqa: F811
     write_model(short / "m")
     # replicas stay for ever
-    with started(serving_image, short, MMECTL_IDLE_SECONDS="0", **{WORKERS: "2"}) as server:
+    with started(serving_image, short, MMECTL_IDLE_SECONDS="0", **workers("2")) as server:
         assert server.load("m", short / "m")[0] == 200
 
         def busy() -> list[int]:
@@ -607,7 +616,7 @@ def listening(folder: Path) -> list[Path]:
 
 def test_only_the_first_request_of_all_workers_is_cold(serving_image, short):  # noqa: F811
     write_model(short / "m")
-    with started(serving_image, short, **{WORKERS: "3"}) as server:
+    with started(serving_image, short, **workers("3")) as server:
         assert server.load("m", short / "m")[0] == 200
         said = []
         for _ in range(8):
@@ -617,11 +626,11 @@ def test_only_the_first_request_of_all_workers_is_cold(serving_image, short):  #
         assert said == ["mmectl-cold=true"] + ["mmectl-cold=false"] * 7
 
 
-@pytest.mark.parametrize("workers", ["1", "3"])
-def test_what_cannot_be_loaded_is_told_once_and_leaves_nothing(serving_image, short, workers):  # noqa: F811
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_what_cannot_be_loaded_is_told_once_and_leaves_nothing(serving_image, short, count):  # noqa: F811
     write_model(short / "m")
     good = (short / "m" / "smoke-0000.params").read_bytes()
-    with started(serving_image, short, **{WORKERS: workers}) as server:
+    with started(serving_image, short, **workers(count)) as server:
         for content, status in ((b"damaged", 500), (good, 200)) * 2:
             (short / "m" / "smoke-0000.params").write_bytes(content)
             assert server.load("m", short / "m")[0] == status, server.text()
@@ -633,7 +642,7 @@ def test_what_cannot_be_loaded_is_told_once_and_leaves_nothing(serving_image, sh
 
 def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811
     with taken_port() as port:
-        cases = {
+        cases: dict[str, dict[str, Any]] = {
             "cannot listen on 127.0.0.1": {"SAGEMAKER_BIND_TO_PORT": str(port)},
             "SAGEMAKER_BIND_TO_PORT='40000' is not": {"SAGEMAKER_BIND_TO_PORT": "40000"},
             "JAVA_HOME='/nonexistent' has no": {"JAVA_HOME": "/nonexistent"},

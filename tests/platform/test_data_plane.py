@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -67,8 +68,9 @@ class Kind:
     def fleets(
         self, folder: Path, store: Folder, settings: RouterSettings | None = None
     ) -> LocalFleets:
-        more = {"runtime": self.runtime, "environment": self.environment}
-        return LocalFleets(folder, store, settings, **more)
+        return LocalFleets(
+            folder, store, settings, runtime=self.runtime, environment=self.environment
+        )
 
     def plane(self, fleets: LocalFleets, cat: bytes, folder: Path) -> Plane:
         return (Containers if self.runtime == "docker" else Plane)(fleets, cat, folder)
@@ -329,7 +331,7 @@ async def test_a_server_that_ignores_sigterm_is_killed(
     fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.5))
     await fleets.start((spec(stubborn, instance_count=1),))
     (row,) = fleets.describe("ep", "cfg")
-    left = kind.left(row["pid"])
+    left = kind.left(cast("int", row["pid"]))
     assert alive(left)
     began = time.monotonic()
     await fleets.close()

@@ -298,5 +298,5 @@ def test_the_doors_are_the_same_after_everybody_was_replaced(made: Lab) -> None:
 
 def _another(now: record.Record | None, before: record.Record) -> bool:
     """Whether the supervisor is another one by now."""
-    found = now and now.supervisor
+    found = now.supervisor if now else None
     return found != before.supervisor and processes.alive(found)

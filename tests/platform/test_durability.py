@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.config import Config
@@ -61,7 +62,11 @@ def fake_image(state: Path) -> None:
     images = state / "images"
     images.mkdir(mode=0o700, parents=True)
     program = textwrap.dedent(SERVER)
-    fields = {"reference": REFERENCE, "references": [REFERENCE], "digest": "sha256:" + "0" * 64}
+    fields: dict[str, Any] = {
+        "reference": REFERENCE,
+        "references": [REFERENCE],
+        "digest": "sha256:" + "0" * 64,
+    }
     fields |= {"entrypoint": [sys.executable, "-c", program], "environment": {}}
     (images / "fake.json").write_text(json.dumps(fields))
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from projects import Project, config_of, made, surroundings_of
@@ -182,7 +183,7 @@ def test_two_promotions_at_once(project, bucket, clients_of):
             Bucket=bucket, Key=f"demo/{name}.tar.gz", Body=b"x", Metadata={MODEL: "race"}
         )
     there = Inventory(store, where).model("race").versions
-    results = []
+    results: list[tuple[int, Any]] = []
 
     def promote(version: int) -> None:
         try:
@@ -193,8 +194,10 @@ def test_two_promotions_at_once(project, bucket, clients_of):
     for _ in range(10):
         results.clear()
         threads = [threading.Thread(target=promote, args=(v,)) for v in (1, 2, 3)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         won = [v for v, result in results if not isinstance(result, Exception)]
         codes = {getattr(r, "code", "") for _, r in results if isinstance(r, Exception)}
         assert Inventory(store, where).target("race") in {there[v - 1].target_model for v in won}

@@ -68,7 +68,7 @@ STREAM = (
     r":log-stream:AllTraffic/i-0[0-9a-f]{16}"
 )
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, ...]] = {
     "unknown endpoint": (
         {"endpoint": "gone", "target": "good.tar.gz"},
         400,

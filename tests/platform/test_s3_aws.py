@@ -7,6 +7,7 @@ import io
 import socket
 import time
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -455,9 +456,9 @@ def test_a_policy_in_another_encoding_is_refused(signed, bucket):
 
 def test_a_reader_that_takes_nothing_is_dropped_and_a_slow_one_is_not(tmp_path, client_for):
     store = ObjectStore(tmp_path)
-    options = {"opening": store.open, "closing": store.close}
+    options: Any = {"opening": store.open, "closing": store.close}
     data = b"x" * 40_000_000
-    listen = {"prepare": lambda listener: drop_stalled(listener, 1.5)}
+    listen: Any = {"prepare": lambda listener: drop_stalled(listener, 1.5)}
     with serving({"s3": S3(store)}, **options, **listen) as connection:
         s3 = client_for(connection, "s3")
         s3.create_bucket(Bucket="bucket")

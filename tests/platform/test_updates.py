@@ -192,7 +192,10 @@ def test_size_changes_lose_no_request_and_no_model(account: Account) -> None:
 
 
 def test_variants_by_weight_by_name_and_with_new_weights(account: Account) -> None:
-    pair = [{"VariantName": "A", "InitialVariantWeight": 3}, {"VariantName": "B"}]
+    pair: list[dict[str, Any]] = [
+        {"VariantName": "A", "InitialVariantWeight": 3},
+        {"VariantName": "B"},
+    ]
     account.config("pair", *pair)
     account.endpoint("demo", "pair")
     account.endpoint("second", "old-1")

@@ -6,9 +6,9 @@ import io
 import signal
 import tarfile
 import threading
-from datetime import datetime, timezone
 
 import pytest
+from fakes.bucket import NOW, Memory, MemoryWriter
 from model_folders import make_model
 
 from mmectl.artifacts import upload_many
@@ -18,80 +18,10 @@ from mmectl.registry import names, upload
 from mmectl.registry.catalog import list_models
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact
-from mmectl.registry.store import Stored
 from mmectl.registry.upload import Upload
 from mmectl.registry.upload_cache import Begun, UploadCache
 
-NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 WHERE = Location("bucket", "demo/")
-
-
-class Memory:
-    """A bucket in memory that counts calls; `faster` holds keys that somebody takes first."""
-
-    def __init__(self, faster=(), broken=()):
-        self.objects, self.calls = {}, []
-        self.faster, self.broken = set(faster), set(broken)
-        self.open = 0
-        self.lock = threading.Lock()
-
-    def list(self, prefix):
-        self.calls.append(("list", prefix))
-        for key in sorted(self.objects):
-            if key.startswith(prefix):
-                yield Stored(key, len(self.objects[key][0]), NOW)
-
-    def metadata(self, key):
-        self.calls.append(("metadata", key))
-        return self.objects[key][1] if key in self.objects else None
-
-    def writer(self, key, metadata, size):
-        self.calls.append(("write", key))
-        return MemoryWriter(self, key, metadata)
-
-    def copy(self, source, key, metadata):
-        self.calls.append(("copy", key))
-        return self.store(key, self.objects[source][0], metadata)
-
-    def give_up(self, key, upload_id):
-        self.calls.append(("give up", key, upload_id))
-
-    def store(self, key, body, metadata):
-        with self.lock:
-            if key in self.faster:
-                self.faster.remove(key)
-                self.objects[key] = (b"somebody else's", {})
-            if key in self.objects:
-                return False
-            self.objects[key] = (body, dict(metadata))
-            return True
-
-    def count(self, kind):
-        return sum(call[0] == kind for call in self.calls)
-
-
-class MemoryWriter:
-    def __init__(self, bucket, key, metadata):
-        self.bucket, self.key, self.metadata = bucket, key, metadata
-        self.body = io.BytesIO()
-        bucket.open += 1
-        self.finished = False
-
-    def write(self, data):
-        self.body.write(data)
-
-    def commit(self):
-        if self.key in self.bucket.broken:
-            raise ServiceError(f"upload {self.key}: Access Denied", code="aws_AccessDenied")
-        return self.bucket.store(self.key, self.body.getvalue(), self.metadata)
-
-    def pause(self):
-        self.paused = True
-
-    def abort(self):
-        if not self.finished:
-            self.finished = True
-            self.bucket.open -= 1
 
 
 @pytest.fixture

@@ -297,7 +297,8 @@ def test_blips_do_not_end_a_long_wait():
     "said", ["Could not assume role arn:...", "its policy must allow the action sts:AssumeRole"]
 )
 def test_a_role_that_was_just_made_is_waited_for(said):
-    aws, answers = Aws(), [ServiceError(said), None]
+    aws: Any = Aws()
+    answers = [ServiceError(said), None]
     create = aws.create_model
 
     def spreading(request):

@@ -7,7 +7,9 @@ import io
 import tarfile
 import threading
 import urllib.error
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.s3 import FakeS3
@@ -73,7 +75,10 @@ class TestParse:
 
 
 class Answer(io.BytesIO):
-    """A response: status and headers are set on it."""
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
 
 
 class Web:
@@ -89,7 +94,7 @@ class Web:
         if request.get_header("If-range") not in (None, tag):
             start = 0
         if start >= len(self.body):
-            raise urllib.error.HTTPError(request.full_url, 416, "no", {}, io.BytesIO())
+            raise urllib.error.HTTPError(request.full_url, 416, "no", Message(), io.BytesIO())
         answer = Answer(self.body[start:][: self.cuts.pop(0) if self.cuts else None])
         answer.status = 206 if start else 200
         answer.headers = {"Content-Length": str(len(self.body) - start), "ETag": tag}
@@ -198,7 +203,7 @@ class TestBucket:
 
     def test_prepared_once(self, s3, tmp_path):
         source = Source("net", url="s3://b/m.tar.gz")
-        options = {"open_bucket": lambda name: S3Bucket(s3, name, translated)}
+        options: Any = {"open_bucket": lambda name: S3Bucket(s3, name, translated)}
         first = prepare(source, tmp_path / "models", **options)
         s3.calls.clear()
         assert prepare(source, tmp_path / "models", **options) == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -75,9 +76,9 @@ def test_another_model_and_request(tmp_path, kind):
 @pytest.mark.parametrize(
     ("trial", "words"),
     [
-        (Trial(body="nothing.json"), "cannot be read: .*nothing.json"),
-        (Trial(model="nothing.tar.gz"), "nothing.tar.gz"),
-        (Trial(model="plain.tar.gz"), "plain.tar.gz cannot be unpacked"),
+        (Trial(body=Path("nothing.json")), "cannot be read: .*nothing.json"),
+        (Trial(model=Path("nothing.tar.gz")), "nothing.tar.gz"),
+        (Trial(model=Path("plain.tar.gz")), "plain.tar.gz cannot be unpacked"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, trial, words):

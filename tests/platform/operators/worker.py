@@ -59,7 +59,7 @@ def by_mxnet() -> Answer:
     for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
         if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
             setattr(np, name, kind)
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type] # 0.9 s that nothing here needs
+    sys.modules.setdefault("scipy", None)  # 0.9 s that nothing here needs
     import mxnet as mx
 
     library = mx.base._LIB

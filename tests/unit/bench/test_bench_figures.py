@@ -147,7 +147,7 @@ def test_late_requests_are_said():
     late = [Sample("a", 0.0, 2.0, 2.5, "warm")]
     about = {"requests": 1, "models": 1}
     text = bench_view.view({**figures.summary(late, 3.0), **about})[0]
-    assert "sent late by 2.00 s" in text
+    assert "sent late by 2.00 s" in str(text)
 
 
 def test_the_page_needs_nothing_else(run):

@@ -53,7 +53,11 @@ def test_a_beginning_gives_out_all_that_it_makes():
 def test_a_signal_after_the_load_is_told_by_the_process_or_one_forked_from_it(number, forked):
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
-        culprit.arm(lambda cause: os.write(writing, cause.encode()))
+
+        def tell(cause: str) -> None:
+            os.write(writing, cause.encode())
+
+        culprit.arm(tell)
         if forked and (inner := os.fork()):
             os._exit(os.WTERMSIG(os.waitpid(inner, 0)[1]))
         os.kill(os.getpid(), number)

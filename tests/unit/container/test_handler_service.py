@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import signal
+from typing import Any
 
 import model_handler
 import pytest
@@ -72,6 +73,7 @@ class Context:
         self.types: dict[int, str] = {}
         self.statuses: dict[int, int] = {}
         self.sent: dict[str, str] = {}
+        self.system_properties: dict[str, str] = {}
 
     def get_all_request_header(self, index):
         return self.headers[index]
@@ -256,7 +258,8 @@ def unlimited(monkeypatch):
 def test_a_model_has_computed_and_answered_before_it_is_loaded(tmp_path, unlimited):
     made = Service(lambda folder: Doubling(), rest_seconds=0.0)
     assert made.handle(None, loading(tmp_path)) is None
-    assert made.model.model.runs == 1
+    computed: Any = made.model.model
+    assert computed.runs == 1
     assert f"loaded doubler from {tmp_path}" in made.model.took
 
 

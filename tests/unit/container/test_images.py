@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from serving.handler import images
+from serving.handler.image_files import ImageError
 
 SIZE = (12, 8)
 RED = (200, 30, 40)
@@ -97,7 +98,7 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("side", [(20_000, 20_000), (7_072, 7_072), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_is_refused_by_its_header(side):
-    with pytest.raises(images.ImageError, match="too large"):
+    with pytest.raises(ImageError, match="too large"):
         images.decode(bomb(*side), 3)
 
 
@@ -118,7 +119,7 @@ def test_a_bomb_is_refused_by_its_header(side):
     ],
 )
 def test_what_is_no_image_is_said(body, message):
-    with pytest.raises(images.ImageError, match=message):
+    with pytest.raises(ImageError, match=message):
         images.decode(body, 3)
 
 
@@ -134,7 +135,7 @@ def test_damaged_images_raise_nothing_else():
             body[chance.randrange(len(body))] = chance.randrange(256)
         try:
             assert images.decode(bytes(body), 3).ndim == 3
-        except images.ImageError as error:
+        except ImageError as error:
             refused.append(str(error))
     assert 0 < len(refused) < 600
     assert not [text for text in refused if " at 0x" in text]

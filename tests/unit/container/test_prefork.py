@@ -92,7 +92,7 @@ def test_half_a_request_is_none(prefork, data):
 def test_nobody_answers(tmp_path):
     reader, writer = os.pipe()
     try:
-        assert not launcher.ask(str(tmp_path / "none"), b"", reader)
+        assert not launcher.ask(str(tmp_path / "none"), b"", [reader])
     finally:
         os.close(reader)
         os.close(writer)

@@ -11,19 +11,26 @@ from runtimes.values import ModelError
 class Named(Runtime):
     """Takes folders with a file of one name."""
 
-    def __init__(self, name, file, *, there=True, template=()):
-        self.name, self.files, self.template_files = name, (file,), template
-        self._there = there
-
     def installed(self):
-        return self._there
+        return True
 
     def detect(self, folder):
         return (folder / self.files[0]).exists()
 
 
-FIRST = Named("first", "one.bin", template=(".graph",))
-SECOND = Named("second", "two.bin")
+class First(Named):
+    name, files, template_files = "first", ("one.bin",), (".graph",)
+
+
+class Second(Named):
+    name, files = "second", ("two.bin",)
+
+
+class Third(Named):
+    name, files, template_files = "third", ("three.bin",), (".a", ".b")
+
+
+FIRST, SECOND = First(), Second()
 
 
 def test_the_first_that_detects_a_folder_takes_it(tmp_path):
@@ -49,5 +56,4 @@ def test_runtimes_of_the_container_are_whole():
 
 
 def test_the_launcher_hears_of_runtimes_that_have_templates():
-    third = Named("third", "three.bin", template=(".a", ".b"))
-    assert registry.template_files((FIRST, SECOND, third)) == ".graph .a,.b"
+    assert registry.template_files((FIRST, SECOND, Third())) == ".graph .a,.b"

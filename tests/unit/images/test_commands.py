@@ -148,7 +148,8 @@ def test_what_cannot_be_built_is_refused_with_the_way_out():
     ],
 )
 def test_the_best_builder_is_taken(said, kind, raw_json, able):
-    builder = docker.choose(*said, "linux/amd64")
+    printed = (*said, "linux/amd64")
+    builder = docker.choose(*printed)
     assert (builder.kind, builder.raw_json) == (kind, raw_json)
     assert builder.possible == (able or {"linux/amd64"})
     command = builder.command(REQUEST)

@@ -12,6 +12,7 @@ import pytest
 from docker.errors import APIError, ImageNotFound
 
 from mmectl.base.errors import BuildError
+from mmectl.base.values import Event
 from mmectl.images import container_smoke
 from mmectl.images.buildah import Buildah, authorization
 from mmectl.images.docker import Docker, host_of_context
@@ -233,7 +234,7 @@ class TestDocker:
         api = Running(code=0, said=b"")
         api.interrupted = True
         with pytest.raises(KeyboardInterrupt):
-            Docker(Engine(api, "ssh://builder"), {}).check(wanted, [].append)
+            Docker(Engine(api, "ssh://builder"), {}).check(wanted, list[Event]().append)
         assert api.removed == [api.made]
 
     @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 
 from mmectl.base.errors import BuildError
 from mmectl.images import checks, manifests
-from mmectl.images.values import Facts
+from mmectl.images.values import Facts, Manifest
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 ATTESTATION = {"digest": "sha256:a", "platform": {"os": "unknown", "architecture": "unknown"}}
 
 
-def oci(layer: str = LAYER) -> manifests.Manifest:
+def oci(layer: str = LAYER) -> Manifest:
     content = {
         "schemaVersion": 2,
         "mediaType": manifests.OCI,

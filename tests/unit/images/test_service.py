@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.registry import EcrClient, image_config, manifest, translated
@@ -65,6 +66,9 @@ class Backend:
         assert login.auth_config == {"username": "AWS", "password": "secret"}
         self._step("push")
         return self.client.add(manifest(self.kind), self.kind, wanted.tag)
+
+
+_here: type[aws_build.Here] = Backend
 
 
 def build(wanted, ecr, backend, policy=None):
@@ -138,7 +142,7 @@ class TestBuild:
         assert "batch-delete-image" in caught.value.hint
 
     def test_what_somebody_else_pushed_meanwhile_is_noticed(self, wanted, ecr, client):
-        backend = Backend(client)
+        backend: Any = Backend(client)
         push = backend.push
 
         def other(wanted, login, report):
@@ -156,7 +160,7 @@ class TestBuild:
         assert client.tags == {}
 
     def test_a_push_that_does_not_arrive_is_an_error(self, wanted, ecr, client):
-        backend = Backend(client)
+        backend: Any = Backend(client)
         backend.push = lambda wanted, login, report: "sha256:x"
         with pytest.raises(BuildError, match="ECR does not have it"):
             build(wanted, ecr, backend)
@@ -234,13 +238,15 @@ class TestChoice:
             __slots__ = ()
             name = property(str)
 
+        made: Any = Named
+
         said = []
         found = aws_build.choose(
             wanted,
             Backends(
                 docker,
-                (lambda: Named("buildah")) if buildah else None,
-                (lambda: Named("codebuild")) if codebuild else None,
+                (lambda: made("buildah")) if buildah else None,
+                (lambda: made("codebuild")) if codebuild else None,
             ),
             lambda event: said.append(event.text),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from metrics_fakes import NOON, bench
+from fakes.metrics import NOON, bench
 
 from mmectl.local.metrics.alarms import judge
 from mmectl.local.values import AwsError

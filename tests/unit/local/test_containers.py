@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from fleet_fakes import spec
+from fakes.fleet import spec
 
 from mmectl.local.images import Images, engine_images
 from mmectl.local.instance import docker_cli as engines

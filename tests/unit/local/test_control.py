@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from control_fakes import (
+from fakes.control import (
     ACCOUNT,
     IMAGE,
     REGION,

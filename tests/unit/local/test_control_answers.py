@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 from botocore.parsers import JSONParser
-from control_fakes import HeldFleets, arn, config, control, endpoint, model
+from fakes.control import HeldFleets, arn, config, control, endpoint, model
 
 from mmectl.local.control.validate import prune, service_model
 from mmectl.local.logs.service import GROUP, Logs

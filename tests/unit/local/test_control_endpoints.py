@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from control_fakes import (
+from fakes.control import (
     ACCOUNT,
     DIGEST,
     IMAGE,
@@ -213,7 +214,7 @@ async def test_an_update_to_the_same_configuration_makes_a_second_fleet(plane, f
 async def test_no_second_update_meanwhile(plane, fleets, operation):
     await create(plane, fleets)
     await update(plane, fleets)
-    more = {"EndpointConfigName": "next"} if operation == "UpdateEndpoint" else {}
+    more: dict[str, Any] = {"EndpointConfigName": "next"} if operation == "UpdateEndpoint" else {}
     if not more:
         more = {"DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic"}]}
 

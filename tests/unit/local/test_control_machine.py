@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_fakes import HeldFleets, config, control, endpoint, model
+from fakes.control import HeldFleets, config, control, endpoint, model
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -92,7 +92,7 @@ class ControlMachine(RuleBasedStateMachine):
             answer = await self.plane.call("DescribeEndpoint", {"EndpointName": name})
         except AwsError:
             answer = None
-        status, before = answer and answer["EndpointStatus"], self.seen.get(name)
+        status, before = answer["EndpointStatus"] if answer else None, self.seen.get(name)
         assert status == before or (before, status) in EDGES, f"{before} -> {status}"
         self.seen[name] = status
         return answer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from control_fakes import Clock, HeldFleets, config, control, endpoint, model
+from fakes.control import Clock, HeldFleets, config, control, endpoint, model
 
 from mmectl.local.values import AwsError
 
@@ -263,7 +265,7 @@ async def test_rolling_back_is_seen_while_the_old_instances_come_back(bench):
 
 
 async def test_rolling_back_in_batches(bench):
-    back = {"RollbackMaximumBatchSize": instances(1)}
+    back: dict[str, Any] = {"RollbackMaximumBatchSize": instances(1)}
     await bench.update(rolling(25, 10, **back) | ALARMS)
     for _ in range(10):
         await bench.advance(2)

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from control_fakes import Clock, HeldFleets, config, control, endpoint, model
+from fakes.control import Clock, HeldFleets, config, control, endpoint, model
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -212,7 +212,7 @@ class UpdatesMachine(RuleBasedStateMachine):
     @invariant()
     def it_is_as_it_says(self) -> None:
         found = self.describe()
-        status = found and found["EndpointStatus"]
+        status = found["EndpointStatus"] if found else None
         assert status == self.before or (self.before, status) in EDGES, (self.before, status)
         self.before = status
         if not found or status not in SERVING or self.restoring():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from fleet_fakes import spec
+from fakes.fleet import spec
 
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
 from mmectl.local.instance.instance import Instance
 from mmectl.local.instance.mms import Mms
-from mmectl.local.instance.process_runtime import Launch, MakeRuntime
+from mmectl.local.instance.process_runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.instance.runtime_choice import Choice
 from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetFailed, FleetSpec
@@ -81,10 +81,13 @@ class FakeRuntime:
         return []
 
 
+_runtime: type[Runtime] = FakeRuntime
+
+
 class FakeMms(Mms):
     """A server that answers as it is told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | int) -> None:
         self.path = path
         self.pings: WireError | None = None
         self.loaded: list[tuple[str, str]] = []
@@ -137,7 +140,7 @@ class Stage:
             self.script.clear()
         return self.runs[-1]
 
-    def _mms(self, path: Path) -> FakeMms:
+    def _mms(self, path: Path | int) -> FakeMms:
         self.servers.append(FakeMms(path))
         return self.servers[-1]
 

@@ -6,8 +6,10 @@ has decided what becomes of it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from control_fakes import HeldFleets, config, control, endpoint, model
+from fakes.control import HeldFleets, config, control, endpoint, model
 
 from mmectl.local.control.validate import service_model
 from mmectl.local.server.handlers import _ELSEWHERE, RUNTIME
@@ -144,7 +146,7 @@ CONTAINERS = {
     "InferenceSpecificationName": "name",
     "ContainerMetricsConfig": {"MetricsEndpoints": [{"MetricsEndpointPath": "/metrics"}]},
 }
-CONFIGS = {
+CONFIGS: dict[str, Any] = {
     "DataCaptureConfig": {
         "EnableCapture": True,
         "InitialSamplingPercentage": 100,
@@ -228,7 +230,7 @@ async def test_what_is_not_carried_out_is_refused_by_name(plane, name, more):
 
 
 VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
-KEPT = [
+KEPT: list[tuple[str, dict[str, Any]]] = [
     ("ContainerDefinition", {"ContainerHostname": "host"}),
     ("ContainerDefinition", {"ImageConfig": {"RepositoryAccessMode": "Vpc"}}),
     ("CreateEndpointConfig", {"KmsKeyId": "key"}),

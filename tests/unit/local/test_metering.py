@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fleet_fakes import FakeServer, FakeStore, error, spec
+from fakes.fleet import FakeServer, FakeStore, error, spec
 
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.fleet.metering import Meter
@@ -47,7 +48,7 @@ class Plane:
     async def invoke(self, target: str) -> None:
         await self.fleets.invoke("ep", "cfg", InvokeRequest(b"!", target_model=target))
 
-    def live(self) -> list[dict]:
+    def live(self) -> list[Any]:
         return [row["live"] for row in self.fleets.describe("ep", "cfg")]
 
 

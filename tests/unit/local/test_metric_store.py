@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from metrics_fakes import NOON, Clock
+from fakes.metrics import NOON, Clock
 
 from mmectl.local.metrics.database import Database
 from mmectl.local.metrics.series import Series
@@ -116,7 +116,7 @@ def test_the_file_is_bounded_and_the_oldest_go_first(tmp_path):
 def test_nothing_half_is_written(tmp_path):
     database = opened(tmp_path / "m.db")
     bad = Statistics(count="x")  # type: ignore[arg-type]
-    bad.low = None  # type: ignore[assignment]
+    bad.low = None
     try:
         database.write({}, {(SERIES, NOON): one(1), (SERIES, NOON + 60): bad})
     except sqlite3.IntegrityError:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_fakes import (
+from fakes.fleet import (
     DIED,
     NO_WORKER,
     NOT_STARTED,
@@ -16,7 +16,7 @@ from fleet_fakes import (
     error,
     spec,
 )
-from planes import QUICK, MakePlane, Plane, plane, settle, until
+from fakes.planes import QUICK, MakePlane, Plane, plane, settle, until
 
 from mmectl.local.fleet.data_plane import LocalFleets
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fleet_fakes import (
+from fakes.fleet import (
     DIED,
     NO_WORKER,
     NOT_STARTED,
     UNKNOWN,
 )
-from planes import QUICK, MakePlane, plane, settle, until
+from fakes.planes import QUICK, MakePlane, plane, settle, until
 
 from mmectl.local.instance.http_client import Answer, WireError
 

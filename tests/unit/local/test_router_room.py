@@ -8,18 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fleet_fakes import (
+from fakes.fleet import (
     CONFLICT,
     NO_MEMORY,
     archive,
     spec,
 )
-from planes import MB, QUICK, MakePlane, plane, settle, until
+from fakes.planes import MB, QUICK, MakePlane, Plane, plane, settle, until
 
 from mmectl.archive.unpack import DiskFullError, FaultError
 from mmectl.local.fleet.errors import model_name
 
 __all__ = ["plane"]
+
+
+def described(plane: Plane, endpoint: str = "ep") -> list[Any]:
+    """What is told of each instance."""
+    return list(plane.fleets.describe(endpoint, "cfg"))
 
 
 async def test_idle_models_make_room(plane: MakePlane) -> None:
@@ -95,7 +100,7 @@ async def test_a_small_model_is_expected_to_take_what_its_like_took(plane: MakeP
     p.servers[0].memory = 60 * MB
     for name in ("a.tar.gz", "b.tar.gz", "c.tar.gz"):  # 100 MB each would leave room for one
         await p.invoke(name)
-    assert len(p.fleets.describe("ep", "cfg")[0]["models"]) == 3
+    assert len(described(p)[0]["models"]) == 3
 
 
 async def test_a_model_that_grows_is_measured_again(plane: MakePlane) -> None:
@@ -116,7 +121,8 @@ async def test_what_a_twin_takes_counts_until_it_has_left(plane: MakePlane) -> N
     p.servers[0].memory, p.servers[0].replicas = 36 * MB, 47 * MB
 
     def shown() -> int:
-        return int(p.fleets.describe("ep", "cfg")[0]["models"][0]["memory_mb"])
+        (row,) = described(p)
+        return int(row["models"][0]["memory_mb"])
 
     await p.invoke()
     await until(lambda: shown() == 83)
@@ -154,7 +160,7 @@ async def test_two_endpoints_share_the_machine(plane: MakePlane) -> None:
     assert p.fleets.describe("ep", "cfg")[0]["memory_limit_mb"] == 400
     await p.fleets.start((spec(endpoint="other"),))
     await until(lambda: not p.servers[0].holds("a.tar.gz"))
-    rows = p.fleets.describe("ep", "cfg") + p.fleets.describe("other", "cfg")
+    rows = described(p) + described(p, "other")
     assert [row["memory_limit_mb"] for row in rows] == [200, 200]
     assert len(rows[0]["models"]) == 2
     await p.fleets.stop("other", "cfg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import time
 
 import pytest
@@ -147,7 +148,7 @@ async def test_a_part_that_comes_after_the_abort_is_not_kept(store, tmp_path):
     assert files(tmp_path) == []
 
 
-class FullDisk:
+class FullDisk(io.BytesIO):
     """A file on a disk that takes so many bytes."""
 
     def __init__(self, path, room):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from metrics_fakes import NOON, bench
+from fakes.metrics import NOON, bench
 
 from mmectl.local.metrics.sampler import Sampler, Usage, usage
 from mmectl.local.metrics.series import INSTANCES, of_variant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore.auth import HmacV1QueryAuth, S3SigV4QueryAuth
@@ -153,7 +153,7 @@ OVERRIDE = st.sampled_from(["response-content-type", "versionId", "uploadId", "p
 
 def presigned(auth, method, key, params, headers):
     """What a client sends who was given the URL, with the headers it was made for."""
-    path = "/bucket/" + sigv4.quote(key, safe="/-_.~")
+    path = "/bucket/" + quote(key, safe="/-_.~")
     query = percent_encode_sequence(params)
     url = f"http://{HOST}{path}" + (f"?{query}" if query else "")
     signed = AWSRequest(method, url, headers=headers)

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from fleet_fakes import (
+
+from fakes.fleet import (
     FakeServer,
     FakeStore,
     spec,
 )
-
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, FleetSpec, InvokeRequest, InvokeResponse
 

@@ -12,8 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmectl.local.fleet.errors import model_name
+from mmectl.local.fleet.ports import Server
 from mmectl.local.instance.http_client import AbortedError, Answer, WireError
-from mmectl.local.values import FleetFailed, FleetSpec, Held, Image, InvokeRequest, StoredObject
+from mmectl.local.values import (
+    FleetFailed,
+    FleetSpec,
+    Held,
+    Image,
+    InvokeRequest,
+    ObjectReader,
+    StoredObject,
+)
 
 
 def error(status: int, kind: str, message: str) -> Answer:
@@ -224,3 +233,7 @@ def spec(**changes: object) -> FleetSpec:
         "prefix": "demo/",
     }
     return FleetSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+
+_server: type[Server] = FakeServer
+_store: type[ObjectReader] = FakeStore

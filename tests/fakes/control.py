@@ -6,9 +6,19 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from mmectl.local.control.models import ImageFinder, ObjectLister
 from mmectl.local.control.plane import Control
-from mmectl.local.values import AwsError, FleetFailed, Image
+from mmectl.local.values import (
+    AwsError,
+    FleetFailed,
+    Fleets,
+    FleetSpec,
+    Image,
+    InvokeRequest,
+    InvokeResponse,
+)
 
 ACCOUNT = "123456789012"
 REGION = "us-east-2"
@@ -93,9 +103,9 @@ class HeldFleets:
         self.stopped: list[tuple[str, str]] = []
         self.may_stop = asyncio.Event()
         self.may_stop.set()
-        self.specs: dict[tuple[str, str], tuple] = {}
+        self.specs: dict[tuple[str, str], tuple[FleetSpec, ...]] = {}
 
-    async def start(self, specs) -> None:
+    async def start(self, specs: tuple[FleetSpec, ...]) -> None:
         key = (specs[0].endpoint, specs[0].config)
         assert key not in self.running, "a fleet was started twice"
         assert key not in self.starting, "a fleet is being started twice"
@@ -105,7 +115,7 @@ class HeldFleets:
         self.running.add(key)
         self.sizes[key] = counted(specs)
 
-    async def resize(self, specs) -> None:
+    async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
         key = (specs[0].endpoint, specs[0].config)
         assert key in self.running, "a fleet that does not run cannot be changed"
         assert all(spec.instance_count > 0 for spec in specs)
@@ -127,10 +137,10 @@ class HeldFleets:
         self.running.discard((endpoint, config))
         self.stopped.append((endpoint, config))
 
-    async def invoke(self, endpoint, config, request):
+    async def invoke(self, endpoint: str, config: str, request: InvokeRequest) -> InvokeResponse:
         raise NotImplementedError
 
-    def describe(self, endpoint, config):
+    def describe(self, endpoint: str, config: str) -> list[dict[str, object]]:
         return []
 
     async def close(self) -> None:
@@ -160,27 +170,36 @@ class HeldFleets:
         return [name for name in self.clock.asleep if name.startswith("endpoint ")]
 
 
-def counted(specs) -> tuple[int, ...]:
+_objects: type[ObjectLister] = Objects
+_images: type[ImageFinder] = Images
+_fleets: type[Fleets] = HeldFleets
+
+
+def counted(specs: tuple[FleetSpec, ...]) -> tuple[int, ...]:
     return tuple(spec.instance_count for spec in specs)
 
 
-def control(path: Path, fleets: HeldFleets, **options) -> Control:
+def control(path: Path, fleets: HeldFleets, **options: Any) -> Control:
     clock = fleets.clock
-    times = {"clock": clock, "sleep": clock.sleep}
+    times: dict[str, Any] = {"clock": clock, "sleep": clock.sleep}
     options = {**times, "synchronous": "OFF", "region": REGION, **options}
     images = options.pop("images", None) or Images()
     objects = options.pop("objects", None) or Objects()
     return Control(path / "control.db", objects, images, fleets, **options)
 
 
-def model(name: str = "model", **container) -> dict:
-    members = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": "s3://bucket/models/"}
+def model(name: str = "model", **container: Any) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "Image": IMAGE,
+        "Mode": "MultiModel",
+        "ModelDataUrl": "s3://bucket/models/",
+    }
     members = {key: value for key, value in {**members, **container}.items() if value is not None}
     return {"ModelName": name, "ExecutionRoleArn": ROLE, "PrimaryContainer": members}
 
 
-def config(name: str = "config", count: int = 1, **variant) -> dict:
-    members = {
+def config(name: str = "config", count: int = 1, **variant: Any) -> dict[str, Any]:
+    members: dict[str, Any] = {
         "VariantName": "AllTraffic",
         "ModelName": "model",
         "InstanceType": "ml.m5.xlarge",
@@ -190,5 +209,5 @@ def config(name: str = "config", count: int = 1, **variant) -> dict:
     return {"EndpointConfigName": name, "ProductionVariants": [members]}
 
 
-def endpoint(name: str = "endpoint", configuration: str = "config", **more) -> dict:
+def endpoint(name: str = "endpoint", configuration: str = "config", **more: Any) -> dict[str, Any]:
     return {"EndpointName": name, "EndpointConfigName": configuration, **more}
