@@ -122,10 +122,11 @@ async def serve(
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stopped.set)
     server = Server(known, parts, listener)
+    # at once: opening the parts takes a while, in which the supervisor may die
+    keeping = asyncio.create_task(keeper.keep(known.supervisor))
     await server.start()
     gc.freeze()  # what lives as long as the server need not be looked at again
     report(ready, {"ready": True})
-    keeping = asyncio.create_task(keeper.keep(known.supervisor))
     while not stopped.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopped.wait(), LOOK)
