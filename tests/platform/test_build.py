@@ -112,7 +112,9 @@ def test_the_environment_of_the_caller_has_no_say(root, context, state, monkeypa
     (tmp_path / "group.py").write_text("raise RuntimeError('a module of the caller')\n")
     (tmp_path / "long" / ("x" * 100)).mkdir(parents=True)
     state.mkdir(mode=0o700)
-    (state / "envs").symlink_to(root / ".mmectl" / "envs")
+    made = root / ".mmectl" / "envs"  # of other tests, where there are any yet
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (state / "envs").symlink_to(made)
     for name, value in OF_THE_CALLER.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
