@@ -145,7 +145,7 @@ def tcp_only(root: Path, serving_image: object) -> Iterator[Project]:  # noqa: F
     with made(root, f"platform: local\n{PROCESSES}endpoint: {{name: tcp}}\n") as project:
         context = project.folder / "container"
         context.mkdir()
-        shutil.copy(root / "container" / "requirements.txt", context)
+        shutil.copytree(root / "container" / "requirements", context / "requirements")
         (context / "entrypoint.py").write_text(TCP_ONLY)
         (context / "model_handler.py").write_text("")
         project.state.mkdir(mode=0o700)
