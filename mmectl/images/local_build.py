@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +166,19 @@ class _Build:
         report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
     def _entrypoint(self, environment: Environment) -> list[str]:
-        relayed = () if knows_sockets(self.folder) else (str(self.relay),)
+        relayed = (str(self.relay),) if self._relayed else ()
         return [str(environment.executable), *relayed, str(self.folder / "entrypoint.py")]
+
+    @cached_property
+    def _relayed(self) -> bool:
+        """Whether the server of the context knows no Unix sockets, and is run by the relay."""
+        return not knows_sockets(self.context)
 
     def _copied(self) -> bool:
         """Whether the context's copy is as it should be, and the relay, if it needs one."""
         if not self.folder.is_dir() or context_digest(self.folder) != self.digest:
             return False
-        return knows_sockets(self.folder) or _same(_RELAY, self.relay)
+        return not self._relayed or _same(_RELAY, self.relay)
 
     def _copy(self) -> None:
         if self._copied():
