@@ -8,9 +8,9 @@ import socket
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import botocore.session
+import psutil
 import pytest
 
 from mmectl.aws.session import Aws
@@ -228,10 +228,17 @@ def test_a_broken_variable_is_named(home, failed, silent, monkeypatch, name, val
 def test_what_never_ends_is_ended(home):
     (home / ".aws" / "config").write_text("[profile p]\ncredential_process = sleep 600\n")
     session = botocore.session.Session(profile="p")
+    # Tests that ran before may have left children of their own.
+    before = _children()
     with pytest.raises(ServiceError, match=r"not found within 0.5 s") as caught:
         find_credentials(session, interactive=False, patience=0.5)
     assert "credential_process" in caught.value.hint
-    assert not Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    assert _children() <= before
+
+
+def _children() -> set[int]:
+    """Tell the processes that this one started and that still run."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 PAGES = {
