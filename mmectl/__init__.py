@@ -1,3 +1,3 @@
 """mmectl: many machine-learning models behind one AWS SageMaker endpoint."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
