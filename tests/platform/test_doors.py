@@ -266,17 +266,17 @@ def test_another_process_of_ours_needs_the_secret(made: Lab) -> None:
 
 
 def test_a_short_way_for_a_long_path_is_private_too(tmp_path: Path) -> None:
-    from mmectl.local.instance.workspace import Place, remove_place
+    from mmectl.local.instance.workspace import Workspace, remove_workspace
 
-    place = Place.make(tmp_path / ("x" * 100) / "i-1")
+    workspace = Workspace.make(tmp_path / ("x" * 100) / "i-1")
     try:
-        assert len(os.fsencode(place.socket)) < 100
-        assert is_private(place.socket, tmp_path)
-        for folder in (place.run, place.front, place.base / "models"):
+        assert len(os.fsencode(workspace.socket)) < 100
+        assert is_private(workspace.socket, tmp_path)
+        for folder in (workspace.run, workspace.front, workspace.base / "models"):
             assert folder.stat().st_mode & 0o777 == 0o700
     finally:
-        remove_place(place.home)
-    assert not place.run.exists()
+        remove_workspace(workspace.home)
+    assert not workspace.run.exists()
 
 
 def test_the_doors_are_the_same_after_everybody_was_replaced(made: Lab) -> None:

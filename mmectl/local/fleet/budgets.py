@@ -30,7 +30,7 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-class Shares:
+class MachineBudgets:
     """See the module. `folder` is where models are unpacked.
 
     `memory` gives the machine's, `free` the disk that is free where a folder is, in bytes.
@@ -84,7 +84,7 @@ class Shares:
     def _disk(self) -> int:
         """Bytes of disk that are free, or hold models already."""
         held = sum(
-            fleet.residency.shelf(instance).disk_used
+            fleet.placement.cache(instance).disk_used
             for fleet in self._fleets
             for instance in fleet.instances
         )

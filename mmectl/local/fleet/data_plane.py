@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmectl.local import processes
 from mmectl.local.fleet import errors
-from mmectl.local.fleet.budgets import Shares
+from mmectl.local.fleet.budgets import MachineBudgets
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.metering import Meter, nowhere
@@ -19,7 +19,7 @@ from mmectl.local.fleet.ports import Server
 from mmectl.local.instance.container_log import prune
 from mmectl.local.instance.instance import Instance
 from mmectl.local.instance.process_runtime import MakeRuntime
-from mmectl.local.instance.runtime_choice import AUTO, Choice, Runtimes
+from mmectl.local.instance.runtime_choice import AUTO, RuntimeChoice, Runtimes
 from mmectl.local.settings import RouterSettings
 from mmectl.local.values import (
     AwsError,
@@ -83,7 +83,7 @@ class LocalFleets:
         self._puts = puts
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
-        self._shares = Shares(folder, self._settings)
+        self._budgets = MachineBudgets(folder, self._settings)
         self._random = random.Random()
         # what is being stopped, and of which (endpoint, configuration)
         self._ending: dict[asyncio.Task[None], tuple[tuple[str, str], _Entry]] = {}
@@ -92,7 +92,7 @@ class LocalFleets:
         self._looking: asyncio.Task[None] | None = None
 
     def _instance(self, spec: FleetSpec, share: int) -> Server:
-        async def choose(spec: FleetSpec) -> tuple[Choice, MakeRuntime]:
+        async def choose(spec: FleetSpec) -> tuple[RuntimeChoice, MakeRuntime]:
             choice = await self._runtimes.choose(spec)
             return choice, self._runtimes.maker(choice, spec, share)
 
@@ -133,7 +133,7 @@ class LocalFleets:
         if error is not None:
             self._entries.pop(key, None)
             raise error
-        self._shares.join(entry.fleets)
+        self._budgets.join(entry.fleets)
         self._looking = self._looking or asyncio.create_task(self._look())
 
     async def resize(self, specs: tuple[FleetSpec, ...]) -> None:
@@ -159,7 +159,7 @@ class LocalFleets:
             await asyncio.gather(
                 *(fleet.shrink(size, drain) for (fleet, _), size in zip(pairs, wanted, strict=True))
             )
-            self._shares.divide()
+            self._budgets.divide()
 
     async def stop(self, endpoint: str, config: str) -> None:
         """Stop the instances of a configuration, after the requests they have.
@@ -220,7 +220,7 @@ class LocalFleets:
         """Time and again, see whether there is more disk to give than there was."""
         while True:
             await asyncio.sleep(self._settings.look_every)
-            self._shares.refresh()
+            self._budgets.refresh()
 
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
@@ -233,7 +233,7 @@ class LocalFleets:
         missing = spec.instance_count - fleet.size
         servers = [self._make_server(spec, total) for _ in range(missing)]
         fleet.add(servers)
-        self._shares.divide()
+        self._budgets.divide()
         await fleet.grow(servers)
 
     def _pick(self, fleets: Sequence[Fleet], variant: str | None) -> Fleet:
@@ -257,7 +257,7 @@ class LocalFleets:
         try:
             await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))
         finally:
-            self._shares.leave(entry.fleets)
+            self._budgets.leave(entry.fleets)
 
 
 def _same(fleet: Fleet, spec: FleetSpec) -> bool:

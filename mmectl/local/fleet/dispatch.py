@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mmectl.local.fleet import errors, reports
 from mmectl.local.fleet.metering import Trace
-from mmectl.local.fleet.placement import Residency
+from mmectl.local.fleet.placement import Placement
 from mmectl.local.fleet.ports import Server
 from mmectl.local.fleet.tasks import Task, Work
 from mmectl.local.instance.http_client import (
@@ -47,8 +47,8 @@ class Instances(Protocol):
 
     spec: FleetSpec
     settings: RouterSettings
-    say: errors.Speaker
-    residency: Residency
+    errors: errors.ErrorMessages
+    placement: Placement
     changes: Changes
     work: Work
     tally: reports.Tally
@@ -89,13 +89,13 @@ class Dispatcher:
     def __init__(self, fleet: Instances) -> None:
         self._fleet = fleet
         self._settings = fleet.settings
-        self._say = fleet.say
-        self._book = fleet.residency
+        self._errors = fleet.errors
+        self._placement = fleet.placement
 
     async def invoke(self, request: InvokeRequest, trace: Trace) -> InvokeResponse:
         """Answer one request; AwsError as the runtime API names it."""
         if request.target_model is None:
-            raise self._say.needs_target()
+            raise self._errors.needs_target()
         target = errors.check_target(request.target_model)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -109,7 +109,7 @@ class Dispatcher:
             took = (loop.time() - began) * 1000
             access.debug("%s %s %s %.1f ms", server.id, target, answer.status, took)
         if not 200 <= answer.status < 300:
-            raise self._say.answered(answer, server.id)
+            raise self._errors.answered(answer, server.id)
         self._fleet.tally.count(server.id, target)
         return InvokeResponse(
             answer.body,
@@ -121,11 +121,11 @@ class Dispatcher:
     async def _holder(self, target: str, attempts: Attempts) -> Server:
         """The instance that has the model in memory, after loading it if need be."""
         while True:
-            instance = self._book.choose(target)
+            instance = self._placement.choose(target)
             if instance is None:
                 await self._wait_for_instance(attempts)
                 continue
-            if self._book.in_memory(instance, target):
+            if self._placement.in_memory(instance, target):
                 self._spread(target)
                 return self._fleet.server(instance)
             task = self._fleet.work.find(instance, target)
@@ -134,7 +134,7 @@ class Dispatcher:
             with attempts.trace.waiting():
                 done, _ = await asyncio.wait((task,), timeout=max(left, 0))
             if not done:
-                raise self._say.not_ready(target)
+                raise self._errors.not_ready(target)
             await self._count_lost_load(self._fleet.server(instance), task, attempts)
 
     async def _count_lost_load(self, server: Server, task: Task, attempts: Attempts) -> None:
@@ -146,7 +146,7 @@ class Dispatcher:
             raise error
         attempts.lost += 1
         if attempts.lost > self._settings.lost:
-            raise self._say.unavailable()
+            raise self._errors.unavailable()
         if error is not None:
             await server.check()
 
@@ -156,11 +156,11 @@ class Dispatcher:
             server.state in ("Failed", "Stopping", "Stopped") for server in self._fleet.servers
         )
         if gone or left <= 0 or not await self._fleet.changes.wait(left):
-            raise self._say.unavailable()
+            raise self._errors.unavailable()
 
     def _spread(self, target: str) -> None:
         """Load a busy model on a further instance, for the requests to come."""
-        instance = self._book.spread(target)
+        instance = self._placement.spread(target)
         if instance is not None and self._fleet.work.find(instance, target) is None:
             self._fleet.begin_load(instance, target)
 
@@ -170,23 +170,23 @@ class Dispatcher:
         """One try; None means try again."""
         name = errors.model_name(target)
         cached = self._fleet.spec.cache_enabled
-        copy = self._book.acquire(server.id, target)
+        replica = self._placement.acquire(server.id, target)
         mark = server.printed()
         try:
             with attempts.trace.serving(server.id):
                 answer = await server.invoke(name, request, self._settings.invoke)
         except AnswerTimeoutError:
-            raise self._say.timed_out(server.id) from None
+            raise self._errors.timed_out(server.id) from None
         except WireError as error:
             await self._lost(server, attempts, error)
             return None
         finally:
-            self._book.release(copy)
+            self._placement.release(replica)
             self._fleet.changes.tell()
-            if not cached and copy.busy == 0:
+            if not cached and replica.busy == 0:
                 self._fleet.drop(server, target)
         if answer.status < 400:
-            if cached and copy.served in self._settings.measured_after:
+            if cached and replica.served in self._settings.measured_after:
                 self._fleet.measure(server, target)
             return answer
         return await self._judge(server, target, answer, attempts, mark)
@@ -202,7 +202,7 @@ class Dispatcher:
                 return None
             why = server.cause(mark, errors.model_name(target))
             text = "Worker died." + (f" {why}" if why else "")
-            raise self._say.model_error(500, text, server.id)
+            raise self._errors.model_error(500, text, server.id)
         if errors.not_loaded(answer) or (
             errors.no_worker(answer) and not server.alive(errors.model_name(target))
         ):
@@ -211,7 +211,7 @@ class Dispatcher:
             return None
         if answer.status == 507 and attempts.full == 0:
             attempts.full = 1
-            victim = self._book.oldest_idle(server.id, keep=target)
+            victim = self._placement.oldest_idle(server.id, keep=target)
             if victim is not None:
                 await asyncio.wait((self._fleet.begin_unload(server.id, victim),))
                 return None
@@ -221,6 +221,6 @@ class Dispatcher:
         """Count a request that got no answer, and find out whether the server is to blame."""
         attempts.lost += 1
         if attempts.lost > self._settings.lost:
-            raise self._say.model_error(503, f"The request was lost: {error}", server.id)
+            raise self._errors.model_error(503, f"The request was lost: {error}", server.id)
         if not isinstance(error, AbortedError):
             await server.check()

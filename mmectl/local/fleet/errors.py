@@ -85,7 +85,7 @@ def no_worker(answer: Answer) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class ErrorMessages:
     """The errors of one variant."""
 
     spec: FleetSpec

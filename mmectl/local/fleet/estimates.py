@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-WIDER = 2  # a model says something of those that have at least half its bytes on disk
+LARGER = 2  # a model says something of those that have at least half its bytes on disk
 SLACK = 1 << 16  # bytes by which an archive claims more than its files, whatever their size
 
 
-class Sizes:
+class FootprintEstimates:
     """Bytes in memory by TargetModel, and by bytes on disk."""
 
     def __init__(self) -> None:
@@ -34,13 +34,13 @@ class Sizes:
     def expected(self, target: str, disk: int) -> int | None:
         """What it took, else what the next larger one took; None where neither is known.
 
-        Only models up to `WIDER` times as large count: a large one says nothing of a small one.
+        Only models up to `LARGER` times as large count: a large one says nothing of a small one.
         """
         known = self._memory.get(target)
         if known is not None:
             return known
         # up to an eighth less is as large: before a model is unpacked, its archive's word is taken
         place = bisect_left(self._disks, disk - disk // 8 - SLACK)
-        if place == len(self._disks) or self._disks[place] > WIDER * disk:
+        if place == len(self._disks) or self._disks[place] > LARGER * disk:
             return None
         return self._largest[self._disks[place]]

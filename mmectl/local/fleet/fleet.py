@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from mmectl.local.fleet import errors, reports
 from mmectl.local.fleet.dispatch import Dispatcher
 from mmectl.local.fleet.metering import Meter
-from mmectl.local.fleet.placement import Phase, Residency
+from mmectl.local.fleet.placement import Phase, Placement
 from mmectl.local.fleet.ports import LoaderLike, Server
 from mmectl.local.fleet.tasks import Task, Work
 from mmectl.local.settings import RouterSettings
@@ -33,8 +33,8 @@ class Fleet:
         self.spec = spec
         self.settings = settings
         self.meter = meter or Meter()
-        self.say = errors.Speaker(spec, settings.region)
-        self.residency = Residency(settings.spread_at, spec.routing)
+        self.errors = errors.ErrorMessages(spec, settings.region)
+        self.placement = Placement(settings.spread_at, spec.routing)
         self.changes = Changes()
         self.work = Work(self.changes)
         self.tally = reports.Tally()
@@ -78,24 +78,24 @@ class Fleet:
     async def stop(self) -> None:
         """Stop the instances and whatever is under way."""
         for instance in self._servers:
-            self.residency.lost(instance)
+            self.placement.lost(instance)
         await self.work.stop()
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         self.changes.tell()
 
     async def _look(self) -> None:
-        """Time and again, give up the copies that nobody needs any more."""
+        """Time and again, give up the replicas that nobody needs any more."""
         while True:
             await asyncio.sleep(self.settings.look_every)
             self.scale_in()
 
     def _up(self, server: Server) -> None:
         if server.id not in self._leaving:
-            self.residency.ready(server.id)
+            self.placement.ready(server.id)
         self.changes.tell()
 
     def _down(self, server: Server) -> None:
-        self.residency.lost(server.id)
+        self.placement.lost(server.id)
         self.work.cancel(server.id)
         self.changes.tell()
 
@@ -124,7 +124,7 @@ class Fleet:
         """Count further instances in, before they start; `limit` gives them their budgets."""
         for server in servers:
             self._servers[server.id] = server
-            self.residency.add(server.id, 0, 0)
+            self.placement.add(server.id, 0, 0)
             server.up = lambda server=server: self._up(server)  # type: ignore[misc]
             server.down = lambda server=server: self._down(server)  # type: ignore[misc]
 
@@ -142,18 +142,20 @@ class Fleet:
         Those that are not in service go first, then those that hold the fewest models.
         """
         staying = [server for name, server in self._servers.items() if name not in self._leaving]
-        staying.sort(key=lambda s: (s.state == "InService", len(self.residency.shelf(s.id).copies)))
+        staying.sort(
+            key=lambda s: (s.state == "InService", len(self.placement.cache(s.id).replicas))
+        )
         leaving = staying[: max(len(staying) - size, 0)]
         await asyncio.gather(*(self._remove(server, drain) for server in leaving))
 
     async def _remove(self, server: Server, drain: float) -> None:
         """Take no more requests on an instance, wait for those it has, and end it."""
         self._leaving.add(server.id)
-        shelf = self.residency.shelf(server.id)
-        shelf.ready = False
+        cache = self.placement.cache(server.id)
+        cache.ready = False
         self.changes.tell()
         deadline = asyncio.get_running_loop().time() + drain
-        while shelf.busy or self.work.of(server.id):
+        while cache.busy or self.work.of(server.id):
             if not await self.changes.wait(deadline - asyncio.get_running_loop().time()):
                 break
         self._down(server)
@@ -161,36 +163,36 @@ class Fleet:
         if work:
             await asyncio.wait(work)
         await server.stop()
-        while shelf.busy:  # they have lost their server and try another one
+        while cache.busy:  # they have lost their server and try another one
             await self.changes.wait(drain)
         self._servers.pop(server.id, None)
         self._leaving.discard(server.id)
-        self.residency.remove(server.id)
+        self.placement.remove(server.id)
 
     # models
 
     def limit(self, memory: int, disk: int) -> None:
         """Set what models may take on each instance, in bytes; what is too much goes."""
         for instance, server in self._servers.items():
-            self.residency.limit(instance, memory, disk)
-            plan = self.residency.evictions(instance)
+            self.placement.limit(instance, memory, disk)
+            plan = self.placement.evictions(instance)
             if plan.unload or plan.delete:
                 self.work.chore(self._loader.trim(server))
 
     def scale_in(self) -> None:
-        """Unload the copies of models that the demand since the last time did not need."""
-        for instance, target in self.residency.surplus():
+        """Unload the replicas of models that the demand since the last time did not need."""
+        for instance, target in self.placement.surplus():
             self.begin_unload(instance, target)
 
     def begin_load(self, instance: str, target: str) -> Task:
         """Load a model that is not in memory; requests for it wait for that."""
-        self.residency.begin_load(instance, target)
+        self.placement.begin_load(instance, target)
         load = self._loader.load(self._servers[instance], target)
         return self.work.begin(instance, target, load)
 
     def begin_unload(self, instance: str, target: str, *, files: bool = False) -> Task:
         """Unload an idle model; requests for it wait for that and load it again."""
-        self.residency.begin_unload(instance, target)
+        self.placement.begin_unload(instance, target)
         self.meter.unloaded(instance)
         unload = self._loader.unload(self._servers[instance], target, files=files)
         return self.work.begin(instance, target, unload)
@@ -201,15 +203,15 @@ class Fleet:
 
     def drop(self, server: Server, target: str) -> None:
         """Forget a model at once: ModelCacheSetting is Disabled."""
-        copy = self.residency.copy(server.id, target)
-        if copy is not None and copy.phase is Phase.MEMORY:
+        replica = self.placement.replica(server.id, target)
+        if replica is not None and replica.phase is Phase.MEMORY:
             self.begin_unload(server.id, target, files=True)
 
     def broken(self, server: Server, target: str) -> None:
         """Mend a model whose worker died: unload it, so that the next request loads it."""
-        if not self.residency.in_memory(server.id, target):
+        if not self.placement.in_memory(server.id, target):
             return
-        self.residency.begin_unload(server.id, target, broken=True)
+        self.placement.begin_unload(server.id, target, broken=True)
         self.work.begin(server.id, target, self._bury(server, target))
 
     async def _bury(self, server: Server, target: str) -> None:
@@ -231,12 +233,12 @@ class Fleet:
         """One row per instance with what the sampler needs; memory and disk in bytes."""
         memory = self.settings.server_memory
         return [
-            self._row(server) | reports.measures(self.spec, self.residency.shelf(server.id), memory)
+            self._row(server) | reports.measures(self.spec, self.placement.cache(server.id), memory)
             for server in self._servers.values()
         ]
 
     def _row(self, server: Server) -> dict[str, object]:
-        return reports.row(self.spec, server, self.residency.shelf(server.id), self.tally)
+        return reports.row(self.spec, server, self.placement.cache(server.id), self.tally)
 
 
 async def _start(servers: Iterable[Server]) -> None:

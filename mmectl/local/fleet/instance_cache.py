@@ -1,4 +1,4 @@
-"""One instance as the book of residency sees it: budgets, copies of models, plans. Pure."""
+"""What one instance holds and may hold: replicas of models, budgets. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """Where a copy of a model stands."""
+    """Where a replica of a model stands."""
 
     DISK = "disk"
     LOADING = "loading"
@@ -15,11 +15,11 @@ class Phase(Enum):
     UNLOADING = "unloading"
 
 
-class NoRoomError(Exception):
+class OverBudgetError(Exception):
     """The reservation would exceed the instance's budget."""
 
 
-class TooWideError(Exception):
+class ExceedsInstanceError(Exception):
     """The model exceeds the budget of an empty instance: no eviction can help."""
 
     def __init__(self, what: str, need: int, budget: int) -> None:
@@ -30,7 +30,7 @@ class TooWideError(Exception):
 
 
 @dataclass(slots=True)
-class Copy:
+class Replica:
     """One model on one instance.
 
     `busy` counts requests in flight, `peak` the most of them since `surplus` looked last,
@@ -56,31 +56,33 @@ class Evictions:
 
 
 @dataclass(slots=True)
-class Shelf:
+class InstanceCache:
     """One instance: its budgets and what it holds."""
 
     memory: int
     disk: int
     ready: bool = False
-    copies: dict[str, Copy] = field(default_factory=dict)
+    replicas: dict[str, Replica] = field(default_factory=dict)
 
     @property
     def memory_used(self) -> int:
         """Bytes of models in memory, being loaded or being unloaded."""
-        return sum(copy.memory for copy in self.copies.values())
+        return sum(replica.memory for replica in self.replicas.values())
 
     @property
     def memory_leaving(self) -> int:
         """Bytes of models that are being unloaded."""
-        leaving = (copy for copy in self.copies.values() if copy.phase is Phase.UNLOADING)
-        return sum(copy.memory for copy in leaving)
+        leaving = (
+            replica for replica in self.replicas.values() if replica.phase is Phase.UNLOADING
+        )
+        return sum(replica.memory for replica in leaving)
 
     @property
     def disk_used(self) -> int:
         """Bytes of unpacked models."""
-        return sum(copy.disk for copy in self.copies.values())
+        return sum(replica.disk for replica in self.replicas.values())
 
     @property
     def busy(self) -> int:
         """Requests in flight."""
-        return sum(copy.busy for copy in self.copies.values())
+        return sum(replica.busy for replica in self.replicas.values())

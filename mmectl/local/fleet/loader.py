@@ -22,10 +22,16 @@ from mmectl.archive.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.local.fleet.admission import Need, Room, RoomError, WideError, wide
+from mmectl.local.fleet.admission import (
+    Admission,
+    Footprint,
+    NeverFitsError,
+    NotAdmittedError,
+    never_fits,
+)
 from mmectl.local.fleet.deadly import DeadlyLoads
 from mmectl.local.fleet.errors import model_name
-from mmectl.local.fleet.instance_cache import TooWideError
+from mmectl.local.fleet.instance_cache import ExceedsInstanceError
 from mmectl.local.fleet.ports import Server
 from mmectl.local.instance import procfs
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
@@ -61,8 +67,8 @@ class Loader:
         self._store = store
         self._available = available
         self._settings = fleet.settings
-        self._book = fleet.residency
-        self._room = Room(fleet)
+        self._placement = fleet.placement
+        self._admission = Admission(fleet)
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._unpacker = _unpack_fresh
         # Models that do not fit even alone, by their object, until when, and why: every try would
@@ -76,7 +82,7 @@ class Loader:
     async def load(self, server: Server, target: str) -> None:
         """Bring a model, whose load was begun, into memory.
 
-        Raises AwsError; WireError if the server was lost. The book is right in either case.
+        Raises AwsError; WireError if the server was lost. The placement is right in either case.
         """
         slot = self._slots.setdefault(server.id, asyncio.Semaphore(self._settings.loads_at_once))
         folder = server.folder(model_name(target))
@@ -84,13 +90,13 @@ class Loader:
             async with slot:
                 await self._bring(server, target, folder)
         except BaseException as error:
-            keep = isinstance(error, (WireError, asyncio.CancelledError, RoomError))
-            keep = keep and not isinstance(error, WideError)
+            keep = isinstance(error, (WireError, asyncio.CancelledError, NotAdmittedError))
+            keep = keep and not isinstance(error, NeverFitsError)
             await self._failed(server, target, folder, keep=keep)
             if isinstance(error, _SlowError):
-                raise self._fleet.say.slow_download(target, server.id) from None
-            if isinstance(error, RoomError):
-                raise self._fleet.say.no_memory(target, str(error), server.id) from None
+                raise self._fleet.errors.slow_download(target, server.id) from None
+            if isinstance(error, NotAdmittedError):
+                raise self._fleet.errors.no_memory(target, str(error), server.id) from None
             raise
 
     async def unload(self, server: Server, target: str, *, files: bool = False) -> None:
@@ -99,9 +105,9 @@ class Loader:
             with self._fleet.meter.timed("ModelUnloadingTime"):
                 await server.unload(model_name(target), self._settings.unload)
         finally:
-            self._book.unloaded(server.id, target)
+            self._placement.unloaded(server.id, target)
         if files:
-            await self._room.delete(server, target)
+            await self._admission.delete(server, target)
 
     async def measure(self, server: Server, target: str) -> None:
         """Write down what a model in memory takes by now, and keep within the budget.
@@ -109,45 +115,47 @@ class Loader:
         And again until processes that it has for a while, as many ask at once, have left.
         """
         while (held := await server.measure(model_name(target))).memory:
-            self._book.measured(server.id, target, held.memory)
-            await self._room.trim(server)
+            self._placement.measured(server.id, target, held.memory)
+            await self._admission.trim(server)
             if not held.passing:
                 break
             await asyncio.sleep(self._settings.measured_again)
 
     async def trim(self, server: Server) -> None:
         """Unload idle models and delete files until the instance is within its budgets."""
-        await self._room.trim(server)
+        await self._admission.trim(server)
 
     # within
 
     async def _bring(self, server: Server, target: str, folder: Path) -> None:
         await self._refuse_misfit(target)
         await self._refuse_deadly(server, target)
-        copy = self._book.copy(server.id, target)
-        if copy is not None and copy.disk and _is_folder(folder):
-            need = self._room.need(server, target, copy.disk)
-            await self._room.make(server, target, need)
+        replica = self._placement.replica(server.id, target)
+        if replica is not None and replica.disk and _is_folder(folder):
+            footprint = self._admission.footprint(server, target, replica.disk)
+            await self._admission.reserve(server, target, footprint)
         else:
-            need = await self._fetch(server, target, folder)
+            footprint = await self._fetch(server, target, folder)
         with self._fleet.meter.timed("ModelLoadingTime"):
-            await self._load_with_evictions(server, target, need)
-        await self._settle(server, target, need)
+            await self._load_with_evictions(server, target, footprint)
+        await self._settle(server, target, footprint)
 
-    async def _fetch(self, server: Server, target: str, folder: Path) -> Need:
+    async def _fetch(self, server: Server, target: str, folder: Path) -> Footprint:
         """Unpack the object; one that is replaced or deleted meanwhile is looked for anew."""
         while True:
             archive = await self._find(target)
             if archive in self._refusals:
-                raise self._fleet.say.bad_archive(target, self._refusals[archive], server.id)
+                raise self._fleet.errors.bad_archive(target, self._refusals[archive], server.id)
             if self._origins.setdefault(target, archive) != archive:
                 self._origins[target] = archive
-                self._book.sizes.forget(target)
+                self._placement.estimates.forget(target)
             try:
-                need = self._room.need(server, target, await to_thread(size_hint, archive))
-                await self._room.make(server, target, need)
+                footprint = self._admission.footprint(
+                    server, target, await to_thread(size_hint, archive)
+                )
+                await self._admission.reserve(server, target, footprint)
                 with self._fleet.meter.timed("ModelDownloadingTime"):
-                    return await self._unpack(server, target, archive, folder, need)
+                    return await self._unpack(server, target, archive, folder, footprint)
             except (FileNotFoundError, AwsError):
                 if await to_thread(archive.exists):
                     raise
@@ -155,14 +163,14 @@ class Loader:
     async def _refuse_misfit(self, target: str) -> None:
         found, until, why = self._misfits.get(target, (None, 0.0, ""))
         if asyncio.get_running_loop().time() < until and found == await self._find(target):
-            raise RoomError(why)
+            raise NotAdmittedError(why)
 
     async def _refuse_deadly(self, server: Server, target: str) -> None:
         archive = self._origins.get(target)
         now = asyncio.get_running_loop().time()
         death = self._deadly.refused(archive, now) if archive is not None else None
         if death is not None and archive == await self._find(target):
-            raise self._fleet.say.load_failed(death.answer, target, server.id, death.why)
+            raise self._fleet.errors.load_failed(death.answer, target, server.id, death.why)
 
     async def _remember_misfit(self, target: str, why: str) -> None:
         until = asyncio.get_running_loop().time() + self._settings.misfit
@@ -178,35 +186,35 @@ class Loader:
         spec = self._fleet.spec
         found = await self._store.find(spec.bucket, spec.prefix + target)
         if found is None:
-            raise self._fleet.say.no_object(target)
+            raise self._fleet.errors.no_object(target)
         return found.path
 
     async def _unpack(
-        self, server: Server, target: str, archive: Path, folder: Path, need: Need
-    ) -> Need:
+        self, server: Server, target: str, archive: Path, folder: Path, footprint: Footprint
+    ) -> Footprint:
         """Unpack into what is free, make more room while that is too little; what it came to."""
-        shelf = self._book.shelf(server.id)
+        cache = self._placement.cache(server.id)
         while True:
-            limit = max(need.disk, need.disk + shelf.disk - shelf.disk_used)
+            limit = max(footprint.disk, footprint.disk + cache.disk - cache.disk_used)
             try:
                 done = await self._unpack_in_thread(archive, folder, limit)
             except TooLargeError as error:
-                if limit >= shelf.disk:
-                    raise self._fleet.say.bad_archive(target, str(error), server.id) from error
-                need = Need(need.memory, min(4 * limit, shelf.disk))
-                await self._room.make(server, target, need)
+                if limit >= cache.disk:
+                    raise self._fleet.errors.bad_archive(target, str(error), server.id) from error
+                footprint = Footprint(footprint.memory, min(4 * limit, cache.disk))
+                await self._admission.reserve(server, target, footprint)
             except DiskFullError as error:
-                if not await self._room.free_disk(server, target):
-                    raise RoomError("the disk of this machine is full") from error
+                if not await self._admission.free_disk(server, target):
+                    raise NotAdmittedError("the disk of this machine is full") from error
             except UnpackError as error:
                 if not isinstance(error, (FaultError, StoppedError)):
                     self._refusals[archive] = str(error)
                     if len(self._refusals) > _REFUSALS:
                         del self._refusals[next(iter(self._refusals))]
-                raise self._fleet.say.bad_archive(target, str(error), server.id) from error
+                raise self._fleet.errors.bad_archive(target, str(error), server.id) from error
             else:
-                exact = self._room.need(server, target, done.disk)
-                await self._room.make(server, target, exact)
+                exact = self._admission.footprint(server, target, done.disk)
+                await self._admission.reserve(server, target, exact)
                 return exact
 
     async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
@@ -222,7 +230,7 @@ class Loader:
         finally:
             stop.set()  # where we were cancelled, the thread ends as well
 
-    async def _load_with_evictions(self, server: Server, target: str, need: Need) -> None:
+    async def _load_with_evictions(self, server: Server, target: str, footprint: Footprint) -> None:
         """LOAD; while the server says 507, unload the oldest idle model and try again.
 
         A load that fails without the handler having raised anything is tried once more: the
@@ -253,14 +261,14 @@ class Loader:
             if answer.status == 500:
                 self._remember_death(target, answer, why)
             if why is not None or answer.status != 500 or tries >= self._settings.deaths:
-                raise self._fleet.say.load_failed(answer, target, server.id, why)
+                raise self._fleet.errors.load_failed(answer, target, server.id, why)
             free = self._available()
-            if free is not None and free < need.memory:
-                with contextlib.suppress(RoomError):
-                    await self._room.evict_one(server, target)
+            if free is not None and free < footprint.memory:
+                with contextlib.suppress(NotAdmittedError):
+                    await self._admission.evict_one(server, target)
 
     async def _free_memory(self, server: Server, target: str, mark: int, *, alone: bool) -> None:
-        """Unload the oldest idle model; RoomError where that would not help, or there is none.
+        """Unload the oldest idle model. Raises NotAdmittedError where that cannot help.
 
         `alone`: that others were unloaded before, so that the model has the instance to itself.
         """
@@ -270,14 +278,14 @@ class Loader:
             why = server.cause(mark, model_name(target))
         if why is not None and why.startswith(_TOO_LARGE):
             await self._remember_misfit(target, why)
-            raise WideError(why)
+            raise NeverFitsError(why)
         try:
-            await self._room.evict_one(server, target)
-        except RoomError as error:
+            await self._admission.evict_one(server, target)
+        except NotAdmittedError as error:
             if not alone:
                 raise
             await self._remember_misfit(target, _NOT_ALONE)
-            raise WideError(str(error)) from None
+            raise NeverFitsError(str(error)) from None
 
     async def _load_once(self, server: Server, target: str) -> Answer:
         name = model_name(target)
@@ -286,37 +294,37 @@ class Loader:
         except AnswerTimeoutError:
             await server.unload(name, self._settings.unload)
             reason = f"Failed to load model {target}: it took over {self._settings.load:g} s"
-            raise self._fleet.say.model_error(500, reason, server.id) from None
+            raise self._fleet.errors.model_error(500, reason, server.id) from None
 
-    async def _settle(self, server: Server, target: str, need: Need) -> None:
+    async def _settle(self, server: Server, target: str, footprint: Footprint) -> None:
         """Watch the workers, write down what the model really takes, and mend the budget.
 
-        RoomError for a model that turns out wider than the instance: it is unloaded again.
+        NotAdmittedError for a model that turns out wider than the instance: it is unloaded again.
         """
         name = model_name(target)
         measured = await server.attach(name, lambda: self._fleet.broken(server, target))
         try:
-            self._book.check_width(server.id, measured, 0)
-        except TooWideError as error:
-            self._book.sizes.learn(target, need.disk, measured)
+            self._placement.check_size(server.id, measured, 0)
+        except ExceedsInstanceError as error:
+            self._placement.estimates.learn(target, footprint.disk, measured)
             await server.unload(name, self._settings.unload)
-            raise wide(error) from None
-        self._book.loaded(server.id, target, measured or need.memory)
+            raise never_fits(error) from None
+        self._placement.loaded(server.id, target, measured or footprint.memory)
         self._fleet.meter.loaded(server.id)
         if not server.alive(name):  # died before it counted as loaded
             self._fleet.broken(server, target)
-        with contextlib.suppress(TooWideError):
-            plan = self._book.evictions(server.id, keep=target)
+        with contextlib.suppress(ExceedsInstanceError):
+            plan = self._placement.evictions(server.id, keep=target)
             for victim in plan.unload:
                 self._fleet.begin_unload(server.id, victim)
 
     async def _failed(self, server: Server, target: str, folder: Path, *, keep: bool) -> None:
-        """Put the book right after a failed load; files that are good stay."""
-        copy = self._book.copy(server.id, target)
-        size = copy.disk if copy is not None and keep and _is_folder(folder) else 0
+        """Correct the placement after a failed load; files that are good stay."""
+        replica = self._placement.replica(server.id, target)
+        size = replica.disk if replica is not None and keep and _is_folder(folder) else 0
         if not size:
             await asyncio.shield(to_thread(shutil.rmtree, folder.parent, ignore_errors=True))
-        self._book.load_failed(server.id, target, disk=size)
+        self._placement.load_failed(server.id, target, disk=size)
 
 
 def _is_folder(path: Path) -> bool:

@@ -11,24 +11,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from mmectl.local.fleet.estimates import Sizes
+from mmectl.local.fleet.estimates import FootprintEstimates
 from mmectl.local.fleet.instance_cache import (
-    Copy,
     Evictions,
-    NoRoomError,
+    ExceedsInstanceError,
+    InstanceCache,
+    OverBudgetError,
     Phase,
-    Shelf,
-    TooWideError,
+    Replica,
 )
 
-__all__ = ["Copy", "Evictions", "NoRoomError", "Phase", "Residency", "Shelf", "TooWideError"]
+__all__ = [
+    "Evictions",
+    "ExceedsInstanceError",
+    "InstanceCache",
+    "OverBudgetError",
+    "Phase",
+    "Placement",
+    "Replica",
+]
 RANDOM, LEAST_OUTSTANDING = "RANDOM", "LEAST_OUTSTANDING_REQUESTS"
 
 
-class Residency:
-    """The book of one fleet.
+class Placement:
+    """Which replicas the instances of one fleet hold.
 
-    `spread_at` is how many requests in flight per copy are too many; `routing` says which of
+    `spread_at` is how many requests in flight per replica are too many; `routing` says which of
     several instances that hold a model gets a request, as RoutingConfig does: any (`pick`), or
     the one with the fewest outstanding requests.
     """
@@ -39,8 +47,8 @@ class Residency:
         routing: str = RANDOM,
         pick: Callable[[Sequence[str]], str] | None = None,
     ) -> None:
-        self.sizes = Sizes()
-        self._shelves: dict[str, Shelf] = {}
+        self.estimates = FootprintEstimates()
+        self._caches: dict[str, InstanceCache] = {}
         self._spread_at = spread_at
         self._routing = routing
         self._pick = pick or Random().choice
@@ -50,43 +58,43 @@ class Residency:
 
     def add(self, instance: str, memory: int, disk: int) -> None:
         """Register an instance; it takes no model before `ready`."""
-        self._shelves[instance] = Shelf(memory, disk)
+        self._caches[instance] = InstanceCache(memory, disk)
 
     def limit(self, instance: str, memory: int, disk: int) -> None:
         """Change the budgets of an instance; `evictions` then says what has to go."""
-        shelf = self._shelves[instance]
-        shelf.memory, shelf.disk = memory, disk
+        cache = self._caches[instance]
+        cache.memory, cache.disk = memory, disk
 
     def remove(self, instance: str) -> None:
         """Forget an instance for good."""
-        self._shelves.pop(instance, None)
+        self._caches.pop(instance, None)
 
     def ready(self, instance: str) -> None:
         """Open an instance for requests; its memory is empty."""
-        self._shelves[instance].ready = True
+        self._caches[instance].ready = True
 
     def lost(self, instance: str) -> None:
         """Record that the server went down: nothing in memory, files stay."""
-        shelf = self._shelves[instance]
-        shelf.ready = False
-        for target, copy in list(shelf.copies.items()):
-            copy.phase, copy.memory = Phase.DISK, 0
-            self._tidy(shelf, target)
+        cache = self._caches[instance]
+        cache.ready = False
+        for target, replica in list(cache.replicas.items()):
+            replica.phase, replica.memory = Phase.DISK, 0
+            self._tidy(cache, target)
 
-    def shelf(self, instance: str) -> Shelf:
+    def cache(self, instance: str) -> InstanceCache:
         """What one instance holds."""
-        return self._shelves[instance]
+        return self._caches[instance]
 
     # questions
 
-    def copy(self, instance: str, target: str) -> Copy | None:
+    def replica(self, instance: str, target: str) -> Replica | None:
         """That model on that instance, or None."""
-        return self._shelves[instance].copies.get(target)
+        return self._caches[instance].replicas.get(target)
 
     def in_memory(self, instance: str, target: str) -> bool:
         """Whether requests can go there at once."""
-        copy = self.copy(instance, target)
-        return copy is not None and copy.phase is Phase.MEMORY
+        replica = self.replica(instance, target)
+        return replica is not None and replica.phase is Phase.MEMORY
 
     def choose(self, target: str) -> str | None:
         """Choose the instance for a request; None if no instance is ready.
@@ -94,26 +102,26 @@ class Residency:
         One that holds it, as `routing` says; else where it is being loaded; else where it fits,
         where its files are, where most memory is free.
         """
-        holders = [(name, shelf) for name, shelf in self._open() if self.in_memory(name, target)]
+        holders = [(name, cache) for name, cache in self._open() if self.in_memory(name, target)]
         if holders and self._routing == LEAST_OUTSTANDING:
             return min(holders, key=lambda item: item[1].busy)[0]
         if holders:
             return self._pick([name for name, _ in holders]) if len(holders) > 1 else holders[0][0]
         best: str | None = None
         rank: tuple[float, ...] = ()
-        for name, shelf in self._open():
-            mine = self._rank(shelf, target)
+        for name, cache in self._open():
+            mine = self._rank(cache, target)
             if best is None or mine < rank:
                 best, rank = name, mine
         return best
 
-    def _rank(self, shelf: Shelf, target: str) -> tuple[float, ...]:
-        copy = shelf.copies.get(target)
-        if copy is not None and copy.phase is Phase.LOADING:
+    def _rank(self, cache: InstanceCache, target: str) -> tuple[float, ...]:
+        replica = cache.replicas.get(target)
+        if replica is not None and replica.phase is Phase.LOADING:
             return (1,)
-        used = shelf.memory_used
-        fits = used + (self.sizes.of(target) or 0) <= shelf.memory
-        return (2, not fits, copy is None, used, shelf.busy)
+        used = cache.memory_used
+        fits = used + (self.estimates.of(target) or 0) <= cache.memory
+        return (2, not fits, replica is None, used, cache.busy)
 
     def spread(self, target: str) -> str | None:
         """A further instance to load a busy model on, or None.
@@ -121,38 +129,38 @@ class Residency:
         Only where it fits without evicting anything, and one at a time.
         """
         holders, others = [], []
-        for name, shelf in self._open():
-            copy = shelf.copies.get(target)
-            if copy is None or copy.phase is Phase.DISK:
-                others.append((shelf.memory_used, name))
-            elif copy.phase is Phase.MEMORY:
-                holders.append(copy)
+        for name, cache in self._open():
+            replica = cache.replicas.get(target)
+            if replica is None or replica.phase is Phase.DISK:
+                others.append((cache.memory_used, name))
+            elif replica.phase is Phase.MEMORY:
+                holders.append(replica)
             else:
                 return None
         if not others or not holders or min(c.busy for c in holders) < self._spread_at:
             return None
         used, name = min(others)
-        fits = used + (self.sizes.of(target) or 0) <= self._shelves[name].memory
+        fits = used + (self.estimates.of(target) or 0) <= self._caches[name].memory
         return name if fits else None
 
     def surplus(self) -> list[tuple[str, str]]:
         """Copies (instance, target) that the demand since the last question does not need.
 
-        A model keeps a copy for every `spread_at` requests that were in flight at once, and one
-        in any case; of the others one idle copy is given up at a time, the least used.
+        A model keeps a replica for every `spread_at` requests that were in flight at once, and one
+        in any case; of the others one idle replica is given up at a time, the least used.
         """
-        holders: dict[str, list[tuple[int, str, Copy]]] = {}
-        for name, shelf in self._open():
-            for target, copy in shelf.copies.items():
-                if copy.phase is Phase.MEMORY:
-                    holders.setdefault(target, []).append((copy.used, name, copy))
+        holders: dict[str, list[tuple[int, str, Replica]]] = {}
+        for name, cache in self._open():
+            for target, replica in cache.replicas.items():
+                if replica.phase is Phase.MEMORY:
+                    holders.setdefault(target, []).append((replica.used, name, replica))
         found = []
-        for target, copies in holders.items():
-            demand = sum(copy.peak for _, _, copy in copies)
-            for _, _, copy in copies:
-                copy.peak = copy.busy
-            idle = [(used, name) for used, name, copy in copies if copy.busy == 0]
-            if idle and len(copies) > max(1, -(-demand // self._spread_at)):
+        for target, replicas in holders.items():
+            demand = sum(replica.peak for _, _, replica in replicas)
+            for _, _, replica in replicas:
+                replica.peak = replica.busy
+            idle = [(used, name) for used, name, replica in replicas if replica.busy == 0]
+            if idle and len(replicas) > max(1, -(-demand // self._spread_at)):
                 found.append((min(idle)[1], target))
         return found
 
@@ -162,47 +170,47 @@ class Residency:
         """Plan to make room for so many bytes more; idle models only, least recently used first.
 
         What is being unloaded already counts as gone: an empty plan that is `enough` means to
-        wait for it. Raises TooWideError if even an empty instance has no room.
+        wait for it. Raises ExceedsInstanceError if even an empty instance has no room.
         """
-        shelf = self._shelves[instance]
-        self.check_width(instance, memory, disk)
+        cache = self._caches[instance]
+        self.check_size(instance, memory, disk)
         idle = [
-            (target, copy)
-            for target, copy in sorted(shelf.copies.items(), key=lambda item: item[1].used)
-            if copy.busy == 0 and target != keep and copy.phase in (Phase.DISK, Phase.MEMORY)
+            (target, replica)
+            for target, replica in sorted(cache.replicas.items(), key=lambda item: item[1].used)
+            if replica.busy == 0 and target != keep and replica.phase in (Phase.DISK, Phase.MEMORY)
         ]
-        lacking = shelf.memory_used - shelf.memory_leaving + memory - shelf.memory
+        lacking = cache.memory_used - cache.memory_leaving + memory - cache.memory
         unload: list[str] = []
-        for target, copy in idle:
-            if lacking > 0 and copy.phase is Phase.MEMORY:
+        for target, replica in idle:
+            if lacking > 0 and replica.phase is Phase.MEMORY:
                 unload.append(target)
-                lacking -= copy.memory
-        short = shelf.disk_used + disk - shelf.disk
+                lacking -= replica.memory
+        short = cache.disk_used + disk - cache.disk
         delete: list[str] = []
         # files of models that stay in memory go last: those would have to be unloaded as well
-        for target, copy in sorted(
+        for target, replica in sorted(
             idle, key=lambda item: item[1].phase is Phase.MEMORY and item[0] not in unload
         ):
             if short > 0:
                 delete.append(target)
-                short -= copy.disk
-        also = [t for t in delete if shelf.copies[t].phase is Phase.MEMORY and t not in unload]
+                short -= replica.disk
+        also = [t for t in delete if cache.replicas[t].phase is Phase.MEMORY and t not in unload]
         return Evictions((*unload, *also), tuple(delete), enough=lacking <= 0 and short <= 0)
 
-    def check_width(self, instance: str, memory: int, disk: int) -> None:
-        """Raise TooWideError if an empty instance could not hold that much."""
-        shelf = self._shelves[instance]
-        if memory > shelf.memory:
-            raise TooWideError("memory", memory, shelf.memory)
-        if disk > shelf.disk:
-            raise TooWideError("disk", disk, shelf.disk)
+    def check_size(self, instance: str, memory: int, disk: int) -> None:
+        """Raise ExceedsInstanceError if an empty instance could not hold that much."""
+        cache = self._caches[instance]
+        if memory > cache.memory:
+            raise ExceedsInstanceError("memory", memory, cache.memory)
+        if disk > cache.disk:
+            raise ExceedsInstanceError("disk", disk, cache.disk)
 
     def oldest_idle(self, instance: str, keep: str = "") -> str | None:
         """The idle model in memory that was used least recently."""
         idle = [
-            (copy.used, target)
-            for target, copy in self._shelves[instance].copies.items()
-            if copy.phase is Phase.MEMORY and copy.busy == 0 and target != keep
+            (replica.used, target)
+            for target, replica in self._caches[instance].replicas.items()
+            if replica.phase is Phase.MEMORY and replica.busy == 0 and target != keep
         ]
         return min(idle)[1] if idle else None
 
@@ -210,93 +218,93 @@ class Residency:
 
     def begin_load(self, instance: str, target: str) -> None:
         """Claim the load of a model that is not in memory; nothing is reserved yet."""
-        copy = self._shelves[instance].copies.setdefault(target, Copy())
-        if copy.phase is not Phase.DISK:
-            raise ValueError(f"{target} is {copy.phase.value} on {instance}")
-        copy.phase = Phase.LOADING
-        self._touch(copy)
+        replica = self._caches[instance].replicas.setdefault(target, Replica())
+        if replica.phase is not Phase.DISK:
+            raise ValueError(f"{target} is {replica.phase.value} on {instance}")
+        replica.phase = Phase.LOADING
+        self._touch(replica)
 
     def reserve(self, instance: str, target: str, memory: int, disk: int) -> None:
         """Set aside what a load will need (`disk`: the unpacked model in all)."""
-        shelf = self._shelves[instance]
-        copy = shelf.copies[target]
-        if shelf.memory_used - copy.memory + memory > shelf.memory:
-            raise NoRoomError("memory")
-        if shelf.disk_used - copy.disk + disk > shelf.disk:
-            raise NoRoomError("disk")
-        copy.memory, copy.disk = memory, disk
+        cache = self._caches[instance]
+        replica = cache.replicas[target]
+        if cache.memory_used - replica.memory + memory > cache.memory:
+            raise OverBudgetError("memory")
+        if cache.disk_used - replica.disk + disk > cache.disk:
+            raise OverBudgetError("disk")
+        replica.memory, replica.disk = memory, disk
 
     def loaded(self, instance: str, target: str, memory: int) -> None:
         """Record a load that worked; `memory` as measured."""
-        copy = self._shelves[instance].copies[target]
-        copy.phase, copy.memory, copy.served = Phase.MEMORY, memory, 0
-        self.sizes.learn(target, copy.disk, memory)
-        self._touch(copy)
+        replica = self._caches[instance].replicas[target]
+        replica.phase, replica.memory, replica.served = Phase.MEMORY, memory, 0
+        self.estimates.learn(target, replica.disk, memory)
+        self._touch(replica)
 
     def measured(self, instance: str, target: str, memory: int) -> None:
         """Record what a model in memory takes by now."""
-        if instance in self._shelves and self.in_memory(instance, target):
-            copy = self._shelves[instance].copies[target]
-            copy.memory = memory
-            self.sizes.learn(target, copy.disk, memory)
+        if instance in self._caches and self.in_memory(instance, target):
+            replica = self._caches[instance].replicas[target]
+            replica.memory = memory
+            self.estimates.learn(target, replica.disk, memory)
 
     def load_failed(self, instance: str, target: str, *, disk: int = 0) -> None:
         """Record a load that failed, with `disk` bytes of files left of it."""
-        shelf = self._shelves.get(instance)
-        if shelf is None or target not in shelf.copies:
+        cache = self._caches.get(instance)
+        if cache is None or target not in cache.replicas:
             return
-        copy = shelf.copies[target]
-        copy.phase, copy.memory, copy.disk = Phase.DISK, 0, disk
-        self._tidy(shelf, target)
+        replica = cache.replicas[target]
+        replica.phase, replica.memory, replica.disk = Phase.DISK, 0, disk
+        self._tidy(cache, target)
 
     def begin_unload(self, instance: str, target: str, *, broken: bool = False) -> None:
         """Claim the unload of an idle model; a `broken` one may still have requests."""
-        copy = self._shelves[instance].copies[target]
-        if copy.phase is not Phase.MEMORY or (copy.busy and not broken):
-            raise ValueError(f"{target} is {copy.phase.value}, {copy.busy} in flight")
-        copy.phase = Phase.UNLOADING
+        replica = self._caches[instance].replicas[target]
+        if replica.phase is not Phase.MEMORY or (replica.busy and not broken):
+            raise ValueError(f"{target} is {replica.phase.value}, {replica.busy} in flight")
+        replica.phase = Phase.UNLOADING
 
     def unloaded(self, instance: str, target: str) -> None:
         """Record that the model left memory; its files stay."""
-        shelf = self._shelves.get(instance)
-        if shelf is None or target not in shelf.copies:
+        cache = self._caches.get(instance)
+        if cache is None or target not in cache.replicas:
             return
-        copy = shelf.copies[target]
-        copy.phase, copy.memory = Phase.DISK, 0
-        self._tidy(shelf, target)
+        replica = cache.replicas[target]
+        replica.phase, replica.memory = Phase.DISK, 0
+        self._tidy(cache, target)
 
     def deleted(self, instance: str, target: str) -> None:
         """Record that the files of a model that is not in memory are gone."""
-        shelf = self._shelves.get(instance)
-        if shelf is not None and target in shelf.copies:
-            shelf.copies[target].disk = 0
-            self._tidy(shelf, target)
+        cache = self._caches.get(instance)
+        if cache is not None and target in cache.replicas:
+            cache.replicas[target].disk = 0
+            self._tidy(cache, target)
 
-    def acquire(self, instance: str, target: str) -> Copy:
-        """Count a request in; give the copy back to `release`."""
-        copy = self._shelves[instance].copies[target]
-        copy.busy += 1
-        copy.served += 1
-        copy.peak = max(copy.peak, copy.busy)
-        self._touch(copy)
-        return copy
+    def acquire(self, instance: str, target: str) -> Replica:
+        """Count a request in; give the replica back to `release`."""
+        replica = self._caches[instance].replicas[target]
+        replica.busy += 1
+        replica.served += 1
+        replica.peak = max(replica.peak, replica.busy)
+        self._touch(replica)
+        return replica
 
-    def release(self, copy: Copy) -> None:
+    def release(self, replica: Replica) -> None:
         """Count a request out."""
-        copy.busy -= 1
+        replica.busy -= 1
 
     # within
 
-    def _open(self) -> Iterator[tuple[str, Shelf]]:
-        return ((name, shelf) for name, shelf in self._shelves.items() if shelf.ready)
+    def _open(self) -> Iterator[tuple[str, InstanceCache]]:
+        return ((name, cache) for name, cache in self._caches.items() if cache.ready)
 
-    def _touch(self, copy: Copy) -> None:
+    def _touch(self, replica: Replica) -> None:
         self._tick += 1
-        copy.used = self._tick
+        replica.used = self._tick
 
     @staticmethod
-    def _tidy(shelf: Shelf, target: str) -> None:
-        """Drop a copy of which nothing is left."""
-        copy = shelf.copies[target]
-        if copy.phase is Phase.DISK and copy.disk == 0 and copy.busy == 0:
-            del shelf.copies[target]
+    def _tidy(cache: InstanceCache, target: str) -> None:
+        """Drop a replica of which nothing is left."""
+        replica = cache.replicas[target]
+        if replica.phase is Phase.DISK and replica.disk == 0 and replica.busy == 0:
+            del cache.replicas[target]

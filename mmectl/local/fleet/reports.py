@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from mmectl.local.fleet.instance_cache import Phase, Shelf
+from mmectl.local.fleet.instance_cache import InstanceCache, Phase
 from mmectl.local.fleet.ports import Server
 from mmectl.local.values import FleetSpec
 
@@ -38,16 +38,16 @@ def _listens(where: Path | int | None) -> dict[str, object]:
     }
 
 
-def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str, object]:
+def row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) -> dict[str, object]:
     """One instance, ready for JSON."""
     in_memory = [
         {
             "target_model": target,
-            "memory_mb": round(copy.memory / 2**20),
-            "in_flight": copy.busy,
+            "memory_mb": round(replica.memory / 2**20),
+            "in_flight": replica.busy,
         }
-        for target, copy in shelf.copies.items()
-        if copy.phase is Phase.MEMORY
+        for target, replica in cache.replicas.items()
+        if replica.phase is Phase.MEMORY
     ]
     return {
         "instance_id": server.id,
@@ -58,22 +58,22 @@ def row(spec: FleetSpec, server: Server, shelf: Shelf, tally: Tally) -> dict[str
         "pid": server.pid,
         **_listens(server.listens),
         "restarts": server.restarts,
-        "memory_used_mb": round(shelf.memory_used / 2**20),
-        "memory_limit_mb": round(shelf.memory / 2**20),
-        "disk_used_mb": round(shelf.disk_used / 2**20),
-        "disk_limit_mb": round(shelf.disk / 2**20),
+        "memory_used_mb": round(cache.memory_used / 2**20),
+        "memory_limit_mb": round(cache.memory / 2**20),
+        "disk_used_mb": round(cache.disk_used / 2**20),
+        "disk_limit_mb": round(cache.disk / 2**20),
         "models": in_memory,
         **tally.row(server.id),
-        "loading": [t for t, c in shelf.copies.items() if c.phase is Phase.LOADING],
-        "on_disk": [t for t, c in shelf.copies.items() if c.disk],
+        "loading": [t for t, c in cache.replicas.items() if c.phase is Phase.LOADING],
+        "on_disk": [t for t, c in cache.replicas.items() if c.disk],
     }
 
 
-def measures(spec: FleetSpec, shelf: Shelf, server_memory: int) -> dict[str, object]:
+def measures(spec: FleetSpec, cache: InstanceCache, server_memory: int) -> dict[str, object]:
     """What the sampler needs beyond the row; memory and disk in bytes."""
     return {
         "endpoint": spec.endpoint,
-        "memory": shelf.memory + server_memory,
-        "disk_used": shelf.disk_used,
-        "disk": shelf.disk,
+        "memory": cache.memory + server_memory,
+        "disk_used": cache.disk_used,
+        "disk": cache.disk,
     }

@@ -70,15 +70,20 @@ def run_arguments(
 ) -> list[str]:
     """The `docker run` of an instance; `inherited` are variables taken from the client's own.
 
-    Its server listens on the socket of `launch.place`, or is published at that port.
+    Its server listens on the socket of `launch.workspace`, or is published at that port.
     """
     labels = {
         engines.STATE_LABEL: str(launch.state_dir),
         "mmectl.endpoint": launch.spec.endpoint,
         "mmectl.variant": launch.spec.variant,
     }
-    models = ("type=bind", f"source={launch.place.base / 'models'}", f"target={MODELS}", "readonly")
-    front = ("type=bind", f"source={launch.place.front}", f"target={FRONT}")
+    models = (
+        "type=bind",
+        f"source={launch.workspace.base / 'models'}",
+        f"target={MODELS}",
+        "readonly",
+    )
+    front = ("type=bind", f"source={launch.workspace.front}", f"target={FRONT}")
     return [
         "run",
         "--rm",
@@ -159,7 +164,7 @@ class DockerRuntime:
     @property
     def listens(self) -> Path | int:
         """Its socket, or the port that it is published at."""
-        return self._port or self._launch.place.socket
+        return self._port or self._launch.workspace.socket
 
     @property
     def pid(self) -> int | None:
@@ -180,16 +185,16 @@ class DockerRuntime:
         """Run the container; OSError where that cannot even be tried."""
         launch = self._launch
         # the container's user is another one; nobody else gets past the folders above
-        (launch.place.base / "models").chmod(0o755)
-        launch.place.front.chmod(0o777)
+        (launch.workspace.base / "models").chmod(0o755)
+        launch.workspace.front.chmod(0o777)
         text, several = environment_lines(environment_of(launch, sockets=not self._port))
-        variables = launch.place.run / "environment"
+        variables = launch.workspace.run / "environment"
         variables.touch(mode=0o600)
         variables.write_text(text)
         arguments = run_arguments(
             launch, self._image, self._limits, variables, list(several), self._port
         )
-        marks = {RUN_MARK: str(launch.place.run), processes.SERVER_MARK: str(launch.state_dir)}
+        marks = {RUN_MARK: str(launch.workspace.run), processes.SERVER_MARK: str(launch.state_dir)}
         try:
             program = self._engine.program()
         except EngineError as error:
@@ -202,7 +207,7 @@ class DockerRuntime:
                 stdin=reading,
                 stdout=output,
                 stderr=output,
-                cwd=launch.place.run,
+                cwd=launch.workspace.run,
                 env={**self._engine.environment, **several, **marks},
                 start_new_session=True,
             )
@@ -257,7 +262,7 @@ class DockerRuntime:
 
     def seen(self, folder: Path) -> str:
         """The folder below /opt/ml/models."""
-        return f"{MODELS}/{folder.relative_to(self._launch.place.base / 'models').as_posix()}"
+        return f"{MODELS}/{folder.relative_to(self._launch.workspace.base / 'models').as_posix()}"
 
     def admit(self, folder: Path) -> None:
         """Let the image's user read; nobody of this machine gets past the folders above."""

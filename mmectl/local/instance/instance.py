@@ -22,8 +22,8 @@ from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireEr
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.model_host import ModelHost
 from mmectl.local.instance.process_runtime import Launch, MakeRuntime, Runtime
-from mmectl.local.instance.runtime_choice import Choice
-from mmectl.local.instance.workspace import Place, remove_place
+from mmectl.local.instance.runtime_choice import RuntimeChoice
+from mmectl.local.instance.workspace import Workspace, remove_workspace
 from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetFailed, FleetSpec, Held, InvokeRequest
 from mmectl.local.waiting import within
@@ -34,7 +34,7 @@ _PINGS_MISSED = 3
 _COMING = frozenset(("Starting", "Failed"))  # states in which no server has come up yet
 # the server names its threads after the model, cut to this length or a little more
 _NAME_IN_LOG = 20
-Choose = Callable[[FleetSpec], Awaitable[tuple[Choice, MakeRuntime]]]
+Choose = Callable[[FleetSpec], Awaitable[tuple[RuntimeChoice, MakeRuntime]]]
 
 
 class NotReadyError(Exception):
@@ -68,10 +68,10 @@ class Instance:
         self._log = ContainerLog(logs / spec.endpoint / spec.variant / f"{self.id}.log")
         self._state_dir = state_dir
         self._settings = settings
-        self._place: Place | None = None
+        self._workspace: Workspace | None = None
         self._choose = choose
         self._make_mms = make_mms
-        self._choice: Choice | None = None
+        self._choice: RuntimeChoice | None = None
         self._make: MakeRuntime | None = None
         self._runtime: Runtime | None = None
         self._pump: Pump | None = None
@@ -86,7 +86,7 @@ class Instance:
     async def start(self) -> None:
         """Start and return once /ping and GET /models are answered; FleetFailed if not."""
         self._choice, self._make = await self._choose(self._spec)
-        self._place = Place.make(self._home)
+        self._workspace = Workspace.make(self._home)
         self._first = asyncio.get_running_loop().create_future()
         self._runner = asyncio.create_task(self._supervise(), name=f"supervise {self.id}")
         self._runner.add_done_callback(self._supervised)
@@ -111,7 +111,7 @@ class Instance:
         first = self._first
         if first is not None and not first.cancel() and not first.cancelled():
             first.exception()  # seen, if the start was called off before it failed
-        await to_thread(remove_place, self._home)
+        await to_thread(remove_workspace, self._home)
         self._log.close()
         self.state = "Stopped"
 
@@ -222,10 +222,10 @@ class Instance:
             await asyncio.sleep(_POLL / 5)
 
     async def _launch(self) -> Runtime:
-        assert self._place is not None  # noqa: S101 - start() made it
+        assert self._workspace is not None  # noqa: S101 - start() made it
         assert self._make is not None  # noqa: S101
         name = f"mmectl-{self.id}-{secrets.token_hex(3)}"
-        launch = Launch(name, self._spec, self._place, self._state_dir)
+        launch = Launch(name, self._spec, self._workspace, self._state_dir)
         runtime = self._runtime = self._make(launch)
         pump = self._pump = Pump(self._log)
         output, writing = os.pipe()
@@ -238,7 +238,7 @@ class Instance:
         finally:
             os.close(writing)
         mms = self._make_mms(runtime.listens)
-        self._models = ModelHost(mms, self._place.base / "models", runtime)
+        self._models = ModelHost(mms, self._workspace.base / "models", runtime)
         return runtime
 
     async def _until_ready(self, runtime: Runtime, deadline: float) -> None:
@@ -283,8 +283,8 @@ class Instance:
 
     def folder(self, name: str) -> Path:
         """Where the model of that opaque name is unpacked."""
-        assert self._place is not None  # noqa: S101 - start() made it
-        return self._place.base / "models" / name / "model"
+        assert self._workspace is not None  # noqa: S101 - start() made it
+        return self._workspace.base / "models" / name / "model"
 
     async def load(self, name: str, timeout: float) -> Answer:
         """Load an unpacked model."""

@@ -19,7 +19,7 @@ from typing import Protocol
 from mmectl.base.server_environment import server_environment
 from mmectl.local import processes
 from mmectl.local.instance import procfs
-from mmectl.local.instance.workspace import RUN_MARK, Place
+from mmectl.local.instance.workspace import RUN_MARK, Workspace
 from mmectl.local.values import FleetSpec
 
 
@@ -29,7 +29,7 @@ class Launch:
 
     name: str
     spec: FleetSpec
-    place: Place
+    workspace: Workspace
     state_dir: Path
 
 
@@ -81,7 +81,7 @@ class Runtime(Protocol):
         ...
 
     def seen(self, folder: Path) -> str:
-        """What the server calls a folder below `Place.base`."""
+        """What the server calls a folder below `Workspace.base`."""
         ...
 
     def admit(self, folder: Path) -> None:
@@ -116,7 +116,7 @@ class ProcessRuntime:
     @property
     def listens(self) -> Path | int:
         """Its socket."""
-        return self._launch.place.socket
+        return self._launch.workspace.socket
 
     @property
     def pid(self) -> int | None:
@@ -139,9 +139,9 @@ class ProcessRuntime:
         reading, self._lifeline = os.pipe()
         own = {
             "SAGEMAKER_MULTI_MODEL": "true",
-            "SAGEMAKER_BASE_DIR": str(launch.place.base),
-            "MMECTL_BIND_ADDRESS": f"unix:{launch.place.socket}",
-            RUN_MARK: str(launch.place.run),
+            "SAGEMAKER_BASE_DIR": str(launch.workspace.base),
+            "MMECTL_BIND_ADDRESS": f"unix:{launch.workspace.socket}",
+            RUN_MARK: str(launch.workspace.run),
             processes.SERVER_MARK: str(launch.state_dir),
             "MMECTL_LIFELINE_FD": str(reading),
             "MMECTL_MEMORY_MB": str(self._memory >> 20),
@@ -153,7 +153,7 @@ class ProcessRuntime:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=launch.place.run,
+                cwd=launch.workspace.run,
                 env=server_environment(
                     self._outer, launch.spec.image.environment, launch.spec.environment, own
                 ),
@@ -187,7 +187,7 @@ class ProcessRuntime:
         if self._lifeline < 0:
             return  # not started, or ended already: the number may be another's by now
         await self.kill()
-        await to_thread(processes.kill_carrying, f"{RUN_MARK}={self._launch.place.run}")
+        await to_thread(processes.kill_carrying, f"{RUN_MARK}={self._launch.workspace.run}")
         await self.wait()
         os.close(self._lifeline)
         self._lifeline = -1

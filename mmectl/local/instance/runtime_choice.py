@@ -29,7 +29,7 @@ log = logging.getLogger("mmectl.local.runtime")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RuntimeChoice:
     """`name` is PROCESS or DOCKER, `reason` for people, `image` the engine's id of the image.
 
     `sockets`: its server listens on a Unix socket, and on a port if not.
@@ -41,7 +41,9 @@ class Choice:
     sockets: bool = True
 
 
-def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | None]) -> Choice:
+def choose(
+    wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | None]
+) -> RuntimeChoice:
     """Choose for one variant; `find` asks the engine and raises EngineError.
 
     `auto` takes Docker when an engine answers and has the image. Raises FleetFailed where what
@@ -57,19 +59,19 @@ def choose(wanted: str, spec: FleetSpec, find: Callable[[str], EngineImage | Non
         image, lacking = None, str(error)
     if image is not None:
         why = "local.runtime is docker" if wanted == DOCKER else "the Docker engine has the image"
-        return Choice(DOCKER, why, image.id, image.sockets)
+        return RuntimeChoice(DOCKER, why, image.id, image.sockets)
     if wanted == DOCKER:
         raise FleetFailed(f"local.runtime is docker, and {lacking}.")
     return _process(spec, lacking)
 
 
-def _process(spec: FleetSpec, reason: str) -> Choice:
+def _process(spec: FleetSpec, reason: str) -> RuntimeChoice:
     if not spec.image.entrypoint:
         raise FleetFailed(
             f"Image {spec.image.reference} is not built for plain processes, and "
             f"{reason.removesuffix('.')}. Mend it with: mmectl build, then: mmectl deploy"
         )
-    return Choice(PROCESS, reason)
+    return RuntimeChoice(PROCESS, reason)
 
 
 class Runtimes:
@@ -98,7 +100,7 @@ class Runtimes:
         self._ports = Ports()
         self._told: dict[tuple[str, str], str] = {}
 
-    async def choose(self, spec: FleetSpec) -> Choice:
+    async def choose(self, spec: FleetSpec) -> RuntimeChoice:
         """Choose for one variant, and say so in the platform's log; raises FleetFailed."""
         choice = await asyncio.to_thread(choose, self._wanted, spec, self._engine.image)
         if choice.name == DOCKER:
@@ -112,7 +114,7 @@ class Runtimes:
         self._told[key] = told
         return choice
 
-    def maker(self, choice: Choice, spec: FleetSpec, share: int) -> MakeRuntime:
+    def maker(self, choice: RuntimeChoice, spec: FleetSpec, share: int) -> MakeRuntime:
         """What makes the runs of an instance, one of `share` on this machine."""
         machine = psutil.virtual_memory().total
         if choice.name == PROCESS:

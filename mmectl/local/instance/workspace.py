@@ -53,10 +53,11 @@ def _is_free(port: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an instance lives: `base` is its /opt/ml, `run` holds what its server makes.
+class Workspace:
+    """The folders of one instance, which nobody but the platform's user may enter.
 
-    All lies in folders that nobody but the platform's user may enter.
+    `home` is the instance's folder, `base` its /opt/ml; `run` holds what its server makes, with a
+    short path, as paths of Unix sockets must be.
     """
 
     home: Path
@@ -74,7 +75,7 @@ class Place:
         return self.front / SOCKET
 
     @classmethod
-    def make(cls, home: Path) -> Place:
+    def make(cls, home: Path) -> Workspace:
         """Make the directories; a run directory with too long a path goes to the system's tmp."""
         base = home / "ml"
         (base / "models").mkdir(mode=0o700, parents=True)
@@ -88,7 +89,7 @@ class Place:
         return made
 
 
-def remove_place(home: Path, seconds: float = removal.SECONDS) -> None:
+def remove_workspace(home: Path, seconds: float = removal.SECONDS) -> None:
     """Remove an instance's directories, the short one included; see `removal`."""
     with contextlib.suppress(OSError):
         shutil.rmtree((home / "run").readlink(), ignore_errors=True)
@@ -103,6 +104,6 @@ def sweep(folder: Path) -> int:
     count = 0
     for home in folder.glob("i-*"):
         count += processes.kill_carrying(f"{RUN_MARK}={(home / 'run').resolve()}")
-        remove_place(home, 0)
+        remove_workspace(home, 0)
     removal.resume(folder)
     return count

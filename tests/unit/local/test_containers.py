@@ -22,7 +22,7 @@ from mmectl.local.instance.docker_runtime import (
 )
 from mmectl.local.instance.process_runtime import Launch
 from mmectl.local.instance.runtime_choice import choose
-from mmectl.local.instance.workspace import Place
+from mmectl.local.instance.workspace import Workspace
 from mmectl.local.values import FleetFailed, Image
 
 GIB = 1 << 30
@@ -52,8 +52,8 @@ class FakeDocker:
 
 
 def launch(folder: Path, **changes: object) -> Launch:
-    place = Place(folder, folder / "ml", folder / "run")
-    return Launch("mmectl-i-1-a", spec(**changes), place, Path("/project/.mmectl"))
+    workspace = Workspace(folder, folder / "ml", folder / "run")
+    return Launch("mmectl-i-1-a", spec(**changes), workspace, Path("/project/.mmectl"))
 
 
 # the command line
@@ -132,7 +132,7 @@ def test_limits_are_the_types_and_never_more_than_the_machine(
 def test_the_images_user_may_read_a_model_and_not_write_it(tmp_path: Path) -> None:
     started = launch(tmp_path)
     runtime = DockerRuntime(started, Engine({}), "i", LIMITS)
-    model = started.place.base / "models" / "m" / "model"
+    model = started.workspace.base / "models" / "m" / "model"
     model.mkdir(mode=0o700, parents=True)
     (model / "a.params").touch(mode=0o600)
     (model / "link").symlink_to("/etc/hostname")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakes.fleet import FakeServer, FakeStore, spec
 
-from mmectl.local.fleet.budgets import Shares
+from mmectl.local.fleet.budgets import MachineBudgets
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
 
@@ -275,7 +275,7 @@ async def test_a_start_in_vain_takes_no_budget_from_others(plane: Plane) -> None
 
 async def test_disk_that_was_full_is_divided_when_it_is_free_again(plane: Plane) -> None:
     free = [0]
-    shares = Shares(Path("/"), RouterSettings(), lambda: 1 << 40, lambda folder: free[0])
+    shares = MachineBudgets(Path("/"), RouterSettings(), lambda: 1 << 40, lambda folder: free[0])
     limits: list[int] = []
     fleets = plane.fleets._entries["ep", "cfg"].fleets
     fleets[0].limit = lambda memory, disk: limits.append(disk)  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireEr
 from mmectl.local.instance.instance import Instance
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.process_runtime import Launch, MakeRuntime, Runtime
-from mmectl.local.instance.runtime_choice import Choice
+from mmectl.local.instance.runtime_choice import RuntimeChoice
 from mmectl.local.settings import RouterSettings
 from mmectl.local.values import FleetFailed, FleetSpec
 
@@ -29,7 +29,7 @@ class FakeRuntime:
         self.launch = launch
         self.calls: list[str] = []
         self.pid: int | None = 7
-        self.listens = launch.place.socket
+        self.listens = launch.workspace.socket
         self._printed = printed
         self._at_once = code
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -129,8 +129,8 @@ class Stage:
             make_mms=self._mms,
         )
 
-    async def _choose(self, spec: FleetSpec) -> tuple[Choice, MakeRuntime]:
-        return Choice("docker", "it is a test"), self._make
+    async def _choose(self, spec: FleetSpec) -> tuple[RuntimeChoice, MakeRuntime]:
+        return RuntimeChoice("docker", "it is a test"), self._make
 
     def _make(self, launch: Launch) -> FakeRuntime:
         self.runs.append(FakeRuntime(launch, **self.script))  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ async def test_an_instance_starts_serves_and_leaves_nothing(stage: MakeStage) ->
     await s.instance.start()
     (run,) = s.runs
     assert (s.instance.state, s.instance.pid) == ("InService", 7)
-    assert s.servers[0].path == s.instance.listens == run.launch.place.socket
+    assert s.servers[0].path == s.instance.listens == run.launch.workspace.socket
     assert s.instance.runtime == {"name": "docker", "reason": "it is a test"}
     assert ups == ["up"]
     assert run.launch.name.startswith(f"mmectl-{s.instance.id}-")

@@ -60,7 +60,7 @@ async def test_a_busy_model_is_not_waited_for_for_ever(plane: MakePlane) -> None
     busy = asyncio.create_task(p.invoke())
     await until(lambda: p.servers[0].count("invoke", "a.tar.gz") == 2)
     fleet = p.fleets._entries["ep", "cfg"].fleets[0]
-    fleet._loader._room._settings = replace(QUICK, wait=0.01)  # type: ignore[attr-defined]
+    fleet._loader._admission._settings = replace(QUICK, wait=0.01)  # type: ignore[attr-defined]
     refusal = await p.refusal("b.tar.gz")
     assert refusal.members["OriginalStatusCode"] == 507
     assert "in use" in refusal.message
@@ -153,8 +153,8 @@ async def test_copies_that_nobody_needs_any_more_are_given_up(plane: MakePlane) 
 
 async def test_two_endpoints_share_the_machine(plane: MakePlane) -> None:
     p = await plane(replace(QUICK, memory=None, server_memory=0))
-    p.fleets._shares._memory = lambda: 500 * MB  # four fifths of it are for models
-    p.fleets._shares.divide()
+    p.fleets._budgets._memory = lambda: 500 * MB  # four fifths of it are for models
+    p.fleets._budgets.divide()
     for name in ("a.tar.gz", "b.tar.gz", "c.tar.gz"):
         await p.invoke(name)
     assert p.fleets.describe("ep", "cfg")[0]["memory_limit_mb"] == 400
