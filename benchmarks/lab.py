@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from benchmarks.report import Unavailable
+from benchmarks.report import Result, Unavailable
 from mmectl.archive.pack import pack_file
 from mmectl.image import build_local
 from mmectl.local import processes
@@ -29,11 +30,15 @@ MODEL, PICTURE = ROOT / "examples/models/shapes", ROOT / "examples/images/star.j
 TYPE = "image/jpeg"
 REGION, BUCKET, ROLE = "us-east-1", "mmectl-bench", f"arn:aws:iam::{ACCOUNT}:role/bench"
 ENDPOINT, PREFIX = "soak", "models/"
+LINES = 200  # of the platform's log that are shown where something failed
 
 
 @dataclass(slots=True)
 class Lab:
-    """The platform in `state`; an instance has `memory_mb`, a model so many `workers` at most."""
+    """The platform in `state`; an instance has `memory_mb`, a model so many `workers` at most.
+
+    `last_words` is what it said before its folder was removed.
+    """
 
     state: Path
     image: str
@@ -41,6 +46,7 @@ class Lab:
     instances: int = 1
     memory_mb: int | None = None
     workers: int | None = None
+    last_words: str = ""
 
     @property
     def targets(self) -> list[str]:
@@ -116,19 +122,18 @@ class Lab:
             if len(rows) == self.instances and all(row["state"] == "InService" for row in rows):
                 return
             time.sleep(0.1)
-        raise Unavailable(f"the endpoint is not in service: {self.rows()}\n{self.told()}")
+        raise TimeoutError(f"the endpoint is not in service within {seconds:g} s")
 
     def told(self) -> str:
-        """What the platform says of the endpoint, and the last lines of its log."""
-        log = self.state / "local" / "platform.log"
+        """What the platform says of its instances, and the last lines of its log."""
+        logs = [self.state / "local" / name for name in ("platform.log.1", "platform.log")]
         lines = [
-            "",
-            *(log.read_text("utf-8", "replace").splitlines()[-30:] if log.exists() else ()),
+            line
+            for log in logs
+            if log.exists()
+            for line in log.read_text("utf-8", "replace").splitlines()
         ]
-        with contextlib.suppress(Exception):
-            found = self.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
-            lines[0] = f"{found['EndpointStatus']} {found.get('FailureReason', '')}"
-        return "\n".join(lines)
+        return "\n".join([f"instances: {self.rows()}", *lines[-LINES:]])
 
     def rows(self) -> list[dict[str, Any]]:
         """What the platform says of the instances; [] while it does not answer."""
@@ -180,6 +185,16 @@ class Lab:
         return left + [str(path) for path in (local / "s3" / "incoming").glob("*")]
 
 
+def explained(made: Lab, lines: Iterable[Result]) -> Iterator[Result]:
+    """The lines; where one misses its goal, the platform's log goes to standard error."""
+    missed = False
+    for line in lines:
+        missed = missed or line.met is False
+        yield line
+    if missed:
+        print(made.last_words, file=sys.stderr)
+
+
 @contextlib.contextmanager
 def lab(
     models: int,
@@ -191,7 +206,7 @@ def lab(
     """A lab with an endpoint in service whose instance can hold `hold` models (None: many).
 
     A model has at most so many `workers`, or as many as the container chooses. `where` is a folder
-    for its state. Raises Unavailable.
+    for its state. Raises Unavailable; what fails in the body is told with the platform's log.
     """
     if not MODEL.is_dir():
         raise Unavailable(f"no example model {MODEL}")
@@ -210,7 +225,11 @@ def lab(
             made.start()
             made.wait()
         yield made
+    except BaseException:
+        print(made.told(), file=sys.stderr)
+        raise
     finally:
+        made.last_words = made.told()
         platform.stop(made.state)
         if where is None:
             shutil.rmtree(folder, ignore_errors=True)

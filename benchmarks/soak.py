@@ -17,7 +17,7 @@ from itertools import accumulate
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks.lab import Lab, lab
+from benchmarks.lab import Lab, explained, lab
 from benchmarks.report import Result
 
 NAME = "soak: 60 models on an instance that can hold 8, 16 clients, by Zipf's law"
@@ -169,7 +169,7 @@ def run(seconds: float = SECONDS, models: int = MODELS, hold: int = HOLD) -> Ite
         calls, seen = watched_load(made, seconds)
         budget = (made.memory_mb or 0) << 20
         left = made.stop()
-    yield from judged(calls, seen, budget, hold, left)
+    yield from explained(made, judged(calls, seen, budget, hold, left))
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmectl.base.errors import MmectlError
+
+_LONGEST_LINK = 200  # bytes of a link's target where a file stands in for the link
 _PACKAGE = Path(__file__).absolute().parent.parent
 
 
@@ -18,6 +21,21 @@ def container(package: Path = _PACKAGE) -> Path:
 def examples(package: Path = _PACKAGE) -> Path:
     """The folder with trained models, and images to ask them about, absolute."""
     return _folder(package, "examples")
+
+
+def require_links(module: Path) -> None:
+    """Refuse a checkout in which links into `container/` became files with the target's name.
+
+    `module` is one of the links. Git writes such files where `core.symlinks` is false.
+    """
+    if module.stat().st_size < _LONGEST_LINK and module.read_bytes().startswith(b"../"):
+        raise MmectlError(
+            f"this checkout of mmectl has no symbolic links: {module} holds the name of the "
+            "file that it should link to",
+            hint="git config core.symlinks true && git checkout -- mmectl, on a file system with "
+            "symbolic links; or install the wheel",
+            code="no_links",
+        )
 
 
 def _folder(package: Path, name: str) -> Path:
