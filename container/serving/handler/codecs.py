@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +16,16 @@ from typing import Any
 import numpy as np
 from runtimes.values import Input, Likelihood
 
-from serving.handler import images, npy
+from serving.handler import images, npy, payloads
 from serving.handler.image_files import ImageError
+from serving.handler.payloads import JSON as JSON
+from serving.handler.payloads import NPY as NPY
+from serving.handler.payloads import PayloadError as PayloadError
+from serving.handler.payloads import brief
 
-JSON = "application/json"
-NPY = "application/x-npy"
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
 TOP = 5
-_QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
-_SHOWN = 40  # letters of a client's text in a message
-
-
-class PayloadError(Exception):
-    """The client's request cannot be served; `status` is the HTTP status."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ def parse(
     if kind == NPY:
         return _npy(body, inputs)
     raise PayloadError(
-        f"content type {_brief(kind)!r} is not supported: send image/jpeg, image/png, image/bmp, "
+        f"content type {brief(kind)!r} is not supported: send image/jpeg, image/png, image/bmp, "
         f"image/gif, image/webp, {JSON} or {NPY}",
         415,
     )
@@ -103,14 +93,8 @@ def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -
 
 
 def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
-    keys = _Keys()
-    try:
-        value = json.loads(
-            bytes(body).decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=keys.unique
-        )
-    except (ValueError, RecursionError) as error:
-        raise PayloadError(f"the body is not JSON: {error}") from None
-    if body.count(b'"') != 2 * keys.count:
+    value, has_text = payloads.load_json(body)
+    if has_text:
         _refuse_text(value)  # NumPy would make room for the longest of them everywhere
     if isinstance(value, dict) and len(value) == 1 and "instances" in value:
         value = value["instances"]
@@ -123,44 +107,21 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
     return _feed({i.name: _array(value[i.name], i.name) for i in inputs}, inputs)
 
 
-class _Keys:
-    """Counts the keys of all objects of a JSON text, and refuses one that comes twice."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Make an object of its pairs; ValueError."""
-        self.count += len(pairs)
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            raise ValueError("an object has the same key twice")
-        return made
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number of JSON")
-
-
 def _refuse_text(value: Any) -> None:
     left = [value]
     while left:
         one = left.pop()
         if isinstance(one, str):
-            text = _brief(one)
+            text = brief(one)
             raise PayloadError(f"the body is not a rectangular list of numbers: it has {text!r}")
         if isinstance(one, (list, dict)):
             left += one.values() if isinstance(one, dict) else one
 
 
-def _brief(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-
-
 def _check_names(value: Mapping[str, Any], inputs: Sequence[Input]) -> None:
     names = [i.name for i in inputs]
     if sorted(value) != sorted(names):
-        given = ", ".join(map(_brief, sorted(value)[:8])) or "nothing"
+        given = ", ".join(map(brief, sorted(value)[:8])) or "nothing"
         raise PayloadError(f"the inputs are {', '.join(names)}, the body has {given}")
 
 
@@ -253,35 +214,14 @@ def accepted(header: str | None, default: str = JSON) -> str:
 
     Raises PayloadError 406 when none of the types is among those that can be sent.
     """
-    ranked = sorted(_preferences(header or default), key=lambda pair: -pair[1])
-    for kind, weight in ranked:
-        if weight <= 0:
-            continue
+    for kind, _ in payloads.ranked(header or default):
         if kind in ("*/*", "application/*"):
             return default if default in (JSON, NPY) else JSON
         if kind in (JSON, NPY):
             return kind
     raise PayloadError(
-        f"cannot answer as {_brief(header or default)!r}: accept {JSON} or {NPY}", 406
+        f"cannot answer as {brief(header or default)!r}: accept {JSON} or {NPY}", 406
     )
-
-
-def _preferences(header: str) -> list[tuple[str, float]]:
-    pairs = []
-    for part in header.split(","):
-        kind, _, rest = part.partition(";")
-        weight = 1.0
-        for parameter in rest.split(";"):
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "q":
-                weight = _weight(value.strip())
-        pairs.append((kind.strip().lower(), weight))
-    return pairs
-
-
-def _weight(text: str) -> float:
-    """A quality value, 0 to 1; 0 for what is none."""
-    return float(text) if _QUALITY.fullmatch(text) else 0.0
 
 
 def top_classes(likely: Any, labels: Sequence[str]) -> list[str]:

@@ -1,0 +1,94 @@
+"""What readers and writers of all payloads share: content types, Accept headers, strict JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+JSON = "application/json"
+NPY = "application/x-npy"
+_QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
+_SHOWN = 40  # letters of a client's text in a message
+
+
+class PayloadError(Exception):
+    """The client's request cannot be served; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def brief(text: str) -> str:
+    """Cut a client's text to what fits a message."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+class MediaType(NamedTuple):
+    """A content type in lower case, with its parameters by lower-case name, values unquoted."""
+
+    kind: str
+    parameters: dict[str, str]
+
+
+def media_type(header: str | None) -> MediaType:
+    """Take a Content-Type header apart; no header is the kind ""."""
+    kind, _, rest = (header or "").partition(";")
+    parameters = {}
+    for part in rest.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip():
+            parameters[name.strip().lower()] = value.strip().strip('"')
+    return MediaType(kind.strip().lower(), parameters)
+
+
+def ranked(accept: str) -> list[MediaType]:
+    """List the types that an Accept header takes (RFC 9110, 12.5.1), the most wanted first."""
+    types = [media_type(part) for part in accept.split(",")]
+    return [one for one in sorted(types, key=_weight, reverse=True) if _weight(one) > 0]
+
+
+def _weight(one: MediaType) -> float:
+    """A quality value, 0 to 1; 0 for what is none."""
+    quality = one.parameters.get("q", "1")
+    return float(quality) if _QUALITY.fullmatch(quality) else 0.0
+
+
+def load_json(body: bytes, constant: Callable[[str], Any] | None = None) -> tuple[Any, bool]:
+    """Read JSON; the value, and whether there is any text in it beside the keys of objects.
+
+    `constant` makes a value of NaN, Infinity and -Infinity, which JSON does not have; without it
+    they are refused. Raises PayloadError for what is not JSON or has the same key twice.
+    """
+    keys = _Keys()
+    try:
+        value = json.loads(
+            bytes(body).decode("utf-8-sig"),
+            parse_constant=constant or _refuse,
+            object_pairs_hook=keys.unique,
+        )
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"the body is not JSON: {error}") from None
+    return value, body.count(b'"') != 2 * keys.count
+
+
+class _Keys:
+    """Counts the keys of all objects of a JSON text, and refuses one that comes twice."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Make an object of its pairs; ValueError."""
+        self.count += len(pairs)
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("an object has the same key twice")
+        return made
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number of JSON")

@@ -1,0 +1,23 @@
+"""Bytes to text."""
+
+from __future__ import annotations
+
+from serving.handler.payloads import PayloadError, brief
+
+_CHARSETS = {
+    "utf-8": "utf-8-sig", "utf8": "utf-8-sig", "us-ascii": "ascii", "ascii": "ascii",
+    "iso-8859-1": "latin-1", "latin-1": "latin-1", "latin1": "latin-1", "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+}  # fmt: skip
+
+
+def decoded(body: bytes, charset: str | None = None) -> str:
+    """Decode a body; a byte order mark is left out. Raises PayloadError 400 or 415."""
+    encoding = _CHARSETS.get((charset or "utf-8").lower())
+    if encoding is None:
+        raise PayloadError(f"the charset {brief(charset or '')!r} is not supported: use utf-8", 415)
+    try:
+        return bytes(body).decode(encoding)
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"the body is not {charset or 'utf-8'}: {error.reason} at byte "
+                           f"{error.start}") from None  # fmt: skip

@@ -1,0 +1,151 @@
+"""CSV to tables: delimiters, headers, labels, missing values, and what is refused in which words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from serving.handler.payloads import PayloadError
+from serving.handler.tables import Dialect, Features, read
+
+THREE = Features(count=3)
+NAMED = Features(names=["a", "b", "c"])
+PADDED = Features(count=3, fewer_allowed=True)
+MIXED = Features(names=["a", "b", "c"], categorical=["b"])
+NAN = float("nan")
+
+
+def same(table, rows) -> bool:
+    return np.array_equal(table.array, np.array(rows, np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        (b"1,2,3", [[1, 2, 3]]),
+        (b"1,2,3\n4,5,6\n", [[1, 2, 3], [4, 5, 6]]),
+        (b"1,2,3\r\n4,5,6\r\n", [[1, 2, 3], [4, 5, 6]]),
+        (b"1,2,3\r4,5,6", [[1, 2, 3], [4, 5, 6]]),
+        (b"\n\n1,2,3\n\n4,5,6\n \n", [[1, 2, 3], [4, 5, 6]]),
+        (b"\xef\xbb\xbf1,2,3", [[1, 2, 3]]),
+        (b"1;2;3", [[1, 2, 3]]),
+        (b"1\t2\t3", [[1, 2, 3]]),
+        (b"1|2|3", [[1, 2, 3]]),
+        (b"1 2 3\n4 5 6 ", [[1, 2, 3], [4, 5, 6]]),
+        (b"1, 2,  3", [[1, 2, 3]]),
+        (b"1,,3\n,,", [[1, NAN, 3], [NAN, NAN, NAN]]),
+        (b"\t2\t", [[NAN, 2, NAN]]),
+        (b"1,nan,NaN", [[1, NAN, NAN]]),
+        (b"-1.5e-3,+2,.5", [[-1.5e-3, 2, 0.5]]),
+        (b'"1","2",3', [[1, 2, 3]]),
+        (b'"1", "",3\r\n4,5,6', [[1, NAN, 3], [4, 5, 6]]),
+    ],
+)
+@pytest.mark.parametrize("features", [THREE, NAMED, Features()])
+def test_rows_of_numbers(body, rows, features):
+    table = read(body, "text/csv", features)
+    assert same(table, rows)
+    assert (table.rows, table.single, table.columns) == (len(rows), False, None)
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "TEXT/CSV", "csv", "text/csv; charset=utf-8",
+                                  'Text/Csv;charset="UTF-8" ;header=absent', "application/csv"])  # fmt: skip
+def test_names_of_the_content_type(kind):
+    assert same(read(b"1,2,3", kind, THREE), [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("features", [NAMED, MIXED])
+def test_a_header_puts_columns_in_order(features):
+    table = read(b"c,b,a\n3,2,1\n", "text/csv", features)
+    if features is NAMED:
+        assert same(table, [[1, 2, 3]])
+    else:
+        assert {k: v.tolist() for k, v in table.columns.items()} == {"a": [1], "b": ["2"], "c": [3]}
+
+
+def test_a_header_that_the_model_has_no_names_for_is_left_out_where_it_is_told_of():
+    assert same(read(b"x,y,z\n1,2,3", "text/csv; header=present", THREE), [[1, 2, 3]])
+
+
+def test_the_first_row_is_no_header_where_names_look_like_numbers():
+    features = Features(names=["0", "1", "2"])
+    assert same(read(b"2,1,0\n1,2,3", "text/csv", features), [[2, 1, 0], [1, 2, 3]])
+
+
+def test_text_stays_in_categorical_columns():
+    table = read(b'1,"red, dark",3\n4,,6\n7,"say ""a""",9', "text/csv", MIXED)
+    assert table.array is None
+    assert table.columns["b"].tolist() == ["red, dark", None, 'say "a"']
+    assert table.columns["c"].tolist() == [3, 6, 9]
+    assert table.columns["c"].dtype == np.float32
+
+
+def test_columns_are_categorical_by_their_values_where_the_model_does_not_say():
+    table = read(b"1,red,3\n4,5,6", "text/csv", Features(categorical=None))
+    assert table.columns["1"].tolist() == ["red", "5"]
+    assert same(read(b"1,2,3", "text/csv", Features(categorical=None)), [[1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "dialect", "body", "rows"),
+    [
+        ("text/csv;label_size=0", Dialect.OWN, b"1,2,3", [[1, 2, 3]]),
+        ("text/csv;label_size=1", Dialect.OWN, b"9,1,2,3", [[1, 2, 3]]),
+        ("text/csv;label_size=1", Dialect.XGBOOST, b"9,1,2,3", [[1, 2, 3]]),
+        ("text/csv;label_size=1", Dialect.XGBOOST, b"1,2,3", [[1, 2, 3]]),
+        ("text/csv;label_size=1", Dialect.XGBOOST, b"1,2", [[1, 2, NAN]]),
+        ("text/csv", Dialect.XGBOOST, b"1,2", [[1, 2, NAN]]),
+    ],
+)
+def test_labels_and_columns_that_lack(kind, dialect, body, rows):
+    assert same(read(body, kind, PADDED, dialect), rows)
+
+
+def test_one_column():
+    one = Features(count=1)
+    for dialect in Dialect:
+        assert same(read(b"0.5\n1.5", "text/csv", one, dialect), [[0.5], [1.5]])
+    assert same(read(b"1\n\n2", "text/csv", one, Dialect.XGBOOST), [[1], [NAN], [2]])
+
+
+def test_a_row_of_one_value_a_line_is_one_for_clients_of_scikit_learn():
+    assert same(read(b"1\n2\n3\n", "text/csv", THREE, Dialect.SKLEARN), [[1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "features", "words"),
+    [
+        (b"1,2", "text/csv", THREE, "row 1 has 2 columns, the model takes 3"),
+        (b"1,2,3,4", "text/csv", PADDED, "row 1 has 4 columns, the model takes 3"),
+        (b"1,2,3\n1,2", "text/csv", PADDED, "row 2 has 2 columns, row 1 has 3"),
+        (b"1,2,3\n1,x,3", "text/csv", NAMED, "row 2, column 2 ('b'): 'x' is no number"),
+        (b"1,1_0,3", "text/csv", THREE, "row 1, column 2: '1_0' is no number"),
+        ("1,٣,3".encode(), "text/csv", THREE, "is no number"),
+        (b"1,inf,3", "text/csv", THREE, "row 1, column 2: inf is infinite"),
+        (b"1,1e39,3", "text/csv", THREE, "row 1, column 2: 1e+39 is beyond float32"),
+        (b"a,b,d\n1,2,3", "text/csv", NAMED, "the model has no column 'd'"),
+        (b"a,b\n1,2", "text/csv", NAMED, "the column 'c' lacks"),
+        (b"a,b,b\n1,2,3", "text/csv", NAMED, "a column comes twice: 'b'"),
+        (b"a,b,c\n", "text/csv", NAMED, "a header and no rows"),
+        (b"x,y,z\n1,2,3", "text/csv", THREE, "row 1, column 1: 'x' is no number"),
+        (b'1,"2,3', "text/csv", THREE, "the body is not CSV"),
+        (b"\n \n", "text/csv", THREE, "no rows"),
+        (b"", "text/csv", THREE, "no body"),
+        (b"1,\xff,3", "text/csv", THREE, "is not utf-8"),
+        (b"1,2,3", "text/csv; charset=ebcdic", THREE, "charset 'ebcdic' is not supported"),
+        (b"1,2,3", "text/csv; label_size=2", THREE, "label_size=2 is neither 0 nor 1"),
+        (b"1,2,3", "text/csv; header=maybe", THREE, "header=maybe is neither present nor absent"),
+        (b"1,2,3", "text/csv; delimiter=x", THREE, "the delimiter 'x' is not supported"),
+        (b"1,,3", "text/csv", Features(count=3, missing_allowed=False), "row 1, column 2"),
+        (b"1,2.5,3", "text/csv", Features(count=3, dtype="int64"), "2.5 is no int64"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_and_why(body, kind, features, words):
+    with pytest.raises(PayloadError) as caught:
+        read(body, kind, features)
+    assert words in caught.value.message
+    assert caught.value.status == (415 if "charset" in words else 400)
+
+
+def test_many_cells_do_not_come_of_few_bytes():
+    with pytest.raises(PayloadError, match="send fewer rows"):
+        read(b"1\n" * 100_000, "text/csv", Features(count=10_000, fewer_allowed=True))

@@ -1,0 +1,150 @@
+"""JSON and JSON Lines to tables: rows, rows by name, columns by name, and what wraps them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from serving.handler.payloads import PayloadError
+from serving.handler.tables import Features, read
+
+NAMED = Features(names=["a", "b", "c"])
+THREE = Features(count=3)
+MIXED = Features(names=["a", "b", "c"], categorical=["b"])
+PADDED = Features(names=["a", "b", "c"], fewer_allowed=True)
+NAN = float("nan")
+ROWS = [[1, 2, 3], [4, 5, 6]]
+OBJECTS = [{"c": 3, "a": 1, "b": 2}, {"a": 4, "b": 5, "c": 6}]
+BY_COLUMN = {"c": [3, 6], "a": [1, 4], "b": [2, 5]}
+SPLIT = {"columns": ["c", "a", "b"], "data": [[3, 1, 2], [6, 4, 5]]}
+
+
+def same(table, rows) -> bool:
+    return np.array_equal(table.array, np.array(rows, np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ROWS, OBJECTS, BY_COLUMN, SPLIT,
+        {**SPLIT, "index": [0, 1]},
+        {"instances": ROWS}, {"inputs": ROWS}, {"instances": OBJECTS}, {"inputs": BY_COLUMN},
+        {"signature_name": "serving_default", "instances": ROWS},
+        {"dataframe_split": SPLIT}, {"dataframe_records": OBJECTS},
+        {"instances": [{"features": row} for row in ROWS]},
+        {"instances": [{"data": {"features": {"values": row}}} for row in ROWS]},
+        {"a": {"0": 1, "1": 4}, "b": {"0": 2, "1": 5}, "c": {"0": 3, "1": 6}},
+        [["1", "2", "3"], [4, "5", 6.0]],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "json", None]
+)
+def test_rows(value, kind):
+    table = read(json.dumps(value).encode(), kind, NAMED)
+    assert same(table, ROWS)
+    assert not table.single
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1, 2, 3], {"a": 1, "b": 2, "c": 3}, {"instances": [1, 2, 3]}, {"features": [1, 2, 3]},
+     {"instances": {"c": 3, "a": 1, "b": 2}}],
+)  # fmt: skip
+def test_a_bare_row(value):
+    table = read(json.dumps(value).encode(), "application/json", NAMED)
+    assert same(table, [[1, 2, 3]])
+    assert table.single
+
+
+def test_bare_values_are_rows_of_a_model_of_one_column():
+    table = read(b"[1, 2, 3]", "application/json", Features(count=1))
+    assert same(table, [[1], [2], [3]])
+    assert not table.single
+
+
+@pytest.mark.parametrize("body", [b"[[1, null, true]]", b"[[1, NaN, 1.0]]", b'{"a":[1],"b":[null],"c":[true]}'])  # fmt: skip
+def test_null_is_missing(body):
+    assert same(read(body, "application/json", NAMED), [[1, NAN, 1]])
+
+
+def test_columns_that_lack_by_name_are_missing_where_the_model_allows_it():
+    assert same(read(b'{"c": 3}', "application/json", PADDED), [[NAN, NAN, 3]])
+    assert same(read(b'[{"c": 3}, {"a": 1}]', "application/json", PADDED),
+                [[NAN, NAN, 3], [1, NAN, NAN]])  # fmt: skip
+    assert same(read(b"[[1, 2]]", "application/json", PADDED), [[1, 2, NAN]])
+
+
+@pytest.mark.parametrize("value", [
+    [[1, "red", 3], [4, None, 6]], {"a": [1, 4], "b": ["red", None], "c": [3, 6]},
+    [{"a": 1, "b": "red", "c": 3}, {"a": 4, "b": None, "c": 6}],
+])  # fmt: skip
+def test_text_of_categorical_columns(value):
+    table = read(json.dumps(value).encode(), "application/json", MIXED)
+    assert table.columns["b"].tolist() == ["red", None]
+    assert table.columns["a"].tolist() == [1, 4]
+    assert table.array is None
+
+
+def test_categories_keep_their_type():
+    table = read(b'[[1, 7, 3], [1, 7.5, 3], [1, true, 3], [1, "7", 3]]', None, MIXED)
+    assert [type(v) for v in table.columns["b"]] == [int, float, bool, str]
+
+
+@pytest.mark.parametrize(
+    ("body", "features"),
+    [
+        (b"[1, 2, 3]\n[4, 5, 6]\n", THREE),
+        (b"[1, 2, 3]\r\n\r\n[4, 5, 6]", THREE),
+        (b'{"a": 1, "b": 2, "c": 3}\n{"c": 6, "b": 5, "a": 4}\n', NAMED),
+        (b'{"features": [1, 2, 3]}\n{"features": [4, 5, 6]}', THREE),
+        (b'{"instances": [[1, 2, 3]]}\n{"instances": [[4, 5, 6]]}', THREE),
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/jsonlines", "application/x-ndjson", "Application/JSONLines"])  # fmt: skip
+def test_json_lines(body, features, kind):
+    assert same(read(body, kind, features), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("body", "features", "words"),
+    [
+        (b"[[1, 2], [3]]", Features(), "row 2 has 1 columns, row 1 has 2"),
+        (b"[[1, 2]]", THREE, "row 1 has 2 columns, the model takes 3"),
+        (b"[[1, 2, 3, 4]]", PADDED, "row 1 has 4 columns, the model takes 3"),
+        (b'[[1, "x", 3]]', NAMED, "row 1, column 2 ('b'): 'x' is no number"),
+        (b'[[1, "", 3]]', NAMED, "row 1, column 2 ('b'): '' is no number"),
+        (b"[[1, [2], 3]]", NAMED, "row 1, column 2 ('b'): [2] is no number"),
+        (b'[[1, {"x": 2}, 3]]', MIXED, "row 1, column 2 ('b')"),
+        (b"[[1, 2, 3], 4]", NAMED, "row 2 is no list, but row 1 is one"),
+        (b"[[[1, 2, 3]]]", NAMED, "row 1 has 1 columns"),
+        (b"[[1, 1e400, 3]]", NAMED, "row 1, column 2 ('b'): inf is infinite"),
+        (b"[[1, " + b"9" * 400 + b", 3]]", NAMED, "row 1, column 2 ('b')"),
+        (b'{"a": 1, "b": 2}', NAMED, "the column 'c' lacks"),
+        (b'{"a": 1, "b": 2, "d": 3}', NAMED, "the model has no column 'd'"),
+        (b'[{"a": 1, "b": 2, "c": 3}, {"a": 1}]', NAMED, "'c' lacks"),
+        (b'[{"a": 1, "b": 2, "c": 3}, 5]', NAMED, "row 2 is no object"),
+        (b'{"x": 1, "y": 2, "z": 3}', THREE, "the model's columns have no names"),
+        (b'{"a": [1, 2], "b": [1], "c": [1]}', NAMED, "the columns differ in length"),
+        (b'{"a": [1, 2], "b": 1, "c": [1]}', NAMED, "the column 'b' is no list"),
+        (b'{"a": {"0": 1, "1": 2}, "b": {"1": 1, "0": 2}, "c": {"0": 1, "1": 2}}', NAMED, "rows"),
+        (b'{"a": 1, "a": 2}', NAMED, "the same key twice"),
+        (b'{"columns": ["a"], "data": [[1, 2, 3]]}', NAMED, "3 columns, 1 are named"),
+        (b'{"columns": 1, "data": [[1, 2, 3]]}', NAMED, "'columns' is no list of names"),
+        (b'{"columns": ["a"], "data": 5}', NAMED, "'data' is no list of rows"),
+        (b"[]", NAMED, "no rows"), (b"[[]]", NAMED, "no columns"), (b"{}", NAMED, "no columns"),
+        (b"5", NAMED, "5 is no list of rows"), (b"null", NAMED, "no list"), (b"[1, 2", NAMED, "not JSON"),
+        (b"[" * 100_000, NAMED, "not JSON"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_and_why(body, features, words):
+    with pytest.raises(PayloadError) as caught:
+        read(body, "application/json", features)
+    assert words in caught.value.message
+    assert caught.value.status == 400
+
+
+def test_a_damaged_line_is_named():
+    with pytest.raises(PayloadError, match="line 2: the body is not JSON"):
+        read(b"[1, 2, 3]\n[4, 5, 6", "application/jsonlines", THREE)
