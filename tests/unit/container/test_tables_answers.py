@@ -105,8 +105,9 @@ def test_the_most_wanted_type_is_answered(accept, kind):
 
 
 @pytest.mark.parametrize(
-    ("default", "kind"), [("text/csv", "text/csv"), ("csv", "text/csv"), ("image/png", "application/json")]
-)  # fmt: skip
+    ("default", "kind"),
+    [("text/csv", "text/csv"), ("csv", "text/csv"), ("image/png", "application/json")],
+)
 def test_the_default_is_answered_to_who_takes_anything(default, kind):
     for accept in (None, "*/*"):
         assert write(SCORES, accept, default=default)[0] == kind

@@ -1,4 +1,4 @@
-"""CSV to tables: delimiters, headers, labels, missing values, and what is refused in which words."""
+"""CSV to tables: delimiters, headers, labels, missing values, and what is refused why."""
 
 from __future__ import annotations
 
@@ -47,8 +47,13 @@ def test_rows_of_numbers(body, rows, features):
     assert (table.rows, table.single, table.columns) == (len(rows), False, None)
 
 
-@pytest.mark.parametrize("kind", ["text/csv", "TEXT/CSV", "csv", "text/csv; charset=utf-8",
-                                  'Text/Csv;charset="UTF-8" ;header=absent', "application/csv"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("text/csv", "TEXT/CSV", "csv", "application/csv", "text/csv; charset=utf-8"),
+        'Text/Csv;charset="UTF-8" ;header=absent',
+    ],
+)
 def test_names_of_the_content_type(kind):
     assert same(read(b"1,2,3", kind, THREE), [[1, 2, 3]])
 

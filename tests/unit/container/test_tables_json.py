@@ -64,7 +64,9 @@ def test_bare_values_are_rows_of_a_model_of_one_column():
     assert not table.single
 
 
-@pytest.mark.parametrize("body", [b"[[1, null, true]]", b"[[1, NaN, 1.0]]", b'{"a":[1],"b":[null],"c":[true]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "body", [b"[[1, null, true]]", b"[[1, NaN, 1.0]]", b'{"a":[1],"b":[null],"c":[true]}']
+)
 def test_null_is_missing(body):
     assert same(read(body, "application/json", NAMED), [[1, NAN, 1]])
 
@@ -102,7 +104,9 @@ def test_categories_keep_their_type():
         (b'{"instances": [[1, 2, 3]]}\n{"instances": [[4, 5, 6]]}', THREE),
     ],
 )
-@pytest.mark.parametrize("kind", ["application/jsonlines", "application/x-ndjson", "Application/JSONLines"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind", ["application/jsonlines", "application/x-ndjson", "Application/JSONLines"]
+)
 def test_json_lines(body, features, kind):
     assert same(read(body, kind, features), ROWS)
 
@@ -134,7 +138,8 @@ def test_json_lines(body, features, kind):
         (b'{"columns": 1, "data": [[1, 2, 3]]}', NAMED, "'columns' is no list of names"),
         (b'{"columns": ["a"], "data": 5}', NAMED, "'data' is no list of rows"),
         (b"[]", NAMED, "no rows"), (b"[[]]", NAMED, "no columns"), (b"{}", NAMED, "no columns"),
-        (b"5", NAMED, "5 is no list of rows"), (b"null", NAMED, "no list"), (b"[1, 2", NAMED, "not JSON"),
+        (b"5", NAMED, "5 is no list of rows"), (b"null", NAMED, "no list"),
+        (b"[1, 2", NAMED, "not JSON"),
         (b"[" * 100_000, NAMED, "not JSON"),
     ],
 )  # fmt: skip
