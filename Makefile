@@ -8,8 +8,22 @@ MMECTL := $(VENV)/bin/mmectl
 demo: setup
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo.sh
 
-test: setup
-	$(VENV)/bin/python -m pytest tests
+# The tests in three parts; `make --keep-going test` runs all three, also where one found something.
+# Tests of one file of SERVERS share a worker (tests/collecting.py); what judges times runs last, alone.
+QUICK := $(wildcard tests/unit tests/functional tests/contract)
+SERVERS := tests/platform tests/docker
+WORKERS := 3
+.PHONY: test-quick test-servers test-alone
+test: test-quick test-servers test-alone
+
+test-quick: setup
+	$(VENV)/bin/python -m pytest -n 2 $(QUICK) tests/fuzz
+
+test-servers: setup
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" $(SERVERS)
+
+test-alone: setup
+	$(VENV)/bin/python -m pytest -m alone $(SERVERS)
 
 # each says what it found, also where another found something
 CHECKS := ruff-check ruff-format mypy imports spelling pages
@@ -35,11 +49,11 @@ pages: setup
 	$(VENV)/bin/python scripts/docs.py --check
 
 quick: setup
-	$(VENV)/bin/python -m pytest -q -n 2 tests/unit tests/functional
+	$(VENV)/bin/python -m pytest -q -n 2 $(QUICK)
 
 # what the tests of the inner loop run of mmectl/ and container/; shown, not a gate
 coverage: setup
-	$(VENV)/bin/python -m pytest -q tests/unit tests/functional --cov --cov-report=term:skip-covered
+	$(VENV)/bin/python -m pytest -q $(QUICK) --cov --cov-report=term:skip-covered
 
 # the versions of the tools that make setup installs
 lock: $(VENV)/bin/uv

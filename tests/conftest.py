@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from collecting import (  # the hooks of all tests
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_make_collect_report,
+    pytest_terminal_summary,
+)
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from lab import Lab
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_make_collect_report",
+    "pytest_terminal_summary",
+]
+pytest_plugins = ["pytester"]
 
 # Whoever starts the tests in the background of a shell hands them an ignored Ctrl-C, which the
 # programs that the tests interrupt would inherit.
@@ -25,16 +39,6 @@ settings.load_profile("mmectl")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-
-
-CHEAP = ("tests/unit", "tests/functional", "tests/contract")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Shuffle only cheap tests: the others share platforms and labs, test file by test file."""
-    cheap = all(str(argument).startswith(CHEAP) for argument in config.args)
-    if hasattr(config.option, "randomly_reorganize") and not cheap:
-        config.option.randomly_reorganize = False
 
 
 @pytest.fixture(scope="session")

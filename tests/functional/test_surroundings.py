@@ -274,7 +274,7 @@ def portal():
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         yield Handler, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
