@@ -1,7 +1,12 @@
 """The seam between serving and a framework: what each runtime provides.
 
-A runtime is one module or package beside this file, listed in registry.py. Its module imports
-nothing of its framework until `preload` or `load` is called: the entrypoint reads it as well.
+A runtime is a package beside this file with a module `runtime` that has a `RUNTIME`; registry.py
+finds it by that. Its module imports nothing of its framework until `preload` or `load` is called:
+the entrypoint reads it as well.
+
+A model is one of three kinds, which says how it is asked: with tensors (`TensorModel`), with a
+table (`TableModel`), or in words of its own (`RawModel`). serving/handler has the rest for each
+kind.
 """
 
 from __future__ import annotations
@@ -12,19 +17,30 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from runtimes import process
+from runtimes.tables import Dialect, Features, Table
 from runtimes.values import Input, Likelihood
 
 
 class Model:
-    """A loaded model. `batch` items are computed at once; `labels` name the first output's classes.
-
-    `likelihood` says how the numbers of the first output become probabilities.
-    """
+    """A loaded model; its runtime makes one of the three kinds below."""
 
     name: str
+
+    def release(self) -> None:
+        """Give back memory that only computing needs; the next run takes it again."""
+
+
+class TensorModel(Model):
+    """A model asked with tensors by name, or with a picture; `batch` items are computed at once.
+
+    `batch` None: any number of items at once; the inputs' shapes then begin with 1. `labels` name
+    the first output's classes; `likelihood` says how its numbers become probabilities.
+    """
+
     inputs: Sequence[Input]
     labels: Sequence[str] | None = None
-    batch: int
+    batch: int | None
     likelihood: Likelihood = Likelihood.SCORE
 
     def run(self, feed: Mapping[str, Any], threads: int) -> list[Any]:
@@ -34,8 +50,39 @@ class Model:
     def check(self, outputs: Sequence[Any]) -> None:
         """Raise ModelError where the first outputs show that the folder's files do not match."""
 
-    def release(self) -> None:
-        """Give back memory that only computing needs; the next run takes it again."""
+
+class TableModel(Model):
+    """A model asked with the rows of a table (CSV, JSON, NPY, ...), answered in a `dialect`.
+
+    `outputs` name what it answers for a row, where CSV is asked for with a header.
+    """
+
+    features: Features
+    dialect: Dialect = Dialect.OWN
+    outputs: Sequence[str] | None = None
+
+    def predict(self, table: Table, threads: int) -> Any:
+        """Answer each row: an array of (rows,) or (rows, outputs), or several of them by name.
+
+        Raises RequestError for rows that the model cannot take.
+        """
+        raise NotImplementedError
+
+
+class RawModel(Model):
+    """A model that reads requests and writes answers itself: a user's own handler."""
+
+    def respond(
+        self, body: bytes, content_type: str | None, accept: str | None, context: Any
+    ) -> tuple[str, bytes]:
+        """Answer one request: content type and body. `context` is Multi Model Server's.
+
+        Raises RequestError with the status that the client is to see.
+        """
+        raise NotImplementedError
+
+    def warm_up(self) -> None:
+        """Do once, at the load, what the first request would else wait for."""
 
 
 class Runtime:
@@ -93,11 +140,13 @@ class Runtime:
         """Call `last_words` where a signal ends this process, or a fork, after the load."""
 
     def use_threads(self, number: int) -> None:
-        """Compute with so many threads from now on."""
+        """Compute with so many threads from now on; by OpenMP, as most frameworks do."""
+        process.use_threads(number)
 
     def quiesce(self) -> bool:
         """End the framework's threads; whether this process has one thread and may fork now."""
-        return True
+        process.pause_threads()
+        return process.alone()
 
     def resize(self, pixels: Any, height: int, width: int) -> Any | None:
         """Resize uint8 (h, w, c) bit for bit as OpenCV's INTER_LINEAR; None: have others do it."""

@@ -1,22 +1,27 @@
-"""The runtimes of this container, and which of them a model folder is for."""
+"""The runtimes of this container, and which of them a model folder is for.
+
+A runtime is a package beside this file with a module `runtime`; nothing names it elsewhere.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 
+from runtimes import folders
 from runtimes.base import Runtime
 from runtimes.values import ModelError
 
-# Modules with a RUNTIME. The first that detects a folder takes it.
-MODULES = ("runtimes.mxnet.runtime",)
+HERE = Path(__file__).resolve().parent
 
 
 @functools.lru_cache(maxsize=1)
 def known() -> tuple[Runtime, ...]:
-    """All runtimes, installed or not."""
-    return tuple(importlib.import_module(name).RUNTIME for name in MODULES)
+    """All runtimes, installed or not, by name."""
+    names = sorted(path.parent.name for path in HERE.glob("*/runtime.py"))
+    return tuple(importlib.import_module(f"runtimes.{name}.runtime").RUNTIME for name in names)
 
 
 def installed() -> tuple[Runtime, ...]:
@@ -25,18 +30,44 @@ def installed() -> tuple[Runtime, ...]:
 
 
 def of(folder: Path, runtimes: tuple[Runtime, ...] | None = None) -> Runtime:
-    """Tell which runtime a model folder is for; raises ModelError.
+    """Tell which runtime a model folder is for: as its model.json says, else by its files.
 
-    Where there is but one runtime it takes every folder: its load says what is missing.
+    Where nothing is known of it and one runtime alone is installed, that takes it: its load says
+    what is missing. Raises ModelError.
     """
     candidates = known() if runtimes is None else runtimes
-    if len(candidates) == 1:
-        return candidates[0]
-    for runtime in candidates:
-        if runtime.detect(folder):
-            return runtime
-    wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in candidates)
-    raise ModelError(f"holds no file of a known framework ({wanted})")
+    there = [runtime for runtime in candidates if runtime.installed()]
+    found = _meant(folder, candidates)
+    if found is None:
+        if len(there) == 1:
+            return there[0]
+        wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in there)
+        raise ModelError(f"holds no file of a framework of this image ({wanted})")
+    if found not in there:
+        raise ModelError(
+            f"this image serves {_names(there)}; the model is {found.name}: add it to "
+            "image.frameworks, build and deploy"
+        )
+    return found
+
+
+def _meant(folder: Path, candidates: tuple[Runtime, ...]) -> Runtime | None:
+    named = folders.describe(folder).framework
+    if named is not None:
+        found = [runtime for runtime in candidates if runtime.name == named]
+        if not found:
+            what = f"names the framework {named!r}, known are {_names(candidates)}"
+            raise ModelError(what, folders.DESCRIPTION)
+        return found[0]
+    found = [runtime for runtime in candidates if runtime.detect(folder)]
+    if len(found) > 1:
+        what = f"may be for {' or '.join(one.name for one in found)}"
+        raise ModelError(what, "", f'say which in {folders.DESCRIPTION}: {{"framework": "NAME"}}')
+    return found[0] if found else None
+
+
+def _names(runtimes: Iterable[Runtime]) -> str:
+    return ", ".join(one.name for one in runtimes) or "nothing"
 
 
 def template_files(runtimes: tuple[Runtime, ...]) -> str:

@@ -22,6 +22,15 @@ class EngineError(Exception):
     """The framework refused a call; the text is its own."""
 
 
+class RequestError(Exception):
+    """The client's request cannot be served; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Input:
     """One input of a model; `shape` has the batch axis first.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.base.errors import ArtifactError
-from mmectl.frameworks import expected
+from mmectl.frameworks import expected, look
 from mmectl.frameworks.expected import Question
-from mmectl.frameworks.mxnet import layout
-from mmectl.frameworks.mxnet.model_files import inside
+from mmectl.frameworks.folders import inside
 from mmectl.images.forward import Ask, Passed
 
 Forward = Callable[[Path, Sequence[Ask]], Passed]
@@ -31,6 +30,7 @@ class Checked:
     answers: int = 0
     hint: str | None = None
     notes: tuple[str, ...] = ()
+    framework: str = ""
 
 
 def check(
@@ -38,6 +38,7 @@ def check(
     folder: Path,
     *,
     allow_code: bool = False,
+    framework: str | None = None,
     tarball: str | None = None,
     forward: Forward | None = None,
     kind_of: KindOf = lambda _body, _name: "application/octet-stream",
@@ -46,11 +47,13 @@ def check(
 
     `tarball`: the name of the one that it was unpacked from, as it is; then messages name its
     members, and the files of its expected.json must lie in it. What cannot be loaded is not tried
-    again by a forward pass.
+    again by a forward pass. `framework`: its name, where the files do not tell.
     """
-    found, top = layout.look(folder, allow_code=allow_code), folder
-    if tarball is not None:
-        found, top = layout.look_at_tarball(folder, tarball), inside(folder)
+    if tarball is None:
+        found, top = look.look(folder, allow_code=allow_code, framework=framework), folder
+    else:
+        found = look.look_at_tarball(folder, tarball, allow_code=allow_code, framework=framework)
+        top = inside(folder)
     problems = [str(problem) for problem in found.problems]
     name = tarball or str(folder)
     questions: tuple[Question, ...] = ()
@@ -61,19 +64,26 @@ def check(
         said = error.message
         problems.append(said.replace(str(top / expected.FILE), member, 1) if tarball else said)
     if problems or forward is None:
-        return Checked(subject, tuple(problems), notes=found.notes)
+        return Checked(subject, tuple(problems), notes=found.notes, framework=found.framework)
     asks = [Ask(q.file, kind_of(q.file.read_bytes(), q.file.name)) for q in questions]
     passed = forward(folder, asks)
     if passed.error:
-        return Checked(subject, (f"{name}: does not serve: {passed.error}",), notes=found.notes)
-    wrong = [
+        wrong = (f"{name}: does not serve: {passed.error}",)
+        return Checked(subject, wrong, notes=found.notes, framework=found.framework)
+    different = [
         text
         for question, reply in zip(questions, passed.replies, strict=True)
         if (text := _wrong(question, reply.status, reply.body))
     ]
-    problems += [f"{name}: {text}" for text in wrong]
-    good = len(questions) - len(wrong)
-    return Checked(subject, tuple(problems), passed.seconds, good, notes=found.notes)
+    problems += [f"{name}: {text}" for text in different]
+    return Checked(
+        subject,
+        tuple(problems),
+        passed.seconds,
+        len(questions) - len(different),
+        notes=found.notes,
+        framework=found.framework,
+    )
 
 
 def _wrong(question: Question, status: int, body: bytes) -> str | None:

@@ -17,7 +17,7 @@ from mmectl.archive import pack
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
-from mmectl.frameworks.mxnet.model_files import inside
+from mmectl.frameworks.folders import inside
 from mmectl.registry.names import DIGEST
 from mmectl.registry.store import About, SourceBucket
 

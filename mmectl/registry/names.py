@@ -18,6 +18,7 @@ from mmectl.base.errors import ArtifactError, UsageError
 SUFFIX = ".tar.gz"
 # user metadata of an artifact's object
 DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
+FRAMEWORK = "mmectl-framework"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _VERSIONED = re.compile(r"(?P<name>.+)_v(?P<version>[1-9][0-9]{0,8})")
 _FOLDER = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*")
@@ -29,7 +30,8 @@ _TARGET_LIMIT = 1024
 class Artifact:
     """One uploaded version of a model; `name` and `target_model` begin with their folder.
 
-    `ours`: whether mmectl wrote it; None where nobody looked.
+    `ours`: whether mmectl wrote it; None where nobody looked. `framework`: of the model, "" where
+    its object does not tell.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Artifact:
     untrained: bool = False
     etag: str = ""
     ours: bool | None = None
+    framework: str = ""
 
 
 def check_name(name: str) -> str:
@@ -104,7 +107,11 @@ def settled(artifact: Artifact, about: Mapping[str, str]) -> Artifact:
     model = about.get(MODEL)
     ours = model is not None or DIGEST in about
     known = replace(
-        artifact, digest=about.get(DIGEST), untrained=about.get(UNTRAINED) == "true", ours=ours
+        artifact,
+        digest=about.get(DIGEST),
+        untrained=about.get(UNTRAINED) == "true",
+        ours=ours,
+        framework=about.get(FRAMEWORK, ""),
     )
     last = artifact.name.rsplit("/", 1)[-1]
     if artifact.version == 1 or (ours and (model or last).rsplit("/", 1)[-1] == last):

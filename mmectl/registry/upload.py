@@ -7,9 +7,11 @@ it became (or, where that is not remembered, a listing and a look at each of its
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +19,16 @@ from mmectl.archive import pack
 from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
-from mmectl.frameworks.mxnet import layout
-from mmectl.frameworks.mxnet.model_files import left_behind
+from mmectl.frameworks import detect, look
+from mmectl.frameworks.base import Look, Place
+from mmectl.frameworks.folders import DESCRIPTION, left_behind
+from mmectl.frameworks.values import ModelError
 from mmectl.registry import ambiguous, tombstones
 from mmectl.registry.catalog import listed, looked_at, next_free
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import (
     DIGEST,
+    FRAMEWORK,
     MODEL,
     SIZE,
     UNTRAINED,
@@ -43,7 +48,8 @@ MAX_COPIES = 10_000
 class Upload:
     """One model to upload: `folder` as `name`, below `to`, `copies` times as name_0, name_1, ...
 
-    `tarball` is where the folder was unpacked from, if it was.
+    `tarball` is where the folder was unpacked from, if it was. `framework` names the one that the
+    model is for, where its files do not tell.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Upload:
     untrained: bool = False
     allow_code: bool = False
     tarball: str | None = None
+    framework: str | None = None
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -82,6 +89,7 @@ class Uploaded:
     size: int
     packed: int
     untrained: bool
+    framework: str
 
 
 def _interrupted(name: str) -> Interrupted:
@@ -97,6 +105,7 @@ class _Job:
     request: Upload
     files: tuple[pack.Member, ...]
     digest: str
+    framework: str
     report: Report
     cancelled: threading.Event
     upload_cache: UploadCache
@@ -119,6 +128,7 @@ class _Job:
 
     def metadata(self, name: str) -> dict[str, str]:
         about = {DIGEST: self.digest, MODEL: name, SIZE: str(self.size)}
+        about[FRAMEWORK] = self.framework
         return about | ({UNTRAINED: "true"} if self.request.untrained else {})
 
 
@@ -259,6 +269,7 @@ def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sen
         size=job.size,
         packed=sent,
         untrained=job.request.untrained,
+        framework=job.framework,
     )
 
 
@@ -269,16 +280,37 @@ def _give_up_begun(job: _Job, name: str) -> None:
         job.upload_cache.end(place)
 
 
-def _looked_at(request: Upload) -> tuple[str, ...]:
-    """Raise ArtifactError where it is no model; else what is to be told of it."""
-    folder = request.folder
+def _looked_at(request: Upload) -> Look:
+    """Raise ArtifactError where it is no model; else what is known and to be told of it."""
+    folder, wanted = request.folder, request.framework
     if request.tarball is None:
-        found = layout.look(folder, allow_code=request.allow_code)
-        layout.refuse(found)
-        return found.notes
-    found = layout.look_at_tarball(folder, request.tarball)
-    layout.refuse(found)
-    return (*layout.left_out(folder), *found.notes)
+        found = look.look(folder, allow_code=request.allow_code, framework=wanted)
+        look.refuse(found)
+        return found
+    found = look.look_at_tarball(
+        folder, request.tarball, allow_code=request.allow_code, framework=wanted
+    )
+    look.refuse(found)
+    return replace(found, notes=(*look.left_out(folder), *found.notes))
+
+
+@contextlib.contextmanager
+def _members(request: Upload) -> Iterator[tuple[pack.Member, ...]]:
+    """The files to pack; a model.json is made where nothing else names the framework."""
+    files = pack.members(request.folder, left_behind)
+    try:
+        added = detect.described_by(request.folder, request.framework)
+    except ModelError as error:
+        place = Place(request.folder, request.tarball, request.folder)
+        raise ArtifactError(str(place.problem(error)), code="bad_model") from None
+    if added is None:
+        yield files
+        return
+    with tempfile.TemporaryDirectory(prefix="mmectl-") as folder:
+        path = Path(folder, DESCRIPTION)
+        path.write_bytes(added)
+        made = pack.Member(DESCRIPTION, path, len(added), path.stat().st_mtime_ns)
+        yield tuple(sorted((*files, made), key=lambda member: member.name))
 
 
 def upload(
@@ -299,26 +331,32 @@ def upload(
     if cancelled and cancelled.is_set():
         raise _interrupted(request.name)
     names = request.names()
-    for note in _looked_at(request):
+    found = _looked_at(request)
+    for note in found.notes:
         report(Event("warning", request.name, note))
-    files = pack.members(request.folder, left_behind)
-    report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
-    digest = (cache or DigestCache(None)).digest(files)
-    job = _Job(
-        bucket,
-        location,
-        request,
-        files,
-        digest,
-        report,
-        cancelled or threading.Event(),
-        upload_cache or UploadCache(),
-    )
+    with _members(request) as files:
+        report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
+        job = _Job(
+            bucket,
+            location,
+            request,
+            files,
+            (cache or DigestCache(None)).digest(files),
+            found.framework,
+            report,
+            cancelled or threading.Event(),
+            upload_cache or UploadCache(),
+        )
+        return _done(job, names)
+
+
+def _done(job: _Job, names: tuple[str, ...]) -> Uploaded:
+    """Carry a job out, remember what it became, and tell of it."""
     result = _remembered(job, names) or _run(job, names)
     targets = zip(names, result.target_models, strict=True)
-    job.upload_cache.sent(digest, {job.place(name): target for name, target in targets})
+    job.upload_cache.sent(job.digest, {job.place(name): target for name, target in targets})
     for name in names:
         _give_up_begun(job, name)
     shown = result.target_models[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-    report(Event("done", request.name, f"{result.action}: {shown}", job.size, job.size))
+    job.report(Event("done", job.request.name, f"{result.action}: {shown}", job.size, job.size))
     return result

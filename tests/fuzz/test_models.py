@@ -17,8 +17,8 @@ from runtimes.mxnet.model_files import ModelError
 from fuzz.fuzzing import check, files, mutated, seeds
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
-from mmectl.frameworks import expected
-from mmectl.frameworks.mxnet import layout, params, shapes, symbols
+from mmectl.frameworks import expected, look
+from mmectl.frameworks.mxnet import params, shapes, symbols
 from mmectl.frameworks.mxnet.symbols import SymbolProblem
 from mmectl.registry import tombstones, versions
 
@@ -169,7 +169,7 @@ def test_whole_folders(home: Path, chosen: tuple[bytes, ...], synset: bytes) -> 
     for name, body in zip(("net-0000.params", "net-symbol.json", "net-shapes.json"), chosen):  # noqa: B905
         written(home, name, body)
     written(home, "synset.txt", synset)
-    found = check("folder", b"\0\0".join((*chosen, synset)), lambda: layout.check(home), ())
+    found = check("folder", b"\0\0".join((*chosen, synset)), lambda: look.check(home), ())
     assert all(str(problem).isprintable() for problem in found)
 
 

@@ -48,7 +48,7 @@ def load() -> Network:
 def ask(network: Network, running: int, times: int = 1) -> tuple[int, Any]:
     """Compute beside others; the threads this process has afterwards, and the last answer."""
     cpu.LOAD.write_text(f"0.00 0.00 0.00 {running}/300 1\n")
-    capi.end_threads()
+    RUNTIME.quiesce()
     for _ in range(times):
         (answer,) = network.run({FILES.inputs[0].name: PICTURE})
     return len(list(Path("/proc/self/task").iterdir())), answer

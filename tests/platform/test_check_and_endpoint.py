@@ -15,7 +15,7 @@ from projects import Project, config_of, made, surroundings_of
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl.archive.unpack import unpack
-from mmectl.frameworks.mxnet import layout
+from mmectl.frameworks import look
 from mmectl.image import serving
 from mmectl.images.forward import Serving, forward
 
@@ -50,7 +50,7 @@ def environment(project: Project, root: Path) -> Serving:
 def test_check_says_what_the_handler_does(environment, tmp_path_factory, files):
     place = tmp_path_factory.mktemp("same")
     unpack(r.tarball(files, place / "m.tar.gz"), place / "m")
-    found = layout.look_at_tarball(place / "m", "m.tar.gz")
+    found = look.look_at_tarball(place / "m", "m.tar.gz")
     passed = forward(environment, place / "m", ())
     event("refused" if passed.error else "served")
     assert (not found.problems) == (passed.error is None), (found, passed)

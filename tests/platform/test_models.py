@@ -236,14 +236,14 @@ def test_what_the_check_says_of_shapes_is_what_mxnet_says(project, built, root, 
         rows = [{"name": "data", "shape": [1, 3, side, side]}]
         (folder / "shapes-shapes.json").write_text(json.dumps(rows))
         folders.append(folder)
-    from mmectl.frameworks.mxnet import layout
+    from mmectl.frameworks import look
     from mmectl.image import serving
     from mmectl.images.forward import forward
 
     environment = serving(root / "container", project.state)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         passed = list(pool.map(lambda folder: forward(environment, folder, ()), folders))
-    ours = [not layout.check(folder) for folder in folders]
+    ours = [not look.check(folder) for folder in folders]
     assert ours == [item.error is None for item in passed]
     assert {True, False} == set(ours)
 

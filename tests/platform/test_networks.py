@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from serving_fixtures import Server, serving_image, started  # noqa: F401 - a fixture
 
-from mmectl.frameworks.mxnet import layout
+from mmectl.frameworks import look
 from mmectl.images.forward import Ask, Serving, forward
 from mmectl.local.values import Image
 
@@ -58,7 +58,7 @@ def compare(body: bytes, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_server_answers_as_mxnet(server: Server, folder: Path, name: str) -> None:
-    assert layout.check(folder / name) == ()
+    assert look.check(folder / name) == ()
     assert server.load(name, folder / name)[0] == 200, server.text()
     status, _, body = server.invoke(name, (folder / name / "request.json").read_bytes(), JSON)
     assert status == 200, body

@@ -54,6 +54,7 @@ class TestVersions:
             "mmectl-digest": result.digest,
             "mmectl-model": "resnet_18",
             "mmectl-size": str(result.size),
+            "mmectl-framework": "mxnet",
         }
         with tarfile.open(fileobj=io.BytesIO(body)) as tar:
             assert sorted(tar.getnames()) == sorted(p.name for p in model.iterdir())

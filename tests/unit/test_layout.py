@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from model_folders import ARRAYS, floats, make_model, node, symbol, write_params
 
 from mmectl.base.errors import ArtifactError
-from mmectl.frameworks.mxnet import layout
+from mmectl.frameworks import look
 
 
 def rewritten(name, text):
@@ -138,25 +138,25 @@ def test_bad_folders_are_refused(case, tmp_path):
     folder = make_model(tmp_path / "model")
     break_it(folder)
     with pytest.raises(ArtifactError, match=words) as caught:
-        layout.require(folder)
+        look.require(folder)
     assert str(folder) in caught.value.message
     assert caught.value.code == "bad_model"
 
 
 def test_a_good_folder_has_no_problem(tmp_path):
-    assert layout.check(make_model(tmp_path / "model")) == ()
+    assert look.check(make_model(tmp_path / "model")) == ()
 
 
 def test_labels_are_optional(tmp_path):
     folder = make_model(tmp_path / "model")
     (folder / "synset.txt").unlink()
-    assert layout.check(folder) == ()
+    assert look.check(folder) == ()
 
 
 def test_code_can_be_allowed(tmp_path):
     folder = make_model(tmp_path / "model")
     (folder / "custom.py").write_text("pass")
-    assert layout.check(folder, allow_code=True) == ()
+    assert look.check(folder, allow_code=True) == ()
 
 
 def test_every_problem_is_named_at_once_and_none_twice(tmp_path):
@@ -165,7 +165,7 @@ def test_every_problem_is_named_at_once_and_none_twice(tmp_path):
     (folder / "run.py").write_text("pass")
     (folder / "synset.txt").write_text("red\n")
     (folder / "net-shapes.json").unlink()
-    what = [problem.what for problem in layout.check(folder)]
+    what = [problem.what for problem in look.check(folder)]
     assert len(what) == 4
     assert [w for w in what if "empty" in w] == ["is empty"]
 
@@ -182,7 +182,7 @@ def test_every_problem_is_named_at_once_and_none_twice(tmp_path):
 def test_paths_that_are_no_model_folder(make, words, tmp_path):
     make(tmp_path / "model")
     with pytest.raises(ArtifactError, match=words):
-        layout.require(tmp_path / "model")
+        look.require(tmp_path / "model")
 
 
 def test_moving_statistics_are_wanted_in_the_old_form_too(tmp_path):
@@ -200,7 +200,7 @@ def test_moving_statistics_are_wanted_in_the_old_form_too(tmp_path):
     (folder / "net-symbol.json").write_text(json.dumps(raw))
     arrays = [(f"arg:bn_{part}", (3,), floats(3)) for part in ("gamma", "beta")]
     write_params(folder / "net-0000.params", arrays)
-    assert [p.what for p in layout.check(folder)] == [
+    assert [p.what for p in look.check(folder)] == [
         "lacks bn_moving_mean, bn_moving_var of the symbol"
     ]
 
@@ -210,7 +210,7 @@ def test_a_label_input_by_another_name_is_no_parameter(tmp_path):
     raw = symbol()
     raw["nodes"][7] = node("null", "truth")
     (folder / "net-symbol.json").write_text(json.dumps(raw))
-    assert layout.check(folder) == ()
+    assert look.check(folder) == ()
 
 
 JSON = st.recursive(
@@ -229,7 +229,7 @@ def test_any_json_is_answered_with_problems(tmp_path_factory, nodes, heads, shap
     folder = make_model(tmp_path_factory.mktemp("any") / "model")
     (folder / "net-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": heads}))
     (folder / "net-shapes.json").write_text(json.dumps(shapes_file))
-    assert layout.check(folder) != ()
+    assert look.check(folder) != ()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_strange_attributes_are_taken_for_unknown(tmp_path, value):
     raw = symbol()
     raw["nodes"][2]["attrs"] = {"num_filter": value, "kernel": value, "no_bias": "True"}
     (folder / "net-symbol.json").write_text(json.dumps(raw))
-    assert layout.check(folder) == ()
+    assert look.check(folder) == ()
 
 
 def test_names_cannot_write_to_the_terminal(tmp_path):
@@ -248,7 +248,7 @@ def test_names_cannot_write_to_the_terminal(tmp_path):
     raw = symbol()
     raw["nodes"][1]["name"] = "\x1b[2Jw\ud800\n"
     (folder / "net-symbol.json").write_text(json.dumps(raw))
-    (problem, *_) = layout.check(folder)
+    (problem, *_) = look.check(folder)
     assert r"lacks \x1b[2Jw\ud800\n of the symbol" in str(problem)
     assert str(problem).isprintable()
 
@@ -257,28 +257,28 @@ def test_names_cannot_write_to_the_terminal(tmp_path):
     "model", ["squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1"]
 )
 def test_real_models_pass(shared_models, model):
-    assert layout.check(shared_models / model) == ()
+    assert look.check(shared_models / model) == ()
 
 
 @pytest.mark.parametrize("model", ["shapes", "digits"])
 def test_the_examples_pass(root, model):
-    assert layout.check(root / "examples" / "models" / model) == ()
+    assert look.check(root / "examples" / "models" / model) == ()
 
 
 def test_a_folder_full_of_other_things_is_told_in_a_few_lines(tmp_path):
     for number in range(80):
         (tmp_path / f"folder_{number}").mkdir()
     with pytest.raises(ArtifactError) as caught:
-        layout.require(tmp_path)
+        look.require(tmp_path)
     lines = caught.value.message.splitlines()
     assert len(lines) == 11
-    assert lines[0].startswith(f"{tmp_path}: has no *-symbol.json")
-    assert lines[-1] == "... and 73 more problems"
+    assert lines[0].startswith(f"{tmp_path}: holds no model of a known framework")
+    assert lines[-1] == "... and 71 more problems"
 
 
 def shapes_file(folder, rows) -> list[str]:
     (folder / "net-shapes.json").write_text(json.dumps(rows))
-    return [problem.what for problem in layout.check(folder)]
+    return [problem.what for problem in look.check(folder)]
 
 
 def test_an_input_may_have_a_type_that_the_engine_has(tmp_path):

@@ -7,7 +7,8 @@ import json
 import pytest
 from model_folders import make_model, node, symbol
 
-from mmectl.frameworks.mxnet import layout, shapes, symbols
+from mmectl.frameworks import look
+from mmectl.frameworks.mxnet import shapes, symbols
 
 
 def network(*nodes, head=None):
@@ -107,7 +108,7 @@ def test_an_unknown_layer_ends_what_is_known():
 def wrong(tmp_path, text):
     folder = make_model(tmp_path / "model")
     (folder / "net-shapes.json").write_text(text)
-    return [str(problem) for problem in layout.check(folder)]
+    return [str(problem) for problem in look.check(folder)]
 
 
 @pytest.mark.parametrize(
@@ -132,4 +133,4 @@ def test_labels_are_counted_against_the_output(tmp_path):
     raw["nodes"].append(node("Concat", "twice", 8, 8, dim="1"))
     raw["heads"] = [[9, 0, 0]]
     (folder / "net-symbol.json").write_text(json.dumps(raw))
-    assert [p.what for p in layout.check(folder)] == ["has 3 labels for 6 classes of the symbol"]
+    assert [p.what for p in look.check(folder)] == ["has 3 labels for 6 classes of the symbol"]

@@ -24,7 +24,7 @@ from mmectl.archive.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.frameworks.mxnet.layout import _entry
+from mmectl.frameworks.look import _entry
 
 
 def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):

@@ -11,7 +11,8 @@ import struct
 import pytest
 
 from mmectl.base.errors import ArtifactError, UsageError
-from mmectl.frameworks.mxnet import layout, networks, params, untrained, zoo
+from mmectl.frameworks import look
+from mmectl.frameworks.mxnet import networks, params, untrained, zoo
 
 # weights that are trained, as the zoo's own files hold them
 WEIGHTS = {
@@ -49,7 +50,7 @@ def test_the_file_is_as_large_as_the_zoo_s_and_names_the_same(shared_models, tmp
 @pytest.mark.parametrize("name", ["resnet_18", "squeezenet_v1.1"])
 def test_the_folder_is_a_model(tmp_path, name):
     folder = untrained.write_model(tmp_path / "m", name)
-    assert layout.check(folder) == ()
+    assert look.check(folder) == ()
     stem = untrained.file_stem(name)
     assert sorted(p.name for p in folder.iterdir()) == [
         f"{stem}-0000.params",

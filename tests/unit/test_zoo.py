@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 
 from mmectl.base.errors import ArtifactError, UsageError
-from mmectl.frameworks.mxnet import layout, zoo
+from mmectl.frameworks import look
+from mmectl.frameworks.mxnet import zoo
 
 FILES = {
     "nets/tiny-symbol.json": b"symbol" * 100,
@@ -203,7 +204,7 @@ def test_the_real_squeezenet_from_a_mirror(shared_models, tmp_path):
     shutil.copytree(shared_models / "squeezenet_v1.0", mirror)
     shutil.copy(mirror / "synset.txt", tmp_path / "synset.txt")
     folder = zoo.fetch("squeezenet_v1.0", tmp_path / "cache", base_url=tmp_path.as_uri())
-    assert layout.check(folder) == ()
+    assert look.check(folder) == ()
 
 
 def test_sources_are_values():

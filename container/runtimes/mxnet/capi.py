@@ -6,13 +6,11 @@ every worker, most of a small model. The engine itself is one shared library tha
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import importlib.util
 import os
 import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,6 @@ from runtimes.values import EngineError
 _UINT = ctypes.c_uint32
 _CPU = 1
 _UINT8 = 3
-_END_SECONDS = 0.1
-_PAUSE_HARD = 2  # omp_pause_hard of omp.h, OpenMP 5.0
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
 # They call functions at addresses that stand in their attributes
 _POINTERS = re.compile(rb'"(_CachedOp|_CachedOpThreadSafe|_CustomFunction|_NDArray|_Native)"')
@@ -92,22 +88,6 @@ def call(function: str, *arguments: Any) -> None:
 def use_threads(number: int) -> None:
     """Compute with so many OpenMP threads."""
     call("MXSetNumOMPThreads", ctypes.c_int(number))
-
-
-def end_threads() -> bool:
-    """End the threads that OpenMP keeps for the next pass; whether this process may fork now.
-
-    OpenMP starts others when it needs them. A libgomp older than GCC 9's keeps them. A thread that
-    was waited for is still counted for a moment.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
-    deadline = time.monotonic() + _END_SECONDS
-    while len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a count
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 def _texts(words: Sequence[str]) -> Any:

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # relative: mmectl/frameworks/mxnet links here, and beside it to these values
+from ..folders import inside as inside  # noqa: TID252
+from ..folders import left_behind as left_behind  # noqa: TID252
 from ..values import Input as Input  # noqa: TID252
 from ..values import ModelError as ModelError  # noqa: TID252
 
@@ -37,8 +39,6 @@ _NO_FILE = {
     SHAPES: f"write <name>{SHAPES} holding {SHAPES_FORM}",
 }
 _EPOCH = re.compile(r"-\d{4}\.params$")
-# Files that systems and editors leave beside others, AppleDouble's ._<name> among them
-_LEFT_BEHIND = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BLANKS = " \t"
 _BOM = b"\xef\xbb\xbf"
@@ -78,6 +78,12 @@ class ModelFiles(NetworkFiles):
     labels: tuple[str, ...] | None
 
 
+def detect(folder: Path) -> bool:
+    """Whether a folder holds one of the files of a network, perhaps by a name to be mended."""
+    names = [path.name.lower() for path in inside(folder).iterdir() if not left_behind(path.name)]
+    return any(name.endswith((SYMBOL, ".params", SHAPES)) or name == SYNSET for name in names)
+
+
 def find(folder: Path) -> ModelFiles:
     """Find and check the files of the model in `folder`; raises ModelError."""
     network = find_network(folder)
@@ -97,21 +103,6 @@ def find_network(folder: Path) -> NetworkFiles:
         params=params,
         inputs=parse_shapes(read_text(shapes), shapes.name),
     )
-
-
-def left_behind(name: str) -> bool:
-    """Whether a file of that name is no part of a model: hidden, or an editor's or system's."""
-    edited = name.endswith("~") or (name.startswith("#") and name.endswith("#"))
-    return name.startswith(".") or name in _LEFT_BEHIND or edited
-
-
-def inside(folder: Path) -> Path:
-    """The folder that holds the files: the only one in `folder` where there is nothing else."""
-    while True:
-        held = [path for path in folder.iterdir() if not left_behind(path.name)]
-        if len(held) != 1 or held[0].is_symlink() or not held[0].is_dir():
-            return folder
-        folder = held[0]
 
 
 def choose(names: Sequence[str], suffix: str) -> str:

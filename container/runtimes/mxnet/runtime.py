@@ -23,7 +23,7 @@ WORKER_BYTES = 32 * MIB
 WEIGHTS = 1.1  # times the size of the .params file: one array at a time is rearranged
 
 
-class Model(base.Model):
+class Model(base.TensorModel):
     """One network with its weights."""
 
     def __init__(self, files: ModelFiles, threads: int) -> None:
@@ -67,10 +67,9 @@ class MXNet(base.Runtime):
 
     def detect(self, folder: Path) -> bool:
         """Whether there is a graph or a file of parameters."""
-        from runtimes.mxnet.model_files import SYMBOL, inside
+        from runtimes.mxnet import model_files
 
-        names = [path.name for path in inside(folder).iterdir()]
-        return any(name.endswith((SYMBOL, ".params")) for name in names)
+        return model_files.detect(folder)
 
     def preload(self) -> None:
         """Run a small network, and import what loads others."""
@@ -123,12 +122,6 @@ class MXNet(base.Runtime):
         from runtimes.mxnet import capi
 
         capi.use_threads(number)
-
-    def quiesce(self) -> bool:
-        """End OpenMP's threads."""
-        from runtimes.mxnet import capi
-
-        return capi.end_threads()
 
     def resize(self, pixels: Any, height: int, width: int) -> Any | None:
         """Resize by MXNet's own OpenCV."""

@@ -7,19 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from runtimes.values import RequestError
+
+PayloadError = RequestError  # what a client is told, also by runtimes
 JSON = "application/json"
 NPY = "application/x-npy"
 _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
 _SHOWN = 40  # letters of a client's text in a message
-
-
-class PayloadError(Exception):
-    """The client's request cannot be served; `status` is the HTTP status."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
 
 
 def brief(text: str) -> str:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,21 +33,13 @@ def respond(model: Loaded, request: Mapping[str, Any], index: int, context: Any)
         if WARM in str(headers.get(ATTRIBUTES.lower(), "")):
             kind, result = codecs.JSON, json.dumps({"model": model.name}).encode()
         else:
-            kind, result = _computed(model, request, headers)
+            body, content_type = body_of(request, headers)
+            kind, result = model.respond(body, content_type, headers.get("accept"), context)
     except codecs.PayloadError as error:
         return _refusal(error, index, context)
     _set_temperature(model, index, context)
     context.set_response_content_type(index, kind)
     return result
-
-
-def _computed(
-    model: Loaded, request: Mapping[str, Any], headers: Mapping[str, Any]
-) -> tuple[str, bytes]:
-    default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
-    kind = codecs.accepted(headers.get("accept"), default)
-    feed = model.parse(*body_of(request, headers))
-    return kind, model.answer(model.predict(feed), feed, kind)
 
 
 def _refusal(error: codecs.PayloadError, index: int, context: Any) -> bytes:

@@ -127,6 +127,8 @@ class Service:
         """Make, before any fork, what loads and answers of all models need."""
         for runtime in runtimes:
             runtime.preload()
+        own = [one for one in runtimes if type(one).resize is not Runtime.resize]
+        for runtime in own or runtimes[:1]:
             samples.rehearse(runtime.resize)
 
     def told(self) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable, NoReturn  # Python 3.8 has no other Callable for aliases
 
-from runtimes import registry
+from runtimes import process, registry
 from runtimes.base import Runtime
 from runtimes.values import ModelError
 
@@ -168,6 +168,7 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         clients = take_over(environment, files)
         rename([sys.executable, program, *arguments])
         if wanted(line):
+            process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
             status = worker.run(launcher.options(arguments), clients)

@@ -218,9 +218,12 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
                 for pipe in self._outputs.pop(other, ()):
                     os.close(pipe)
         self._ours, self._handed_over = [client], {}
-        from serving.workers import (
-            idle,  # not at the top: another handler may have modules of such names
-        )
+        # not at the top: another handler may have modules of such names
+        from runtimes import process
+
+        from serving.workers import idle
+
+        process.reseed()
 
         seconds = idle.seconds(os.environ) * _REPLICA_RESTS or None
         while True:

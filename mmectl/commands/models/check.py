@@ -21,9 +21,9 @@ from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.commands.upload import known_sources
 from mmectl.console.output import Result, Table, milliseconds
+from mmectl.frameworks.base import summed
 from mmectl.frameworks.check import Checked, Forward
 from mmectl.frameworks.check import check as check_folder
-from mmectl.frameworks.mxnet.layout import summed
 from mmectl.invoke import content_type_of
 from mmectl.sources.origin import Source, parse, prepare
 from mmectl.sources.tarball import folder_of

@@ -82,4 +82,5 @@ def artifact_data(artifact: Artifact) -> Mapping[str, Any]:
         "uploaded": artifact.modified.isoformat(),
         "digest": artifact.digest,
         "untrained": artifact.untrained,
+        "framework": artifact.framework or None,
     }

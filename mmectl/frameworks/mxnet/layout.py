@@ -1,131 +1,43 @@
-"""Is a folder a model that the container can serve? Every problem at once, before any upload.
+"""MXNet's files of a model, one with another: everything that keeps it from being served.
 
-The files are found and read by `model_files`, which is the container's own module. Multi Model
-Server puts a model's folder on Python's path, so that code lying there runs (``json.py``,
-``sitecustomize.py``): code is refused unless asked for.
+The files are found and read by `model_files`, which is the container's own module.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import stat
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
 
 from mmectl.base.errors import ArtifactError
-from mmectl.base.values import CODE_FILE
+from mmectl.frameworks.base import Look, Place, Problem, Signature, printable, some
 from mmectl.frameworks.mxnet import params, shapes, symbols
 from mmectl.frameworks.mxnet.model_files import (
     PARAMS,
     SHAPES,
     SYMBOL,
     SYNSET,
+    Input,
     ModelError,
     bare,
     choose,
-    inside,
     lacking,
-    left_behind,
     parse_shapes,
     parse_synset,
     read_text,
 )
 from mmectl.frameworks.mxnet.symbols import Symbol
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 _TEXT_LIMIT = 16 << 20
-_LISTED = 5
-_SHOWN = 10
 _ENDS = (SYMBOL, PARAMS, SHAPES)
 _SAME = "symbol and parameters must come from the same network"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to fix; reads ``path: what: fix``."""
-
-    path: str
-    what: str
-    fix: str
-
-    def __str__(self) -> str:
-        return printable(f"{self.path}: {self.what}: {self.fix}")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at a model finds: what keeps it from being served, and what is only told."""
-
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A model's folder, and how people call it: by its path, or as a tarball and its members."""
-
-    folder: Path
-    tarball: str | None = None
-    top: Path | None = None
-
-    def whole(self) -> str:
-        """The folder or the tarball itself."""
-        return self.tarball or str(self.folder)
-
-    def file(self, name: str) -> str:
-        """One file of it."""
-        path = self.folder / name
-        if self.tarball is None:
-            return str(path)
-        return f"{self.tarball}: {path.relative_to(self.top or self.folder)}"
-
-    def problem(self, error: ModelError) -> Problem:
-        """What the container's reader says of it."""
-        where = self.file(error.file) if error.file else self.whole()
-        return Problem(where, error.what, error.fix)
-
-
-def printable(text: str) -> str:
-    """Text from files: what would move a terminal's cursor or cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def _some(names: Iterable[str]) -> str:
-    shown = sorted(names)
-    more = len(shown) - _LISTED
-    return ", ".join(shown[:_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _entry(path: Path, allow_code: bool) -> Problem | None:
-    """What is wrong with one directory entry of a folder that is to be packed."""
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        return Problem(str(path), "is a symbolic link", "put the file itself there")
-    if stat.S_ISDIR(mode):
-        return Problem(
-            str(path),
-            "is a folder inside the model folder",
-            "the container looks in the root only; move its files up or remove it",
-        )
-    if not stat.S_ISREG(mode):
-        return Problem(str(path), "is not a regular file", "remove it")
-    if not _NAME.fullmatch(path.name):
-        return Problem(
-            str(path),
-            "has an unusual file name",
-            "use at most 99 letters, digits and . _ + -, not beginning with a dot; or remove it",
-        )
-    if CODE_FILE.search(path.name) and not allow_code:
-        return Problem(
-            str(path),
-            "is code, which Multi Model Server would run",
-            "remove it from the model folder",
-        )
-    if path.lstat().st_size == 0:
-        return Problem(str(path), "is empty", "write it again or remove it")
-    return None
+def look(place: Place, names: Sequence[str], bad: Collection[str]) -> Look:
+    """Look at the files `names` of a model; what is `bad` is not named again as missing."""
+    found = _Reading(place, names).look()
+    hidden = [end for end in _ENDS if any(name.endswith(end) for name in bad)]
+    keep = [p for p in found.problems if not any(p.what.startswith(f"has no *{e}") for e in hidden)]
+    return Look(tuple(keep), found.notes, signature=found.signature)
 
 
 class _Reading:
@@ -144,14 +56,20 @@ class _Reading:
         """Everything: the files themselves, and one with another."""
         data = {name for name, _ in self.inputs}
         if self.symbol and data and (unknown := data - set(self.symbol.inputs())):
-            what = f"names {_some(unknown)}, which is no input of the symbol"
+            what = f"names {some(unknown)}, which is no input of the symbol"
             self._wrong(SHAPES, what, "name its data input, usually 'data'")
         elif self.symbol and data and self.arrays is not None:
             weights = {bare(a.name): a.shape for a in self.arrays}
             self._match(self.symbol, data, weights)
         if SYNSET in self.names:
             self._labels()
-        return Look(tuple(self.problems), tuple(printable(note) for note in self.notes))
+        notes = tuple(printable(note) for note in self.notes)
+        return Look(tuple(self.problems), notes, signature=self._signature())
+
+    def _signature(self) -> Signature:
+        item = _item(self.symbol, self.inputs)
+        inputs = tuple(Input(name, shape) for name, shape in self.inputs)
+        return Signature(inputs=inputs, outputs=None if item is None else math.prod(item))
 
     def _wrong(self, end: str, what: str, fix: str) -> None:
         name = self.found.get(end) or end
@@ -217,10 +135,10 @@ class _Reading:
         wanted = symbol.parameters() - data
         weights = {name: shape for name, shape in given.items() if name in wanted}
         if missing := lacking(wanted, weights, ()):
-            self._wrong(PARAMS, f"lacks {_some(missing)} of the symbol", self._why_missing(given))
+            self._wrong(PARAMS, f"lacks {some(missing)} of the symbol", self._why_missing(given))
         if unused := set(given) - set(symbol.inputs()) - wanted:
             name = self.place.file(self.found[PARAMS] or "")
-            self.notes.append(f"{name}: has {_some(unused)}, which the symbol does not use")
+            self.notes.append(f"{name}: has {some(unused)}, which the symbol does not use")
         for name, expected in symbol.shapes().items():
             shape = weights.get(name)
             if shape is not None and not _fits(shape, expected):
@@ -292,79 +210,3 @@ def _unlabelled(lines: int, item: tuple[int, ...]) -> tuple[str, str]:
         return f"{what} (boxes, maps or steps)", "leave synset.txt out"
     what = f"has {lines:,} labels for {math.prod(item):,} classes of the symbol"
     return what, "write one label on each line, in the order of training"
-
-
-def look(folder: Path, *, allow_code: bool = False) -> Look:
-    """Look at a folder that is to be packed: everything that keeps it from being served.
-
-    What it lacks comes first, then what of it is wrong. Notes say what stays out of the tarball.
-    """
-    try:
-        paths = sorted(folder.iterdir())
-    except FileNotFoundError:
-        return _nothing(folder, "does not exist", "name the folder of a model")
-    except NotADirectoryError:
-        return _nothing(folder, "is not a folder", "name the folder that holds the model")
-    except OSError as error:
-        return _nothing(folder, "cannot be read", str(error.strerror))
-    left = [path for path in paths if left_behind(path.name)]
-    paths = [path for path in paths if not left_behind(path.name)]
-    if not paths:
-        return _nothing(folder, "is empty", "name the folder that holds the model")
-    if (root := inside(folder)) != folder:
-        return _nothing(folder, "holds only a folder", f"name {root} instead")
-    bad = {path.name: problem for path in paths if (problem := _entry(path, allow_code))}
-    # a file that is bad as such is named once, not again as missing
-    usable = [path.name for path in paths if path.name not in bad]
-    hidden = [end for end in _ENDS if any(name.endswith(end) for name in bad)]
-    found = _Reading(Place(folder), usable).look()
-    keep = [p for p in found.problems if not any(p.what.startswith(f"has no *{e}") for e in hidden)]
-    notes = [printable(f"{path}: is left out: it is no part of a model") for path in left]
-    return Look((*keep, *bad.values()), (*notes, *found.notes))
-
-
-def _nothing(folder: Path, what: str, fix: str) -> Look:
-    return Look((Problem(str(folder), what, fix),))
-
-
-def look_at_tarball(folder: Path, name: str) -> Look:
-    """Look at what was unpacked of the tarball `name`, as the container does.
-
-    What it does not read has no say; see `left_out`.
-    """
-    root = inside(folder)
-    names = sorted(path.name for path in root.iterdir() if path.is_file())
-    return _Reading(Place(root, name, folder), names).look()
-
-
-def left_out(folder: Path) -> tuple[str, ...]:
-    """Notes on what `packing.members` does not take of a folder that was a tarball's."""
-    left = [path for path in folder.iterdir() if left_behind(path.name) or not path.is_file()]
-    return tuple(printable(f"{path.name}: is left out: nothing reads it") for path in sorted(left))
-
-
-def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
-    """Everything that keeps the folder from being served; empty where it is a model."""
-    return look(folder, allow_code=allow_code).problems
-
-
-def summed(problems: Sequence[str], what: str = "problems") -> list[str]:
-    """Problems as lines for people: the first few, and how many more there are."""
-    more = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"... and {more:,} more {what}"] if more > 0 else [])]
-
-
-def require(folder: Path, *, allow_code: bool = False) -> None:
-    """Raise ArtifactError (code ``bad_model``) where the folder is no model; see `refuse`."""
-    refuse(look(folder, allow_code=allow_code))
-
-
-def refuse(found: Look) -> None:
-    """Raise ArtifactError (code ``bad_model``) naming its problems, of many the first few."""
-    if found.problems:
-        raise ArtifactError(
-            "\n".join(summed([str(problem) for problem in found.problems])),
-            hint="a model folder holds <name>-symbol.json, <name>-0000.params, "
-            "<name>-shapes.json and, for labels, synset.txt",
-            code="bad_model",
-        )

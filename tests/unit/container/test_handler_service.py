@@ -10,7 +10,9 @@ from typing import Any
 
 import model_handler
 import pytest
-from runtimes.base import Model, Runtime
+from runtimes import registry
+from runtimes.base import Runtime, TensorModel
+from runtimes.mxnet.runtime import MXNet
 from runtimes.values import Input, ModelError
 from serving.handler import codecs, loaded
 from serving.handler.responses import respond
@@ -18,7 +20,7 @@ from serving.handler.service import Service, ToldAlready
 from serving.workers import memory
 
 
-class Doubler(Model):
+class Doubler(TensorModel):
     """Answers twice its input, two items at once."""
 
     name = "doubler"
@@ -58,6 +60,9 @@ class Doubling(Runtime):
 
     def footprint(self, folder):
         return 0
+
+    def quiesce(self):
+        return True
 
     def load(self, folder, threads):
         if self.error is not None:
@@ -132,7 +137,7 @@ def test_answers_every_request_of_a_batch_for_itself(service, model):
 
 
 def test_an_answer_for_the_whole_batch_takes_exactly_that_batch(service, model):
-    model.whole = True
+    model.exchange.whole = True
     context = Context(part("application/json"), part("application/json"))
     requests = [{"body": b"[1, 2, 3]"}, {"body": b"[[1, 2, 3], [4, 5, 6]]"}]
     first, second = service.handle(requests, context)
@@ -185,13 +190,13 @@ def test_running_out_of_memory_passes_on_to_the_server(service, model, monkeypat
         raise MemoryError
 
     monkeypatch.setattr(memory, "confine", lambda room: None)
-    monkeypatch.setattr(model, "predict", fail)
+    monkeypatch.setattr(model.exchange, "predict", fail)
     with pytest.raises(MemoryError):
         service.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
 
 
 def test_room_that_there_is_by_now_is_taken(service, model, monkeypatch):
-    limits, predict = [], model.predict
+    limits, predict = [], model.exchange.predict
 
     def tight(feed):
         if not limits:
@@ -200,7 +205,7 @@ def test_room_that_there_is_by_now_is_taken(service, model, monkeypatch):
 
     monkeypatch.setattr(memory, "free", lambda: 7 << 30)
     monkeypatch.setattr(memory, "confine", limits.append)
-    monkeypatch.setattr(model, "predict", tight)
+    monkeypatch.setattr(model.exchange, "predict", tight)
     (answer,) = service.handle([{"body": b"[1,2,3]"}], Context(part("application/json")))
     assert (json.loads(answer), limits) == ([2, 4, 6], [7 << 30])
 
@@ -235,9 +240,17 @@ def test_a_failed_load_says_why(tmp_path, caplog):
     assert f"cannot load {tmp_path}: has no weights in the model folder" in caplog.text
 
 
+class Here(MXNet):
+    """The container's runtime, as where its framework is installed."""
+
+    def installed(self):
+        return True
+
+
 def test_a_folder_of_no_model_is_told_of_by_the_containers_runtime(tmp_path):
+    service = Service(lambda folder: registry.of(folder, (Here(),)))
     with pytest.raises(model_handler.ModelError, match=r"has no \*-symbol.json"):
-        model_handler.load(tmp_path)
+        service.load(tmp_path)
 
 
 def test_a_worker_without_memory_does_not_stay(tmp_path):

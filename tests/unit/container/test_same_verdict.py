@@ -10,7 +10,8 @@ from runtimes.mxnet import model_files
 from runtimes.mxnet.predictor import Network, check_names, weights_of
 
 from mmectl.archive.unpack import unpack
-from mmectl.frameworks.mxnet import layout, symbols
+from mmectl.frameworks import look
+from mmectl.frameworks.mxnet import symbols
 
 
 def container(folder) -> str:
@@ -36,7 +37,7 @@ def container(folder) -> str:
 def test_check_and_container_agree(tmp_path_factory, files):
     place = tmp_path_factory.mktemp("verdict")
     unpack(tarball(files, place / "m.tar.gz"), place / "m")
-    found = layout.look_at_tarball(place / "m", "m.tar.gz")
+    found = look.look_at_tarball(place / "m", "m.tar.gz")
     refused = container(place / "m")
     event("refused" if refused else "served")
     assert (not found.problems) == (not refused), (found, refused)

@@ -1,101 +1,11 @@
-"""What a model says of its columns, and the table that a request becomes; pure."""
+"""What is agreed with the runtimes on tables, and what only reading them needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
-
 import numpy as np
-
-
-class Dialect(Enum):
-    """Whose clients are answered: what a payload may leave out, and the bytes of the answer."""
-
-    OWN = "own"
-    XGBOOST = "xgboost"
-    """AWS's XGBoost container in algorithm mode."""
-    SKLEARN = "scikit-learn"
-    """AWS's scikit-learn container with its default functions."""
-
-
-@dataclass(frozen=True)
-class Features:
-    """What a model says of its columns. All of it may be left out.
-
-    `count` of the columns, by default as many as there are `names`. `dtype` is numpy's name of the
-    type that numbers are brought into. `categorical` are names or indices of the columns whose
-    values are kept as they were sent (see Table); None: the model does not say, a column in which
-    a value is no number is one. `missing_allowed`: NaN may be a value; `infinity_allowed`, too.
-    `fewer_allowed`: columns that lack at the end of a row, or by name, are missing; more is always
-    an error. `absent` is what a sparse row does not list; None: missing in the dialect of XGBoost,
-    0 elsewhere.
-    """
-
-    count: int | None = None
-    names: Sequence[str] | None = None
-    dtype: str = "float32"
-    categorical: Sequence[str | int] | None = ()
-    missing_allowed: bool = True
-    infinity_allowed: bool = False
-    fewer_allowed: bool = False
-    absent: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.names is not None and self.width != len(self.names):
-            raise ValueError(f"{self.width} columns have {len(self.names)} names")
-
-    @property
-    def width(self) -> int | None:
-        """How many columns the model has, None where nobody knows."""
-        return len(self.names) if self.count is None and self.names is not None else self.count
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there may be columns that are no numbers."""
-        return self.categorical is None or len(self.categorical) > 0
-
-    def key(self, index: int) -> str:
-        """The name of a column; its index where columns have no names."""
-        names = self.names
-        return names[index] if names is not None and index < len(names) else str(index)
-
-    def is_categorical(self, index: int) -> bool:
-        """Whether the model says that a column is categorical."""
-        return index in self._indices or self.key(index) in self._indices
-
-    @property
-    def _indices(self) -> Sequence[str | int]:
-        return self.categorical or ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """One request as rows of columns, in the order of the model's own columns.
-
-    `array` is (rows, columns) in Features.dtype; SKLEARN keeps the type of an NPY array. Where the
-    model has categorical columns `array` is None and `columns` has by Features.key an array of
-    (rows,): in Features.dtype, or of objects for a categorical column (str, int, float or bool as
-    sent, in CSV always str; None where it is missing). `single`: one bare row was sent, which the
-    own dialect answers without the batch axis.
-    """
-
-    rows: int
-    single: bool = False
-    array: Any = None
-    columns: Mapping[str, Any] | None = None
-
-    def take(self, start: int, stop: int) -> Table:
-        """Take some of the rows."""
-        columns = self.columns
-        return Table(
-            len(range(self.rows)[start:stop]),
-            self.single,
-            None if self.array is None else self.array[start:stop],
-            None if columns is None else {key: one[start:stop] for key, one in columns.items()},
-        )
-
+from runtimes.tables import Dialect as Dialect
+from runtimes.tables import Features as Features
+from runtimes.tables import Table as Table
 
 NUMBER = np.float64
 """In what type numbers are read before they are brought into Features.dtype."""

@@ -1,0 +1,103 @@
+"""What any model folder is made of, and model.json, in which its owner may describe it; pure.
+
+::
+
+    {"framework": "sklearn", "predict": "predict_proba"}
+
+A model.json without `framework` is no description: XGBoost's users call a model so. The other keys
+are the framework's options. mmectl reads folders by this very module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# relative: mmectl/frameworks links here, and beside it to these values
+from .values import ModelError
+
+DESCRIPTION, EXPECTED = "model.json", "expected.json"
+KEY = b'"framework"'
+# Files that systems and editors leave beside others, AppleDouble's ._<name> among them
+_LEFT_BEHIND = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
+_FORM = '{"framework": "NAME"}'
+_LARGEST = 1 << 20
+_FIRST_BYTES = 512
+
+
+def left_behind(name: str) -> bool:
+    """Whether a file of that name is no part of a model: hidden, or an editor's or system's."""
+    edited = name.endswith("~") or (name.startswith("#") and name.endswith("#"))
+    return name.startswith(".") or name in _LEFT_BEHIND or edited
+
+
+def inside(folder: Path) -> Path:
+    """The folder that holds the files: the only one in `folder` where there is nothing else."""
+    while True:
+        held = [path for path in folder.iterdir() if not left_behind(path.name)]
+        if len(held) != 1 or held[0].is_symlink() or not held[0].is_dir():
+            return folder
+        folder = held[0]
+
+
+def files(folder: Path) -> list[Path]:
+    """The files at the top of a model folder that may be a framework's, sorted by name."""
+    held = sorted(p for p in inside(folder).iterdir() if p.is_file() and not left_behind(p.name))
+    return [path for path in held if path.name != EXPECTED and not _describes(path)]
+
+
+def _describes(path: Path) -> bool:
+    try:
+        return path.name == DESCRIPTION and _described(path) is not None
+    except ModelError:
+        return True
+
+
+def first_bytes(path: Path, count: int = _FIRST_BYTES) -> bytes:
+    """How a file begins; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError:
+        return b""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What model.json says: the framework's name, and `options` that the framework knows."""
+
+    framework: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def only(self, known: Collection[str]) -> Mapping[str, Any]:
+        """The options, all of them `known`; raises ModelError for another."""
+        for name in self.options:
+            if name not in known:
+                words = ", ".join(sorted(known)) or "none"
+                what = f"has the unknown key {name!r}"
+                raise ModelError(what, DESCRIPTION, f"keys of {self.framework} are: {words}")
+        return self.options
+
+
+def describe(folder: Path) -> Description:
+    """Read model.json; an empty description where there is none. Raises ModelError."""
+    return _described(inside(folder) / DESCRIPTION) or Description()
+
+
+def _described(path: Path) -> Description | None:
+    """The description in a file; None where it is another file: frameworks call theirs so, too."""
+    if not path.is_file() or path.stat().st_size > _LARGEST or KEY not in path.read_bytes():
+        return None
+    try:
+        value = json.loads(path.read_text("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"is not JSON ({error})", DESCRIPTION, f"write {_FORM}") from None
+    if not isinstance(value, dict) or "framework" not in value:
+        return None
+    name = value.pop("framework")
+    if not isinstance(name, str):
+        raise ModelError(f"names the framework {name!r}", DESCRIPTION, f"write {_FORM}")
+    return Description(name, value)

@@ -1,0 +1,87 @@
+"""Requests to a model of tensors: parsed, computed as many items at once as it takes, answered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from runtimes.base import TensorModel
+
+from serving.handler import codecs, images, samples
+from serving.handler.exchange import Exchange, within_room
+from serving.workers.cpu import Budget
+
+
+class Tensors(Exchange):
+    """Answers requests; `whole` says that the outputs are one answer for the whole batch."""
+
+    def __init__(self, model: TensorModel, cpus: Budget, resize: images.Resize | None) -> None:
+        self.model = model
+        self.whole = False
+        self._cpus = cpus
+        self._resize = resize
+
+    def warm_up(self) -> None:
+        """Compute with zeros, see what the outputs are, and answer a picture."""
+        inputs = self.model.inputs
+        outputs = self._run({i.name: np.zeros(i.shape, i.dtype or np.float32) for i in inputs})
+        # items can be told apart where all that goes in and comes out has the batch axis
+        batches = {*(i.shape[:1] for i in inputs), *(o.shape[:1] for o in outputs)}
+        self.whole = batches != {(self.model.batch or 1,)}
+        self.model.check(outputs)
+        try:
+            feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
+            self.answer(outputs, feed, codecs.JSON)
+        except codecs.PayloadError:
+            pass  # it takes no pictures, or answers zeros with NaN
+
+    def respond(
+        self, body: bytes, content_type: str | None, accept: str | None, context: Any
+    ) -> tuple[str, bytes]:
+        """Answer one request."""
+        del context
+        default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
+        kind = codecs.accepted(accept, default)
+        feed = self.parse(body, content_type)
+        return kind, self.answer(self.predict(feed), feed, kind)
+
+    def parse(self, body: bytes, content_type: str | None) -> codecs.Feed:
+        """Read one request; raises PayloadError."""
+        inputs, resize = self.model.inputs, self._resize
+        feed = within_room(lambda: codecs.parse(body, content_type, inputs, resize))
+        if not self.whole:
+            return feed
+        size = self.model.batch or 1
+        if feed.items != size:
+            raise codecs.PayloadError(
+                "the answer of this model is one for the whole batch: send "
+                f"{size} items, not {feed.items}"
+            )
+        return replace(feed, batched=True)  # the outputs are answered as they are
+
+    def predict(self, feed: codecs.Feed) -> list[Any]:
+        """Run all items of a request, as many at once as the model's batch has."""
+        if self.whole or self.model.batch is None:
+            return self._run(feed.arrays)
+        parts, size = [], self.model.batch
+        for start in range(0, feed.items, size):
+            count = min(size, feed.items - start)
+            chunk = {n: self._filled(a[start : start + count]) for n, a in feed.arrays.items()}
+            parts.append([output[:count] for output in self._run(chunk)])
+        return [np.concatenate(outputs) for outputs in zip(*parts)]  # noqa: B905 - Python 3.8
+
+    def answer(self, outputs: Sequence[Any], feed: codecs.Feed, kind: str) -> bytes:
+        """Encode the outputs of a request as `kind`; raises PayloadError."""
+        return codecs.answer(outputs, feed, kind, self.model.labels, self.model.likelihood)
+
+    def _run(self, arrays: Mapping[str, Any]) -> list[Any]:
+        return self.model.run(arrays, self._cpus.look())
+
+    def _filled(self, array: Any) -> Any:
+        lacking = (self.model.batch or 1) - len(array)
+        if not lacking:
+            return array
+        return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), array.dtype)])

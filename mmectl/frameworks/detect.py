@@ -1,0 +1,111 @@
+"""The frameworks that mmectl knows, and which of them a model folder is for, by what it holds.
+
+A framework is a package beside this file with a module `framework`; nothing names it elsewhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import functools
+import importlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mmectl.frameworks import folders
+from mmectl.frameworks.base import Framework
+from mmectl.frameworks.values import ModelError
+
+HERE = Path(__file__).absolute().parent
+ANY = "any"  # the framework of a model that a container not ours serves: nothing is known of it
+
+
+def names() -> tuple[str, ...]:
+    """The names of all frameworks, sorted; imports none of them."""
+    return tuple(sorted(path.parent.name for path in HERE.glob("*/framework.py")))
+
+
+@functools.cache
+def named(name: str) -> Framework:
+    """The framework of that name, which is one of `names`."""
+    found: Framework = importlib.import_module(f"mmectl.frameworks.{name}.framework").FRAMEWORK
+    return found
+
+
+def known() -> tuple[Framework, ...]:
+    """All frameworks, by name."""
+    return tuple(named(name) for name in names())
+
+
+def unknown(name: str) -> str | None:
+    """Why that is no name of a framework, with the near miss; None where it is one."""
+    if name in names():
+        return None
+    near = difflib.get_close_matches(name, names(), 1, 0.6)
+    meant = f": did you mean {near[0]}?" if near else ""
+    return f"is {name!r}, known are {', '.join(names())}{meant}"
+
+
+def of(
+    folder: Path, wanted: str | None = None, candidates: Sequence[Framework] | None = None
+) -> Framework:
+    """Tell which framework a model folder is for: as `wanted` or model.json says, or by content.
+
+    Raises ModelError.
+    """
+    some = known() if candidates is None else tuple(candidates)
+    described = folders.describe(folder).framework
+    if wanted and described and wanted != described:
+        what = f"names the framework {described}, config.yaml names {wanted}"
+        raise ModelError(what, folders.DESCRIPTION, "correct one of them")
+    if name := wanted or described:
+        return _by_name(name, some)
+    found = [one for one in some if one.detect(folder)]
+    if len(found) > 1:
+        raise ModelError(
+            f"may be for {' or '.join(one.name for one in found)}",
+            "",
+            "say which: models[].framework in config.yaml, or a file "
+            f'{folders.DESCRIPTION} beside it with {{"framework": "{found[0].name}"}}',
+        )
+    if not found:
+        held = [path.name for path in folders.files(folder)[:8]]
+        what = f"holds no model of a known framework: it holds {', '.join(held) or 'no file'}"
+        wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in some)
+        raise ModelError(what, "", f"name the files as people have them ({wanted})")
+    return found[0]
+
+
+def _by_name(name: str, candidates: Sequence[Framework]) -> Framework:
+    for one in candidates:
+        if one.name == name:
+            return one
+    listed = ", ".join(one.name for one in candidates)
+    raise ModelError(f"names the framework {name!r}", folders.DESCRIPTION, f"known are {listed}")
+
+
+def resembles(names: Iterable[str]) -> bool:
+    """Whether one of these names is that of a well-known file of a framework."""
+    patterns = [pattern for one in known() for pattern in one.files]
+    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def described_by(folder: Path, wanted: str | None) -> bytes | None:
+    """A model.json that the folder needs beside its files, so that the container serves `wanted`.
+
+    None where its own files tell already. Raises ModelError where another file has that name.
+    """
+    if wanted is None or folders.describe(folder).framework == wanted:
+        return None
+    try:
+        if of(folder).name == wanted:
+            return None
+    except ModelError:
+        pass
+    if (folders.inside(folder) / folders.DESCRIPTION).exists():
+        raise ModelError(
+            f"is a file of the model: {wanted} cannot be named there",
+            folders.DESCRIPTION,
+            "give that file another name",
+        )
+    return b'{"framework": "' + wanted.encode() + b'"}\n'
