@@ -67,9 +67,9 @@ def test_list_transcript(call):
     code, out, err = call("list")
     assert (code, err) == (0, "")
     assert out == (
-        "MODEL      VERSION    SIZE  DIGEST    AGE  INVOKED  LOADED\n"
-        "resnet_18  v2 of 2  1.0 kB  22222222  2 d        -       -\n"
-        "shapes     v1       1.0 kB  33333333  2 d        -       -\n"
+        "MODEL      VERSION  FRAMEWORK    SIZE  DIGEST    AGE  INVOKED  LOADED\n"
+        "resnet_18  v2 of 2  -          1.0 kB  22222222  2 d        -       -\n"
+        "shapes     v1       -          1.0 kB  33333333  2 d        -       -\n"
     )
 
 

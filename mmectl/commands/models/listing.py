@@ -118,7 +118,7 @@ def _view(
         under = f"{app.location.url}{start}"
         return [f"no models found under {under}; upload: mmectl upload --all"]
     rows = [_row(model, current[model.name], told) for model in shown]
-    columns = ("MODEL", "FRAMEWORK", "VERSION", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
+    columns = ("MODEL", "VERSION", "FRAMEWORK", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
     view: list[str | Table] = [Table(columns, rows, _RIGHT)]
     if more > 0:
         of = f" {start}" if start else ""
@@ -130,11 +130,11 @@ def _row(model: Model, current: Artifact | None, told: Use) -> list[str]:
     held, invoked = told.of(model.versions)
     if current is None:
         missing = f"v{model.pointer.version} gone" if model.pointer else "-"
-        return [model.name, "-", missing, "-", "-", "-", "-", "-"]
+        return [model.name, missing, "-", "-", "-", "-", "-", "-"]
     return [
         model.name,
-        current.framework or "-",
         f"v{current.version}" + (f" of {len(model.versions)}" if len(model.versions) > 1 else ""),
+        current.framework or "-",
         size(current.size),
         short(current.digest),
         ago(current.modified),
