@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from botocore.config import Config
 
 from mmectl.local import processes
+from mmectl.local.client import platform
 from mmectl.local.instance.docker_cli import Engine
 
 BIN = Path(sys.executable).parent
@@ -62,9 +64,14 @@ class Project:
         """The `data` of a command's envelope."""
         return json.loads(self.mmectl(*arguments, "--json").stdout)["data"]
 
+    @functools.cached_property
+    def told(self) -> dict[str, str]:
+        """What `mmectl local env` exports: address and keys stay those of the project."""
+        return dict(self.data("local", "env"))
+
     def client(self, service: str) -> Any:
         """A boto3 client from nothing but what `mmectl local env` exports."""
-        values = self.data("local", "env")
+        values = self.told if platform.find(self.state) else self.data("local", "env")
         return boto3.client(
             service,
             endpoint_url=values["AWS_ENDPOINT_URL"],
@@ -73,6 +80,16 @@ class Project:
             aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
             config=Config(read_timeout=75),
         )
+
+
+def share_environments(project: Project, request: pytest.FixtureRequest) -> None:
+    """Let a project of processes build with the serving environment that other tests built.
+
+    The module imports the fixture `serving_image`.
+    """
+    request.getfixturevalue("serving_image")
+    project.state.mkdir(mode=0o700)
+    (project.state / "envs").symlink_to(project.root / ".mmectl" / "envs")
 
 
 def clean_environment() -> dict[str, str]:

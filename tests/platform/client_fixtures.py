@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, made, surroundings_of
+from projects import Project, made, share_environments, surroundings_of
 
 
 @pytest.fixture(scope="module")
@@ -15,4 +15,6 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
     local, environment = surroundings_of(runtime, request)
     config = f"platform: local\nimage: {{context: {root / 'container'}}}\n{local}"
     with made(root, config, local, environment) as project:
+        if runtime == "process":
+            share_environments(project, request)
         yield project

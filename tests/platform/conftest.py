@@ -12,11 +12,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from serving_fixtures import serving_image
 
 from mmectl.local import processes
 from mmectl.local.client import platform
 from mmectl.local.client.platform import Connection
 
+__all__ = ["serving_image"]  # built once for all
 Clients = Callable[..., Any]
 
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import random_models as r
 from hypothesis import HealthCheck, event, given, settings
-from projects import Project, config_of, made, surroundings_of
-from serving_fixtures import serving_image  # noqa: F401 - a fixture
+from projects import Project, config_of, made, share_environments, surroundings_of
 
 from mmectl.archive.unpack import unpack
 from mmectl.frameworks import look
@@ -29,11 +28,8 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
         local,
         environment,
     ) as project:
-        project.state.mkdir(mode=0o700)
-        environments = root / ".mmectl" / "envs"
-        if environments.is_dir():
-            (project.state / "envs").symlink_to(environments)
-        request.getfixturevalue("serving_image")
+        if runtime == "process":
+            share_environments(project, request)
         project.mmectl("build")
         yield project
 
@@ -135,8 +131,17 @@ def served(project: Project, tmp_path_factory) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def rows(served: Project) -> dict[str, list[dict]]:
+    """What `models check` says of each: of the tarball in the bucket's folder and of the model."""
+    asked = [argument for name in SERVED for argument in (f"{name}.tar.gz", name)]
+    found = served.data("models", "check", *asked)["models"]
+    assert len(found) == len(asked)
+    return {name: found[2 * i : 2 * i + 2] for i, name in enumerate(SERVED)}
+
+
 @pytest.mark.parametrize("name", SERVED)
-def test_what_others_packed_is_served_and_called_sound(served, name):
+def test_what_others_packed_is_served_and_called_sound(served, rows, name):
     op, _ = SERVED[name]
     body = json.dumps([[1.0] * r.WIDTH]).encode()
     done = served.mmectl(
@@ -147,8 +152,7 @@ def test_what_others_packed_is_served_and_called_sound(served, name):
         assert {line.partition(", class=")[2] for line in told[0]} == LABELS[name]
     else:
         assert np.allclose(told, [answer(op)], atol=1e-6)
-    rows = served.data("models", "check", f"{name}.tar.gz", name)["models"]
-    assert [row["sound"] for row in rows] == [True, True], rows
+    assert [row["sound"] for row in rows[name]] == [True, True], rows[name]
 
 
 def test_an_upload_leaves_out_what_is_no_part_of_a_model_and_says_so(served, tmp_path):

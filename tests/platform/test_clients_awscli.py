@@ -70,12 +70,12 @@ def words(line: str) -> list[str]:
     return line.split()
 
 
-def until(read: Callable[[], str], wanted: str) -> None:
-    """Poll; the CLI's own waiters sleep 30 s between two looks."""
+def until(read: Callable[[], Any], wanted: Any) -> None:
+    """Poll with boto3: the waiters of the CLI sleep 30 s between two looks."""
     deadline = time.monotonic() + 60
     while (found := read()) != wanted:
         assert time.monotonic() < deadline, found
-        time.sleep(0.3)
+        time.sleep(0.05)
 
 
 def test_the_life_of_an_endpoint(aws, project, root, star):
@@ -112,7 +112,14 @@ def test_the_life_of_an_endpoint(aws, project, root, star):
 
     aws.run(*words("sagemaker create-endpoint --endpoint-name cli --endpoint-config-name cli"))
     status = "sagemaker describe-endpoint --endpoint-name cli --query EndpointStatus --output text"
-    until(lambda: aws.text(*words(status)).strip(), "InService")
+    sagemaker = project.client("sagemaker")
+
+    def in_service() -> None:
+        describe = lambda: sagemaker.describe_endpoint(EndpointName="cli")  # noqa: E731
+        until(lambda: describe()["EndpointStatus"], "InService")
+        assert aws.text(*words(status)).strip() == "InService"
+
+    in_service()
     aws.run(*words("sagemaker wait endpoint-in-service --endpoint-name cli"))
     listed = aws.json("sagemaker", "list-endpoints", "--status-equals", "InService")
     assert [item["EndpointName"] for item in listed["Endpoints"]] == ["cli"]
@@ -134,7 +141,7 @@ def test_the_life_of_an_endpoint(aws, project, root, star):
     assert "An error occurred (ValidationError) when calling the InvokeEndpoint operation" in shown
 
     aws.run(*words("sagemaker update-endpoint --endpoint-name cli --endpoint-config-name cli-2"))
-    until(lambda: aws.text(*words(status)).strip(), "InService")
+    in_service()
     told = aws.json(*words("sagemaker describe-endpoint --endpoint-name cli"))
     assert told["EndpointConfigName"] == "cli-2"
     assert ask("digits.tar.gz")
@@ -150,7 +157,8 @@ def test_the_life_of_an_endpoint(aws, project, root, star):
 
     for kind, name in (("endpoint", "cli"), ("endpoint-config", "cli"), ("model", "cli")):
         aws.run("sagemaker", f"delete-{kind}", f"--{kind}-name", name)
-    until(lambda: str(len(aws.json("sagemaker", "list-endpoints")["Endpoints"])), "0")
+    until(lambda: sagemaker.list_endpoints()["Endpoints"], [])
+    assert aws.json("sagemaker", "list-endpoints")["Endpoints"] == []
     aws.run(*words("sagemaker wait endpoint-deleted --endpoint-name cli"))
     assert aws.json("sagemaker", "list-models")["Models"] == []
     aws.run("s3", "rb", f"s3://{bucket}", "--force")

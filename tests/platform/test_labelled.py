@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
-from projects import PROCESSES, Project, config_of, made
+from projects import PROCESSES, Project, config_of, made, share_environments
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl.local.values import Image
@@ -66,12 +66,11 @@ def test_what_is_called_a_probability_is_one_in_numbers(graphs):
 
 
 @pytest.fixture(scope="module")
-def project(root: Path, serving_image: Image) -> Iterator[Project]:  # noqa: F811
+def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     with made(
         root, config_of(root, {"shapes": root / "examples" / "models" / "shapes"}, PROCESSES)
     ) as project:
-        project.state.mkdir(mode=0o700)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
+        share_environments(project, request)
         (project.folder / "one.json").write_text("[1, 2]")
         yield project
 

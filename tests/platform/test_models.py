@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project, config_of, made, surroundings_of
+from projects import Project, config_of, made, share_environments, surroundings_of
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl.archive import pack
@@ -35,10 +35,8 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
     local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     with made(root, config_of(root, models, local), local, environment) as project:
-        project.state.mkdir(mode=0o700)
-        environments = root / ".mmectl" / "envs"
-        if environments.is_dir():  # as serving_image made them
-            (project.state / "envs").symlink_to(environments)
+        if runtime == "process":
+            share_environments(project, request)
         yield project
 
 

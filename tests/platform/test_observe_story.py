@@ -11,13 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from projects import BIN, Project, config_of, made, surroundings_of
+from projects import BIN, Project, config_of, made, share_environments, surroundings_of
 
 COUNTS = {
     "Invocations": 9,
@@ -30,17 +29,6 @@ COUNTS = {
 TIMED = {"ModelLatency": 8, "OverheadLatency": 8, "ModelLoadingTime": 2, "ModelDownloadingTime": 2}
 
 
-class Known(Project):
-    """A project that asks only once where its platform is."""
-
-    @cached_property
-    def told(self) -> dict[str, str]:
-        return dict(super().data("local", "env"))
-
-    def data(self, *arguments: str) -> Any:
-        return self.told if arguments == ("local", "env") else super().data(*arguments)
-
-
 @pytest.fixture(scope="module")
 def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
     """One instance that has answered nine requests: see COUNTS."""
@@ -48,12 +36,13 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     settings = config_of(root, models, local).replace("instance_count: 2", "instance_count: 1")
     with made(root, settings, local, environment) as project:
-        known = Known(project.root, project.folder, project.local, project.environment)
-        known.mmectl("build")
-        known.mmectl("upload", "--all")
-        known.mmectl("deploy")
-        ask(known)
-        yield known
+        if runtime == "process":
+            share_environments(project, request)
+        project.mmectl("build")
+        project.mmectl("upload", "--all")
+        project.mmectl("deploy")
+        ask(project)
+        yield project
 
 
 def ask(project: Project) -> None:
@@ -109,7 +98,7 @@ def cli(project: Project, *arguments: str) -> Any:
     """The AWS CLI, with nothing but what `mmectl local env` exports."""
     done = subprocess.run(
         [BIN / "aws", "cloudwatch", *arguments, "--output", "json"],
-        env=project.environment | project.data("local", "env"),
+        env=project.environment | project.told,
         capture_output=True,
         check=True,
         timeout=60,

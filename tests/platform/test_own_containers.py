@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from own_server import TCP_ONLY
-from projects import PROCESSES, Project, made
+from projects import PROCESSES, Project, made, share_environments
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl.base import relay
@@ -50,13 +50,12 @@ def handle(data, context):
 
 
 @pytest.fixture(scope="module")
-def project(root: Path, serving_image: object) -> Iterator[Project]:  # noqa: F811
+def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     with made(root, f"platform: local\n{PROCESSES}endpoint: {{name: own}}\n") as project:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(root / "container", project.folder / "container", ignore=ignored)
         (project.folder / "container" / "model_handler.py").write_text(HANDLER)
-        project.state.mkdir(mode=0o700)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
+        share_environments(project, request)
         yield project
 
 
@@ -141,15 +140,14 @@ def test_the_settings_of_old_are_taken(project):
 
 
 @pytest.fixture(scope="module")
-def tcp_only(root: Path, serving_image: object) -> Iterator[Project]:  # noqa: F811
+def tcp_only(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     with made(root, f"platform: local\n{PROCESSES}endpoint: {{name: tcp}}\n") as project:
         context = project.folder / "container"
         context.mkdir()
         shutil.copytree(root / "container" / "requirements", context / "requirements")
         (context / "entrypoint.py").write_text(TCP_ONLY)
         (context / "model_handler.py").write_text("")
-        project.state.mkdir(mode=0o700)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
+        share_environments(project, request)
         yield project
 
 

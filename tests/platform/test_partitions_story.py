@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from projects import Project, clean_environment, config_of, made
+from projects import Project, clean_environment, config_of, made, share_environments
 
 from mmectl.aws.session import Aws
 from mmectl.local.client import platform
@@ -80,7 +80,9 @@ def test_every_service_names_its_partition(short_dir, client_for, monkeypatch, r
 
 
 @pytest.fixture(scope="module")
-def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Project]:
     """In GovCloud, with a home in which every AWS setting is broken."""
     home = tmp_path_factory.mktemp("home")
     (home / ".aws").mkdir()
@@ -91,6 +93,7 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     with made(
         root, f"aws: {{region: us-gov-west-1}}\n{config}", environment=environment
     ) as project:
+        share_environments(project, request)
         yield project
 
 
