@@ -18,10 +18,11 @@ class RouterSettings:
     worker server take for a small model, and some weights are held twice while they are bound.
     A model's memory is measured when it is loaded and after `measured_after` requests, and while
     it has more workers than it was loaded with every `measured_again` seconds: a worker's replica
-    leaves five seconds after its last request. Every `look_every` seconds copies of models that
-    are no longer in demand are taken back.
-    A model that does not fit even alone is not tried again for `misfit` seconds; one whose load
-    ended its worker twice for `condemned` seconds, then twice as long, up to `misfit`.
+    leaves five seconds after its last request. Every `look_every` seconds replicas of
+    models that are no longer in demand are unloaded.
+    A load waits for other models to become idle for `admission` seconds. A model that does not
+    fit even alone is not tried again for `too_large` seconds; one whose load ended its worker
+    twice for `crash_backoff` seconds, then twice as long, up to `too_large`.
     """
 
     wait: float = 60.0
@@ -46,8 +47,9 @@ class RouterSettings:
     look_every: float = 60.0
     measured_after: tuple[int, ...] = (1, 8, 64)
     measured_again: float = 6.0
-    misfit: float = 600.0
-    condemned: float = 60.0
+    admission: float = 60.0
+    too_large: float = 600.0
+    crash_backoff: float = 60.0
     deaths: int = 2
     lost: int = 4
     region: str = "us-east-1"

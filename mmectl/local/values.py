@@ -160,8 +160,8 @@ class Fleets(Protocol):
         ...
 
 
-class Held(NamedTuple):
-    """Bytes of memory that a model takes, and whether some of its processes are passing ones."""
+class MemoryUse(NamedTuple):
+    """Bytes of memory that a model takes; `transient`: some of its processes will leave."""
 
     memory: int
-    passing: bool
+    transient: bool

@@ -17,9 +17,9 @@ from mmectl.local.instance.http_client import AbortedError, Answer, WireError
 from mmectl.local.values import (
     FleetFailed,
     FleetSpec,
-    Held,
     Image,
     InvokeRequest,
+    MemoryUse,
     ObjectReader,
     StoredObject,
 )
@@ -67,6 +67,10 @@ class FakeServer:
         self.log: list[str] = []
         self._folder = folder / self.id
         self._held: dict[asyncio.Future[None], str] = {}
+
+    @property
+    def models(self) -> FakeServer:
+        return self
 
     async def start(self) -> None:
         if self.failing:
@@ -161,8 +165,8 @@ class FakeServer:
         self.watched[name] = died
         return self.memory
 
-    async def measure(self, name: str) -> Held:
-        return Held(self.memory + self.replicas, passing=self.replicas > 0)
+    async def measure(self, name: str) -> MemoryUse:
+        return MemoryUse(self.memory + self.replicas, transient=self.replicas > 0)
 
     def kill_worker(self, target: str) -> None:
         name = model_name(target)

@@ -15,6 +15,8 @@ from fakes.fleet import (
     spec,
 )
 from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.downloads import unpack_fresh
+from mmectl.local.fleet.ports import Unpack
 from mmectl.local.values import AwsError, FleetSpec, InvokeRequest, InvokeResponse
 
 MB = 1 << 20
@@ -24,11 +26,15 @@ QUICK = RouterSettings(grace=0, memory=1000 * MB, model_base=100 * MB, model_fac
 class Plane:
     """A data plane of fake instances."""
 
-    def __init__(self, folder: Path, settings: RouterSettings = QUICK) -> None:
+    def __init__(
+        self, folder: Path, settings: RouterSettings = QUICK, unpacker: Unpack = unpack_fresh
+    ) -> None:
         self.store = FakeStore(folder)
         self.servers: list[FakeServer] = []
         self._folder = folder / "fleets"
-        self.fleets = LocalFleets(self._folder, self.store, settings, make_server=self._server)
+        self.fleets = LocalFleets(
+            self._folder, self.store, settings, make_server=self._server, unpacker=unpacker
+        )
 
     def _server(self, spec: FleetSpec, share: int) -> FakeServer:
         self.servers.append(FakeServer(len(self.servers), self._folder))
@@ -56,8 +62,10 @@ MakePlane = Callable[..., Awaitable[Plane]]
 
 @pytest.fixture
 def plane(tmp_path: Path) -> MakePlane:
-    async def make(settings: RouterSettings = QUICK, **changes: object) -> Plane:
-        made = await Plane(tmp_path, settings).start(**changes)
+    async def make(
+        settings: RouterSettings = QUICK, unpacker: Unpack = unpack_fresh, **changes: object
+    ) -> Plane:
+        made = await Plane(tmp_path, settings, unpacker).start(**changes)
         made.put("a.tar.gz", "b.tar.gz", "c.tar.gz", "sub/d.tar.gz")
         return made
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
 from mmectl.base.instances import model_disk, model_memory
-from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.settings import RouterSettings
+from mmectl.local.values import FleetSpec
 
 _GROWN = 1.1  # times the disk that was divided last
 
@@ -28,6 +29,26 @@ def machine_memory() -> int:
 def free_disk(folder: Path) -> int:
     """Bytes of disk that are free there."""
     return shutil.disk_usage(folder).free
+
+
+class Limited(Protocol):
+    """A fleet whose instances get budgets; see `fleet.Fleet`."""
+
+    spec: FleetSpec
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The ids of the instances."""
+        ...
+
+    @property
+    def disk_used(self) -> int:
+        """Bytes of unpacked models on all instances."""
+        ...
+
+    def limit(self, memory: int, disk: int) -> None:
+        """Set what models may take on each instance, in bytes."""
+        ...
 
 
 class MachineBudgets:
@@ -47,15 +68,15 @@ class MachineBudgets:
         self._settings = settings
         self._memory = memory
         self._free = free
-        self._fleets: list[Fleet] = []
+        self._fleets: list[Limited] = []
         self._divided = 0  # bytes of disk, at the last division
 
-    def join(self, fleets: Iterable[Fleet]) -> None:
+    def join(self, fleets: Iterable[Limited]) -> None:
         """Count these in, once their instances are up; one that fails takes from nobody."""
         self._fleets += fleets
         self.divide()
 
-    def leave(self, fleets: Iterable[Fleet]) -> None:
+    def leave(self, fleets: Iterable[Limited]) -> None:
         """Count these out, after their instances have ended."""
         gone = list(fleets)
         self._fleets = [fleet for fleet in self._fleets if fleet not in gone]
@@ -83,10 +104,6 @@ class MachineBudgets:
 
     def _disk(self) -> int:
         """Bytes of disk that are free, or hold models already."""
-        held = sum(
-            fleet.placement.cache(instance).disk_used
-            for fleet in self._fleets
-            for instance in fleet.instances
-        )
+        held = sum(fleet.disk_used for fleet in self._fleets)
         existing = next(p for p in (self._folder, *self._folder.parents) if p.exists())
         return self._free(existing) + held

@@ -12,10 +12,11 @@ from pathlib import Path
 from mmectl.local import processes
 from mmectl.local.fleet import errors
 from mmectl.local.fleet.budgets import MachineBudgets
+from mmectl.local.fleet.compose import compose
+from mmectl.local.fleet.downloads import unpack_fresh
 from mmectl.local.fleet.fleet import Fleet
-from mmectl.local.fleet.loader import Loader
 from mmectl.local.fleet.metering import Meter, nowhere
-from mmectl.local.fleet.ports import Server
+from mmectl.local.fleet.ports import Server, Unpack
 from mmectl.local.instance.container_log import prune
 from mmectl.local.instance.instance import Instance
 from mmectl.local.instance.process_runtime import MakeRuntime
@@ -55,7 +56,7 @@ class LocalFleets:
     a platform that was killed can be found. `runtime` is what instances run as (`choice`),
     `environment` the platform's own, which also says where the Docker engine is. `make_server`
     gets a variant and the number of instances on this machine; it is for tests. `puts` says
-    where the measures of a variant go.
+    where the measures of a variant go. `unpacker` unpacks archives; it is for tests, too.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class LocalFleets:
         environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
         puts: PutsOf = lambda spec: nowhere,  # noqa: ARG005
+        unpacker: Unpack = unpack_fresh,
     ) -> None:
         self._folder = folder
         self._objects = objects
@@ -81,6 +83,7 @@ class LocalFleets:
         reserved = self._settings.server_memory
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least, reserved)
         self._puts = puts
+        self._unpacker = unpacker
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._budgets = MachineBudgets(folder, self._settings)
@@ -183,17 +186,20 @@ class LocalFleets:
             raise AwsError(
                 "ServiceUnavailable", f"Endpoint {endpoint} has no instances in service.", 503
             )
-        return await self._pick(entry.fleets, request.target_variant).invoke(request)
+        fleet = self._pick(entry.fleets, request.target_variant)
+        return await fleet.dispatcher.dispatch(request)
 
     def describe(self, endpoint: str, config: str) -> list[dict[str, object]]:
         """One JSON-ready row per instance; empty where nothing runs."""
         entry = self._entries.get((endpoint, config))
-        return [row for fleet in entry.fleets for row in fleet.describe()] if entry else []
+        return [row for fleet in entry.fleets for row in fleet.reports.describe()] if entry else []
 
     def instances(self) -> list[dict[str, object]]:
-        """What there is to measure of every instance: see `Fleet.measured`."""
+        """What there is to measure of every instance: see `Reports.measured`."""
         entries = list(self._entries.values())
-        return [row for entry in entries for fleet in entry.fleets for row in fleet.measured()]
+        return [
+            row for entry in entries for fleet in entry.fleets for row in fleet.reports.measured()
+        ]
 
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
@@ -225,9 +231,7 @@ class LocalFleets:
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
         meter = Meter(self._puts(spec))
-        return Fleet(
-            spec, servers, self._settings, lambda fleet: Loader(fleet, self._objects), meter
-        )
+        return compose(spec, servers, self._objects, self._settings, meter, self._unpacker)
 
     async def _grow(self, fleet: Fleet, spec: FleetSpec, total: int) -> None:
         missing = spec.instance_count - fleet.size
@@ -252,7 +256,9 @@ class LocalFleets:
             entry.starting.cancel()
             await asyncio.wait((entry.starting,))
         if drain and not self._closed:
-            entry.draining = asyncio.gather(*(fleet.drain(drain) for fleet in entry.fleets))
+            entry.draining = asyncio.gather(
+                *(fleet.dispatcher.drain(drain) for fleet in entry.fleets)
+            )
             await asyncio.wait((entry.draining,))
         try:
             await asyncio.gather(*(fleet.stop() for fleet in entry.fleets))

@@ -1,47 +1,33 @@
-"""Bringing a model onto an instance and off it: find, unpack, load, measure; `room` makes room."""
+"""Loads models on instances: downloaded, admitted, loaded by the server, measured."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import shutil
-import threading
 from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mmectl.archive.unpack import (
-    DiskFullError,
-    FaultError,
-    Limits,
-    StoppedError,
-    TooLargeError,
-    Unpacked,
-    UnpackError,
-    size_hint,
-    unpack,
-)
 from mmectl.local.fleet.admission import (
     Admission,
     Footprint,
     NeverFitsError,
     NotAdmittedError,
-    never_fits,
 )
-from mmectl.local.fleet.deadly import DeadlyLoads
-from mmectl.local.fleet.errors import model_name
-from mmectl.local.fleet.instance_cache import ExceedsInstanceError
+from mmectl.local.fleet.crash_backoff import CrashBackoff
+from mmectl.local.fleet.downloads import Downloads, SlowDownloadError
+from mmectl.local.fleet.errors import ErrorMessages, model_name
+from mmectl.local.fleet.metering import Meter
+from mmectl.local.fleet.placement import Placement
 from mmectl.local.fleet.ports import Server
+from mmectl.local.fleet.tasks import Task, Tasks
+from mmectl.local.fleet.too_large import TooLargeCache
+from mmectl.local.fleet.unloads import Unloads
 from mmectl.local.instance import procfs
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
-from mmectl.local.values import AwsError, ObjectReader
+from mmectl.local.settings import RouterSettings
 
-if TYPE_CHECKING:
-    from mmectl.local.fleet.fleet import Fleet
-
-ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
-_REFUSALS = 1000  # remembered
 # As the image's handler words them: the model does not fit where nothing else is; the network
 # ended its worker.
 _TOO_LARGE = "it needs more memory than an instance has"
@@ -50,185 +36,101 @@ _ENDED = "MXNet ended the process with "
 _AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
-class _SlowError(Exception):
-    """ModelDataDownloadTimeoutInSeconds is over."""
-
-
 class Loader:
-    """The loads and unloads of one fleet; `available` gives the machine's free memory."""
+    """The loads of one fleet; `available` gives the machine's free memory, in bytes."""
 
     def __init__(
         self,
-        fleet: Fleet,
-        store: ObjectReader,
+        placement: Placement,
+        tasks: Tasks,
+        admission: Admission,
+        downloads: Downloads,
+        unloads: Unloads,
+        meter: Meter,
+        errors: ErrorMessages,
+        settings: RouterSettings,
         available: Callable[[], int | None] = procfs.available,
     ) -> None:
-        self._fleet = fleet
-        self._store = store
+        self._placement = placement
+        self._tasks = tasks
+        self._admission = admission
+        self._downloads = downloads
+        self._unloads = unloads
+        self._meter = meter
+        self._errors = errors
+        self._settings = settings
         self._available = available
-        self._settings = fleet.settings
-        self._placement = fleet.placement
-        self._admission = Admission(fleet)
         self._slots: dict[str, asyncio.Semaphore] = {}
-        self._unpacker = _unpack_fresh
-        # Models that do not fit even alone, by their object, until when, and why: every try would
-        # cost as much again, perhaps all other models.
-        self._misfits: dict[str, tuple[Path, float, str]] = {}
-        self._deadly = DeadlyLoads(self._settings.condemned, self._settings.misfit)
-        # Why archives were refused, by the object's file: reading them again would cost as much
-        self._refusals: dict[Path, str] = {}
-        self._origins: dict[str, Path] = {}  # of what is known of a model: the object's file
+        self._too_large = TooLargeCache(settings.too_large)
+        self._crashes = CrashBackoff(settings.crash_backoff, settings.too_large)
 
-    async def load(self, server: Server, target: str) -> None:
-        """Bring a model, whose load was begun, into memory.
+    def begin(self, server: Server, target: str) -> Task:
+        """Begin to load a model that is not in memory; requests for it wait for the task.
 
-        Raises AwsError; WireError if the server was lost. The placement is right in either case.
+        The task raises AwsError, or WireError if the server was lost. The placement is right
+        in either case.
         """
+        self._placement.begin_load(server.id, target)
+        return self._tasks.begin(server.id, target, self._load(server, target))
+
+    def measure(self, server: Server, target: str) -> None:
+        """Measure in the background what a model in memory takes now."""
+        self._tasks.chore(self._measure(server, target))
+
+    async def _load(self, server: Server, target: str) -> None:
         slot = self._slots.setdefault(server.id, asyncio.Semaphore(self._settings.loads_at_once))
         folder = server.folder(model_name(target))
         try:
             async with slot:
-                await self._bring(server, target, folder)
+                await self._download_and_load(server, target, folder)
         except BaseException as error:
             keep = isinstance(error, (WireError, asyncio.CancelledError, NotAdmittedError))
             keep = keep and not isinstance(error, NeverFitsError)
             await self._failed(server, target, folder, keep=keep)
-            if isinstance(error, _SlowError):
-                raise self._fleet.errors.slow_download(target, server.id) from None
+            if isinstance(error, SlowDownloadError):
+                raise self._errors.slow_download(target, server.id) from None
             if isinstance(error, NotAdmittedError):
-                raise self._fleet.errors.no_memory(target, str(error), server.id) from None
+                raise self._errors.no_memory(target, str(error), server.id) from None
             raise
 
-    async def unload(self, server: Server, target: str, *, files: bool = False) -> None:
-        """Take a model, whose unload was begun, out of memory; 404 is as good as 200."""
-        try:
-            with self._fleet.meter.timed("ModelUnloadingTime"):
-                await server.unload(model_name(target), self._settings.unload)
-        finally:
-            self._placement.unloaded(server.id, target)
-        if files:
-            await self._admission.delete(server, target)
-
-    async def measure(self, server: Server, target: str) -> None:
-        """Write down what a model in memory takes by now, and keep within the budget.
-
-        And again until processes that it has for a while, as many ask at once, have left.
-        """
-        while (held := await server.measure(model_name(target))).memory:
-            self._placement.measured(server.id, target, held.memory)
-            await self._admission.trim(server)
-            if not held.passing:
-                break
-            await asyncio.sleep(self._settings.measured_again)
-
-    async def trim(self, server: Server) -> None:
-        """Unload idle models and delete files until the instance is within its budgets."""
-        await self._admission.trim(server)
-
-    # within
-
-    async def _bring(self, server: Server, target: str, folder: Path) -> None:
-        await self._refuse_misfit(target)
-        await self._refuse_deadly(server, target)
+    async def _download_and_load(self, server: Server, target: str, folder: Path) -> None:
+        await self._refuse_too_large(target)
+        await self._refuse_crashing(server, target)
         replica = self._placement.replica(server.id, target)
         if replica is not None and replica.disk and _is_folder(folder):
             footprint = self._admission.footprint(server, target, replica.disk)
             await self._admission.reserve(server, target, footprint)
         else:
-            footprint = await self._fetch(server, target, folder)
-        with self._fleet.meter.timed("ModelLoadingTime"):
+            footprint = await self._downloads.fetch(server, target, folder)
+        with self._meter.timed("ModelLoadingTime"):
             await self._load_with_evictions(server, target, footprint)
-        await self._settle(server, target, footprint)
+        await self._attach(server, target, footprint)
 
-    async def _fetch(self, server: Server, target: str, folder: Path) -> Footprint:
-        """Unpack the object; one that is replaced or deleted meanwhile is looked for anew."""
-        while True:
-            archive = await self._find(target)
-            if archive in self._refusals:
-                raise self._fleet.errors.bad_archive(target, self._refusals[archive], server.id)
-            if self._origins.setdefault(target, archive) != archive:
-                self._origins[target] = archive
-                self._placement.estimates.forget(target)
-            try:
-                footprint = self._admission.footprint(
-                    server, target, await to_thread(size_hint, archive)
-                )
-                await self._admission.reserve(server, target, footprint)
-                with self._fleet.meter.timed("ModelDownloadingTime"):
-                    return await self._unpack(server, target, archive, folder, footprint)
-            except (FileNotFoundError, AwsError):
-                if await to_thread(archive.exists):
-                    raise
+    # what is not tried again
 
-    async def _refuse_misfit(self, target: str) -> None:
-        found, until, why = self._misfits.get(target, (None, 0.0, ""))
-        if asyncio.get_running_loop().time() < until and found == await self._find(target):
-            raise NotAdmittedError(why)
+    async def _refuse_too_large(self, target: str) -> None:
+        found = self._too_large.get(target, asyncio.get_running_loop().time())
+        if found is not None and found.archive == await self._downloads.find(target):
+            raise NotAdmittedError(found.why)
 
-    async def _refuse_deadly(self, server: Server, target: str) -> None:
-        archive = self._origins.get(target)
+    async def _refuse_crashing(self, server: Server, target: str) -> None:
+        archive = self._downloads.origin(target)
         now = asyncio.get_running_loop().time()
-        death = self._deadly.refused(archive, now) if archive is not None else None
-        if death is not None and archive == await self._find(target):
-            raise self._fleet.errors.load_failed(death.answer, target, server.id, death.why)
+        crash = self._crashes.refused(archive, now) if archive is not None else None
+        if crash is not None and archive == await self._downloads.find(target):
+            raise self._errors.load_failed(crash.answer, target, server.id, crash.why)
 
-    async def _remember_misfit(self, target: str, why: str) -> None:
-        until = asyncio.get_running_loop().time() + self._settings.misfit
-        self._misfits[target] = (await self._find(target), until, why)
+    async def _remember_too_large(self, target: str, why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self._too_large.add(target, await self._downloads.find(target), why, now)
 
-    def _remember_death(self, target: str, answer: Answer, why: str | None) -> None:
-        archive = self._origins.get(target)
+    def _remember_crash(self, target: str, answer: Answer, why: str | None) -> None:
+        archive = self._downloads.origin(target)
         if archive is not None and (why is None or why.startswith(_ENDED)):
             now = asyncio.get_running_loop().time()
-            self._deadly.died(archive, answer, why, now)
+            self._crashes.crashed(archive, answer, why, now)
 
-    async def _find(self, target: str) -> Path:
-        spec = self._fleet.spec
-        found = await self._store.find(spec.bucket, spec.prefix + target)
-        if found is None:
-            raise self._fleet.errors.no_object(target)
-        return found.path
-
-    async def _unpack(
-        self, server: Server, target: str, archive: Path, folder: Path, footprint: Footprint
-    ) -> Footprint:
-        """Unpack into what is free, make more room while that is too little; what it came to."""
-        cache = self._placement.cache(server.id)
-        while True:
-            limit = max(footprint.disk, footprint.disk + cache.disk - cache.disk_used)
-            try:
-                done = await self._unpack_in_thread(archive, folder, limit)
-            except TooLargeError as error:
-                if limit >= cache.disk:
-                    raise self._fleet.errors.bad_archive(target, str(error), server.id) from error
-                footprint = Footprint(footprint.memory, min(4 * limit, cache.disk))
-                await self._admission.reserve(server, target, footprint)
-            except DiskFullError as error:
-                if not await self._admission.free_disk(server, target):
-                    raise NotAdmittedError("the disk of this machine is full") from error
-            except UnpackError as error:
-                if not isinstance(error, (FaultError, StoppedError)):
-                    self._refusals[archive] = str(error)
-                    if len(self._refusals) > _REFUSALS:
-                        del self._refusals[next(iter(self._refusals))]
-                raise self._fleet.errors.bad_archive(target, str(error), server.id) from error
-            else:
-                exact = self._admission.footprint(server, target, done.disk)
-                await self._admission.reserve(server, target, exact)
-                return exact
-
-    async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
-        stop = threading.Event()
-        limit_s = self._fleet.spec.download_timeout
-        code = self._fleet.spec.environment.get(ALLOW_CODE, "").lower() in ("true", "1")
-        limits = Limits(unpacked=limit, code=code)
-        try:
-            unpacking = to_thread(self._unpacker, archive, folder, limits, stop)
-            return await asyncio.wait_for(unpacking, limit_s)
-        except asyncio.TimeoutError:
-            raise _SlowError from None
-        finally:
-            stop.set()  # where we were cancelled, the thread ends as well
+    # the server's part
 
     async def _load_with_evictions(self, server: Server, target: str, footprint: Footprint) -> None:
         """LOAD; while the server says 507, unload the oldest idle model and try again.
@@ -243,11 +145,11 @@ class Loader:
             mark = server.printed()
             answer = await self._load_once(server, target)
             if answer.status == 200:
-                self._deadly.loaded(self._origins.get(target, Path()))
+                self._crashes.loaded(self._downloads.origin(target) or Path())
                 return
             # The server keeps a model whose load failed registered, for a moment even after its
             # unload, and answers 409 for it: that is no loaded model.
-            await server.unload(name, self._settings.unload)
+            await server.models.unload(name, self._settings.unload)
             if answer.status == 409 and loop.time() < deadline:
                 await asyncio.sleep(_AGAIN)
                 continue
@@ -259,9 +161,9 @@ class Loader:
             why = server.cause(mark, name)
             tries += 1
             if answer.status == 500:
-                self._remember_death(target, answer, why)
+                self._remember_crash(target, answer, why)
             if why is not None or answer.status != 500 or tries >= self._settings.deaths:
-                raise self._fleet.errors.load_failed(answer, target, server.id, why)
+                raise self._errors.load_failed(answer, target, server.id, why)
             free = self._available()
             if free is not None and free < footprint.memory:
                 with contextlib.suppress(NotAdmittedError):
@@ -277,46 +179,58 @@ class Loader:
             await asyncio.sleep(self._settings.grace)  # the log is written by another thread
             why = server.cause(mark, model_name(target))
         if why is not None and why.startswith(_TOO_LARGE):
-            await self._remember_misfit(target, why)
+            await self._remember_too_large(target, why)
             raise NeverFitsError(why)
         try:
             await self._admission.evict_one(server, target)
         except NotAdmittedError as error:
             if not alone:
                 raise
-            await self._remember_misfit(target, _NOT_ALONE)
+            await self._remember_too_large(target, _NOT_ALONE)
             raise NeverFitsError(str(error)) from None
 
     async def _load_once(self, server: Server, target: str) -> Answer:
         name = model_name(target)
         try:
-            return await server.load(name, self._settings.load)
+            return await server.models.load(name, self._settings.load)
         except AnswerTimeoutError:
-            await server.unload(name, self._settings.unload)
+            await server.models.unload(name, self._settings.unload)
             reason = f"Failed to load model {target}: it took over {self._settings.load:g} s"
-            raise self._fleet.errors.model_error(500, reason, server.id) from None
+            raise self._errors.model_error(500, reason, server.id) from None
 
-    async def _settle(self, server: Server, target: str, footprint: Footprint) -> None:
-        """Watch the workers, write down what the model really takes, and mend the budget.
+    # after it
 
-        NotAdmittedError for a model that turns out wider than the instance: it is unloaded again.
+    async def _attach(self, server: Server, target: str, footprint: Footprint) -> None:
+        """Watch the workers, record what the model takes, and keep the instance in its budget.
+
+        Raises NeverFitsError for a model that took more than an instance has: it is unloaded.
         """
         name = model_name(target)
-        measured = await server.attach(name, lambda: self._fleet.broken(server, target))
+        measured = await server.models.attach(
+            name, lambda: self._unloads.unload_broken(server, target)
+        )
         try:
-            self._placement.check_size(server.id, measured, 0)
-        except ExceedsInstanceError as error:
-            self._placement.estimates.learn(target, footprint.disk, measured)
-            await server.unload(name, self._settings.unload)
-            raise never_fits(error) from None
+            self._admission.confirm(server, target, measured, footprint.disk)
+        except NeverFitsError:
+            await server.models.unload(name, self._settings.unload)
+            raise
         self._placement.loaded(server.id, target, measured or footprint.memory)
-        self._fleet.meter.loaded(server.id)
-        if not server.alive(name):  # died before it counted as loaded
-            self._fleet.broken(server, target)
-        with contextlib.suppress(ExceedsInstanceError):
-            plan = self._placement.evictions(server.id, keep=target)
-            for victim in plan.unload:
-                self._fleet.begin_unload(server.id, victim)
+        self._meter.loaded(server.id)
+        if not server.models.alive(name):  # died before it counted as loaded
+            self._unloads.unload_broken(server, target)
+        self._admission.trim_memory(server, keep=target)
+
+    async def _measure(self, server: Server, target: str) -> None:
+        """Record what a model in memory takes now, and keep the instance in its budget.
+
+        Again until replicas of its worker, which many requests at once bring, have left.
+        """
+        while (use := await server.models.measure(model_name(target))).memory:
+            self._placement.measured(server.id, target, use.memory)
+            await self._admission.trim(server)
+            if not use.transient:
+                break
+            await asyncio.sleep(self._settings.measured_again)
 
     async def _failed(self, server: Server, target: str, folder: Path, *, keep: bool) -> None:
         """Correct the placement after a failed load; files that are good stay."""
@@ -329,9 +243,3 @@ class Loader:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir()
-
-
-def _unpack_fresh(archive: Path, folder: Path, limits: Limits, stop: threading.Event) -> Unpacked:
-    """Unpack where an earlier try may have left files."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return unpack(archive, folder, limits, stop)

@@ -1,12 +1,16 @@
-"""Instances of a fleet as rows: for people, and for the sampler of metrics."""
+"""Reports on the instances of a fleet, as rows: for people, and for the sampler of metrics."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
 from mmectl.local.fleet.instance_cache import InstanceCache, Phase
+from mmectl.local.fleet.metering import Meter
+from mmectl.local.fleet.placement import Placement
 from mmectl.local.fleet.ports import Server
 from mmectl.local.values import FleetSpec
 
@@ -31,6 +35,53 @@ class Tally:
         }
 
 
+class Members(Protocol):
+    """The instances of the fleet; see `instances.Instances`."""
+
+    @property
+    def servers(self) -> Collection[Server]:
+        """All instances."""
+        ...
+
+
+class Reports:
+    """The rows of one fleet; `server_memory` is what a server itself may take, in bytes."""
+
+    def __init__(
+        self,
+        spec: FleetSpec,
+        instances: Members,
+        placement: Placement,
+        tally: Tally,
+        meter: Meter,
+        server_memory: int,
+    ) -> None:
+        self._spec = spec
+        self._instances = instances
+        self._placement = placement
+        self._tally = tally
+        self._meter = meter
+        self._server_memory = server_memory
+
+    def describe(self) -> list[dict[str, object]]:
+        """One JSON-ready row per instance."""
+        return [
+            self._row(server) | {"live": self._meter.live(server.id)}
+            for server in self._instances.servers
+        ]
+
+    def measured(self) -> list[dict[str, object]]:
+        """One row per instance with what the sampler needs; memory and disk in bytes."""
+        return [
+            self._row(server)
+            | _measures(self._spec, self._placement.cache(server.id), self._server_memory)
+            for server in self._instances.servers
+        ]
+
+    def _row(self, server: Server) -> dict[str, object]:
+        return _row(self._spec, server, self._placement.cache(server.id), self._tally)
+
+
 def _listens(where: Path | int | None) -> dict[str, object]:
     return {
         "socket": str(where) if isinstance(where, Path) else None,
@@ -38,7 +89,7 @@ def _listens(where: Path | int | None) -> dict[str, object]:
     }
 
 
-def row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) -> dict[str, object]:
+def _row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) -> dict[str, object]:
     """One instance, ready for JSON."""
     in_memory = [
         {
@@ -69,7 +120,7 @@ def row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) -> 
     }
 
 
-def measures(spec: FleetSpec, cache: InstanceCache, server_memory: int) -> dict[str, object]:
+def _measures(spec: FleetSpec, cache: InstanceCache, server_memory: int) -> dict[str, object]:
     """What the sampler needs beyond the row; memory and disk in bytes."""
     return {
         "endpoint": spec.endpoint,

@@ -15,7 +15,7 @@ Job = Coroutine[Any, Any, None]
 Task = asyncio.Task[None]
 
 
-class Work:
+class Tasks:
     """The tasks of one fleet; `changes` is told of the end of every load and unload."""
 
     def __init__(self, changes: Changes) -> None:

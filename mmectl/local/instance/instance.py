@@ -18,14 +18,15 @@ from pathlib import Path
 
 from mmectl.local.instance.container_log import ContainerLog, Pump, cause
 from mmectl.local.instance.docker_cli import advice
-from mmectl.local.instance.http_client import Answer, AnswerTimeoutError, WireError
+from mmectl.local.instance.http_client import AnswerTimeoutError, WireError
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.model_host import ModelHost
+from mmectl.local.instance.no_server import NoServer
 from mmectl.local.instance.process_runtime import Launch, MakeRuntime, Runtime
 from mmectl.local.instance.runtime_choice import RuntimeChoice
 from mmectl.local.instance.workspace import Workspace, remove_workspace
 from mmectl.local.settings import RouterSettings
-from mmectl.local.values import FleetFailed, FleetSpec, Held, InvokeRequest
+from mmectl.local.values import FleetFailed, FleetSpec
 from mmectl.local.waiting import within
 
 log = logging.getLogger("mmectl.local.instance")
@@ -279,41 +280,15 @@ class Instance:
             self._output.close()
             self._output = None
 
-    # models: see `model_host.ModelHost`
+    @property
+    def models(self) -> ModelHost | NoServer:
+        """The models of the server that runs now."""
+        return self._models or NoServer()
 
     def folder(self, name: str) -> Path:
         """Where the model of that opaque name is unpacked."""
         assert self._workspace is not None  # noqa: S101 - start() made it
         return self._workspace.base / "models" / name / "model"
-
-    async def load(self, name: str, timeout: float) -> Answer:
-        """Load an unpacked model."""
-        return await self._host().load(name, timeout)
-
-    async def unload(self, name: str, timeout: float) -> Answer:
-        """Unload a model."""
-        return await self._host().unload(name, timeout)
-
-    async def invoke(self, name: str, request: InvokeRequest, timeout: float) -> Answer:
-        """Send a request to a loaded model."""
-        return await self._host().invoke(name, request, timeout)
-
-    def abort(self, name: str, reason: str) -> int:
-        """End the requests under way at a model."""
-        return self._host().abort(name, reason)
-
-    async def attach(self, name: str, died: Callable[[], None]) -> int:
-        """Watch the workers of a loaded model; bytes of memory that they hold."""
-        return await self._host().attach(name, died)
-
-    async def measure(self, name: str) -> Held:
-        """Look what the workers of a model hold by now; nothing if none can be seen."""
-        host = self._models
-        return await host.measure(name) if host is not None else Held(0, passing=False)
-
-    def alive(self, name: str) -> bool:
-        """Whether the workers of a model live."""
-        return self._models is not None and self._models.alive(name)
 
     # for people
 

@@ -19,7 +19,7 @@ from mmectl.local.instance import procfs
 from mmectl.local.instance.http_client import Answer
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.process_runtime import Runtime
-from mmectl.local.values import Held, InvokeRequest
+from mmectl.local.values import InvokeRequest, MemoryUse
 
 WORKER_DIED = Answer(
     500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
@@ -146,14 +146,14 @@ class ModelHost:
             self._watches[name] = procfs.Watch(workers, died)
         return await to_thread(procfs.memory, workers)
 
-    async def measure(self, name: str) -> Held:
+    async def measure(self, name: str) -> MemoryUse:
         """Look what the workers of a model hold by now; nothing if none is watched."""
         watch = self._watches.get(name)
         if watch is None:
-            return Held(0, passing=False)
+            return MemoryUse(0, transient=False)
         workers = await to_thread(self._workers, name)
         memory = await to_thread(procfs.memory, workers)
-        return Held(memory, passing=not set(workers) <= set(watch.pids))
+        return MemoryUse(memory, transient=not set(workers) <= set(watch.pids))
 
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""

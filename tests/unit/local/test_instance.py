@@ -183,7 +183,7 @@ async def test_an_instance_starts_serves_and_leaves_nothing(stage: MakeStage) ->
 async def test_a_model_is_loaded_by_the_path_that_the_server_knows(stage: MakeStage) -> None:
     s = stage()
     await s.instance.start()
-    answer = await s.instance.load("abc", 5)
+    answer = await s.instance.models.load("abc", 5)
     assert answer.status == 200
     assert s.servers[0].loaded == [("abc", "/seen/abc")]
     assert "admit abc" in s.runs[0].calls

@@ -124,7 +124,7 @@ async def test_a_model_whose_load_kills_is_not_loaded_at_every_request(plane: Ma
 
 
 async def test_a_model_whose_load_kills_is_tried_again_later(plane: MakePlane) -> None:
-    p = await plane(replace(QUICK, condemned=0.0))
+    p = await plane(replace(QUICK, crash_backoff=0.0))
     p.servers[0].will("load", "a.tar.gz", NOT_STARTED, NOT_STARTED)
     await p.refusal()
     assert (await p.invoke()).body == b"i-0!"

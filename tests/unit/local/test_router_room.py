@@ -17,6 +17,7 @@ from fakes.fleet import (
 from fakes.planes import MB, QUICK, MakePlane, Plane, plane, settle, until
 
 from mmectl.archive.unpack import DiskFullError, FaultError
+from mmectl.local.fleet.downloads import unpack_fresh
 from mmectl.local.fleet.errors import model_name
 
 __all__ = ["plane"]
@@ -54,13 +55,11 @@ async def test_a_busy_model_is_waited_for(plane: MakePlane) -> None:
 
 
 async def test_a_busy_model_is_not_waited_for_for_ever(plane: MakePlane) -> None:
-    p = await plane(replace(QUICK, memory=100 * MB))
+    p = await plane(replace(QUICK, memory=100 * MB, admission=0.01))
     await p.invoke()
     gate = p.servers[0].gate("invoke", "a.tar.gz")
     busy = asyncio.create_task(p.invoke())
     await until(lambda: p.servers[0].count("invoke", "a.tar.gz") == 2)
-    fleet = p.fleets._entries["ep", "cfg"].fleets[0]
-    fleet._loader._admission._settings = replace(QUICK, wait=0.01)  # type: ignore[attr-defined]
     refusal = await p.refusal("b.tar.gz")
     assert refusal.members["OriginalStatusCode"] == 507
     assert "in use" in refusal.message
@@ -279,20 +278,17 @@ async def test_files_are_not_deleted_while_their_model_is_loaded_anew(plane: Mak
 async def test_a_full_disk_takes_the_files_of_others_first(
     plane: MakePlane,
 ) -> None:
-    p = await plane()
-    for name in ("a.tar.gz", "b.tar.gz"):
-        await p.invoke(name)
-    fails = [DiskFullError("does not fit: the disk is full")] * 3
+    fails: list[DiskFullError] = []
 
-    (fleet,) = p.fleets._entries["ep", "cfg"].fleets
-    whole = fleet._loader._unpacker  # type: ignore[attr-defined]
-
-    def unpack(*arguments: Any) -> Any:
+    def unpacker(*arguments: Any) -> Any:
         if fails:
             raise fails.pop()
-        return whole(*arguments)
+        return unpack_fresh(*arguments)
 
-    fleet._loader._unpacker = unpack  # type: ignore[attr-defined]
+    p = await plane(unpacker=unpacker)
+    for name in ("a.tar.gz", "b.tar.gz"):
+        await p.invoke(name)
+    fails += [DiskFullError("does not fit: the disk is full")] * 3
     refusal = await p.refusal("c.tar.gz")
     assert refusal.members["OriginalStatusCode"] == 507
     assert "the disk of this machine is full" in refusal.message
@@ -301,18 +297,16 @@ async def test_a_full_disk_takes_the_files_of_others_first(
 
 
 async def test_an_archive_that_was_refused_is_not_read_again(plane: MakePlane) -> None:
-    p = await plane()
-    p.store.put("demo/bad.tar.gz", b"no archive")
-    (fleet,) = p.fleets._entries["ep", "cfg"].fleets
-    whole, read = fleet._loader._unpacker, []  # type: ignore[attr-defined]
+    read: list[str] = []
 
-    def unpack(path: Path, *arguments: Any) -> Any:
+    def unpacker(path: Path, *arguments: Any) -> Any:
         read.append(path.name)
         if len(read) == 1:
             raise FaultError("could not be written: Input/output error")
-        return whole(path, *arguments)
+        return unpack_fresh(path, *arguments)
 
-    fleet._loader._unpacker = unpack  # type: ignore[attr-defined]
+    p = await plane(unpacker=unpacker)
+    p.store.put("demo/bad.tar.gz", b"no archive")
     assert "Input/output error" in (await p.refusal("bad.tar.gz")).message
     for _ in range(3):
         refusal = await p.refusal("bad.tar.gz")
