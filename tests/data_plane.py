@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mmectl.local import processes
-from mmectl.local.fleet.data_plane import LocalFleets
+from mmectl.local.fleet.data_plane import DataPlane
 from mmectl.local.instance import procfs
 from mmectl.local.instance.workspace import RUN_MARK
 from mmectl.local.values import FleetSpec, Image, InvokeRequest, StoredObject
@@ -82,7 +82,7 @@ def cat(shared_images: Path) -> bytes:
 class Plane:
     """One endpoint and what its instances run."""
 
-    def __init__(self, fleets: LocalFleets, cat: bytes, folder: Path) -> None:
+    def __init__(self, fleets: DataPlane, cat: bytes, folder: Path) -> None:
         self.fleets = fleets
         self.folder = folder
         self._cat = cat

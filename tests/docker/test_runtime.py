@@ -22,7 +22,7 @@ from lab import Lab
 from runtime_fixtures import engine, reference, surroundings
 
 from mmectl.local import processes
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.instance.docker_cli import STATE_LABEL, Engine
 from mmectl.local.values import FleetFailed, Image
 
@@ -40,7 +40,7 @@ async def plane(
 ) -> AsyncIterator[Plane]:
     """Two containers that serve for the whole module; `auto` must choose them."""
     folder = tmp_path_factory.mktemp("fleets")
-    fleets = LocalFleets(folder, store, environment=surroundings)
+    fleets = DataPlane(folder, store, environment=surroundings)
     await fleets.start((spec(Image(reference, "", ("/nowhere",))),))
     yield Plane(fleets, cat, folder)
     await fleets.close()
@@ -90,7 +90,7 @@ async def test_a_killed_client_ends_its_container(plane: Plane, engine: Engine) 
 async def test_an_image_that_does_not_serve_says_why(
     lab: Lab, surroundings: dict[str, str], tmp_path: Path
 ) -> None:
-    fleets = LocalFleets(
+    fleets = DataPlane(
         tmp_path, None, RouterSettings(backoff=0.01), runtime="docker", environment=surroundings
     )
     with pytest.raises(FleetFailed, match="ping health check") as caught:
@@ -105,7 +105,7 @@ async def test_a_leftover_is_swept(
     lab: Lab, reference: str, surroundings: dict[str, str], tmp_path: Path, store: Folder
 ) -> None:
     """A container that did not heed its lifeline, when its platform was killed."""
-    first = LocalFleets(tmp_path, store, runtime="docker", environment=surroundings)
+    first = DataPlane(tmp_path, store, runtime="docker", environment=surroundings)
     await first.start((spec(Image(reference, "", ()), instance_count=1),))
     await first.close()
     lab.run(
@@ -114,7 +114,7 @@ async def test_a_leftover_is_swept(
     )
     engine = Engine(surroundings)
     (left,) = engine.of(tmp_path)
-    fleets = LocalFleets(tmp_path, store, runtime="docker", environment=surroundings)
+    fleets = DataPlane(tmp_path, store, runtime="docker", environment=surroundings)
     await fleets.start((spec(Image(reference, "", ()), instance_count=1),))
     assert len(engine.of(tmp_path)) == 1
     assert left not in engine.of(tmp_path)

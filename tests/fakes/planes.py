@@ -14,7 +14,7 @@ from fakes.fleet import (
     FakeStore,
     spec,
 )
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.fleet.downloads import unpack_fresh
 from mmectl.local.fleet.ports import Unpack
 from mmectl.local.values import AwsError, FleetSpec, InvokeRequest, InvokeResponse
@@ -32,7 +32,7 @@ class Plane:
         self.store = FakeStore(folder)
         self.servers: list[FakeServer] = []
         self._folder = folder / "fleets"
-        self.fleets = LocalFleets(
+        self.fleets = DataPlane(
             self._folder, self.store, settings, make_server=self._server, unpacker=unpacker
         )
 

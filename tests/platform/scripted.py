@@ -23,7 +23,7 @@ from mmectl.base.values import Credentials
 from mmectl.local import processes
 from mmectl.local.client.platform import Connection
 from mmectl.local.control.plane import Control
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.s3.service import S3, ObjectStore
 from mmectl.local.server.gateway import Gateway
 from mmectl.local.server.handlers import SageMaker, Status, body_limit
@@ -57,7 +57,7 @@ async def _serve(
     listener: socket.socket, folder: Path, settings: RouterSettings, options: Any, running: Any
 ) -> None:
     store = ObjectStore(folder / "s3")
-    fleets = LocalFleets(folder / "f", store, settings, state_dir=folder, runtime="process")
+    fleets = DataPlane(folder / "f", store, settings, state_dir=folder, runtime="process")
     control = Control(folder / "control.db", store, Images(), fleets, region="us-east-1", **options)
     await store.open()
     await control.open()

@@ -42,7 +42,7 @@ from data_plane import (
 
 from mmectl.image import build_local
 from mmectl.images.local_smoke import write_model
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.images import Images
 from mmectl.local.instance.workspace import RUN_MARK
@@ -67,12 +67,12 @@ class Kind:
 
     def fleets(
         self, folder: Path, store: Folder, settings: RouterSettings | None = None
-    ) -> LocalFleets:
-        return LocalFleets(
+    ) -> DataPlane:
+        return DataPlane(
             folder, store, settings, runtime=self.runtime, environment=self.environment
         )
 
-    def plane(self, fleets: LocalFleets, cat: bytes, folder: Path) -> Plane:
+    def plane(self, fleets: DataPlane, cat: bytes, folder: Path) -> Plane:
         return (Containers if self.runtime == "docker" else Plane)(fleets, cat, folder)
 
     def left(self, pid: int) -> list[int]:
@@ -356,7 +356,7 @@ async def test_a_server_that_never_answers_is_given_up_in_time(
 async def test_a_server_that_does_not_start_says_why(store: Folder, tmp_path: Path) -> None:
     script = "print('starting'); raise RuntimeError('no Java found')"
     broken = Image("r", "d", (sys.executable, "-c", script))
-    fleets = LocalFleets(tmp_path, store, RouterSettings(backoff=0.01))
+    fleets = DataPlane(tmp_path, store, RouterSettings(backoff=0.01))
     with pytest.raises(FleetFailed) as caught:
         await fleets.start((spec(broken),))
     assert "did not pass the ping health check" in caught.value.reason
@@ -370,11 +370,11 @@ async def test_a_killed_platform_leaves_no_process(
     program = f"""
         import asyncio, os
         from pathlib import Path
-        from mmectl.local.fleet.data_plane import LocalFleets
+        from mmectl.local.fleet.data_plane import DataPlane
         from mmectl.local.values import FleetSpec, Image
         image = {kind.image!r}
         async def main():
-            fleets = LocalFleets(Path({str(tmp_path)!r}), None, runtime={kind.runtime!r})
+            fleets = DataPlane(Path({str(tmp_path)!r}), None, runtime={kind.runtime!r})
             await fleets.start(
                 (FleetSpec("ep", "cfg", "v", image, {{}}, "ml.m5.xlarge", 1, "b", "p/"),)
             )

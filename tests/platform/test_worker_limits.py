@@ -16,7 +16,7 @@ from data_plane import Folder, Plane, cat, pack, spec, store
 from serving_fixtures import serving_image
 
 from mmectl.frameworks.mxnet import params
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.values import AwsError, Image, InvokeRequest
 
 __all__ = ["cat", "serving_image", "store"]
@@ -76,7 +76,7 @@ async def test_a_load_takes_no_more_than_its_instance_has(
 ) -> None:
     store.put("hungry.tar.gz", pack(write_hungry(tmp_path / "m", SIDE)))
     settings = RouterSettings(memory=BUDGET_MB * MB)
-    fleets = LocalFleets(
+    fleets = DataPlane(
         tmp_path / "f", store, settings, runtime="process", environment=dict(os.environ)
     )
     await fleets.start((spec(serving_image, instance_count=1),))
@@ -130,7 +130,7 @@ async def test_a_request_that_ends_its_worker_says_by_which_signal(
     with (folder / "m-0000.params").open("wb") as stream:
         params.write(stream, [])
     store.put("divides.tar.gz", pack(folder))
-    fleets = LocalFleets(tmp_path / "f", store, runtime="process", environment=dict(os.environ))
+    fleets = DataPlane(tmp_path / "f", store, runtime="process", environment=dict(os.environ))
     await fleets.start((spec(serving_image, instance_count=1),))
     try:
         ask = functools.partial(InvokeRequest, content_type="application/json")

@@ -1,4 +1,4 @@
-"""The data plane: InvokeEndpoint to the fleets of instances."""
+"""The data plane: starts and stops the fleets of endpoints, chooses one by weight for a request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mmectl.local.values import (
 )
 from mmectl.local.waiting import gather_all
 
-__all__ = ["LocalFleets", "RouterSettings"]
+__all__ = ["DataPlane", "RouterSettings"]
 
 MakeServer = Callable[[FleetSpec, int], Server]
 PutsOf = Callable[[FleetSpec], Put]
@@ -48,8 +48,8 @@ class _Entry:
     draining: asyncio.Future[list[None]] | None = None
 
 
-class LocalFleets:
-    """The instances of every endpoint on this machine (`values.Fleets`).
+class DataPlane:
+    """The fleets of every endpoint on this machine (`values.Fleets`), and the way to them.
 
     `folder` holds the instances' directories, `logs` what their servers print; processes are
     marked with `state_dir` in their environment, as the platform itself is, so that those of

@@ -47,7 +47,7 @@ class _Spent:
 
 
 class Sampler:
-    """`rows` gives the instances as `LocalFleets.instances` does; `measure` blocks."""
+    """`rows` gives the instances as `DataPlane.instances` does; `measure` blocks."""
 
     def __init__(
         self,

@@ -38,7 +38,7 @@ class Parts:
 def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
     from mmectl.local.control.plane import Control
-    from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+    from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
     from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
     from mmectl.local.metrics.compose import Metrics
@@ -49,7 +49,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     environment = dict(os.environ)  # moto gets less of it, see aws_small
     small = SmallServices(region=known.region)
     metrics = Metrics(local / "metrics.db", small, region=known.region)
-    fleets = LocalFleets(
+    fleets = DataPlane(
         local / "fleets",
         store,
         RouterSettings(region=known.region, memory=known.budgets.memory, disk=known.budgets.disk),

@@ -13,7 +13,7 @@ import pytest
 from fakes.fleet import FakeServer, FakeStore, spec
 
 from mmectl.local.fleet.budgets import MachineBudgets
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.values import AwsError, FleetFailed, FleetSpec, InvokeRequest, InvokeResponse
 
 MB = 1 << 20
@@ -29,7 +29,7 @@ class Plane:
         self.servers: list[FakeServer] = []
         self.failing: int | None = None
         self._folder = folder / "fleets"
-        self.fleets = LocalFleets(self._folder, self.store, settings, make_server=self._server)
+        self.fleets = DataPlane(self._folder, self.store, settings, make_server=self._server)
         for name in MODELS:
             self.store.put(f"demo/{name}")
 

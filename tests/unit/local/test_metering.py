@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.fleet import FakeServer, FakeStore, error, spec
 
-from mmectl.local.fleet.data_plane import LocalFleets, RouterSettings
+from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.fleet.metering import Meter
 from mmectl.local.values import AwsError, InvokeRequest
 
@@ -32,7 +32,7 @@ class Plane:
         self.counted: dict[str, list[float]] = defaultdict(list)
         self.servers: list[FakeServer] = []
         self.store = FakeStore(folder)
-        self.fleets = LocalFleets(
+        self.fleets = DataPlane(
             folder / "fleets",
             self.store,
             QUICK,

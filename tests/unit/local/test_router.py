@@ -18,7 +18,7 @@ from fakes.fleet import (
 )
 from fakes.planes import QUICK, MakePlane, Plane, plane, settle, until
 
-from mmectl.local.fleet.data_plane import LocalFleets
+from mmectl.local.fleet.data_plane import DataPlane
 from mmectl.local.instance.http_client import Answer, AnswerTimeoutError
 from mmectl.local.values import FleetFailed, FleetSpec, StoredObject
 
@@ -297,7 +297,7 @@ async def test_a_fleet_that_does_not_come_up_is_stopped(tmp_path: Path) -> None:
         server.failing = "no Java" if len(p.servers) == 2 else None
         return server
 
-    p.fleets = LocalFleets(tmp_path, p.store, QUICK, make_server=failing)
+    p.fleets = DataPlane(tmp_path, p.store, QUICK, make_server=failing)
     with pytest.raises(FleetFailed, match="no Java"):
         await p.start(instance_count=2)
     assert [server.state for server in p.servers] == ["Stopped", "Stopped"]
@@ -337,7 +337,7 @@ async def test_stop_during_the_start(tmp_path: Path) -> None:
         p.servers.append(Slow(0, tmp_path))
         return p.servers[-1]
 
-    p.fleets = LocalFleets(tmp_path, p.store, QUICK, make_server=slow)
+    p.fleets = DataPlane(tmp_path, p.store, QUICK, make_server=slow)
     starting = asyncio.create_task(p.start())
     await until(lambda: bool(p.servers))
     await settle()
