@@ -335,7 +335,7 @@ async def test_a_stop_that_was_cancelled_is_finished_by_the_next(
     assert s.instance.state == "Stopped"
     assert s.runs[0].calls[-1] == "end"
     assert list((s.folder / "fleets").iterdir()) == []
-    assert s.instance._output is None
+    assert s.instance._run is None
 
 
 async def test_two_stops_at_once_are_one_after_the_other(stage: MakeStage) -> None:
