@@ -1,7 +1,7 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
 Tests of `tests/platform` and `tests/docker` start servers, which the tests of a file share. With
-`--dist loadgroup` a file stays on one worker, and so does all that needs the Docker lab. Tests that
+`--dist loadgroup` a file stays on one worker, and so does what shares a Docker lab. Tests that
 judge times or load are marked `alone`: `make test` runs them at the end, one by one. The tests of
 the other folders share nothing and run in random order.
 """
@@ -15,7 +15,19 @@ import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
 STARTING = ("platform", "docker")  # folders whose tests start servers
-LAB = "lab"
+# What takes longest begins first. Each of the two groups that need a Docker lab has its own.
+LONG = (
+    "lab",
+    "lab-servers",
+    "test_models",
+    "test_container",
+    "test_check_and_endpoint",
+    "test_clients_awscli",
+    "test_build",
+    "test_labelled",
+    "test_observe_story",
+    "test_own_containers",
+)
 
 
 def group_of(item: pytest.Item) -> str | None:
@@ -25,7 +37,9 @@ def group_of(item: pytest.Item) -> str | None:
         return None
     parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     contained = parameters.get("runtime") == "docker" or "lab" in getattr(item, "fixturenames", ())
-    return LAB if folder == "docker" or contained else item.path.stem
+    if folder == "docker":
+        return "lab"
+    return "lab-servers" if contained else item.path.stem
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,11 +60,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Any:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the group of each test for pytest-xdist."""
-    for item in items:
-        if group := group_of(item):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name each test's group for pytest-xdist, whose workers take groups in the order of tests."""
+    groups = {item: group_of(item) for item in items}
+    for item, group in groups.items():
+        if group:
             item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +42,7 @@ from lab_machine import (
     wait_for,
 )
 
+from mmectl.base.files import locked
 from mmectl.local.client import platform
 from mmectl.local.client.platform import Connection
 
@@ -55,6 +57,7 @@ PACKAGES = {  # Debian package -> a program of it
     "tini": "/usr/bin/tini",
     "openssl": "/usr/bin/openssl",
 }
+INSTALLING = Path(tempfile.gettempdir(), "mmectl-lab.lock")
 REGION = "us-east-1"
 REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
 REGISTRY_CONFIG = """version: 0.1
@@ -74,9 +77,13 @@ def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None)
     """See to it that the programs are there; installs them in CI or when MMECTL_LAB=1 says so."""
     if os.geteuid() != 0:
         raise Unavailable("the Docker lab needs root")
-    missing = [name for name, program in packages.items() if not Path(program).exists()]
-    if not missing:
-        return
+    with locked(INSTALLING):  # another lab may begin at the same time
+        missing = [name for name, program in packages.items() if not Path(program).exists()]
+        if missing:
+            _install(missing, install)
+
+
+def _install(missing: list[str], install: bool | None) -> None:
     if not (may_install() if install is None else install) or not shutil.which("apt-get"):
         raise Unavailable(f"{', '.join(missing)} not installed; MMECTL_LAB=1 installs them")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

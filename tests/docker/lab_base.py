@@ -12,6 +12,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from mmectl.base.files import locked
+
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 OPTIONS = (
     "--variant=minbase",
@@ -49,9 +51,15 @@ def provide(cache: Path) -> Path:
     bundle = BUNDLE.read_bytes() if BUNDLE.exists() else b""
     key = hashlib.sha256(repr((OPTIONS, pip)).encode() + bundle).hexdigest()[:12]
     tarball = cache / f"base-{key}.tar"
-    if tarball.exists():
-        return tarball
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(cache / "lock"):
+        if not tarball.exists():
+            _make(tarball, pip, bundle)
+    return tarball
+
+
+def _make(tarball: Path, pip: str, bundle: bytes) -> None:
+    cache = tarball.parent
     configuration = cache / f"pip-{os.getpid()}.conf"
     partial = cache / f"base-{os.getpid()}.tar"
     configuration.write_text(pip)
@@ -65,4 +73,3 @@ def provide(cache: Path) -> Path:
     finally:
         configuration.unlink(missing_ok=True)
         partial.unlink(missing_ok=True)
-    return tarball

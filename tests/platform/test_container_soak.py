@@ -5,11 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from benchmarks import serving
 from benchmarks.container_soak import settled, soak
 from mmectl.images.local_smoke import write_model
 
 
+@pytest.mark.alone
 def test_nothing_is_left_of_killed_workers_and_fork_servers():
     soon = {"MMECTL_IDLE_SECONDS": "0.1"}  # a network's process ends after thirty times that
     with (

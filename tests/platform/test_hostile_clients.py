@@ -23,6 +23,7 @@ from mmectl.local.server.main import is_ours
 
 KEYS = Credentials(MINE.access_key_id, MINE.secret_access_key)
 MB = 1 << 20
+pytestmark = pytest.mark.alone  # floods of connections and bodies
 PRESIGNED = {
     "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
     "X-Amz-Credential": f"{MINE.access_key_id}/20260101/us-east-1/s3/aws4_request",

@@ -209,12 +209,14 @@ def test_errors_of_the_model(account: Account, target: str) -> None:
     assert json.loads(account.body)["ErrorCode"] == codes[side]
 
 
+@pytest.mark.alone
 def test_a_load_that_goes_on_ends_in_an_answer(account: Account) -> None:
     account.put("later.tar.gz", load=[{"sleep": 1.4}])
     assert refused(account, target="later.tar.gz")["Error"]["Code"] == "ModelNotReadyException"
     assert account.invoke("later.tar.gz")["Body"] == b"ok"
 
 
+@pytest.mark.alone
 def test_a_load_that_takes_too_long_is_given_up(account: Account) -> None:
     codes = [refused(account, target="frozen.tar.gz") for _ in range(3)]
     assert [answer["Error"]["Code"] for answer in codes][:2] == ["ModelNotReadyException"] * 2

@@ -25,12 +25,14 @@ def judged(lines: Iterable[Result]) -> dict[str, Result]:
     return {line.what: line for line in found}
 
 
+@pytest.mark.alone
 def test_more_models_than_fit():
     found = judged(soak.run(LOAD, MODELS, HOLD))
     assert found["failed requests"].met
     assert found["hits against an ideal LRU"].met
 
 
+@pytest.mark.alone
 def test_faults_at_random_under_load():
     found = judged(faults.run(STORM, SEED, models=MODELS, hold=HOLD, pause=PAUSE))
     assert found["acknowledged and lost"].met

@@ -71,6 +71,7 @@ def peak_mb(pid: int) -> int:
     return next((int(row.split()[1]) // 1024 for row in rows if row.startswith("VmHWM")), 0)
 
 
+@pytest.mark.alone
 async def test_a_load_takes_no_more_than_its_instance_has(
     serving_image: Image, store: Folder, cat: bytes, tmp_path: Path
 ) -> None:
