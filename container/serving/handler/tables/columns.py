@@ -21,7 +21,7 @@ _SHOWN_NAMES = 8
 
 def bounded(rows: int, columns: int) -> None:
     """Raise PayloadError where a table is too large to be made of a small payload."""
-    if rows * columns > MOST_CELLS:
+    if rows * max(columns, 1) > MOST_CELLS:
         raise PayloadError(
             f"{rows} rows of {columns} columns are more than {MOST_CELLS} numbers: send fewer rows"
         )

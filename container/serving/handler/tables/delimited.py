@@ -33,10 +33,10 @@ def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect
     text = decoded(body, parameters.get("charset")).strip("\r\n")
     if "\r" in text and '"' not in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise PayloadError("the payload has no rows")
     delimiter = _delimiter(text, parameters.get("delimiter"), features)
     lines = _quoted(text, delimiter) if '"' in text else _plain(text, delimiter, features, dialect)
+    if not lines.rows:
+        raise PayloadError("the payload has no rows")
     label = _labels(parameters.get("label_size"), lines, features, dialect)
     names = None
     if _has_header(lines, parameters.get("header"), features):

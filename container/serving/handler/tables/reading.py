@@ -7,15 +7,38 @@ from collections.abc import Callable, Mapping
 
 from serving.handler import npy, payloads
 from serving.handler.payloads import PayloadError, brief
-from serving.handler.tables import delimited, objects
-from serving.handler.tables.kinds import CSV, JSON, JSONLINES, NPY, canonical
+from serving.handler.tables import arrays, columnar, delimited, libsvm, objects, recordio
+from serving.handler.tables.kinds import (
+    ARROW,
+    CSV,
+    JSON,
+    JSONLINES,
+    LIBSVM,
+    NPY,
+    NPZ,
+    PARQUET,
+    RECORDIO,
+    canonical,
+)
 from serving.handler.tables.values import Dialect, Features, Table
 
+_MAGIC = {
+    npy.MAGIC: NPY, b"PK\x03\x04": NPZ, recordio.MAGIC: RECORDIO, b"PAR1": PARQUET,
+    b"ARROW1": ARROW, b"\xff\xff\xff\xff": ARROW,
+}  # fmt: skip
 _UNKNOWN = {"", "application/octet-stream", "binary/octet-stream"}
 _READERS: Mapping[str, Callable[[bytes, Mapping[str, str], Features, Dialect], Table]] = {
     CSV: delimited.read,
     JSON: lambda body, _, features, __: objects.read(body, features),
     JSONLINES: lambda body, _, features, __: objects.read_lines(body, features),
+    NPY: lambda body, _, features, dialect: arrays.read_npy(body, features, dialect),
+    NPZ: lambda body, _, features, dialect: arrays.read_npz(body, features, dialect),
+    LIBSVM: lambda body, told, features, dialect: libsvm.read(
+        body, told.get("charset"), features, dialect
+    ),
+    RECORDIO: lambda body, _, features, dialect: recordio.read(body, features, dialect),
+    PARQUET: lambda body, _, features, __: columnar.read_parquet(body, features),
+    ARROW: lambda body, _, features, __: columnar.read_arrow(body, features),
 }
 
 
@@ -35,7 +58,7 @@ def read(
     kind, parameters = payloads.media_type(content_type)
     kind = canonical(kind)
     if kind in _UNKNOWN:
-        kind = _sniff(body)
+        kind = _sniff(body, colon=not kind and dialect is Dialect.XGBOOST)
     reader = _READERS.get(kind)
     if reader is None:
         raise PayloadError(
@@ -44,12 +67,14 @@ def read(
     return reader(body, parameters, features, dialect)
 
 
-def _sniff(body: bytes) -> str:
-    if body.startswith(npy.MAGIC):
-        return NPY
+def _sniff(body: bytes, *, colon: bool) -> str:
+    """Tell the format by the first bytes; with `colon`, text that has one is libsvm."""
+    for magic, kind in _MAGIC.items():
+        if body.startswith(magic):
+            return kind
     start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start == b"[":
         return JSON
     if start == b"{":
         return JSONLINES if re.search(rb"\}\s*\n\s*\{", body) else JSON
-    return CSV
+    return LIBSVM if libsvm.looks_like(body) or (colon and b":" in body) else CSV
