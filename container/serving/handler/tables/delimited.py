@@ -170,6 +170,8 @@ def _table(
 ) -> Table:
     lines.check()
     width = len(lines.head) - label
+    if names is None and not (dialect is Dialect.SKLEARN and width == 1):
+        columns.check_width(width, features)
     if not features.categorical:
         array = _numbers(lines)
         if array is not None:
@@ -177,8 +179,6 @@ def _table(
             if _is_one_row(array, features, dialect):
                 array = array.reshape(1, -1)
             return columns.numbers(array, features, names)
-    if names is None:
-        columns.check_width(width, features)
     return columns.mixed(
         [[field or None for field in one] for one in lines.columns()[label:]],
         len(lines.rows), features, names,

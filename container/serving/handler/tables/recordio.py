@@ -189,9 +189,9 @@ def _whole(value: Any, wire: int) -> Any:
     if wire != _BYTES:
         raise _WireError("a number is damaged")
     held = np.frombuffer(value, np.uint8)
+    if bytes(value).isascii():
+        return held.astype(np.int64)
     ends = np.flatnonzero(held < 0x80)
-    if not len(held):
-        return np.empty(0, np.int64)
     if not len(ends) or ends[-1] != len(held) - 1:
         raise _WireError("a number is damaged")
     starts = np.concatenate([[0], ends[:-1] + 1])
