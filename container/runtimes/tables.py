@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 
@@ -63,9 +64,9 @@ class Features:
         """Whether the model says that a column is categorical."""
         return index in self._indices or self.key(index) in self._indices
 
-    @property
-    def _indices(self) -> Sequence[str | int]:
-        return self.categorical or ()
+    @cached_property
+    def _indices(self) -> frozenset[str | int]:
+        return frozenset(self.categorical or ())
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,29 @@ def test_answers(prediction, accept: str | None, dialect: Dialect, single: bool)
     action = lambda: write(held, accept, dialect, ["x", "y"], single=single)  # noqa: E731
     answered = check("answers", repr(prediction).encode(), action, (PayloadError,))
     assert answered is None or isinstance(answered[1], bytes)
+
+
+MANY = 100_000
+WIDE = [str(i) for i in range(2000)]
+SLOW = {
+    "names twice": (b",".join([b"a", b"b"] * MANY) + b"\n1", "text/csv", NAMED),
+    "names": (b",".join(b"a%d" % i for i in range(MANY)) + b"\na", "text/csv;header=present", NAMED),
+    "unlike rows": (b'[{"a": 1, "b": 2, "c": 3}, {%s}]' % b",".join(
+        b'"%d": 1' % i for i in range(MANY)), "application/json", Features()),
+    "lists": (b"[" + b"[]," * MANY + b"[]]", "application/json", Features()),
+    "blanks": (b" " * MANY + b"1" + b" " * MANY, "text/csv", Features()),
+    "quotes": (b'"' * (2 * MANY), "text/csv", Features()),
+    "text": (b"a,1\n" * MANY, "text/csv", Features(count=2, categorical=(0,))),
+    "categories": (b"\n".join([b",".join([b"a"] * 2000)] * 50), "text/csv",
+                   Features(names=WIDE, categorical=WIDE)),
+    "colons": (b":" * MANY, "text/libsvm", Features()),
+    "comments": (b"#" * MANY + b"\n" + b"qid:1 " * MANY, "text/libsvm", Features()),
+    "line ends": (b"{}" + b"\n" * MANY, None, Features()),
+    "braces": (b"{" + b"}\n{" * MANY, None, Features()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_nothing_is_quadratic(name: str) -> None:
+    body, kind, features = SLOW[name]
+    tried("tables", body, kind, features, Dialect.OWN)

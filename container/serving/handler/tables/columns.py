@@ -6,6 +6,7 @@ All formats end here. Rows and columns are counted from 1 in messages.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,8 @@ def order(sent: Sequence[str], features: Features) -> list[int | None]:
     names = _names(sent, features)
     at = {name: index for index, name in enumerate(sent)}
     if len(at) != len(sent):
-        raise PayloadError("a column comes twice: " + _listed([n for n in at if sent.count(n) > 1]))
+        twice = [name for name, count in Counter(sent).items() if count > 1]
+        raise PayloadError(f"a column comes twice: {_listed(twice)}")
     known = set(names)
     unknown = [name for name in sent if name not in known]
     if unknown:

@@ -179,7 +179,8 @@ def _refuse_names(
 ) -> None:
     columns.order(list(row), features)  # says it of a name that the model does not have
     lacking = [name for name in names if name not in row]
-    more = [name for name in row if name not in names]
+    known = set(names)
+    more = [name for name in row if name not in known]
     what = f"lacks {lacking[0]!r}" if lacking else f"has {brief(more[0])!r}"
     raise PayloadError(f"row {number + 1} {what}, unlike row 1")
 

@@ -76,5 +76,5 @@ def _sniff(body: bytes, *, colon: bool) -> str:
     if start == b"[":
         return JSON
     if start == b"{":
-        return JSONLINES if re.search(rb"\}\s*\n\s*\{", body) else JSON
+        return JSONLINES if re.search(rb"\}[ \t\r]*\n\s*\{", body) else JSON
     return LIBSVM if libsvm.looks_like(body) or (colon and b":" in body) else CSV
