@@ -115,7 +115,7 @@ MANY = 100_000
 WIDE = [str(i) for i in range(2000)]
 SLOW = {
     "names twice": (b",".join([b"a", b"b"] * MANY) + b"\n1", "text/csv", NAMED),
-    "names": (b",".join(b"a%d" % i for i in range(MANY)) + b"\na", "text/csv;header=present", NAMED),
+    "names": (b",".join(b"a%d" % i for i in range(MANY)) + b"\na", "csv;header=present", NAMED),
     "unlike rows": (b'[{"a": 1, "b": 2, "c": 3}, {%s}]' % b",".join(
         b'"%d": 1' % i for i in range(MANY)), "application/json", Features()),
     "lists": (b"[" + b"[]," * MANY + b"[]]", "application/json", Features()),
