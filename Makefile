@@ -20,7 +20,7 @@ test-quick: setup
 	$(VENV)/bin/python -m pytest -n 2 $(QUICK) tests/fuzz
 
 test-servers: setup
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not alone" $(SERVERS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadscope -m "not alone" $(SERVERS)
 
 test-alone: setup
 	$(VENV)/bin/python -m pytest -m alone $(SERVERS)

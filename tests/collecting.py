@@ -1,20 +1,20 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
 Tests of `tests/platform` and `tests/docker` start servers, which the tests of a file share. With
-`--dist loadgroup` a file stays on one worker, and so does what shares a Docker lab. Tests that
+`--dist loadscope` a file stays on one worker, and so does what shares a Docker lab. Tests that
 judge times or load are marked `alone`: `make test` runs them at the end, one by one. The tests of
 the other folders share nothing and run in random order.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
-STARTING = ("platform", "docker")  # folders whose tests start servers
+STARTING = ("tests/platform", "tests/docker")  # their tests start servers
 # What takes longest begins first. Each of the two groups that need a Docker lab has its own.
 LONG = (
     "lab",
@@ -30,16 +30,19 @@ LONG = (
 )
 
 
-def group_of(item: pytest.Item) -> str | None:
-    """The name of what a test shares with others; None where it shares nothing."""
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    if folder not in STARTING:
-        return None
-    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    contained = parameters.get("runtime") == "docker" or "lab" in getattr(item, "fixturenames", ())
-    if folder == "docker":
+def group_of(nodeid: str) -> str:
+    """The name of what a test shares with others: a lab, or the servers of its file."""
+    path, _, name = nodeid.partition("::")
+    if path.startswith("tests/docker/"):
         return "lab"
-    return "lab-servers" if contained else item.path.stem
+    parameters = name.partition("[")[2].removesuffix("]").split("-")
+    return "lab-servers" if "docker" in parameters else PurePath(path).stem
+
+
+def rank(nodeid: str) -> int:
+    """The place of a test's group in the queue."""
+    group = group_of(nodeid)
+    return LONG.index(group) if group in LONG else len(LONG)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,15 +62,26 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Any:
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by group. (pytest-xdist's own `loadgroup` finds no group with pytest 9.2.)"""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False  # the order of the tests is that of the queue
+    return Groups(config, log)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Name each test's group for pytest-xdist, whose workers take groups in the order of tests."""
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
+    """Let a worker collect the tests in the order of the queue."""
+    if hasattr(config, "workerinput") and not getattr(config.option, "randomly_reorganize", False):
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

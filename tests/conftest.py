@@ -15,6 +15,7 @@ from collecting import (  # the hooks of all tests
     pytest_configure,
     pytest_make_collect_report,
     pytest_terminal_summary,
+    pytest_xdist_make_scheduler,
 )
 from hypothesis import settings
 
@@ -26,6 +27,7 @@ __all__ = [
     "pytest_configure",
     "pytest_make_collect_report",
     "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
 ]
 pytest_plugins = ["pytester"]
 

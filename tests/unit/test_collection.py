@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from collecting import CHEAP, STARTING
+from collecting import CHEAP, STARTING, group_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ def test_make_test_names_every_folder(tracked: set[Path]) -> None:
     quiet = {**os.environ, "MAKEFLAGS": ""}  # of the make that runs this test
     done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=True)
     assert folders - set(done.stdout.split()) == set()
-    assert folders <= {*CHEAP, *(f"tests/{name}" for name in STARTING)}
+    assert folders <= {*CHEAP, *STARTING}
 
 
 def test_a_file_without_a_test_is_an_error(pytester: pytest.Pytester) -> None:
@@ -56,3 +56,47 @@ def test_a_file_without_a_test_is_an_error(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:randomly")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["test_empty.py: no test in it"])
+
+
+GROUPED = """
+import pytest
+from collecting import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+@pytest.fixture(autouse=True)
+def told(worker_id, request):
+    with (request.config.rootpath / "told").open("a") as file:
+        file.write(f"{worker_id} {request.node.nodeid}\\n")
+"""
+SHARING = """
+import pytest
+
+@pytest.mark.parametrize("runtime", ["process", "docker"])
+@pytest.mark.parametrize("number", range(4))
+def test_it(runtime, number): pass
+"""
+
+
+def test_a_group_stays_on_one_worker(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for name in ("platform/test_one", "platform/test_two", "docker/test_engine"):
+        path = pytester.path / "tests" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(SHARING)
+    pytester.makeconftest(GROUPED)
+    options = ("-p", "xdist.plugin", "-n", "2", "--dist", "loadscope", "tests")
+    result = pytester.runpytest_subprocess(f"--rootdir={pytester.path}", *options)
+    result.assert_outcomes(passed=24)
+    told = [line.split(" ") for line in (pytester.path / "told").read_text().splitlines()]
+    workers = {(group_of(nodeid), worker) for worker, nodeid in told}
+    assert sorted(group for group, _ in workers) == ["lab", "lab-servers", "test_one", "test_two"]
+    assert {group_of(nodeid) for _, nodeid in told[:2]} <= {"lab", "lab-servers"}
+
+
+def test_what_runs_containers_is_in_the_group_of_a_lab() -> None:
+    for name in ("test_story.py::test_it[docker]", "test_story.py::test_it[x-docker-y]"):
+        assert group_of(f"tests/platform/{name}") == "lab-servers"
+    assert group_of("tests/platform/test_s3.py::test_dockers[no-dockers]") == "test_s3"
+    assert group_of("tests/docker/test_lab.py::test_it") == "lab"
