@@ -17,34 +17,42 @@ from mmectl.endpoint import Desired, desired
 from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
-    from mmectl.aws.s3 import S3Bucket
-    from mmectl.aws.sagemaker import Runtime, Sagemaker
-    from mmectl.aws.session import Aws
+    from mmectl.aws.account import Account
+    from mmectl.endpoint import ControlPlane
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
     from mmectl.images.trial import Trial
     from mmectl.images.values import BuildRequest
+    from mmectl.invoke import Runtime
     from mmectl.local.record import Budgets
     from mmectl.registry.inventory import Inventory
+    from mmectl.registry.store import ModelBucket
     from mmectl.registry.upload_cache import UploadCache
 
 LOCAL_REGION = "us-east-1"
 
 
 class App:
-    """Configuration, output and services of one command."""
+    """Configuration, output and services of one command.
+
+    `begins`: the command may start the embedded platform where none was ever started.
+    """
 
     def __init__(
-        self, out: Output, config_file: Path | None = None, flags: dict[str, str] | None = None
+        self,
+        out: Output,
+        config_file: Path | None = None,
+        flags: dict[str, str] | None = None,
+        *,
+        begins: bool = True,
     ) -> None:
         self.out = out
         self._config_file = config_file
         self._flags = flags or {}
-        self.begins = True  # whether a platform may be started where none ever was
-        self.patience = 75.0  # seconds that one answer of the endpoint may take
+        self._begins = begins
 
     @classmethod
-    def of_options(cls, options: dict[str, Any]) -> App:
+    def of_options(cls, options: dict[str, Any], *, begins: bool) -> App:
         """Take the options that every command has out of `options`."""
         mode = Mode(
             json=options.pop("as_json"),
@@ -53,7 +61,7 @@ class App:
             color=colour_wanted(),
         )
         flags = flags_of(options.pop("settings"), options.pop("platform"))
-        return cls(Output(mode), options.pop("config_file"), flags)
+        return cls(Output(mode), options.pop("config_file"), flags, begins=begins)
 
     @cached_property
     def config(self) -> Config:
@@ -86,7 +94,7 @@ class App:
 
     def _require_something(self) -> None:
         """Raise PlatformError where a command that only looks would begin something."""
-        if not self.begins and self.untouched:
+        if not self._begins and self.untouched:
             raise PlatformError(
                 f"nothing was deployed from here: {self.config.state_dir} has no local platform",
                 hint="mmectl build, mmectl upload --all, mmectl deploy",
@@ -116,7 +124,7 @@ class App:
         return Budgets(local.memory_mb, local.disk_mb)
 
     @cached_property
-    def aws(self) -> Aws:
+    def aws(self) -> Account:
         """A session: with the account, or with the embedded platform, started on demand."""
         from mmectl.aws.session import Aws
 
@@ -139,23 +147,22 @@ class App:
         )
 
     @cached_property
-    def sagemaker(self) -> Sagemaker:
+    def sagemaker(self) -> ControlPlane:
         """The control plane."""
         from mmectl.aws.sagemaker import Sagemaker
 
         return Sagemaker(self.aws)
 
-    @cached_property
-    def runtime(self) -> Runtime:
-        """The data plane."""
+    def runtime(self, patience: float) -> Runtime:
+        """The data plane; one answer of the endpoint may take `patience` seconds."""
         from mmectl.aws.sagemaker import Runtime
 
-        return Runtime(self.aws, self.patience)
+        return Runtime(self.aws, patience)
 
     @cached_property
     def location(self) -> Location:
         """Bucket and prefix of the models."""
-        if self.untouched and not self.begins:
+        if self.untouched and not self._begins:
             from mmectl.local.values import ACCOUNT
 
             usual = f"sagemaker-{self.region}-{ACCOUNT}"
@@ -163,11 +170,11 @@ class App:
         return Location(self.aws.bucket_name(self.config.settings.bucket.name), self.config.prefix)
 
     @cached_property
-    def bucket(self) -> S3Bucket:
+    def bucket(self) -> ModelBucket:
         """The models' bucket, with errors in our words."""
         return self.bucket_of(self.location.bucket)
 
-    def bucket_of(self, name: str) -> S3Bucket:
+    def bucket_of(self, name: str) -> ModelBucket:
         """Any bucket that these credentials may read."""
         from mmectl.aws.s3 import S3Bucket
         from mmectl.aws.session import translated

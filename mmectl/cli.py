@@ -11,7 +11,6 @@ import errno
 import importlib
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ import click
 
 from mmectl import __version__
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
+from mmectl.commands.common import Call, CommandGroup
 from mmectl.console import menu
 from mmectl.console.menu import COMMANDS
 
@@ -33,25 +33,7 @@ if TYPE_CHECKING:
     from mmectl.console.output import Result
 
 
-# what every command takes, and whether a value follows; `commands.common` makes them
-SHARED_OPTIONS = {
-    "--config": True,
-    "-c": True,
-    "--set": True,
-    "--platform": True,
-    "--json": False,
-    "--quiet": False,
-    "-q": False,
-    "--verbose": False,
-    "-v": False,
-}
-
-
-# commands that have commands of their own
-GROUPS = {"bench", "config", "local", "models"}
-
-
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Knows its commands by name and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,6 +55,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
+            ctx.ensure_object(Call).found(f"{ctx.command_path} {args[0]}")
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean: mmectl {close[0]}" if close else "list them: mmectl --help"
             raise UsageError(f"no such command: {args[0]}", hint=hint)
@@ -101,35 +84,35 @@ def run(arguments: list[str], app: type[App] | None = None) -> int:
 
     `app` is what commands get their services from; tests hand one of their own in.
     """
-    command = _command_of(arguments)
+    call = Call(app)
     if sys.stdout is None:
-        return _unwritten(command, "stdout", OSError(errno.EBADF, "it is closed"))
+        return _unwritten(call, "stdout", OSError(errno.EBADF, "it is closed"))
     try:
         with _guarded_streams(), _sigterm_interrupts():
-            return _exit_code(_call(arguments, app))
+            return _exit_code(_call(arguments, call))
     except MmectlError as error:
-        return _failed(command, error, arguments)
+        return _failed(call, error, arguments)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        return _failed(command, _usage(error, arguments), arguments)
+        return _failed(call, _usage(error), arguments)
     except (KeyboardInterrupt, click.Abort) as stop:
         by = "SIGTERM" if isinstance(stop, _Terminated) else "Ctrl-C"
-        return _failed(command, Interrupted(f"stopped by {by}"), arguments)
+        return _failed(call, Interrupted(f"stopped by {by}"), arguments)
     except _Unwritable as error:
-        return _unwritten(command, error.stream, error.why)
+        return _unwritten(call, error.stream, error.why)
     except Exception as error:  # noqa: BLE001
-        return _bug(command, error, arguments)
+        return _bug(call, error, arguments)
 
 
-def _call(arguments: list[str], app: type[App] | None) -> Result | int | None:
+def _call(arguments: list[str], call: Call) -> Result | int | None:
     """Call the command; click's own `main` would take any broken pipe for one of stdout."""
     if "_MMECTL_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="mmectl")
-    with cli.make_context("mmectl", list(arguments), obj=app) as context:
+    with cli.make_context("mmectl", list(arguments), obj=call) as context:
         result: Result | int | None = cli.invoke(context)
         return result
 
@@ -156,42 +139,12 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _command_of(arguments: Sequence[str]) -> str:
-    """The command's name as results carry it: `deploy`, `config show`."""
-    return " ".join(_split(arguments)[0]) or "mmectl"
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """The command's words, the options before the last of them, and what follows."""
-    words: list[str] = []
-    options: list[str] = []
-    rest = list(arguments)
-    while rest and len(words) < (2 if words and words[0] in GROUPS else 1):
-        if words == ["bench"] and rest[0] not in ("run", "compare"):
-            break  # `bench FILE` is `bench run FILE`
-        item = rest.pop(0)
-        if not item.startswith("-"):
-            words.append(item)
-            continue
-        options.append(item)
-        if SHARED_OPTIONS.get(item) and rest:
-            options.append(rest.pop(0))
-    return words, options, rest
-
-
 def _exit_code(result: Result | int | None) -> int:
     return result if isinstance(result, int) else getattr(result, "exit_code", 0)
 
 
-def _usage(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
+def _usage(error: click.ClickException) -> UsageError:
     context = getattr(error, "ctx", None)
-    name = getattr(error, "option_name", "")
-    if context and isinstance(context.command, click.Group) and name in SHARED_OPTIONS:
-        words, options, rest = _split(arguments)
-        behind = shlex.join(["mmectl", *(words or ["COMMAND"]), *options, *rest])
-        return UsageError(
-            f"{name} stands before the command", hint=f"put {name} after the command: {behind}"
-        )
     path = context.command_path if context is not None else "mmectl"
     if isinstance(error, click.NoSuchOption) and context is not None:
         meant = _meant(error.option_name, context.command.get_params(context))
@@ -224,17 +177,17 @@ def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:
     return " or ".join(found[:3]) or None
 
 
-def _failed(command: str, error: MmectlError, arguments: Sequence[str]) -> int:
+def _failed(call: Call, error: MmectlError, arguments: Sequence[str]) -> int:
     from mmectl.console.options import colour_wanted
     from mmectl.console.output import Mode, Output
 
     mode = Mode(json="--json" in arguments, color=colour_wanted())
     try:
-        Output(mode).error(command, error)
+        Output(mode).error(call.command or "mmectl", error)
     except OSError:
         _discard(sys.stdout if mode.json else sys.stderr)
         if mode.json:
-            Output(replace(mode, json=False)).error(command, error)
+            Output(replace(mode, json=False)).error(call.command or "mmectl", error)
     return error.exit_code
 
 
@@ -279,7 +232,7 @@ def _guarded_streams() -> Iterator[None]:
         yield
 
 
-def _unwritten(command: str, stream: str, why: OSError) -> int:
+def _unwritten(call: Call, stream: str, why: OSError) -> int:
     """Say that a result was not written; nothing where its reader has seen enough."""
     _discard(getattr(sys, stream))
     if stream == "stderr":
@@ -291,7 +244,7 @@ def _unwritten(command: str, stream: str, why: OSError) -> int:
         hint="send it elsewhere, or free some space",
         code="stdout",
     )
-    return _failed(command, error, ())
+    return _failed(call, error, ())
 
 
 def _discard(stream: TextIO | None) -> None:
@@ -302,7 +255,7 @@ def _discard(stream: TextIO | None) -> None:
         os.close(null)
 
 
-def _bug(command: str, error: Exception, arguments: Sequence[str]) -> int:
+def _bug(call: Call, error: Exception, arguments: Sequence[str]) -> int:
     """Write the traceback to a log file and name it: exit code 3."""
     import tempfile
     import traceback
@@ -310,7 +263,7 @@ def _bug(command: str, error: Exception, arguments: Sequence[str]) -> int:
     with tempfile.NamedTemporaryFile(
         "w", prefix="mmectl-bug-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
-        log.write(f"mmectl {__version__}, command {command}\n")
+        log.write(f"mmectl {__version__}, command {call.command}\n")
         log.write("".join(traceback.format_exception(error)))
     bug = MmectlError(
         f"a bug in mmectl: {type(error).__name__}: {error}",
@@ -318,4 +271,4 @@ def _bug(command: str, error: Exception, arguments: Sequence[str]) -> int:
         code="bug",
     )
     bug.exit_code = 3
-    return _failed(command, bug, arguments)
+    return _failed(call, bug, arguments)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from mmectl.aws.session import Aws, translated
+from mmectl.aws.account import Account
+from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
 
 GROUP = "/aws/sagemaker/Endpoints/"
@@ -31,7 +32,7 @@ class Ask:
 class Metrics:
     """The metrics of one endpoint."""
 
-    def __init__(self, aws: Aws, endpoint: str) -> None:
+    def __init__(self, aws: Account, endpoint: str) -> None:
         self._client, self._endpoint = aws.client("cloudwatch"), endpoint
 
     def points(self, variant: str, asks: Sequence[Ask], start: int, end: int) -> dict[Ask, Points]:
@@ -79,7 +80,7 @@ class Metrics:
         )
 
 
-def missing_alarms(aws: Aws, names: Sequence[str]) -> list[str]:
+def missing_alarms(aws: Account, names: Sequence[str]) -> list[str]:
     """Those of the names that no alarm of the account and region has; at most 100 are asked."""
     with translated("cloudwatch:DescribeAlarms"):
         found = aws.client("cloudwatch").describe_alarms(
@@ -106,7 +107,7 @@ class LogEvent:
 class Logs:
     """What the containers of one endpoint print."""
 
-    def __init__(self, aws: Aws, endpoint: str) -> None:
+    def __init__(self, aws: Account, endpoint: str) -> None:
         self._client, self._group = aws.client("logs"), GROUP + endpoint
 
     def streams(self, most: int = 10 * STREAMS) -> list[str] | None:

@@ -10,7 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from mmectl.aws.session import NO_ANSWER, Aws, offline, translated
+from mmectl.aws.account import Account
+from mmectl.aws.session import NO_ANSWER, offline, translated
 from mmectl.base.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 
@@ -32,7 +33,7 @@ _DESCRIBES = {
 class Sagemaker:
     """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Account) -> None:
         self._client = aws.client("sagemaker")
         self._arns: dict[tuple[str, str], str] = {}
         self._logs: Callable[[], Any] = lambda: aws.client("logs")
@@ -190,7 +191,7 @@ class Sagemaker:
 class Runtime:
     """InvokeEndpoint as `invoke.Runtime` wants it."""
 
-    def __init__(self, aws: Aws, read_timeout: float = ANSWER_SECONDS) -> None:
+    def __init__(self, aws: Account, read_timeout: float = ANSWER_SECONDS) -> None:
         self._client = aws.client("sagemaker-runtime", min(read_timeout, ANSWER_SECONDS))
 
     def invoke(self, request: Request) -> Answer:

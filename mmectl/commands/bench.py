@@ -17,7 +17,7 @@ from mmectl.app import App
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
-from mmectl.commands.common import command
+from mmectl.commands.common import CommandGroup, command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.console import bench_view
 from mmectl.console.output import Result, Table, counted
@@ -29,7 +29,7 @@ DURATION = 30.0
 _AT_MOST = 256
 
 
-class _RunByDefault(click.Group):
+class _RunByDefault(CommandGroup):
     """`mmectl bench cat.jpg` is `mmectl bench run cat.jpg`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -111,7 +111,6 @@ def run(
     loaded them.
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
-    app.patience = wait
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
     _writable(save, html)
     _in_service(app)
@@ -198,7 +197,7 @@ def _measured(
     start, interrupted = time.perf_counter(), False
     with (
         app.out.progress() as report,
-        closing(drive(app.runtime, requests, load, due=due)) as outcomes,
+        closing(drive(app.runtime(load.timeout), requests, load, due=due)) as outcomes,
     ):
         try:
             for sample in outcomes:

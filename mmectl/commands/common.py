@@ -1,22 +1,41 @@
-"""Options that every command has, and the runner of commands."""
+"""Options that every command has, groups of commands, and the runner of commands."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.console.output import Result
 
 Body = Callable[..., "Result"]
 _COMMON = {"config_file", "settings", "platform", "as_json", "quiet", "verbose"}
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Call:
+    """One call of the command line: `app` makes the command's services (None: the usual ones).
+
+    `command` is the command's name as results carry it, such as `config show`, once known.
+    """
+
+    app: type[App] | None = None
+    command: str = ""
+
+    def found(self, path: str) -> None:
+        """Note the command of that command path."""
+        self.command = path.removeprefix("mmectl").strip()
 
 
 def command(
@@ -38,11 +57,11 @@ def command(
             from mmectl.app import App
 
             context = click.get_current_context()
-            app = (context.obj or App).of_options(options)  # tests hand an App of their own in
-            app.begins = begins
+            call = context.ensure_object(Call)
+            call.found(context.command_path)
+            app = (call.app or App).of_options(options, begins=begins)
             result = function(app, **options)
-            path = context.command_path
-            app.out.result(path.removeprefix("mmectl").strip(), result)
+            app.out.result(call.command, result)
             return result
 
         wrap = parent.command if parent is not None else click.command
@@ -57,29 +76,101 @@ def command(
 
 def _options(function: F) -> F:
     """The options that every command takes, last in its help."""
-    for option in (
-        click.option("--verbose", "-v", is_flag=True, help="Print more on stderr."),
-        click.option("--quiet", "-q", is_flag=True, help="Print nothing on stderr but errors."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON envelope."),
-        click.option(
-            "--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."
-        ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override one configuration key.",
-            shell_complete=candidates.settings,
-        ),
-        click.option(
-            "--config",
-            "-c",
-            "config_file",
-            type=click.Path(path_type=Path),
-            envvar="MMECTL_CONFIG",
-            help="Configuration file [config.yaml].",
-        ),
-    ):
+    for option in _SHARED:
         function = option(function)
     return function
+
+
+_SHARED: tuple[Callable[[Any], Any], ...] = (
+    click.option("--verbose", "-v", is_flag=True, help="Print more on stderr."),
+    click.option("--quiet", "-q", is_flag=True, help="Print nothing on stderr but errors."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON envelope."),
+    click.option("--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one configuration key.",
+        shell_complete=candidates.settings,
+    ),
+    click.option(
+        "--config",
+        "-c",
+        "config_file",
+        type=click.Path(path_type=Path),
+        envvar="MMECTL_CONFIG",
+        help="Configuration file [config.yaml].",
+    ),
+)
+
+
+class CommandGroup(click.Group):
+    """A group of commands. Options that belong behind a command are shown their place."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params += _misplaced_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raise UsageError for an option that stands before the command."""
+        parser = self.make_parser(ctx)
+        try:
+            _, rest, order = parser.parse_args(args=list(args))
+            found = [item for item in order if isinstance(item, _Misplaced)]
+        except click.BadOptionUsage as error:  # the last one, without its value
+            named = (item for item in self.params if error.option_name in item.opts)
+            found, rest = [item for item in named if isinstance(item, _Misplaced)], []
+        if found:
+            raise self._misplaced(ctx, found[0], args[: len(args) - len(rest)], rest)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Note the command's name, for whatever it ends with."""
+        ctx.ensure_object(Call).found(f"{ctx.command_path} {args[0]}")
+        return super().resolve_command(ctx, args)
+
+    def _misplaced(
+        self, ctx: click.Context, option: click.Parameter, given: list[str], rest: Sequence[str]
+    ) -> UsageError:
+        path, rest = self._command_in(ctx, rest)
+        ctx.ensure_object(Call).found(path)
+        name = next((item for item in given if item in option.opts), option.opts[0])
+        where = path if path != "mmectl" else "mmectl COMMAND"
+        return UsageError(
+            f"{name} stands before the command",
+            hint=f"put {name} after the command: {where} {shlex.join([*given, *rest])}",
+        )
+
+    def _command_in(self, ctx: click.Context, rest: Sequence[str]) -> tuple[str, list[str]]:
+        """The path of the command that `rest` begins with, and what follows it."""
+        path, left = ctx.command_path, list(rest)
+        command: click.Command | None = self
+        while left and isinstance(command, click.Group):
+            command = command.get_command(ctx, left[0])
+            if command is not None or path == ctx.command_path:  # an unknown one is named, too
+                path += f" {left.pop(0)}"
+        return path, left
+
+
+class _Misplaced(click.Option):
+    """An option of every command, before the command."""
+
+
+def _misplaced_options() -> list[click.Parameter]:
+    def bare() -> None:
+        """Carries the options."""
+
+    made = click.command()(_options(bare))
+    return [
+        _Misplaced(
+            [*option.opts, f"misplaced_{option.name}"],
+            is_flag=option.is_flag,
+            hidden=True,
+            expose_value=False,
+        )
+        for option in made.params
+        if isinstance(option, click.Option)
+    ]

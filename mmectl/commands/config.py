@@ -7,11 +7,11 @@ import json
 import click
 
 from mmectl.app import App
-from mmectl.commands.common import command
+from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check and show the configuration."""
 

@@ -83,7 +83,6 @@ def invoke(
             "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
-    app.patience = wait
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
     targets = targets_of(app, models)
     if count:
@@ -136,7 +135,7 @@ def targets_of(app: App, names: Sequence[str]) -> list[str]:
 
 
 def _one(app: App, request: Request, timeout: float) -> Result:
-    prediction = ask(app.runtime, request, timeout=timeout)
+    prediction = ask(app.runtime(timeout), request, timeout=timeout)
     app.out.note(_how(prediction))
     return Result(_row(prediction), body=prediction.answer.body)
 
@@ -175,7 +174,9 @@ def _many(
     interrupted = False
     with (
         app.out.progress() as report,
-        closing(traffic(app.runtime, requests, concurrency=concurrency, timeout=timeout)) as run,
+        closing(
+            traffic(app.runtime(timeout), requests, concurrency=concurrency, timeout=timeout)
+        ) as run,
     ):
         try:
             for outcome in run:

@@ -14,7 +14,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import PlatformError, UsageError
-from mmectl.commands.common import command
+from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Dated = tuple[str, "Line"]  # a line with its stream
 POLL = 0.3  # seconds
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def local() -> None:
     """The embedded platform on this machine.
 

@@ -58,7 +58,6 @@ def warm(
             "which models? one of: names, --all, --most-used N", hint="mmectl warm --all"
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
-    app.patience = wait
     targets = _most_used(app, most_used) if most_used else targets_of(app, models)
     targets = list(dict.fromkeys(targets))
     request = _request(app, payload)
@@ -124,7 +123,7 @@ def _run(
     requests: Iterator[Request] = (replace(request, target_model=name) for name in targets)
     outcomes: list[Warmed] = []
     clock: Callable[[], float] = time.perf_counter
-    runtime = app.runtime
+    runtime = app.runtime(timeout)
     run = warmed_by(
         lambda one: ask(runtime, one, timeout=timeout),
         requests,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -127,4 +127,16 @@ class TargetBucket(Store, Protocol):
         self, source: str, key: str, metadata: Mapping[str, str], *, bucket: str | None = None
     ) -> bool:
         """As `Bucket.copy`; `bucket` is the source's where it is another one."""
+        ...
+
+
+class ModelBucket(SourceBucket, TargetBucket, Protocol):
+    """A bucket for everything that commands do with models."""
+
+    def holds(self, prefix: str) -> bool:
+        """Whether any object's key begins with `prefix`."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, whichever of them exist."""
         ...

@@ -57,8 +57,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     class World(App):
         aws: Any = Aws(s3)
         sagemaker: Any = Sagemaker(looks=0)
-        runtime: Any = Runtime()
+        answering: Any = Runtime()
         location = Location("bucket", "demo/")
+
+        def runtime(self, patience: float) -> Any:
+            assert patience > 0
+            return self.answering
 
     return World
 

@@ -270,7 +270,7 @@ def test_invoke_random_tallies(call):
 
 
 def test_failed_traffic_is_a_failure(call, world):
-    world.runtime.error = InvokeError("worker died")
+    world.answering.error = InvokeError("worker died")
     code, out, err = call("invoke", "--random", "3", "star.png")
     assert code == 1
     assert "3 failed" in out
@@ -294,7 +294,7 @@ def test_several_files_have_their_answers_in_order(call):
 
 def test_bodies_that_are_no_text_are_kept_whole(call, world):
     body = b"\x93NUMPY\xff"
-    world.runtime.invoke = lambda request: Answer(body, "application/x-npy")
+    world.answering.invoke = lambda request: Answer(body, "application/x-npy")
     data = result(call("invoke", "-m", "shapes", "star.png", "--json")[1])["data"]
     assert base64.b64decode(data["body_base64"]) == body
     assert data["cold"] is None
@@ -375,7 +375,7 @@ def test_objects_that_could_not_be_deleted_are_a_failure(call, world):
 
 
 def test_a_bug_has_its_own_exit_code_and_a_log(call, world):
-    world.runtime.error = ZeroDivisionError("oops")
+    world.answering.error = ZeroDivisionError("oops")
     code, out, _ = call("invoke", "-m", "shapes", "star.png", "--json")
     envelope = result(out)
     assert (code, envelope["errors"][0]["code"]) == (3, "bug")

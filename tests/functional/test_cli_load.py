@@ -34,9 +34,9 @@ class Loading:
 
 @pytest.fixture
 def runtime(world):
-    world.runtime = Loading()
+    world.answering = Loading()
     world.sagemaker.endpoint = {"EndpointStatus": "InService", "EndpointName": "demo"}
-    return world.runtime
+    return world.answering
 
 
 def test_bench_transcript(call, runtime):
@@ -79,7 +79,7 @@ def test_bench_writes_a_page(call, runtime, tmp_path):
 
 
 def test_bench_counts_errors_and_fails(call, world, runtime):
-    world.runtime = Loading(broken=("shapes.tar.gz",))
+    world.answering = Loading(broken=("shapes.tar.gz",))
     code, out, err = call("bench", "-m", "shapes", "--count", "3", "star.png")
     assert code == 1
     assert "3 requests of 1 model" in out
@@ -151,7 +151,7 @@ def test_warm_with_a_payload_asks_with_it(call, runtime):
 
 
 def test_warm_reports_what_fails_and_goes_on(call, world, runtime):
-    world.runtime = Loading(broken=("shapes.tar.gz",))
+    world.answering = Loading(broken=("shapes.tar.gz",))
     code, out, err = call("warm", "--all")
     assert code == 1
     assert "1 loaded, 1 failed" in out
@@ -200,11 +200,11 @@ class Interrupting(Loading):
     ],
 )
 def test_what_was_interrupted_says_so(call, world, runtime, arguments, said, counted):
-    world.runtime = Interrupting()
+    world.answering = Interrupting()
     code, _, err = call(*arguments)
     assert code == 130
     assert f"interrupted: stopped by Ctrl-C: {said}" in err
-    world.runtime = Interrupting()
+    world.answering = Interrupting()
     envelope = result(call(*arguments, "--json")[1])
     assert (envelope["exit_code"], envelope["errors"][-1]["code"]) == (130, "interrupted")
     data = envelope["data"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmectl.app import App
-from mmectl.cli import SHARED_OPTIONS, cli, run
+from mmectl.cli import cli, run
 from mmectl.commands import local
 from mmectl.commands.build import build
 from mmectl.local import processes
@@ -268,15 +268,34 @@ def test_options_before_the_command_are_shown_their_place(call, arguments, comma
     assert behind in envelope["errors"][0]["hint"]
 
 
-def test_the_options_that_may_stand_wrong_are_those_that_all_commands_take():
-    assert cli.get_command(None, "build") is build
-    shared = {
-        name: not getattr(option, "is_flag", False)
+@pytest.mark.parametrize("group", ["", "bench", "config", "local", "models"])
+def test_every_group_knows_the_options_that_all_commands_take(group):
+    known = cli.get_command(None, group) if group else cli
+    shared = [
+        option.opts
         for option in build.params
         if option.name in ("config_file", "settings", "platform", "as_json", "quiet", "verbose")
-        for name in option.opts
-    }
-    assert shared == SHARED_OPTIONS
+    ]
+    hidden = [option.opts for option in known.params if getattr(option, "hidden", False)]
+    assert len(shared) == 6
+    assert sorted(hidden) == sorted(shared)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("-c",), "put -c after the command: mmectl COMMAND -c"),
+        (("--set", "a=b", "models", "list"), "mmectl models list --set a=b"),
+        (("--config=x", "models", "list"), "mmectl models list --config=x"),
+        (("-q", "nope"), "mmectl nope -q"),
+        (("-v", "bench", "star.png"), "mmectl bench -v star.png"),
+        (("models", "-q", "list"), "mmectl models list -q"),
+    ],
+)
+def test_an_option_before_the_command_keeps_its_value(call, arguments, hint):
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert hint in " ".join(err.split())
 
 
 def test_usage_messages_are_one_line(call):

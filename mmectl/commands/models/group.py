@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmectl.base.errors import UsageError
+from mmectl.commands.common import CommandGroup
 from mmectl.commands.status import age
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import SUFFIX, ambiguous
@@ -26,7 +27,7 @@ Examples:
   mmectl models rollback resnet_18"""
 
 
-@click.group(epilog=_EXAMPLES)
+@click.group(cls=CommandGroup, epilog=_EXAMPLES)
 def models() -> None:
     """List, check, fetch, copy, promote and remove uploaded models.
 
