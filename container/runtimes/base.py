@@ -11,13 +11,12 @@ kind.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runtimes import process
+from runtimes import process, signals
 from runtimes.tables import Dialect, Features, Table
 from runtimes.values import Input, Likelihood
 
@@ -89,6 +88,8 @@ class Runtime:
     """One framework. All but the constants may raise MemoryError, EngineError and ModelError."""
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """Its name as its makers write it."""
     files: ClassVar[Sequence[str]]
     """What the well-known files of a model are called, as patterns of fnmatch."""
     template_files: ClassVar[Sequence[str]] = ()
@@ -133,11 +134,17 @@ class Runtime:
         self, folder: Path, last_words: Callable[[str], None]
     ) -> AbstractContextManager[None]:
         """Call `last_words` where the framework ends the process while the folder is loaded."""
-        del folder, last_words
-        return contextlib.nullcontext()
+        return signals.watched(lambda cause: last_words(self.blame(cause, folder)))
+
+    def blame(self, cause: str, folder: Path) -> str:
+        """Say what ended the process with that signal while the folder was loaded."""
+        del folder
+        what = f"{self.title} ended the process with {cause} while it loaded the model"
+        return f"{what}: its file is damaged"
 
     def watch(self, last_words: Callable[[str], None]) -> None:
         """Call `last_words` where a signal ends this process, or a fork, after the load."""
+        signals.arm(last_words)
 
     def use_threads(self, number: int) -> None:
         """Compute with so many threads from now on; by OpenMP, as most frameworks do."""

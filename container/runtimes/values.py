@@ -56,3 +56,11 @@ class Likelihood(Enum):
     def base(self) -> float:
         """The base of a logarithm."""
         return float(self.value)
+
+
+_NO_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
+
+
+def ran_out_of_memory(text: str) -> bool:
+    """Whether a library's error is a lack of memory, by its text."""
+    return any(words in text.lower() for words in _NO_MEMORY)

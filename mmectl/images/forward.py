@@ -21,7 +21,7 @@ from mmectl.base.server_environment import server_environment
 
 SECONDS = 300.0
 # as the image's model handler words it
-_LAST_WORDS = re.compile(r"^cannot load .+?: (MXNet ended .+)$", re.MULTILINE)
+_LAST_WORDS = re.compile(r"^cannot load .+?: (\S+ ended the process .+)$", re.MULTILINE)
 _WORKER = Path(__file__).with_name("forward_worker.py")
 
 

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from runtimes.mxnet.settings import SETTINGS
-from runtimes.values import EngineError
+from runtimes.values import EngineError, ran_out_of_memory
 
 _UINT = ctypes.c_uint32
 _CPU = 1
 _UINT8 = 3
-_OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
 # They call functions at addresses that stand in their attributes
 _POINTERS = re.compile(rb'"(_CachedOp|_CachedOpThreadSafe|_CustomFunction|_NDArray|_Native)"')
 _NUMPY_SHAPES = re.compile(rb'"is_np_shape"\s*:\s*\[\s*"int"\s*,\s*[1-9]')
@@ -72,8 +71,7 @@ def _register(loaded: ctypes.CDLL) -> None:
 
 def translate(message: str) -> Exception:
     """Make a MemoryError or an EngineError of what MXNet says."""
-    lowered = message.lower()
-    if any(sign in lowered for sign in (*_OUT_OF_MEMORY, "failed to map segment")):
+    if ran_out_of_memory(message) or "failed to map segment" in message.lower():
         return MemoryError(message.splitlines()[0])
     lines = [line.strip() for line in message.splitlines()]
     return EngineError(next((line for line in lines if "Error" in line), lines[0] if lines else ""))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ class Model(base.TensorModel):
 class MXNet(base.Runtime):
     """MXNet 1.9 by its C API."""
 
-    name = "mxnet"
+    name, title = "mxnet", "MXNet"
     files = ("*-symbol.json", "*-0000.params", "*-shapes.json")
     template_files = ("-symbol.json", "-shapes.json")
     environment = SETTINGS
@@ -103,19 +102,11 @@ class MXNet(base.Runtime):
 
         return Model(find(folder), threads)
 
-    def guarded(
-        self, folder: Path, last_words: Callable[[str], None]
-    ) -> AbstractContextManager[None]:
-        """Name the operator that ends the process."""
+    def blame(self, cause: str, folder: Path) -> str:
+        """Name the operator that ended the process."""
         from runtimes.mxnet import culprit
 
-        return culprit.watched(lambda cause: last_words(culprit.describe(cause, folder)))
-
-    def watch(self, last_words: Callable[[str], None]) -> None:
-        """Name the signal; set once, it costs requests nothing."""
-        from runtimes.mxnet import culprit
-
-        culprit.arm(last_words)
+        return culprit.describe(cause, folder)
 
     def use_threads(self, number: int) -> None:
         """Set the number of OpenMP's threads."""

@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from runtimes import signals
 from runtimes.mxnet import culprit
 
 
@@ -57,7 +58,7 @@ def test_a_signal_after_the_load_is_told_by_the_process_or_one_forked_from_it(nu
         def tell(cause: str) -> None:
             os.write(writing, cause.encode())
 
-        culprit.arm(tell)
+        signals.arm(tell)
         if forked and (inner := os.fork()):
             os._exit(os.WTERMSIG(os.waitpid(inner, 0)[1]))
         os.kill(os.getpid(), number)

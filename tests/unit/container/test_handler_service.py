@@ -44,7 +44,7 @@ class Doubler(TensorModel):
 class Doubling(Runtime):
     """A framework of one model; `error` is what its load raises."""
 
-    name = "doubling"
+    name, title = "doubling", "Doubling"
     files = ("*",)
     fork_after_load = True
 
@@ -63,6 +63,9 @@ class Doubling(Runtime):
 
     def quiesce(self):
         return True
+
+    def watch(self, last_words):
+        """The test's process keeps its own signals."""
 
     def load(self, folder, threads):
         if self.error is not None:

@@ -1,0 +1,1 @@
+"""XGBoost: boosted trees in UBJ, JSON or a pickled Booster."""

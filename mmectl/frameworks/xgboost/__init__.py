@@ -1,0 +1,1 @@
+"""XGBoost's models: what is in a file, without XGBoost."""

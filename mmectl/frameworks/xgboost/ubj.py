@@ -1,0 +1,1 @@
+../../../container/runtimes/xgboost/ubj.py
