@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks import serving
 from benchmarks.report import Result
 from benchmarks.serving import MIB, Server
-from mmectl.images.local_smoke import picture, write_model
+from mmectl.frameworks.mxnet.sample import picture, write_model
 
 NAME = "container_soak: loads and unloads with workers and the fork server killed at random"
 LOADED = 6  # models at a time, at most

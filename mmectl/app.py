@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from mmectl.images.platforms import platform_of
 if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.endpoint import ControlPlane
+    from mmectl.images.context import Contents
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
     from mmectl.images.trial import Trial
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from mmectl.registry.inventory import Inventory
     from mmectl.registry.store import ModelBucket
     from mmectl.registry.upload_cache import UploadCache
+    from mmectl.sources.origin import Source
 
 LOCAL_REGION = "us-east-1"
 
@@ -250,13 +253,13 @@ class App:
     @cached_property
     def build_request(self) -> BuildRequest:
         """What `mmectl build` has to make of the context as it is now."""
-        from mmectl.image import image_digest, owner, reference
+        from mmectl.image import contents_digest, image_digest, owner, reference
         from mmectl.images.context import context_digest
         from mmectl.images.values import BuildRequest
 
         settings = self.config.settings
         context = self.config.context
-        digest = context_digest(context)
+        digest = contents_digest(context_digest(context), self.contents)
         platform = platform_of(settings.endpoint.instance_type)
         if not self.local:
             digest = image_digest(digest, platform, settings.build.base_image)
@@ -267,8 +270,58 @@ class App:
             digest=digest,
             platform=platform,
             base_image=settings.build.base_image,
+            contents=self.contents,
             trial=self.trial,
             owner=owner(self.state_dir),
+        )
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the image that is built here holds beside its context."""
+        from mmectl.images.context import Contents
+
+        return Contents(self.frameworks, self.config.settings.image.requirements)
+
+    @cached_property
+    def frameworks(self) -> tuple[str, ...]:
+        """The frameworks that the image serves that is built here, by name."""
+        from mmectl.images.context import DEFAULT_FRAMEWORKS
+        from mmectl.sources.frameworks import framework_of
+
+        chosen = self.config.settings.image.frameworks
+        if chosen is None:
+            told = (framework_of(source) for source in self.known_sources)
+            chosen = tuple(name for name in told if name)
+        return tuple(sorted(set(chosen))) or DEFAULT_FRAMEWORKS
+
+    @property
+    def served(self) -> tuple[str, ...] | None:
+        """The frameworks that the endpoint's image serves; None for an image that is not ours."""
+        from mmectl.images.context import context_requirements
+
+        if self.config.settings.image.uri:
+            return None
+        ours = len(context_requirements(self.config.context, self.contents)) > 1
+        return self.frameworks if ours else None
+
+    @cached_property
+    def known_sources(self) -> tuple[Source, ...]:
+        """The models of config.yaml."""
+        from mmectl.sources import origin
+
+        return tuple(
+            origin.Source(
+                item.name,
+                self.config.resolve(item.path) if item.path else None,
+                item.zoo,
+                framework=item.framework,
+            )
+            if item.source is None
+            else dataclasses.replace(
+                origin.parse(item.name, item.source, item.sha256, self.config.resolve(Path())),
+                framework=item.framework,
+            )
+            for item in self.config.settings.models
         )
 
     @property
@@ -288,6 +341,7 @@ class App:
             build.smoke_content_type,
             build.smoke_accept,
             build.smoke_expect,
+            self.frameworks,
         )
 
     def ecr(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ from mmectl.base.errors import BuildError
 from mmectl.base.files import write_json
 from mmectl.base.values import Report, ignore
 from mmectl.images import local_build
-from mmectl.images.context import context_digest
+from mmectl.images.context import Contents, context_digest
 from mmectl.images.forward import Serving
 from mmectl.images.local_build import BuiltImage, read_entry
 from mmectl.images.trial import Trial
@@ -20,14 +21,26 @@ from mmectl.images.trial import Trial
 TAG_LENGTH = 12
 
 
-def image_digest(context: str, platform: str, base_image: str | None) -> str:
-    """Digest what an image is made of: the digest of its context, platform, base image.
+def contents_digest(context: str, contents: Contents) -> str:
+    """Digest a context (by its digest) with what is put in beside it.
 
-    For linux/amd64 and the Dockerfile's own base it is the context's.
+    For what the Dockerfile puts in by itself it is the context's.
+    """
+    arguments = contents.arguments()
+    if not arguments:
+        return context
+    whole = hashlib.sha256(f"{context}\0{json.dumps(arguments)}".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def image_digest(contents: str, platform: str, base_image: str | None) -> str:
+    """Digest what an image is made of: the digest of its contents, platform, base image.
+
+    For linux/amd64 and the Dockerfile's own base it is the contents'.
     """
     if platform == "linux/amd64" and base_image is None:
-        return context
-    whole = hashlib.sha256(f"{context}\0{platform}\0{base_image or ''}".encode())
+        return contents
+    whole = hashlib.sha256(f"{contents}\0{platform}\0{base_image or ''}".encode())
     return f"sha256:{whole.hexdigest()}"
 
 
@@ -45,6 +58,7 @@ def build_local(
     account: str,
     region: str,
     repository: str,
+    contents: Contents = Contents(),  # noqa: B008 - frozen
     python: str | None = None,
     trial: Trial = Trial(),  # noqa: B008 - frozen
     report: Report = ignore,
@@ -55,10 +69,14 @@ def build_local(
     was tried otherwise than `trial` says is tried again.
     Raises BuildError; nothing is registered then.
     """
-    digest = context_digest(context)
+    digest = contents_digest(context_digest(context), contents)
     name = reference(account, region, repository, digest)
     return local_build.build(
-        context, state_dir, digest, name, python=python, trial=trial, report=report
+        local_build.Wanted(context, contents, digest, name),
+        state_dir,
+        python=python,
+        trial=trial,
+        report=report,
     )
 
 
@@ -79,9 +97,13 @@ def is_built(state_dir: Path, digest: str) -> bool:
     return folder.is_dir() and program.exists()
 
 
-def serving(context: Path, state_dir: Path) -> Serving:
+def serving(
+    context: Path,
+    state_dir: Path,
+    contents: Contents = Contents(),  # noqa: B008 - frozen
+) -> Serving:
     """The serving environment that was built from `context`. Raises BuildError ``not_built``."""
-    digest = context_digest(context)
+    digest = contents_digest(context_digest(context), contents)
     if not is_built(state_dir, digest):
         raise BuildError(
             f"the serving environment of {context}/ is not built",

@@ -3,7 +3,7 @@
 Runs inside the build stage: removes from the serving environment what the server never opens,
 then copies the Python it runs on and every shared library that is linked to into a new root.
 What a vulnerability scanner reads (os-release, one record for each Debian package of which a
-file was taken) comes along. Usage: slim.py ENVIRONMENT JAVA REQUIREMENTS ROOT
+file was taken) comes along. Usage: slim.py ENVIRONMENT JAVA REQUIREMENTS ROOT FRAMEWORK...
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 # A line of a framework's requirements: a pattern of what it never opens of its package
@@ -25,14 +27,7 @@ PACKAGES = (
     "libfuturize*",
     "libpasteurize*",
     "past*",
-    "graphviz*",
     "model_archiver*",
-    "requests*",
-    "urllib3*",
-    "idna*",
-    "certifi*",
-    "charset_normalizer*",
-    "*__mypyc*",
     "setuptools*",
     "pkg_resources*",
     "_distutils_hack*",
@@ -42,13 +37,13 @@ PACKAGES = (
     "numpy/*/tests",
     "numpy/tests",
     "numpy/typing/tests",
-    "numpy/core/include",
-    "numpy/core/lib",
+    "numpy/*core/include",
+    "numpy/*core/lib",
     "numpy/random/lib",
     "numpy/random/_examples",
     "numpy/**/*.pyi",
-    "numpy/core/_[!m]*tests*.so",
-    "numpy/core/*_simd*.so",
+    "numpy/*core/_[!m]*tests*.so",
+    "numpy/*core/*_simd*.so",
     # of Pillow's plugins the handler imports five, and none of these
     "PIL/_avif*",
     "PIL/_imagingft*",
@@ -117,11 +112,28 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
                 path.unlink()
 
 
-def unused(requirements: Path) -> list[str]:
-    """Read the patterns that the requirements of frameworks name."""
-    texts = [path.read_text("utf-8") for path in sorted(requirements.glob("*.txt"))]
-    lines = [line for text in texts for line in text.splitlines()]
-    return [line[len(UNUSED) :] for line in lines if line.startswith(UNUSED)]
+def unused(requirements: Iterable[str]) -> list[str]:
+    """Read the patterns that the requirements of frameworks, as texts, name.
+
+    A package that another one of them needs stays.
+    """
+    files = [text.splitlines() for text in requirements]
+    own = [[line[len(UNUSED) :] for line in lines if line.startswith(UNUSED)] for lines in files]
+    needed = [
+        [name for name in packages(lines) if not any(fnmatch(name, one) for one in patterns)]
+        for lines, patterns in zip(files, own)  # noqa: B905 - Python 3.8
+    ]
+    found = []
+    for index, patterns in enumerate(own):
+        others = [name for i, names in enumerate(needed) if i != index for name in names]
+        found += [one for one in patterns if not any(fnmatch(name, one) for name in others)]
+    return found
+
+
+def packages(lines: Iterable[str]) -> list[str]:
+    """The packages of a file of requirements, as their folders are called."""
+    found = (re.match(r"[A-Za-z0-9._-]+", line) for line in lines)
+    return [one[0].lower().replace("-", "_").replace(".", "_") for one in found if one]
 
 
 def elf_files(folders: Iterable[Path]) -> Iterator[Path]:
@@ -223,18 +235,27 @@ def record_packages(files: Iterable[Path], root: Path) -> None:
         (folder / owner.split(":")[0]).write_text(record.stdout)
 
 
-def main(environment: Path, java: Path, requirements: Path, root: Path) -> None:
+def kept_out(more: str) -> list[str]:
+    """What of the environment is never opened; packages of a user's may open more."""
+    return [one for one in PACKAGES if not more or "/" in one]
+
+
+def main(
+    environment: Path, java: Path, requirements: Path, root: Path, frameworks: Sequence[str]
+) -> None:
     """Fill `root`; the environment and Java stay where they are, made smaller."""
+    more = os.environ.get("REQUIREMENTS", "").replace("|", "\n")
     root.mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         if Path("/", name).is_symlink():
             (root / name).symlink_to(Path("/", name).readlink())
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
-    (packages,) = environment.glob("lib/python3*/site-packages")
-    remove(packages, [*PACKAGES, *unused(requirements)])
+    chosen = [(requirements / f"{name}.txt").read_text("utf-8") for name in frameworks]
+    (site,) = environment.glob("lib/python3*/site-packages")
+    remove(site, [*kept_out(more), *unused([*chosen, more])])
     remove(java, JAVA)
-    unused_libraries(packages)
-    compile_below(packages, Path("/nowhere"))
+    unused_libraries(site)
+    compile_below(site, Path("/nowhere"))
     taken = python(environment, root)
     shipped = names([environment, java])
     for path in list(elf_files([environment, java, root])):
@@ -262,4 +283,5 @@ def main(environment: Path, java: Path, requirements: Path, root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:]))
+    environment, java, requirements, root = map(Path, sys.argv[1:5])
+    main(environment, java, requirements, root, sys.argv[5:])

@@ -62,6 +62,7 @@ def _local(app: App) -> Result:
             account=app.aws.identity().account,
             region=app.aws.region,
             repository=settings.repository,
+            contents=app.contents,
             python=settings.python,
             trial=app.trial,
             report=report,

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -85,7 +84,7 @@ def upload(
         done = upload_many(
             bucket,
             app.location,
-            [_request(i, to, copies, allow_code) for i in ready],
+            [_request(app, i, to, copies, allow_code) for i in ready],
             upload_cache=app.upload_cache,
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
@@ -97,9 +96,19 @@ def upload(
     return _result(app, done.uploaded, _held_back(app, done.uploaded))
 
 
-def _request(ready: Prepared, to: str, copies: int | None, allow_code: bool) -> Upload:
+def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code: bool) -> Upload:
     source = ready.source
-    return Upload(source.name, ready.folder, to, copies, ready.untrained, allow_code, source.url)
+    return Upload(
+        source.name,
+        ready.folder,
+        to,
+        copies,
+        ready.untrained,
+        allow_code,
+        source.url,
+        source.framework,
+        app.served,
+    )
 
 
 @contextmanager
@@ -144,20 +153,10 @@ def _sources(
         return (parse_source(check_name(names[0]), origin, sha256),)
     if sha256 is not None:
         raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
-    known = known_sources(app)
+    known = app.known_sources
     if every and not known:
         raise UsageError("config.yaml lists no models", hint="add them under models:")
     return known if every else chosen(names, known)
-
-
-def known_sources(app: App) -> tuple[Source, ...]:
-    """The models of config.yaml."""
-    return tuple(
-        Source(item.name, app.config.resolve(item.path) if item.path else None, item.zoo)
-        if item.source is None
-        else parse_source(item.name, item.source, item.sha256, app.config.resolve(Path()))
-        for item in app.config.settings.models
-    )
 
 
 @dataclass(frozen=True, slots=True)

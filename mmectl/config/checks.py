@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
 from mmectl.config.limits import problems_of_limits
-from mmectl.config.sections import Model, Settings, flatten, is_section
+from mmectl.config.sections import Image, Model, Settings, flatten, is_section
 from mmectl.config.yaml_values import Tree, near_miss, shown
+from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
 from mmectl.registry.names import check_name
 from mmectl.sources.origin import parse
@@ -53,6 +54,12 @@ _WORDS = {
         "2 to 256 lowercase letters, digits and . _ - /",
     ),
 }
+
+# PEP 508 without addresses and options of the installer
+_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]+\])?\s*"
+    r"((===?|[<>!~]=|[<>])\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;[^|\n\r]*)?"
+)
 
 # dotted key -> shape of botocore's sagemaker model
 _LIMITED = {
@@ -135,11 +142,24 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
         yield f"update.{refused[0]}", refused[1]
     if (refusal := _no_path(settings.local.state_dir)) is not None:
         yield "local.state_dir", refusal
+    yield from _image_problems(settings.image)
     context = settings.image.context
     if settings.image.uri is None and path is not None and context is not None:
         refusal = _no_folder(path.parent, context)
         if refusal is not None:
             yield "image.context", refusal
+
+
+def _image_problems(image: Image) -> Iterator[tuple[str, str]]:
+    for index, name in enumerate(image.frameworks or ()):
+        if (refusal := detect.unknown(name)) is not None:
+            yield f"image.frameworks.{index}", refusal
+    for index, line in enumerate(image.requirements):
+        if not _REQUIREMENT.fullmatch(line):
+            yield (
+                f"image.requirements.{index}",
+                f"is {shown(line)}, must be a package with its version, such as pandas==2.3.3",
+            )
 
 
 def _no_path(path: Path) -> str | None:
@@ -208,6 +228,8 @@ def _model_problems(model: Model, path: Path | None) -> Iterator[tuple[str, str]
         yield "name", error.message
     if model.zoo is not None and model.zoo not in zoo.MODELS:
         yield "zoo", f"is {shown(model.zoo)}, known are {', '.join(zoo.MODELS)}"
+    if model.framework is not None and (unknown := detect.unknown(model.framework)):
+        yield "framework", unknown
     if model.source is not None:
         try:
             parse(model.name, model.source, model.sha256, path.parent if path else Path())

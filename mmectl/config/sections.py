@@ -44,6 +44,15 @@ class Image(Section):
         description="folder of the Dockerfile; null: ./container where there is one, else mmectl's",
         strict=False,
     )
+    frameworks: tuple[str, ...] | None = Field(
+        None,
+        strict=False,
+        min_length=1,
+        description="what it serves; null: the frameworks of models, mxnet where there are none",
+    )
+    requirements: tuple[str, ...] = Field(
+        (), strict=False, description="further packages in it, such as pandas==2.3.3"
+    )
     python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
 
 
@@ -155,6 +164,9 @@ class Model(Section):
     )
     sha256: str | None = Field(
         None, pattern=r"^[0-9a-fA-F]{64}$", description="checksum of the source's tarball"
+    )
+    framework: str | None = Field(
+        None, description="framework of the model; null: told by its files"
     )
 
 

@@ -7,7 +7,7 @@ read by the pure modules that the container reads them with (links into containe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -103,6 +103,25 @@ class Place:
         return Problem(where, error.what, error.fix)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A tiny model, a request to it, and a text that the answer has in it; for trying an image.
+
+    `expect` "": images/asking.py knows what the handler says.
+    """
+
+    files: Mapping[str, bytes]
+    body: bytes
+    content_type: str
+    expect: str
+
+    def write(self, folder: Path) -> None:
+        """Write the model into a new folder."""
+        folder.mkdir()
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+
+
 class Framework:
     """One framework. Methods read files and execute nothing of them."""
 
@@ -113,6 +132,10 @@ class Framework:
     """What a model folder holds, for a person whose folder is none."""
     code: ClassVar[bool] = False
     """Whether a model may be code (pickles, scripts), which `--allow-code` lets pass."""
+
+    def sample(self) -> Sample | None:
+        """A model of our own that the image is tried with; None: none."""
+        return None
 
     def detect(self, folder: Path) -> bool:
         """Whether a model folder is for this framework; by names or content."""

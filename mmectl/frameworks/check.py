@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import expected, look
+from mmectl.frameworks.answers import Ask, Passed
 from mmectl.frameworks.expected import Question
 from mmectl.frameworks.folders import inside
-from mmectl.images.forward import Ask, Passed
 
 Forward = Callable[[Path, Sequence[Ask]], Passed]
 KindOf = Callable[[bytes, str], str]

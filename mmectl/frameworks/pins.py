@@ -10,7 +10,7 @@ _LINE = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
 
 def of(framework: str, package: str) -> tuple[str, ...]:
-    """The pinned versions of a package, one for each range of Pythons; empty where there is none."""
+    """The pinned versions of a package, one for each range of Pythons; empty: none."""
     path = packaged.container() / "requirements" / f"{framework}.txt"
     try:
         pairs = _LINE.findall(path.read_text("utf-8"))

@@ -50,8 +50,8 @@ class Where:
 
 def buildspec(request: BuildRequest) -> str:
     """The build's instructions (JSON is YAML); names come from variables, never from text."""
-    base = ' --build-arg "BASE_IMAGE=$BASE_IMAGE"' if request.base_image else ""
-    build = f'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"{base} context'
+    given = "".join(f' --build-arg "{name}=${name}"' for name in request.arguments)
+    build = f'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"{given} context'
     commands = [
         _login("REGION", "REGISTRY"),
         *([_login("BASE_REGION", "BASE_REGISTRY")] if _base(request) else []),
@@ -91,7 +91,7 @@ def variables(request: BuildRequest, region: str) -> dict[str, str]:
         "DOCKER_BUILDKIT": "1",
         "BUILDKIT_PROGRESS": "plain",
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-        **({"BASE_IMAGE": request.base_image} if request.base_image else {}),
+        **request.arguments,
         **({"BASE_REGION": base.region, "BASE_REGISTRY": base.registry} if base else {}),
     }
 

@@ -53,8 +53,13 @@ def buildkit(request: BuildRequest, docker: str = "docker") -> Command:
 
 
 def _shared(request: BuildRequest) -> tuple[str, ...]:
-    base = ("--build-arg", f"BASE_IMAGE={request.base_image}") if request.base_image else ()
-    return (*base, "--label", f"{DIGEST_LABEL}={request.digest}", str(request.context))
+    pairs = [("--build-arg", f"{name}={value}") for name, value in request.arguments.items()]
+    return (
+        *(word for pair in pairs for word in pair),
+        "--label",
+        f"{DIGEST_LABEL}={request.digest}",
+        str(request.context),
+    )
 
 
 def buildah(request: BuildRequest, authfile: Path | None = None) -> Command:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.base.errors import BuildError
 
 BIND_ADDRESS = b"MMECTL_BIND_ADDRESS"
+DEFAULT_FRAMEWORKS = ("mxnet",)  # the Dockerfile's own argument
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an image holds beside its context: frameworks, and packages as pip names them."""
+
+    frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS
+    requirements: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, str]:
+        """The build arguments of the Dockerfile that differ from its own."""
+        found = {}
+        if self.frameworks != DEFAULT_FRAMEWORKS:
+            found["FRAMEWORKS"] = " ".join(self.frameworks)
+        if self.requirements:
+            found["REQUIREMENTS"] = "|".join(self.requirements)
+        return found
 
 
 def context_files(folder: Path) -> list[Path]:
@@ -48,13 +67,20 @@ def knows_sockets(folder: Path) -> bool:
     return any(BIND_ADDRESS in path.read_bytes() for path in context_files(folder))
 
 
-def context_requirements(folder: Path) -> tuple[Path, ...]:
+def context_requirements(folder: Path, contents: Contents = Contents()) -> tuple[Path, ...]:
     """List the files that name the packages of a context's serving environment.
 
     That is `requirements.txt`, or else `requirements/base.txt` and the file of each framework
-    beside it; empty where there is neither.
+    beside it; empty where there is neither. Raises BuildError for a framework without one.
     """
     own, base = folder / "requirements.txt", folder / "requirements" / "base.txt"
     if own.is_file() or not base.is_file():
         return (own,) if own.is_file() else ()
-    return (base, *sorted(path for path in base.parent.glob("*.txt") if path != base))
+    files = [base.with_name(f"{name}.txt") for name in contents.frameworks]
+    for path in files:
+        if not path.is_file():
+            raise BuildError(
+                f"the image context cannot serve {path.stem}: it has no {path.relative_to(folder)}",
+                hint="add the file, or take it out of image.frameworks",
+            )
+    return (base, *files)

@@ -152,12 +152,11 @@ class Engine:
     def build(self, request: BuildRequest, report: Report) -> None:
         """Build with the classic builder, which needs no client. Raises BuildError."""
         reader = Classic(report)
-        arguments = {"BASE_IMAGE": request.base_image} if request.base_image else {}
         with _worded(f"build {request.reference}"):
             stream = self.api.build(
                 path=str(request.context),
                 tag=request.reference,
-                buildargs=arguments,
+                buildargs=dict(request.arguments),
                 labels={DIGEST_LABEL: request.digest},
                 platform=request.platform,
                 rm=True,

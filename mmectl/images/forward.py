@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mmectl.base.errors import BuildError
 from mmectl.base.server_environment import server_environment
+from mmectl.frameworks.answers import Ask, Passed, Reply
 
 SECONDS = 300.0
 # as the image's model handler words it
@@ -32,31 +33,6 @@ class Serving:
     python: str
     context: Path
     variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request: a file and its media type."""
-
-    file: Path
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the handler answered."""
-
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What became of it: `error` says why the model does not load, else it took `seconds`."""
-
-    seconds: float = 0.0
-    error: str | None = None
-    replies: tuple[Reply, ...] = ()
 
 
 def forward(

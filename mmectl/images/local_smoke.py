@@ -19,10 +19,9 @@ from mmectl.base.errors import BuildError
 from mmectl.base.server_environment import server_environment
 from mmectl.images import asking
 from mmectl.images.asking import AskingError, Server, connected
-from mmectl.images.sample import picture, write_model
 from mmectl.images.trial import Trial
 
-__all__ = ["connected", "free_port", "picture", "run", "write_model"]
+__all__ = ["connected", "free_port", "run"]
 START_SECONDS = 60.0
 # the server refuses ports from 32767 on
 _PORTS = (20000, 32000)

@@ -106,10 +106,11 @@ class Uv:
         self._held = held
         self._cache = cache
 
-    def install(self, folder: Path, *arguments: str) -> None:
-        """Install packages without their dependencies: the list is complete."""
+    def install(self, folder: Path, *arguments: str, dependencies: bool = False) -> None:
+        """Install packages: without what they need, where the list is complete."""
         python = str(folder / "bin" / "python")
-        self.run("pip", "install", "--no-deps", "--python", python, *arguments)
+        alone = () if dependencies else ("--no-deps",)
+        self.run("pip", "install", *alone, "--python", python, *arguments)
 
     def run(self, *arguments: str) -> None:
         """Run uv; raises BuildError with its last words.

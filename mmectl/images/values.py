@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmectl.images.context import Contents
 from mmectl.images.trial import Trial
 
 
@@ -22,8 +23,15 @@ class BuildRequest:
     digest: str
     platform: str
     base_image: str | None = None
+    contents: Contents = field(default_factory=Contents)
     trial: Trial = field(default_factory=Trial)
     owner: str = "nobody"
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The build arguments that differ from the Dockerfile's own."""
+        base = {"BASE_IMAGE": self.base_image} if self.base_image else {}
+        return {**base, **self.contents.arguments()}
 
     @property
     def registry(self) -> str:

@@ -49,7 +49,8 @@ class Upload:
     """One model to upload: `folder` as `name`, below `to`, `copies` times as name_0, name_1, ...
 
     `tarball` is where the folder was unpacked from, if it was. `framework` names the one that the
-    model is for, where its files do not tell.
+    model is for, where its files do not tell. `served` are those of the endpoint's image; None:
+    unknown.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Upload:
     allow_code: bool = False
     tarball: str | None = None
     framework: str | None = None
+    served: tuple[str, ...] | None = None
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -294,6 +296,18 @@ def _looked_at(request: Upload) -> Look:
     return replace(found, notes=(*look.left_out(folder), *found.notes))
 
 
+def _require_served(request: Upload, framework: str) -> None:
+    """Raise ArtifactError where the endpoint's image could not load the model."""
+    served = request.served
+    if served is not None and framework not in served:
+        raise ArtifactError(
+            f"{request.name}: is a model of {framework}, the image serves {', '.join(served)}",
+            hint=f"image.frameworks: [{', '.join(sorted({*served, framework}))}] in config.yaml, "
+            "then mmectl build and mmectl deploy",
+            code="not_served",
+        )
+
+
 @contextlib.contextmanager
 def _members(request: Upload) -> Iterator[tuple[pack.Member, ...]]:
     """The files to pack; a model.json is made where nothing else names the framework."""
@@ -332,6 +346,7 @@ def upload(
         raise _interrupted(request.name)
     names = request.names()
     found = _looked_at(request)
+    _require_served(request, found.framework)
     for note in found.notes:
         report(Event("warning", request.name, note))
     with _members(request) as files:

@@ -27,7 +27,8 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 class Source:
     """One model: a folder of the disk (`path`, absolute), a network of the zoo, or a tarball.
 
-    `url` is the tarball's: s3, http, https or file; `sha256` its checksum (hex).
+    `url` is the tarball's: s3, http, https or file; `sha256` its checksum (hex). `framework` is
+    named where the files do not tell.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     zoo: str | None = None
     url: str | None = None
     sha256: str | None = None
+    framework: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

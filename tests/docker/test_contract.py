@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 from lab import Lab
 
-from mmectl.images.local_smoke import free_port, picture, write_model
+from mmectl.frameworks.mxnet.sample import picture, write_model
+from mmectl.images.local_smoke import free_port
 
 JSON = {"Content-Type": "application/json"}
 NETWORKS = ("squeezenet_v1.0", "squeezenet_v1.0_retrained", "squeezenet_v1.1")

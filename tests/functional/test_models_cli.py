@@ -418,14 +418,16 @@ class TestCheck:
     def test_transcript(self, call, shapes):
         code, out, err = call("check", "./shapes")
         assert (code, err) == (0, "")
-        assert out == "MODEL     STATE  FORWARD  ANSWERS\n./shapes  sound  -        -\n"
+        assert out == (
+            "MODEL     FRAMEWORK  STATE  FORWARD  ANSWERS\n./shapes  mxnet      sound  -        -\n"
+        )
 
     def test_problems(self, call, shapes, tmp_path):
         shutil.copytree(shapes, tmp_path / "wrong")
         (tmp_path / "wrong" / "synset.txt").write_text("one\n")
         code, out, err = call("check", "shapes", "wrong")
         assert code == 1
-        assert "wrong   1 problem  -        -" in out
+        assert "wrong   mxnet      1 problem  -        -" in out
         assert "wrong/synset.txt: has 1 labels for 8 classes of the symbol" in out
         assert out.splitlines()[-1] == "1 of 2 sound"
         assert "1 of 2 models would fail: wrong" in err

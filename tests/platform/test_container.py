@@ -34,7 +34,7 @@ from serving_fixtures import (  # noqa: F401
     taken_port,
 )
 
-from mmectl.images.local_smoke import picture, write_model
+from mmectl.frameworks.mxnet.sample import picture, write_model
 from mmectl.local.instance import procfs
 
 JPEG = "image/jpeg"

@@ -24,7 +24,8 @@ from serving_fixtures import (  # noqa: F401
     serving_image,
 )
 
-from mmectl.images.local_smoke import free_port, picture, write_model
+from mmectl.frameworks.mxnet.sample import picture, write_model
+from mmectl.images.local_smoke import free_port
 from mmectl.local.instance import procfs
 
 MAX_PAYLOAD = 6_291_456  # bytes, of InvokeEndpoint

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import serving
 from benchmarks.container_soak import settled, soak
-from mmectl.images.local_smoke import write_model
+from mmectl.frameworks.mxnet.sample import write_model
 
 
 @pytest.mark.alone

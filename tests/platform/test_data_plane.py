@@ -40,8 +40,8 @@ from data_plane import (
     until,
 )
 
+from mmectl.frameworks.mxnet.sample import write_model
 from mmectl.image import build_local
-from mmectl.images.local_smoke import write_model
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.images import Images

@@ -16,7 +16,8 @@ import pytest
 from serving_fixtures import Server, serving_image, started  # noqa: F401 - a fixture
 
 from mmectl.frameworks import look
-from mmectl.images.forward import Ask, Serving, forward
+from mmectl.frameworks.answers import Ask
+from mmectl.images.forward import Serving, forward
 from mmectl.local.values import Image
 
 JSON = "application/json"

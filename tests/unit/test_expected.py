@@ -9,9 +9,9 @@ from model_folders import make_model
 
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import expected
+from mmectl.frameworks.answers import Passed, Reply
 from mmectl.frameworks.check import check
 from mmectl.frameworks.expected import Question
-from mmectl.images.forward import Passed, Reply
 
 LINES = ["probability=0.900000, class=star", "probability=0.100000, class=cross"]
 

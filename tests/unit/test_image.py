@@ -15,7 +15,12 @@ from mmectl.base.errors import BuildError
 from mmectl.images import local_build
 from mmectl.images import local_env as serving_env
 from mmectl.images import uv as serving_uv
-from mmectl.images.context import context_digest, knows_sockets
+from mmectl.images.context import (
+    Contents,
+    context_digest,
+    context_requirements,
+    knows_sockets,
+)
 from mmectl.images.local_env import Interpreter
 from mmectl.images.trial import Trial
 from mmectl.local.images import Images
@@ -165,13 +170,10 @@ class TestBuild:
             "variables": {"JAVA_HOME": str(tmp_path / "jdk")},
         }
         (environment / serving_env.MARKER).write_text(json.dumps(marker))
-        made = local_build._Build(
-            context,
-            state,
-            context_digest(context),
-            image.reference(ACCOUNT, REGION, REPOSITORY, context_digest(context)),
-            Trial(),
-        )
+        digest = context_digest(context)
+        name = image.reference(ACCOUNT, REGION, REPOSITORY, digest)
+        wanted = local_build.Wanted(context, Contents(), digest, name)
+        made = local_build._Build(wanted, context_requirements(context), state, Trial())
         made._copy()
         known = serving_env.read_environment(environment)
         assert known is not None

@@ -26,7 +26,9 @@ OPTIONS: tuple[str, ...] = ()  # keys of model.json
 _BEGINNINGS = {
     UBJ: re.compile(rb"\{[iUIlL#$].{0,24}(learner|version)", re.DOTALL),
     JSON: re.compile(rb'\s*\{\s*"(learner"|version"\s*:\s*\[[\d,\s]*\]\s*,\s*"learner")'),
-    PICKLE: re.compile(rb"(\x80[\x02-\x05]|ccopy_reg).{0,48}?xgboost\.core.{1,4}?Booster", re.DOTALL),
+    PICKLE: re.compile(
+        rb"(\x80[\x02-\x05]|ccopy_reg).{0,48}?xgboost\.core.{1,4}?Booster", re.DOTALL
+    ),
     OLD: re.compile(rb"binf|bs64|.{144}[a-z]+:[a-z:]+.{8}(gbtree|gblinear|dart)", re.DOTALL),
 }
 _VERSION_JSON = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]')
@@ -212,4 +214,4 @@ def _reconstructed(kind: type, base: type, state: Any) -> Any:
     """What copyreg makes of an object's class in the oldest protocols."""
     if base is not object or state is not None:
         raise pickle.UnpicklingError("is no pickled Booster")
-    return kind.__new__(kind)
+    return object.__new__(kind)

@@ -24,10 +24,7 @@ class Model(base.TableModel):
     dialect = Dialect.XGBOOST
 
     def __init__(self, name: str, boosters: Sequence[Any]) -> None:
-        import numpy
-
         self.name = name
-        self._numpy = numpy
         self._boosters = [_One(booster) for booster in boosters]
         first = boosters[0]
         self.features = Features(
@@ -36,9 +33,11 @@ class Model(base.TableModel):
 
     def predict(self, table: Table, threads: int) -> Any:
         """Answer each row, as Booster.predict does."""
+        import numpy as np
+
         many = threads if table.rows >= MANY_ROWS else 1
         answers = [one.predict(table.array, many) for one in self._boosters]
-        return answers[0] if len(answers) == 1 else self._numpy.mean(answers, axis=0)
+        return answers[0] if len(answers) == 1 else np.mean(answers, axis=0)
 
 
 class _One:
@@ -87,9 +86,10 @@ class XGBoost(base.Runtime):
         """Train, save, load and ask a small model."""
         import numpy as np
         import xgboost
+
         from runtimes.xgboost import model_files  # noqa: F401 - for the forks
 
-        rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+        rows: Any = np.arange(8, dtype=np.float32).reshape(4, 2)
         with xgboost.config_context(verbosity=0):
             matrix = xgboost.DMatrix(rows, rows[:, 0] > 1, nthread=1)
             made = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 2)
@@ -129,6 +129,7 @@ def _loaded(path: Path) -> Any:
     import pickle
 
     import xgboost
+
     from runtimes.xgboost import model_files
 
     data = bytearray(path.stat().st_size)

@@ -45,6 +45,10 @@ class _Reader:
         self.at += count
         return bytes(self.data[self.at - count : self.at])
 
+    def ahead(self) -> bytes:
+        """The next byte, which stays."""
+        return bytes(self.data[self.at : self.at + 1])
+
     def skip(self, count: int) -> None:
         if not 0 <= count <= len(self.data) - self.at:
             raise UbjError(f"ends early: {count:,} bytes more are missing at byte {self.at:,}")
@@ -87,7 +91,7 @@ class _Reader:
         made: dict[str, Any] = {}
         kind, count = self.announced()
         while count is None or len(made) < count:
-            if count is None and self.data[self.at : self.at + 1] == b"}":
+            if count is None and self.ahead() == b"}":
                 self.at += 1
                 break
             name, before = self.text(), len(made)
@@ -103,7 +107,7 @@ class _Reader:
             return Numbers(count)
         made: list[Any] = []
         while count is None or len(made) < count:
-            if count is None and self.data[self.at : self.at + 1] == b"]":
+            if count is None and self.ahead() == b"]":
                 self.at += 1
                 break
             made.append(self.value(kind or self.take(1), depth + 1))
@@ -112,10 +116,10 @@ class _Reader:
     def announced(self) -> tuple[bytes, int | None]:
         """The kind and the number of what follows, where they are said: ``$kind``, ``#number``."""
         kind, count = b"", None
-        if self.data[self.at : self.at + 1] == b"$":
+        if self.ahead() == b"$":
             self.at += 1
             kind = self.take(1)
-        if self.data[self.at : self.at + 1] == b"#":
+        if self.ahead() == b"#":
             self.at += 1
             count = self.length()
         if kind and count is None:

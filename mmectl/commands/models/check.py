@@ -19,7 +19,6 @@ from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceE
 from mmectl.base.values import Event
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
-from mmectl.commands.upload import known_sources
 from mmectl.console.output import Result, Table, milliseconds
 from mmectl.frameworks.base import summed
 from mmectl.frameworks.check import Checked, Forward
@@ -83,7 +82,7 @@ def check(
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name folders, or: mmectl models check --all")
-    sources = {source.name: source for source in known_sources(app)}
+    sources = {source.name: source for source in app.known_sources}
     if every:
         targets = [Target(name, source) for name, source in sources.items()]
     else:
@@ -108,7 +107,7 @@ def _serving(app: App) -> Forward:
     from mmectl.image import serving
     from mmectl.images.forward import forward
 
-    return functools.partial(forward, serving(app.config.context, app.state_dir))
+    return functools.partial(forward, serving(app.config.context, app.state_dir, app.contents))
 
 
 def _all(
@@ -157,6 +156,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
             target.subject,
             folder,
             allow_code=allow_code,
+            framework=source.framework,
             tarball=target.tarball,
             forward=run,
             kind_of=content_type_of,
@@ -183,7 +183,7 @@ def _folder(app: App, source: Source, scratch: Path, allow_code: bool) -> Path:
 def _result(found: Sequence[Checked], forward: bool) -> Result:
     bad = [item for item in found if item.problems]
     shown = found if len(found) <= _LISTED else bad
-    rows = [[item.subject, *_state(item)] for item in shown]
+    rows = [[item.subject, item.framework or "-", *_state(item)] for item in shown]
     lines = [line for item in bad for line in summed(item.problems)]
     told = [f"note: {note}" for item in shown for note in item.notes]
     data = {
@@ -193,7 +193,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
         "forward": forward,
     }
     view: list[str | Table] = (
-        [Table(("MODEL", "STATE", "FORWARD", "ANSWERS"), rows)] if rows else []
+        [Table(("MODEL", "FRAMEWORK", "STATE", "FORWARD", "ANSWERS"), rows)] if rows else []
     )
     view += ["", *lines] if lines else []
     view += ["", *summed(told, "notes")] if told else []

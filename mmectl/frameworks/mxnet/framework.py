@@ -19,6 +19,12 @@ class MXNet(base.Framework):
         "<name>-shapes.json and, for labels, synset.txt"
     )
 
+    def sample(self) -> base.Sample:
+        """A dense layer that tells light images from dark ones."""
+        from mmectl.frameworks.mxnet import sample
+
+        return sample.sample()
+
     def detect(self, folder: Path) -> bool:
         """Whether there is a graph or a file of parameters."""
         return model_files.detect(folder)

@@ -18,6 +18,7 @@ from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
 from mmectl.frameworks.mxnet import networks
 
+FRAMEWORK = "mxnet"
 BASE_URL = "http://data.mxnet.io/models/imagenet/"
 
 

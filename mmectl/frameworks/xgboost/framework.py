@@ -10,6 +10,15 @@ from mmectl.frameworks.values import ModelError
 from mmectl.frameworks.xgboost import model_files
 from mmectl.frameworks.xgboost.model_files import Header
 
+# as XGBoost 2.1 wrote it, which all later ones read
+_LINEAR = (
+    '{"learner":{"attributes":{},"feature_names":[],"feature_types":[],"gradient_booster":'
+    '{"model":{"boosted_rounds":1,"weights":[0.5,0.25,0.0]},"name":"gblinear"},'
+    '"learner_model_param":{"base_score":"0E0","boost_from_average":"1","num_class":"0",'
+    '"num_feature":"2","num_target":"1"},"objective":{"name":"reg:squarederror",'
+    '"reg_loss_param":{"scale_pos_weight":"1"}}},"version":[2,1,0]}'
+)
+
 
 class XGBoost(base.Framework):
     """Boosted trees and linear models: one file, or several as an ensemble."""
@@ -20,6 +29,10 @@ class XGBoost(base.Framework):
         "a model folder holds one file of XGBoost's, whatever its name: "
         "booster.save_model('model.ubj'), its JSON, or a pickled Booster"
     )
+
+    def sample(self) -> base.Sample:
+        """A linear model: half of the first column and a quarter of the second."""
+        return base.Sample({"xgboost-model": _LINEAR.encode()}, b"1,2", "text/csv", "[1.0]")
 
     def detect(self, folder: Path) -> bool:
         """Whether a file is one of XGBoost's."""
@@ -45,14 +58,14 @@ class XGBoost(base.Framework):
             what = "are no ensemble: they take different numbers of columns"
             listed = base.some(headers)
             problems.append(base.Problem(f"{place.whole()}: {listed}", what, "keep one of them"))
-        known = set(headers) | {path.name for path in paths} | set(model_files.NO_PART)
+        known = {path.name for path in paths}
         notes = [
             base.printable(f"{place.file(name)}: is no file of XGBoost's: nothing reads it")
             for name in names
             if name not in known and not name.endswith((".csv", ".json"))
         ]
-        first = next(iter(headers.values()), None)
-        return base.Look(tuple(problems), tuple(notes), signature=first and _signature(first))
+        signatures = [_signature(one) for one in headers.values()]
+        return base.Look(tuple(problems), tuple(notes), signature=next(iter(signatures), None))
 
 
 def _check_version(header: Header, name: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from runtimes.mxnet import model_files
 from runtimes.mxnet.model_files import Input, ModelError
 
-from mmectl.images.local_smoke import write_model
+from mmectl.frameworks.mxnet.sample import write_model
 
 SHAPES = '[{"name": "data", "shape": [1, 3, 8, 8]}]'
 

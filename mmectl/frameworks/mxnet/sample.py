@@ -7,21 +7,29 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmectl.frameworks.base import Sample
+
 _SIDE = 8
 _WEIGHTS = 3 * _SIDE * _SIDE
 
 
-def write_model(folder: Path) -> None:
-    """Write a model that tells light images from dark ones, in MXNet's own formats."""
-    folder.mkdir()
-    (folder / "smoke-symbol.json").write_text(json.dumps(_symbol()))
-    (folder / "smoke-shapes.json").write_text(
-        json.dumps([{"name": "data", "shape": [1, 3, _SIDE, _SIDE]}])
-    )
-    (folder / "synset.txt").write_text("dark\nlight\n")
+def sample() -> Sample:
+    """A model that tells light images from dark ones, in MXNet's own formats, and a light one."""
+    shapes = [{"name": "data", "shape": [1, 3, _SIDE, _SIDE]}]
     weight = [0.0] * _WEIGHTS + [1.0 / 255 / _WEIGHTS] * _WEIGHTS
     arrays = {"arg:fc_weight": ((2, _WEIGHTS), weight), "arg:fc_bias": ((2,), [0.5, 0.0])}
-    (folder / "smoke-0000.params").write_bytes(_params(arrays))
+    files = {
+        "smoke-symbol.json": json.dumps(_symbol()).encode(),
+        "smoke-shapes.json": json.dumps(shapes).encode(),
+        "synset.txt": b"dark\nlight\n",
+        "smoke-0000.params": _params(arrays),
+    }
+    return Sample(files, picture(), "image/bmp", "")
+
+
+def write_model(folder: Path) -> None:
+    """Write the model into a new folder."""
+    sample().write(folder)
 
 
 def _symbol() -> dict[str, object]:
