@@ -41,28 +41,28 @@ def containers(project: Project) -> list[str]:
 @pytest.mark.parametrize("sign", STOPS)
 def test_in_the_build(small: Project, sign: signal.Signals) -> None:
     dockerfile = small.folder / "container" / "Dockerfile"
-    slow = 'RUN ["python3", "-c", "import time; time.sleep(301)"]\n'
+    slow = f'RUN ["python3", "-c", "import time; time.sleep(301)", "{small.repository}"]\n'
     dockerfile.write_text(SMALL + slow)
     base = ("--set", f"build.base_image={small.lab.base_image}")
-    before = sleepers()
+    before = sleepers(small)
     process = small.start("build", "--json", *base)
-    wait_until(lambda: bool(set(sleepers()) - set(before)))
+    wait_until(lambda: bool(set(sleepers(small)) - set(before)))
     stop(small, process, sign)
     if sign != signal.SIGKILL:
-        wait_until(lambda: not sleepers())
-    for pid in sleepers():  # the engine goes on with what nobody waits for
+        wait_until(lambda: not sleepers(small))
+    for pid in sleepers(small):  # the engine goes on with what nobody waits for
         os.kill(pid, signal.SIGKILL)
     dockerfile.write_text(SMALL)
     again, _ = small.mmectl("build", *base)
     assert [image["imageTag"] for image in stored(small)] == [again["data"]["tag"]]
 
 
-def sleepers() -> list[int]:
-    """The processes of the step that takes long, whoever runs them."""
-    found = []
+def sleepers(project: Project) -> list[int]:
+    """The processes of the project's step that takes long, whoever runs them."""
+    found, last = [], f"time.sleep(301)\0{project.repository}\0".encode()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().endswith(b"import time; time.sleep(301)\0"):
+            if path.read_bytes().endswith(last):
                 found.append(int(path.parent.name))
         except OSError:
             continue
