@@ -54,7 +54,7 @@ class Project:
             capture_output=True,
             env=self.environment,
             check=False,
-            timeout=180,
+            timeout=600,
             **options,
         )
         assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
@@ -167,7 +167,7 @@ def run_story(project: Project, python: str | Path, story: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
