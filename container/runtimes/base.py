@@ -26,8 +26,12 @@ class Model:
 
     name: str
 
-    def release(self) -> None:
-        """Give back memory that only computing needs; the next run takes it again."""
+    def release(self) -> bool:
+        """Give back memory that only computing needs; the next run takes it again.
+
+        Returns whether there is more to give back in a while.
+        """
+        return False
 
 
 class TensorModel(Model):
@@ -41,6 +45,8 @@ class TensorModel(Model):
     labels: Sequence[str] | None = None
     batch: int | None
     likelihood: Likelihood = Likelihood.SCORE
+    apart: bool | None = None
+    """Whether each item of a batch has an answer of its own; None: its first outputs show it."""
 
     def run(self, feed: Mapping[str, Any], threads: int) -> list[Any]:
         """Compute: by input name an array of its shape in, one array an output."""

@@ -32,15 +32,36 @@ class RequestError(Exception):
 
 
 @dataclass(frozen=True)
-class Input:
-    """One input of a model; `shape` has the batch axis first.
+class Pixels:
+    """How a picture's values, 0 to 255, become numbers: (value * scale - mean) / std.
 
-    `dtype` is numpy's name of its type; None where the model says nothing of it.
+    `mean` and `std` are one number, or one a channel. `reverse`: blue comes first. `last`: the
+    channels are the last axis.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    scale: float = 1.0
+    reverse: bool = False
+    last: bool = False
+
+
+ANY = -1  # the size of an axis that may be of any
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model; `shape` has the batch axis first, unless it is not `batched`.
+
+    A size may be ANY. `dtype` is numpy's name of its type; None where the model says nothing of it.
+    `pixels` None: it takes no picture.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str | None = None
+    pixels: Pixels | None = Pixels()
+    batched: bool = True
 
 
 class Likelihood(Enum):

@@ -79,9 +79,12 @@ class ModelFiles(NetworkFiles):
 
 
 def detect(folder: Path) -> bool:
-    """Whether a folder holds one of the files of a network, perhaps by a name to be mended."""
+    """Whether a folder holds one of the files of a network, perhaps by a name to be mended.
+
+    Labels beside other files may be those of another framework's model.
+    """
     names = [path.name.lower() for path in inside(folder).iterdir() if not left_behind(path.name)]
-    return any(name.endswith((SYMBOL, ".params", SHAPES)) or name == SYNSET for name in names)
+    return names == [SYNSET] or any(name.endswith((SYMBOL, ".params", SHAPES)) for name in names)
 
 
 def find(folder: Path) -> ModelFiles:

@@ -45,9 +45,10 @@ class Model(base.TensorModel):
         if self.labels is not None and len(self.labels) != math.prod(shape):
             raise ModelError(_unlabelled(len(self.labels), shape))
 
-    def release(self) -> None:
+    def release(self) -> bool:
         """Give back the memory of activations."""
         self._predictor.release()
+        return False
 
 
 class MXNet(base.Runtime):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from runtimes.values import Input, Likelihood
+from runtimes.values import ANY, Input, Likelihood, Pixels
 
 from serving.handler import images, npy, payloads
 from serving.handler.image_files import ImageError
@@ -79,17 +79,39 @@ def _sniff(body: bytes, kind: str) -> str:
 
 
 def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
-    shape = inputs[0].shape
-    if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (1, 3):
+    one, pixels = inputs[0], inputs[0].pixels
+    shape = _picture(one)
+    if len(inputs) != 1 or shape is None or pixels is None:
         raise PayloadError(
             f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
         )
     try:
-        small = images.read(body, *shape[1:], resize)
+        small = images.read(body, *shape, resize)
     except ImageError as error:
         raise PayloadError(str(error)) from None
-    array = small.transpose(2, 0, 1).astype(np.float32)
-    return Feed({inputs[0].name: array[None]}, 1, batched=False)
+    array = _numbers(small, pixels)
+    if not pixels.last:
+        array = array.transpose(2, 0, 1)
+    return Feed({one.name: array[None].astype(one.dtype or np.float32)}, 1, batched=False)
+
+
+def _picture(one: Input) -> tuple[int, int, int] | None:
+    """The channels, height and width of the pictures that an input takes; None: it takes none."""
+    if len(one.shape) != 4 or one.pixels is None:
+        return None
+    axes = (3, 1, 2) if one.pixels.last else (1, 2, 3)
+    channels, height, width = (one.shape[axis] for axis in axes)
+    return (channels, height, width) if channels in (1, 3) and ANY not in one.shape else None
+
+
+def _numbers(values: Any, pixels: Pixels) -> Any:
+    """Bring a picture's values (h, w, c) into those that the model takes."""
+    if pixels.reverse:
+        values = values[:, :, ::-1]
+    if (pixels.mean, pixels.std, pixels.scale) == ((0.0,), (1.0,), 1.0):
+        return values
+    scaled = values.astype(np.float32) * np.float32(pixels.scale)
+    return (scaled - np.float32(pixels.mean)) / np.float32(pixels.std)
 
 
 def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
@@ -152,12 +174,29 @@ def _npy(body: bytes, inputs: Sequence[Input]) -> Feed:
     return _feed({inputs[0].name: array}, inputs)
 
 
+def fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether an array of that shape is one of those that are `wanted`."""
+    pairs = zip(shape, wanted)  # noqa: B905 - Python 3.8
+    return len(shape) == len(wanted) and all(w in (ANY, n) for n, w in pairs)
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    """Write a shape as people know it; "any" for a size that may be of any."""
+    return f"[{', '.join('any' if n == ANY else str(n) for n in shape)}]"
+
+
 def _check_shape(shape: Sequence[int], one: Input) -> None:
+    if not one.batched:
+        if not fits(shape, one.shape):
+            raise PayloadError(
+                f"{one.name!r} has the shape {list(shape)}: send {_sizes(one.shape)}"
+            )
+        return
     item = one.shape[1:]
-    if tuple(shape) == item or (len(shape) == len(one.shape) and tuple(shape[1:]) == item):
+    if fits(shape, item) or (fits(shape[1:], item) and len(shape) == len(one.shape)):
         return
     raise PayloadError(
-        f"{one.name!r} has the shape {list(shape)}: send {list(item)}, or a batch of them"
+        f"{one.name!r} has the shape {list(shape)}: send {_sizes(item)}, or a batch of them"
     )
 
 
@@ -165,7 +204,7 @@ def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
     for one in inputs:
         _check_shape(arrays[one.name].shape, one)
     ready = {i.name: _cast(arrays[i.name], i) for i in inputs}
-    if len({i.shape[0] for i in inputs}) != 1:
+    if not inputs[0].batched or len({i.shape[0] for i in inputs}) != 1:
         return _whole(ready, inputs)
     return _items(ready, inputs)
 
@@ -173,11 +212,13 @@ def _feed(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
 def _whole(arrays: Mapping[str, Any], inputs: Sequence[Input]) -> Feed:
     """Take inputs that have no batch axis in common: each in its very shape."""
     for one in inputs:
-        if arrays[one.name].shape != one.shape:
+        if not fits(arrays[one.name].shape, one.shape):
             raise PayloadError(
-                f"{one.name!r} has the shape {list(arrays[one.name].shape)}: send {list(one.shape)}"
+                f"{one.name!r} has the shape {list(arrays[one.name].shape)}: send "
+                f"{_sizes(one.shape)}"
             )
-    return Feed(arrays, inputs[0].shape[0], batched=True)
+    items = inputs[0].shape[0] if inputs[0].batched else 1
+    return Feed(arrays, items, batched=True)
 
 
 def _items(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
@@ -206,7 +247,7 @@ def _cast(array: Any, one: Input) -> Any:
 
 def describe(inputs: Sequence[Input]) -> str:
     """Say what the model takes: ``data [3, 224, 224]``."""
-    return ", ".join(f"{i.name} {list(i.shape[1:])}" for i in inputs)
+    return ", ".join(f"{i.name} {_sizes(i.shape[i.batched :])}" for i in inputs)
 
 
 def accepted(header: str | None, default: str = JSON) -> str:
@@ -246,7 +287,8 @@ def probabilities(numbers: Any, likelihood: Likelihood) -> Any:
 
 
 def _check_finite(arrays: Sequence[Any]) -> None:
-    if not all(np.isfinite(array).all() for array in arrays):
+    numbers = [np.asarray(array) for array in arrays if np.asarray(array).dtype.kind in "fc"]
+    if not all(np.isfinite(array).all() for array in numbers):
         raise PayloadError(f"the model answered NaN or infinity: accept {NPY} to see it", 500)
 
 

@@ -45,11 +45,12 @@ class Loaded:
         """Answer one request: content type and body; raises RequestError, MemoryError."""
         return self.exchange.respond(body, content_type, accept, context)
 
-    def rest(self) -> None:
-        """Give back what is only needed while it computes."""
-        self.model.release()
+    def rest(self) -> bool:
+        """Give back what is only needed while it computes; whether more can be in a while."""
+        more = self.model.release()
         memory.give_back()
         memory.confine(memory.free())
+        return more
 
 
 def exchange_of(runtime: Runtime, model: Model, cpus: Budget) -> Exchange:

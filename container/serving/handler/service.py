@@ -138,10 +138,12 @@ class Service:
             took = self.model.took
             log.info("%s, %s MB of its own", took, "?" if own is None else own // memory.MIB)
 
-    def rest(self) -> None:
-        """Keep what all workers of the model can share; each computes in memory of its own."""
-        if self.model is not None:
-            self.model.rest()
+    def rest(self) -> bool:
+        """Keep what all workers of the model can share; each computes in memory of its own.
+
+        Returns whether to do so again in a while.
+        """
+        return self.model is not None and self.model.rest()
 
     def quiesce(self) -> bool:
         """Give back what is not to be shared; whether this process may fork replicas now."""

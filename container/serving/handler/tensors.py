@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from runtimes.base import TensorModel
+from runtimes.values import ANY, EngineError, Input, RequestError
 
 from serving.handler import codecs, images, samples
 from serving.handler.exchange import Exchange, within_room
@@ -25,12 +26,21 @@ class Tensors(Exchange):
         self._resize = resize
 
     def warm_up(self) -> None:
-        """Compute with zeros, see what the outputs are, and answer a picture."""
+        """Compute with zeros, see what the outputs are, and answer a picture.
+
+        Where an axis may be of any size, zeros of size 1 may be none that the model takes.
+        """
         inputs = self.model.inputs
-        outputs = self._run({i.name: np.zeros(i.shape, i.dtype or np.float32) for i in inputs})
+        try:
+            outputs = self._run({i.name: _zeros(i) for i in inputs})
+        except (EngineError, RequestError):
+            if not any(ANY in i.shape for i in inputs):
+                raise
+            return
         # items can be told apart where all that goes in and comes out has the batch axis
-        batches = {*(i.shape[:1] for i in inputs), *(o.shape[:1] for o in outputs)}
-        self.whole = batches != {(self.model.batch or 1,)}
+        batches = {*(i.shape[:1] for i in inputs), *(np.shape(o)[:1] for o in outputs)}
+        apart = self.model.apart
+        self.whole = batches != {(self.model.batch or 1,)} if apart is None else not apart
         self.model.check(outputs)
         try:
             feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
@@ -54,8 +64,8 @@ class Tensors(Exchange):
         feed = within_room(lambda: codecs.parse(body, content_type, inputs, resize))
         if not self.whole:
             return feed
-        size = self.model.batch or 1
-        if feed.items != size:
+        size = self.model.batch
+        if size is not None and feed.items != size:
             raise codecs.PayloadError(
                 "the answer of this model is one for the whole batch: send "
                 f"{size} items, not {feed.items}"
@@ -85,3 +95,7 @@ class Tensors(Exchange):
         if not lacking:
             return array
         return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), array.dtype)])
+
+
+def _zeros(one: Input) -> Any:
+    return np.zeros([1 if n == ANY else n for n in one.shape], one.dtype or np.float32)

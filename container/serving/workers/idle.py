@@ -24,10 +24,12 @@ def seconds(environ: Mapping[str, str]) -> float:
 class Idle:
     """Calls `action` when nothing was done for so many seconds; 0 means never.
 
+    It is called again after as many seconds where it returns True.
+
     The signal is taken over by the first use of `busy`. Must be used in the main thread.
     """
 
-    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, action: Callable[[], bool]) -> None:
         self._seconds = seconds
         self._action = action
         self._busy = 0
@@ -58,5 +60,5 @@ class Idle:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _fire(self, *_: object) -> None:
-        if not self._busy:
-            self._action()
+        if not self._busy and self._action():
+            self._arm(self._seconds)

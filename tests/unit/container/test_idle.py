@@ -22,7 +22,12 @@ def timer(monkeypatch):
 def test_the_action_waits_for_the_end_of_the_work(timer):
     settings, handlers = timer
     done = []
-    resting = Idle(5, lambda: done.append(1))
+
+    def rest() -> bool:
+        done.append(1)
+        return False
+
+    resting = Idle(5, rest)
     with resting.busy():
         assert settings == [0]
         handlers[0]()  # a signal that was on its way
@@ -35,8 +40,19 @@ def test_the_action_waits_for_the_end_of_the_work(timer):
     assert len(handlers) == 1
 
 
+def test_what_is_not_done_yet_is_tried_again(timer):
+    settings, handlers = timer
+    said = [True, False]
+    with Idle(5, lambda: said.pop(0)).busy():
+        pass
+    handlers[0]()
+    assert settings == [0, 5, 5]
+    handlers[0]()
+    assert settings == [0, 5, 5]
+
+
 def test_zero_is_never(timer):
-    with Idle(0, lambda: None).busy():
+    with Idle(0, lambda: False).busy():
         pass
     assert timer == ([], [])
 

@@ -1,0 +1,195 @@
+"""Models as they are asked: one with a table's rows, others with tensors or a picture.
+
+A model of one input of (rows, columns) of floating-point numbers whose answers are one for each
+row takes tables: what trees, pipelines and small networks are exported as.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Callable, List  # Python 3.8 has no others for aliases
+
+from runtimes import base
+from runtimes.onnx import likelihood
+from runtimes.onnx.graph import Value
+from runtimes.onnx.model_files import MAPS, ModelFiles
+from runtimes.tables import Features, Table
+from runtimes.values import ANY, EngineError, Input, ModelError, Pixels, RequestError
+
+Run = Callable[[Mapping[str, Any]], List[Any]]
+
+
+def is_table(files: ModelFiles) -> bool:
+    """Whether a model takes tables."""
+    if len(files.inputs) != 1 or files.labels is not None or files.pixels is not None:
+        return False
+    one = files.inputs[0]
+    rows = (one.shape or (1,))[0]
+    return (
+        one.dtype in ("float32", "float64")
+        and len(one.shape or ()) == 2
+        and all(_of_rows(value, rows) for value in files.outputs)
+    )
+
+
+def _of_rows(value: Value, rows: Any) -> bool:
+    if value.kind == MAPS:
+        return True
+    shape = value.shape
+    if shape is None or len(shape) not in (1, 2):
+        return False
+    return _same(shape[0], rows)
+
+
+def _same(one: Any, rows: Any) -> bool:
+    """Whether two axes are the batch: both of the same number, or of any."""
+    if isinstance(one, int) or isinstance(rows, int):
+        return bool(one == rows)
+    return one is None or rows is None or one == rows
+
+
+class Tables(base.TableModel):
+    """A model of tables."""
+
+    def __init__(
+        self, files: ModelFiles, run: Run, release: Callable[[], bool], *, missing: bool
+    ) -> None:
+        one = files.inputs[0]
+        rows, columns = one.shape or (None, None)
+        self.name = files.path.stem
+        self._input, self._run, self._release = one.name, run, release
+        self._outputs = [value.name for value in files.outputs]
+        self._rows = rows if isinstance(rows, int) else None
+        count = columns if isinstance(columns, int) else None
+        dtype = one.dtype or "float32"
+        self.features = Features(count=count, dtype=dtype, missing_allowed=missing)
+
+    def predict(self, table: Table, threads: int) -> Any:
+        """Answer each row: what the one output says, or by name what all of them do."""
+        del threads  # a session has as many as it was made with
+        parts = [self._asked(part) for part in self._parts(table.array)]
+        made = [_joined(outputs)[: table.rows] for outputs in zip(*parts)]  # noqa: B905 - 3.8
+        if any(len(one) != table.rows for one in made):
+            raise EngineError(f"the model does not answer {table.rows} rows one by one")
+        return made[0] if len(made) == 1 else dict(zip(self._outputs, made))  # noqa: B905 - 3.8
+
+    def _parts(self, array: Any) -> Sequence[Any]:
+        """The rows as many at once as the model takes; the last ones filled up with zeros."""
+        import numpy as np
+
+        size = self._rows
+        if size is None:
+            return [array]
+        lacking = -len(array) % size
+        full = np.concatenate([array, np.zeros((lacking, array.shape[1]), array.dtype)])
+        return [full[start : start + size] for start in range(0, len(full), size)]
+
+    def _asked(self, part: Any) -> list[Any]:
+        try:
+            return self._run({self._input: part})
+        except ValueError as error:
+            raise RequestError(f"the model does not take these rows: {error}") from None
+
+    def release(self) -> bool:
+        """Keep of the weights what is in a file."""
+        return self._release()
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """One array of the answers to all parts; of dictionaries their values, in their order."""
+    import numpy as np
+
+    arrays = [_columns(part) if isinstance(part, list) else part for part in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _columns(rows: Sequence[Mapping[Any, Any]]) -> Any:
+    """An array of (rows, classes) of what a ZipMap answers: a dictionary a row."""
+    import numpy as np
+
+    keys = list(rows[0]) if rows else []
+    if any(list(row) != keys for row in rows):
+        raise EngineError("the model answers other classes from row to row")
+    return np.asarray([list(row.values()) for row in rows])
+
+
+class Tensors(base.TensorModel):
+    """A model of tensors, or of pictures."""
+
+    def __init__(self, files: ModelFiles, run: Run, release: Callable[[], bool]) -> None:
+        self.name = files.path.stem
+        self.labels = files.labels
+        self._run, self._release = run, release
+        self.batch, self.inputs = asked(files)
+        self.apart = self._apart(files)
+        self.likelihood = likelihood.of(files.proto.graph, files.outputs[0].name)
+
+    def _apart(self, files: ModelFiles) -> bool | None:
+        """Whether the outputs' shapes say that each item has an answer of its own."""
+        if not self.inputs[0].batched:
+            return False
+        if self.batch is not None:
+            return None
+        rows = (files.inputs[0].shape or (None,))[0]
+        shapes = [value.shape for value in files.outputs if value.shape is not None]
+        firsts = [shape[0] if shape else 0 for shape in shapes]
+        if any(isinstance(first, int) for first in firsts):
+            return False
+        return True if isinstance(rows, str) and all(first == rows for first in firsts) else None
+
+    def run(self, feed: Mapping[str, Any], threads: int) -> list[Any]:
+        """Compute the outputs."""
+        del threads  # a session has as many as it was made with
+        import numpy as np
+
+        try:
+            outputs = self._run(feed)
+        except ValueError as error:
+            raise RequestError(f"the model does not take this: {error}") from None
+        return [_columns(one) if isinstance(one, list) else np.asarray(one) for one in outputs]
+
+    def check(self, outputs: Sequence[Any]) -> None:
+        """Compare the number of labels with that of classes."""
+        count = 1
+        for size in outputs[0].shape[1:]:
+            count *= size
+        if self.labels is not None and len(self.labels) != count:
+            lines = len(self.labels)
+            raise ModelError(f"synset.txt has {lines} lines, the model answers {count} classes")
+
+    def release(self) -> bool:
+        """Keep of the weights what is in a file."""
+        return self._release()
+
+
+def asked(files: ModelFiles) -> tuple[int | None, tuple[Input, ...]]:
+    """How many items a model computes at once (None: any number), and its inputs."""
+    values = files.inputs
+    if not values:
+        raise ModelError("has no input: there is nothing to ask", files.path.name)
+    unknown = next((value.name for value in values if value.shape is None), None)
+    if unknown is not None:
+        raise ModelError(
+            f"does not say how many axes {unknown} has", files.path.name,
+            "export it with the shapes of its inputs",
+        )  # fmt: skip
+    firsts = {value.shape[0] if value.shape else 0 for value in values}
+    batched = len(firsts) == 1 and firsts != {0}
+    first = firsts.pop()
+    pixels = files.pixels
+    made = tuple(_input(value, batched, first, pixels) for value in values)
+    return (first if isinstance(first, int) else None) if batched else 1, made
+
+
+def _input(value: Value, batched: bool, first: Any, pixels: Pixels | None) -> Input:
+    sizes = [size if isinstance(size, int) else ANY for size in value.shape or ()]
+    if batched and not isinstance(first, int):
+        sizes[0] = 1
+    shape = tuple(sizes)
+    # numbers of a picture are bytes; what else they are to become nobody knows who was not told
+    told = pixels if pixels is not None else Pixels() if value.dtype == "uint8" else None
+    if told is not None and len(shape) == 4:
+        last = shape[1] not in (1, 3) and shape[3] in (1, 3)
+        told = replace(told, last=last)
+    return Input(value.name, shape, value.dtype, told, batched)

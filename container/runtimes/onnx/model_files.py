@@ -1,0 +1,243 @@
+"""The files of an ONNX model, found and read as far as serving needs; pure, no ONNX Runtime needed.
+
+A folder holds one ``*.onnx`` (or one file of any name that is an ONNX model by its content), the
+files with its weights where it has them outside (external data), and for labels synset.txt.
+`mmectl models check` reads folders by this very module.
+
+model.json may say ``{"framework": "onnx", "output": "probabilities"}``: that output alone is
+answered; and ``"image": {"mean": [..], "std": [..], "scale": 0.00392}``: how a picture's values,
+0 to 255, become the numbers that the network was trained with: (value * scale - mean) / std.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# relative: mmectl/frameworks/onnx links here, and beside it to these values
+from ..folders import describe, files, first_bytes, inside  # noqa: TID252
+from ..values import ModelError, Pixels  # noqa: TID252
+from . import graph
+from .graph import BITS, External, ModelProto, Tensor, Value
+from .proto import ProtoError
+
+ENDING, SYNSET = ".onnx", "synset.txt"
+OPTIONS = ("output", "image")
+# types of numpy that requests and answers can have
+TYPES = frozenset(name for name, bits in BITS.items() if bits >= 8) - {
+    "complex64", "complex128", "bfloat16",
+}  # fmt: skip
+MAPS = "sequence of maps"
+_EXPORT = "export it again"
+_IMAGE_KEYS = {"mean", "std", "scale", "channels"}
+# where a tensor of an operator's attribute lies in another file its entry holds this
+_LOCATION = b"\x0a\x08location"
+_LONGEST_LABELS = 16 << 20
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model: its file, what is in it, its labels, and what model.json says."""
+
+    path: Path
+    proto: ModelProto
+    labels: tuple[str, ...] | None
+    output: str | None = None
+    pixels: Pixels | None = None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """What a request must have."""
+        return self.proto.graph.fed()
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """What is answered."""
+        every = tuple(self.proto.graph.outputs)
+        return every if self.output is None else tuple(v for v in every if v.name == self.output)
+
+    def every_file(self) -> tuple[Path, ...]:
+        """The file and those of its weights."""
+        names = {away.location for away in graph.external(self.proto.graph)}
+        return (self.path, *(self.path.parent / name for name in sorted(names)))
+
+
+def detect(folder: Path) -> bool:
+    """Whether a file is an ONNX model, by its name or its content."""
+    return bool(candidates(folder))
+
+
+def candidates(folder: Path) -> list[Path]:
+    """The files that may be the model."""
+    held = files(folder)
+    named = [path for path in held if path.suffix.lower() == ENDING]
+    return named or [path for path in held if _is_model(path)]
+
+
+def _is_model(path: Path) -> bool:
+    if not graph.begins(first_bytes(path, 16)):
+        return False
+    try:
+        return bool(open_proto(path).opsets)
+    except ModelError:
+        return False
+
+
+def find(folder: Path) -> Path:
+    """The file of the model. Raises ModelError."""
+    found = candidates(folder)
+    if not found:
+        what = "holds no *.onnx file"
+        if any(first_bytes(path, 8)[4:] == b"ORTM" for path in files(folder)):
+            what += ", and the ORT format is not served"
+        raise ModelError(what, "", "put the .onnx file there")
+    if len(found) > 1:
+        listed = ", ".join(path.name for path in found[:4])
+        raise ModelError(f"holds {len(found)} models: {listed}", "", "leave one of them there")
+    return found[0]
+
+
+def open_proto(path: Path, *, nodes: bool = False) -> ModelProto:
+    """Read a file; its operators where `nodes` says so. Raises ModelError."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = graph.read(data, nodes=nodes)
+            # else operators are passed over: they are read where one of them may refer to a file
+            if not nodes and _may_refer(data, found):
+                found = graph.read(data, nodes=True)
+            return found
+    except ValueError:  # nothing to map
+        raise ModelError("is empty", path.name, _EXPORT) from None
+    except ProtoError as error:
+        raise ModelError(f"is no ONNX model: it {error}", path.name, _EXPORT) from None
+
+
+def _may_refer(data: mmap.mmap, found: ModelProto) -> bool:
+    held = found.graph.node_fields
+    return any(data.find(_LOCATION, one.start, one.end) >= 0 for one in held)
+
+
+def read(folder: Path, *, nodes: bool = False) -> ModelFiles:
+    """Read a model folder. Raises ModelError for what cannot be served."""
+    path = find(folder)
+    labels = _labels(inside(folder) / SYNSET)
+    proto = open_proto(path, nodes=nodes or labels is not None)
+    options = describe(folder).only(OPTIONS)
+    made = ModelFiles(path, proto, labels, options.get("output"), _pixels(options.get("image")))
+    check_values(made)
+    check_external(path, graph.external(proto.graph))
+    return made
+
+
+def check_values(model: ModelFiles) -> None:
+    """Raise ModelError for inputs and outputs that are not served."""
+    name = model.path.name
+    names = [value.name for value in model.proto.graph.outputs]
+    if model.output is not None and model.output not in names:
+        what = f"names the output {model.output!r}, the model has {', '.join(names)}"
+        raise ModelError(what, "model.json", "name one of them")
+    if not names:
+        raise ModelError("has no output", name, _EXPORT)
+    for value in model.inputs:
+        if value.kind != "tensor" or value.dtype not in TYPES:
+            raise ModelError(
+                f"takes {_called(value)} as {value.name}, which no request can hold", name,
+                "export the model without it: numbers go in",
+            )  # fmt: skip
+        if any(size == 0 for size in value.shape or ()):
+            raise ModelError(f"takes {value.name} with an axis of no numbers", name, _EXPORT)
+    for value in model.outputs:
+        tensor = value.kind == "tensor" and value.dtype in (*TYPES, "string")
+        if not tensor and value.kind != MAPS:
+            raise ModelError(
+                f"answers {_called(value)} as {value.name}, which no answer can hold", name,
+                'let numbers come out, or name another output in model.json: {"framework": '
+                '"onnx", "output": "NAME"}',
+            )  # fmt: skip
+
+
+def _called(value: Value) -> str:
+    return f"a tensor of {value.dtype}" if value.kind == "tensor" else f"a {value.kind}"
+
+
+def check_external(path: Path, places: Sequence[External]) -> None:
+    """Raise ModelError for weights outside of the folder, and for what is not there."""
+    for away in places:
+        where = away.location
+        if not where or where in (".", "..") or re.search(r"[/\\\0]", where):
+            raise ModelError(
+                f"has the tensor {away.tensor} in {where[:80]!r}, outside of its folder",
+                path.name,
+                "save it again with its external data beside it: onnx.save(model, 'model.onnx', "
+                "save_as_external_data=True, location='model.onnx.data')",
+            )
+        file = path.parent / where
+        if file.is_symlink() or not file.is_file():
+            what = "is a symbolic link" if file.is_symlink() else "is missing"
+            raise ModelError(f"{what}: {path.name} has weights in it", where, "put the file there")
+        size, end = file.stat().st_size, away.offset + (away.length or 0)
+        if away.offset < 0 or (away.length or 0) < 0 or end > size:
+            raise ModelError(
+                f"ends at byte {size:,}: {away.tensor} would end at {end:,}", where, _EXPORT
+            )
+
+
+def tensor_problem(tensor: Tensor) -> str | None:
+    """Say why a tensor's content cannot be of its shape; None where it may be."""
+    bits = BITS.get(tensor.dtype)
+    if bits is None:
+        return None
+    wanted = (tensor.count * bits + 7) // 8
+    if tensor.external is not None:
+        held = tensor.external.length
+    elif tensor.end or not tensor.held:
+        held = tensor.end - tensor.start
+    else:
+        return None  # in typed fields, whose lengths differ
+    if held is None or held == wanted:
+        return None
+    shape = "x".join(map(str, tensor.dims)) or "one number"
+    return f"{tensor.name} is {shape} of {tensor.dtype}, {wanted:,} bytes, and has {held:,}"
+
+
+def _labels(path: Path) -> tuple[str, ...] | None:
+    if not path.is_file():
+        return None
+    if path.stat().st_size > _LONGEST_LABELS:
+        raise ModelError("is larger than 16 MiB", path.name, "this is no list of labels")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ModelError("is no text in UTF-8", path.name, "save it as UTF-8") from None
+    lines = tuple(line.strip() for line in text.rstrip().splitlines())
+    if not any(lines):
+        raise ModelError("is empty", path.name, "write one label on each line, or remove it")
+    return lines
+
+
+def _pixels(given: Any) -> Pixels | None:
+    """What model.json says of pictures; None where it says nothing. Raises ModelError."""
+    if given is None:
+        return None
+    form = 'write "image": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], '
+    form += '"scale": 0.00392157}'
+    if not isinstance(given, Mapping) or not set(given) <= _IMAGE_KEYS:
+        raise ModelError('says "image" in a form that is not known', "model.json", form)
+    order = given.get("channels", "RGB")
+    mean, std = _numbers(given.get("mean", 0.0)), _numbers(given.get("std", 1.0))
+    scale = _numbers(given.get("scale", 1.0))
+    sound = None not in (mean, std, scale) and order in ("RGB", "BGR")
+    if not sound or 0.0 in (std or ()) or len(scale or ()) != 1:
+        raise ModelError('says "image" in a form that is not known', "model.json", form)
+    return Pixels(mean or (), std or (), (scale or (1.0,))[0], reverse=order == "BGR")
+
+
+def _numbers(given: Any) -> tuple[float, ...] | None:
+    """One number, or one for each of three channels."""
+    values = given if isinstance(given, list) else [given]
+    sound = all(type(one) in (int, float) and abs(one) < 1e9 for one in values)
+    return tuple(map(float, values)) if sound and len(values) in (1, 3) else None

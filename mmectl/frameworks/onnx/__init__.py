@@ -1,0 +1,1 @@
+"""ONNX models: what is in a file, without ONNX or ONNX Runtime."""

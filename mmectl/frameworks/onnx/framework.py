@@ -1,0 +1,94 @@
+"""ONNX models, as the commands see them before any upload."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from mmectl.frameworks import base
+from mmectl.frameworks.folders import DESCRIPTION
+from mmectl.frameworks.onnx import model_files
+from mmectl.frameworks.onnx.model_files import MAPS, SYNSET, ModelFiles
+from mmectl.frameworks.values import ANY, Input, ModelError
+
+
+class ONNX(base.Framework):
+    """Networks, trees and pipelines as ONNX graphs."""
+
+    name = "onnx"
+    files = ("*.onnx",)
+    holds = (
+        "a model folder holds one *.onnx, the files of its external data where it has any, and, "
+        "for labels, synset.txt"
+    )
+
+    def detect(self, folder: Path) -> bool:
+        """Whether a file is an ONNX model."""
+        return model_files.detect(folder)
+
+    def look(
+        self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
+    ) -> base.Look:
+        """Read the graph to its end: every name, tensor, operator and file of it."""
+        del allow_code  # no graph runs code
+        from mmectl.frameworks.onnx import graph_checks
+
+        try:
+            model = model_files.read(place.folder, nodes=True)
+        except ModelError as error:
+            told = error.file in bad
+            return base.Look() if told else base.Look((place.problem(error),))
+        name = model.path.name
+        problems = [
+            base.Problem(place.file(name), what, fix)
+            for what, fix in graph_checks.problems(model.proto)
+        ]
+        if wrong := _labels(model):
+            problems.append(base.Problem(place.file(SYNSET), *wrong))
+        read = {path.name for path in model.every_file()} | {SYNSET, DESCRIPTION}
+        notes = [
+            base.printable(f"{place.file(one)}: is no file of the model: nothing reads it")
+            for one in names
+            if one not in read and not one.endswith((".csv", ".json", ".npy", ".jpg", ".png"))
+        ]
+        return base.Look(tuple(problems), tuple(notes), signature=_signature(model))
+
+
+def _labels(model: ModelFiles) -> tuple[str, str] | None:
+    """Why the labels are none of the first output's classes."""
+    shape = model.outputs[0].shape
+    if model.labels is None or not shape or not all(isinstance(n, int) for n in shape[1:]):
+        return None
+    count = _product(shape[1:])
+    if count == len(model.labels):
+        return None
+    what = f"has {len(model.labels):,} labels for {count:,} classes of the model"
+    return what, "write one label on each line, in the order of training"
+
+
+def _product(sizes: Sequence[object]) -> int:
+    made = 1
+    for size in sizes:
+        made *= size if isinstance(size, int) else 1
+    return made
+
+
+def _signature(model: ModelFiles) -> base.Signature:
+    """What the graph says of what goes in and comes out."""
+    inputs = tuple(
+        Input(
+            value.name,
+            tuple(size if isinstance(size, int) else ANY for size in value.shape or ()),
+            value.dtype,
+        )
+        for value in model.inputs
+    )
+    first = model.outputs[0]
+    known = first.kind != MAPS and first.shape and all(isinstance(n, int) for n in first.shape[1:])
+    opsets = [f"opset {n}{f' of {d}' if d else ''}" for d, n in sorted(model.proto.opsets.items())]
+    version = ", ".join([*filter(None, [model.proto.producer]), *opsets])
+    outputs = _product(first.shape[1:]) if known and first.shape else None
+    return base.Signature(version or None, inputs=inputs, outputs=outputs)
+
+
+FRAMEWORK = ONNX()

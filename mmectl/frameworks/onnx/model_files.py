@@ -1,0 +1,1 @@
+../../../container/runtimes/onnx/model_files.py
