@@ -153,6 +153,7 @@ def test_a_full_disk_says_nothing_against_the_file(tmp_path):
     full = Full(path)
     with pytest.raises(sqlite3.OperationalError, match="full"):
         full.open()
+    full.close()
     assert [item.name for item in tmp_path.iterdir()] == ["m.db"]
     made.open()
     assert made.alarms() == {"a": "{}"}
