@@ -13,6 +13,7 @@ SAGEMAKER_MODEL_SERVER_VMARGS       arguments of the Java virtual machine
 MMECTL_BIND_ADDRESS                 address to listen on (0.0.0.0), or unix:PATH, then no port
 MMECTL_RUN_DIR                      folder of sockets and configuration; short; made if missing
 MMECTL_LIFELINE_FD                  descriptor of a pipe; the server stops when it closes
+MMECTL_ISOLATION                    model: a process for each model; auto: small ones share one
 MMECTL_WARM_WORKERS                 0: workers load everything anew, as Multi Model Server's own
 ==================================  ========================================================
 
@@ -45,6 +46,7 @@ from serving.server.config import (
     server_home,
     worker_environment,
 )
+from serving.server.host_keeper import HostKeeper
 from serving.server.server_home import ForkServer, interpreter, make_home
 
 STOP_SECONDS = 3.0
@@ -127,6 +129,7 @@ def wait(
     lifeline: int | None,
     wakeup: int,
     opening: Path | None = None,
+    hosts: HostKeeper | None = None,
 ) -> str | None:
     """Wait until something ends the service; None means we were asked to stop.
 
@@ -137,7 +140,7 @@ def wait(
     while True:
         if opening is not None and let_in(opening):
             opening = None
-        ready, _, _ = select.select(watched, [], [], OPENING_SECONDS if opening else None)
+        ready = wait_for(watched, OPENING_SECONDS if opening else None, hosts)
         if wakeup in ready:
             numbers = os.read(wakeup, 4096)
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
@@ -150,6 +153,22 @@ def wait(
                 fork_server.replace(status, describe_status(status))
         if lifeline in ready and not os.read(lifeline, 4096):
             return "whoever started this server is gone"
+
+
+def wait_for(watched: list[int], seconds: float | None, hosts: HostKeeper | None) -> set[int]:
+    """Wait until one of the descriptors can be read; let the host's keeper act meanwhile.
+
+    Descriptors may be larger than select.select takes: there is one for each model.
+    """
+    poll = select.poll()
+    for descriptor in (*watched, *(hosts.descriptors() if hosts else ())):
+        poll.register(descriptor, select.POLLIN)
+    waits = [one for one in (seconds, hosts.seconds() if hosts else None) if one is not None]
+    found = poll.poll(min(waits) * 1000 if waits else None)
+    ready = {descriptor for descriptor, _ in found}
+    if hosts is not None:
+        hosts.act(ready)
+    return ready
 
 
 def describe_status(status: int) -> str:
@@ -193,8 +212,9 @@ def serve(environ: Mapping[str, str]) -> int:
     )
     try:
         started = ForkServer(run_dir / "tmp", environment, say) if settings.warm else None
+        hosts = HostKeeper(run_dir / "tmp", say) if settings.warm and settings.shared else None
         say(f"serving on {settings.listens}")
-        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket)
+        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket, hosts)
         if reason:
             say(reason)
     finally:

@@ -104,6 +104,8 @@ class Runtime:
     """Variables of all workers, where the container's environment does not set them."""
     noise: ClassVar[Sequence[str]] = ()
     """Words of the framework's own log lines that tell a user nothing."""
+    data_alone: ClassVar[bool] = False
+    """Whether there are models that are data alone and may be served beside others' (shareable)."""
     fork_after_load: ClassVar[bool] = False
     """Whether a process with a loaded model may fork replicas."""
 
@@ -114,6 +116,11 @@ class Runtime:
     def detect(self, folder: Path) -> bool:
         """Whether a model folder is for this framework; by names or content, executing nothing."""
         raise NotImplementedError
+
+    def shareable(self, folder: Path) -> bool:
+        """Whether a model, being data alone, may be served in a process with models of others."""
+        del folder
+        return False
 
     def preload(self) -> None:
         """Make, before any fork, what every worker needs of the framework."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from runtimes import registry
 from sagemaker_inference import parameters
 
-from serving.workers import launcher
+from serving.workers import launcher, tier
 
 HERE = Path(__file__).resolve().parents[2]  # the container's folder
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
@@ -78,6 +78,7 @@ class Settings:
     run_dir: Path | None
     lifeline: int | None
     warm: bool = True
+    shared: bool = False
 
     @property
     def socket(self) -> Path | None:
@@ -96,7 +97,9 @@ class Settings:
         timeout = _integer(environ, parameters.MODEL_SERVER_TIMEOUT_ENV, 60, 1, 86400)
         warm = bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1))
         # without the fork server each would hold the weights for itself
-        usual = workers(cores()) if warm else 1
+        # and in the host one connection a model is answered as fast as several
+        shared = warm and _shared(environ)
+        usual = workers(cores()) if warm and not shared else 1
         run_dir = environ.get("MMECTL_RUN_DIR")
         lifeline = environ.get("MMECTL_LIFELINE_FD")
         return cls(
@@ -112,6 +115,7 @@ class Settings:
             run_dir=Path(run_dir) if run_dir else None,
             lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
             warm=warm,
+            shared=shared,
         )
 
 
@@ -120,6 +124,14 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
     if not text.isdecimal() or not low <= int(text) <= high:
         raise StartError(f"{name}={text!r} is not an integer from {low} to {high}")
     return int(text)
+
+
+def _shared(environ: Mapping[str, str]) -> bool:
+    """Whether models may share a process; raises StartError."""
+    isolation = environ.get(tier.ISOLATION) or tier.AUTO
+    if isolation not in (tier.AUTO, tier.MODEL):
+        raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {tier.AUTO} nor {tier.MODEL}")
+    return isolation == tier.AUTO and any(one.data_alone for one in registry.installed())
 
 
 def properties(settings: Settings) -> str:

@@ -31,7 +31,8 @@ WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
 ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120
 HANDLER = f"{ROOT}/model_handler.py:handle"
-READY, GO = b"+", b"g"
+# What is asked for is ready to begin, may do so; or will be served in the host, for good
+READY, GO, HOSTED = b"+", b"g", b"h"
 _SCM_RIGHTS, _INTS = 1, 4
 
 
@@ -120,8 +121,8 @@ def connections(server: _socket.socket, wanted: int) -> list[int]:
     return found
 
 
-def ask(path: str, request: bytes, clients: list[int]) -> bool:
-    """Let who listens there fork a worker for those connections; False if it did not.
+def ask(path: str, request: bytes, server: int, clients: list[int]) -> bytes:
+    """Let who listens there fork a worker for those connections: READY or HOSTED; b"" if not.
 
     The worker begins only once it is told to, so that there is never a second one for a
     connection when that process dies in between.
@@ -131,16 +132,17 @@ def ask(path: str, request: bytes, clients: list[int]) -> bool:
     try:
         line.settimeout(PATIENCE)
         line.connect(path)
-        files = b"".join(n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, *clients))
+        files = b"".join(
+            n.to_bytes(_INTS, sys.byteorder) for n in (0, 1, 2, here, server, *clients)
+        )
         sent = line.sendmsg([request], [(_socket.SOL_SOCKET, _SCM_RIGHTS, files)])
         line.sendall(request[sent:])
-        if line.recv(1) != READY:
-            return False
+        answer = line.recv(1)
         line.sendall(GO)
     except OSError:
-        return False
+        return b""
     else:
-        return True
+        return answer
     finally:
         line.close()
         os.close(here)
@@ -187,7 +189,11 @@ def main(program: str, arguments: list[str]) -> None:
     while True:
         clients = connections(server, wanted)
         wanted = 1
-        if not (ours and any(ask(path, request, clients) for path in sockets)):
+        answers = (ask(path, request, server.fileno(), clients) for path in sockets if ours)
+        answer = next(filter(None, answers), b"")
+        if answer == HOSTED:
+            os._exit(0)
+        if not answer:
             if ours:
                 say("the fork server does not answer: this worker starts cold")
             for client in clients:

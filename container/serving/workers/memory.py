@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import mmap
 import resource
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,11 @@ def own(status: Path = Path("/proc/self/smaps_rollup")) -> int | None:
         return int(rows["Private_Dirty"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
         return None
+
+
+def resident(statm: Path = Path("/proc/self/statm")) -> int:
+    """Bytes of this process that are in memory, shared ones too."""
+    return int(statm.read_text("ascii").split()[1]) * mmap.PAGESIZE
 
 
 def confine(room: int | None, status: Path = Path("/proc/self/status")) -> None:

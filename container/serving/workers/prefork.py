@@ -13,7 +13,6 @@ entrypoint, see process_group.py.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import gc
@@ -32,12 +31,12 @@ from runtimes import process, registry
 from runtimes.base import Runtime
 from runtimes.values import ModelError
 
-from serving.workers import cpu, idle, launcher, template, worker
+from serving.workers import cpu, handover, host, host_line, idle, launcher, template, tier, worker
 from serving.workers.template import Template
 
 _STDIO = 3
-_LEAST_FILES = _STDIO + 2  # and the working directory and a connection
-_MOST_FILES = _LEAST_FILES - 1 + launcher.MOST_TOGETHER
+# and the working directory, the listening socket and a connection
+_LEAST_FILES = _STDIO + 3
 _REQUEST_SECONDS = 5.0
 # Delay before a template is prepared, so that the model that triggered it is served first (a load
 # plus first answer takes about this long)
@@ -46,24 +45,6 @@ DELAY_SECONDS, LARGE_DELAY_SECONDS = 0.1, 1.0
 _TEMPLATE_RESTS = 30
 # the server waits a minute or two for a load
 PIPE_SECONDS = 600
-
-
-def receive(line: socket.socket, files: list[int]) -> bytes:
-    """Read one request: its body; the descriptors that came with it are put into `files`."""
-    rights = array.array("i")
-    data, ancillary, _, _ = line.recvmsg(2**16, socket.CMSG_SPACE(_MOST_FILES * rights.itemsize))
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            rights.frombytes(content[: len(content) // rights.itemsize * rights.itemsize])
-    files += rights
-    size = int.from_bytes(data[:4], "big")
-    body = bytearray(data[4:])
-    while len(data) >= 4 and len(body) < size:
-        more = line.recv(2**16)
-        if not more:
-            break
-        body += more
-    return bytes(body) if len(body) == size else b""
 
 
 Start = Callable[[socket.socket, bytes, "list[int]"], NoReturn]
@@ -85,7 +66,7 @@ def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
     line.settimeout(_REQUEST_SECONDS)
     files: list[int] = []
     try:
-        body = receive(line, files)
+        body, files = handover.receive(line)
         if not body or len(files) < _LEAST_FILES:
             return
         if os.fork() == 0:
@@ -97,8 +78,16 @@ def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
 
 
 def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
-    """Be the worker of a request, and make its template ready for the next one; never returns."""
-    (_, *arguments), environment = launcher.unpack(body)
+    """Be the worker of a request, and make its template ready for the next one; never returns.
+
+    Or the host, or who hands a model over to it.
+    """
+    (program, *arguments), environment = launcher.unpack(body)
+    if program == host_line.ARGUMENT:
+        become_host(files)
+    settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
+    if tier.shares(Path(launcher.options(arguments)["--model-path"]), settings):
+        hand_over(line, arguments, files)
     with contextlib.suppress(OSError, ModelError):  # a folder that is no model: its worker says so
         found = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
         if found is not None and found.seen_before() and found.fits():
@@ -107,10 +96,47 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
             if os.fork():
                 for file in (line.detach(), *files):
                     os.close(file)
-                settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
                 lead(found, listener, settings)
             listener.close()
     become_worker(line, body, files)
+
+
+def become_host(files: list[int]) -> NoReturn:
+    """Be the host, in the new process; never returns."""
+    status = 1
+    try:
+        for number in range(_STDIO):
+            os.dup2(files[number], number)
+        rename([sys.executable, "-m", "serving.workers.host"])
+        host.run(files[_STDIO + 1 :])
+    except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def hand_over(line: socket.socket, arguments: list[str], files: list[int]) -> None:
+    """Give a model to the host, and end; returns where it needs a process of its own.
+
+    The entrypoint is told first: it has the model's sockets, whatever becomes of the host.
+    """
+    sockets = files[_STDIO + 1 :]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        if not tier.passes_trial(Path(launcher.options(arguments)["--model-path"])):
+            return
+        host_line.give(host_line.DEPOSIT, arguments, sockets)
+    except OSError as error:
+        sys.stderr.write(f"fork server: cannot share a process: {error}\n")
+        return
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # of a host that died: the next one will have the sockets
+        if wanted(line, launcher.HOSTED):
+            host_line.give(host_line.SOCKET, arguments, sockets)
+        else:
+            host_line.give(host_line.DEPOSIT, arguments, [], {host_line.WITHDRAWN: b""})
+    os._exit(0)
 
 
 def bind(listener: socket.socket, path: Path) -> None:
@@ -178,10 +204,10 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         os._exit(status)
 
 
-def wanted(line: socket.socket) -> bool:
+def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:
     """Ask the launcher whether to begin; it may have given up or died meanwhile."""
     try:
-        line.sendall(launcher.READY)
+        line.sendall(answer)
         return line.recv(1) == launcher.GO
     except OSError:
         return False
@@ -201,7 +227,8 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
     os.environb.update(environment)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    files[:] = files[_STDIO + 1 :]
+    os.close(files[_STDIO + 1])  # the launcher, or the host, listens
+    files[:] = files[_STDIO + 2 :]
     return list(files)
 
 

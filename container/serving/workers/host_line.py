@@ -1,0 +1,78 @@
+"""What the host of models (host.py) and the entrypoint (server/host_keeper.py) agree on."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+
+from serving.workers import handover, launcher
+
+# In the folder of the model sockets: where models are handed over, and where they are deposited
+SOCKET, DEPOSIT = "host", "deposit"
+# Of the request to the fork server
+ARGUMENT = "--host"
+# What the host says on its line, with a model's address: give me the next model (without one); I
+# accepted this connection; that one (its number) ended; the model has been gone for long
+NEXT, JOINED, PARTED, FORGET = b"n", b"j", b"p", b"f"
+# Told with a model that is not to be served in the host
+ALONE = b"alone"
+# Told to DEPOSIT with a model that is not to be kept after all
+WITHDRAWN = b"withdrawn"
+
+
+def address(arguments: Sequence[str]) -> str:
+    """Tell where the server connects for a model, by the arguments that it gave for it."""
+    given = launcher.options(list(arguments))
+    return given.get("--sock-name") or given["--port"]
+
+
+def number(descriptor: int) -> int:
+    """Number a connection, the same in every process that has it."""
+    return os.fstat(descriptor).st_ino
+
+
+def give(
+    where: str, arguments: list[str], files: list[int], said: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Hand a model over to SOCKET or DEPOSIT: its listening socket and connections.
+
+    Raises OSError.
+    """
+    folder = launcher.options(arguments)["--tmp-dir"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(launcher.PATIENCE)
+        line.connect(f"{folder}/{where}")
+        handover.send(line, launcher.pack(arguments, dict(said or {})), files)
+        if line.recv(1) != launcher.READY:
+            raise ConnectionError(f"{where} does not answer")
+
+
+class Mark:
+    """Says, in memory that outlives the host, which model it computes."""
+
+    SIZE = 256
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._held = mmap.mmap(descriptor, self.SIZE)
+
+    @classmethod
+    def make(cls) -> Mark:
+        """Make one that says nothing."""
+        descriptor = os.memfd_create("mark")
+        os.truncate(descriptor, cls.SIZE)
+        return cls(descriptor)
+
+    @property
+    def name(self) -> str:
+        """Where the server connects for that model; "" if none."""
+        (length,) = struct.unpack("!H", self._held[:2])
+        return self._held[2 : 2 + length].decode("utf-8", "replace")
+
+    @name.setter
+    def name(self, name: str) -> None:
+        text = name.encode()[: self.SIZE - 2]
+        self._held[: 2 + len(text)] = struct.pack("!H", len(text)) + text

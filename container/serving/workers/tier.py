@@ -1,0 +1,68 @@
+"""Which process a model is served in: one that it shares with other models, or one of its own.
+
+host     one process for many models: small ones of a data format that a runtime says may share it
+worker   a process of the model's own, forked warm (prefork.py)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtimes import registry
+from runtimes.values import ModelError
+
+# Variable: auto, or model for a process of its own for each model
+ISOLATION, AUTO, MODEL = "MMECTL_ISOLATION", "auto", "model"
+# Larger models gain little by sharing: most of their memory is their own
+LARGEST_BYTES = 2 * 2**20
+# A model that takes longer for an item would keep its neighbours waiting
+QUICK_SECONDS = 0.005
+TRIAL_SECONDS = 10.0
+
+
+def shares(folder: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the model in a folder may be served in the host; reads it, and loads nothing."""
+    if (environ.get(ISOLATION) or AUTO) != AUTO:
+        return False
+    try:
+        runtime = registry.of(folder)
+        return runtime.shareable(folder) and _size(folder) <= LARGEST_BYTES
+    except (ModelError, OSError):
+        return False
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def passes_trial(folder: Path) -> bool:
+    """Load the model and answer with it in a fork: a damaged file can end the process or hang it.
+
+    False also where it is slow. Must be called where SIGCHLD is not ignored.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = int(not _is_quick(folder))
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _is_quick(folder: Path) -> bool:
+    from serving.handler.service import Service
+
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # a worker of its own will say it again
+        os.dup2(silence, stream)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, TRIAL_SECONDS)
+    model = Service(rest_seconds=0).load(folder)
+    started = time.process_time()
+    model.warm_up()
+    return time.process_time() - started < QUICK_SECONDS
