@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import shutil
 import signal
@@ -46,8 +47,8 @@ from serving.server.config import (
     server_home,
     worker_environment,
 )
-from serving.server.host_keeper import HostKeeper
 from serving.server.server_home import ForkServer, interpreter, make_home
+from serving.server.socket_keeper import SocketKeeper
 
 STOP_SECONDS = 3.0
 OPENING_SECONDS = 0.02
@@ -129,7 +130,7 @@ def wait(
     lifeline: int | None,
     wakeup: int,
     opening: Path | None = None,
-    hosts: HostKeeper | None = None,
+    kept: SocketKeeper | None = None,
 ) -> str | None:
     """Wait until something ends the service; None means we were asked to stop.
 
@@ -140,7 +141,7 @@ def wait(
     while True:
         if opening is not None and let_in(opening):
             opening = None
-        ready = wait_for(watched, OPENING_SECONDS if opening else None, hosts)
+        ready = wait_for(watched, OPENING_SECONDS if opening else None, kept)
         if wakeup in ready:
             numbers = os.read(wakeup, 4096)
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
@@ -155,19 +156,19 @@ def wait(
             return "whoever started this server is gone"
 
 
-def wait_for(watched: list[int], seconds: float | None, hosts: HostKeeper | None) -> set[int]:
-    """Wait until one of the descriptors can be read; let the host's keeper act meanwhile.
+def wait_for(watched: list[int], seconds: float | None, kept: SocketKeeper | None) -> set[int]:
+    """Wait until one of the descriptors can be read; let the keeper of sockets act meanwhile.
 
     Descriptors may be larger than select.select takes: there is one for each model.
     """
     poll = select.poll()
-    for descriptor in (*watched, *(hosts.descriptors() if hosts else ())):
+    for descriptor in (*watched, *(kept.descriptors() if kept else ())):
         poll.register(descriptor, select.POLLIN)
-    waits = [one for one in (seconds, hosts.seconds() if hosts else None) if one is not None]
+    waits = [one for one in (seconds, kept.seconds() if kept else None) if one is not None]
     found = poll.poll(min(waits) * 1000 if waits else None)
     ready = {descriptor for descriptor, _ in found}
-    if hosts is not None:
-        hosts.act(ready)
+    if kept is not None:
+        kept.act(ready)
     return ready
 
 
@@ -188,6 +189,12 @@ def catch_signals() -> int:
     return reader
 
 
+def allow_descriptors() -> None:
+    """Let this process, and those that it starts, have as many descriptors as it may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(environ: Mapping[str, str]) -> int:
     """Run the server until it is stopped or dies; returns the exit code."""
     settings = Settings.read(environ)
@@ -197,6 +204,7 @@ def serve(environ: Mapping[str, str]) -> int:
     if not patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     process_group.lead()
+    allow_descriptors()
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
     python = sys.executable
@@ -212,9 +220,9 @@ def serve(environ: Mapping[str, str]) -> int:
     )
     try:
         started = ForkServer(run_dir / "tmp", environment, say) if settings.warm else None
-        hosts = HostKeeper(run_dir / "tmp", say) if settings.warm and settings.shared else None
+        kept = SocketKeeper(run_dir / "tmp", environment, say) if settings.warm else None
         say(f"serving on {settings.listens}")
-        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket, hosts)
+        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket, kept)
         if reason:
             say(reason)
     finally:

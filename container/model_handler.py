@@ -12,7 +12,7 @@ from runtimes.values import EngineError, ModelError
 from serving.handler.responses import respond
 from serving.handler.service import Service, ToldAlready
 
-__all__ = ["EngineError", "ModelError", "handle", "load", "respond"]
+__all__ = ["EngineError", "ModelError", "Service", "handle", "load", "respond"]
 
 logging.getLogger().addFilter(ToldAlready())
 _service = Service()

@@ -22,7 +22,6 @@ import contextlib
 import gc
 import logging
 import os
-import resource
 import select
 import signal
 import socket
@@ -34,16 +33,14 @@ from typing import Any, NoReturn
 
 from mms.protocol.otf_message_handler import create_load_model_response, retrieve_msg
 from mms.service import Service as ServerService
+from model_handler import Service
 from runtimes.values import EngineError, ModelError
 
-from serving.handler.service import Service
-from serving.workers import handover, host_line, launcher, memory, tier
+from serving.workers import handover, host_line, launcher, memory
 from serving.workers.host_line import Mark
 
 log = logging.getLogger("host")
 
-# Whether the server's codec decodes payloads itself
-DECODE = "MMS_DECODE_INPUT_REQUEST"
 # Seconds that a load or a request may take here; one of a large payload has a fork of its own
 DEADLINE_SECONDS = 10.0
 LARGE_BODY_BYTES = 2**18
@@ -77,14 +74,13 @@ class Buffered:
 class Hosted:
     """One model: its listening socket, connections, and once it is loaded its service."""
 
-    def __init__(self, arguments: Sequence[str], listener: socket.socket, alone: bool) -> None:
+    def __init__(self, arguments: Sequence[str], listener: socket.socket) -> None:
         given = launcher.options(list(arguments))
         self.arguments = list(arguments)
         self.name, self.folder = given["--model-name"], Path(given["--model-path"])
         self.address = host_line.address(arguments)
         self.temporary = given["--tmp-dir"]
         self.listener = listener
-        self.alone = alone
         self.clients: set[int] = set()
         self.since = time.monotonic()
         self.bytes = 0
@@ -173,11 +169,11 @@ class Host:
 
     def _take(self, text: bytes, files: list[int]) -> None:
         """Serve a model on these sockets; some of them may have come before, another way."""
-        arguments, said = launcher.unpack(text)
+        (_, _, *arguments), _ = launcher.unpack(text)
         listener, *clients = [socket.socket(fileno=file) for file in files]
         hosted = self._models.get(host_line.address(arguments))
         if hosted is None:
-            hosted = Hosted(arguments, listener, alone=host_line.ALONE in said)
+            hosted = Hosted(arguments, listener)
             self._models[hosted.address] = hosted
             listener.setblocking(False)
             self._watch(listener.fileno(), _LISTENER, hosted)
@@ -224,12 +220,9 @@ class Host:
             client, _ = hosted.listener.accept()
         except OSError:
             return
-        if hosted.alone:
-            self._pass_on(hosted, client)
-        else:
-            said = host_line.JOINED + os.fsencode(hosted.address)
-            handover.send(self._line, said, [client.fileno()])
-            self._join(hosted, client)
+        said = host_line.JOINED + os.fsencode(hosted.address)
+        handover.send(self._line, said, [client.fileno()])
+        self._join(hosted, client)
 
     def _join(self, hosted: Hosted, client: socket.socket) -> None:
         number = host_line.number(client.fileno())
@@ -239,18 +232,6 @@ class Host:
         hosted.clients.add(number)
         client.settimeout(_READ_SECONDS)
         self._watch(client.fileno(), _CLIENT, (hosted, client, Buffered(client)))
-
-    def _pass_on(self, hosted: Hosted, client: socket.socket) -> None:
-        """Have a process forked for a model that is not to be served here."""
-        request = launcher.pack(
-            ["worker", *hosted.arguments],
-            {**os.environb, tier.ISOLATION.encode(): tier.MODEL.encode()},
-        )
-        with client:
-            path = f"{hosted.temporary}/{launcher.SOCKET}"
-            hosted.since = time.monotonic()
-            if not launcher.ask(path, request, hosted.listener.fileno(), [client.fileno()]):
-                log.warning("%s: no worker was forked for it", hosted.name)
 
     # Requests
 
@@ -336,16 +317,14 @@ class Host:
             hosted.unload()
 
     def _sweep(self) -> None:
-        """Forget models that have had no connection for long, and give memory back."""
+        """Forget models that have had no connection for long."""
         self._swept = time.monotonic()
         for hosted in list(self._models.values()):
+            hosted.tidy()
             if not hosted.clients and self._swept - hosted.since > FORGET_SECONDS:
                 self._forget(hosted)
 
     def _forget(self, hosted: Hosted) -> None:
-        busy = any(hosted is one for one, _, _ in self._children.values())
-        if busy or (hosted.alone and _connected(hosted.address)):
-            return
         del self._models[hosted.address]
         self._unwatch(hosted.listener.fileno())
         hosted.listener.close()
@@ -358,20 +337,12 @@ def _bytes(message: Any) -> int:
     return sum(len(part["value"]) for request in message for part in request["parameters"])
 
 
-def _connected(path: str, table: Path = Path("/proc/net/unix")) -> bool:
-    """Whether somebody has a connection to the socket of that path."""
-    rows = table.read_text("utf-8", "replace").splitlines()
-    return sum(row.endswith(f" {path}") for row in rows) > 1
-
-
 def run(files: Sequence[int]) -> NoReturn:
     """Be the host, in the process that was forked for it, until the entrypoint ends."""
     front, line, mark = files
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ[DECODE] = "false"  # as the server sets it for its workers (server/config.py)
+    os.environ.update(host_line.FOR_WORKERS)
     gc.freeze()
     Host(socket.socket(fileno=front), socket.socket(fileno=line), Mark(mark)).serve()

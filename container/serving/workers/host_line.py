@@ -17,10 +17,13 @@ ARGUMENT = "--host"
 # What the host says on its line, with a model's address: give me the next model (without one); I
 # accepted this connection; that one (its number) ended; the model has been gone for long
 NEXT, JOINED, PARTED, FORGET = b"n", b"j", b"p", b"f"
-# Told with a model that is not to be served in the host
-ALONE = b"alone"
-# Told to DEPOSIT with a model that is not to be kept after all
-WITHDRAWN = b"withdrawn"
+# What DEPOSIT is told of a model: it shares the host, has a worker, is not to be kept after all
+HOSTED, WORKER, WITHDRAWN = "hosted", "worker", "withdrawn"
+
+
+# What the server adds to its workers' environment (serving/server/config.py): its codec hands
+# payloads over as they are
+FOR_WORKERS = {"MMS_DECODE_INPUT_REQUEST": "false"}
 
 
 def address(arguments: Sequence[str]) -> str:
@@ -35,17 +38,21 @@ def number(descriptor: int) -> int:
 
 
 def give(
-    where: str, arguments: list[str], files: list[int], said: Mapping[bytes, bytes] | None = None
+    where: str,
+    what: str,
+    started: Sequence[str],
+    environment: Mapping[bytes, bytes],
+    files: list[int],
 ) -> None:
-    """Hand a model over to SOCKET or DEPOSIT: its listening socket and connections.
+    """Tell SOCKET or DEPOSIT of a model, `what` is to become of it, and give its sockets.
 
-    Raises OSError.
+    `started` is what the server started its launcher with. Raises OSError.
     """
-    folder = launcher.options(arguments)["--tmp-dir"]
+    folder = launcher.options(list(started[1:]))["--tmp-dir"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         line.settimeout(launcher.PATIENCE)
         line.connect(f"{folder}/{where}")
-        handover.send(line, launcher.pack(arguments, dict(said or {})), files)
+        handover.send(line, launcher.pack([what, *started], dict(environment)), files)
         if line.recv(1) != launcher.READY:
             raise ConnectionError(f"{where} does not answer")
 
@@ -76,3 +83,8 @@ class Mark:
     def name(self, name: str) -> None:
         text = name.encode()[: self.SIZE - 2]
         self._held[: 2 + len(text)] = struct.pack("!H", len(text)) + text
+
+    def close(self) -> None:
+        """Give the memory up."""
+        self._held.close()
+        os.close(self.descriptor)

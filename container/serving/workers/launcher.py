@@ -31,8 +31,8 @@ WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
 ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120
 HANDLER = f"{ROOT}/model_handler.py:handle"
-# What is asked for is ready to begin, may do so; or will be served in the host, for good
-READY, GO, HOSTED = b"+", b"g", b"h"
+# Ready to begin; do so. Ready, and the launcher may leave: its socket is kept (socket_keeper.py)
+READY, GO, KEPT = b"+", b"g", b"k"
 _SCM_RIGHTS, _INTS = 1, 4
 
 
@@ -122,7 +122,7 @@ def connections(server: _socket.socket, wanted: int) -> list[int]:
 
 
 def ask(path: str, request: bytes, server: int, clients: list[int]) -> bytes:
-    """Let who listens there fork a worker for those connections: READY or HOSTED; b"" if not.
+    """Let who listens there fork a worker for those connections: READY or KEPT; b"" if not.
 
     The worker begins only once it is told to, so that there is never a second one for a
     connection when that process dies in between.
@@ -158,10 +158,14 @@ def fork_cold(server: _socket.socket, client: int, arguments: list[str]) -> None
 
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.set_inheritable(client, True)
-        program = [sys.executable, HERE + "/worker.py", str(client), *arguments]
-        os.execv(sys.executable, program)  # noqa: S606
+        os.execv(sys.executable, cold(client, arguments))  # noqa: S606
     finally:
         os._exit(1)
+
+
+def cold(client: int, arguments: list[str]) -> list[str]:
+    """The command line of a worker that loads everything anew for a connection."""
+    return [sys.executable, HERE + "/worker.py", str(client), *arguments]
 
 
 def say(text: str) -> None:
@@ -191,7 +195,7 @@ def main(program: str, arguments: list[str]) -> None:
         wanted = 1
         answers = (ask(path, request, server.fileno(), clients) for path in sockets if ours)
         answer = next(filter(None, answers), b"")
-        if answer == HOSTED:
+        if answer == KEPT:
             os._exit(0)
         if not answer:
             if ours:

@@ -31,7 +31,7 @@ from runtimes import process, registry
 from runtimes.base import Runtime
 from runtimes.values import ModelError
 
-from serving.workers import cpu, handover, host, host_line, idle, launcher, template, tier, worker
+from serving.workers import cpu, handover, host_line, idle, launcher, template, tier, worker
 from serving.workers.template import Template
 
 _STDIO = 3
@@ -87,7 +87,7 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
         become_host(files)
     settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
     if tier.shares(Path(launcher.options(arguments)["--model-path"]), settings):
-        hand_over(line, arguments, files)
+        hand_over(line, [program, *arguments], files)
     with contextlib.suppress(OSError, ModelError):  # a folder that is no model: its worker says so
         found = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
         if found is not None and found.seen_before() and found.fits():
@@ -108,6 +108,8 @@ def become_host(files: list[int]) -> NoReturn:
         for number in range(_STDIO):
             os.dup2(files[number], number)
         rename([sys.executable, "-m", "serving.workers.host"])
+        from serving.workers import host
+
         host.run(files[_STDIO + 1 :])
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
@@ -115,7 +117,7 @@ def become_host(files: list[int]) -> NoReturn:
         os._exit(status)
 
 
-def hand_over(line: socket.socket, arguments: list[str], files: list[int]) -> None:
+def hand_over(line: socket.socket, started: list[str], files: list[int]) -> None:
     """Give a model to the host, and end; returns where it needs a process of its own.
 
     The entrypoint is told first: it has the model's sockets, whatever becomes of the host.
@@ -123,19 +125,19 @@ def hand_over(line: socket.socket, arguments: list[str], files: list[int]) -> No
     sockets = files[_STDIO + 1 :]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        if not tier.passes_trial(Path(launcher.options(arguments)["--model-path"])):
+        if not tier.passes_trial(Path(launcher.options(started[1:])["--model-path"])):
             return
-        host_line.give(host_line.DEPOSIT, arguments, sockets)
+        host_line.give(host_line.DEPOSIT, host_line.HOSTED, started, {}, sockets)
     except OSError as error:
         sys.stderr.write(f"fork server: cannot share a process: {error}\n")
         return
     finally:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # of a host that died: the next one will have the sockets
-        if wanted(line, launcher.HOSTED):
-            host_line.give(host_line.SOCKET, arguments, sockets)
+        if wanted(line, launcher.KEPT):
+            host_line.give(host_line.SOCKET, host_line.HOSTED, started, {}, sockets)
         else:
-            host_line.give(host_line.DEPOSIT, arguments, [], {host_line.WITHDRAWN: b""})
+            host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, started, {}, [])
     os._exit(0)
 
 
@@ -190,10 +192,11 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
     """Be the worker of a request, in the new process; never returns."""
     status = 1
     try:
-        (program, *arguments), environment = launcher.unpack(body)
-        clients = take_over(environment, files)
-        rename([sys.executable, program, *arguments])
-        if wanted(line):
+        started, environment = launcher.unpack(body)
+        arguments = started[1:]
+        listener, *clients = take_over(environment, files)
+        rename([sys.executable, *started])
+        if begins(line, started, environment, listener):
             process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
@@ -202,6 +205,24 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def begins(
+    line: socket.socket, started: list[str], environment: dict[bytes, bytes], listener: int
+) -> bool:
+    """Ask the launcher whether to begin, and let it leave where its socket is kept."""
+    given = launcher.options(started[1:])
+    answer = launcher.READY
+    if given["--sock-type"] != "tcp":
+        with contextlib.suppress(OSError):
+            host_line.give(host_line.DEPOSIT, host_line.WORKER, started, environment, [listener])
+            answer = launcher.KEPT
+    os.close(listener)
+    begins = wanted(line, answer)
+    if not begins and answer == launcher.KEPT:
+        with contextlib.suppress(OSError):
+            host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, started, {}, [])
+    return begins
 
 
 def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:
@@ -216,7 +237,7 @@ def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:
 
 
 def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
-    """Take output, directory and environment from the launcher; returns the connections."""
+    """Take output, directory and environment from the launcher; returns the sockets."""
     for number in range(_STDIO):
         os.dup2(files[number], number)
     os.fchdir(files[_STDIO])
@@ -227,8 +248,7 @@ def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
     os.environb.update(environment)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.close(files[_STDIO + 1])  # the launcher, or the host, listens
-    files[:] = files[_STDIO + 2 :]
+    files[:] = files[_STDIO + 1 :]
     return list(files)
 
 

@@ -55,7 +55,7 @@ def passes_trial(folder: Path) -> bool:
 
 
 def _is_quick(folder: Path) -> bool:
-    from serving.handler.service import Service
+    from model_handler import Service
 
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # a worker of its own will say it again

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import importlib
 import os
 import socket
 import stat
 import subprocess
 import sys
-import threading
 import types
 
 import pytest
@@ -57,42 +55,10 @@ def test_models_with_the_same_template_files_have_one_template(tmp_path):
     assert launcher.template(str(tmp_path / "none"), TEMPLATES) == ""
 
 
-def send(line: socket.socket, data: bytes, files: list[int]) -> None:
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
-    sent = line.sendmsg([data], ancillary if files else [])
-    line.sendall(data[sent:])
-    line.close()
-
-
-@pytest.mark.parametrize("size", [10, 500_000])
-def test_a_request_arrives_with_its_files(prefork, size):
-    ours, theirs = socket.socketpair()
-    with ours, open(os.devnull, "rb") as file:  # noqa: PTH123
-        data = launcher.pack(["x" * size], {})
-        sender = threading.Thread(target=send, args=(theirs, data, [file.fileno()] * 5))
-        sender.start()
-        files: list[int] = []
-        body = prefork.receive(ours, files)
-        sender.join()
-        assert body == data[4:]
-        assert len(files) == 5
-        for number in files:
-            os.close(number)
-
-
-@pytest.mark.parametrize("data", [b"x", b"\0\0\0\x09short"])
-def test_half_a_request_is_none(prefork, data):
-    ours, theirs = socket.socketpair()
-    with ours:
-        send(theirs, data, [])
-        files: list[int] = []
-        assert (prefork.receive(ours, files), files) == (b"", [])
-
-
 def test_nobody_answers(tmp_path):
     reader, writer = os.pipe()
     try:
-        assert not launcher.ask(str(tmp_path / "none"), b"", [reader])
+        assert launcher.ask(str(tmp_path / "none"), b"", writer, [reader]) == b""
     finally:
         os.close(reader)
         os.close(writer)

@@ -1,0 +1,314 @@
+"""What outlives workers and the host of models: the sockets through which the server reaches them.
+
+Multi Model Server starts one launcher for a model, and would need it as long as it has the model:
+it listens for a worker's successor. Instead its listening socket is kept here, in the process with
+which everything ends, and the launcher exits: 3 MB and four of Java's threads a model.
+
+The connections of models in the host (serving/workers/host.py) are kept as well: the server does
+not notice that a host died, but for the request that this one was computing. Another host is
+forked, and asks for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.workers import handover, host_line, launcher, tier
+from serving.workers.host_line import Mark
+
+_PATIENCE = 2.0
+# Deaths of the host while it computed a model, so soon after each other, give that its own process
+_STRIKES, _STRIKE_SECONDS = 2, 60.0
+# Seconds before another host after one that died before it had its models, doubled each time
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+# A model that had no connection at two looks is gone; the server connects again within a minute
+_LOOK_SECONDS = 60.0
+_TRIES = 3
+
+
+@dataclass
+class _Kept:
+    """A model: what the server started its launcher with, and its sockets."""
+
+    program: str
+    arguments: list[str]
+    environment: dict[bytes, bytes]
+    listener: socket.socket
+    clients: dict[int, socket.socket]
+    hosted: bool
+    strikes: list[float] = field(default_factory=list)
+    idle: bool = False
+
+    @property
+    def name(self) -> str:
+        return launcher.options(self.arguments)["--model-name"]
+
+    def sockets(self) -> list[int]:
+        return [self.listener.fileno(), *(one.fileno() for one in self.clients.values())]
+
+    def hang_up(self) -> None:
+        """End its connections: the server answers the request that waits, and connects again."""
+        for client in self.clients.values():
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            client.close()
+        self.clients.clear()
+
+    def strike(self, now: float) -> None:
+        """Note that the host died of it; twice, and it is not served there any more."""
+        self.hang_up()
+        self.strikes = [*(then for then in self.strikes if now - then < _STRIKE_SECONDS), now]
+        if len(self.strikes) >= _STRIKES:
+            self.hosted = False
+            self.listener.setblocking(False)
+
+
+@dataclass
+class _Line:
+    """The connection to a host, and the models that it is still to be told of."""
+
+    socket: socket.socket
+    to_tell: list[str]
+
+
+class SocketKeeper:
+    """Keeps the sockets of the models that are served in `folder`; has workers and hosts forked."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listen there; a host is started for the first model that shares one.
+
+        `environment` is that of workers, but for a model that brought its own.
+        """
+        whole = {**environment, **host_line.FOR_WORKERS}
+        self._environment = {os.fsencode(n): os.fsencode(v) for n, v in whole.items()}
+        self._folder, self._say, self._clock = folder, say, clock
+        self._kept: dict[str, _Kept] = {}
+        self._front = _listening(folder / host_line.SOCKET)
+        self._deposit = _listening(folder / host_line.DEPOSIT)
+        self._mark = Mark.make()
+        self._line: _Line | None = None
+        self._pause, self._due, self._looked = _FIRST_PAUSE, 0.0, clock()
+
+    def close(self) -> None:
+        """Give all sockets up."""
+        for address in list(self._kept):
+            self._forget(address)
+        if self._line is not None:
+            self._line.socket.close()
+        self._mark.close()
+        self._front.close()
+        self._deposit.close()
+
+    def descriptors(self) -> list[int]:
+        """What to wait for."""
+        found = [self._deposit.fileno(), *self._listeners()]
+        return found if self._line is None else [*found, self._line.socket.fileno()]
+
+    def _listeners(self) -> dict[int, _Kept]:
+        """The sockets of models with processes of their own; the host has the others."""
+        return {one.listener.fileno(): one for one in self._kept.values() if not one.hosted}
+
+    def seconds(self) -> float | None:
+        """How long to wait for it; None: for ever."""
+        dues = [self._due] if self._host_is_due() else []
+        dues += [self._looked + _LOOK_SECONDS] if self._listeners() else []
+        return max(min(dues) - self._clock(), 0.0) if dues else None
+
+    def _host_is_due(self) -> bool:
+        return self._line is None and any(one.hosted for one in self._kept.values())
+
+    def act(self, ready: set[int]) -> None:
+        """Do what is due, after a wait that found these descriptors ready."""
+        for descriptor, kept in self._listeners().items():
+            if descriptor in ready:
+                self._have_forked(kept)
+        if self._line is not None and self._line.socket.fileno() in ready:
+            self._hear(self._line)
+        if self._deposit.fileno() in ready:
+            self._take()
+        if self._host_is_due() and self._clock() >= self._due:
+            self._start()
+        if self._clock() >= self._looked + _LOOK_SECONDS:
+            self._look()
+
+    def _take(self) -> None:
+        line, _ = self._deposit.accept()
+        with line:
+            line.settimeout(_PATIENCE)
+            try:
+                self._keep(*handover.receive(line))
+                line.sendall(launcher.READY)
+            except (OSError, ValueError, KeyError) as error:
+                self._say(f"cannot keep the socket of a model: {error}")
+
+    def _keep(self, body: bytes, files: list[int]) -> None:
+        (what, program, *arguments), environment = launcher.unpack(body)
+        address = host_line.address(arguments)
+        sockets = [socket.socket(fileno=file) for file in files]
+        if what == host_line.WITHDRAWN:
+            self._forget(address)
+        elif address in self._kept or not sockets:  # of a worker's successor
+            for one in sockets:
+                one.close()
+        else:
+            listener, *clients = sockets
+            hosted = what == host_line.HOSTED
+            listener.setblocking(hosted)
+            self._kept[address] = _Kept(
+                program, arguments, environment, listener, _numbered(clients), hosted
+            )
+
+    def _forget(self, address: str) -> None:
+        kept = self._kept.pop(address, None)
+        if kept is not None:
+            kept.hang_up()
+            kept.listener.close()
+
+    # Models with processes of their own
+
+    def _have_forked(self, kept: _Kept) -> None:
+        """Have a worker forked for a connection, as the launcher would; we do not wait for it."""
+        try:
+            client, _ = kept.listener.accept()
+        except OSError:
+            return
+        with client:
+            if os.fork():
+                return
+            try:
+                self._fork_worker(kept, client.fileno())
+            finally:
+                os._exit(1)
+
+    def _fork_worker(self, kept: _Kept, client: int) -> None:
+        """Ask the fork server for a worker, in a child of ours; or become one that starts cold."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(launcher.options(kept.arguments)["--model-path"])
+        own = {tier.ISOLATION.encode(): tier.MODEL.encode()}
+        environment = {**(kept.environment or self._environment), **own}
+        request = launcher.pack([kept.program, *kept.arguments], environment)
+        for _ in range(_TRIES):
+            path = str(self._folder / launcher.SOCKET)
+            if launcher.ask(path, request, kept.listener.fileno(), [client]):
+                os._exit(0)
+        self._say("the fork server does not answer: this worker starts cold")
+        os.set_inheritable(client, True)
+        os.execve(  # noqa: S606
+            sys.executable, launcher.cold(client, kept.arguments), environment
+        )
+
+    def _look(self) -> None:
+        """Forget models that the server has no connection to any more."""
+        self._looked = self._clock()
+        for address, kept in list(self._kept.items()):
+            if kept.hosted or connected(address):
+                kept.idle = False
+            elif kept.idle:
+                self._forget(address)
+                with contextlib.suppress(OSError):
+                    Path(address).unlink()
+            else:
+                kept.idle = True
+
+    # The host
+
+    def _start(self) -> None:
+        """Ask the fork server for a host."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_PATIENCE)
+        here = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+        given = [0, 1, 2, here, self._front.fileno(), theirs.fileno(), self._mark.descriptor]
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as request, theirs:
+                request.settimeout(_PATIENCE)
+                request.connect(str(self._folder / launcher.SOCKET))
+                handover.send(request, launcher.pack([host_line.ARGUMENT], {}), given)
+            self._line = _Line(ours, [a for a, kept in self._kept.items() if kept.hosted])
+        except OSError as error:
+            ours.close()
+            self._say(f"cannot start a host of models: {error}")
+        finally:
+            os.close(here)
+        self._due = self._clock() + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _hear(self, line: _Line) -> None:
+        try:
+            text, files = handover.packet(line.socket)
+            if text:
+                self._listen(line, text[:1], text[1:], files)
+                return
+        except OSError:
+            pass
+        self._bury(line)
+
+    def _listen(self, line: _Line, word: bytes, about: bytes, files: list[int]) -> None:
+        address, _, number = os.fsdecode(about).partition("\0")
+        kept = self._kept.get(address)
+        clients = _numbered([socket.socket(fileno=file) for file in files])
+        if word == host_line.NEXT:
+            self._tell(line)
+        elif word == host_line.FORGET:
+            self._forget(address)
+        elif kept is not None and word == host_line.JOINED:
+            kept.clients.update(clients)
+        elif kept is not None and word == host_line.PARTED and int(number) in kept.clients:
+            kept.clients.pop(int(number)).close()
+
+    def _tell(self, line: _Line) -> None:
+        """Give the host the next of the models that there were before it."""
+        while line.to_tell:
+            kept = self._kept.get(line.to_tell.pop())
+            if kept is not None:
+                words = [host_line.HOSTED, kept.program, *kept.arguments]
+                message = launcher.pack(words, {})
+                handover.send(line.socket, message, kept.sockets())
+                return
+        line.socket.sendall(launcher.pack([], {}))
+        self._pause = _FIRST_PAUSE
+
+    def _bury(self, line: _Line) -> None:
+        """Note that the host died, and of what."""
+        line.socket.close()
+        self._line = None
+        address, self._mark.name = self._mark.name, ""
+        kept = self._kept.get(address)
+        if kept is None:
+            self._say("the host of models died: starting another")
+            return
+        kept.strike(self._clock())
+        what = "starting another" if kept.hosted else "it gets a process of its own"
+        self._say(f"the host of models died while it served {kept.name}: {what}")
+
+
+def connected(address: str, table: Path = Path("/proc/net/unix")) -> bool:
+    """Whether somebody has a connection to the socket of that path."""
+    rows = table.read_text("utf-8", "replace").splitlines()
+    return sum(row.endswith(f" {address}") for row in rows) > 1
+
+
+def _numbered(clients: list[socket.socket]) -> dict[int, socket.socket]:
+    return {host_line.number(client.fileno()): client for client in clients}
+
+
+def _listening(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(128)
+    return listener
