@@ -64,5 +64,5 @@ def _is_quick(folder: Path) -> bool:
     signal.setitimer(signal.ITIMER_REAL, TRIAL_SECONDS)
     model = Service(rest_seconds=0).load(folder)
     started = time.process_time()
-    model.warm_up()
+    model.exchange.warm_up()
     return time.process_time() - started < QUICK_SECONDS
