@@ -384,9 +384,9 @@ def answers(server: Server, name: str = "m") -> bool:
     return server.invoke(name, picture(), "image/bmp")[0] == 200
 
 
-def test_sigterm_leaves_nothing(one, warm):
-    # the entrypoint, the server, the model's worker server and its worker, perhaps the fork server
-    assert len(one.members()) == 4 + int(warm)
+def test_sigterm_leaves_nothing(one):
+    # the entrypoint, the server, a worker, and what forked it: the fork server or the launcher
+    assert len(one.members()) == 4
     one.process.send_signal(signal.SIGTERM)
     assert one.gone(5)
     assert one.process.returncode == 0
@@ -486,19 +486,11 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
     settings: dict[str, Any] = {"SOME_SETTING": "one=two three", WORKERS: "1"}
     with started(serving_image, short, **settings) as server:
         assert server.load("m", short / "m")[0] == 200
-        launcher, worker = pids(server, "--model-name")
-
-        def shown(name: str) -> list[Any]:
-            return [
-                (Path("/proc") / str(pid) / name).readlink()
-                if name == "cwd"
-                else (Path("/proc") / str(pid) / name).read_bytes().rstrip(b"\0")
-                for pid in (launcher, worker)
-            ]
-
-        assert shown("cwd")[1] == short / "m"
-        lines = [line.split(b"--sock-type")[1] for line in shown("cmdline")]
-        assert lines[0] == lines[1]
+        (worker,) = pids(server, "--model-name")  # its launcher has left
+        assert (Path("/proc") / str(worker) / "cwd").readlink() == short / "m"
+        line = (Path("/proc") / str(worker) / "cmdline").read_bytes().rstrip(b"\0")
+        assert b"model_service_worker.py\0--sock-type\0unix\0" in line
+        assert line.endswith(b"\0--tmp-dir\0" + os.fsencode(short / "run" / "tmp"))
         parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
         assert [int(parent)] == pids(server, "serving.workers.prefork")
         text = "loaded smoke from"
@@ -523,17 +515,17 @@ def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short): 
     with started(serving_image, short, MMECTL_IDLE_SECONDS="0.1", **workers("3")) as server:
         assert server.load("m", short / "m")[0] == 200
         bodies = {server.invoke("m", picture(), "image/bmp")[2] for _ in range(20)}
-        launcher, worker = pids(server, "--model-name")
+        (worker,) = pids(server, "--model-name")
         most = []
         with ThreadPoolExecutor(6) as pool:
             for answer in pool.map(lambda _: server.invoke("m", picture(), "image/bmp"), range(60)):
                 bodies.add(answer[2])
                 most = max(most, pids(server, "--model-name"), key=len)
         assert len(bodies) == 1
-        replicas = set(most) - {launcher, worker}
+        replicas = set(most) - {worker}
         assert 1 <= len(replicas) <= 2
-        until(lambda: pids(server, "--model-name") == [launcher, worker], 5)
-        assert [connections_of(pid) for pid in (launcher, worker)] == [1, 3]
+        until(lambda: pids(server, "--model-name") == [worker], 5)
+        assert connections_of(worker) == 3
         assert server.text().count("loaded smoke from") == 1
         assert all(answers(server) for _ in range(6))
 
@@ -550,9 +542,8 @@ def test_worker_and_replica_may_be_killed(serving_image, short):  # noqa: F811
             return pids(server, "--model-name")
 
         for which in (2, 1, 2):  # the replica, the worker, and who came after
-            until(lambda: len(busy()) == 3, 15)
-            launcher, *both = pids(server, "--model-name")
-            assert connections_of(launcher) == 1
+            until(lambda: len(busy()) == 2, 15)
+            both = pids(server, "--model-name")
             os.kill(both[which - 1], signal.SIGKILL)
             until(lambda: all(answers(server) for _ in range(12)), 15)
         assert server.ask("DELETE", "/models/m")[0] == 200
