@@ -115,7 +115,7 @@ class Plane:
         return path.read_text().splitlines()
 
     def workers(self, target: str) -> list[int]:
-        """Worker server and worker of a model, in this order."""
+        """The workers of a model."""
         row = self.holder(target)
         found = self.processes(row, "model_service_worker")
         name = next(c.split("--model-name ")[1].split()[0] for c in map(command, found))

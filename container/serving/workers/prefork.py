@@ -194,9 +194,10 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
     try:
         started, environment = launcher.unpack(body)
         arguments = started[1:]
-        listener, *clients = take_over(environment, files)
+        kept = deposited(started, environment, files[_STDIO + 1])
+        clients = take_over(environment, files, streams=not kept)
         rename([sys.executable, *started])
-        if begins(line, started, environment, listener):
+        if begins(line, started, kept):
             process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
@@ -207,19 +208,21 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         os._exit(status)
 
 
-def begins(
-    line: socket.socket, started: list[str], environment: dict[bytes, bytes], listener: int
-) -> bool:
-    """Ask the launcher whether to begin, and let it leave where its socket is kept."""
-    given = launcher.options(started[1:])
-    answer = launcher.READY
-    if given["--sock-type"] != "tcp":
-        with contextlib.suppress(OSError):
-            host_line.give(host_line.DEPOSIT, host_line.WORKER, started, environment, [listener])
-            answer = launcher.KEPT
-    os.close(listener)
-    begins = wanted(line, answer)
-    if not begins and answer == launcher.KEPT:
+def deposited(started: list[str], environment: dict[bytes, bytes], listener: int) -> bool:
+    """Have the entrypoint keep the model's socket; whether it does, so that the launcher may go."""
+    if launcher.options(started[1:])["--sock-type"] == "tcp":
+        return False
+    try:
+        host_line.give(host_line.DEPOSIT, host_line.WORKER, started, environment, [listener])
+    except OSError:
+        return False
+    return True
+
+
+def begins(line: socket.socket, started: list[str], kept: bool) -> bool:
+    """Ask the launcher whether to begin; it leaves where its socket is kept."""
+    begins = wanted(line, launcher.KEPT if kept else launcher.READY)
+    if kept and not begins:
         with contextlib.suppress(OSError):
             host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, started, {}, [])
     return begins
@@ -236,19 +239,25 @@ def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:
         line.close()
 
 
-def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
-    """Take output, directory and environment from the launcher; returns the sockets."""
-    for number in range(_STDIO):
+def take_over(
+    environment: dict[bytes, bytes], files: list[int], *, streams: bool = True
+) -> list[int]:
+    """Take the directory and the environment from the launcher; returns the connections.
+
+    And its `streams`, unless it leaves: the server reads them no longer then. What is printed until
+    the server has opened the worker's own pipes goes to the container's log.
+    """
+    for number in range(_STDIO if streams else 0):
         os.dup2(files[number], number)
     os.fchdir(files[_STDIO])
-    for file in files[: _STDIO + 1]:
+    for file in files[: _STDIO + 2]:  # the listening socket, too
         os.close(file)
     for name in set(os.environb) - set(environment):
         del os.environb[name]
     os.environb.update(environment)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    files[:] = files[_STDIO + 1 :]
+    files[:] = files[_STDIO + 2 :]
     return list(files)
 
 

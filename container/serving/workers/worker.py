@@ -275,6 +275,14 @@ def _room() -> bool:
     return room is None or room > memory.COMPUTING_BYTES
 
 
+class Routine(logging.Filter):
+    """Drop what the server's worker says of every load."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record says anything."""
+        return not str(record.msg).startswith(("Listening on port", "Model %s loaded io_fd"))
+
+
 def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
     """Serve connections (descriptors) of the server until they end; returns the exit code.
 
@@ -283,6 +291,7 @@ def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
     As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code.
     """
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    logging.getLogger().addFilter(Routine())
     sockets = [socket.socket(fileno=client) for client in clients]
     try:
         Worker(given, sockets).serve()
