@@ -47,6 +47,7 @@ from serving.server.config import (
     server_home,
     worker_environment,
 )
+from serving.server.management import Management
 from serving.server.server_home import ForkServer, interpreter, make_home
 from serving.server.socket_keeper import SocketKeeper
 
@@ -220,7 +221,12 @@ def serve(environ: Mapping[str, str]) -> int:
     )
     try:
         started = ForkServer(run_dir / "tmp", environment, say) if settings.warm else None
-        kept = SocketKeeper(run_dir / "tmp", environment, say) if settings.warm else None
+        server_itself = Management(settings.socket, settings.address, settings.port)
+        kept = (
+            SocketKeeper(run_dir / "tmp", environment, say, server_itself.is_registered)
+            if settings.warm
+            else None
+        )
         say(f"serving on {settings.listens}")
         reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket, kept)
         if reason:

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,9 @@ _PATIENCE = 2.0
 _STRIKES, _STRIKE_SECONDS = 2, 60.0
 # Seconds before another host after one that died before it had its models, doubled each time
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
-# A model that had no connection at two looks is gone; the server connects again within a minute
-_LOOK_SECONDS = 60.0
+# For models without a connection, of which the server is asked: after one was ended in order, and
+# where a process was killed
+_SOON_SECONDS, _LOOK_SECONDS = 1.0, 60.0
 _TRIES = 3
 
 
@@ -45,7 +47,6 @@ class _Kept:
     clients: dict[int, socket.socket]
     hosted: bool
     strikes: list[float] = field(default_factory=list)
-    idle: bool = False
 
     @property
     def name(self) -> str:
@@ -87,21 +88,24 @@ class SocketKeeper:
         folder: Path,
         environment: Mapping[str, str],
         say: Callable[[str], None],
+        is_registered: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Listen there; a host is started for the first model that shares one.
 
-        `environment` is that of workers, but for a model that brought its own.
+        `environment` is that of workers, but for a model that brought its own; `is_registered` asks
+        the server for a model by name.
         """
         whole = {**environment, **host_line.FOR_WORKERS}
         self._environment = {os.fsencode(n): os.fsencode(v) for n, v in whole.items()}
         self._folder, self._say, self._clock = folder, say, clock
+        self._is_registered = is_registered
         self._kept: dict[str, _Kept] = {}
         self._front = _listening(folder / host_line.SOCKET)
         self._deposit = _listening(folder / host_line.DEPOSIT)
         self._mark = Mark.make()
         self._line: _Line | None = None
-        self._pause, self._due, self._looked = _FIRST_PAUSE, 0.0, clock()
+        self._pause, self._due, self._look_due = _FIRST_PAUSE, 0.0, 0.0
 
     def close(self) -> None:
         """Give all sockets up."""
@@ -125,7 +129,7 @@ class SocketKeeper:
     def seconds(self) -> float | None:
         """How long to wait for it; None: for ever."""
         dues = [self._due] if self._host_is_due() else []
-        dues += [self._looked + _LOOK_SECONDS] if self._listeners() else []
+        dues += [self._look_due] if self._kept else []
         return max(min(dues) - self._clock(), 0.0) if dues else None
 
     def _host_is_due(self) -> bool:
@@ -142,7 +146,7 @@ class SocketKeeper:
             self._take()
         if self._host_is_due() and self._clock() >= self._due:
             self._start()
-        if self._clock() >= self._looked + _LOOK_SECONDS:
+        if self._clock() >= self._look_due:
             self._look()
 
     def _take(self) -> None:
@@ -161,6 +165,8 @@ class SocketKeeper:
         sockets = [socket.socket(fileno=file) for file in files]
         if what == host_line.WITHDRAWN:
             self._forget(address)
+        elif what == host_line.PARTED_WORKER:
+            self._look_soon()
         elif address in self._kept or not sockets:  # of a worker's successor
             for one in sockets:
                 one.close()
@@ -168,15 +174,25 @@ class SocketKeeper:
             listener, *clients = sockets
             hosted = what == host_line.HOSTED
             listener.setblocking(hosted)
-            self._kept[address] = _Kept(
-                program, arguments, environment, listener, _numbered(clients), hosted
-            )
+            made = _Kept(program, arguments, environment, listener, _numbered(clients), hosted)
+            for old in [a for a, one in self._kept.items() if one.name == made.name]:
+                self._forget(old)  # the server has a model of that name once
+            self._kept[address] = made
 
     def _forget(self, address: str) -> None:
+        """Give a model's sockets up; the server has it no longer."""
         kept = self._kept.pop(address, None)
-        if kept is not None:
-            kept.hang_up()
-            kept.listener.close()
+        if kept is None:
+            return
+        kept.hang_up()
+        kept.listener.close()
+        with contextlib.suppress(OSError):
+            Path(address).unlink()
+        if kept.hosted and self._line is not None:
+            with contextlib.suppress(OSError):
+                self._line.socket.sendall(
+                    launcher.pack([host_line.WITHDRAWN, kept.program, *kept.arguments], {})
+                )
 
     # Models with processes of their own
 
@@ -196,9 +212,7 @@ class SocketKeeper:
 
     def _fork_worker(self, kept: _Kept, client: int) -> None:
         """Ask the fork server for a worker, in a child of ours; or become one that starts cold."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        self._leave_signals()
         os.chdir(launcher.options(kept.arguments)["--model-path"])
         own = {tier.ISOLATION.encode(): tier.MODEL.encode()}
         environment = {**(kept.environment or self._environment), **own}
@@ -213,18 +227,37 @@ class SocketKeeper:
             sys.executable, launcher.cold(client, kept.arguments), environment
         )
 
+    @staticmethod
+    def _leave_signals() -> None:
+        """Hear of no signals in a child of ours: they are the entrypoint's."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+    # Models that are gone
+
+    def _look_soon(self) -> None:
+        self._look_due = min(self._look_due, self._clock() + _SOON_SECONDS)
+
     def _look(self) -> None:
-        """Forget models that the server has no connection to any more."""
-        self._looked = self._clock()
-        for address, kept in list(self._kept.items()):
-            if kept.hosted or connected(address):
-                kept.idle = False
-            elif kept.idle:
-                self._forget(address)
-                with contextlib.suppress(OSError):
-                    Path(address).unlink()
-            else:
-                kept.idle = True
+        """Ask the server for the models that nobody is connected to, in a child of ours."""
+        self._look_due = self._clock() + _LOOK_SECONDS
+        there = connections()
+        idle = [
+            kept
+            for address, kept in self._kept.items()
+            if not (kept.clients if kept.hosted else there.get(address, 0) > 1)
+        ]
+        if not idle or os.fork():
+            return
+        try:
+            self._leave_signals()
+            for kept in idle:
+                if not self._is_registered(kept.name):
+                    words = [kept.program, *kept.arguments]
+                    host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, words, {}, [])
+        finally:
+            os._exit(0)
 
     # The host
 
@@ -264,12 +297,11 @@ class SocketKeeper:
         clients = _numbered([socket.socket(fileno=file) for file in files])
         if word == host_line.NEXT:
             self._tell(line)
-        elif word == host_line.FORGET:
-            self._forget(address)
         elif kept is not None and word == host_line.JOINED:
             kept.clients.update(clients)
         elif kept is not None and word == host_line.PARTED and int(number) in kept.clients:
             kept.clients.pop(int(number)).close()
+            self._look_soon()
 
     def _tell(self, line: _Line) -> None:
         """Give the host the next of the models that there were before it."""
@@ -297,10 +329,10 @@ class SocketKeeper:
         self._say(f"the host of models died while it served {kept.name}: {what}")
 
 
-def connected(address: str, table: Path = Path("/proc/net/unix")) -> bool:
-    """Whether somebody has a connection to the socket of that path."""
-    rows = table.read_text("utf-8", "replace").splitlines()
-    return sum(row.endswith(f" {address}") for row in rows) > 1
+def connections(table: Path = Path("/proc/net/unix")) -> Counter[str]:
+    """Count the sockets of each path: the listening one, and one a connection."""
+    rows = (row.split(maxsplit=7) for row in table.read_text("utf-8", "replace").splitlines())
+    return Counter(row[7] for row in rows if len(row) == 8)
 
 
 def _numbered(clients: list[socket.socket]) -> dict[int, socket.socket]:

@@ -44,8 +44,6 @@ log = logging.getLogger("host")
 # Seconds that a load or a request may take here; one of a large payload has a fork of its own
 DEADLINE_SECONDS = 10.0
 LARGE_BODY_BYTES = 2**18
-# The server connects again within a minute; a model without a connection for so long is gone
-FORGET_SECONDS = 120.0
 _SWEEP_SECONDS = 10.0
 _READ_SECONDS = 10.0
 _LISTENER, _CLIENT, _FRONT, _CHILD = "listener", "client", "front", "child"
@@ -82,7 +80,6 @@ class Hosted:
         self.temporary = given["--tmp-dir"]
         self.listener = listener
         self.clients: set[int] = set()
-        self.since = time.monotonic()
         self.bytes = 0
         self._service: ServerService | None = None
         self._litter: list[str] = []
@@ -124,7 +121,7 @@ class Hosted:
     def unload(self) -> None:
         """Free the model; the server closed its connections."""
         self.tidy()
-        self._service, self.bytes, self.since = None, 0, time.monotonic()
+        self._service, self.bytes = None, 0
 
 
 class Host:
@@ -162,10 +159,20 @@ class Host:
         """Take the models of the host before this one from the entrypoint."""
         while True:
             self._line.sendall(host_line.NEXT)
-            text, files = handover.receive(self._line)
-            if not files:
+            if not self._told():
                 return
+
+    def _told(self) -> bool:
+        """Do what the entrypoint says on the line; False where it has no more to say."""
+        text, files = handover.receive(self._line)
+        if not text:
+            os._exit(0)  # the entrypoint ended, and everything with it
+        words, _ = launcher.unpack(text)
+        if words and words[0] == host_line.WITHDRAWN:
+            self._forget(host_line.address(words[2:]))
+        elif words:
             self._take(text, files)
+        return bool(words)
 
     def _take(self, text: bytes, files: list[int]) -> None:
         """Serve a model on these sockets; some of them may have come before, another way."""
@@ -195,7 +202,7 @@ class Host:
                 os.read(descriptor, 4096)
             self._reclaim()
         elif descriptor == self._line.fileno():
-            os._exit(0)  # the entrypoint ended, and everything with it
+            self._told()
         elif kind == _FRONT:
             self._be_given()
 
@@ -317,20 +324,17 @@ class Host:
             hosted.unload()
 
     def _sweep(self) -> None:
-        """Forget models that have had no connection for long."""
+        """Remove the server's files of models that have had no request yet."""
         self._swept = time.monotonic()
-        for hosted in list(self._models.values()):
+        for hosted in self._models.values():
             hosted.tidy()
-            if not hosted.clients and self._swept - hosted.since > FORGET_SECONDS:
-                self._forget(hosted)
 
-    def _forget(self, hosted: Hosted) -> None:
-        del self._models[hosted.address]
-        self._unwatch(hosted.listener.fileno())
-        hosted.listener.close()
-        with contextlib.suppress(OSError):
-            Path(hosted.address).unlink()
-        self._line.sendall(host_line.FORGET + os.fsencode(hosted.address))
+    def _forget(self, address: str) -> None:
+        """Give up a model that the server has no longer; its connections have ended."""
+        hosted = self._models.pop(address, None)
+        if hosted is not None:
+            self._unwatch(hosted.listener.fileno())
+            hosted.listener.close()
 
 
 def _bytes(message: Any) -> int:

@@ -14,11 +14,12 @@ from serving.workers import handover, launcher
 SOCKET, DEPOSIT = "host", "deposit"
 # Of the request to the fork server
 ARGUMENT = "--host"
-# What the host says on its line, with a model's address: give me the next model (without one); I
-# accepted this connection; that one (its number) ended; the model has been gone for long
-NEXT, JOINED, PARTED, FORGET = b"n", b"j", b"p", b"f"
-# What DEPOSIT is told of a model: it shares the host, has a worker, is not to be kept after all
-HOSTED, WORKER, WITHDRAWN = "hosted", "worker", "withdrawn"
+# What the host says on its line: give me the next model; and with a model's address and the number
+# of a connection: I accepted it; it ended
+NEXT, JOINED, PARTED = b"n", b"j", b"p"
+# What DEPOSIT is told of a model: it shares the host; it has a worker; that lost its connections;
+# the server has it no longer. The host is told the last, too
+HOSTED, WORKER, PARTED_WORKER, WITHDRAWN = "hosted", "worker", "parted", "withdrawn"
 
 
 # What the server adds to its workers' environment (serving/server/config.py): its codec hands

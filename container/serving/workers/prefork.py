@@ -137,7 +137,7 @@ def hand_over(line: socket.socket, started: list[str], files: list[int]) -> None
         if wanted(line, launcher.KEPT):
             host_line.give(host_line.SOCKET, host_line.HOSTED, started, {}, sockets)
         else:
-            host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, started, {}, [])
+            part(host_line.WITHDRAWN, started)
     os._exit(0)
 
 
@@ -202,6 +202,8 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
             status = worker.run(launcher.options(arguments), clients)
+            if kept:
+                part(host_line.PARTED_WORKER, started)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:
@@ -223,9 +225,14 @@ def begins(line: socket.socket, started: list[str], kept: bool) -> bool:
     """Ask the launcher whether to begin; it leaves where its socket is kept."""
     begins = wanted(line, launcher.KEPT if kept else launcher.READY)
     if kept and not begins:
-        with contextlib.suppress(OSError):
-            host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, started, {}, [])
+        part(host_line.WITHDRAWN, started)
     return begins
+
+
+def part(what: str, started: list[str]) -> None:
+    """Tell the entrypoint that a model is served here no longer."""
+    with contextlib.suppress(OSError):
+        host_line.give(host_line.DEPOSIT, what, started, {}, [])
 
 
 def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shutil
 import socket
@@ -40,7 +41,10 @@ class Keeping:
         self.fork_server.bind(str(folder / launcher.SOCKET))
         self.fork_server.listen(8)
         self.fork_server.settimeout(5)
-        self.keeper = SocketKeeper(folder, {"PATH": "/bin"}, self.said.append, self.clock)
+        self.registered: set[str] = set()
+        self.keeper = SocketKeeper(
+            folder, {"PATH": "/bin"}, self.said.append, self.registered.__contains__, self.clock
+        )
         self.held = contextlib.ExitStack()
         self.held.enter_context(self.fork_server)
         self.held.callback(self.keeper.close)
@@ -187,19 +191,57 @@ def test_connections_come_and_go(keeping):
         assert theirs.recv(1) == b""
 
 
-@pytest.mark.parametrize("gone", ["forgotten", "withdrawn"])
-def test_a_model_is_given_up(keeping, gone):
+def test_a_model_is_withdrawn(keeping):
     listener, server = keeping.deposit("a", host_line.HOSTED)
     line = keeping.host()
+    assert keeping.next(line) == ("a", 2)
     listener.close()
-    if gone == "withdrawn":
-        keeping.give(host_line.WITHDRAWN, "a", [])
-    else:
-        line.sendall(host_line.FORGET + address(keeping, "a"))
-        keeping.act()
+    keeping.give(host_line.WITHDRAWN, "a", [])
     assert server.recv(1) == b""
-    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as late:
+    words, _ = launcher.unpack(handover.receive(line)[0])
+    assert words == [host_line.WITHDRAWN, *keeping.started("a")]
+    with pytest.raises(FileNotFoundError), socket.socket(socket.AF_UNIX) as late:
         late.connect(str(keeping.folder / "a"))
+
+
+@pytest.mark.parametrize("what", [host_line.HOSTED, host_line.WORKER])
+@pytest.mark.parametrize("registered", [True, False])
+def test_the_server_is_asked_for_a_model_without_connections(keeping, what, registered):
+    if registered:
+        keeping.registered.add("a")
+    listener, end = keeping.deposit("a", what)
+    listener.close()
+    keeping.act()
+    end.close()
+    if what == host_line.HOSTED:
+        line = keeping.host()
+        keeping.next(line)
+        (number,) = keeping.keeper._kept[str(keeping.folder / "a")].clients
+        line.sendall(host_line.PARTED + address(keeping, "a") + b"\0%d" % number)
+        keeping.act()
+    else:
+        keeping.give(host_line.PARTED_WORKER, "a", [])
+    assert keeping.keeper.seconds() == 1.0
+    keeping.clock.now += 1
+    keeping.act()  # a child asks
+    if not registered:
+        keeping.keeper.act({keeping.keeper.descriptors()[0]})
+    os.wait()
+    assert (keeping.folder / "a").exists() == registered
+
+
+def test_a_model_that_is_loaded_again_has_new_sockets(keeping):
+    _, before = keeping.deposit("a", host_line.HOSTED)
+    words = keeping.started("a")
+    words[2] = str(keeping.folder / "again")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(words[2])
+        given = (host_line.DEPOSIT, host_line.HOSTED, words, {}, [listener.fileno()])
+        giver = threading.Thread(target=host_line.give, args=given)
+        giver.start()
+        keeping.keeper.act({keeping.keeper.descriptors()[0]})
+        giver.join()
+    assert before.recv(1) == b""
 
 
 def test_a_host_that_dies_at_once_is_not_forked_in_a_loop(keeping):
@@ -216,27 +258,11 @@ def test_a_host_that_dies_at_once_is_not_forked_in_a_loop(keeping):
     assert waits[-1] == 5.0
 
 
-def test_a_worker_that_is_gone_for_long_is_forgotten(keeping):
-    listener, worker = keeping.deposit("w", host_line.WORKER)
-    listener.close()
-    watched = len(keeping.keeper.descriptors())
-    assert keeping.keeper.seconds() == 60.0
-    for connected, there in ((True, 1), (False, 1), (False, 0)):
-        if not connected:
-            worker.close()
-        keeping.clock.now += 60
-        keeping.act()
-        assert len(keeping.keeper.descriptors()) == watched - 1 + there
-    assert not (keeping.folder / "w").exists()
-    assert keeping.keeper.seconds() is None
-
-
-def test_it_knows_who_is_connected(tmp_path):
+def test_it_counts_the_sockets_of_a_path(tmp_path):
     table = tmp_path / "table"
     row = "0000: 00000002 00000000 00010000 0001 01 1 {}\n"
-    table.write_text("Num\n" + row.format("/t/a") + row.format("/t/ba") * 2)
-    assert not socket_keeper.connected("/t/a", table)
-    assert socket_keeper.connected("/t/ba", table)
+    table.write_text("Num\n" + row.format("/t/a") + row.format("/t/b a") * 2 + row.format(""))
+    assert socket_keeper.connections(table) == {"/t/a": 1, "/t/b a": 2}
 
 
 def test_the_mark_outlives_a_process():
