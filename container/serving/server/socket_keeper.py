@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections import Counter
@@ -47,6 +48,15 @@ class _Kept:
     clients: dict[int, socket.socket]
     hosted: bool
     strikes: list[float] = field(default_factory=list)
+    worker: int = 0
+    reconnected: bool = False
+
+    def end_worker(self) -> None:
+        """End the worker of a model that the server has no longer, where it is there."""
+        named = b"--model-name\0%s\0" % os.fsencode(self.name)
+        with contextlib.suppress(OSError):
+            if named in Path(f"/proc/{self.worker}/cmdline").read_bytes():
+                os.kill(self.worker, signal.SIGKILL)
 
     @property
     def name(self) -> str:
@@ -154,12 +164,12 @@ class SocketKeeper:
         with line:
             line.settimeout(_PATIENCE)
             try:
-                self._keep(*handover.receive(line))
+                self._keep(*handover.receive(line), worker=_peer(line))
                 line.sendall(launcher.READY)
             except (OSError, ValueError, KeyError) as error:
                 self._say(f"cannot keep the socket of a model: {error}")
 
-    def _keep(self, body: bytes, files: list[int]) -> None:
+    def _keep(self, body: bytes, files: list[int], worker: int) -> None:
         (what, program, *arguments), environment = launcher.unpack(body)
         address = host_line.address(arguments)
         sockets = [socket.socket(fileno=file) for file in files]
@@ -170,11 +180,14 @@ class SocketKeeper:
         elif address in self._kept or not sockets:  # of a worker's successor
             for one in sockets:
                 one.close()
+            if address in self._kept:
+                self._kept[address].worker = worker
         else:
             listener, *clients = sockets
             hosted = what == host_line.HOSTED
             listener.setblocking(hosted)
             made = _Kept(program, arguments, environment, listener, _numbered(clients), hosted)
+            made.worker = worker
             for old in [a for a, one in self._kept.items() if one.name == made.name]:
                 self._forget(old)  # the server has a model of that name once
             self._kept[address] = made
@@ -186,6 +199,8 @@ class SocketKeeper:
             return
         kept.hang_up()
         kept.listener.close()
+        if not kept.hosted:
+            kept.end_worker()
         with contextlib.suppress(OSError):
             Path(address).unlink()
         if kept.hosted and self._line is not None:
@@ -202,6 +217,8 @@ class SocketKeeper:
             client, _ = kept.listener.accept()
         except OSError:
             return
+        kept.reconnected = True
+        self._look_soon()
         with client:
             if os.fork():
                 return
@@ -213,6 +230,9 @@ class SocketKeeper:
     def _fork_worker(self, kept: _Kept, client: int) -> None:
         """Ask the fork server for a worker, in a child of ours; or become one that starts cold."""
         self._leave_signals()
+        if not self._is_registered(kept.name):
+            self._withdraw(kept)
+            return
         os.chdir(launcher.options(kept.arguments)["--model-path"])
         own = {tier.ISOLATION.encode(): tier.MODEL.encode()}
         environment = {**(kept.environment or self._environment), **own}
@@ -240,24 +260,35 @@ class SocketKeeper:
         self._look_due = min(self._look_due, self._clock() + _SOON_SECONDS)
 
     def _look(self) -> None:
-        """Ask the server for the models that nobody is connected to, in a child of ours."""
+        """Ask the server, in a child of ours, for models that it may have no longer.
+
+        Those that nobody is connected to; and those that it connected to again: it may have been
+        about to when it unloaded the model, and then holds on to what it does not know.
+        """
         self._look_due = self._clock() + _LOOK_SECONDS
         there = connections()
-        idle = [
+        doubtful = [
             kept
             for address, kept in self._kept.items()
-            if not (kept.clients if kept.hosted else there.get(address, 0) > 1)
+            if kept.reconnected or not (kept.clients if kept.hosted else there.get(address, 0) > 1)
         ]
-        if not idle or os.fork():
+        for kept in doubtful:
+            kept.reconnected = False
+        if not doubtful or os.fork():
             return
         try:
             self._leave_signals()
-            for kept in idle:
+            for kept in doubtful:
                 if not self._is_registered(kept.name):
-                    words = [kept.program, *kept.arguments]
-                    host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, words, {}, [])
+                    self._withdraw(kept)
         finally:
             os._exit(0)
+
+    @staticmethod
+    def _withdraw(kept: _Kept) -> None:
+        """Tell the entrypoint, from a child of it, that the server has a model no longer."""
+        words = [kept.program, *kept.arguments]
+        host_line.give(host_line.DEPOSIT, host_line.WITHDRAWN, words, {}, [])
 
     # The host
 
@@ -299,6 +330,8 @@ class SocketKeeper:
             self._tell(line)
         elif kept is not None and word == host_line.JOINED:
             kept.clients.update(clients)
+            kept.reconnected = True
+            self._look_soon()
         elif kept is not None and word == host_line.PARTED and int(number) in kept.clients:
             kept.clients.pop(int(number)).close()
             self._look_soon()
@@ -327,6 +360,13 @@ class SocketKeeper:
         kept.strike(self._clock())
         what = "starting another" if kept.hosted else "it gets a process of its own"
         self._say(f"the host of models died while it served {kept.name}: {what}")
+
+
+def _peer(line: socket.socket) -> int:
+    """The process at the other end."""
+    size = struct.calcsize("3i")
+    pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid)
 
 
 def connections(table: Path = Path("/proc/net/unix")) -> Counter[str]:
