@@ -51,8 +51,10 @@ def container(folder: Path, threads: int) -> Predict:
 
 def module(folder: Path, _threads: int) -> Predict:
     """MXNet's Module, as the plain handler uses it (benchmarks/stock/plain_handler.py)."""
-    import mxnet as mx
+    from benchmarks.stock import old_numpy  # noqa: F401 - before mxnet
+    import mxnet as mx  # isort: skip
 
+    sys.path.append(str(Path(__file__).parent / "stock"))
     from benchmarks.stock.plain_handler import Batch
 
     prefix = str(next(folder.glob("*-symbol.json")))[: -len("-symbol.json")]

@@ -11,8 +11,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import mxnet as mx
 import numpy as np
+import old_numpy  # noqa: F401 - before mxnet
+
+import mxnet as mx  # isort: skip
 
 
 class Batch(NamedTuple):

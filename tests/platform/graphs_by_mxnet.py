@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import sys
 
-import mxnet as mx
 import numpy as np
+import old_numpy  # noqa: F401 - before mxnet
+
+import mxnet as mx  # isort: skip
 
 PROBABILITY, SCORE = "PROBABILITY", "SCORE"
 LOG, LOG2, LOG10 = "LOGARITHM", "LOGARITHM_2", "LOGARITHM_10"

@@ -9,8 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-import mxnet as mx
 import numpy as np
+import old_numpy  # noqa: F401 - before mxnet
+
+import mxnet as mx  # isort: skip
 
 LABELS = ["cat", "dog", "cow"]
 

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import old_numpy  # noqa: F401 - before mxnet
 
-for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
-    if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
-        setattr(np, name, kind)
-sys.modules.setdefault("scipy", None)  # 0.9 s that nothing here needs
-import mxnet as mx  # noqa: E402
-from mxnet import sym  # noqa: E402
+import mxnet as mx  # isort: skip
+from mxnet import sym  # isort: skip
 
 Shapes = dict[str, tuple[int, ...]]
 NETWORKS: dict[str, Callable[[], tuple[Any, Shapes]]] = {}

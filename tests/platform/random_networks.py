@@ -261,11 +261,8 @@ def main() -> None:
     """See above. Each network has a process of its own."""
     side, folder, first, last = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:5])
     if side == "mxnet":
-        for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
-            if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
-                setattr(np, name, kind)
-        sys.modules.setdefault("scipy", None)
-        import mxnet  # noqa: F401 - once for all
+        import old_numpy  # noqa: F401 - before mxnet
+        import mxnet  # noqa: F401 # isort: skip - once for all
     else:
         from runtimes.mxnet import capi, predictor  # noqa: F401 - once for all
 

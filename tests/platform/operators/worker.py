@@ -56,11 +56,8 @@ def signature(handle: ctypes.c_void_p) -> dict[str, Any]:
 
 def by_mxnet() -> Answer:
     """MXNet's own package; it writes the model's files as well."""
-    for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
-        if name not in np.__dict__:  # numpy 1.24 and later: mxnet still names them
-            setattr(np, name, kind)
-    sys.modules.setdefault("scipy", None)  # 0.9 s that nothing here needs
-    import mxnet as mx
+    import old_numpy  # noqa: F401 - before mxnet
+    import mxnet as mx  # isort: skip
 
     library = mx.base._LIB
 

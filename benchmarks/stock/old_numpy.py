@@ -1,0 +1,1 @@
+../../tests/platform/old_numpy.py
