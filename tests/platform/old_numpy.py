@@ -29,4 +29,4 @@ def _gone(name: str) -> Any:
 for _name, _kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
     setattr(np, _name, _kind)
 vars(np)["__getattr__"] = _gone
-sys.modules.setdefault("scipy", None)  # type: ignore[arg-type] # 0.9 s that nothing here needs
+vars(sys)["modules"].setdefault("scipy", None)  # 0.9 s that nothing here needs

@@ -1,0 +1,169 @@
+"""What XGBoost's files hold, read without XGBoost: formats, versions, damage, hostile pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import struct
+import sys
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runtimes.values import ModelError
+from runtimes.xgboost import model_files, ubj
+
+LINEAR = {
+    "learner": {
+        "attributes": {},
+        "feature_names": ["age", "income"],
+        "feature_types": ["float", "float"],
+        "gradient_booster": {
+            "model": {"boosted_rounds": 1, "weights": [0.5, 0.25, 0.0]},
+            "name": "gblinear",
+        },
+        "learner_model_param": {"base_score": "0E0", "num_class": "0", "num_feature": "2"},
+        "objective": {"name": "reg:squarederror"},
+    },
+    "version": [2, 1, 4],
+}
+
+
+def encoded(value) -> bytes:
+    """As XGBoost writes UBJ: lengths of eight bytes, small integers of one."""
+    if isinstance(value, dict):
+        pairs = (key(name) + encoded(one) for name, one in value.items())
+        return b"{" + b"".join(pairs) + b"}"
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return b"[$d#" + length(value) + struct.pack(f">{len(value)}f", *value)
+    if isinstance(value, list):
+        return b"[#" + length(value) + b"".join(map(encoded, value))
+    if isinstance(value, int):
+        return b"i" + bytes([value])
+    return b"S" + key(value)
+
+
+def length(value) -> bytes:
+    return b"L" + len(value).to_bytes(8, "big")
+
+
+def key(text: str) -> bytes:
+    return length(text.encode()) + text.encode()
+
+
+UBJ = encoded(LINEAR)
+
+
+class Booster:
+    """Stands for XGBoost's own: pickled under its name."""
+
+    handle = bytearray()
+
+
+Booster.__module__, Booster.__qualname__ = "xgboost.core", "Booster"
+
+
+def pickled(protocol: int) -> bytes:
+    made = Booster()
+    made.handle = bytearray(encoded({"Config": {"a": "b"}, "Model": LINEAR}))
+    modules = {name: types.ModuleType(name) for name in ("xgboost", "xgboost.core")}
+    vars(modules["xgboost.core"])["Booster"] = Booster
+    sys.modules.update(modules)
+    try:
+        return pickle.dumps(made, protocol)
+    finally:
+        for name in modules:
+            del sys.modules[name]
+
+
+FORMS = {
+    "UBJ": UBJ,
+    "JSON": json.dumps(LINEAR).encode(),
+    **{f"pickle {n}": pickled(n) for n in range(6)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_formats_are_told_by_their_content(tmp_path, form):
+    (tmp_path / "xgboost-model").write_bytes(FORMS[form])
+    assert model_files.kind_of(tmp_path / "xgboost-model") == form.split()[0]
+    assert model_files.detect(tmp_path)
+    found = model_files.header(FORMS[form], "x")
+    assert (found.version, found.objective, found.booster) == (
+        (2, 1, 4), "reg:squarederror", "gblinear",
+    )  # fmt: skip
+    assert (found.features, found.outputs, found.names) == (2, 1, ("age", "income"))
+    assert model_files.version_of(FORMS[form], "x") == (2, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"tree\nversion=v4\nnum_class=1", b'{"nodes": []}', b'{"framework": "xgboost"}',
+        b"CBM1\0\0", pickle.dumps({"xgboost": 1}), b"{}", b"{L\0\0\0\0\0\0\0\x05other",
+    ],
+)  # fmt: skip
+def test_what_is_of_others_is_not_taken(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    assert not model_files.detect(tmp_path)
+
+
+def test_a_description_is_no_model_and_a_model_may_be_called_so(tmp_path):
+    (tmp_path / "model.json").write_text('{"framework": "xgboost"}')
+    assert not model_files.detect(tmp_path)
+    (tmp_path / "model.json").write_bytes(FORMS["JSON"])
+    assert model_files.find(tmp_path) == [tmp_path / "model.json"]
+
+
+def test_an_unknown_option_is_refused(tmp_path):
+    (tmp_path / "model.json").write_text('{"framework": "xgboost", "predict": "x"}')
+    (tmp_path / "a").write_bytes(UBJ)
+    with pytest.raises(ModelError, match="unknown key 'predict'"):
+        model_files.find(tmp_path)
+
+
+def test_the_old_binary_format_is_named_with_what_to_do(tmp_path):
+    words = b"binary:logistic" + (6).to_bytes(8, "little") + b"gbtree"
+    (tmp_path / "m").write_bytes(bytes(136) + len(b"binary:logistic").to_bytes(8, "little") + words)
+    with pytest.raises(ModelError, match="old binary format") as caught:
+        model_files.find(tmp_path)
+    assert "save_model" in caught.value.fix
+
+
+@given(st.integers(0, len(UBJ) - 1))
+def test_a_file_that_ends_early_is_damaged(end):
+    with pytest.raises(ubj.UbjError):
+        ubj.read(UBJ[:end])
+
+
+@given(st.integers(0, len(UBJ) - 1), st.integers(0, 255))
+def test_a_changed_byte_is_read_or_refused(at, value):
+    changed = bytearray(UBJ)
+    changed[at] = value
+    with contextlib.suppress(ModelError):
+        assert model_files.header(changed, "x").features >= -(2**63)
+
+
+class Runs:
+    """A pickle that runs something."""
+
+    def __reduce__(self):
+        return (print, ("it ran",))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_more_than_a_booster_is_refused(capsys, protocol):
+    hostile = pickle.dumps([Runs()], protocol)
+    with pytest.raises(pickle.UnpicklingError, match="more than a Booster"):
+        model_files.unpickled(hostile, model_files._Stand)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "text", [b"c_codecs\nencode\n(Vabc\nVzip\ntR.", b"(I1\nI2\nt.", b"ccopy_reg\n_reconstructor\n."]
+)
+def test_what_a_booster_is_made_of_can_do_nothing_else(text):
+    with pytest.raises(pickle.UnpicklingError):
+        model_files.unpickled(text, model_files._Stand)
