@@ -70,6 +70,7 @@ class XGBoost(base.Runtime):
 
     name, title = "xgboost", "XGBoost"
     files = ("xgboost-model", "*.ubj", "*.bst", "XGBoost's *.json")
+    data_alone = True
     fork_after_load = True
 
     def installed(self) -> bool:
@@ -81,6 +82,10 @@ class XGBoost(base.Runtime):
         from runtimes.xgboost import model_files
 
         return model_files.detect(folder)
+
+    def shareable(self, folder: Path) -> bool:
+        """All are data: of a pickle two names are read."""
+        return self.detect(folder)
 
     def preload(self) -> None:
         """Train, save, load and ask a small model."""
