@@ -261,7 +261,7 @@ class _Draft:
     def folder(self, path: PurePosixPath, name: str) -> None:
         """Make a folder and those it lies in; `name` is the entry's that asks for it."""
         if len(path.parts) > self.limits.depth:
-            raise BombError(f"lies in more than {self.limits.depth} folders", name)
+            raise BombError(f"is nested in more than {self.limits.depth} folders", name)
         for one in (*reversed(path.parents), path):
             if one not in self._folders:
                 self._make(one, name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmectl.aws.multipart import Guard, PartWriter, unless_taken
 from mmectl.base.errors import ServiceError
+from mmectl.base.text import counted
 from mmectl.registry.names import DIGEST
 from mmectl.registry.store import About, Document, Stored, Writer
 from mmectl.registry.upload_cache import UploadCache
@@ -146,7 +147,7 @@ class S3Bucket:
             if errors := answer.get("Errors"):
                 first = errors[0]
                 raise ServiceError(
-                    f"{len(errors)} objects were not deleted, the first {first['Key']}: "
+                    f"not deleted: {counted(len(errors), 'object')}, the first {first['Key']}: "
                     f"{first.get('Message', first.get('Code'))}"
                 )
 

@@ -205,7 +205,7 @@ class Aws:
     def bucket_exists(self, name: str) -> bool:
         """Whether the bucket is there for us.
 
-        Raises ServiceError when it belongs to somebody else or lies in another region. A name
+        Raises ServiceError when it belongs to somebody else or is in another region. A name
         that anybody can guess must belong to our own account.
         """
         guessed = name.startswith(f"sagemaker-{self.region}-")

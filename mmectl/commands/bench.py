@@ -15,12 +15,13 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.base.text import counted
 from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
 from mmectl.commands.common import CommandGroup, command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.console import bench_view
-from mmectl.console.output import Result, Table, counted
+from mmectl.console.output import Result, Table
 from mmectl.invoke import Request
 from mmectl.traffic import figures, mix
 from mmectl.traffic.driver import Load, Sample, drive
@@ -220,7 +221,7 @@ def _said(load: Load, rate: float | None, pattern: str, exponent: float, models:
     """The load in words; equal words mean equal loads."""
     loop = f"{rate:g} a second" if rate else f"{load.concurrency} at once"
     shape = f"zipf {exponent:g}" if pattern == "zipf" else pattern
-    length = f"{load.count} requests" if load.count is not None else f"{load.duration:g} s"
+    length = counted(load.count, "request") if load.count is not None else f"{load.duration:g} s"
     return f"{loop}, {shape} over {counted(models, 'model')}, {length}"
 
 

@@ -14,10 +14,11 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
+from mmectl.base.text import counted
 from mmectl.base.values import Event
 from mmectl.commands import candidates
 from mmectl.commands.common import command
-from mmectl.console.output import Result, Table, counted, milliseconds
+from mmectl.console.output import Result, Table, milliseconds
 from mmectl.invoke import (
     Failure,
     Latencies,
@@ -197,7 +198,7 @@ def _many(
     errors: list[MmectlError] = [*_errors(figures)]
     code = 130 if interrupted else int(bool(errors))
     if interrupted:
-        told = f"{len(outcomes):,} of {len(requests):,} requests were answered"
+        told = f"{len(outcomes):,} of {counted(len(requests), 'request')} were answered"
         errors.append(Interrupted(f"stopped by Ctrl-C: {told}"))
     return Result(data, view, exit_code=code, errors=errors)
 

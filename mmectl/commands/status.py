@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.text import counted
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.registry.inventory import Model
@@ -104,7 +105,7 @@ def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
     ]
     for variant in found.get("ProductionVariants", ()):
         count = variant.get("CurrentInstanceCount")
-        lines.append(f"variant    {variant['VariantName']}, {count} instances")
+        lines.append(f"variant    {variant['VariantName']}, {counted(count, 'instance')}")
     if found.get("FailureReason"):
         lines.append(f"reason     {found['FailureReason']}")
     return lines

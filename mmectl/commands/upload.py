@@ -15,6 +15,7 @@ from mmectl.app import App
 from mmectl.artifacts import upload_many
 from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.base.text import counted
 from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -202,7 +203,7 @@ def _failure(failed: Failed, good: int) -> MmectlError:
         return first
     names = ", ".join(name for name, _ in failed)
     return MmectlError(
-        f"{len(failed)} of {len(failed) + good} models not uploaded: {names}",
+        f"{len(failed)} of {counted(len(failed) + good, 'model')} not uploaded: {names}",
         hint=first.hint,
         code=first.code,
     )

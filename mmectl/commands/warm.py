@@ -14,6 +14,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
+from mmectl.base.text import counted
 from mmectl.base.values import Event
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -78,7 +79,7 @@ def warm(
     if interrupted:
         failed.append(
             Interrupted(
-                f"stopped by Ctrl-C: {rest:,} of {len(targets):,} models got no request",
+                f"stopped by Ctrl-C: {rest:,} of {counted(len(targets), 'model')} got no request",
                 hint="run the same command again: loaded models answer at once",
             )
         )

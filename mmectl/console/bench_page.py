@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmectl.base.errors import MmectlError
-from mmectl.console.output import counted, milliseconds
+from mmectl.base.text import counted
+from mmectl.console.output import milliseconds
 
 _COLOURS = {"warm": "#2a7f62", "cold": "#4f7cac", "unknown": "#7d7d7d", "failed": "#c0392b"}
 _STYLE = """

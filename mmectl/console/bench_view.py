@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmectl.console.output import Table, counted, milliseconds
+from mmectl.base.text import counted
+from mmectl.console.output import Table, milliseconds
 
 _RIGHT = frozenset({"COUNT", "P50", "P90", "P99", "MAX", "BEFORE", "AFTER", "RATIO"})
 _BAR = 44

@@ -142,9 +142,19 @@ class Output:
             self._envelope(command, error.exit_code, data or {}, (error,))
             return
         label = "interrupted" if error.exit_code == 130 else "error"
-        self._status.print(f"[bold red]{label}:[/] {escape(error.message)}", soft_wrap=True)
+        self._sentence(f"[bold red]{label}:[/] {escape(error.message)}")
         if error.hint:
             self._status.print(f"[bold]next:[/]  {escape(error.hint)}", soft_wrap=True)
+
+    def _sentence(self, markup: str) -> None:
+        """Print on stderr: broken between words on a terminal, in one line elsewhere.
+
+        A hint is not broken: it is a command, to be copied as it stands.
+        """
+        if self._status.is_terminal:
+            self._status.print(markup, overflow="ignore", crop=False)
+        else:
+            self._status.print(markup, soft_wrap=True)
 
     def _envelope(
         self, command: str, exit_code: int, data: Mapping[str, Any], errors: Sequence[MmectlError]
@@ -180,7 +190,7 @@ class Output:
     def note(self, text: str) -> None:
         """One line beside the result, unless --quiet."""
         if not self.mode.quiet:
-            self._status.print(escape(text), soft_wrap=True)
+            self._sentence(escape(text))
 
 
 class _Lines:
@@ -279,11 +289,6 @@ def size(number: float) -> str:
 def milliseconds(seconds: float) -> str:
     """A duration for people: '12 ms' or '3.42 s'."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 model``, ``2 models``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def plain_table(table: Table) -> str:

@@ -147,6 +147,6 @@ class Framework:
         """Look at a model: `names` are the files of `place` that are sound as such.
 
         Those that are `bad` are told of already: nothing more is said of them. Problems come in the
-        order in which they are to be mended. The look's `framework` is filled in by whoever asks.
+        order in which they are to be fixed. The look's `framework` is filled in by whoever asks.
         """
         raise NotImplementedError

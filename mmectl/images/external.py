@@ -70,7 +70,8 @@ def pinned(
         return uri
     if name.region != region:
         warn(
-            f"image.uri lies in {name.region}, the endpoint in {region}: SageMaker wants one region"
+            f"image.uri is in {name.region}, the endpoint in {region}: "
+            "SageMaker needs both in one region"
         )
         return uri
     ecr = make_ecr(name)

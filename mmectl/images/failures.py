@@ -97,7 +97,7 @@ def of_push(said: str, reference: str) -> BuildError:
 def no_space(doing: str) -> BuildError:
     """The engine's disk is full."""
     return BuildError(
-        f"cannot {doing}: no space left where the images lie",
+        f"cannot {doing}: no space left on the disk of the images",
         hint="docker system df; docker image prune; docker builder prune",
         code="no_space",
     )

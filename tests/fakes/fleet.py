@@ -81,6 +81,7 @@ class FakeServer:
         self.state, self.pid = "InService", 1
         self.loaded.clear()
         self.watched.clear()
+        self.dead.clear()
         self.up()
 
     def fall(self) -> None:
@@ -92,7 +93,7 @@ class FakeServer:
         self.down()
 
     async def stop(self) -> None:
-        self.state = "Stopped"
+        self.state, self.pid = "Stopped", None
 
     def folder(self, name: str) -> Path:
         return self._folder / name / "model"
@@ -133,6 +134,8 @@ class FakeServer:
 
     async def load(self, name: str, timeout: float) -> Answer:
         said = await self._said("load", name)
+        if said is None and name in self.loaded:
+            return CONFLICT
         if said is None and not list(self.folder(name).iterdir()):
             raise AssertionError("loaded before it was unpacked")
         if said is None or said.status in (409, 507):
@@ -166,6 +169,8 @@ class FakeServer:
         return self.memory
 
     async def measure(self, name: str) -> MemoryUse:
+        if self.state != "InService":
+            return MemoryUse(0, transient=False)
         return MemoryUse(self.memory + self.replicas, transient=self.replicas > 0)
 
     def kill_worker(self, target: str) -> None:
@@ -174,7 +179,7 @@ class FakeServer:
         self.watched.pop(name)()
 
     def alive(self, name: str) -> bool:
-        return name not in self.dead
+        return self.state == "InService" and name not in self.dead
 
     async def check(self) -> None:
         await asyncio.sleep(0)

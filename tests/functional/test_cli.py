@@ -371,7 +371,7 @@ def test_objects_that_could_not_be_deleted_are_a_failure(call, world):
     world.aws.s3.refuses = True
     code, _, err = call("destroy", "--yes", "--artifacts")
     assert code == 1
-    assert "2 objects were not deleted, the first demo/resnet_18.tar.gz: Access Denied" in err
+    assert "not deleted: 2 objects, the first demo/resnet_18.tar.gz: Access Denied" in err
 
 
 def test_a_bug_has_its_own_exit_code_and_a_log(call, world):

@@ -13,8 +13,9 @@ from rich.console import Console
 from mmectl.aws.sagemaker import Runtime, Sagemaker
 from mmectl.base.download import Link, _Redirects, download
 from mmectl.base.errors import ArtifactError, DeployError, NoEndpoint, ServiceError
+from mmectl.base.text import counted
 from mmectl.cli import run
-from mmectl.console.output import Mode, Output, Table, counted
+from mmectl.console.output import Mode, Output, Table
 from mmectl.deploy.wait import Timing, await_gone
 from mmectl.invoke import Request, traffic
 from mmectl.traffic.warm import warm

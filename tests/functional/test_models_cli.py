@@ -428,7 +428,7 @@ class TestCheck:
         code, out, err = call("check", "shapes", "wrong")
         assert code == 1
         assert "wrong   mxnet      1 problem  -        -" in out
-        assert "wrong/synset.txt: has 1 labels for 8 classes of the symbol" in out
+        assert "wrong/synset.txt: has 1 label for 8 classes of the symbol" in out
         assert out.splitlines()[-1] == "1 of 2 sound"
         assert "1 of 2 models would fail: wrong" in err
 

@@ -79,7 +79,7 @@ class ModelFiles(NetworkFiles):
 
 
 def detect(folder: Path) -> bool:
-    """Whether a folder holds one of the files of a network, perhaps by a name to be mended.
+    """Whether a folder holds one of the files of a network, by names that may be misspelt.
 
     Labels beside other files may be those of another framework's model.
     """

@@ -37,7 +37,7 @@ CHANGES = {
 }
 
 
-def mended(name: str, code: bytes) -> bytes:
+def patched(name: str, code: bytes) -> bytes:
     """Change a class of CHANGES. Raises ValueError where it is not the one that is meant."""
     pattern, replacement = CHANGES[name]
     changed, count = re.subn(pattern, replacement, code, flags=re.DOTALL)
@@ -50,7 +50,7 @@ def write(jar: Path, folder: Path) -> bool:
     """Write the changed classes below `folder`; False, and none, if the server is another."""
     try:
         with zipfile.ZipFile(jar) as archive:
-            codes = {name: mended(name, archive.read(name)) for name in CHANGES}
+            codes = {name: patched(name, archive.read(name)) for name in CHANGES}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return False
     for name, code in codes.items():

@@ -16,6 +16,7 @@ import click
 from mmectl.app import App
 from mmectl.base.concurrency import until_interrupted
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
+from mmectl.base.text import counted
 from mmectl.base.values import Event
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
@@ -139,7 +140,7 @@ def _all(
         found, interrupted = until_interrupted(one, list(enumerate(targets)), width, stop)
     if interrupted:
         raise Interrupted(
-            f"stopped by Ctrl-C after {done} of {len(targets)} models",
+            f"stopped by Ctrl-C after {done} of {counted(len(targets), 'model')}",
             hint="run the same command again",
         )
     return [item for _, item in found if item]
@@ -200,7 +201,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     view += ["", f"{len(found) - len(bad)} of {len(found)} sound"] if len(found) > 1 else []
     errors: tuple[MmectlError, ...] = ()
     if bad:
-        text = f"{len(bad)} of {len(found)} models would fail: {_some(bad)}"
+        text = f"{len(bad)} of {counted(len(found), 'model')} would fail: {_some(bad)}"
         hints = dict.fromkeys(item.hint or "fix the problems named above" for item in bad)
         errors = (ArtifactError(text, hint="; ".join(hints), code="bad_model"),)
     return Result(data, view, exit_code=int(bool(bad)), errors=errors)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.text import counted
 from mmectl.commands.common import command
 from mmectl.commands.models.group import ago, artifact_data, known, models, short
 from mmectl.commands.status import instances_of
@@ -94,7 +95,8 @@ def list_(app: App, limit: int, after: str, every: bool, details: bool, start: s
     }
     if found and not rest:
         text = (
-            f"none of the {len(found):,} models under {app.location.url}{start} comes after {after}"
+            f"none of the {counted(len(found), 'model')} under {app.location.url}{start} "
+            f"comes after {after}"
         )
         return Result(data, [text])
     return Result(data, _view(app, shown, current, told, len(rest) - len(page), start))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from mmectl.base.errors import ArtifactError
+from mmectl.base.text import counted
 from mmectl.frameworks.base import Look, Place, Problem, Signature, printable, some
 from mmectl.frameworks.mxnet import params, shapes, symbols
 from mmectl.frameworks.mxnet.model_files import (
@@ -206,7 +207,7 @@ def _item(symbol: Symbol | None, inputs: shapes.Inputs) -> tuple[int, ...] | Non
 def _unlabelled(lines: int, item: tuple[int, ...]) -> tuple[str, str]:
     """Why so many labels are none of an output of that shape (of one item), and what to do."""
     if sum(size > 1 for size in item) > 1:
-        what = f"has {lines:,} labels, the network answers {shapes.text(item)} numbers"
+        what = f"has {counted(lines, 'label')}, the network answers {shapes.text(item)} numbers"
         return f"{what} (boxes, maps or steps)", "leave synset.txt out"
-    what = f"has {lines:,} labels for {math.prod(item):,} classes of the symbol"
+    what = f"has {counted(lines, 'label')} for {math.prod(item):,} classes of the symbol"
     return what, "write one label on each line, in the order of training"

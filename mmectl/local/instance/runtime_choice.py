@@ -69,7 +69,7 @@ def _process(spec: FleetSpec, reason: str) -> RuntimeChoice:
     if not spec.image.entrypoint:
         raise FleetFailed(
             f"Image {spec.image.reference} is not built for plain processes, and "
-            f"{reason.removesuffix('.')}. Mend it with: mmectl build, then: mmectl deploy"
+            f"{reason.removesuffix('.')}. Fix it with: mmectl build, then: mmectl deploy"
         )
     return RuntimeChoice(PROCESS, reason)
 

@@ -104,7 +104,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Until SIGTERM, a clean end of the server, or one that cannot be mended."""
+        """Until SIGTERM, a clean end of the server, or one that a restart cannot fix."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         deaths, code = 0, 0

@@ -16,19 +16,19 @@ UNREGISTER = bytes.fromhex("2d c6000b 2d 01 b900a2 0200 57")
 
 
 def test_nothing_is_put_back():
-    code = patch.mended(MANAGER, b"before" + PUT_BACK + b"after")
+    code = patch.patched(MANAGER, b"before" + PUT_BACK + b"after")
     assert code == b"before" + bytes.fromhex("2ab40006 2b2c 580000 57") + b"after"
 
 
 def test_the_answer_comes_last():
-    code = patch.mended(HANDLER, b"before" + ANSWER + UNREGISTER + b"after")
+    code = patch.patched(HANDLER, b"before" + ANSWER + UNREGISTER + b"after")
     assert code == b"before" + UNREGISTER[4:] + bytes(4) + ANSWER + b"after"
 
 
 @pytest.mark.parametrize("times", [0, 2])
 def test_another_class_is_left_alone(times):
     with pytest.raises(ValueError, match="ModelManager"):
-        patch.mended(MANAGER, PUT_BACK * times)
+        patch.patched(MANAGER, PUT_BACK * times)
 
 
 def write_jar(path: Path, **codes: bytes) -> Path:
@@ -41,7 +41,7 @@ def write_jar(path: Path, **codes: bytes) -> Path:
 def test_classes_are_written_as_java_looks_for_them(tmp_path):
     jar = write_jar(tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER})
     assert patch.write(jar, tmp_path / "classes")
-    assert (tmp_path / "classes" / MANAGER).read_bytes() == patch.mended(MANAGER, PUT_BACK)
+    assert (tmp_path / "classes" / MANAGER).read_bytes() == patch.patched(MANAGER, PUT_BACK)
     assert (tmp_path / "classes" / HANDLER).exists()
 
 

@@ -257,7 +257,7 @@ def test_docker_is_chosen_where_it_can_serve(
         ("docker", absent, "local.runtime is docker, and Cannot connect"),
         ("process", holds, "not built for plain processes, and local.runtime is process"),
         ("auto", absent, "not built for plain processes, and Cannot connect"),
-        ("process", holds, "is process. Mend it with: mmectl build, then: mmectl deploy"),
+        ("process", holds, "is process. Fix it with: mmectl build, then: mmectl deploy"),
     ],
 )
 def test_what_cannot_be_had_is_refused(wanted: str, find: Find, message: str) -> None:

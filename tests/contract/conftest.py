@@ -1,0 +1,8 @@
+"""The container's modules stand beside each other, as in the image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "container"))
