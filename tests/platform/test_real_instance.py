@@ -14,7 +14,7 @@ import pytest_asyncio
 from data_plane import kill, spec, until
 from instance_contract import InstanceContract, ServerDeathContract, Subject
 
-from mmectl.images.sample import picture, write_model
+from mmectl.frameworks.mxnet.sample import picture, write_model
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.instance import procfs
 from mmectl.local.instance.instance import Instance
