@@ -4,6 +4,9 @@ The types are in ``instances.json``, which ``scripts/instances.py`` writes: vCPU
 NVMe disks (GB), architecture, and whether there is an accelerator (GPU, Inferentia, Trainium). A
 type with NVMe disks takes no other volume; the others have an EBS volume, of 30 GB unless the
 variant says otherwise.
+
+There are no prices: neither moto nor botocore carries them, AWS's Price List answers only to an
+account, and a figure kept here would be wrong without anybody noticing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import check_name, parse
 from mmectl.registry.upload import Upload, Uploaded
-from mmectl.registry.versions import Pointer, version_of
+from mmectl.registry.versions import Alias, version_of
 from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source
 
@@ -124,7 +124,7 @@ def _before_sending() -> Iterator[None]:
         ) from None
 
 
-def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Pointer]:
+def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Alias]:
     """TargetModels of new versions that are not current: an older one was promoted."""
     later = [
         (target, parsed[0])
@@ -209,7 +209,7 @@ def _failure(failed: Failed, good: int) -> MmectlError:
     )
 
 
-def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Pointer]) -> Result:
+def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -> Result:
     rows = [
         [
             f"{item.target_models[0]}{_more(item)}",
@@ -231,7 +231,7 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Pointer])
     return Result(data, view)
 
 
-def _still(item: tuple[str, Pointer]) -> str:
+def _still(item: tuple[str, Alias]) -> str:
     target, pointer = item
     version = version_of(target, pointer.name)
     return (

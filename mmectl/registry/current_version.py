@@ -12,7 +12,7 @@ from mmectl.registry import versions
 from mmectl.registry.catalog import looked_at
 from mmectl.registry.names import Artifact
 from mmectl.registry.store import Documents, Store
-from mmectl.registry.versions import Action, Pointer
+from mmectl.registry.versions import Action, Alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def read(documents: Documents, location: Location, name: str) -> tuple[Pointer | None, str | None]:
+def read(documents: Documents, location: Location, name: str) -> tuple[Alias | None, str | None]:
     """The pointer of a model with its etag; None where the newest version is current."""
     key = versions.key(location, name)
     found = documents.read(key)
@@ -80,7 +80,7 @@ class Switch:
 
     def _to(
         self,
-        pointer: Pointer | None,
+        pointer: Alias | None,
         etag: str | None,
         artifact: Artifact,
         there: Sequence[Artifact],
@@ -111,7 +111,7 @@ class Switch:
         )
 
 
-def _version(pointer: Pointer | None, there: Sequence[Artifact]) -> int | None:
+def _version(pointer: Alias | None, there: Sequence[Artifact]) -> int | None:
     """The current version's number, also where the pointer's is gone."""
     if pointer is not None:
         return pointer.version
@@ -119,7 +119,7 @@ def _version(pointer: Pointer | None, there: Sequence[Artifact]) -> int | None:
     return found.version if found else None
 
 
-def _who(pointer: Pointer | None, version: int | None) -> str:
+def _who(pointer: Alias | None, version: int | None) -> str:
     """Say what is current and who made it so."""
     if pointer is None or not pointer.changes:
         return f"v{version} is" if version else "nothing is"

@@ -17,7 +17,7 @@ from mmectl.registry.catalog import listed, told_apart, versions_of
 from mmectl.registry.metadata_cache import MetadataCache
 from mmectl.registry.names import Artifact
 from mmectl.registry.store import Store
-from mmectl.registry.versions import Pointer
+from mmectl.registry.versions import Alias
 
 _WIDTH = 24
 
@@ -28,7 +28,7 @@ class Model:
 
     name: str
     versions: tuple[Artifact, ...]
-    pointer: Pointer | None = None
+    pointer: Alias | None = None
 
     @property
     def current(self) -> Artifact | None:
@@ -75,7 +75,7 @@ class Inventory:
 
         return tuple(at_once(one, list(models), _WIDTH))
 
-    def _pointer(self, model: Model, etag: str) -> Pointer | None:
+    def _pointer(self, model: Model, etag: str) -> Alias | None:
         key = versions.key(self._location, model.name)
         place = f"{self._location.bucket}/{key}"
         if text := self._cache.get(place, etag):

@@ -44,7 +44,7 @@ def highest(
     return highest
 
 
-def remember(documents: Documents, location: Location, chosen: Sequence[Artifact]) -> None:
+def record(documents: Documents, location: Location, chosen: Sequence[Artifact]) -> None:
     """Write down the versions that are about to be removed. Raises ServiceError."""
     wanted: dict[str, int] = {}
     for artifact in chosen:

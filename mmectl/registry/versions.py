@@ -38,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
+class Alias:
     """The current version of a model, and its changes, newest first (at most 100)."""
 
     name: str
@@ -62,7 +62,7 @@ def key(location: Location, name: str) -> str:
     return f"{folder(location)}{name}.json"
 
 
-def encode(pointer: Pointer) -> bytes:
+def encode(pointer: Alias) -> bytes:
     """The document's text, as docs/models.md describes it."""
     document = {
         "mmectl_current_version": FORMAT,
@@ -79,7 +79,7 @@ def _row(change: Change) -> dict[str, Any]:
     return {name: getattr(change, name) for name in ("action", "version", "before", "at", "by")}
 
 
-def decode(body: bytes, where: str) -> Pointer:
+def decode(body: bytes, where: str) -> Alias:
     """Read a document; `where` names it in errors (ArtifactError, code ``bad_pointer``)."""
     try:
         raw = json.loads(body)
@@ -90,7 +90,7 @@ def decode(body: bytes, where: str) -> Pointer:
                 code="bad_pointer",
             )
         changes = tuple(_change(row) for row in raw["history"])
-        return Pointer(str(raw["model"]), int(raw["version"]), raw["digest"], changes)
+        return Alias(str(raw["model"]), int(raw["version"]), raw["digest"], changes)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactError(
             f"{where}: does not say which version is current: {error!r:.200}",
@@ -111,18 +111,18 @@ def _change(row: dict[str, Any]) -> Change:
 
 
 def changed(
-    pointer: Pointer | None,
+    pointer: Alias | None,
     artifact: Artifact,
     before: int | None,
     action: Action,
     at: str,
     by: str,
-) -> Pointer:
+) -> Alias:
     """The pointer after `artifact` became the current version."""
     change = Change(action, artifact.version, before, at, by)
     earlier = pointer.changes if pointer else ()
     kept = (change, *earlier)[:KEPT_CHANGES]
-    return Pointer(artifact.name, artifact.version, artifact.digest, kept)
+    return Alias(artifact.name, artifact.version, artifact.digest, kept)
 
 
 def version_of(text: str, name: str) -> int:
@@ -141,7 +141,7 @@ def version_of(text: str, name: str) -> int:
     )
 
 
-def current(pointer: Pointer | None, versions: Sequence[Artifact]) -> Artifact | None:
+def current(pointer: Alias | None, versions: Sequence[Artifact]) -> Artifact | None:
     """The current version among those that are there: by the pointer, else the newest.
 
     None where there is none, or where the pointer's is gone.
@@ -151,7 +151,7 @@ def current(pointer: Pointer | None, versions: Sequence[Artifact]) -> Artifact |
     return next((a for a in versions if a.version == pointer.version), None)
 
 
-def earlier(pointer: Pointer | None, versions: Sequence[Artifact]) -> int | None:
+def earlier(pointer: Alias | None, versions: Sequence[Artifact]) -> int | None:
     """The version that a rollback goes back to.
 
     What was current before the last promotion that was not taken back yet; without such a one

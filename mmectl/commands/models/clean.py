@@ -134,7 +134,7 @@ def _delete(
     if not rows:
         return Result(data, ["nothing to remove"])
     if not dry_run:
-        tombstones.remember(app.bucket, app.location, chosen)
+        tombstones.record(app.bucket, app.location, chosen)
         # models before their pointers: what is left half-way is an error that says what to do
         app.bucket.delete([app.location.key(item.target_model) for item in chosen])
         app.bucket.delete(keys)

@@ -21,8 +21,8 @@ GRACE = 20.0  # seconds that every body may take
 SLOWEST = 128 * 1024  # bytes a second that a large one must reach besides
 
 
-class Room:
-    """Room for bodies, given in the order in which it is asked for."""
+class BodyBudget:
+    """The memory for bodies, given in the order in which it is asked for."""
 
     def __init__(self, total: int = TOTAL, wait: float = WAIT) -> None:
         self._left, self._wait = total, wait

@@ -20,7 +20,7 @@ from mmectl.base.values import Credentials
 from mmectl.local.auth import claims, sigv2, sigv4
 from mmectl.local.call import Call, Handler
 from mmectl.local.refusals import RUNTIME_PATH, protocol_of, refusal, render
-from mmectl.local.server.bodies import Room, patience
+from mmectl.local.server.bodies import BodyBudget, patience
 from mmectl.local.values import AwsError
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Gateway:
             services,
         )
         self._limit, self._clock = body_limits, clock
-        self._room, self._patience = Room(), patience
+        self._bodies, self._patience = BodyBudget(), patience
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
@@ -123,7 +123,7 @@ class Gateway:
             if await _sha256(call.payload) != said:
                 raise claims.mismatch(call.claim.access_key_id, call.claim.signature)
         else:
-            async with self._room.of(self._size(call)):
+            async with self._bodies.of(self._size(call)):
                 await self._read(call)
                 self._check(call, signed, await _sha256(call.payload))
 

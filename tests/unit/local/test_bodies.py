@@ -1,4 +1,4 @@
-"""Room for bodies whose senders nobody knows yet."""
+"""BodyBudget for bodies whose senders nobody knows yet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mmectl.local.server.bodies import GRACE, SMALL, Room, patience
+from mmectl.local.server.bodies import GRACE, SMALL, BodyBudget, patience
 from mmectl.local.values import AwsError
 
 BIG = SMALL + 1
@@ -24,13 +24,13 @@ async def turns(count=10):
 
 
 async def test_small_bodies_need_no_room():
-    room = Room(0)
+    room = BodyBudget(0)
     async with room.of(SMALL), room.of(0):
         pass
 
 
 async def test_large_ones_take_turns():
-    room, until, entered = Room(3 * BIG), asyncio.Event(), []
+    room, until, entered = BodyBudget(3 * BIG), asyncio.Event(), []
     tasks = [asyncio.create_task(hold(room, BIG, until, entered)) for _ in range(10)]
     await turns()
     assert len(entered) == 3
@@ -42,7 +42,7 @@ async def test_large_ones_take_turns():
 
 
 async def test_a_large_one_is_not_passed_for_ever():
-    room, until, entered = Room(3 * BIG), asyncio.Event(), []
+    room, until, entered = BodyBudget(3 * BIG), asyncio.Event(), []
     sizes = (2 * BIG, 3 * BIG, BIG)
     tasks = [asyncio.create_task(hold(room, size, until, entered)) for size in sizes]
     await turns()
@@ -53,7 +53,7 @@ async def test_a_large_one_is_not_passed_for_ever():
 
 
 async def test_who_finds_no_room_is_told_so():
-    room, until, entered = Room(BIG, wait=0.0), asyncio.Event(), []
+    room, until, entered = BodyBudget(BIG, wait=0.0), asyncio.Event(), []
     first = asyncio.create_task(hold(room, BIG, until, entered))
     await turns()
     for _ in range(3):
@@ -67,7 +67,7 @@ async def test_who_finds_no_room_is_told_so():
 
 
 async def test_who_goes_away_leaves_the_room():
-    room, until, entered = Room(BIG), asyncio.Event(), []
+    room, until, entered = BodyBudget(BIG), asyncio.Event(), []
     tasks = [asyncio.create_task(hold(room, BIG, until, entered)) for _ in range(3)]
     await turns()
     tasks[1].cancel()
