@@ -50,6 +50,7 @@ from serving.server.config import (
 from serving.server.management import Management
 from serving.server.server_home import ForkServer, interpreter, make_home
 from serving.server.socket_keeper import SocketKeeper
+from serving.workers import ledger
 
 STOP_SECONDS = 3.0
 OPENING_SECONDS = 0.02
@@ -204,6 +205,7 @@ def serve(environ: Mapping[str, str]) -> int:
     run_dir = prepare(settings)
     if not patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
+    ledger.remove(environ)
     process_group.lead()
     allow_descriptors()
     wakeup = catch_signals()

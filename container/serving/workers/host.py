@@ -38,6 +38,7 @@ from runtimes.values import EngineError, ModelError
 
 from serving.workers import handover, host_line, launcher, memory
 from serving.workers.host_line import Mark
+from serving.workers.ledger import Ledger
 
 log = logging.getLogger("host")
 
@@ -134,6 +135,7 @@ class Host:
         self._models: dict[str, Hosted] = {}
         self._children: dict[int, tuple[Hosted, socket.socket, Buffered]] = {}
         self._swept = time.monotonic()
+        self._ledger = Ledger.beside(os.environ)
 
     def serve(self) -> NoReturn:
         """Serve until the entrypoint ends."""
@@ -264,6 +266,8 @@ class Host:
 
     def _load(self, hosted: Hosted, client: socket.socket, message: Any) -> None:
         text, code = hosted.load(bytes(message["ioFileDescriptor"]).decode())
+        if code == 200:
+            self._ledger.came(hosted.name, hosted.bytes)
         client.sendall(create_load_model_response(code, text))
         if code != 200:
             self._part(hosted, client)
@@ -322,6 +326,7 @@ class Host:
         self._line.sendall(host_line.PARTED + os.fsencode(f"{hosted.address}\0{number}"))
         if not hosted.clients:
             hosted.unload()
+            self._ledger.went(hosted.name)
 
     def _sweep(self) -> None:
         """Remove the server's files of models that have had no request yet."""

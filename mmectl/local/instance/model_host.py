@@ -2,7 +2,8 @@
 
 Multi Model Server does not notice every death of a worker: one that dies before it began blocks
 its model for a minute, one that dies together with its worker server blocks it for ever. So the
-processes themselves are watched.
+processes themselves are watched; but for models that share a process, which their container sees
+to.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmectl.local.instance import procfs
+from mmectl.local.instance.hosted import Hosted
 from mmectl.local.instance.http_client import Answer
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.process_runtime import Runtime
@@ -41,6 +43,7 @@ class ModelHost:
         self._runtime = runtime
         self._names: dict[str, str] = {}
         self._removals: set[asyncio.Task[Answer]] = set()
+        self._hosted = Hosted(runtime.listens)
         self._watches: dict[str, procfs.Watch] = {}
         self._sees_workers = False
 
@@ -68,7 +71,10 @@ class ModelHost:
             death.cancel()
 
     async def _worker_death(self, name: str) -> None:
-        """Wait until a worker of a model that is being loaded has died, or never came."""
+        """Wait until the worker of a model that is being loaded has died, or never came.
+
+        Its launcher may leave before. A model that shares a process has none after that.
+        """
         died = asyncio.Event()
         watch: procfs.Watch | None = None
         seen: list[int] = []
@@ -77,7 +83,8 @@ class ModelHost:
             while not died.is_set():
                 now = await to_thread(self._workers, name)
                 missing = not now and time.monotonic() - began > _WORKER_COMES
-                if not set(seen) <= set(now) or (missing and self._sees_workers):
+                gone = (seen and not now) or (missing and self._sees_workers)
+                if gone and not await to_thread(self._hosted.there):
                     return
                 if now != seen:
                     if watch is not None:
@@ -144,7 +151,8 @@ class ModelHost:
         self.detach(name)
         if workers:
             self._watches[name] = procfs.Watch(workers, died)
-        return await to_thread(procfs.memory, workers)
+            return await to_thread(procfs.memory, workers)
+        return await to_thread(self._hosted.memory, self._known_as(name))
 
     async def measure(self, name: str) -> MemoryUse:
         """Look what the workers of a model hold by now; nothing if none is watched."""
