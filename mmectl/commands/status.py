@@ -76,7 +76,7 @@ def _current(app: App, models: Sequence[Model], shown: Sequence[Artifact]) -> di
     """Name -> TargetModel of the current version, where there are several or it was promoted."""
     names = {artifact.name for artifact in shown}
     found = app.inventory.pointed([model for model in models if model.name in names])
-    chosen = [m for m in found if m.current and (m.pointer or len(m.versions) > 1)]
+    chosen = [m for m in found if m.current and (m.alias or len(m.versions) > 1)]
     return {model.name: model.current.target_model for model in chosen if model.current}
 
 

@@ -133,7 +133,7 @@ def _held_back(app: App, uploaded: Sequence[Uploaded]) -> dict[str, Alias]:
         if (parsed := parse(target)) and parsed[1] > 1 and _is_of(parsed[0], item)
     ]
     found = at_once(lambda pair: current_version.read(app.bucket, app.location, pair[1])[0], later)
-    pairs = [(target, pointer) for (target, _), pointer in zip(later, found, strict=True)]
+    pairs = [(target, alias) for (target, _), alias in zip(later, found, strict=True)]
     return {target: p for target, p in pairs if p and p.target_model != target}
 
 
@@ -222,7 +222,7 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -
     data: dict[str, Any] = {
         "location": app.location.url,
         "models": [dataclasses.asdict(item) for item in uploaded],
-        "not_current": {target: pointer.target_model for target, pointer in held.items()},
+        "not_current": {target: alias.target_model for target, alias in held.items()},
     }
     view: list[str | Table] = [
         Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"})),
@@ -232,11 +232,11 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -
 
 
 def _still(item: tuple[str, Alias]) -> str:
-    target, pointer = item
-    version = version_of(target, pointer.name)
+    target, alias = item
+    version = version_of(target, alias.name)
     return (
-        f"{pointer.name} stays v{pointer.version}; "
-        f"switch: mmectl models promote {pointer.name} v{version}"
+        f"{alias.name} stays v{alias.version}; "
+        f"switch: mmectl models promote {alias.name} v{version}"
     )
 
 

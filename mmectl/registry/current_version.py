@@ -32,7 +32,7 @@ def now() -> str:
 
 
 def read(documents: Documents, location: Location, name: str) -> tuple[Alias | None, str | None]:
-    """The pointer of a model with its etag; None where the newest version is current."""
+    """The alias of a model with its etag; None where the newest version is current."""
     key = versions.key(location, name)
     found = documents.read(key)
     if found is None:
@@ -57,40 +57,40 @@ class Switch:
         Raises ArtifactError: ``unknown_version``, or ``current_changed`` where somebody else
         changed it meanwhile (then nothing is written).
         """
-        pointer, etag = read(self.store, self.location, name)
-        if expected is not None and (found := _version(pointer, there)) != expected:
+        alias, etag = read(self.store, self.location, name)
+        if expected is not None and (found := _version(alias, there)) != expected:
             raise ArtifactError(
-                f"{name}: v{expected} is not current, {_who(pointer, found)}",
+                f"{name}: v{expected} is not current, {_who(alias, found)}",
                 hint=f"mmectl models promote {name} v{version}   # promote anyway",
                 code="current_changed",
             )
-        return self._to(pointer, etag, _of(name, there, version), there, "promote")
+        return self._to(alias, etag, _of(name, there, version), there, "promote")
 
     def roll_back(self, name: str, there: Sequence[Artifact]) -> Changed:
         """Make the version current that was so before. Raises ArtifactError as `promote`."""
-        pointer, etag = read(self.store, self.location, name)
-        version = versions.earlier(pointer, there)
+        alias, etag = read(self.store, self.location, name)
+        version = versions.earlier(alias, there)
         if version is None:
             raise ArtifactError(
                 f"{name}: there is nothing to go back to",
                 hint=f"see what there is: mmectl models show {name}",
                 code="no_earlier_version",
             )
-        return self._to(pointer, etag, _of(name, there, version), there, "rollback")
+        return self._to(alias, etag, _of(name, there, version), there, "rollback")
 
     def _to(
         self,
-        pointer: Alias | None,
+        alias: Alias | None,
         etag: str | None,
         artifact: Artifact,
         there: Sequence[Artifact],
         action: Action,
     ) -> Changed:
-        name, before = artifact.name, _version(pointer, there)
-        if pointer is not None and pointer.version == artifact.version:
+        name, before = artifact.name, _version(alias, there)
+        if alias is not None and alias.version == artifact.version:
             return Changed(name, artifact.version, before, artifact.target_model, changed=False)
         (seen,) = looked_at(self.store, self.location, [artifact])
-        after = versions.changed(pointer, seen, before, action, self.clock(), self.by)
+        after = versions.changed(alias, seen, before, action, self.clock(), self.by)
         key, body = versions.key(self.location, name), versions.encode(after)
         if not self.store.replace(key, body, etag) and not self._holds(key, body):
             raise self._conflict(name, artifact.version)
@@ -111,20 +111,20 @@ class Switch:
         )
 
 
-def _version(pointer: Alias | None, there: Sequence[Artifact]) -> int | None:
-    """The current version's number, also where the pointer's is gone."""
-    if pointer is not None:
-        return pointer.version
+def _version(alias: Alias | None, there: Sequence[Artifact]) -> int | None:
+    """The current version's number, also where the alias's is gone."""
+    if alias is not None:
+        return alias.version
     found = versions.current(None, there)
     return found.version if found else None
 
 
-def _who(pointer: Alias | None, version: int | None) -> str:
+def _who(alias: Alias | None, version: int | None) -> str:
     """Say what is current and who made it so."""
-    if pointer is None or not pointer.changes:
+    if alias is None or not alias.changes:
         return f"v{version} is" if version else "nothing is"
-    last = pointer.changes[0]
-    return f"v{pointer.version} is ({last.action} by {last.by} at {last.at})"
+    last = alias.changes[0]
+    return f"v{alias.version} is ({last.action} by {last.by} at {last.at})"
 
 
 def _of(name: str, there: Sequence[Artifact], version: int) -> Artifact:

@@ -1,6 +1,6 @@
 """The models of a location with their versions: which is current, and what each holds.
 
-Two listings tell everything of thousands of models but the digests and where a pointer leads;
+Two listings tell everything of thousands of models but the digests and where an alias leads;
 those are read for what is shown, and kept in the metadata cache.
 """
 
@@ -24,20 +24,20 @@ _WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model: its versions, oldest first; `pointer` None: the newest is current."""
+    """One model: its versions, oldest first; `alias` None: the newest is current."""
 
     name: str
     versions: tuple[Artifact, ...]
-    pointer: Alias | None = None
+    alias: Alias | None = None
 
     @property
     def current(self) -> Artifact | None:
-        """The current version; None where the pointer's is gone."""
-        return versions.current(self.pointer, self.versions)
+        """The current version; None where the alias's is gone."""
+        return versions.current(self.alias, self.versions)
 
 
 class Inventory:
-    """The models of a location, as one command sees them; pointers are read once."""
+    """The models of a location, as one command sees them; aliases are read once."""
 
     def __init__(
         self, store: Store, location: Location, cache: MetadataCache | None = None
@@ -47,7 +47,7 @@ class Inventory:
         self._tags: dict[str, str] = {}
 
     def names(self, start: str = "") -> tuple[Model, ...]:
-        """Every model whose name begins with `start`, pointers left out; two listings."""
+        """Every model whose name begins with `start`, aliases left out; two listings."""
         with ThreadPoolExecutor(1) as pool:
             tags = pool.submit(self._documents, start)
             artifacts = listed(self._store, self._location, start)
@@ -61,29 +61,29 @@ class Inventory:
         )
 
     def _documents(self, start: str) -> dict[str, str]:
-        """The models that have a pointer, with its entity tag."""
+        """The models that have an alias, with its entity tag."""
         base = versions.folder(self._location)
         found = self._store.list(base + start)
         return {s.key[len(base) :].removesuffix(".json"): s.etag for s in found}
 
     def pointed(self, models: Iterable[Model]) -> tuple[Model, ...]:
-        """The same models of `names`, with their pointers."""
+        """The same models of `names`, with their aliases."""
 
         def one(model: Model) -> Model:
             etag = self._tags.get(model.name)
-            return model if etag is None else replace(model, pointer=self._pointer(model, etag))
+            return model if etag is None else replace(model, alias=self._alias(model, etag))
 
         return tuple(at_once(one, list(models), _WIDTH))
 
-    def _pointer(self, model: Model, etag: str) -> Alias | None:
+    def _alias(self, model: Model, etag: str) -> Alias | None:
         key = versions.key(self._location, model.name)
         place = f"{self._location.bucket}/{key}"
         if text := self._cache.get(place, etag):
             return versions.decode(text.encode(), f"s3://{place}")
-        pointer, found = current_version.read(self._store, self._location, model.name)
-        if pointer and found:
-            self._cache.put(place, found, versions.encode(pointer).decode())
-        return pointer
+        alias, found = current_version.read(self._store, self._location, model.name)
+        if alias and found:
+            self._cache.put(place, found, versions.encode(alias).decode())
+        return alias
 
     def detailed(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
         """The same artifacts with what their metadata tells; a look at each that is new."""
@@ -103,7 +103,7 @@ class Inventory:
         self._cache.save()
 
     def model(self, name: str) -> Model | None:
-        """One model with its pointer; None where it has no version."""
+        """One model with its alias; None where it has no version."""
         found = versions_of(self._store, self._location, name, self._look)
         if not found:
             return None
@@ -146,7 +146,7 @@ class Inventory:
         other = self.beside(name)
         if other is not None:
             raise names.ambiguous(name, other.name)
-        current = {name: model.pointer.version} if model.pointer else {}
+        current = {name: model.alias.version} if model.alias else {}
         target = names.resolve(name, model.versions, current)
         return next(a for a in model.versions if a.target_model == target)
 

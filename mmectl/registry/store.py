@@ -81,7 +81,7 @@ class Bucket(Protocol):
 
 
 class Documents(Protocol):
-    """What pointers need of a bucket."""
+    """What aliases need of a bucket."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Every object whose key begins with `prefix`, by key."""

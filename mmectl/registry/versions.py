@@ -1,7 +1,7 @@
 """Which version of a model is the current one: a small document for each, and its changes. Pure.
 
 The document lies beside the models' prefix, never below it, and is changed by conditional puts
-(`pointers`). A model without one has its newest version as the current one.
+(`aliases`). A model without one has its newest version as the current one.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def key(location: Location, name: str) -> str:
     return f"{folder(location)}{name}.json"
 
 
-def encode(pointer: Alias) -> bytes:
+def encode(alias: Alias) -> bytes:
     """The document's text, as docs/models.md describes it."""
     document = {
         "mmectl_current_version": FORMAT,
-        "model": pointer.name,
-        "version": pointer.version,
-        "target_model": pointer.target_model,
-        "digest": pointer.digest,
-        "history": [_row(change) for change in pointer.changes],
+        "model": alias.name,
+        "version": alias.version,
+        "target_model": alias.target_model,
+        "digest": alias.digest,
+        "history": [_row(change) for change in alias.changes],
     }
     return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -111,16 +111,16 @@ def _change(row: dict[str, Any]) -> Change:
 
 
 def changed(
-    pointer: Alias | None,
+    alias: Alias | None,
     artifact: Artifact,
     before: int | None,
     action: Action,
     at: str,
     by: str,
 ) -> Alias:
-    """The pointer after `artifact` became the current version."""
+    """The alias after `artifact` became the current version."""
     change = Change(action, artifact.version, before, at, by)
-    earlier = pointer.changes if pointer else ()
+    earlier = alias.changes if alias else ()
     kept = (change, *earlier)[:KEPT_CHANGES]
     return Alias(artifact.name, artifact.version, artifact.digest, kept)
 
@@ -141,25 +141,25 @@ def version_of(text: str, name: str) -> int:
     )
 
 
-def current(pointer: Alias | None, versions: Sequence[Artifact]) -> Artifact | None:
-    """The current version among those that are there: by the pointer, else the newest.
+def current(alias: Alias | None, versions: Sequence[Artifact]) -> Artifact | None:
+    """The current version among those that are there: by the alias, else the newest.
 
-    None where there is none, or where the pointer's is gone.
+    None where there is none, or where the alias's is gone.
     """
-    if pointer is None:
+    if alias is None:
         return max(versions, key=lambda a: a.version, default=None)
-    return next((a for a in versions if a.version == pointer.version), None)
+    return next((a for a in versions if a.version == alias.version), None)
 
 
-def earlier(pointer: Alias | None, versions: Sequence[Artifact]) -> int | None:
+def earlier(alias: Alias | None, versions: Sequence[Artifact]) -> int | None:
     """The version that a rollback goes back to.
 
     What was current before the last promotion that was not taken back yet; without such a one
     the newest version that is older than the current one. None where there is neither.
     """
-    now = pointer.version if pointer else max((a.version for a in versions), default=0)
+    now = alias.version if alias else max((a.version for a in versions), default=0)
     stack: list[int] = []
-    for change in reversed(pointer.changes if pointer else ()):
+    for change in reversed(alias.changes if alias else ()):
         if change.action == "promote" and change.before is not None:
             stack.append(change.before)
         elif change.action == "rollback" and stack:

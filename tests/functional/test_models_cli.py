@@ -393,7 +393,7 @@ class TestFetch:
         def broken(**request):
             asked.append(request.get("Range"))
             answer = get(**request)
-            if len(asked) == 2:  # the pointer is asked for first
+            if len(asked) == 2:  # the alias is asked for first
                 answer["Body"] = Cut(whole[:100])
             return answer
 

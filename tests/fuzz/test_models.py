@@ -92,7 +92,7 @@ def read_expected(home: Path, body: bytes) -> object:
 
 
 def read_pointer(home: Path, body: bytes) -> object:
-    return check("pointer", body, lambda: versions.decode(body, "s3://b/k"), (ArtifactError,))
+    return check("alias", body, lambda: versions.decode(body, "s3://b/k"), (ArtifactError,))
 
 
 def read_removed(home: Path, body: bytes) -> object:
@@ -107,7 +107,7 @@ READERS = {
     "shapes": read_shapes,
     "synset": read_synset,
     "expected": read_expected,
-    "pointer": read_pointer,
+    "alias": read_pointer,
     "removed": read_removed,
 }
 

@@ -135,7 +135,7 @@ def _delete(
         return Result(data, ["nothing to remove"])
     if not dry_run:
         tombstones.record(app.bucket, app.location, chosen)
-        # models before their pointers: what is left half-way is an error that says what to do
+        # models before their aliases: what is left half-way is an error that says what to do
         app.bucket.delete([app.location.key(item.target_model) for item in chosen])
         app.bucket.delete(keys)
     verb = "would be removed" if dry_run else "removed"

@@ -131,7 +131,7 @@ def _view(
 def _row(model: Model, current: Artifact | None, told: Use) -> list[str]:
     held, invoked = told.of(model.versions)
     if current is None:
-        missing = f"v{model.pointer.version} gone" if model.pointer else "-"
+        missing = f"v{model.alias.version} gone" if model.alias else "-"
         return [model.name, missing, "-", "-", "-", "-", "-", "-"]
     return [
         model.name,
@@ -150,7 +150,7 @@ def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
     return {
         "name": model.name,
         "current": artifact_data(current) if current else None,
-        "promoted": model.pointer is not None,
+        "promoted": model.alias is not None,
         "versions": [artifact.version for artifact in model.versions],
         "last_invoked": invoked.isoformat() if invoked else None,
         "in_memory_on": held,
@@ -182,10 +182,10 @@ def show(app: App, name: str) -> Result:
     columns = ("", "TARGET MODEL", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
     data = {
         "name": model.name,
-        "current": model.pointer.version if model.pointer else seen[-1].version,
-        "promoted": model.pointer is not None,
+        "current": model.alias.version if model.alias else seen[-1].version,
+        "promoted": model.alias is not None,
         "versions": [_version_data(item, told) for item in seen],
-        "history": [asdict(change) for change in model.pointer.changes] if model.pointer else [],
+        "history": [asdict(change) for change in model.alias.changes] if model.alias else [],
     }
     return Result(data, [Table(columns, rows, _RIGHT), "", _current_line(model)])
 
@@ -200,13 +200,13 @@ def _version_data(artifact: Artifact, told: Use) -> dict[str, Any]:
 
 
 def _current_line(model: Model) -> str:
-    if model.pointer is None:
+    if model.alias is None:
         return f"current  v{model.versions[-1].version}, the newest: none was promoted"
     gone = "" if model.current else ", which is gone"
-    last = model.pointer.changes[0] if model.pointer.changes else None
+    last = model.alias.changes[0] if model.alias.changes else None
     # on a line of its own: the ARN of a role's session is longer than the line that is left
     by = f", {last.action} at {last.at}\nby       {last.by}" if last else ""
-    return f"current  v{model.pointer.version}{gone}{by}"
+    return f"current  v{model.alias.version}{gone}{by}"
 
 
 @command(parent=models, examples="mmectl models history resnet_18")
@@ -214,7 +214,7 @@ def _current_line(model: Model) -> str:
 def history(app: App, name: str) -> Result:
     """Show who promoted which version and when, newest first."""
     model = known(app, name)
-    changes = model.pointer.changes if model.pointer else ()
+    changes = model.alias.changes if model.alias else ()
     rows = [
         [c.at, c.action, f"v{c.version}", f"v{c.before}" if c.before else "-", c.by]
         for c in changes

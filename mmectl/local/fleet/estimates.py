@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-LARGER = 2  # a model says something of those that have at least half its bytes on disk
+LARGER = 2  # a measurement is an estimate only for models at least half its size on disk
 SLACK = 1 << 16  # bytes by which an archive claims more than its files, whatever their size
 
 
