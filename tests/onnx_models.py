@@ -11,12 +11,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from runtimes.onnx.graph import DTYPES
-from runtimes.onnx.proto import written, written_varint
 
-KINDS = {name: number for number, name in DTYPES.items()}
+KINDS = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
+    "string": 8, "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13,
+    "complex64": 14, "bfloat16": 16,
+}  # fmt: skip
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS, STRINGS = 1, 2, 3, 4, 5, 6, 7, 8
 MAPS = "maps"
+
+
+def written_varint(number: int) -> bytes:
+    """A number in 7 bits a byte."""
+    number &= (1 << 64) - 1
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*made, number])
+
+
+def written(number: int, content: bytes | int) -> bytes:
+    """A field: a number, or bytes."""
+    if isinstance(content, int):
+        return written_varint(number << 3) + written_varint(content)
+    return written_varint(number << 3 | 2) + written_varint(len(content)) + content
 
 
 def _fixed(number: int, one: float) -> bytes:

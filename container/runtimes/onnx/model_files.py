@@ -161,6 +161,8 @@ def check_values(model: ModelFiles) -> None:
 
 
 def _called(value: Value) -> str:
+    if value.kind == "unknown":
+        return "what has no known type"
     return f"a tensor of {value.dtype}" if value.kind == "tensor" else f"a {value.kind}"
 
 

@@ -48,12 +48,11 @@ class Network:
         A fork makes it, and requests are answered as before until there is one.
         """
         if self._maker is not None:
-            if not self._store.ended(self._maker, self._paths):
-                return True
-            self._maker = None
-            if place := self._saved():
+            if self._store.ended(self._maker, self._paths):
+                self._maker = None
+            if not self.mapped and (place := self._saved()):
                 self._session = self._open(place)
-        elif self._may_save and not self.mapped:
+        elif self._may_save:
             self._may_save = False
             self._maker = self._store.start(self._paths, self._save)
         return self._maker is not None
@@ -86,7 +85,6 @@ class Network:
         weights = folder / saved.WEIGHTS
         if not weights.is_file():
             return False
-        saved.sync([weights])
         other = _mapped(folder / saved.MODEL, self._threads)
         for feed in _feeds(self._files.inputs):
             try:

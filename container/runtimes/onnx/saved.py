@@ -12,6 +12,7 @@ the model's files find it without reading them. What does not pass is remembered
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -34,9 +35,15 @@ _FRESH = ".new-"
 
 
 class Store:
-    """The saved models of one version of ONNX Runtime on one kind of processor."""
+    """The saved models of one version of ONNX Runtime on one kind of processor.
 
-    def __init__(self, version: str, folder: Path | None = None) -> None:
+    `free` tells the bytes that are free on a folder's disk.
+    """
+
+    def __init__(
+        self, version: str, folder: Path | None = None, free: Callable[[Path], int] | None = None
+    ) -> None:
+        self._free = free or (lambda place: shutil.disk_usage(place).free)
         root = folder or Path(tempfile.gettempdir(), f"{FOLDER}-{os.geteuid()}")
         kind = hashlib.sha256(f"{version} {_processor()}".encode()).hexdigest()[:12]
         self.root = root / f"{version}-{kind}"
@@ -89,17 +96,25 @@ class Store:
         return code is not None
 
     def _make(self, files: Sequence[Path], save: Callable[[Path], bool]) -> bool:
-        fresh = Path(tempfile.mkdtemp(prefix=_FRESH, dir=self.root))
-        try:
-            if not save(fresh):
-                return False
-            name = _name(files)
-            _write(fresh / DONE, json.dumps({"of": [file.name for file in files]}))
-            _move(fresh, self.root / name)
-            _write(self.root / f"id-{_identity(files)}", name)
-            return True
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        with (self.root / f".lock-{_identity(files)}").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker's fork may be at it
+            with contextlib.suppress(FileNotFoundError):
+                return self.find(files) is not None
+            fresh = Path(tempfile.mkdtemp(prefix=_FRESH, dir=self.root))
+            try:
+                return save(fresh) and self._keep(fresh, files)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    Path(lock.name).unlink()
+
+    def _keep(self, fresh: Path, files: Sequence[Path]) -> bool:
+        name = _name(files)
+        _write(fresh / DONE, json.dumps({"of": [file.name for file in files]}))
+        _move(fresh, self.root / name)
+        _write(self.root / f"id-{_identity(files)}", name)
+        _sync(self.root / name / WEIGHTS)
+        return True
 
     def forget(self, files: Sequence[Path]) -> None:
         """Do not use the saved model of these files again: it does not load."""
@@ -116,7 +131,7 @@ class Store:
             held = sorted(self.root.glob("m-*"), key=lambda path: path.stat().st_mtime)
             sizes = {path: sum(f.stat().st_size for f in path.iterdir()) for path in held}
             total = sum(sizes.values())
-            most = (shutil.disk_usage(self.root).free + total) // _PART_OF_FREE
+            most = (self._free(self.root) + total) // _PART_OF_FREE
             for path in held:
                 if total + size > most:
                     shutil.rmtree(path, ignore_errors=True)
@@ -216,7 +231,6 @@ def _fork(action: Callable[[], bool]) -> int:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         signal.setitimer(signal.ITIMER_REAL, _MAKING_SECONDS)
-        os.nice(10)
         with contextlib.suppress(OSError):  # the first to go where memory is short
             Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
         _be_silent()
@@ -242,11 +256,10 @@ def _be_silent() -> None:
         os.dup2(silence, stream)
 
 
-def sync(paths: Sequence[Path]) -> None:
-    """Write files to the disk: pages that are yet to be written count as the process's own."""
-    for path in paths:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+def _sync(path: Path) -> None:
+    """Write a file to the disk: pages that are yet to be written count as the process's own."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def compared(one: Sequence[Any], other: Sequence[Any]) -> bool:

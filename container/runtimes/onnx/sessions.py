@@ -22,7 +22,7 @@ PREPACKED_FROM = (1, 32)
 _NO_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory")
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 # places in its sources, stacks, and where the build was
-_PLACE = re.compile(r"\S*\.(?:cc|h):\d+ \S+ |/\S+/onnxruntime/\S+ ")
+_PLACE = re.compile(r"\S*\.(?:cc|h):\d+ \S+ |/\S+/onnxruntime/\S+ |Load model from \S+ failed:")
 _LONGEST = 400
 _ERRORS_ONLY = 4
 

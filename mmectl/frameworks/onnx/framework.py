@@ -26,6 +26,14 @@ class ONNX(base.Framework):
         """Whether a file is an ONNX model."""
         return model_files.detect(folder)
 
+    def sample(self) -> base.Sample:
+        """A model of two operators, and a row for it."""
+        from mmectl.frameworks.onnx import sample
+
+        row = ",".join(map(str, sample.ROW)).encode()
+        answer = str(list(sample.ANSWER))
+        return base.Sample({"model.onnx": sample.model()}, row, "text/csv", answer)
+
     def look(
         self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
     ) -> base.Look:

@@ -10,8 +10,8 @@ import onnx_models as made
 import pytest
 from runtimes.onnx import model_files, pointing
 from runtimes.onnx.graph import read
-from runtimes.onnx.preload import model as preloaded
 from runtimes.onnx.proto import ProtoError, written
+from runtimes.onnx.sample import model as sample
 from runtimes.values import ModelError, Pixels
 
 RELU = made.node("Relu", ["x"], ["y"])
@@ -50,8 +50,8 @@ def test_constants_that_are_listed_as_inputs_are_no_question(tmp_path):
     assert [value.name for value in model_files.read(folder(tmp_path, data)).inputs] == ["x"]
 
 
-def test_the_preloaded_model_is_one():
-    assert [value.shape for value in read(preloaded()).graph.fed()] == [(1, 4)]
+def test_the_sample_is_a_model():
+    assert [value.shape for value in read(sample()).graph.fed()] == [("N", 4)]
 
 
 def test_a_model_of_any_name_is_told_by_its_content(tmp_path):

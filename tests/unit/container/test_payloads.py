@@ -9,8 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from runtimes.mxnet.model_files import Input
-from runtimes.values import Likelihood
+from runtimes.values import ANY, Input, Likelihood, Pixels
 from serving.handler import codecs
 from serving.handler.codecs import JSON, NPY, Feed, PayloadError
 
@@ -260,3 +259,41 @@ def test_inputs_without_a_common_batch_axis_come_in_their_very_shapes():
     assert feed.arrays["state"].shape == (3, 1)
     with pytest.raises(PayloadError, match=r"'state' has the shape \[2, 1\]: send \[3, 1\]"):
         codecs.parse(b'{"data": [[1, 2]], "state": [[1], [2]]}', JSON, inputs)
+
+
+ANYWHERE = (Input("ids", (1, ANY), "int64"),)
+APART = (Input("a", (ANY, 3), batched=False), Input("b", (3, ANY), batched=False))
+
+
+def test_an_axis_may_be_of_any_size():
+    feed = codecs.parse(b"[[1, 2, 3, 4], [5, 6, 7, 8]]", JSON, ANYWHERE)
+    assert (feed.items, feed.arrays["ids"].shape, feed.batched) == (2, (2, 4), True)
+    assert codecs.parse(b"[1, 2]", JSON, ANYWHERE).arrays["ids"].shape == (1, 2)
+    with pytest.raises(codecs.PayloadError, match=r"send \[any\], or a batch of them"):
+        codecs.parse(b"[[[1]]]", JSON, ANYWHERE)
+
+
+def test_inputs_without_a_common_axis_are_taken_as_they_are():
+    body = json.dumps({"a": [[1, 2, 3]], "b": [[1], [2], [3]]}).encode()
+    feed = codecs.parse(body, JSON, APART)
+    assert (feed.arrays["a"].shape, feed.arrays["b"].shape) == ((1, 3), (3, 1))
+    with pytest.raises(codecs.PayloadError, match=r"'b' has the shape \[1\]: send \[3, any\]"):
+        codecs.parse(json.dumps({"a": [[1, 2, 3]], "b": [1]}).encode(), JSON, APART)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_pixels_become_the_numbers_that_the_model_takes(last):
+    pixels = Pixels((1.0, 2.0, 3.0), (2.0,), 0.5, reverse=True, last=last)
+    shape = (1, 8, 8, 3) if last else (1, 3, 8, 8)
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(stream, "PNG")
+    feed = codecs.parse(stream.getvalue(), "image/png", (Input("x", shape, "float32", pixels),))
+    array = feed.arrays["x"]
+    assert (array.shape, array.dtype) == (shape, np.float32)
+    assert (array[0, 0, 0] if last else array[0, :, 0, 0]).tolist() == [7.0, 4.0, 1.0]
+
+
+def test_a_picture_is_refused_where_nobody_says_what_its_numbers_are():
+    with pytest.raises(codecs.PayloadError) as caught:
+        codecs.parse(b"\xff\xd8\xff", "image/jpeg", (Input("x", (1, 3, 8, 8), "float32", None),))
+    assert caught.value.status == 415

@@ -1,0 +1,1 @@
+../../../container/runtimes/onnx/sample.py
