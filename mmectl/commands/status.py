@@ -20,7 +20,7 @@ SHOWN = 20
 _COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")
 _RIGHT = frozenset({"SIZE", "AGE", "LOADED", "MEMORY"})
 
-Held = Mapping[str, Sequence[int]]
+Held = Mapping[str, Sequence[float]]
 """TargetModel -> the MB that it holds on each instance that has it in memory."""
 
 
@@ -87,7 +87,7 @@ def instances_of(app: App) -> list[dict[str, Any]]:
 
 
 def _held(instances: Sequence[Mapping[str, Any]]) -> Held:
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[float]] = {}
     for instance in instances:
         for model in instance.get("models", ()):
             found.setdefault(model["target_model"], []).append(model["memory_mb"])

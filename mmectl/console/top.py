@@ -102,6 +102,11 @@ def _models(rows: Sequence[Row]) -> list[list[str]]:
                 counts[place] += more
     ranked = sorted(found.items(), key=lambda item: ([-n for n in item[1]], item[0]))
     return [
-        [name, f"{copies:.0f}", f"{memory:.0f} MB", f"{busy:.0f}"]
+        [
+            name,
+            f"{copies:.0f}",
+            f"{memory:.0f} MB" if memory >= 1 else f"{memory:.2f} MB",
+            f"{busy:.0f}",
+        ]
         for name, (busy, memory, copies) in ranked
     ]

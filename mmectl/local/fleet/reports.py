@@ -89,12 +89,18 @@ def _listens(where: Path | int | None) -> dict[str, object]:
     }
 
 
+def _megabytes(size: int) -> float:
+    """MB, whole ones but for models of a few kB."""
+    exact = size / 2**20
+    return round(exact) if exact >= 1 else round(exact, 2)
+
+
 def _row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) -> dict[str, object]:
     """One instance, ready for JSON."""
     in_memory = [
         {
             "target_model": target,
-            "memory_mb": round(replica.memory / 2**20),
+            "memory_mb": _megabytes(replica.memory),
             "in_flight": replica.busy,
         }
         for target, replica in cache.replicas.items()

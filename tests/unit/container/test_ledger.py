@@ -56,7 +56,7 @@ def test_what_is_odd_in_it_counts_for_nothing(tmp_path, odd):
 
 def test_there_is_none_at_a_port(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Ledger.beside({"MMECTL_BIND_ADDRESS": "0.0.0.0"}).came("a", 1)
+    Ledger.beside({"MMECTL_BIND_ADDRESS": "127.0.0.1"}).came("a", 1)
     ledger.remove({})
     assert list(Path().iterdir()) == []
     assert Hosted(8080).memory("a") == 0
