@@ -18,10 +18,9 @@ def completion(_app: App, shell: str) -> Result:
     """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
 
-    from mmectl.cli import cli
-
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"no completion for {shell}")
-    script = made(cli, {}, "mmectl", "_MMECTL_COMPLETE").source()
+    root = click.get_current_context().find_root().command
+    script = made(root, {}, "mmectl", "_MMECTL_COMPLETE").source()
     return Result({"shell": shell, "script": script}, [script])
