@@ -60,7 +60,7 @@ def build_local(
     repository: str,
     contents: Contents = Contents(),  # noqa: B008 - frozen
     python: str | None = None,
-    trial: Trial = Trial(),  # noqa: B008 - frozen
+    trial: Trial | None = None,
     report: Report = ignore,
 ) -> BuiltImage:
     """Prepare and register the image of `context`; does nothing where it is there already.
@@ -75,7 +75,7 @@ def build_local(
         local_build.Wanted(context, contents, digest, name),
         state_dir,
         python=python,
-        trial=trial,
+        trial=trial or Trial(frameworks=contents.frameworks),
         report=report,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.base import Model, RawModel, Runtime, TableModel, TensorModel
+from runtimes.values import EngineError, ModelError
 
 from serving.handler.exchange import Exchange, Raw
 from serving.handler.tabular import Tabular
@@ -64,6 +65,17 @@ def exchange_of(runtime: Runtime, model: Model, cpus: Budget) -> Exchange:
     raise TypeError(f"{type(model).__name__} is no kind of model")
 
 
+def _model(runtime: Runtime, folder: Path, threads: int) -> Model:
+    """Load the model; a framework's other errors, as a damaged file may cause, are the file's."""
+    try:
+        return runtime.load(folder, threads)
+    except (MemoryError, OSError, ModelError, EngineError):
+        raise
+    except Exception as error:
+        what = f"{runtime.title} does not read it: {type(error).__name__}: {error}"
+        raise ModelError(what) from error
+
+
 def load(runtime: Runtime, folder: Path, threads: int) -> Loaded:
     """Load a model and compute with it once, in the memory that is left.
 
@@ -72,6 +84,6 @@ def load(runtime: Runtime, folder: Path, threads: int) -> Loaded:
     room = memory.room_for(runtime.footprint(folder), memory.free())
     # its shapes may ask for any amount
     with room, memory.loading(), memory.confined(os.environ):
-        loaded = Loaded(runtime, runtime.load(folder, threads), threads)
+        loaded = Loaded(runtime, _model(runtime, folder, threads), threads)
         loaded.exchange.warm_up()
     return loaded

@@ -1,0 +1,102 @@
+"""Each framework of the container keeps the contract of a runtime, with the framework itself.
+
+A framework takes part by a file NAME_cases.py beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmectl.image import build_local, serving
+from mmectl.images.context import Contents
+
+HERE = Path(__file__).parent
+NAMES = sorted(path.name.removesuffix("_cases.py") for path in HERE.glob("*_cases.py"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[str, Any]:
+    contents, state = Contents((request.param,)), root / ".mmectl"
+    build_local(
+        root / "container",
+        state,
+        account="123456789012",
+        region="us-east-1",
+        repository="mmectl-mxnet",
+        contents=contents,
+    )
+    environment = serving(root / "container", state, contents)
+    folder = tmp_path_factory.mktemp(request.param)
+    done = subprocess.run(
+        [environment.python, str(HERE / "driver.py"), request.param, str(folder)],
+        env={
+            **os.environ,
+            **environment.variables,
+            "PYTHONPATH": f"{environment.context}{os.pathsep}{HERE}",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {"name": request.param, "said": done.stderr, **json.loads(done.stdout)}
+
+
+def numbers(value: Any) -> list[float]:
+    """All numbers of nested lists, in order."""
+    return [n for one in value for n in numbers(one)] if isinstance(value, list) else [value]
+
+
+def test_one_thread_is_left_to_fork_from(found):
+    assert found["one thread after preload"]
+
+
+def test_models_are_told_by_their_content(found):
+    assert set(found["detected"].values()) == {found["name"]}
+    assert len(found["detected"]) >= 3
+
+
+def test_answers_are_the_frameworks_own(found):
+    for name, case in found["cases"].items():
+        assert "died" not in case, (name, case)
+        answer, expected = numbers(case["answer"]), numbers(case["expected"])
+        assert answer == pytest.approx(expected, rel=1e-6, abs=1e-9), name
+        assert case["again"] == case["answer"], name
+
+
+def test_a_bad_payload_is_the_clients_mistake(found):
+    for name, case in found["cases"].items():
+        assert case["damaged"]["status"] == case["empty"]["status"] == 400, (name, case)
+        assert case["damaged"]["message"], name
+        assert case["unknown"]["status"] == 415, (name, case)
+
+
+def test_a_lack_of_memory_is_for_the_platform(found):
+    assert {case["full"] for case in found["cases"].values()} == {"MemoryError"}
+
+
+def test_a_replica_answers_the_same(found):
+    for name, replica in found["replicas"].items():
+        assert replica in ({"quiet": True, "same": True, "other": replica.get("other")},
+                           {"skipped": True}), (name, replica)  # fmt: skip
+
+
+def test_a_damaged_file_is_told_of(found):
+    """By an error, or by last words; what a framework reads all the same is a model of its own."""
+    for what, outcome in found["damaged"].items():
+        assert "raised" not in outcome, (what, outcome)
+        if "died" in outcome:
+            assert f"ended the process with {outcome['died']}" in found["said"], (what, outcome)
+        elif "refused" in outcome:
+            assert outcome["refused"].strip(), what
+        else:
+            assert "overwritten" in what, (what, outcome)
