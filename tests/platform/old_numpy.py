@@ -27,6 +27,6 @@ def _gone(name: str) -> Any:
 
 
 for _name, _kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
-    setattr(np, _name, _kind)
+    vars(np).setdefault(_name, _kind)  # NumPy 2 has a `bool` again, and compares with it
 vars(np)["__getattr__"] = _gone
 vars(sys)["modules"].setdefault("scipy", None)  # 0.9 s that nothing here needs
