@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # What a container may see of whoever starts it: no credentials, and no settings of Python, Java,
-# MXNet or the server, which a container on AWS has not either.
+# a framework or the server, which a container on AWS has not either.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "LD_LIBRARY_PATH")
 
 

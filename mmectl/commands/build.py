@@ -31,9 +31,9 @@ def build(app: App) -> Result:
     Where that is null, the folder is ./container, or the one that comes with mmectl.
 
     On the local platform this is an isolated serving environment with the real
-    Multi Model Server and MXNet, tested with one request. On AWS it is a container
-    image: tested before the push to ECR, and verified there after it. An unchanged
-    folder is not built again.
+    Multi Model Server and the frameworks of the models, tested with one request. On
+    AWS it is a container image: tested before the push to ECR, and verified there
+    after it. An unchanged folder is not built again.
     """
     uri = app.config.settings.image.uri
     if uri:

@@ -22,7 +22,10 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
         # On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there
         # are none: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
         if shape == "ProductionVariantInstanceType" and instance_type(str(value)).accelerated:
-            yield key, f"is {shown(value)}: MXNet multi-model endpoints run on CPU instances"
+            yield (
+                key,
+                f"is {shown(value)}: its container serves multi-model endpoints on CPU instances",
+            )
 
 
 @lru_cache(maxsize=1)

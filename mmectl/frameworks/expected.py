@@ -1,4 +1,4 @@
-"""Known answers in a model's folder: ``expected.json``, read and compared. No MXNet needed.
+"""Known answers in a model's folder: ``expected.json``, read and compared. No framework needed.
 
 ::
 

@@ -52,7 +52,7 @@ BAD = [
     (
         "endpoint: {instance_type: ml.g4dn.xlarge}\n",
         {},
-        "is 'ml.g4dn.xlarge': MXNet multi-model endpoints run on CPU instances",
+        "is 'ml.g4dn.xlarge': its container serves multi-model endpoints on CPU instances",
     ),
     ("endpoint: {volume_size_gb: 900}\n", {}, "endpoint.volume_size_gb: is 900, must be 1 to 512"),
     ("endpoint: {startup_timeout: 5}\n", {}, "startup_timeout: is 5, must be 60 to 3600"),

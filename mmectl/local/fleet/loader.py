@@ -32,7 +32,7 @@ from mmectl.local.settings import RouterSettings
 # ended its worker.
 _TOO_LARGE = "it needs more memory than an instance has"
 _NOT_ALONE = "an instance that held nothing else had not enough memory for it"
-_ENDED = "MXNet ended the process with "
+_ENDED = " ended the process with "
 _AGAIN = 0.1  # seconds until a server that still holds a failed load is asked again
 
 
@@ -126,7 +126,7 @@ class Loader:
 
     def _remember_crash(self, target: str, answer: Answer, why: str | None) -> None:
         archive = self._downloads.origin(target)
-        if archive is not None and (why is None or why.startswith(_ENDED)):
+        if archive is not None and (why is None or _ENDED in why):
             now = asyncio.get_running_loop().time()
             self._crashes.crashed(archive, answer, why, now)
 
