@@ -1,9 +1,15 @@
 """Let a server that listens on TCP alone be reached through a Unix socket, and by nothing else.
 
-Run as a file, with the standard library of Python 3.8 alone: ``python relay.py SCRIPT ARGUMENT...``
-runs the script with the same Python in a network of its own, which has a loopback interface and
-nothing besides, and passes on what comes to the socket of ``MMECTL_BIND_ADDRESS=unix:PATH``. No
-other process of this machine can reach the server's port.
+Run as a file, with the standard library of Python 3.8 alone:
+
+``python relay.py SCRIPT ARGUMENT...`` runs the script with the same Python in a network of its
+own, which has a loopback interface and nothing besides, and passes on what comes to the socket of
+``MMECTL_BIND_ADDRESS=unix:PATH``. No other process of this machine can reach the server's port.
+
+``python relay.py -- PROGRAM ARGUMENT...`` does so with any program.
+
+``python relay.py --only PATH`` passes on what comes to the socket PATH until its standard input
+ends; it is in the server's network already (`relay_container`).
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import signal
 import socket
@@ -21,6 +28,10 @@ import sys
 from typing import NoReturn
 
 PORT = 8080
+HERE = "127.0.0.1"
+# answers where a server listens for everybody, as on SageMaker, but not for its own machine alone
+EVERYBODY = "127.0.0.2"
+READY = "listening"  # what `--only` prints when it does
 NO_NETWORK = 78  # exit code where no network of its own can be had (EX_CONFIG)
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
@@ -63,10 +74,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write_eof()
 
 
-async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str = HERE
+) -> None:
     """One connection of the socket, to the server's port and back."""
     try:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", PORT)
+        inner_reader, inner_writer = await asyncio.open_connection(host, PORT)
     except OSError:  # it does not listen yet, or not any more
         writer.close()
         return
@@ -79,8 +92,28 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.close()
 
 
+async def listen(path: str, host: str) -> asyncio.AbstractServer:
+    """Pass on what comes to the socket from now on."""
+    listening = await asyncio.start_unix_server(functools.partial(pass_on, host=host), path)
+    os.chmod(path, 0o666)  # noqa: PTH101, S103 - who may enter its folder may connect
+    return listening
+
+
+async def only(path: str) -> None:
+    """Pass on what comes, until the standard input ends or SIGTERM comes."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(0, ended.set)  # nothing is ever written to it
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    listening = await listen(path, EVERYBODY)
+    print(READY, flush=True)  # noqa: T201
+    await ended.wait()
+    listening.close()
+
+
 async def serve(path: str, command: list[str], environment: dict[str, str]) -> int:
     """Run the server and pass on what comes until it ends; its exit code."""
+    host = environment.pop("MMECTL_RELAY_TO", HERE)
     loop = asyncio.get_running_loop()
     lifeline = int(environment.get("MMECTL_LIFELINE_FD", "-1"))
     kept = (lifeline,) if lifeline >= 0 else ()
@@ -95,18 +128,20 @@ async def serve(path: str, command: list[str], environment: dict[str, str]) -> i
 
     if kept:
         loop.add_reader(lifeline, gone)
-    listening = await asyncio.start_unix_server(pass_on, path)
-    os.chmod(path, 0o666)  # noqa: PTH101, S103 - who may enter its folder may connect
+    listening = await listen(path, host)
     ended = await loop.run_in_executor(None, server.wait)
     listening.close()
     return ended
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run the script of the arguments; leaves with its code, or 128 + signal."""
+    """Do what the arguments say; leaves with the code of what was run, or 128 + signal."""
+    if arguments[:1] == ["--only"]:
+        asyncio.run(only(arguments[1]))
+        sys.exit(0)
     environment = dict(os.environ)
     scheme, _, path = environment.pop("MMECTL_BIND_ADDRESS", "").partition(":")
-    command = [sys.executable, *arguments]
+    command = arguments[1:] if arguments[:1] == ["--"] else [sys.executable, *arguments]
     if scheme != "unix":
         os.execvpe(command[0], command, {**os.environ})  # noqa: S606
     try:

@@ -79,8 +79,8 @@ class Server(Protocol):
         ...
 
     @property
-    def listens(self) -> Path | int | None:
-        """The server's socket or port; None while there is none."""
+    def listens(self) -> Path | None:
+        """The server's socket; None while there is none."""
         ...
 
     async def start(self) -> None:

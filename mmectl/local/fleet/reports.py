@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 from typing import Protocol
 
 from mmectl.local.fleet.instance_cache import InstanceCache, Phase
@@ -82,13 +81,6 @@ class Reports:
         return _row(self._spec, server, self._placement.cache(server.id), self._tally)
 
 
-def _listens(where: Path | int | None) -> dict[str, object]:
-    return {
-        "socket": str(where) if isinstance(where, Path) else None,
-        "port": where if isinstance(where, int) else None,
-    }
-
-
 def _megabytes(size: int) -> float:
     """MB, whole ones but for models of a few kB."""
     exact = size / 2**20
@@ -113,7 +105,8 @@ def _row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) ->
         "state": server.state,
         "runtime": server.runtime,
         "pid": server.pid,
-        **_listens(server.listens),
+        "socket": str(server.listens) if server.listens else None,
+        "port": None,  # of old: no server listens on one any more
         "restarts": server.restarts,
         "memory_used_mb": round(cache.memory_used / 2**20),
         "memory_limit_mb": round(cache.memory / 2**20),

@@ -7,6 +7,8 @@ DOCKER_CONFIG), as for the `docker` command itself.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmectl.base import relay_container
 from mmectl.base.files import read_json, write_json
 
 STATE_LABEL = "mmectl.state-dir"
@@ -67,6 +70,14 @@ def _text(data: bytes) -> str:
 def advice(line: str) -> bool:
     """Whether a line of the `docker` command only says where help is."""
     return line.startswith(("See 'docker", "Run 'docker"))
+
+
+def bind(source: Path | str, target: str, *more: str) -> str:
+    """The value of `--mount` that shows a folder of this machine, one line of CSV."""
+    line = io.StringIO()
+    fields = ("type=bind", f"source={source}", f"target={target}", *more)
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,16 @@ class Engine:
             raise
         found, entrypoint, labels = json.loads(answer)
         return EngineImage(found, tuple(entrypoint or ()), SOCKETS_LABEL in (labels or {}))
+
+    def provide_empty(self, name: str, folder: Path) -> None:
+        """See to it that there is an empty image of that name; `folder` is to make a file in."""
+        with contextlib.suppress(EngineError):
+            self.call("image", "inspect", "--format", "{{.Id}}", name, timeout=10.0)
+            return
+        packed = folder / "empty.tar"
+        packed.write_bytes(relay_container.empty())
+        self.call("import", str(packed), name)
+        packed.unlink()
 
     def identity(self, container: str) -> str:
         """The id of a container."""

@@ -2,7 +2,9 @@
 
 The `docker` command stays attached: it carries what the container prints, SIGTERM to it and its
 exit code back. The server of our image listens on no port: its socket lies in a folder that is
-mounted, which only the platform's user can reach on this machine. The command's standard input is
+mounted, which only the platform's user can reach on this machine. A server that knows ports alone
+is in a network of its own, to which a relay's socket in the same kind of folder is the only way
+(`docker_relay`). The command's standard input is
 the container's lifeline: when the platform is killed, the pipe closes, the entrypoint reads the
 end of its input and stops the server, and the engine removes the container. One that does not
 heed that is found by its label at the next start.
@@ -12,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
+import logging
 import os
 import signal
 from asyncio import subprocess, to_thread
@@ -21,21 +22,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmectl.base import relay
 from mmectl.base.instances import instance_type, model_memory
+from mmectl.base.relay_container import FRONT
 from mmectl.local import processes
 from mmectl.local.instance import docker_cli as engines
 from mmectl.local.instance import procfs
 from mmectl.local.instance.docker_cli import Engine, EngineError
+from mmectl.local.instance.docker_relay import DockerRelay
 from mmectl.local.instance.process_runtime import Launch
-from mmectl.local.instance.workspace import RUN_MARK, SOCKET, Ports
+from mmectl.local.instance.workspace import RUN_MARK, SOCKET
 
 MODELS = "/opt/ml/models"  # where SageMaker puts models: <MODELS>/<name>/model
-PORT = 8080
-FRONT = "/run/mmectl"  # where the folder of the server's socket is mounted
 # after the container the client has only to copy its last words and its code
 _CLIENT_ENDS = 5.0
 _ENGINE_FAILED = 125
 _MIB = 1 << 20
+log = logging.getLogger("mmectl.local.runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +69,19 @@ def run_arguments(
     limits: Limits,
     environment_file: Path,
     inherited: list[str],
-    port: int = 0,
+    network: str = "",
 ) -> list[str]:
     """The `docker run` of an instance; `inherited` are variables taken from the client's own.
 
-    Its server listens on the socket of `launch.workspace`, or is published at that port.
+    Its server listens on the socket of `launch.workspace`, or in that `network` on a port.
     """
     labels = {
         engines.STATE_LABEL: str(launch.state_dir),
         "mmectl.endpoint": launch.spec.endpoint,
         "mmectl.variant": launch.spec.variant,
     }
-    models = (
-        "type=bind",
-        f"source={launch.workspace.base / 'models'}",
-        f"target={MODELS}",
-        "readonly",
-    )
-    front = ("type=bind", f"source={launch.workspace.front}", f"target={FRONT}")
+    models = engines.bind(launch.workspace.base / "models", MODELS, "readonly")
+    front = engines.bind(launch.workspace.front, FRONT)
     return [
         "run",
         "--rm",
@@ -97,8 +95,8 @@ def run_arguments(
         f"--cpus={limits.cpus}",
         f"--pids-limit={limits.pids}",
         "--security-opt=no-new-privileges",
-        f"--mount={_fields(models)}",
-        *([f"--publish=127.0.0.1:{port}:{PORT}"] if port else [f"--mount={_fields(front)}"]),
+        f"--mount={models}",
+        f"--network={network}" if network else f"--mount={front}",
         f"--env-file={environment_file}",
         *(f"--env={name}" for name in inherited),
         image,
@@ -106,19 +104,12 @@ def run_arguments(
     ]
 
 
-def _fields(values: tuple[str, ...]) -> str:
-    """One line of comma-separated values, as `--mount` reads it."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
-
-
 def environment_of(launch: Launch, *, sockets: bool = True) -> dict[str, str]:
     """The variables of the container; those of the image itself are in the image."""
     listens = (
         {"MMECTL_BIND_ADDRESS": f"unix:{FRONT}/{SOCKET}"}
         if sockets
-        else {"SAGEMAKER_BIND_TO_PORT": str(PORT)}
+        else {"SAGEMAKER_BIND_TO_PORT": str(relay.PORT)}
     )
     return {
         **launch.spec.environment,
@@ -138,8 +129,7 @@ def environment_lines(variables: Mapping[str, str]) -> tuple[str, dict[str, str]
 class DockerRuntime:
     """See the module; `image` is the engine's own id of it.
 
-    An image whose server knows no socket is published at one of `ports`, which everybody on this
-    machine can ask.
+    `sockets`: its server listens on a Unix socket, and on a port if not.
     """
 
     def __init__(
@@ -148,23 +138,25 @@ class DockerRuntime:
         engine: Engine,
         image: str,
         limits: Limits,
-        ports: Ports | None = None,
+        *,
+        sockets: bool = True,
     ) -> None:
         self._launch = launch
         self._engine = engine
         self._image = image
         self._limits = limits
-        self._ports = ports
-        self._port = ports.take() if ports else 0
+        self._sockets = sockets
+        self._relay: DockerRelay | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._client: subprocess.Process | None = None
         self._lifeline = -1
         self._pid: int | None = None
         self._id = ""
 
     @property
-    def listens(self) -> Path | int:
-        """Its socket, or the port that it is published at."""
-        return self._port or self._launch.workspace.socket
+    def listens(self) -> Path:
+        """Its socket, or its relay's."""
+        return self._launch.workspace.socket
 
     @property
     def pid(self) -> int | None:
@@ -187,14 +179,15 @@ class DockerRuntime:
         # the container's user is another one; nobody else gets past the folders above
         (launch.workspace.base / "models").chmod(0o755)
         launch.workspace.front.chmod(0o777)
-        text, several = environment_lines(environment_of(launch, sockets=not self._port))
+        text, several = environment_lines(environment_of(launch, sockets=self._sockets))
         variables = launch.workspace.run / "environment"
         variables.touch(mode=0o600)
         variables.write_text(text)
-        arguments = run_arguments(
-            launch, self._image, self._limits, variables, list(several), self._port
-        )
         marks = {RUN_MARK: str(launch.workspace.run), processes.SERVER_MARK: str(launch.state_dir)}
+        network = "" if self._sockets else await self._network(marks)
+        arguments = run_arguments(
+            launch, self._image, self._limits, variables, list(several), network
+        )
         try:
             program = self._engine.program()
         except EngineError as error:
@@ -213,6 +206,23 @@ class DockerRuntime:
             )
         finally:
             os.close(reading)
+
+    async def _network(self, marks: Mapping[str, str]) -> str:
+        """Make the network of a server that knows ports alone; OSError where there can be none."""
+        launch = self._launch
+        self._relay = DockerRelay(
+            self._engine, f"{launch.name}-relay", {**self._engine.environment, **marks}
+        )
+        workspace = launch.workspace
+        await self._relay.start(launch.state_dir, workspace.run, workspace.front)
+        self._watch = asyncio.create_task(self._follow(self._relay))
+        return self._relay.network
+
+    async def _follow(self, gone: DockerRelay) -> None:
+        """Without its relay nobody reaches the server: end that, so that both are replaced."""
+        await gone.wait()
+        log.warning("the relay of %s ended", self._launch.name)
+        await self.kill()
 
     async def ready(self) -> None:
         """Learn which processes are the container's."""
@@ -246,7 +256,14 @@ class DockerRuntime:
                 self._client.kill()
 
     async def end(self) -> None:
-        """Remove the container, then the client; what the engine keeps is swept later."""
+        """Remove the containers, then their clients; what the engine keeps is swept later."""
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._end_server()
+        if self._relay is not None:
+            await self._relay.end()
+
+    async def _end_server(self) -> None:
         if self._lifeline < 0:
             return
         with contextlib.suppress(EngineError):
@@ -257,8 +274,6 @@ class DockerRuntime:
         await self.wait()
         os.close(self._lifeline)
         self._lifeline = -1
-        if self._ports is not None:
-            self._ports.give_back(self._port)
 
     def seen(self, folder: Path) -> str:
         """The folder below /opt/ml/models."""

@@ -49,7 +49,7 @@ class Instance:
         state_dir: Path,
         settings: RouterSettings,
         choose: Choose,
-        make_mms: Callable[[Path | int], Mms] = Mms,
+        make_mms: Callable[[Path], Mms] = Mms,
     ) -> None:
         self.id = f"i-0{secrets.token_hex(8)}"
         self.state = "Pending"
@@ -236,7 +236,7 @@ class Instance:
         return {"name": self._choice.name, "reason": self._choice.reason} if self._choice else {}
 
     @property
-    def listens(self) -> Path | int | None:
+    def listens(self) -> Path | None:
         """The socket or port of its server; None while there is none."""
         return self._run.runtime.listens if self._run is not None else None
 

@@ -23,7 +23,7 @@ class Mms:
     Every call returns the server's answer or raises WireError.
     """
 
-    def __init__(self, listens: Path | int) -> None:
+    def __init__(self, listens: Path) -> None:
         self._wire = Wire(listens)
 
     async def ping(self, timeout: float = 2) -> Answer:

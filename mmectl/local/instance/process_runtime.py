@@ -37,8 +37,8 @@ class Runtime(Protocol):
     """One run of a server."""
 
     @property
-    def listens(self) -> Path | int:
-        """Where it answers: a Unix socket, or a port of 127.0.0.1."""
+    def listens(self) -> Path:
+        """Where it answers: a Unix socket."""
         ...
 
     @property
@@ -114,7 +114,7 @@ class ProcessRuntime:
         self._lifeline = -1
 
     @property
-    def listens(self) -> Path | int:
+    def listens(self) -> Path:
         """Its socket."""
         return self._launch.workspace.socket
 

@@ -17,13 +17,8 @@ from mmectl.local.instance import workspace
 from mmectl.local.instance.docker_cli import Engine, EngineError, EngineImage
 from mmectl.local.instance.docker_runtime import DockerRuntime, Limits
 from mmectl.local.instance.process_runtime import Launch, MakeRuntime, ProcessRuntime
-from mmectl.local.instance.workspace import Ports
 from mmectl.local.values import FleetFailed, FleetSpec
 
-_OPEN = (
-    "not built by this mmectl: its containers listen on ports of 127.0.0.1, which every user of "
-    "this machine can ask; fix it with mmectl build, or see docs/security.md"
-)
 AUTO, PROCESS, DOCKER = "auto", "process", "docker"
 log = logging.getLogger("mmectl.local.runtime")
 
@@ -97,7 +92,6 @@ class Runtimes:
         self._memory = memory
         self._reserved = reserved
         self._engine = Engine(environment)
-        self._ports = Ports()
         self._told: dict[tuple[str, str], str] = {}
 
     async def choose(self, spec: FleetSpec) -> RuntimeChoice:
@@ -109,8 +103,6 @@ class Runtimes:
         key = spec.config, spec.variant
         if self._told.get(key) != told:  # once for all its instances
             log.info("%s", told)
-            if not choice.sockets:
-                log.warning("%s: %s", spec.image.reference, _OPEN)
         self._told[key] = told
         return choice
 
@@ -126,8 +118,7 @@ class Runtimes:
         limits = Limits.of(spec.instance_type, machine, cpus, share, self._memory)
 
         def make(launch: Launch) -> DockerRuntime:
-            ports = None if choice.sockets else self._ports
-            return DockerRuntime(launch, self._engine, choice.image, limits, ports)
+            return DockerRuntime(launch, self._engine, choice.image, limits, sockets=choice.sockets)
 
         return make
 

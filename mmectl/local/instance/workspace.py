@@ -4,52 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.local import processes
 from mmectl.local.instance import removal
-from mmectl.local.values import FleetFailed
 
 RUN_MARK = "MMECTL_RUN_DIR"
 SOCKET = "http.sock"
 # Unix socket paths end at 107 bytes, and the server adds its own names
 _LONGEST_RUN_DIR = 80
-
-
-class Ports:
-    """Free ports, below those that the kernel gives away."""
-
-    FIRST, LAST = 20_000, 32_000
-
-    def __init__(self) -> None:
-        self._taken: set[int] = set()
-
-    def take(self) -> int:
-        """Reserve a port that nobody listens on."""
-        for _ in range(1000):
-            port = self.FIRST + secrets.randbelow(self.LAST - self.FIRST)
-            if port not in self._taken and _is_free(port):
-                self._taken.add(port)
-                return port
-        raise FleetFailed(f"No free port between {self.FIRST} and {self.LAST} on this machine.")
-
-    def give_back(self, port: int) -> None:
-        """Free a port again."""
-        self._taken.discard(port)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

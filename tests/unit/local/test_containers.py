@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fakes.fleet import spec
 
 from mmectl.local.images import Images, engine_images
 from mmectl.local.instance import docker_cli as engines
+from mmectl.local.instance import docker_relay
 from mmectl.local.instance.docker_cli import Engine, EngineError, EngineImage
 from mmectl.local.instance.docker_runtime import (
     DockerRuntime,
@@ -80,13 +82,44 @@ def test_a_container_is_confined_and_listens_on_no_port(tmp_path: Path) -> None:
     assert not any("--publish" in argument for argument in arguments)
 
 
-def test_an_image_that_knows_no_socket_listens_on_a_loopback_port(tmp_path: Path) -> None:
-    arguments = run_arguments(launch(tmp_path), "i", LIMITS, tmp_path / "env", [], 20_001)
-    assert "--publish=127.0.0.1:20001:8080" in arguments
+def test_an_image_that_knows_no_socket_is_in_a_network_of_its_own(tmp_path: Path) -> None:
+    arguments = run_arguments(launch(tmp_path), "i", LIMITS, tmp_path, [], "container:r")
+    assert "--network=container:r" in arguments
+    assert not any("--publish" in argument for argument in arguments)
     assert not any("/run/mmectl" in argument for argument in arguments)
     variables = environment_of(launch(tmp_path), sockets=False)
     assert variables["SAGEMAKER_BIND_TO_PORT"] == "8080"
     assert "MMECTL_BIND_ADDRESS" not in variables
+
+
+def test_a_relay_may_do_nothing_but_pass_on(tmp_path: Path) -> None:
+    arguments = docker_relay.run_arguments("r", Path("/project/.mmectl"), tmp_path)
+    assert {
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--label=mmectl.state-dir=/project/.mmectl",
+        f"--user={os.getuid()}:{os.getgid()}",
+        f"--mount=type=bind,source={tmp_path},target=/run/mmectl",
+    } <= set(arguments)
+    shown = [a for a in arguments if a.startswith("--mount=") and str(tmp_path) not in a]
+    assert shown
+    assert all(mount.endswith(",readonly") for mount in shown)
+    program = arguments[arguments.index("mmectl-relay:1") + 1]
+    sources = [next(csv.reader([m.removeprefix("--mount=")]))[1] for m in shown]
+    assert any(program.startswith(source.removeprefix("source=")) for source in sources)
+    assert arguments[-2:] == ["--only", "/run/mmectl/http.sock"]
+
+
+def test_an_empty_image_is_made_once(tmp_path: Path) -> None:
+    docker = FakeDocker(tmp_path)
+    docker.engine.provide_empty("e:1", tmp_path)
+    assert [call[0] for call in docker.calls] == ["image"]
+    docker = FakeDocker(tmp_path, image=(1, "", "No such image"))
+    docker.engine.provide_empty("e:1", tmp_path)
+    assert docker.calls[-1] == ["import", f"{tmp_path}/empty.tar", "e:1"]
+    assert not (tmp_path / "empty.tar").exists()
 
 
 def test_a_comma_in_the_path_does_not_end_the_mount(tmp_path: Path) -> None:
