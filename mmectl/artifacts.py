@@ -68,13 +68,14 @@ def upload_many(
 
 def _interrupted(asked: int, ended: Sequence[tuple[Upload, Uploaded | MmectlError]]) -> Interrupted:
     """Say what is there already, and what to type."""
+    noun = "model" if asked == 1 else "models"
     there = sum(isinstance(result, Uploaded) for _, result in ended)
     copies = [
         result.message
         for request, result in ended
         if request.copies and isinstance(result, Interrupted)
     ]
-    lines = [f"{there} of {asked} models uploaded"] if asked > len(copies) else []
+    lines = [f"{there} of {asked} {noun} uploaded"] if asked > len(copies) else []
     lines += copies
     return Interrupted(
         f"upload interrupted: {'; '.join(lines)}\n"

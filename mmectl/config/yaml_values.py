@@ -101,6 +101,15 @@ def _loader() -> type[Any]:
     class Bounded(yaml.SafeLoader):
         depth = 0
 
+        def fetch_more_tokens(self) -> None:
+            """One token more; numbers in the text itself may be what Python has none of."""
+            try:
+                super().fetch_more_tokens()
+            except ValueError:  # "\\U00110000", %YAML 999...
+                mark = self.get_mark()
+                problem = "a number that stands for no character or version"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark) from None
+
         def compose_node(self, parent: Any, index: Any) -> Any:
             self.depth += 1
             if self.depth > MAX_DEPTH:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import platform as machine
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -15,11 +18,12 @@ from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 
+from mmectl.base import relay
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import checks, command_lines, container_smoke, failures, platforms
 from mmectl.images.asking import AskingError, Server
-from mmectl.images.local_smoke import free_port
+from mmectl.images.local_smoke import short_folder
 from mmectl.images.process import Run, output, run
 from mmectl.images.progress import Classic
 from mmectl.images.trial import Trial
@@ -108,25 +112,31 @@ class Buildah:
                 request.trial.stage(folder)
                 for path in (folder, *folder.rglob("*")):  # the server is not run by us
                     path.chmod(0o755 if path.is_dir() else 0o644)
-                steps = self._serve(container, facts, folder, request.trial)
+                with tempfile.TemporaryDirectory(prefix="mme", dir=short_folder()) as front:
+                    steps = self._serve(container, facts, folder, Path(front), request.trial)
         finally:
             output(remove, self._environment, self._run)
         return steps, time.monotonic() - started
 
-    def _serve(self, container: str, facts: Facts, folder: Path, trial: Trial) -> str:
-        port = free_port()
-        command = command_lines.buildah_run(container, facts.entrypoint, port, folder / "model")
-        log = folder / "log"
+    def _serve(self, container: str, facts: Facts, folder: Path, front: Path, trial: Trial) -> str:
+        """Try the server; what it needs is in `folder`, the socket that leads to it in `front`."""
+        command = command_lines.buildah_run(container, facts.entrypoint, folder / "model")
+        log, listens = folder / "log", front / "http.sock"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [*_dying_with_us(), *command],
-                env=dict(self._environment),
+                [*_dying_with_us(), *_alone(), *_dying_with_us(), *command],
+                env={
+                    **self._environment,
+                    "MMECTL_BIND_ADDRESS": f"unix:{listens}",
+                    "MMECTL_RELAY_TO": relay.EVERYBODY,
+                },
                 stdin=subprocess.PIPE,  # the server's lifeline: closed when we are gone
                 stdout=stream,
                 stderr=stream,
+                start_new_session=True,
             )
         try:
-            return container_smoke.ask(Server(port, lambda: _ended(process)), trial)
+            return container_smoke.ask(Server(listens, lambda: _ended(process)), trial)
         except (OSError, AskingError, HTTPException) as error:
             raise container_smoke.not_serving(
                 error, log.read_text("utf-8", "replace"), trial
@@ -138,6 +148,8 @@ class Buildah:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            with contextlib.suppress(ProcessLookupError):  # what it has left, of its session
+                os.killpg(process.pid, signal.SIGKILL)
             assert process.stdin is not None  # noqa: S101 - a pipe, see above
             process.stdin.close()
 
@@ -174,6 +186,13 @@ def _dying_with_us() -> tuple[str, ...]:
     """Before a command: it is killed when we are (util-linux)."""
     program = shutil.which("setpriv")
     return (program, "--pdeathsig", "KILL", "--") if program else ()
+
+
+def _alone() -> tuple[str, ...]:
+    """Before a command: it runs in a network of its own, behind a relay (`base.relay`)."""
+    run = (sys.executable, relay.__file__, "--")
+    # a plain user's containers need the many users that buildah has set up for them
+    return run if os.geteuid() == 0 else ("buildah", "unshare", *run)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> str | None:

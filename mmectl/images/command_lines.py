@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmectl.base import relay
 from mmectl.images import asking
 from mmectl.images.values import BuildRequest
 
@@ -81,10 +82,8 @@ def buildah_push(reference: str, authfile: Path, digestfile: Path) -> tuple[str,
     )
 
 
-def buildah_run(
-    container: str, entrypoint: Sequence[str], port: int, model: Path
-) -> tuple[str, ...]:
-    """Run the server of a working container in the host's network, the model mounted.
+def buildah_run(container: str, entrypoint: Sequence[str], model: Path) -> tuple[str, ...]:
+    """Run the server of a working container in the network of whoever runs this, the model mounted.
 
     It ends with its standard input: buildah that is killed leaves it running else, as the
     process between the two loses its PR_SET_PDEATHSIG when it becomes the image's user.
@@ -92,7 +91,7 @@ def buildah_run(
     return (
         *("buildah", "run", "--isolation", "chroot", "--network", "host"),
         *("--volume", f"{model}:{asking.FOLDER}/{asking.MODEL}:ro"),
-        *("--env", "SAGEMAKER_MULTI_MODEL=true", "--env", f"SAGEMAKER_BIND_TO_PORT={port}"),
-        *("--env", "MMECTL_BIND_ADDRESS=127.0.0.1", "--env", "MMECTL_LIFELINE_FD=0"),
+        *("--env", "SAGEMAKER_MULTI_MODEL=true"),
+        *("--env", f"SAGEMAKER_BIND_TO_PORT={relay.PORT}", "--env", "MMECTL_LIFELINE_FD=0"),
         *(container, "--", *entrypoint, "serve"),
     )

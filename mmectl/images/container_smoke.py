@@ -1,6 +1,7 @@
 """Let a container serve before it is pushed, as far as the trial says.
 
-Where the engine's ports are on this machine it is asked through one, else from inside.
+Where the engine sees folders of this machine it is asked through a relay's socket, else from
+inside. Its network has a loopback interface and nothing besides: nobody else can ask it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from mmectl.base import relay, relay_container
 from mmectl.base.errors import BuildError
 from mmectl.images import asking
 from mmectl.images.asking import AskingError, Server
+from mmectl.images.engine_relay import Relay, relayed
 from mmectl.images.trial import Trial
 
 LABEL = "mmectl.smoke"  # its value: the owner, who builds nothing else at the same time
-_PORT = 8080
 _LAST_LINES = 15
 _FORGOTTEN = 1800  # seconds; nobody's smoke test takes so long
 _NO_PYTHON = (126, 127)  # what exec ends with where there is no such program
@@ -44,9 +46,9 @@ def in_engine(
 ) -> tuple[str, float]:
     """Run the image as SageMaker does; gives the steps in words, and the seconds they took.
 
-    `api` is the SDK's APIClient; `near`: its ports are on this machine. The container is
+    `api` is the SDK's APIClient; `near`: it is on this machine. The container is
     removed, whatever happens; one that a killed build of `owner` left is removed first.
-    Raises BuildError, and NotTried for an engine elsewhere with an image without Python.
+    Raises BuildError, and NotTried where there is no relay, and no Python in the image either.
     """
     started = time.monotonic()
     with contextlib.suppress(OSError):  # of the SDK: gone meanwhile, or the next call says it
@@ -54,13 +56,11 @@ def in_engine(
             api.containers(all=True, filters={"label": LABEL}), owner, time.time()
         ):
             api.remove_container(left, force=True, v=True)
-    with _container(api, reference, platform, owner, near=near, trial=trial) as name:
+    with contextlib.ExitStack() as stack:
+        beside = stack.enter_context(relayed(api, {LABEL: owner})) if near else None
+        name = stack.enter_context(_container(api, reference, platform, owner, beside, trial))
         try:
-            if near:
-                server = Server(_published(api, name), lambda: _running(api, name))
-                steps = ask(server, trial)
-            else:
-                steps = _from_inside(api, name)
+            steps = _from_outside(api, name, beside, trial) if beside else _from_inside(api, name)
         except (OSError, HTTPException, AskingError) as error:
             said = api.logs(name, tail=_LAST_LINES).decode("utf-8", "replace")
             raise not_serving(error, said, trial) from None
@@ -97,8 +97,13 @@ def script() -> str:
     return Path(asking.__file__).read_text("utf-8")
 
 
+def _from_outside(api: Any, name: str, beside: Relay, trial: Trial) -> str:
+    """Ask through the relay."""
+    return ask(Server(beside.socket, lambda: _running(api, name) or beside.ended()), trial)
+
+
 def _from_inside(api: Any, name: str) -> str:
-    """Ask from inside; the engine's ports may be anywhere."""
+    """Ask from inside; the engine may be anywhere."""
     call = api.exec_create(name, ["python", "-c", script()])
     said = api.exec_start(call).decode("utf-8", "replace")
     code = api.exec_inspect(call).get("ExitCode")
@@ -122,18 +127,22 @@ def not_serving(error: Exception, said: str, trial: Trial) -> BuildError:
 
 @contextlib.contextmanager
 def _container(
-    api: Any, reference: str, platform: str, owner: str, *, near: bool, trial: Trial
+    api: Any, reference: str, platform: str, owner: str, beside: Relay | None, trial: Trial
 ) -> Iterator[str]:
-    """A started container with the model in it."""
-    bindings = {_PORT: ("127.0.0.1", None)} if near else {}
+    """A started container with the model in it, in the relay's network or in one of its own."""
+    alone = {"extra_hosts": relay_container.HOSTS}
+    limits = {"network_mode": beside.network} if beside else {"network_mode": "none", **alone}
     name, made = f"mmectl-smoke-{secrets.token_hex(6)}", False
     try:
         api.create_container(
             reference,
             command=["serve"],
-            environment={"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BIND_TO_PORT": str(_PORT)},
-            ports=[_PORT],
-            host_config=api.create_host_config(port_bindings=bindings),
+            environment={
+                "SAGEMAKER_MULTI_MODEL": "true",
+                "SAGEMAKER_BIND_TO_PORT": str(relay.PORT),
+            },
+            hostname=None if beside else relay_container.HOST,
+            host_config=api.create_host_config(**limits),
             labels={LABEL: owner},
             platform=platform,
             name=name,
@@ -173,14 +182,6 @@ def archive(trial: Trial) -> bytes:
                 entry.size, entry.mode = len(content), 0o644
                 packed.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _published(api: Any, name: str) -> int:
-    """The port on this machine; the engine picks it."""
-    bindings = api.inspect_container(name)["NetworkSettings"]["Ports"].get(f"{_PORT}/tcp")
-    if not bindings:
-        raise AskingError("it ended at once")
-    return int(bindings[0]["HostPort"])
 
 
 def _running(api: Any, name: str) -> str | None:

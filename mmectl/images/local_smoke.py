@@ -37,7 +37,7 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -
     started = time.monotonic()
     if trial.level != "ping":
         _import(entrypoint, variables)
-    with tempfile.TemporaryDirectory(prefix="mmectl-", dir=_short()) as name:
+    with tempfile.TemporaryDirectory(prefix="mmectl-", dir=short_folder()) as name:
         folder = Path(name)
         trial.stage(folder)
         asked = json.loads((folder / asking.ASKED).read_text("utf-8"))
@@ -52,7 +52,7 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -
     return steps, time.monotonic() - started
 
 
-def _short() -> str | None:
+def short_folder() -> str | None:
     """A folder for sockets, whose paths end at 107 bytes: None is the usual one."""
     return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST else "/tmp"  # noqa: S108
 

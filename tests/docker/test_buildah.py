@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -114,53 +115,62 @@ def test_a_real_server_is_tried_and_nothing_of_a_killed_test_stays(
     dockerfile = alone.folder / "container" / "Dockerfile"
     dockerfile.write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nLABEL test=buildah\n")
     process = alone.start("build", *settings)
-    port = started(alone.folder)
-    wait_until(
-        lambda: len(servers(port)) > 2
-    )  # with Java and the fork server; it is silent for a while
+    network = started(alone.folder)
+    wait_until(lambda: any(map(is_java, servers(network))))  # it is silent for a while
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    wait_until(lambda: not servers(port) and not ports(alone.folder), 30)
+    wait_until(lambda: not servers(network) and not networks(alone.folder), 30)
     assert run(alone, "containers", "--quiet") != ""
     again = alone.start("build", "--json", *settings)
-    port = started(alone.folder)
+    network = started(alone.folder)
     out, said = again.communicate(timeout=600)
-    wait_until(lambda: not servers(port), 5)
+    wait_until(lambda: not servers(network), 5)
     assert "buildah holds this image already" in said
     assert "smoke test: ping, load, answer, unload in" in said
     assert json.loads(out)["data"]["backend"] == "buildah"
     assert run(alone, "containers", "--quiet") == ""
 
 
-def started(folder: Path) -> bytes:
-    """The port of the server that mmectl lets buildah run, once it does."""
-    found: set[bytes] = set()
+def started(folder: Path) -> str:
+    """The network of the server that mmectl lets buildah run, once it does; nobody else's."""
+    found: set[str] = set()
 
-    def listens() -> bool:
-        found.update(ports(folder))
+    def runs() -> bool:
+        found.update(networks(folder))
         return bool(found)
 
-    wait_until(listens)
-    return found.pop()
+    wait_until(runs)
+    (network,) = found
+    assert network != network_of(os.getpid())
+    return network
 
 
-def ports(folder: Path) -> set[bytes]:
-    """The ports that commands name whose model lies in the folder."""
+def networks(folder: Path) -> set[str]:
+    """The networks of commands that run a server whose model lies in the folder."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_bytes()
             if str(folder).encode() in words and b"SAGEMAKER_BIND_TO_PORT=" in words:
-                found.add(words.partition(b"SAGEMAKER_BIND_TO_PORT=")[2].split(b"\0")[0])
-    return found
+                found.add(network_of(int(path.parent.name)))
+    return found - {network_of(os.getpid())}  # of the relay, before it has left ours
 
 
-def servers(port: bytes) -> list[int]:
-    """The processes of the server at that port."""
+def network_of(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - it is no path
+
+
+def is_java(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"java" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    return False
+
+
+def servers(network: str) -> list[int]:
+    """The processes in that network."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            variables = (path / "environ").read_bytes().split(b"\0")
-            if b"SAGEMAKER_BIND_TO_PORT=" + port in variables:
+            if network_of(int(path.name)) == network:
                 found.append(int(path.name))
     return found

@@ -431,6 +431,7 @@ class TestCheck:
         assert "wrong/synset.txt: has 1 label for 8 classes of the symbol" in out
         assert out.splitlines()[-1] == "1 of 2 sound"
         assert "1 of 2 models would fail: wrong" in err
+        assert "1 of 1 model would fail: wrong" in call("check", "wrong")[2]
 
     def test_json(self, call, shapes, tmp_path):
         shutil.copytree(shapes, tmp_path / "wrong")

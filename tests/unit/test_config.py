@@ -151,6 +151,8 @@ BAD = [
     ("b:\n\ta: 1\n", {}, "config.yaml:2:1  not valid YAML: found character '\\t'"),
     ("x: &x {a: 1}\naws: {<<: *x}\n", {}, "config.yaml:2:7  aws.<<: keys are not merged"),
     ("a: " + "[" * 3000, {}, "config.yaml:1:23  not valid YAML: nested more than 20 deep"),
+    ('a: "x\\U00110000"', {}, "config.yaml:1:8  not valid YAML: a number that stands for no"),
+    ("%YAML 1." + "9" * 5000, {}, "config.yaml:1:9  not valid YAML: a number that stands for"),
     ('"\\e[2J": 1\n', {}, "config.yaml:1:1  \\x1b[2J: unknown key"),
     ("image: {context: " + "a" * 300 + "}\n", {}, "a name in it is longer than 255 bytes"),
     ('image: {context: "a\\0"}\n', {}, "image.context: is 'a\\x00': no text holds U+0000"),

@@ -25,6 +25,7 @@ from mmectl.local import processes, record
 BACKLOG = 512
 HEALTHY = 10.0  # seconds a server must live for the next death to count as the first
 LONGEST_PAUSE = 30.0  # seconds between two attempts
+AGAIN = 2.0  # seconds until platform.json, which could not be written, is written again
 LOCK_SECONDS = 5.0  # that another supervisor, which is killed perhaps, is waited for
 GIVE_UP = 78  # exit code of a server that would fail the same way again (EX_CONFIG)
 STARTER = "import sys; sys.path = [p for p in sys.path if p] + [{root!r}]; "
@@ -101,7 +102,7 @@ class Supervisor:
         self._listener, self._ready = listener, ready
         self._orphan = orphan
         self._child = 0
-        self._stopping = False
+        self._stopping = self._late = False
 
     def run(self) -> int:
         """Until SIGTERM, a clean end of the server, or one that a restart cannot fix."""
@@ -116,6 +117,7 @@ class Supervisor:
             deaths = 1 if time.monotonic() - begun > HEALTHY else deaths + 1
             say(f"the server ended with {code}; starting it again in {pause(deaths):g} s")
             self._sleep(pause(deaths))
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self._listener.close()
         self._forget()
         return code
@@ -149,7 +151,8 @@ class Supervisor:
         self._child = 0
         return os.waitstatus_to_exitcode(status)
 
-    def _remember(self) -> None:
+    def _remember(self, *_: object) -> None:
+        """Write down who runs; later, where the disk is full: others look for us there."""
         known = record.read(self._state_dir)
         if known is None:
             return
@@ -162,7 +165,13 @@ class Supervisor:
         try:
             record.write(self._state_dir, now)
         except OSError as error:
-            say(f"cannot write platform.json: {error}")
+            if not self._late:
+                say(f"cannot write platform.json: {error}")
+            self._late = True
+            signal.signal(signal.SIGALRM, self._remember)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            self._late = False
 
     def _server(self) -> processes.Process | None:
         if self._orphan is not None:

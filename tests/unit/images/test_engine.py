@@ -71,14 +71,14 @@ class Running(Api):
     def __init__(self, *, code=0, said=b"", containers=()):
         super().__init__(image=image())
         self.code, self.said, self.listed = code, said, list(containers)
-        self.removed, self.command, self.bindings = [], None, None
+        self.removed, self.command, self.limits = [], None, None
         self.interrupted = False
 
     def containers(self, **filters):
         return self.listed
 
-    def create_host_config(self, port_bindings):
-        self.bindings = port_bindings
+    def create_host_config(self, **limits):
+        self.limits = limits
 
     def create_container(self, *arguments, name, **request):
         self.made = name
@@ -229,7 +229,7 @@ class TestDocker:
         assert (events[-1].kind, text) == last
         assert api.removed == ["old", api.made]
         assert api.command[:2] == ["python", "-c"]
-        assert api.bindings == {}
+        assert api.limits == {"network_mode": "none", "extra_hosts": {"server": "127.0.0.2"}}
 
     def test_one_whose_creation_was_interrupted_is_removed(self):
         wanted = BuildRequest(Path("c"), REQUEST.reference, DIGEST, "linux/amd64")
