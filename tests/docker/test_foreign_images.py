@@ -19,7 +19,7 @@ from lab import Lab
 from own_server import TCP_ONLY
 from runtime_fixtures import engine, surroundings
 
-from mmectl.local.fleet.data_plane import LocalFleets
+from mmectl.local.fleet.data_plane import DataPlane
 from mmectl.local.instance import procfs
 from mmectl.local.instance.docker_cli import Engine
 from mmectl.local.values import FleetFailed, Image, InvokeRequest
@@ -65,7 +65,7 @@ async def plane(
     packed = pack(folder / "model")
     for number in range(3):
         store.put(f"m{number}.tar.gz", packed)
-    fleets = LocalFleets(folder, store, runtime="docker", environment=surroundings)
+    fleets = DataPlane(folder, store, runtime="docker", environment=surroundings)
     await fleets.start((spec(Image(foreign, "", ()), instance_count=1),))
     yield Plane(fleets, b"", folder)
     await fleets.close()
@@ -171,7 +171,7 @@ async def test_without_a_relay_it_is_refused(
     script.write_text(f'#!/bin/sh\n{refused}\nexec {real} "$@"\n')
     script.chmod(0o755)
     environment = {**surroundings, "PATH": f"{wrapper}:{surroundings['PATH']}"}
-    fleets = LocalFleets(tmp_path, None, runtime="docker", environment=environment)
+    fleets = DataPlane(tmp_path, None, runtime="docker", environment=environment)
     try:
         with pytest.raises(FleetFailed, match="only the platform reaches: no such mount"):
             await fleets.start((spec(Image(foreign, "", ()), instance_count=1),))

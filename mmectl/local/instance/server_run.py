@@ -34,7 +34,7 @@ class ServerRun:
         runtime: Runtime,
         folder: Path,
         log: ContainerLog,
-        make_mms: Callable[[Path | int], Mms],
+        make_mms: Callable[[Path], Mms],
     ) -> None:
         self.runtime = runtime
         self.models: ModelHost | None = None
