@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -20,8 +20,8 @@ SHOWN = 20
 _COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")
 _RIGHT = frozenset({"SIZE", "AGE", "LOADED", "MEMORY"})
 
-Held = Mapping[str, Sequence[float]]
-"""TargetModel -> the MB that it holds on each instance that has it in memory."""
+Held = Mapping[str, Sequence[Mapping[str, Any]]]
+"""TargetModel -> what is known of it on each instance that has it in memory."""
 
 
 @command(examples="mmectl status\nmmectl status --all\nmmectl status --json")
@@ -87,10 +87,10 @@ def instances_of(app: App) -> list[dict[str, Any]]:
 
 
 def _held(instances: Sequence[Mapping[str, Any]]) -> Held:
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for instance in instances:
         for model in instance.get("models", ()):
-            found.setdefault(model["target_model"], []).append(model["memory_mb"])
+            found.setdefault(model["target_model"], []).append(model)
     return found
 
 
@@ -127,20 +127,32 @@ def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _model_row(item: Artifact, held: Held, current: str | None) -> list[str]:
-    sizes = held.get(item.target_model, ())
+    there = held.get(item.target_model, ())
+    sizes = [model["memory_mb"] for model in there]
     return [
         item.target_model,
         size(item.size),
         age((datetime.now(timezone.utc) - item.modified).total_seconds()),
         str(len(sizes)) if sizes else "-",
         f"{max(sizes)} MB" if sizes else "-",
-        ", ".join(_notes(item, current)),
+        ", ".join(_notes(item, there, current)),
     ]
 
 
-def _notes(item: Artifact, current: str | None) -> list[str]:
-    notes = ["current"] if item.target_model == current else []
-    return [*notes, "untrained"] if item.untrained else notes
+def _notes(
+    item: Artifact, there: Sequence[Mapping[str, Any]], current: str | None
+) -> Iterator[str]:
+    if item.target_model == current:
+        yield "current"
+    if item.untrained:
+        yield "untrained"
+    if _process(there) == "shared":
+        yield "shares a process"
+
+
+def _process(there: Sequence[Mapping[str, Any]]) -> str | None:
+    """Whether a model shares its process with others or has its own; None: unknown."""
+    return next((model.get("process") for model in there), None)
 
 
 def age(seconds: float) -> str:
@@ -152,7 +164,8 @@ def age(seconds: float) -> str:
 
 
 def _model_data(item: Artifact, held: Held, current: str | None) -> dict[str, Any]:
-    sizes = held.get(item.target_model, ())
+    there = held.get(item.target_model, ())
+    sizes = [model["memory_mb"] for model in there]
     return {
         "target_model": item.target_model,
         "name": item.name,
@@ -162,5 +175,6 @@ def _model_data(item: Artifact, held: Held, current: str | None) -> dict[str, An
         "uploaded": item.modified.isoformat(),
         "in_memory_on": len(sizes),
         "memory_mb": max(sizes, default=None),
+        "process": _process(there),
         "untrained": item.untrained,
     }

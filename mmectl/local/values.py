@@ -161,7 +161,11 @@ class Fleets(Protocol):
 
 
 class MemoryUse(NamedTuple):
-    """Bytes of memory that a model takes; `transient`: some of its processes will leave."""
+    """Bytes of memory that a model takes; `transient`: some of its processes will leave.
+
+    `shared`: it has none of its own, and is served in one with others (the container's host).
+    """
 
     memory: int
     transient: bool
+    shared: bool = False

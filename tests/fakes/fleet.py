@@ -164,9 +164,9 @@ class FakeServer:
             future.set_exception(AbortedError(reason))
         return len(held)
 
-    async def attach(self, name: str, died: Callable[[], None]) -> int:
+    async def attach(self, name: str, died: Callable[[], None]) -> MemoryUse:
         self.watched[name] = died
-        return self.memory
+        return MemoryUse(self.memory, transient=False)
 
     async def measure(self, name: str) -> MemoryUse:
         if self.state != "InService":

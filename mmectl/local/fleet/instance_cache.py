@@ -34,7 +34,7 @@ class Replica:
     """One model on one instance.
 
     `busy` counts requests in flight, `peak` the most of them since `surplus` looked last,
-    `served` those since the load; `used` orders by use.
+    `served` those since the load; `used` orders by use; `shared`: its process serves others, too.
     """
 
     phase: Phase = Phase.DISK
@@ -44,6 +44,7 @@ class Replica:
     used: int = 0
     peak: int = 0
     served: int = 0
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

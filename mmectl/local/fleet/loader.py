@@ -206,15 +206,14 @@ class Loader:
         Raises NeverFitsError for a model that took more than an instance has: it is unloaded.
         """
         name = model_name(target)
-        measured = await server.models.attach(
-            name, lambda: self._unloads.unload_broken(server, target)
-        )
+        use = await server.models.attach(name, lambda: self._unloads.unload_broken(server, target))
         try:
-            self._admission.confirm(server, target, measured, footprint.disk)
+            self._admission.confirm(server, target, use.memory, footprint.disk)
         except NeverFitsError:
             await server.models.unload(name, self._settings.unload)
             raise
-        self._placement.loaded(server.id, target, measured or footprint.memory)
+        memory = use.memory or footprint.memory
+        self._placement.loaded(server.id, target, memory, shared=use.shared)
         self._meter.loaded(server.id)
         if not server.models.alive(name):  # died before it counted as loaded
             self._unloads.unload_broken(server, target)

@@ -234,10 +234,11 @@ class Placement:
             raise OverBudgetError("disk")
         replica.memory, replica.disk = memory, disk
 
-    def loaded(self, instance: str, target: str, memory: int) -> None:
-        """Record a load that worked; `memory` as measured."""
+    def loaded(self, instance: str, target: str, memory: int, *, shared: bool = False) -> None:
+        """Record a load that worked; `memory` as measured, `shared` as MemoryUse has it."""
         replica = self._caches[instance].replicas[target]
         replica.phase, replica.memory, replica.served = Phase.MEMORY, memory, 0
+        replica.shared = shared
         self.estimates.learn(target, replica.disk, memory)
         self._touch(replica)
 

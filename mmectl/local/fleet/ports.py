@@ -38,7 +38,7 @@ class Models(Protocol):
         """End the requests under way at a model with AbortedError; how many there were."""
         ...
 
-    async def attach(self, name: str, died: Callable[[], None]) -> int:
+    async def attach(self, name: str, died: Callable[[], None]) -> MemoryUse:
         """Watch the workers of a loaded model; bytes of memory that they hold."""
         ...
 

@@ -94,6 +94,7 @@ def _row(spec: FleetSpec, server: Server, cache: InstanceCache, tally: Tally) ->
             "target_model": target,
             "memory_mb": _megabytes(replica.memory),
             "in_flight": replica.busy,
+            "process": "shared" if replica.shared else "own",
         }
         for target, replica in cache.replicas.items()
         if replica.phase is Phase.MEMORY

@@ -142,17 +142,18 @@ class ModelHost:
         """End the requests under way at a model with AbortedError."""
         return self.mms.abort(reason, self._known_as(name))
 
-    async def attach(self, name: str, died: Callable[[], None]) -> int:
+    async def attach(self, name: str, died: Callable[[], None]) -> MemoryUse:
         """Watch the workers of a model that was just loaded; `died` is called when one ends.
 
-        Returns the bytes of memory that they hold, 0 if none can be seen.
+        Returns the memory that they hold, 0 if none can be seen.
         """
         workers = await to_thread(self._workers, name)
         self.detach(name)
         if workers:
             self._watches[name] = procfs.Watch(workers, died)
-            return await to_thread(procfs.memory, workers)
-        return await to_thread(self._hosted.memory, self._known_as(name))
+            return MemoryUse(await to_thread(procfs.memory, workers), transient=False)
+        taken = await to_thread(self._hosted.memory, self._known_as(name))
+        return MemoryUse(taken, transient=False, shared=taken > 0)
 
     async def measure(self, name: str) -> MemoryUse:
         """Look what the workers of a model hold by now; nothing if none is watched."""

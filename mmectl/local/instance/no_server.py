@@ -29,7 +29,7 @@ class NoServer:
         """There is nothing to abort."""
         return 0
 
-    async def attach(self, name: str, died: Callable[[], None]) -> int:
+    async def attach(self, name: str, died: Callable[[], None]) -> MemoryUse:
         """Raise WireError."""
         raise WireError(_NOT_RUNNING)
 

@@ -39,7 +39,9 @@ async def test_cold_then_warm(plane: MakePlane) -> None:
     assert p.store.asked == {"demo/a.tar.gz": 1}
     assert server.requests[0].target_model == "a.tar.gz"
     (row,) = p.fleets.describe("ep", "cfg")
-    assert row["models"] == [{"target_model": "a.tar.gz", "memory_mb": 100, "in_flight": 0}]
+    assert row["models"] == [
+        {"target_model": "a.tar.gz", "memory_mb": 100, "in_flight": 0, "process": "own"}
+    ]
 
 
 async def test_one_load_however_many_wait(plane: MakePlane) -> None:
@@ -282,7 +284,7 @@ async def test_a_client_that_leaves_during_its_invocation(plane: MakePlane) -> N
         await leaver
     gate.set()
     assert p.fleets.describe("ep", "cfg")[0]["models"] == [
-        {"target_model": "a.tar.gz", "memory_mb": 100, "in_flight": 0}
+        {"target_model": "a.tar.gz", "memory_mb": 100, "in_flight": 0, "process": "own"}
     ]
 
 

@@ -112,7 +112,9 @@ async def test_a_model_that_grows_is_measured_again(plane: MakePlane) -> None:
         await p.invoke("b.tar.gz")
     await until(lambda: not p.servers[0].holds("a.tar.gz"))
     row = p.fleets.describe("ep", "cfg")[0]
-    assert row["models"] == [{"target_model": "b.tar.gz", "memory_mb": 220, "in_flight": 0}]
+    assert row["models"] == [
+        {"target_model": "b.tar.gz", "memory_mb": 220, "in_flight": 0, "process": "own"}
+    ]
 
 
 async def test_what_a_twin_takes_counts_until_it_has_left(plane: MakePlane) -> None:
@@ -173,7 +175,9 @@ async def test_measured_memory_counts(plane: MakePlane) -> None:
     await p.invoke("b.tar.gz")
     await settle()
     row = p.fleets.describe("ep", "cfg")[0]
-    assert row["models"] == [{"target_model": "b.tar.gz", "memory_mb": 160, "in_flight": 0}]
+    assert row["models"] == [
+        {"target_model": "b.tar.gz", "memory_mb": 160, "in_flight": 0, "process": "own"}
+    ]
 
 
 async def test_507_at_load_evicts_and_tries_again(plane: MakePlane) -> None:
