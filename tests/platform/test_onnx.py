@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,15 +112,20 @@ def test_one_thread_runs_where_nobody_says_ci(image: Image) -> None:
     assert run(image, "-c", unset).split() == ["1", "True"]
 
 
-@pytest.fixture(scope="module")
-def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    import shutil
-    import tempfile
-
+@contextlib.contextmanager
+def running(image: Image, **more: Any) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="mme"))
-    with started(image, folder, MMECTL_IDLE_SECONDS="0.2") as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with started(image, folder, wait=True, MMECTL_IDLE_SECONDS="0.2", **more) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(image: Image) -> Iterator[Server]:
+    with running(image) as server:
+        yield server
 
 
 def served(server: Server, folder: Path, data: bytes, **others: bytes) -> str:
@@ -277,7 +285,13 @@ def _worker(server: Server, name: str) -> int:
     return max(found, key=_held)
 
 
-def test_a_large_network_keeps_its_weights_in_a_file(server: Server, tmp_path: Path) -> None:
+def test_a_small_model_has_no_process_of_its_own(server: Server, tmp_path: Path) -> None:
+    name = served(server, tmp_path / "shared", models.linear())
+    assert server.invoke(name, b"1,2,3", "text/csv")[0] == 200
+    assert not [line for line in server.members().values() if f"--model-name {name} " in line]
+
+
+def test_a_large_network_keeps_its_weights_in_a_file(image: Image, tmp_path: Path) -> None:
     random = np.random.RandomState(3)
     layers = [random.randn(1600, 1600).astype(np.float32) / 40 for _ in range(3)]
     names = ["x", "a", "b", "y"]
@@ -287,17 +301,18 @@ def test_a_large_network_keeps_its_weights_in_a_file(server: Server, tmp_path: P
         [models.value("y", "float32", ("N", 1600))],
         [models.tensor(f"w{n}", one) for n, one in enumerate(layers)],
     )
-    small = served(server, tmp_path / "small", models.linear())
-    name = served(server, tmp_path / "large", data)
-    row = json.dumps(random.rand(1, 1600).round(4).tolist()).encode()
-    before = server.invoke(name, row, "application/json")
-    assert server.invoke(small, b"1,2,3", "text/csv")[0] == 200
-    worker = _worker(server, name)
-    least = _held(_worker(server, small))
-    assert _held(worker) > least + 20 * MIB
-    _wait_for(lambda: _held(worker) < least + 5 * MIB)
-    assert server.invoke(name, row, "application/json") == before
-    assert server.ask("DELETE", f"/models/{name}")[0] == 200
-    assert server.load(name, tmp_path / "large")[0] == 200
-    assert server.invoke(name, row, "application/json") == before
-    assert _held(_worker(server, name)) < least + 5 * MIB
+    with running(image, MMECTL_ISOLATION="model") as server:
+        small = served(server, tmp_path / "small", models.linear())
+        name = served(server, tmp_path / "large", data)
+        row = json.dumps(random.rand(1, 1600).round(4).tolist()).encode()
+        before = server.invoke(name, row, "application/json")
+        assert server.invoke(small, b"1,2,3", "text/csv")[0] == 200
+        worker = _worker(server, name)
+        least = _held(_worker(server, small))
+        assert _held(worker) > least + 20 * MIB
+        _wait_for(lambda: _held(worker) < least + 5 * MIB)
+        assert server.invoke(name, row, "application/json") == before
+        assert server.ask("DELETE", f"/models/{name}")[0] == 200
+        assert server.load(name, tmp_path / "large")[0] == 200
+        assert server.invoke(name, row, "application/json") == before
+        assert _held(_worker(server, name)) < least + 5 * MIB

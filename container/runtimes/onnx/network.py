@@ -12,8 +12,9 @@ from runtimes.onnx.graph import Value
 from runtimes.onnx.model_files import ModelFiles
 from runtimes.values import EngineError, ModelError
 
-# A network below this is computed by one thread: to wake another takes longer
-PARALLEL_BYTES = 2**20
+# Up to this size a model may share a process, which forks: a session with threads of its own must
+# not be there then, and to wake another thread takes as long as such a model computes
+SHAREABLE_BYTES = 2 * 2**20
 _SAVE = {
     "session.optimized_model_external_initializers_file_name": saved.WEIGHTS,
     "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
@@ -29,12 +30,12 @@ class Network:
         paths = files.every_file()
         size = sum(path.stat().st_size for path in paths)
         self._files, self._paths = files, paths
-        self._threads = threads if size >= PARALLEL_BYTES else 1
+        self._threads = threads if size > SHAREABLE_BYTES else 1
         self._names = [value.name for value in files.outputs]
         self._store = store or saved.Store(sessions.library().__version__)
         self.mapped = False
         self._maker: int | None = None
-        self._may_save = size >= saved.LEAST_BYTES
+        self._may_save = size > saved.LEAST_BYTES
         place = self._saved() if self._may_save else None
         self._session = self._open(place)
 
@@ -104,8 +105,10 @@ def _mapped(place: Path, threads: int) -> Any:
 
 def _plain(path: Path, files: ModelFiles, options: Any) -> Any:
     """A session of the model itself; its large tensors stay in the file where that can be."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        small = pointing.pointed(data, files.proto, path.name)
+    small = None
+    if sessions.version() >= sessions.POINTING_FROM:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            small = pointing.pointed(data, files.proto, path.name)
     if small is None:
         return sessions.open_session(path, options, path.name)
     options.add_session_config_entry(sessions.FOLDER, str(path.parent.resolve()))

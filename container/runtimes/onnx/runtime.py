@@ -16,7 +16,6 @@ MIB = 2**20
 WORKER_BYTES = 12 * MIB
 # Of the peak of a load, times the size of the files: measured 1.0 to 1.5
 WEIGHTS = 1.5
-_SHAREABLE_BYTES = 2 * MIB
 # Operators that know what to do with a missing number
 _TAKE_MISSING = (b"TreeEnsemble", b"Imputer", b"IsNaN")
 
@@ -44,9 +43,10 @@ class ONNX(base.Runtime):
     def shareable(self, folder: Path) -> bool:
         """Whether a model is small; one is data alone, since no library of operators is loaded."""
         from runtimes.onnx import model_files
+        from runtimes.onnx.network import SHAREABLE_BYTES
 
         files = model_files.read(folder).every_file()
-        return sum(path.stat().st_size for path in files) <= _SHAREABLE_BYTES
+        return sum(path.stat().st_size for path in files) <= SHAREABLE_BYTES
 
     def preload(self) -> None:
         """Load and ask a small model, with one thread."""

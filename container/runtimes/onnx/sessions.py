@@ -17,6 +17,8 @@ from runtimes.values import EngineError, ModelError
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 FOLDER = "session.model_external_initializers_file_folder_path"
+# Versions before this one do not find the tensors of a model that is no file (1.19.2)
+POINTING_FROM = (1, 23)
 # Saved prepacked weights end the process with some networks in every version before this one
 PREPACKED_FROM = (1, 32)
 _NO_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory")
