@@ -32,7 +32,7 @@ PACKAGES = (
     "pkg_resources*",
     "_distutils_hack*",
     "distutils-precedence.pth",
-    "numpy/f2py",
+    "numpy/f2py/tests",  # scipy imports all that numpy has
     "numpy/distutils",
     "numpy/*/tests",
     "numpy/tests",

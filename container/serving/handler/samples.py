@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from runtimes.base import TableModel
+from runtimes.tables import Features, Table
 from runtimes.values import Input
 
 from serving.handler import codecs, images
+from serving.handler.tabular import Tabular
+from serving.workers.cpu import Budget
 
 INPUT = Input("data", (1, 3, 32, 32))
 ORIENTATION = 0x0112  # of EXIF
@@ -34,6 +38,25 @@ def rehearse(resize: images.Resize | None) -> None:
             for accepted in (codecs.JSON, codecs.NPY):
                 scores: Any = np.full((1, 5), 0.2, np.float32)
                 codecs.answer([scores], feed, accepted, [str(n) for n in range(5)])
+
+
+class _Table(TableModel):
+    """A model of a table that answers zeros; it rehearses what all of its kind need."""
+
+    name, features = "rehearsal", Features(5)
+
+    def predict(self, table: Table, threads: int) -> Any:
+        """Zeros for each row."""
+        del threads
+        return np.zeros(table.rows, np.float32)
+
+
+def rehearse_tables() -> None:
+    """Read and answer requests for rows of the usual kinds, before any fork."""
+    exchange = Tabular(_Table(), Budget(1))
+    for body, kind in ((b"1,2,3,4,5\n1,,3,4,5", "text/csv"), (b"[[1, 2, 3, 4, 5]]", codecs.JSON)):
+        for accepted in (codecs.JSON, "text/csv", codecs.NPY):
+            exchange.respond(body, kind, accepted, None)
 
 
 def _requests() -> Iterator[tuple[bytes, str]]:

@@ -130,6 +130,7 @@ class Service:
         own = [one for one in runtimes if type(one).resize is not Runtime.resize]
         for runtime in own or runtimes[:1]:
             samples.rehearse(runtime.resize)
+        samples.rehearse_tables()
 
     def told(self) -> None:
         """Log what the load took, once there is time: counting memory takes some ms."""
