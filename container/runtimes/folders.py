@@ -4,8 +4,9 @@
 
     {"framework": "sklearn", "predict": "predict_proba"}
 
-A model.json without `framework` is no description: XGBoost's users call a model so. The other keys
-are the framework's options. mmectl reads folders by this very module.
+A model.json without `framework` is no description: XGBoost's users call a model so. ``"isolation":
+"model"`` gives the model a process of its own, where small ones share one. The other keys are the
+framework's options. mmectl reads folders by this very module.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from .values import ModelError
 
 DESCRIPTION, EXPECTED = "model.json", "expected.json"
 KEY = b'"framework"'
+# auto: as its size and format allow; model: a process of its own
+AUTO, MODEL = "auto", "model"
 # Files that systems and editors leave beside others, AppleDouble's ._<name> among them
 _LEFT_BEHIND = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 _FORM = '{"framework": "NAME"}'
@@ -71,6 +74,7 @@ class Description:
 
     framework: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    isolation: str = AUTO
 
     def only(self, known: Collection[str]) -> Mapping[str, Any]:
         """The options, all of them `known`; raises ModelError for another."""
@@ -100,4 +104,8 @@ def _described(path: Path) -> Description | None:
     name = value.pop("framework")
     if not isinstance(name, str):
         raise ModelError(f"names the framework {name!r}", DESCRIPTION, f"write {_FORM}")
-    return Description(name, value)
+    isolation = value.pop("isolation", AUTO)
+    if isolation not in (AUTO, MODEL):
+        what = f"has the isolation {isolation!r}"
+        raise ModelError(what, DESCRIPTION, f'write "{AUTO}" or "{MODEL}"')
+    return Description(name, value, isolation)

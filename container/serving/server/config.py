@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtimes import registry
+from runtimes.folders import AUTO, MODEL
 from sagemaker_inference import parameters
 
 from serving.workers import launcher, tier
@@ -128,10 +129,10 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
 
 def _shared(environ: Mapping[str, str]) -> bool:
     """Whether models may share a process; raises StartError."""
-    isolation = environ.get(tier.ISOLATION) or tier.AUTO
-    if isolation not in (tier.AUTO, tier.MODEL):
-        raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {tier.AUTO} nor {tier.MODEL}")
-    return isolation == tier.AUTO and any(one.data_alone for one in registry.installed())
+    isolation = environ.get(tier.ISOLATION) or AUTO
+    if isolation not in (AUTO, MODEL):
+        raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {AUTO} nor {MODEL}")
+    return isolation == AUTO and any(one.data_alone for one in registry.installed())
 
 
 def properties(settings: Settings) -> str:

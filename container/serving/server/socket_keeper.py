@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtimes.folders import MODEL
+
 from serving.workers import handover, host_line, launcher, tier
 from serving.workers.host_line import Mark
 
@@ -234,7 +236,7 @@ class SocketKeeper:
             self._withdraw(kept)
             return
         os.chdir(launcher.options(kept.arguments)["--model-path"])
-        own = {tier.ISOLATION.encode(): tier.MODEL.encode()}
+        own = {tier.ISOLATION.encode(): MODEL.encode()}
         environment = {**(kept.environment or self._environment), **own}
         request = launcher.pack([kept.program, *kept.arguments], environment)
         for _ in range(_TRIES):

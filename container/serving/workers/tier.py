@@ -12,11 +12,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtimes import registry
+from runtimes import folders, registry
+from runtimes.folders import AUTO
 from runtimes.values import ModelError
 
-# Variable: auto, or model for a process of its own for each model
-ISOLATION, AUTO, MODEL = "MMECTL_ISOLATION", "auto", "model"
+# Variable: AUTO, or MODEL for a process of its own for each model
+ISOLATION = "MMECTL_ISOLATION"
 # Larger models gain little by sharing: most of their memory is their own
 LARGEST_BYTES = 2 * 2**20
 # A model that takes longer for an item would keep its neighbours waiting
@@ -29,6 +30,8 @@ def shares(folder: Path, environ: Mapping[str, str]) -> bool:
     if (environ.get(ISOLATION) or AUTO) != AUTO:
         return False
     try:
+        if folders.describe(folder).isolation != AUTO:
+            return False
         runtime = registry.of(folder)
         return runtime.shareable(folder) and _size(folder) <= LARGEST_BYTES
     except (ModelError, OSError):
