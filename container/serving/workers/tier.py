@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runtimes import folders, registry
+from runtimes.base import Runtime
 from runtimes.folders import AUTO
 from runtimes.values import ModelError
 
@@ -25,14 +26,18 @@ QUICK_SECONDS = 0.005
 TRIAL_SECONDS = 10.0
 
 
-def shares(folder: Path, environ: Mapping[str, str]) -> bool:
+def shares(
+    folder: Path,
+    environ: Mapping[str, str],
+    find: Callable[[Path], Runtime] = registry.of,
+) -> bool:
     """Whether the model in a folder may be served in the host; reads it, and loads nothing."""
     if (environ.get(ISOLATION) or AUTO) != AUTO:
         return False
     try:
         if folders.describe(folder).isolation != AUTO:
             return False
-        runtime = registry.of(folder)
+        runtime = find(folder)
         return runtime.shareable(folder) and _size(folder) <= LARGEST_BYTES
     except (ModelError, OSError):
         return False

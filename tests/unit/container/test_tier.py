@@ -3,54 +3,62 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
-from runtimes import folders, registry
+from runtimes import folders
+from runtimes.base import Runtime
 from runtimes.values import ModelError
 from serving.workers import tier
 
 
-@pytest.fixture
-def model(tmp_path, monkeypatch):
-    """A folder that a runtime takes whose models may share."""
+class Sharing(Runtime):
+    """Models with a file `m` may share."""
 
-    class Sharing:
-        def shareable(self, folder):
-            return (folder / "m").is_file()
+    def shareable(self, folder: Path) -> bool:
+        return (folder / "m").is_file()
 
-    def of(folder):
+
+def shares(folder: Path, environ: Mapping[str, str] = MappingProxyType({})) -> bool:
+    def find(folder: Path) -> Runtime:
         if not list(folder.iterdir()):
             raise ModelError("holds nothing")
         return Sharing()
 
-    monkeypatch.setattr(registry, "of", of)
+    return tier.shares(folder, environ, find)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
     (tmp_path / "m").write_bytes(b"x" * 1000)
     return tmp_path
 
 
 def test_small_data_shares(model):
-    assert tier.shares(model, {})
-    assert tier.shares(model, {tier.ISOLATION: "auto"})
+    assert shares(model)
+    assert shares(model, {tier.ISOLATION: "auto"})
 
 
 def test_not_where_the_container_or_the_model_says_so(model):
-    assert not tier.shares(model, {tier.ISOLATION: "model"})
+    assert not shares(model, {tier.ISOLATION: "model"})
     described = {"framework": "f", "isolation": "model"}
     (model / folders.DESCRIPTION).write_text(json.dumps(described))
-    assert not tier.shares(model, {})
+    assert not shares(model)
     (model / folders.DESCRIPTION).write_text(json.dumps({**described, "isolation": "auto"}))
-    assert tier.shares(model, {})
+    assert shares(model)
 
 
 def test_what_is_large_has_its_own(model):
     (model / "labels").write_bytes(b"x" * tier.LARGEST_BYTES)
-    assert not tier.shares(model, {})
+    assert not shares(model)
 
 
 def test_what_is_no_model_is_its_workers_to_tell(model, tmp_path):
     (model / "m").unlink()
-    assert not tier.shares(tmp_path, {})
-    assert not tier.shares(tmp_path / "none", {})
+    assert not shares(tmp_path)
+    assert not shares(tmp_path / "none")
 
 
 @pytest.mark.parametrize("odd", ["none", 1, None])
