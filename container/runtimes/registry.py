@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def _meant(folder: Path, candidates: tuple[Runtime, ...]) -> Runtime | None:
 
 def _names(runtimes: Iterable[Runtime]) -> str:
     return ", ".join(one.name for one in runtimes) or "nothing"
+
+
+def rehearse() -> None:
+    """Import, before any fork, what it takes to tell folders apart: each runtime looks at one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "file").write_bytes(b"of nobody")
+        for runtime in known():
+            runtime.detect(Path(folder))
 
 
 def template_files(runtimes: tuple[Runtime, ...]) -> str:

@@ -125,6 +125,7 @@ class Service:
 
     def preload(self, runtimes: Sequence[Runtime]) -> None:
         """Make, before any fork, what loads and answers of all models need."""
+        registry.rehearse()
         for runtime in runtimes:
             runtime.preload()
         own = [one for one in runtimes if type(one).resize is not Runtime.resize]
