@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmectl.image import build_local
+from mmectl.images.context import DEFAULT_FRAMEWORKS, Contents
 from mmectl.images.local_smoke import free_port
+from mmectl.images.trial import Trial
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
 
@@ -35,11 +37,17 @@ decode_input_request=false
 """
 
 
-def built() -> Image:
+def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS) -> Image:
     """The container of this project, built where it has changed."""
     state = ROOT / ".mmectl"
     made = build_local(
-        ROOT / "container", state, account=ACCOUNT, region="us-east-1", repository="mmectl-mxnet"
+        ROOT / "container",
+        state,
+        account=ACCOUNT,
+        region="us-east-1",
+        repository=f"mmectl-{frameworks[0]}",
+        contents=Contents(frameworks),
+        trial=Trial(frameworks=frameworks),
     )
     found = Images(state / "images").find(made.reference)
     if found is None:
@@ -85,10 +93,10 @@ class Server:
         body = json.dumps({"model_name": model, "url": str(folder)}).encode()
         self._good(self.ask("POST", "/models", body))
 
-    def invoke(self, model: str, image: bytes) -> bytes:
+    def invoke(self, model: str, body: bytes, kind: str = "image/jpeg") -> bytes:
         """Ask a model; raises RuntimeError for any answer but 200."""
         path = f"/models/{model}/invoke"
-        return self._good(self.ask("POST", path, image, "image/jpeg"))
+        return self._good(self.ask("POST", path, body, kind))
 
     def unload(self, model: str) -> None:
         """Unload a model."""
@@ -113,16 +121,20 @@ class Server:
         """Bytes of PSS of all of it."""
         return sum(pss(pid) for pid in self.members())
 
+    def held(self) -> int:
+        """Bytes of PSS that are in no file: the kernel cannot take them back."""
+        return sum(pss(pid, "Pss_Anon:") for pid in self.members())
+
     def processor_seconds(self) -> dict[int, float]:
         """Processor time of each of its processes since its start: pid -> seconds."""
         return {pid: processor_seconds(pid) for pid in self.members()}
 
 
-def pss(pid: int) -> int:
+def pss(pid: int, row: str = "Pss:") -> int:
     """Bytes of proportional set size of a process; 0 if it is gone."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(row):
                 return int(line.split()[1]) * 1024
     return 0
 
@@ -157,11 +169,11 @@ def ours(image: Image, **settings: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def stock(image: Image) -> Iterator[Server]:
-    """Run Multi Model Server with the plain handler, started as its documentation says."""
+def stock(image: Image, name: str = "plain_handler") -> Iterator[Server]:
+    """Run Multi Model Server with a plain handler, started as its documentation says."""
     with _folder() as folder:
         port = free_port()
-        handler = ROOT / "benchmarks" / "stock" / "plain_handler.py"
+        handler = ROOT / "benchmarks" / "stock" / f"{name}.py"
         (folder / "mms.properties").write_text(PROPERTIES.format(port=port, handler=handler))
         (folder / "tmp").mkdir()
         environment = {
