@@ -75,7 +75,7 @@ def answered(case: Case) -> dict[str, Any]:
         "expected": case.answer,
         "damaged": asked(model, b"\0\xff\0 no payload at all", case.content_type),
         "empty": asked(model, b"", case.content_type),
-        "unknown": asked(model, case.body, "image/unheard-of"),
+        "unknown": asked(model, case.body, "audio/unheard-of"),
         "full": without_memory(model, case),
     }
 
