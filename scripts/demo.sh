@@ -10,10 +10,10 @@ trap 'mmectl local down --quiet >/dev/null 2>&1 || true' EXIT
 [ -t 1 ] || step() { printf '\n$ %s\n' "$*"; "$@"; }
 image=examples/images
 
-say 'The image: a serving environment with Multi Model Server and MXNet, made from container/.'
+say 'The image: a serving environment with Multi Model Server, MXNet, XGBoost and ONNX Runtime.'
 step mmectl build
 
-say 'The models of config.yaml: two of our own, three of the MXNet model zoo.'
+say 'The models of config.yaml: four of our own, three of the MXNet model zoo.'
 untrained=()
 if ! step mmectl upload --all; then
   say 'The zoo cannot be reached: the same networks with random weights instead (marked untrained).'
@@ -28,6 +28,10 @@ say 'A trained model that knows the answer; then ResNet-18, cold and warm.'
 step mmectl invoke --target-model shapes $image/star.jpg
 step mmectl invoke --target-model resnet_18.tar.gz $image/star.jpg
 step mmectl invoke --target-model resnet_18 $image/star.jpg
+
+say 'Other frameworks behind the same endpoint: XGBoost and ONNX, asked with CSV.'
+step mmectl invoke --target-model ring examples/xgboost/ring/rows.csv
+step mmectl invoke --target-model spiral examples/onnx/spiral/rows.csv
 
 say 'Ten more models, the endpoint untouched.'
 step mmectl upload squeezenet_v1.0 "${untrained[@]}" --copies 10 --to demo-subfolder/

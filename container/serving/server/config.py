@@ -79,7 +79,6 @@ class Settings:
     run_dir: Path | None
     lifeline: int | None
     warm: bool = True
-    shared: bool = False
 
     @property
     def socket(self) -> Path | None:
@@ -116,7 +115,6 @@ class Settings:
             run_dir=Path(run_dir) if run_dir else None,
             lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
             warm=warm,
-            shared=shared,
         )
 
 
@@ -128,11 +126,12 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
 
 
 def _shared(environ: Mapping[str, str]) -> bool:
-    """Whether models may share a process; raises StartError."""
+    """Whether models of all frameworks here may share a process; raises StartError."""
     isolation = environ.get(tier.ISOLATION) or AUTO
     if isolation not in (AUTO, MODEL):
         raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {AUTO} nor {MODEL}")
-    return isolation == AUTO and any(one.data_alone for one in registry.installed())
+    runtimes = registry.installed()
+    return isolation == AUTO and bool(runtimes) and all(one.data_alone for one in runtimes)
 
 
 def properties(settings: Settings) -> str:
