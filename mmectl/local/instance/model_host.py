@@ -30,6 +30,8 @@ _POLL = 0.05
 # what a server may still answer after a worker's death
 _LAST_WORD = 0.5
 _LONG_REMOVAL = 120.0
+# Looks in a row without a process: a list of processes may lack one that starts while it is made
+_MISSES = 2
 # a worker that was never seen in this time died at once: others come within 0.1 s
 _WORKER_COMES = 3.0
 
@@ -75,24 +77,23 @@ class ModelHost:
 
         Its launcher may leave before. A model that shares a process has none after that.
         """
-        died = asyncio.Event()
+        ended = asyncio.Event()
         watch: procfs.Watch | None = None
         seen: list[int] = []
-        began = time.monotonic()
+        missed, began = 0, time.monotonic()
         try:
-            while not died.is_set():
+            while missed < _MISSES or await to_thread(self._hosted.there):
                 now = await to_thread(self._workers, name)
-                missing = not now and time.monotonic() - began > _WORKER_COMES
-                gone = (seen and not now) or (missing and self._sees_workers)
-                if gone and not await to_thread(self._hosted.there):
-                    return
-                if now != seen:
+                late = time.monotonic() - began > _WORKER_COMES and self._sees_workers
+                missed = 0 if now else missed + (bool(seen) or late)
+                if now and now != seen:
                     if watch is not None:
                         watch.close()
-                    watch, seen = procfs.Watch(now, died.set), now
+                    watch, seen = procfs.Watch(now, ended.set), now
                     self._sees_workers = True
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(died.wait(), _POLL * (4 if seen else 1))
+                    await asyncio.wait_for(ended.wait(), _POLL * (4 if now else 1))
+                ended.clear()
         finally:
             if watch is not None:
                 watch.close()
