@@ -37,7 +37,7 @@ say 'Ten more models, the endpoint untouched.'
 step mmectl upload squeezenet_v1.0 "${untrained[@]}" --copies 10 --to demo-subfolder/
 
 say 'A random model each time.'
-step mmectl invoke --random 100 --concurrency 2 $image/*
+step mmectl invoke --random 100 --target-model 'demo-subfolder/*' --concurrency 2 $image/*
 
 say 'Changed weights become a new version; nothing is overwritten.'
 step mmectl upload resnet_18 --untrained --seed 2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +35,22 @@ from mmectl.invoke import (
     traffic,
 )
 
+_ALL = "*"
+_PATTERN = re.compile(r"[*?]")
+
 
 @command(
     examples="mmectl invoke --target-model shapes examples/images/star.jpg\n"
     "mmectl invoke --target-model resnet_18_v2.tar.gz cat.jpg   # this version\n"
     "cat cat.jpg | mmectl invoke --target-model resnet_18 -\n"
-    "mmectl invoke --random 100 --concurrency 4 cat.jpg dog.jpg"
+    "mmectl invoke --random 100 --target-model 'shop/*' cat.jpg dog.jpg"
 )
 @click.option(
     "--target-model",
     "-m",
     "models",
     multiple=True,
-    help="Model name or tarball; repeatable.",
+    help="Model name, pattern or tarball; repeatable.",
     shell_complete=candidates.models,
 )
 @click.option(
@@ -72,12 +77,13 @@ def invoke(
     seed: int,
     files: tuple[Path, ...],
 ) -> Result:
-    """Send FILES (images, JSON or NPY; - is standard input) to a model.
+    """Send FILES (images, CSV, JSON, ...; - is standard input) to a model.
 
     The answer goes to stdout. The latency, and whether the model was cold or
     warm, go to stderr. `resnet_18` means the current version: the promoted one, or
-    the newest. `resnet_18.tar.gz` means exactly that object. --random chooses
-    among all uploaded models unless --target-model names some.
+    the newest. `resnet_18.tar.gz` means exactly that object. A name may be a
+    pattern. --random chooses among all uploaded models unless --target-model
+    names some.
     """
     if not models and not count:
         raise UsageError(
@@ -119,20 +125,33 @@ def _standard_input() -> bytes:
 
 
 def targets_of(app: App, names: Sequence[str]) -> list[str]:
-    """The TargetModels of names; the current versions of all models when none is given."""
-    if names:
-        targets = [app.inventory.target(name) for name in names]
-        app.inventory.save()
-        return targets
-    found = app.inventory.pointed(app.inventory.names())
+    """The TargetModels of names; the current versions of all models when none is given.
+
+    A name may be a pattern, such as ``shop/*``; it must match a model.
+    """
+    targets: list[str] = []
+    for name in names or (_ALL,):
+        if _PATTERN.search(name):
+            targets += _matching(app, name)
+        else:
+            targets.append(app.inventory.target(name))
     app.inventory.save()
+    return targets
+
+
+def _matching(app: App, pattern: str) -> list[str]:
+    """The current versions of the models whose names match."""
+    start = _PATTERN.split(pattern)[0]
+    named = [model for model in app.inventory.names(start) if fnmatchcase(model.name, pattern)]
+    found = [item.target_model for model in app.inventory.pointed(named) if (item := model.current)]
     if not found:
+        which = "" if pattern == _ALL else f" that match {pattern!r}"
         raise InvokeError(
-            f"no models found under {app.location.url}",
-            hint="mmectl upload --all",
+            f"no models{which} found under {app.location.url}",
+            hint="mmectl models list" if which else "mmectl upload --all",
             code="no_models",
         )
-    return [item.target_model for model in found if (item := model.current)]
+    return found
 
 
 def _one(app: App, request: Request, timeout: float) -> Result:

@@ -262,6 +262,18 @@ def test_an_error_of_any_letters_is_told_in_ascii(tmp_path):
     assert done.stderr.startswith(b"error: \\xfcnknown: neither a model")
 
 
+@pytest.mark.parametrize(("pattern", "models"), [("sh*", 1), ("?hapes", 1), ("*", 2)])
+def test_a_target_model_may_be_a_pattern(call, pattern, models):
+    envelope = result(call("invoke", "--random", "40", "-m", pattern, "star.png", "--json")[1])
+    assert (envelope["status"], envelope["data"]["models"]) == ("ok", models)
+
+
+def test_a_pattern_must_match_a_model(call):
+    code, _, err = call("invoke", "-m", "none*", "star.png")
+    assert code == 1
+    assert "no models that match 'none*' found" in err
+
+
 def test_invoke_random_tallies(call):
     code, out, _ = call("invoke", "--random", "7", "--concurrency", "2", "star.png")
     assert code == 0
