@@ -29,7 +29,7 @@ class Features:
     a value is no number is one. `missing_allowed`: NaN may be a value; `infinity_allowed`, too.
     `fewer_allowed`: columns that lack at the end of a row, or by name, are missing; more is always
     an error. `absent` is what a sparse row does not list; None: missing in the dialect of XGBoost,
-    0 elsewhere.
+    0 elsewhere. `title` is what a JSON object may call all rows together.
     """
 
     count: int | None = None
@@ -40,6 +40,7 @@ class Features:
     infinity_allowed: bool = False
     fewer_allowed: bool = False
     absent: float | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         if self.names is not None and self.width != len(self.names):

@@ -187,7 +187,8 @@ def trees(b: Builder) -> Graph:
         last: Any = (shares, made.MAPS, None)
     else:
         last = (shares, "float32", (None, classes))
-    return b.model(inputs, [(label, kind, (None,)), last], ai_onnx_ml=3), {"x": x}
+    said = b.random.choice([0, 1])  # LightGBM's converter says that there is one label
+    return b.model(inputs, [(label, kind, ([None, 1][said],)), last], ai_onnx_ml=3), {"x": x}
 
 
 def bytes_picture(b: Builder) -> Graph:
@@ -242,9 +243,33 @@ def by_number(b: Builder) -> Graph:
     return data, {"a": b.floats(2, 3), "b": b.floats(3, 4)}
 
 
+def data_frame(b: Builder) -> Graph:
+    """A pipeline's inputs, one for each column of a data frame: numbers, whole ones and texts."""
+    codes = b.add(
+        "LabelEncoder", "city", domain=ML, keys_strings=["a", "b"], values_floats=[0.5, 2.0]
+    )
+    age = b.add("Cast", "age", to=1)
+    x = b.add("Concat", age, "income", codes, axis=1)
+    y = b.add("MatMul", x, b.weight(3, 2))
+    inputs = [
+        (n, k, ("N", 1)) for n, k in (("age", "int64"), ("income", "float32"), ("city", "string"))
+    ]
+    data = b.model(inputs, [(y, "float32", ("N", 2))], ai_onnx_ml=3)
+    city = np.array(["a", "b", "c", "a"], object)[: b.items, None]
+    age = b.random.randint(0, 90, (b.items, 1))
+    return data, {"age": age, "income": b.floats(b.items, 1), "city": city}
+
+
+def texts(b: Builder) -> Graph:
+    """Rows of texts."""
+    codes = b.add("LabelEncoder", "x", domain=ML, keys_strings=["a", "b"], values_floats=[0.5, 2.0])
+    data = b.model([("x", "string", (None, 3))], [(codes, "float32", (None, 3))], ai_onnx_ml=3)
+    return data, {"x": b.random.choice(["a", "b", "c"], (b.items, 3)).astype(object)}
+
+
 FAMILIES: tuple[Callable[[Builder], Graph], ...] = (
     convolutions, dense, several, attention, recurrent, trees, bytes_picture, half, branches,
-    integers, by_number, convolutions,
+    integers, by_number, data_frame, texts,
 )  # fmt: skip
 WHOLE = {"branches", "by_number", "integers"}  # asked as they are, not item by item
 

@@ -13,40 +13,11 @@ from typing import Any, Callable, List  # Python 3.8 has no others for aliases
 from runtimes import base
 from runtimes.onnx import likelihood
 from runtimes.onnx.graph import Value
-from runtimes.onnx.model_files import MAPS, ModelFiles
+from runtimes.onnx.model_files import TEXT, ModelFiles
 from runtimes.tables import Features, Table
 from runtimes.values import ANY, EngineError, Input, ModelError, Pixels, RequestError
 
 Run = Callable[[Mapping[str, Any]], List[Any]]
-
-
-def is_table(files: ModelFiles) -> bool:
-    """Whether a model takes tables."""
-    if len(files.inputs) != 1 or files.labels is not None or files.pixels is not None:
-        return False
-    one = files.inputs[0]
-    rows = (one.shape or (1,))[0]
-    return (
-        one.dtype in ("float32", "float64")
-        and len(one.shape or ()) == 2
-        and all(_of_rows(value, rows) for value in files.outputs)
-    )
-
-
-def _of_rows(value: Value, rows: Any) -> bool:
-    if value.kind == MAPS:
-        return True
-    shape = value.shape
-    if shape is None or len(shape) not in (1, 2):
-        return False
-    return _same(shape[0], rows)
-
-
-def _same(one: Any, rows: Any) -> bool:
-    """Whether two axes are the batch: both of the same number, or of any."""
-    if isinstance(one, int) or isinstance(rows, int):
-        return bool(one == rows)
-    return one is None or rows is None or one == rows
 
 
 class Tables(base.TableModel):
@@ -63,37 +34,112 @@ class Tables(base.TableModel):
         self._rows = rows if isinstance(rows, int) else None
         count = columns if isinstance(columns, int) else None
         dtype = one.dtype or "float32"
-        self.features = Features(count=count, dtype=dtype, missing_allowed=missing)
+        self.features = Features(count=count, dtype=dtype, missing_allowed=missing, title=one.name)
 
     def predict(self, table: Table, threads: int) -> Any:
         """Answer each row: what the one output says, or by name what all of them do."""
         del threads  # a session has as many as it was made with
-        parts = [self._asked(part) for part in self._parts(table.array)]
+        parts = [self._asked(part) for part in self._parts(table)]
         made = [_joined(outputs)[: table.rows] for outputs in zip(*parts)]  # noqa: B905 - 3.8
         if any(len(one) != table.rows for one in made):
             raise EngineError(f"the model does not answer {table.rows} rows one by one")
         return made[0] if len(made) == 1 else dict(zip(self._outputs, made))  # noqa: B905 - 3.8
 
-    def _parts(self, array: Any) -> Sequence[Any]:
-        """The rows as many at once as the model takes; the last ones filled up with zeros."""
-        import numpy as np
+    def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
+        """What the model is fed with, as many rows at once as it takes."""
+        feed = {self._input: table.array}
+        return [feed] if self._rows is None else _filled(feed, self._rows)
 
-        size = self._rows
-        if size is None:
-            return [array]
-        lacking = -len(array) % size
-        full = np.concatenate([array, np.zeros((lacking, array.shape[1]), array.dtype)])
-        return [full[start : start + size] for start in range(0, len(full), size)]
-
-    def _asked(self, part: Any) -> list[Any]:
+    def _asked(self, feed: Mapping[str, Any]) -> list[Any]:
         try:
-            return self._run({self._input: part})
+            return self._run(feed)
         except ValueError as error:
             raise RequestError(f"the model does not take these rows: {error}") from None
 
     def release(self) -> bool:
         """Keep of the weights what is in a file."""
         return self._release()
+
+
+class Columns(Tables):
+    """A model of tables with an input for each column, or for texts."""
+
+    def __init__(
+        self, files: ModelFiles, run: Run, release: Callable[[], bool], *, missing: bool
+    ) -> None:
+        super().__init__(files, run, release, missing=missing)
+        self._inputs = files.inputs
+        names = [value.name for value in files.inputs]
+        count = (files.inputs[0].shape or (0, 0))[1]
+        if len(names) > 1:
+            texts = [value.name for value in files.inputs if value.dtype == TEXT]
+            self.features = Features(
+                names=names, dtype="float64", categorical=texts, missing_allowed=missing
+            )
+        elif isinstance(count, int):
+            self.features = Features(
+                count=count,
+                dtype="float64",
+                categorical=range(count),
+                missing_allowed=False,
+                title=names[0],
+            )
+        else:
+            raise ModelError(
+                "does not say how many texts it takes", files.path.name, "export it so"
+            )
+
+    def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
+        import numpy as np
+
+        held = table.columns
+        columns = list(table.array.T) if held is None else list(held.values())
+        if len(self._inputs) == 1:
+            texts = [_texts(column, f"column {n + 1}") for n, column in enumerate(columns)]
+            feeds = [{self._inputs[0].name: np.stack(texts, 1)}]
+        else:
+            pairs = zip(self._inputs, columns)  # noqa: B905 - Python 3.8
+            feeds = [{value.name: _cast(column, value)[:, None] for value, column in pairs}]
+        rows = self._rows
+        if rows is None:
+            return feeds
+        return _filled(feeds[0], rows)
+
+
+def _cast(column: Any, value: Value) -> Any:
+    """A column in the type of its input, which must be able to hold it; raises RequestError."""
+    import numpy as np
+
+    if value.dtype == TEXT:
+        return _texts(column, value.name)
+    with np.errstate(invalid="ignore"):
+        ready = column.astype(value.dtype)
+    if ready.dtype.kind != "f" and not np.array_equal(ready, column):
+        raise RequestError(f"the column {value.name!r} holds a number that is no {value.dtype}")
+    return ready
+
+
+def _texts(column: Any, name: str) -> Any:
+    """Texts of what was sent; a number is its text. Raises RequestError."""
+    import numpy as np
+
+    if any(one is None for one in column):
+        raise RequestError(f"a value of {name!r} is missing: send a text")
+    made: Any = np.array([str(one) for one in column.tolist()], object)
+    return made
+
+
+def _filled(feed: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
+    """The rows as many at once as the model takes; the last ones filled up with the first."""
+    import numpy as np
+
+    count = len(next(iter(feed.values())))
+    whole = {
+        name: np.concatenate([array, np.repeat(array[:1], -count % size, 0)])
+        for name, array in feed.items()
+    }
+    starts = range(0, count, size)
+    return [{n: array[start : start + size] for n, array in whole.items()} for start in starts]
 
 
 def _joined(parts: Sequence[Any]) -> Any:

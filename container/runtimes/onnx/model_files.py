@@ -22,7 +22,7 @@ from typing import Any
 from ..folders import describe, files, first_bytes, inside  # noqa: TID252
 from ..values import ModelError, Pixels  # noqa: TID252
 from . import graph
-from .graph import BITS, External, ModelProto, Tensor, Value
+from .graph import BITS, External, ModelProto, Size, Tensor, Value
 from .proto import ProtoError
 
 ENDING, SYNSET = ".onnx", "synset.txt"
@@ -31,7 +31,7 @@ OPTIONS = ("output", "image")
 TYPES = frozenset(name for name, bits in BITS.items() if bits >= 8) - {
     "complex64", "complex128", "bfloat16",
 }  # fmt: skip
-MAPS = "sequence of maps"
+MAPS, TEXT = "sequence of maps", "string"
 _EXPORT = "export it again"
 _IMAGE_KEYS = {"mean", "std", "scale", "channels"}
 # where a tensor of an operator's attribute lies in another file its entry holds this
@@ -142,8 +142,9 @@ def check_values(model: ModelFiles) -> None:
         raise ModelError(what, "model.json", "name one of them")
     if not names:
         raise ModelError("has no output", name, _EXPORT)
+    text = (TEXT,) if is_columns(model) else ()
     for value in model.inputs:
-        if value.kind != "tensor" or value.dtype not in TYPES:
+        if value.kind != "tensor" or value.dtype not in (*TYPES, *text):
             raise ModelError(
                 f"takes {_called(value)} as {value.name}, which no request can hold", name,
                 "export the model without it: numbers go in",
@@ -151,13 +152,55 @@ def check_values(model: ModelFiles) -> None:
         if any(size == 0 for size in value.shape or ()):
             raise ModelError(f"takes {value.name} with an axis of no numbers", name, _EXPORT)
     for value in model.outputs:
-        tensor = value.kind == "tensor" and value.dtype in (*TYPES, "string")
+        tensor = value.kind == "tensor" and value.dtype in (*TYPES, TEXT)
         if not tensor and value.kind != MAPS:
             raise ModelError(
                 f"answers {_called(value)} as {value.name}, which no answer can hold", name,
                 'let numbers come out, or name another output in model.json: {"framework": '
                 '"onnx", "output": "NAME"}',
             )  # fmt: skip
+
+
+def is_rows(model: ModelFiles) -> bool:
+    """Whether a model takes a table as one input: rows of floating-point numbers, or of texts."""
+    inputs = model.inputs
+    kinds = ("float32", "float64", TEXT)
+    return len(inputs) == 1 and inputs[0].dtype in kinds and _is_table(model)
+
+
+def is_columns(model: ModelFiles) -> bool:
+    """Whether a model takes a table whose columns, or whose texts, are inputs of their own.
+
+    So pipelines are exported that take a data frame.
+    """
+    inputs = model.inputs
+    if len(inputs) == 1:
+        return inputs[0].dtype == TEXT and _is_table(model)
+    narrow = all((value.shape or ())[1:] == (1,) for value in inputs)
+    return bool(inputs) and narrow and _is_table(model)
+
+
+def _is_table(model: ModelFiles) -> bool:
+    """Whether all that goes in is of (rows, columns), and what comes out is a row's."""
+    if model.labels is not None or model.pixels is not None:
+        return False
+    rows = {(value.shape or (0,))[0] for value in model.inputs}
+    if len(rows) != 1 or any(len(value.shape or ()) != 2 for value in model.inputs):
+        return False
+    # converters of trees say that labels are of the shape (1), and they are of (rows)
+    converted = "ai.onnx.ml" in model.proto.opsets
+    return all(_of_rows(value, *rows, converted=converted) for value in model.outputs)
+
+
+def _of_rows(value: Value, rows: Size, *, converted: bool) -> bool:
+    if value.kind == MAPS:
+        return True
+    first = (value.shape or (0,))[0]
+    if first == 1 and converted and not isinstance(rows, int):
+        first = None
+    fixed = isinstance(first, int) or isinstance(rows, int)
+    same = first == rows if fixed else None in (first, rows) or first == rows
+    return len(value.shape or ()) in (1, 2) and same
 
 
 def _called(value: Value) -> str:

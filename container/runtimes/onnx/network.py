@@ -9,7 +9,7 @@ from typing import Any
 
 from runtimes.onnx import pointing, saved, sessions
 from runtimes.onnx.graph import Value
-from runtimes.onnx.model_files import ModelFiles
+from runtimes.onnx.model_files import TEXT, ModelFiles
 from runtimes.values import EngineError, ModelError
 
 # Up to this size a model may share a process, which forks: a session with threads of its own must
@@ -128,6 +128,8 @@ def _numbers(value: Value, size: int) -> Any:
     shape = [n if isinstance(n, int) else size for n in value.shape or ()]
     if shape and not isinstance((value.shape or ())[0], int):
         shape[0] = 1
+    if value.dtype == TEXT:
+        return np.full(shape, "0", object)
     kind: Any = np.dtype(value.dtype or "float32")
     numbers: Any = np.arange(int(np.prod(shape))).reshape(shape) * 7919 % 256
     return (numbers / 255 if kind.kind == "f" else numbers % 2).astype(kind)

@@ -73,9 +73,11 @@ class ONNX(base.Runtime):
         from runtimes.onnx.network import Network
 
         files = model_files.read(folder)
-        if asking.is_table(files):
-            network = Network(files, threads)
-            return asking.Tables(files, network.run, network.release, missing=_takes_missing(files))
+        columns = model_files.is_columns(files)
+        if columns or model_files.is_rows(files):
+            network, missing = Network(files, threads), _takes_missing(files)
+            kind = asking.Columns if columns else asking.Tables
+            return kind(files, network.run, network.release, missing=missing)
         asking.asked(files)  # what cannot be asked is not loaded
         network = Network(files, threads)
         return asking.Tensors(files, network.run, network.release)

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from runtimes.onnx import locales
 from runtimes.values import EngineError, ModelError
 
 # 1.29 and later start a thread at import that sends what is loaded to their authors
@@ -60,16 +61,30 @@ def options(threads: int, **entries: str) -> Any:
 
 def open_session(model: bytes | Path, made: Any, name: str) -> Any:
     """Make a session. Raises MemoryError, or ModelError for the file `name`."""
-    ort = library()
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(source, made, providers=["CPUExecutionProvider"])
+        return _opened(source, made)
     except Exception as error:  # noqa: BLE001 - its errors have no common base
-        text = said(error)
-        if _is_memory(error):
-            raise MemoryError(text) from None
-        what = f"ONNX Runtime {ort.__version__} does not load it: {text}"
-        raise ModelError(what, name, "mmectl models check says more; export it again") from None
+        locale = locales.lacking(str(error))
+        if locale is None:
+            raise _refused(error, name) from None
+    try:
+        with locales.standing_in(locale):
+            return _opened(source, made)
+    except Exception as error:  # noqa: BLE001 - its errors have no common base
+        raise _refused(error, name) from None
+
+
+def _opened(source: bytes | str, made: Any) -> Any:
+    return library().InferenceSession(source, made, providers=["CPUExecutionProvider"])
+
+
+def _refused(error: Exception, name: str) -> Exception:
+    text = said(error)
+    if _is_memory(error):
+        return MemoryError(text)
+    what = f"ONNX Runtime {library().__version__} does not load it: {text}"
+    return ModelError(what, name, "mmectl models check says more; export it again")
 
 
 def compute(session: Any, names: Any, feed: Any) -> Any:

@@ -119,7 +119,7 @@ def test_weights_beside_it_are_files_of_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "outputs", "said"),
     [
-        ([made.value("x", "string", ("N", 1))], [Y], "takes a tensor of string as x"),
+        ([made.value("x", "string", ("N", "T", 1))], [Y], "takes a tensor of string as x"),
         ([made.value("x", "bfloat16", ("N", 1))], [Y], "takes a tensor of bfloat16 as x"),
         ([made.value("x", "maps", None)], [Y], "takes a sequence of maps as x"),
         ([made.value("x", "float32", (0, 3))], [Y], "an axis of no numbers"),
@@ -216,3 +216,32 @@ def test_nested_graphs_end():
         inner = made.graph([made.node("If", ["c"], ["y"], then_branch=inner)], [], [Y])
     with pytest.raises(ProtoError, match="nested too deeply"):
         read(written(1, 8) + written(7, inner), nodes=True)
+
+
+def columns_model(**kinds):
+    inputs = [made.value(name, kind, ("N", 1)) for name, kind in kinds.items()]
+    nodes = [made.node("Concat", list(kinds), ["y"], axis=1)]
+    return made.model(nodes, inputs, [made.value("y", "float32", ("N", 2))])
+
+
+def test_inputs_of_one_column_each_are_a_table(tmp_path):
+    found = model_files.read(folder(tmp_path, columns_model(age="int64", city="string")))
+    assert (model_files.is_columns(found), model_files.is_rows(found)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [(("N", 3), True), ((None, 3), True), ((2, 3), False), (("N", 3, 1), False)]
+)
+def test_rows_of_numbers_are_a_table_where_each_has_an_answer(tmp_path, shape, rows):
+    data = made.model([RELU], [made.value("x", "float32", shape)], [Y])
+    assert model_files.is_rows(model_files.read(folder(tmp_path, data))) is rows
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_converters_of_trees_say_that_there_is_one_label(tmp_path, converted):
+    label = made.value("label", "int64", (1,))
+    data = made.model([RELU], [X], [label, Y])
+    if converted:
+        data = made.model([RELU], [X], [label, Y], ai_onnx_ml=3)
+    found = model_files.read(folder(tmp_path, data))
+    assert model_files.is_rows(found) is converted

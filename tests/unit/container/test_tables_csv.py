@@ -154,3 +154,8 @@ def test_what_is_refused_and_why(body, kind, features, words):
 def test_many_cells_do_not_come_of_few_bytes():
     with pytest.raises(PayloadError, match="send fewer rows"):
         read(b"1\n" * 100_000, "text/csv", Features(count=10_000, fewer_allowed=True))
+
+
+def test_blanks_are_part_of_a_text():
+    found = read(b"good day\nbad\n", "text/csv", Features(count=1, categorical=[0]))
+    assert [list(one) for one in found.columns.values()] == [["good day", "bad"]]

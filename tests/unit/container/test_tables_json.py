@@ -13,6 +13,7 @@ NAMED = Features(names=["a", "b", "c"])
 THREE = Features(count=3)
 MIXED = Features(names=["a", "b", "c"], categorical=["b"])
 PADDED = Features(names=["a", "b", "c"], fewer_allowed=True)
+JSON = "application/json"
 NAN = float("nan")
 ROWS = [[1, 2, 3], [4, 5, 6]]
 OBJECTS = [{"c": 3, "a": 1, "b": 2}, {"a": 4, "b": 5, "c": 6}]
@@ -153,3 +154,17 @@ def test_what_is_refused_and_why(body, features, words):
 def test_a_damaged_line_is_named():
     with pytest.raises(PayloadError, match="line 2: the body is not JSON"):
         read(b"[1, 2, 3]\n[4, 5, 6", "application/jsonlines", THREE)
+
+
+def test_all_rows_together_may_have_the_models_own_name_for_them():
+    features = Features(count=2, title="float_input")
+    found = read(b'{"float_input": [[1, 2], [3, 4]]}', JSON, features)
+    assert found.array.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    with pytest.raises(PayloadError):
+        read(b'{"other": [[1, 2]]}', JSON, features)
+
+
+def test_columns_may_have_an_axis_of_their_own():
+    features = Features(names=["a", "b"])
+    found = read(b'{"a": [[1], [3]], "b": [[2], [4]]}', JSON, features)
+    assert found.array.tolist() == [[1.0, 2.0], [3.0, 4.0]]

@@ -104,7 +104,8 @@ def _delimiter(text: str, told: str | None, features: Features) -> str:
             raise PayloadError(f"the delimiter {brief(told)!r} is not supported: use , ; | or tab")
         return told
     line = text[: text.find("\n")] if "\n" in text else text
-    there = [one for one in _DELIMITERS if one in line]
+    between = _DELIMITERS.strip(" ") if features.has_text else _DELIMITERS  # texts have blanks
+    there = [one for one in between if one in line]
     for one in there:
         if line.count(one) + 1 == features.width:
             return one

@@ -86,7 +86,7 @@ def _unwrapped(value: Any, features: Features) -> Any:
     if not isinstance(value, dict) or _are_columns(value, features):
         return value
     rest = {name: one for name, one in value.items() if name != "signature_name"}
-    if len(rest) == 1 and next(iter(rest)) in _WRAPPERS:
+    if len(rest) == 1 and next(iter(rest)) in (*_WRAPPERS, features.title):
         return next(iter(rest.values()))
     return value
 
@@ -153,6 +153,8 @@ def _column(name: str, value: Any) -> Sequence[Any]:
         return list(value.values())
     if not isinstance(value, list):
         raise PayloadError(f"the column {brief(name)!r} is no list, but another is one")
+    if all(isinstance(one, list) and len(one) == 1 for one in value):
+        return [one[0] for one in value]  # of shape (rows, 1)
     return value
 
 
