@@ -316,3 +316,49 @@ def test_a_large_network_keeps_its_weights_in_a_file(image: Image, tmp_path: Pat
         assert server.load(name, tmp_path / "large")[0] == 200
         assert server.invoke(name, row, "application/json") == before
         assert _held(_worker(server, name)) < least + 5 * MIB
+
+
+def converted(folder: Path) -> bytes:
+    """A network of MXNet's model zoo as ONNX, with its weights."""
+    from benchmarks.forward_worker import shape_of, weights
+    from benchmarks.onnx_graph import OPSET, describe
+
+    name, shape = shape_of(folder)
+    network = describe(next(folder.glob("*-symbol.json")).read_text(), [name])
+    arrays = weights(folder)
+    for gamma in network.ones:
+        arrays[gamma][:] = 1
+    attributes: list[Any] = [dict(one.attributes) for one in network.operators]
+    nodes = [
+        models.node(one.op, one.inputs, [one.name], **given)
+        for one, given in zip(network.operators, attributes, strict=True)
+    ]
+    tensors = [models.tensor(weight, arrays[weight]) for weight in network.weights]
+    inputs = [models.value(name, "float32", ("N", *shape[1:]))]
+    outputs = [models.value(network.output, "float32", None)]
+    return models.model(nodes, inputs, outputs, tensors, opset=OPSET)
+
+
+@pytest.mark.parametrize("network", ["squeezenet_v1.0", "squeezenet_v1.1"])
+def test_networks_of_the_zoo_answer_pictures_as_mxnet_does(
+    server: Server, tmp_path: Path, shared_models: Path, network: str
+) -> None:
+    golden = json.loads((shared_models / "golden.json").read_text())["outputs"][network]
+    source = shared_models / network
+    name = served(
+        server,
+        tmp_path / network.replace(".", "_"),
+        converted(source),
+        synset__txt=(source / "synset.txt").read_bytes(),
+        model__json=json.dumps({"framework": "onnx", "image": {}}).encode(),
+    )
+    for picture, lines in golden.items():
+        body = (shared_models.parent / "images" / picture).read_bytes()
+        status, _, answer = server.invoke(name, body, "application/x-image")
+        assert status == 200, answer
+        pairs = [line.split(", class=") for line in json.loads(answer)]
+        wanted = [line.split(", class=") for line in lines]
+        assert [one[1] for one in pairs] == [one[1] for one in wanted]
+        for (found, _), (known, _) in zip(pairs, wanted, strict=True):
+            found, known = (float(text.partition("=")[2]) for text in (found, known))
+            assert found == pytest.approx(known, abs=1e-4)
