@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -29,7 +29,8 @@ class Features:
     a value is no number is one. `missing_allowed`: NaN may be a value; `infinity_allowed`, too.
     `fewer_allowed`: columns that lack at the end of a row, or by name, are missing; more is always
     an error. `absent` is what a sparse row does not list; None: missing in the dialect of XGBoost,
-    0 elsewhere. `title` is what a JSON object may call all rows together.
+    0 elsewhere. `title` is what a JSON object may call all rows together. `blank`: what the
+    framework wrote into its names for each blank, so that columns may be called as before.
     """
 
     count: int | None = None
@@ -41,6 +42,7 @@ class Features:
     fewer_allowed: bool = False
     absent: float | None = None
     title: str | None = None
+    blank: str | None = None
 
     def __post_init__(self) -> None:
         if self.names is not None and self.width != len(self.names):
@@ -50,6 +52,11 @@ class Features:
     def width(self) -> int | None:
         """How many columns the model has, None where nobody knows."""
         return len(self.names) if self.count is None and self.names is not None else self.count
+
+    def spelled(self, names: Iterable[str]) -> list[str]:
+        """Names of columns as the model spells them."""
+        blank = self.blank
+        return list(names) if blank is None else [name.replace(" ", blank) for name in names]
 
     @property
     def has_text(self) -> bool:

@@ -168,3 +168,11 @@ def test_columns_may_have_an_axis_of_their_own():
     features = Features(names=["a", "b"])
     found = read(b'{"a": [[1], [3]], "b": [[2], [4]]}', JSON, features)
     assert found.array.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_names_with_blanks_are_those_that_the_framework_wrote():
+    features = Features(names=("num_a", "b"), blank="_")
+    for body in (b'{"num a": 1, "b": 2}', b'[{"num_a": 1, "b": 2}]', b'{"b": [2], "num a": [1]}'):
+        assert read(body, "application/json", features).array.tolist() == [[1, 2]]
+    with pytest.raises(PayloadError, match="no column 'numa'"):
+        read(b'{"numa": 1, "b": 2}', "application/json", features)

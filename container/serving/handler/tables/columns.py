@@ -40,6 +40,7 @@ def order(sent: Sequence[str], features: Features) -> list[int | None]:
     Without names of its own, a model takes its columns by number. Raises PayloadError for a name
     that is unknown, twice there, or lacks.
     """
+    sent = features.spelled(sent)
     names = _names(sent, features)
     at = {name: index for index, name in enumerate(sent)}
     if len(at) != len(sent):

@@ -143,7 +143,7 @@ def _has_header(lines: _Lines, told: str | None, features: Features) -> bool:
     fields = {field.strip() for field in lines.head}
     if features.names is None or any(map(_is_number, fields)):
         return False
-    known = len(fields & set(features.names))
+    known = len(set(features.spelled(fields)) & set(features.names))
     return known > 0 and (not features.has_text or known >= len(fields) / 2)
 
 

@@ -92,7 +92,7 @@ def _unwrapped(value: Any, features: Features) -> Any:
 
 
 def _are_columns(value: Mapping[str, Any], features: Features) -> bool:
-    return features.names is not None and set(value) <= set(features.names)
+    return features.names is not None and set(features.spelled(value)) <= set(features.names)
 
 
 def _row(one: Any, number: int, features: Features) -> Any:

@@ -1,0 +1,1 @@
+"""LightGBM's models: what is in a file, without LightGBM."""

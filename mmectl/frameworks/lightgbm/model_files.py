@@ -1,0 +1,1 @@
+../../../container/runtimes/lightgbm/model_files.py

@@ -1,0 +1,1 @@
+../../../container/runtimes/lightgbm/trees.py
