@@ -11,6 +11,7 @@ answered; and ``"image": {"mean": [..], "std": [..], "scale": 0.00392}``: how a 
 
 from __future__ import annotations
 
+import functools
 import mmap
 import re
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,20 @@ def find(folder: Path) -> Path:
 
 
 def open_proto(path: Path, *, nodes: bool = False) -> ModelProto:
-    """Read a file; its operators where `nodes` says so. Raises ModelError."""
+    """Read a file; its operators where `nodes` says so. Raises ModelError.
+
+    The last one is remembered: a load asks for the same several times.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ModelError(f"cannot be read ({error.strerror})", path.name, _EXPORT) from None
+    return _opened(path, nodes, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path: Path, nodes: bool, identity: tuple[int, ...]) -> ModelProto:
+    del identity
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = graph.read(data, nodes=nodes)

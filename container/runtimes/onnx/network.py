@@ -106,7 +106,8 @@ def _mapped(place: Path, threads: int) -> Any:
 def _plain(path: Path, files: ModelFiles, options: Any) -> Any:
     """A session of the model itself; its large tensors stay in the file where that can be."""
     small = None
-    if sessions.version() >= sessions.POINTING_FROM:
+    large = path.stat().st_size > saved.LEAST_BYTES
+    if large and sessions.version() >= sessions.POINTING_FROM:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             small = pointing.pointed(data, files.proto, path.name)
     if small is None:
