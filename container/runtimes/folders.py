@@ -2,7 +2,7 @@
 
 ::
 
-    {"framework": "sklearn", "predict": "predict_proba"}
+    {"framework": "sklearn", "method": "predict_proba"}
 
 A model.json without `framework` is no description: XGBoost's users call a model so. ``"isolation":
 "model"`` gives the model a process of its own, where small ones share one. The other keys are the
@@ -93,7 +93,12 @@ def describe(folder: Path) -> Description:
 
 def _described(path: Path) -> Description | None:
     """The description in a file; None where it is another file: frameworks call theirs so, too."""
-    if not path.is_file() or path.stat().st_size > _LARGEST or KEY not in path.read_bytes():
+    if not path.is_file() or path.stat().st_size > _LARGEST:
+        return None
+    content = path.read_bytes()
+    if not content:  # what it said is lost: a guess could be answered wrong
+        raise ModelError("is empty", DESCRIPTION, f"write {_FORM}, or remove it")
+    if KEY not in content:
         return None
     try:
         value = json.loads(path.read_text("utf-8-sig"))

@@ -1,0 +1,159 @@
+"""What a loaded estimator says of its columns: how many, their names, which of them are text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of an estimator.
+
+    `text` are indices of those that are no numbers; None: it cannot be told. `frame`: it wants them
+    by name, as pandas has them. `documents`: each row is one text.
+    """
+
+    count: int | None
+    names: tuple[str, ...] | None
+    text: tuple[int, ...] | None = ()
+    frame: bool = False
+    documents: bool = False
+
+
+def of(model: Any) -> Columns:
+    """Tell what a model says of its columns."""
+    entry = first(model)
+    if type(entry).__name__ in _WORDS:
+        return Columns(1, None, (0,), documents=True)
+    count = _attribute(model, "n_features_in_")
+    if count is None:
+        count = _attribute(entry, "n_features_in_")
+    given = _attribute(model, "feature_names_in_")
+    if given is None:
+        given = _attribute(entry, "feature_names_in_")
+    names = None if given is None else tuple(map(str, given))
+    count = len(names) if names is not None else count
+    uses = list(_uses(entry, list(range(count)) if count else [], names))
+    text: set[int] | None = set()
+    for index, is_text in uses:
+        if is_text is None:
+            text = None
+            break
+        if is_text and text is not None:
+            text.add(index)
+    return Columns(
+        None if count is None else int(count),
+        names,
+        None if text is None else tuple(sorted(text)),
+        frame=names is not None and _selects(entry),
+    )
+
+
+def first(model: Any) -> Any:
+    """Which part of a model sees the columns as they are sent."""
+    for _ in range(_DEPTH):
+        inner = _inner(model)
+        if inner is None:
+            return model
+        model = inner
+    return model
+
+
+def _inner(model: Any) -> Any:
+    kind = type(model).__name__
+    if kind == "Pipeline":
+        kept = [one for _, one in model.steps if one not in (None, "passthrough")]
+        return kept[0] if kept else None
+    for name in ("best_estimator_", "regressor_"):
+        if _attribute(model, name) is not None:
+            return _attribute(model, name)
+    if kind in ("FrozenEstimator", "FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+        return _attribute(model, "estimator_") or _attribute(model, "estimator")
+    if _attribute(model, "_preprocessor") is not None:
+        return model._preprocessor  # HistGradientBoosting with categories
+    return None
+
+
+def _attribute(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, None)
+    except Exception:  # noqa: BLE001 - a property of anyone's
+        return None
+
+
+def _selects(entry: Any) -> bool:
+    """Whether columns are picked by name, or by what type they have."""
+    if type(entry).__name__ == "FeatureUnion":
+        return any(_selects(first(one)) for _, one in entry.transformer_list)
+    return type(entry).__name__ in ("ColumnTransformer", "FunctionTransformer")
+
+
+def _uses(
+    part: Any, at: Sequence[int], names: Sequence[str] | None
+) -> Iterator[tuple[int, bool | None]]:
+    """Say of columns whether the part takes them as text; None: nobody knows."""
+    part = _encoder(part)
+    kind = type(part).__name__
+    if kind == "ColumnTransformer":
+        for _, inner, which in part.transformers_:
+            if not isinstance(inner, str) or inner == "passthrough":
+                yield from _uses(inner, _picked(which, at, names), names)
+        return
+    if kind == "FeatureUnion":
+        for _, inner in part.transformer_list:
+            yield from _uses(inner, at, names)
+        return
+    if kind in _WORDS:
+        yield from ((index, True) for index in at)
+    elif kind == "FunctionTransformer" and part.func is not None:
+        yield from ((index, None) for index in at)
+    else:
+        known = _attribute(part, "categories_")
+        if isinstance(known, list) and len(known) == len(at):
+            yield from ((i, _is_text(values)) for i, values in zip(at, known))  # noqa: B905
+        elif _attribute(part, "_fit_dtype") is not None:  # SimpleImputer
+            yield from ((index, part._fit_dtype.kind in "OUS") for index in at)
+
+
+def _encoder(part: Any) -> Any:
+    """What of a pipeline knows its columns best: an encoder, else the first step."""
+    if type(part).__name__ != "Pipeline":
+        return part
+    steps = [one for _, one in part.steps if one not in (None, "passthrough")]
+    found = [one for one in steps if isinstance(_attribute(one, "categories_"), list)]
+    imputers = (
+        all(type(one).__name__ == "SimpleImputer" for one in steps[: steps.index(found[0])])
+        if found
+        else False
+    )
+    return found[0] if imputers else (_encoder(steps[0]) if steps else part)
+
+
+def _is_text(values: Any) -> bool:
+    """Whether the categories of a column are text."""
+    return bool(values.dtype.kind in "OUS" and any(isinstance(one, str) for one in values.tolist()))
+
+
+def _picked(which: Any, at: Sequence[int], names: Sequence[str] | None) -> list[int]:
+    """The indices of a ColumnTransformer's columns."""
+    if callable(which):
+        return []
+    if isinstance(which, slice):
+        if isinstance(which.start, str) or isinstance(which.stop, str):
+            known = list(names or ())
+            start = known.index(which.start) if which.start is not None else 0
+            stop = known.index(which.stop) + 1 if which.stop is not None else len(known)
+            return list(at[start:stop])
+        return list(at[which])
+    listed = [which] if isinstance(which, (str, int)) else list(which)
+    if listed and all(
+        isinstance(one, (bool,)) or type(one).__name__ in ("bool_", "bool") for one in listed
+    ):
+        return [index for index, wanted in zip(at, listed) if wanted]  # noqa: B905
+    at_name = {name: index for index, name in enumerate(names or ())}
+    return [at_name[one] if isinstance(one, str) else int(at[int(one)]) for one in listed]

@@ -1,0 +1,225 @@
+"""What a model of scikit-learn's is made of, told by content; no scikit-learn needed, nothing runs.
+
+One file: skops (a zip archive with a schema.json), or a pickle, plain or of joblib's. How it is
+asked is said in model.json::
+
+    {"framework": "sklearn", "method": "predict_proba"}
+
+`mmectl models check` reads the files with this very module.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# relative: mmectl/frameworks/sklearn links here, and beside it to these
+from ..folders import describe, files, first_bytes  # noqa: TID252
+from ..values import ModelError  # noqa: TID252
+from . import known, pickles
+
+SKOPS, PICKLE = "skops", "pickle"
+SCHEMA = "schema.json"
+METHODS = (
+    "predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples",
+    "transform",
+)  # fmt: skip
+OPTIONS = ("method",)
+ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
+NEW = "save it with skops: skops.io.dump(model, 'model.skops')"
+CODE = (
+    f"{NEW}; or, where you trust whoever wrote it as yourself, upload it with --allow-code and set "
+    f"endpoint.environment: {{{ALLOW_CODE}: 'true'}}"
+)
+_OTHERS = re.compile(rb"(xgboost\.core.{1,4}?Booster|lightgbm\.basic|catboost\.core)", re.DOTALL)
+_MOST_SCHEMA = 256 << 20
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a model's file says of it: its class, who wrote it, its columns, what is code in it."""
+
+    estimator: str
+    version: str | None
+    features: int | None
+    names: tuple[str, ...] | None
+    code: tuple[str, ...]
+
+
+def kind_of(path: Path) -> str | None:
+    """In which format a file is; None: in none that may be scikit-learn's."""
+    start = first_bytes(path)
+    if start.startswith(b"PK\x03\x04"):
+        return SKOPS if _has_schema(path) else None
+    opening = pickles.beginning(path)
+    if not opening or _OTHERS.search(opening[:512]):
+        return None
+    named = path.name.lower().endswith(pickles.ENDINGS)
+    return PICKLE if named or b"sklearn" in opening else None
+
+
+def _has_schema(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return SCHEMA in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return path.suffix == ".skops"
+
+
+def detect(folder: Path) -> bool:
+    """Whether a folder holds a file of scikit-learn's."""
+    return any(kind_of(path) is not None for path in files(folder))
+
+
+def find(folder: Path) -> Path:
+    """The model's file: the only one, else that which is called model. Raises ModelError."""
+    method(folder)
+    held = files(folder)
+    found = [path for path in held if kind_of(path) is not None]
+    called = [path for path in found if path.stem == "model"]
+    if len(found) > 1 and len(called) != 1:
+        listed = ", ".join(path.name for path in found)
+        raise ModelError(f"holds several models: {listed}", "", "keep one, or call it model.skops")
+    if not found:
+        listed = ", ".join(path.name for path in held[:8]) or "nothing"
+        raise ModelError(f"holds no file of scikit-learn's: it holds {listed}", "", NEW)
+    return (called or found)[0]
+
+
+def method(folder: Path) -> str:
+    """What of the model answers requests, as model.json says. Raises ModelError."""
+    wanted = describe(folder).only(OPTIONS).get("method", "predict")
+    if wanted not in METHODS:
+        what = f"names the method {wanted!r}"
+        raise ModelError(what, "model.json", f"name one of {', '.join(METHODS)}")
+    return str(wanted)
+
+
+def header(path: Path) -> Header:
+    """Read a file to its end, executing nothing. Raises ModelError."""
+    try:
+        return _skops(path) if kind_of(path) == SKOPS else _pickle(path)
+    except pickle.UnpicklingError as error:
+        raise ModelError(str(error), path.name, NEW) from None
+
+
+def require_data(found: Header, name: str) -> None:
+    """Raise ModelError where a file names what may be code."""
+    if found.code:
+        listed = ", ".join(found.code[:_LISTED])
+        more = len(found.code) - _LISTED
+        what = f"names {listed}{f' and {more} more' if more > 0 else ''}, which may be any code"
+        raise ModelError(what, name, CODE)
+
+
+def _unknown(names: Any) -> tuple[str, ...]:
+    return tuple(f"{m}.{n}"[:100] for m, n in sorted(names) if not known.is_known(m, n))
+
+
+def _pickle(path: Path) -> Header:
+    made, names = pickles.survey(path)
+    if not isinstance(made, pickles.Stand):
+        raise ModelError(f"is a pickled {type(made).__name__}, no model", path.name, NEW)
+    first = _first(made)
+    count = first.get("n_features_in_")
+    return Header(
+        made.name[1],
+        _version(made, first),
+        count if isinstance(count, int) else None,
+        _columns(first.get("feature_names_in_")),
+        _unknown(names),
+    )
+
+
+def _first(stand: pickles.Stand) -> pickles.Stand:
+    """Which of a pipeline's steps sees the columns."""
+    for _ in range(8):
+        steps = stand.get("steps")
+        inner: Any = stand.get("best_estimator_") or stand.get("regressor_")
+        if isinstance(steps, list) and steps and isinstance(steps[0], (tuple, list)):
+            inner = steps[0][1]
+        if not isinstance(inner, pickles.Stand):
+            break
+        stand = inner
+    return stand
+
+
+def _version(*stands: pickles.Stand) -> str | None:
+    found = [one.get("_sklearn_version") for one in stands]
+    return next((one for one in found if isinstance(one, str)), None)
+
+
+def _columns(array: Any) -> tuple[str, ...] | None:
+    """The names in an array of objects: its pickled state is (1, shape, dtype, order, list)."""
+    state = getattr(array, "state", None)
+    values = state[4] if isinstance(state, tuple) and len(state) == 5 else None
+    if isinstance(values, list) and all(isinstance(one, str) for one in values):
+        return tuple(values)
+    return None
+
+
+def _skops(path: Path) -> Header:
+    schema = _schema(path)
+    nodes = [one for one in _nodes(schema) if isinstance(one.get("__class__"), str)]
+    names = {(str(one.get("__module__")), str(one["__class__"])) for one in nodes}
+    attributes = _content(schema)
+    version = next((v for one in nodes if (v := _text(_content(one), "_sklearn_version"))), None)
+    count = _text(attributes, "n_features_in_")
+    return Header(
+        str(schema.get("__class__")),
+        version,
+        int(count) if count and count.isdecimal() else None,
+        None,
+        _unknown(name for name in names if name not in _SKOPS_OWN),
+    )
+
+
+# What skops brings of itself, whatever a file says of it
+_SKOPS_OWN = {("builtins", "NoneType"), ("None", "None"), ("numpy", "int"), ("numpy", "number")}
+
+
+def _schema(path: Path) -> Mapping[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(SCHEMA).file_size > _MOST_SCHEMA:
+                raise ModelError(f"has a {SCHEMA} of more than 256 MiB", path.name, NEW)
+            found = json.loads(archive.read(SCHEMA))
+            broken = archive.testzip()
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile, EOFError) as error:
+        raise ModelError(f"is no sound skops file ({error})", path.name, NEW) from None
+    if broken or not isinstance(found, dict):
+        raise ModelError("is no sound skops file", path.name, NEW)
+    return found
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All objects of a schema, the outermost first."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop(0) if len(waiting) == 1 else waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _content(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes of an object: its content is a dict's."""
+    inner = node.get("content")
+    found = inner.get("content") if isinstance(inner, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(attributes: Mapping[str, Any], key: str) -> str | None:
+    """An attribute that is text or a number, which skops keeps as JSON."""
+    node = attributes.get(key)
+    value = node.get("content") if isinstance(node, dict) else None
+    return value.strip('"') if isinstance(value, str) else None

@@ -1,0 +1,244 @@
+"""scikit-learn as a runtime; it is imported when it is needed, see base.py."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runtimes import base, process
+from runtimes.tables import Dialect, Features, Table
+from runtimes.values import EngineError, ModelError, RequestError
+
+log = logging.getLogger("sklearn")
+MIB = 2**20
+WORKER_BYTES = 16 * MIB
+PEAK = 4  # of a load, times the size of the file: measured 2.0 for joblib, more if compressed
+SHAREABLE_BYTES = 4 * MIB  # a larger file may take long to answer, and others would wait for it
+MANY_ROWS = 256  # below, waking another thread takes longer than what it computes
+
+
+class Model(base.TableModel):
+    """One estimator or pipeline, of which one method answers."""
+
+    dialect = Dialect.SKLEARN
+
+    def __init__(self, name: str, estimator: Any, method: str) -> None:
+        from runtimes.sklearn import columns
+
+        self.name = name
+        found = self._columns = columns.of(estimator)
+        self._answer = _bound(estimator, method, name)
+        self._frame = _frames(name) if found.frame else None
+        wide = found.frame or bool(found.text)
+        self.features = Features(
+            count=found.count,
+            names=found.names,
+            # as AWS's container reads numbers; a frame has what pandas makes of them
+            dtype="float64" if wide else "float32",
+            categorical=None if found.text is None else tuple(map(self._key, found.text)),
+        )
+        self.outputs = _names(estimator, method)
+        self._threads = _Threads()
+
+    def _key(self, index: int) -> str | int:
+        names = self._columns.names
+        return index if names is None else names[index]
+
+    def predict(self, table: Table, threads: int) -> Any:
+        """Answer each row, as the estimator's method does."""
+        self._threads.use(threads if table.rows >= MANY_ROWS else 1)
+        rows = self._rows(table)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that rows have not, or versions: told before
+            try:
+                answer = self._answered(rows)
+            except (MemoryError, RequestError):
+                raise
+            except (ValueError, TypeError) as error:
+                raise RequestError(f"the model does not take it: {_first_line(error)}") from None
+            except Exception as error:  # noqa: BLE001 - a pipeline can raise anything
+                raise EngineError(f"{type(error).__name__}: {_first_line(error)}") from None
+        return _plain(answer)
+
+    def _answered(self, rows: Any) -> Any:
+        try:
+            return self._answer(rows)
+        except ValueError as error:
+            # compiled code of some (KMeans) takes the type that they were fitted with alone
+            if "Buffer dtype mismatch" not in str(error) or getattr(rows, "dtype", "") != "float32":
+                raise
+            return self._answer(rows.astype("float64"))
+
+    def _rows(self, table: Table) -> Any:
+        """A table as the estimator was fitted with: a frame, an array, or a list of texts."""
+        if self._columns.documents:
+            texts = (table.columns or {})["0"].tolist()
+            return ["" if one is None else str(one) for one in texts]
+        if self._frame is not None:
+            return self._frame(self.features, table)
+        if table.columns is None:
+            return table.array
+        import numpy as np
+
+        made: Any = np.empty((table.rows, len(table.columns)), object)
+        for index, column in enumerate(_filled(table, self.features)):
+            made[:, index] = column
+        return made
+
+
+def _filled(table: Table, features: Features) -> list[Any]:
+    """The columns of a table in the model's order; what is missing is NaN, as pandas has it."""
+    import numpy as np
+
+    if table.columns is None:
+        return [table.array[:, index] for index in range(table.array.shape[1])]
+    found = []
+    for index in range(len(table.columns)):
+        column = table.columns[features.key(index)]
+        if column.dtype == object:
+            column = column.copy()
+            column[[one is None for one in column.tolist()]] = np.nan
+        found.append(column)
+    return found
+
+
+def _frames(name: str) -> Callable[[Features, Table], Any]:
+    """What makes frames; raises ModelError where pandas is not there."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ModelError(
+            "takes its columns by name, which needs pandas: it is not in this image",
+            name,
+            "image.requirements: [pandas] in config.yaml, then mmectl build and mmectl deploy",
+        ) from None
+
+    def frame(features: Features, table: Table) -> Any:
+        columns = _filled(table, features)
+        keys = [features.key(index) for index in range(len(columns))]
+        return pd.DataFrame(dict(zip(keys, columns)), columns=keys)  # noqa: B905
+
+    return frame
+
+
+def _bound(estimator: Any, method: str, name: str) -> Callable[[Any], Any]:
+    found: Callable[[Any], Any] | None = getattr(estimator, method, None)
+    if found is None:
+        from runtimes.sklearn import model_files
+
+        has = [one for one in model_files.METHODS if hasattr(estimator, one)]
+        what = f"is a {type(estimator).__name__}, which has no method {method}"
+        if not has:
+            raise ModelError(f"{what}: it answers nothing", name)
+        fix = f'name another in model.json: {{"framework": "sklearn", "method": "{has[0]}"}}'
+        raise ModelError(what, name, fix)
+    return found
+
+
+def _names(estimator: Any, method: str) -> list[str] | None:
+    """What the columns of an answer are called, where they are classes."""
+    if not method.startswith("predict_"):
+        return None
+    classes = getattr(estimator, "classes_", None)
+    return None if classes is None or isinstance(classes, list) else [str(one) for one in classes]
+
+
+def _plain(answer: Any) -> Any:
+    """An answer as an array; several outputs by name; a sparse matrix as a full one."""
+    import numpy as np
+
+    if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
+        return {f"output_{index}": one for index, one in enumerate(answer)}
+    if hasattr(answer, "toarray"):
+        answer = answer.toarray()
+    if hasattr(answer, "to_numpy"):
+        answer = answer.to_numpy()
+    return np.asarray(answer)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+class _Threads:
+    """The number of threads of OpenMP, set where it changes: that takes some microseconds."""
+
+    def __init__(self) -> None:
+        self._libraries = [ctypes.CDLL(path) for path in process.openmp_libraries()]
+        self._now = 0
+
+    def use(self, number: int) -> None:
+        """Compute with so many threads from now on."""
+        if number != self._now:
+            for library in self._libraries:
+                library.omp_set_num_threads(number)
+            self._now = number
+
+
+class Sklearn(base.Runtime):
+    """scikit-learn's Python package."""
+
+    name, title = "sklearn", "scikit-learn"
+    files = ("*.skops", "*.joblib", "*.pkl")
+    data_alone = True
+    fork_after_load = True
+
+    def installed(self) -> bool:
+        """Whether the packages are there."""
+        found = (importlib.util.find_spec(name) for name in ("sklearn", "joblib"))
+        return all(one is not None for one in found)
+
+    def detect(self, folder: Path) -> bool:
+        """Whether a file is one of scikit-learn's."""
+        from runtimes.sklearn import model_files
+
+        return model_files.detect(folder)
+
+    def shareable(self, folder: Path) -> bool:
+        """A small skops file: of a pickle's author less is known."""
+        from runtimes.sklearn import model_files
+
+        try:
+            path = model_files.find(folder)
+        except ModelError:
+            return False
+        small = path.stat().st_size <= SHAREABLE_BYTES
+        return small and model_files.kind_of(path) == model_files.SKOPS
+
+    def preload(self) -> None:
+        """Import what estimators are made of; fit, save, load and ask small ones."""
+        from runtimes.sklearn import warming
+
+        warming.rehearse()
+
+    def model_name(self, folder: Path) -> str:
+        """Tell the name of the file."""
+        from runtimes.sklearn import model_files
+
+        return model_files.find(folder).name
+
+    def footprint(self, folder: Path) -> int:
+        """Estimate it by the size of the file."""
+        from runtimes.sklearn import model_files
+
+        return WORKER_BYTES + PEAK * model_files.find(folder).stat().st_size
+
+    def load(self, folder: Path, threads: int) -> Model:
+        """Load the model's file."""
+        from runtimes.sklearn import loading, model_files
+
+        del threads
+        path, method = model_files.find(folder), model_files.method(folder)
+        estimator, notes = loading.load(path, code=loading.code_allowed())
+        for note in notes:
+            log.warning("%s: %s", path.name, note)
+        return Model(path.name, estimator, method)
+
+
+RUNTIME = Sklearn()

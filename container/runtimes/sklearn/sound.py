@@ -1,0 +1,171 @@
+"""What compiled code reads of a model without looking: looked at here, for a file of anyone's.
+
+Trees are walked by index, support vectors counted by numbers kept apart, neighbours found in a tree
+of memory: a damaged or hostile file could end the process, or have it read what is not the
+model's. Raises ModelError where numbers lead nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from runtimes.values import ModelError
+
+_PLAIN = (str, bytes, bytearray, int, float, complex, type, type(None))
+
+
+def made_sound(model: Any) -> Any:
+    """Check all parts of a model, and bring what only concerns its training to rest.
+
+    `n_jobs` is for training: threads of Python's own do not speed up an answer, and processes would
+    be started for it.
+    """
+    for part in parts(model):
+        check, fitted = _CHECKS.get(type(part).__name__, (None, ""))
+        try:
+            if check is not None and (not fitted or getattr(part, fitted, None) is not None):
+                check(part)
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
+            raise ModelError(f"has a damaged {type(part).__name__} ({error})") from None
+        if "n_jobs" in getattr(part, "__dict__", {}):
+            part.n_jobs = None
+    return model
+
+
+def parts(model: Any) -> Iterator[Any]:
+    """All objects of a model that are neither numbers nor text, each once."""
+    seen, waiting = set(), [model]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, _PLAIN) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += _inside(one)
+
+
+def _inside(one: Any) -> list[Any]:
+    if isinstance(one, dict):
+        return list(one.values())
+    if isinstance(one, (list, tuple, set, frozenset)):
+        return list(one)
+    if getattr(getattr(one, "dtype", None), "hasobject", False) and hasattr(one, "ravel"):
+        return list(one.ravel().tolist())
+    return list(getattr(one, "__dict__", {}).values())
+
+
+def _tree(tree: Any) -> None:
+    _links(tree.children_left, tree.children_right, tree.feature, tree.n_features)
+
+
+def _links(left: Any, right: Any, feature: Any, features: int | None) -> None:
+    import numpy as np
+
+    inner = np.flatnonzero(left != -1)
+    for side in (left[inner], right[inner]):
+        # a child comes after its parent, so that no way leads in circles
+        if not ((side > inner) & (side < len(left))).all():
+            raise ValueError("a node leads nowhere")
+    if features is not None and not ((feature[inner] >= 0) & (feature[inner] < features)).all():
+        raise ValueError("a node asks for a column that the model has not")
+
+
+def _boosting(model: Any) -> None:
+    """HistGradientBoosting: the trees of its own."""
+    import numpy as np
+
+    features = int(model._n_features)
+    for tree in (one for stage in model._predictors for one in stage):
+        nodes = tree.nodes
+        at = np.arange(len(nodes))
+        inner = nodes["is_leaf"] == 0
+        for side in (nodes["left"][inner], nodes["right"][inner]):
+            if not ((side > at[inner]) & (side < len(nodes))).all():
+                raise ValueError("a node leads nowhere")
+        if not (nodes["feature_idx"][inner] < features).all():
+            raise ValueError("a node asks for a column that the model has not")
+        if (nodes["feature_idx"][inner] < 0).any():
+            raise ValueError("a node asks for a column that the model has not")
+        by_kind = nodes[inner & (nodes["is_categorical"] != 0)]
+        if len(by_kind) and not (by_kind["bitset_idx"] < len(tree.raw_left_cat_bitsets)).all():
+            raise ValueError("a node asks for categories that the model has not")
+
+
+def _forest_width(model: Any) -> None:
+    """Trees of an ensemble see as many columns as it does."""
+    import numpy as np
+
+    for one in np.ravel(np.asarray(model.estimators_, dtype=object)):
+        if one.tree_.n_features != model.n_features_in_:
+            raise ValueError("its trees take another number of columns")
+
+
+def _single_tree(model: Any) -> None:
+    if model.tree_.n_features != model.n_features_in_:
+        raise ValueError("its tree takes another number of columns")
+
+
+def _vectors(model: Any) -> None:
+    """Libsvm's numbers."""
+    vectors, coefficients = model.support_vectors_, model._dual_coef_
+    classes = len(model._n_support)
+    if len(vectors) and vectors.shape[1] != model.n_features_in_:
+        raise ValueError("its vectors have another number of columns")
+    if int(model._n_support.sum()) not in (len(vectors), 2 * len(vectors)):
+        raise ValueError("its vectors are not as many as it says")
+    if coefficients.shape[1] != len(vectors) or coefficients.shape[0] < max(classes - 1, 1):
+        raise ValueError("its coefficients do not match its vectors")
+    if len(model._intercept_) < max(classes * (classes - 1) // 2, 1):
+        raise ValueError("it lacks intercepts")
+
+
+def _neighbours(model: Any) -> None:
+    """Make the search tree anew of the rows that it is for: the same, and sound."""
+    tree = model.__dict__.get("_tree")
+    if tree is None:
+        return
+    metric = model.effective_metric_
+    more = dict(model.effective_metric_params_)
+    model._tree = type(tree)(model._fit_X, model.leaf_size, metric=metric, **more)
+
+
+def _density(model: Any) -> None:
+    """The same; its rows are in the tree alone."""
+    tree = model.__dict__.get("tree_")
+    if tree is not None:
+        raise ValueError("its tree cannot be checked")
+
+
+def _words(model: Any) -> None:
+    """A vectorizer reads text, no files."""
+    if model.input != "content":
+        raise ValueError(f"reads files: input={model.input!r}")
+
+
+_SVM = ("SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM")
+_NEIGHBOURS = (
+    "KNeighborsClassifier", "KNeighborsRegressor", "RadiusNeighborsClassifier",
+    "RadiusNeighborsRegressor", "NearestNeighbors", "KNeighborsTransformer",
+    "RadiusNeighborsTransformer", "LocalOutlierFactor",
+)  # fmt: skip
+_FORESTS = (
+    "RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier",
+    "ExtraTreesRegressor", "GradientBoostingClassifier", "GradientBoostingRegressor",
+)  # fmt: skip
+_TREES = (
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor",
+)  # fmt: skip
+_BOOSTING = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+_WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+# By class: the check, and the attribute that it has once it is fitted
+_CHECKS: dict[str, tuple[Callable[[Any], None], str]] = {
+    "Tree": (_tree, ""),
+    "KernelDensity": (_density, ""),
+    **dict.fromkeys(_TREES, (_single_tree, "tree_")),
+    **dict.fromkeys(_FORESTS, (_forest_width, "estimators_")),
+    **dict.fromkeys(_BOOSTING, (_boosting, "_predictors")),
+    **dict.fromkeys(_SVM, (_vectors, "support_vectors_")),
+    **dict.fromkeys(_NEIGHBOURS, (_neighbours, "")),
+    **dict.fromkeys(_WORDS, (_words, "")),
+}

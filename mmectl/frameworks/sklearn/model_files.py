@@ -1,0 +1,1 @@
+../../../container/runtimes/sklearn/model_files.py

@@ -1,0 +1,191 @@
+"""Models of scikit-learn's, made by it, and what its own methods answer."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn import (
+    calibration,
+    cluster,
+    compose,
+    cross_decomposition,
+    decomposition,
+    discriminant_analysis,
+    ensemble,
+    gaussian_process,
+    impute,
+    linear_model,
+    model_selection,
+    multiclass,
+    multioutput,
+    naive_bayes,
+    neighbors,
+    neural_network,
+    pipeline,
+    preprocessing,
+    svm,
+    tree,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from skops import io as skops
+
+WIDTH = 5
+SAVED = {
+    "model.joblib": lambda model, path: joblib.dump(model, path),
+    "model.pkl": lambda model, path: path.write_bytes(pickle.dumps(model)),
+    "model.skops": lambda model, path: skops.dump(model, path),
+    "packed.joblib": lambda model, path: joblib.dump(model, path, compress=3),
+}
+
+
+def classifiers() -> dict[str, Any]:
+    logistic = linear_model.LogisticRegression
+    return {
+        "logistic": pipeline.make_pipeline(preprocessing.StandardScaler(), logistic()),
+        "forest": ensemble.RandomForestClassifier(6, random_state=0),
+        "extra trees": ensemble.ExtraTreesClassifier(4, random_state=0),
+        "boosting": ensemble.GradientBoostingClassifier(n_estimators=5),
+        "histograms": ensemble.HistGradientBoostingClassifier(max_iter=5),
+        "ada": ensemble.AdaBoostClassifier(n_estimators=3),
+        "bagging": ensemble.BaggingClassifier(n_estimators=3, random_state=0),
+        "voting": ensemble.VotingClassifier([("a", logistic()), ("b", naive_bayes.GaussianNB())]),
+        "stacking": ensemble.StackingClassifier([("a", logistic())], cv=2),
+        "tree": tree.DecisionTreeClassifier(max_depth=4),
+        "svc": svm.SVC(),
+        "nusvc": svm.NuSVC(),
+        "linear svc": svm.LinearSVC(),
+        "neighbours": neighbors.KNeighborsClassifier(algorithm="kd_tree"),
+        "bayes": naive_bayes.GaussianNB(),
+        "bernoulli": naive_bayes.BernoulliNB(),
+        "perceptrons": neural_network.MLPClassifier((5,), max_iter=300, random_state=0),
+        "sgd": linear_model.SGDClassifier(random_state=0),
+        "ridge": linear_model.RidgeClassifier(),
+        "discriminant": discriminant_analysis.LinearDiscriminantAnalysis(),
+        "quadratic": discriminant_analysis.QuadraticDiscriminantAnalysis(),
+        "process": gaussian_process.GaussianProcessClassifier(random_state=0),
+        "calibrated": calibration.CalibratedClassifierCV(svm.LinearSVC(), cv=2),
+        "one against all": multiclass.OneVsRestClassifier(logistic()),
+        "search": model_selection.GridSearchCV(logistic(), {"C": [1, 2]}, cv=2),
+        "components": pipeline.make_pipeline(decomposition.PCA(3), logistic()),
+        "bins": pipeline.make_pipeline(preprocessing.KBinsDiscretizer(3), logistic()),
+    }
+
+
+def regressors() -> dict[str, Any]:
+    ridge = linear_model.Ridge
+    return {
+        "linear": linear_model.LinearRegression(),
+        "elastic": linear_model.ElasticNet(0.1),
+        "bayesian": linear_model.BayesianRidge(),
+        "huber": linear_model.HuberRegressor(max_iter=1000),
+        "forest regression": ensemble.RandomForestRegressor(5, random_state=0),
+        "histogram regression": ensemble.HistGradientBoostingRegressor(max_iter=5),
+        "svr": svm.SVR(),
+        "near": neighbors.KNeighborsRegressor(algorithm="ball_tree"),
+        "polynomial": pipeline.make_pipeline(preprocessing.PolynomialFeatures(2), ridge()),
+        "roots": pipeline.make_pipeline(preprocessing.FunctionTransformer(np.cbrt), ridge()),
+        "target": compose.TransformedTargetRegressor(
+            ridge(), func=np.cbrt, inverse_func=np.square, check_inverse=False
+        ),
+        "filled": pipeline.make_pipeline(impute.SimpleImputer(), ridge()),
+        "least squares": cross_decomposition.PLSRegression(2),
+        "clusters": cluster.KMeans(3, random_state=0, n_init=1),
+    }
+
+
+def text_of(rows: Any) -> bytes:
+    return "\n".join(",".join(repr(float(value)) for value in row) for row in rows).encode()
+
+
+def saved(folder: Path, name: str, form: str, model: Any, method: str = "predict") -> Path:
+    place = folder / f"{name}-{form}".replace(" ", "-")
+    place.mkdir()
+    SAVED[form](model, place / form)
+    if method != "predict":
+        options = {"framework": "sklearn", "method": method}
+        (place / "model.json").write_text(json.dumps(options))
+    return place
+
+
+Made = Iterator[tuple[str, Path, bytes, str, Any]]
+
+
+def cases(folder: Path) -> Made:
+    warnings.simplefilter("ignore")  # of training, which is none of the contract's business
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(300, WIDTH))
+    sent = rows[:40].astype(np.float32)  # as AWS's container reads CSV
+    labels = (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).astype(int)
+    made = {name: (model, labels) for name, model in classifiers().items()}
+    made |= {name: (model, rows[:, 0] ** 2) for name, model in regressors().items()}
+    forms = list(SAVED)
+    for index, (name, (model, target)) in enumerate(made.items()):
+        model.fit(rows, target)
+        form = forms[index % len(forms)]
+        proba = index % 3 == 0 and hasattr(model, "predict_proba")
+        method = "predict_proba" if proba else "predict"
+        # compiled code of KMeans takes the type alone that it was fitted with
+        asked = sent.astype(float) if name == "clusters" else sent
+        answer = getattr(model, method)(asked)
+        place = saved(folder, name, form, model, method)
+        yield f"{name} {form} {method}", place, text_of(sent), "text/csv", answer.tolist()
+    yield from by_name(folder)
+    yield from documents(folder)
+    yield from several(folder, rows, sent)
+
+
+def by_name(folder: Path) -> Made:
+    """Columns of numbers and of categories, as pandas has them."""
+    random = np.random.default_rng(6)
+    frame = pd.DataFrame(
+        {
+            "age": random.integers(18, 80, 120).astype(float),
+            "town": random.choice(["Ulm", "Bonn", "Kiel"], 120),
+            "rooms": random.integers(1, 6, 120),
+            "paid": random.normal(size=120),
+        }
+    )
+    frame.loc[::9, "age"] = np.nan
+    numbers = pipeline.make_pipeline(impute.SimpleImputer(), preprocessing.StandardScaler())
+    words = preprocessing.OneHotEncoder(handle_unknown="ignore")
+    encode = compose.ColumnTransformer(
+        [("numbers", numbers, ["age", "paid"]), ("words", words, ["town", "rooms"])]
+    )
+    labels = (frame["town"] == "Ulm").to_numpy() ^ (frame["rooms"] > 3).to_numpy()
+    model = pipeline.make_pipeline(encode, linear_model.LogisticRegression())
+    model.fit(frame, np.where(labels, "yes", "no"))
+    asked = frame.head(20)
+    answer = model.predict_proba(asked).tolist()
+    csv = asked.to_csv(index=False).encode()
+    columns = asked.astype(object).where(asked.notna(), None).to_dict(orient="list")
+    place = saved(folder, "by name", "model.joblib", model, "predict_proba")
+    yield "by name, CSV", place, csv, "text/csv", answer
+    yield "by name, columns", place, json.dumps(columns).encode(), "application/json", answer
+    place = saved(folder, "by name", "model.skops", model, "predict_proba")
+    bare = asked.to_csv(index=False, header=False).encode()
+    yield "by name, without a header", place, bare, "text/csv", answer
+
+
+def documents(folder: Path) -> Made:
+    texts = ["good fine well", "bad poor", "well done", "poor work", "fine", "bad, and worse"]
+    model = pipeline.make_pipeline(TfidfVectorizer(), linear_model.LogisticRegression())
+    model.fit(texts, [1, 0, 1, 0, 1, 0])
+    asked = ["well, fine", "worse"]
+    place = saved(folder, "documents", "model.pkl", model, "predict_proba")
+    answer = model.predict_proba(asked).tolist()
+    yield "documents", place, json.dumps(asked).encode(), "application/json", answer
+
+
+def several(folder: Path, rows: Any, sent: Any) -> Made:
+    """More than one number for a row."""
+    model = multioutput.MultiOutputRegressor(linear_model.Ridge()).fit(rows, rows[:, :2] ** 2)
+    place = saved(folder, "several", "model.joblib", model)
+    yield "several", place, text_of(sent), "text/csv", model.predict(sent).tolist()
