@@ -36,7 +36,8 @@ from mmectl.local import processes, record
 
 # What SageMaker answers in such cases; `lost` is a connection that ended with the front end.
 ALLOWED: dict[str, str] = {
-    "worker died twice": r"ModelError .*\(500\) .*Worker died",
+    # while it loaded, or later
+    "worker died twice": r"ModelError .*\(500\) .*(Failed to start workers|Worker died)",
     "container lost": r"ModelError .*\(503\) .*The request was lost",
     "disk full": r"ModelError .*\(507\) .*the disk of this machine is full",
     "no memory": r"ModelError .*\(507\) ",

@@ -203,8 +203,8 @@ def test_sigterm_leaves_nothing(lab, image, models, user):
     with serving(lab, image, models, *options) as container:
         assert container.load("one") == 200
         assert container.invoke("one", picture())[0] == 200
-        # a title, the entrypoint, the fork server, Java, the model's worker server and its worker
-        assert len(lab.run("top", container.name).splitlines()) == 6
+        # a title, the entrypoint, the fork server, Java, the model's worker
+        assert len(lab.run("top", container.name).splitlines()) == 5
         assert container.groups()
         began = time.monotonic()
         lab.run("stop", "--time", "30", container.name)
