@@ -203,7 +203,8 @@ def serve(environ: Mapping[str, str]) -> int:
     java, home = find_java(environ), server_home()
     check_address(settings)
     run_dir = prepare(settings)
-    if not patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES):
+    known = patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES)
+    if not known:
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     ledger.remove(environ)
     process_group.lead()
@@ -226,7 +227,7 @@ def serve(environ: Mapping[str, str]) -> int:
         server_itself = Management(settings.socket, settings.address, settings.port)
         kept = (
             SocketKeeper(run_dir / "tmp", environment, say, server_itself.is_registered)
-            if settings.warm
+            if settings.warm and known
             else None
         )
         say(f"serving on {settings.listens}")

@@ -31,7 +31,8 @@ WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - no pathlib, see above
 ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120
 HANDLER = f"{ROOT}/model_handler.py:handle"
-# Ready to begin; do so. Ready, and the launcher may leave: its socket is kept (socket_keeper.py)
+# Ready to begin; do so. Ready, and the launcher, whose socket is kept (socket_keeper.py), may leave
+# once the model is loaded: until then the server reads what is printed through it
 READY, GO, KEPT = b"+", b"g", b"k"
 _SCM_RIGHTS, _INTS = 1, 4
 
@@ -139,6 +140,9 @@ def ask(path: str, request: bytes, server: int, clients: list[int]) -> bytes:
         line.sendall(request[sent:])
         answer = line.recv(1)
         line.sendall(GO)
+        if answer == KEPT:
+            line.settimeout(None)
+            line.recv(1)
     except OSError:
         return b""
     else:

@@ -195,13 +195,13 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
         started, environment = launcher.unpack(body)
         arguments = started[1:]
         kept = deposited(started, environment, files[_STDIO + 1])
-        clients = take_over(environment, files, streams=not kept)
+        clients = take_over(environment, files)
         rename([sys.executable, *started])
         if begins(line, started, kept):
             process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
-            status = worker.run(launcher.options(arguments), clients)
+            status = worker.run(launcher.options(arguments), clients, line.close)
             if kept:
                 part(host_line.PARTED_WORKER, started)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
@@ -222,8 +222,10 @@ def deposited(started: list[str], environment: dict[bytes, bytes], listener: int
 
 
 def begins(line: socket.socket, started: list[str], kept: bool) -> bool:
-    """Ask the launcher whether to begin; it leaves where its socket is kept."""
+    """Ask the launcher whether to begin; it leaves at the line's end where its socket is kept."""
     begins = wanted(line, launcher.KEPT if kept else launcher.READY)
+    if not kept:
+        line.close()
     if kept and not begins:
         part(host_line.WITHDRAWN, started)
     return begins
@@ -242,19 +244,11 @@ def wanted(line: socket.socket, answer: bytes = launcher.READY) -> bool:
         return line.recv(1) == launcher.GO
     except OSError:
         return False
-    finally:
-        line.close()
 
 
-def take_over(
-    environment: dict[bytes, bytes], files: list[int], *, streams: bool = True
-) -> list[int]:
-    """Take the directory and the environment from the launcher; returns the connections.
-
-    And its `streams`, unless it leaves: the server reads them no longer then. What is printed until
-    the server has opened the worker's own pipes goes to the container's log.
-    """
-    for number in range(_STDIO if streams else 0):
+def take_over(environment: dict[bytes, bytes], files: list[int]) -> list[int]:
+    """Take output, directory and environment from the launcher; returns the connections."""
+    for number in range(_STDIO):
         os.dup2(files[number], number)
     os.fchdir(files[_STDIO])
     for file in files[: _STDIO + 2]:  # the listening socket, too

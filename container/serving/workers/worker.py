@@ -41,7 +41,13 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
     It leaves no pipes behind, and no process after a 507.
     """
 
-    def __init__(self, given: Mapping[str, str], clients: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, str],
+        clients: Sequence[socket.socket],
+        loaded: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make the worker of these connections; `loaded` is called once all were told of a load."""
         request = {
             "handler": given["--handler"].encode(),
             "modelPath": given["--model-path"].encode(),
@@ -59,6 +65,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         self._waiting: list[socket.socket] = []
         self._failed_replicas = 0
         self._to_tell: Callable[[], None] | None = None
+        self._loaded = loaded
 
     def serve(self) -> None:
         """Answer until the server has closed all connections."""
@@ -163,6 +170,8 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
             self._remove_pipes()
         if len(self._outputs) == len(self._ours):  # the server waits for all of them
             self._to_tell = getattr(self._handler(), "told", None)
+            if code == 200:
+                self._loaded()
         if code != 200:
             raise RuntimeError(f"{code} - {text}")
 
@@ -275,15 +284,11 @@ def _room() -> bool:
     return room is None or room > memory.COMPUTING_BYTES
 
 
-class Routine(logging.Filter):
-    """Drop what the server's worker says of every load."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record says anything."""
-        return not str(record.msg).startswith(("Listening on port", "Model %s loaded io_fd"))
-
-
-def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
+def run(
+    given: Mapping[str, str],
+    clients: Sequence[int],
+    loaded: Callable[[], None] = lambda: None,
+) -> int:
     """Serve connections (descriptors) of the server until they end; returns the exit code.
 
     `given` is the server's arguments (launcher.options).
@@ -291,10 +296,9 @@ def run(given: Mapping[str, str], clients: Sequence[int]) -> int:
     As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code.
     """
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-    logging.getLogger().addFilter(Routine())
     sockets = [socket.socket(fileno=client) for client in clients]
     try:
-        Worker(given, sockets).serve()
+        Worker(given, sockets, loaded).serve()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

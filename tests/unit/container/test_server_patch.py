@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from serving.server import patch
 
-MANAGER, HANDLER = patch.CHANGES
+MANAGER, HANDLER, WORKER = patch.CHANGES
 # as javap shows them in 1.1.11, between other code
 PUT_BACK = bytes.fromhex("2ab40006 2b2c b6002f 57")
 ANSWER = bytes.fromhex("2c 1904 bb0076 59 12ac b70084 b800a3")
+DISCONNECT = bytes.fromhex("2a b40035 b90071 0100 57")
+FORGET = bytes.fromhex("2a b40009 01 b60069")
+FINALLY = (DISCONNECT + FORGET + b"between") * 6
 UNREGISTER = bytes.fromhex("2d c6000b 2d 01 b900a2 0200 57")
 
 
@@ -23,6 +26,11 @@ def test_nothing_is_put_back():
 def test_the_answer_comes_last():
     code = patch.patched(HANDLER, b"before" + ANSWER + UNREGISTER + b"after")
     assert code == b"before" + UNREGISTER[4:] + bytes(4) + ANSWER + b"after"
+
+
+def test_a_thread_is_forgotten_first():
+    code = patch.patched(WORKER, b"before" + FINALLY + b"after")
+    assert code == b"before" + (FORGET + DISCONNECT + b"between") * 6 + b"after"
 
 
 @pytest.mark.parametrize("times", [0, 2])
@@ -39,7 +47,9 @@ def write_jar(path: Path, **codes: bytes) -> Path:
 
 
 def test_classes_are_written_as_java_looks_for_them(tmp_path):
-    jar = write_jar(tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER})
+    jar = write_jar(
+        tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER, WORKER: FINALLY}
+    )
     assert patch.write(jar, tmp_path / "classes")
     assert (tmp_path / "classes" / MANAGER).read_bytes() == patch.patched(MANAGER, PUT_BACK)
     assert (tmp_path / "classes" / HANDLER).exists()
@@ -51,7 +61,11 @@ def test_all_or_nothing(tmp_path):
         tmp_path / "gone.jar",
         tmp_path / "no.jar",
         write_jar(tmp_path / "half.jar", **{MANAGER: PUT_BACK}),
-        write_jar(tmp_path / "other.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER}),
+        write_jar(tmp_path / "other.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER, WORKER: FINALLY}),
+        write_jar(
+            tmp_path / "five.jar",
+            **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER, WORKER: FINALLY[24:]},
+        ),
     ]
-    assert [patch.write(jar, tmp_path / "classes") for jar in jars] == [False] * 4
+    assert [patch.write(jar, tmp_path / "classes") for jar in jars] == [False] * 5
     assert not (tmp_path / "classes").exists()
