@@ -212,14 +212,6 @@ class Tensors(base.TensorModel):
 def asked(files: ModelFiles) -> tuple[int | None, tuple[Input, ...]]:
     """How many items a model computes at once (None: any number), and its inputs."""
     values = files.inputs
-    if not values:
-        raise ModelError("has no input: there is nothing to ask", files.path.name)
-    unknown = next((value.name for value in values if value.shape is None), None)
-    if unknown is not None:
-        raise ModelError(
-            f"does not say how many axes {unknown} has", files.path.name,
-            "export it with the shapes of its inputs",
-        )  # fmt: skip
     firsts = {value.shape[0] if value.shape else 0 for value in values}
     batched = len(firsts) == 1 and firsts != {0}
     first = firsts.pop()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import mmap
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,21 +150,14 @@ def read(folder: Path, *, nodes: bool = False) -> ModelFiles:
 def check_values(model: ModelFiles) -> None:
     """Raise ModelError for inputs and outputs that are not served."""
     name = model.path.name
-    names = [value.name for value in model.proto.graph.outputs]
-    if model.output is not None and model.output not in names:
-        what = f"names the output {model.output!r}, the model has {', '.join(names)}"
-        raise ModelError(what, "model.json", "name one of them")
-    if not names:
+    _check_description(model)
+    if not model.outputs:
         raise ModelError("has no output", name, _EXPORT)
+    if not model.inputs:
+        raise ModelError("has no input: there is nothing to ask", name, _EXPORT)
     text = (TEXT,) if is_columns(model) else ()
     for value in model.inputs:
-        if value.kind != "tensor" or value.dtype not in (*TYPES, *text):
-            raise ModelError(
-                f"takes {_called(value)} as {value.name}, which no request can hold", name,
-                "export the model without it: numbers go in",
-            )  # fmt: skip
-        if any(size == 0 for size in value.shape or ()):
-            raise ModelError(f"takes {value.name} with an axis of no numbers", name, _EXPORT)
+        _check_input(value, (*TYPES, *text), name)
     for value in model.outputs:
         tensor = value.kind == "tensor" and value.dtype in (*TYPES, TEXT)
         if not tensor and value.kind != MAPS:
@@ -173,6 +166,30 @@ def check_values(model: ModelFiles) -> None:
                 'let numbers come out, or name another output in model.json: {"framework": '
                 '"onnx", "output": "NAME"}',
             )  # fmt: skip
+
+
+def _check_description(model: ModelFiles) -> None:
+    """Raise ModelError where model.json says what the model does not have."""
+    names = [value.name for value in model.proto.graph.outputs]
+    if model.output is not None and model.output not in names:
+        what = f"names the output {model.output!r}, the model has {', '.join(names)}"
+        raise ModelError(what, "model.json", "name one of them")
+    if model.pixels is not None and not _takes(model.inputs, model.pixels):
+        what = 'says "image", and the model takes no picture of so many channels and one size'
+        raise ModelError(what, "model.json", 'correct "image", or take it out')
+
+
+def _check_input(value: Value, types: Collection[str], name: str) -> None:
+    if value.kind != "tensor" or value.dtype not in types:
+        raise ModelError(
+            f"takes {_called(value)} as {value.name}, which no request can hold", name,
+            "export the model without it: numbers go in",
+        )  # fmt: skip
+    if value.shape is None:
+        what = f"does not say how many axes {value.name} has"
+        raise ModelError(what, name, "export it with the shapes of its inputs")
+    if any(size == 0 for size in value.shape):
+        raise ModelError(f"takes {value.name} with an axis of no numbers", name, _EXPORT)
 
 
 def is_rows(model: ModelFiles) -> bool:
@@ -215,6 +232,15 @@ def _of_rows(value: Value, rows: Size, *, converted: bool) -> bool:
     fixed = isinstance(first, int) or isinstance(rows, int)
     same = first == rows if fixed else None in (first, rows) or first == rows
     return len(value.shape or ()) in (1, 2) and same
+
+
+def _takes(inputs: Sequence[Value], pixels: Pixels) -> bool:
+    """Whether a model takes pictures as they are described."""
+    shape = inputs[0].shape or () if len(inputs) == 1 else ()
+    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
+        return False
+    channels = shape[1] if shape[1] in (1, 3) else shape[3]
+    return channels in (1, 3) and all(len(n) in (1, channels) for n in (pixels.mean, pixels.std))
 
 
 def _called(value: Value) -> str:

@@ -78,7 +78,6 @@ class ONNX(base.Runtime):
             network, missing = Network(files, threads), _takes_missing(files)
             kind = asking.Columns if columns else asking.Tables
             return kind(files, network.run, network.release, missing=missing)
-        asking.asked(files)  # what cannot be asked is not loaded
         network = Network(files, threads)
         return asking.Tensors(files, network.run, network.release)
 

@@ -123,6 +123,8 @@ def test_weights_beside_it_are_files_of_the_model(tmp_path):
         ([made.value("x", "bfloat16", ("N", 1))], [Y], "takes a tensor of bfloat16 as x"),
         ([made.value("x", "maps", None)], [Y], "takes a sequence of maps as x"),
         ([made.value("x", "float32", (0, 3))], [Y], "an axis of no numbers"),
+        ([made.value("x", "float32", None)], [Y], "does not say how many axes x has"),
+        ([], [Y], "has no input"),
         ([X], [made.value("y", "complex64", ("N", 3))], "answers a tensor of complex64 as y"),
         ([X], [], "has no output"),
     ],
@@ -153,7 +155,14 @@ def test_pictures_are_described_in_one_way(tmp_path, image):
 def test_a_described_picture(tmp_path):
     image = {"mean": [0.5, 0.25, 1], "std": 2, "scale": 0.5, "channels": "BGR"}
     options = json.dumps({"framework": "onnx", "image": image}).encode()
-    found = model_files.read(folder(tmp_path, model__json=options))
+    nodes, y = [made.node("Relu", ["x"], ["y"])], made.value("y", "float32", None)
+    for shape in (("N", 3, 8, 8), ("N", 8, 8, 3)):
+        data = made.model(nodes, [made.value("x", "float32", shape)], [y])
+        found = model_files.read(folder(tmp_path, data, model__json=options))
+    others: list[tuple] = [("N", 1, 8, 8), ("N", 3, "H", "W"), ("N", 3)]
+    for other in others:
+        data = made.model(nodes, [made.value("x", "float32", other)], [y])
+        assert "takes no picture" in refused(tmp_path, data, model__json=options)
     assert found.pixels == Pixels((0.5, 0.25, 1.0), (2.0,), 0.5, reverse=True)
 
 
