@@ -106,6 +106,8 @@ class Runtime:
     """Words of the framework's own log lines that tell a user nothing."""
     data_alone: ClassVar[bool] = False
     """Whether there are models that are data alone and may be served beside others' (shareable)."""
+    claims: ClassVar[bool] = False
+    """Whether a folder that it detects is for it, whatever other framework's files are in it."""
     fork_after_load: ClassVar[bool] = False
     """Whether a process with a loaded model may fork replicas."""
 

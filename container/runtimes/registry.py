@@ -40,8 +40,9 @@ def of(folder: Path, runtimes: tuple[Runtime, ...] | None = None) -> Runtime:
     there = [runtime for runtime in candidates if runtime.installed()]
     found = _meant(folder, candidates)
     if found is None:
-        if len(there) == 1:
-            return there[0]
+        usual = [one for one in there if not one.claims]
+        if len(usual) == 1:
+            return usual[0]
         wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in there)
         raise ModelError(f"holds no file of a framework of this image ({wanted})")
     if found not in there:
@@ -61,6 +62,7 @@ def _meant(folder: Path, candidates: tuple[Runtime, ...]) -> Runtime | None:
             raise ModelError(what, folders.DESCRIPTION)
         return found[0]
     found = [runtime for runtime in candidates if runtime.detect(folder)]
+    found = [one for one in found if one.claims] or found
     if len(found) > 1:
         what = f"may be for {' or '.join(one.name for one in found)}"
         raise ModelError(what, "", f'say which in {folders.DESCRIPTION}: {{"framework": "NAME"}}')

@@ -133,6 +133,9 @@ class Framework:
     code: ClassVar[bool] = False
     """Whether a model may be code (pickles, scripts), which `--allow-code` lets pass."""
 
+    claims: ClassVar[bool] = False
+    """Whether a folder that it detects is for it, whatever other framework's files are in it."""
+
     def sample(self) -> Sample | None:
         """A model of our own that the image is tried with; None: none."""
         return None

@@ -61,6 +61,7 @@ def of(
     if name := wanted or described:
         return _by_name(name, some)
     found = [one for one in some if one.detect(folder)]
+    found = [one for one in found if one.claims] or found
     if len(found) > 1:
         raise ModelError(
             f"may be for {' or '.join(one.name for one in found)}",

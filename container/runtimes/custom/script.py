@@ -1,0 +1,216 @@
+"""A script, imported, and asked in one of the two shapes that people write.
+
+SageMaker's inference toolkit: `model_fn`, and `input_fn`, `predict_fn`, `output_fn`, or
+`transform_fn` instead of the three; each may take one argument more, the context. Multi Model
+Server: a function `handle(data, context)`, or a class with `initialize(context)` and
+`handle(data, context)`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from runtimes import base
+from runtimes.custom import formats
+from runtimes.values import EngineError, ModelError, RequestError
+
+log = logging.getLogger("handler")
+DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
+_ATTRIBUTE = "Content-Type"
+
+
+def imported(path: Path) -> ModuleType:
+    """Import a script, once in a process; its folder comes first on the path. Raises ModelError."""
+    there = sys.modules.get(path.stem)
+    if there is not None and getattr(there, "__file__", None) == str(path):
+        return there
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ModelError("is no script of Python's", path.name)
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except MemoryError:
+        raise
+    except BaseException as error:
+        del sys.modules[path.stem]
+        log.exception("cannot import %s", path)
+        raise ModelError(f"cannot be imported ({_told(error)})", path.name) from None
+    return module
+
+
+def model_of(path: Path, folder: Path, context: Any) -> base.RawModel:
+    """Import the script and let it load the model in a folder. Raises ModelError, EngineError.
+
+    `context` is Multi Model Server's, before the first request.
+    """
+    module = imported(path)
+    try:
+        if hasattr(module, "model_fn"):
+            return Toolkit(module, folder, context)
+        handle = getattr(module, "handle", None) or _service(module)
+        if handle is not None:
+            return Server(handle, folder, context)
+    except (MemoryError, ModelError):
+        raise
+    except Exception as error:
+        log.exception("%s cannot load the model", path.name)
+        raise EngineError(f"{path.name} cannot load the model: {_told(error)}") from None
+    raise ModelError("has neither model_fn nor handle(data, context)", path.name)
+
+
+def _service(module: ModuleType) -> Callable[[Any, Any], Any] | None:
+    """The `handle` of the only class with `initialize`; it is initialized by the first call."""
+    classes = [
+        one
+        for one in vars(module).values()
+        if inspect.isclass(one)
+        and one.__module__ == module.__name__
+        and hasattr(one, "initialize")
+        and hasattr(one, "handle")
+    ]
+    if len(classes) != 1:
+        return None
+    service: Any = classes[0]()
+
+    def handle(data: Any, context: Any) -> Any:
+        return service.initialize(context) if data is None else service.handle(data, context)
+
+    return handle
+
+
+class Toolkit(base.RawModel):
+    """The functions of SageMaker's inference toolkit."""
+
+    def __init__(self, module: ModuleType, folder: Path, context: Any) -> None:
+        self.name = folder.name
+        self._whole = getattr(module, "transform_fn", None)
+        parts = [getattr(module, name, None) for name in ("input_fn", "predict_fn", "output_fn")]
+        if self._whole is not None and any(parts):
+            what = "has transform_fn beside input_fn, predict_fn or output_fn: keep one of both"
+            raise ModelError(what, "inference.py")
+        self._input: Any
+        self._predict: Any
+        self._output: Any
+        self._input, self._predict, self._output = parts
+        if self._whole is None and self._predict is None:
+            raise ModelError("has neither predict_fn nor transform_fn", "inference.py")
+        if hasattr(module, "pre_model_fn"):
+            _called(module.pre_model_fn, context, str(folder))
+        self._model = _called(module.model_fn, context, str(folder))
+        if hasattr(module, "model_warmup_fn"):
+            _called(module.model_warmup_fn, context, str(folder), self._model)
+
+    def respond(
+        self, body: bytes, content_type: str | None, accept: str | None, context: Any
+    ) -> tuple[str, bytes]:
+        """Answer one request as the toolkit does."""
+        if not accept or accept == formats.ANY:
+            accept = os.environ.get(DEFAULT_ACCEPT) or formats.JSON
+        return _guarded(lambda: self._respond(body, content_type, str(accept), context))
+
+    def _respond(
+        self, body: bytes, content_type: str | None, accept: str, context: Any
+    ) -> tuple[str, bytes]:
+        sent: str | bytes = body
+        if content_type in formats.TEXT:
+            try:
+                sent = body.decode()
+            except UnicodeDecodeError as error:
+                raise RequestError(f"the body is no UTF-8: {error}") from None
+        result = self._answer(sent, content_type, accept, context)
+        if isinstance(result, tuple):
+            result, accept = result[0], result[1]
+        return accept, _bytes(result)
+
+    def _answer(self, sent: Any, kind: str | None, accept: str, context: Any) -> Any:
+        if self._whole is not None:
+            return _called(self._whole, context, self._model, sent, kind, accept)
+        if self._input is None:
+            data = formats.decoded(sent, kind)
+        else:
+            data = _called(self._input, context, sent, kind)
+        prediction = _called(self._predict, context, data, self._model)
+        if self._output is None:
+            return formats.encoded(prediction, accept)
+        return _called(self._output, context, prediction, accept)
+
+
+class Server(base.RawModel):
+    """A handler as Multi Model Server calls it: with None to load, then with each batch."""
+
+    def __init__(self, handle: Callable[[Any, Any], Any], folder: Path, context: Any) -> None:
+        self.name, self._handle = folder.name, handle
+        handle(None, context)
+
+    def respond(
+        self, body: bytes, content_type: str | None, accept: str | None, context: Any
+    ) -> tuple[str, bytes]:
+        """Answer one request."""
+        del content_type, accept  # the handler reads them of the context
+        return _guarded(lambda: self._respond(body, context))
+
+    def _respond(self, body: bytes, context: Any) -> tuple[str, bytes]:
+        results = self._handle([{"body": body}], context)
+        if not isinstance(results, (list, tuple)) or len(results) != 1:
+            raise RequestError("the handler gave no list of one answer for one request", 500)
+        said = context.request_processor[0].get_response_headers() if context else {}
+        return said.get(_ATTRIBUTE) or _kind(results[0]), _bytes(results[0])
+
+
+def context_of(folder: Path) -> Any:
+    """What a handler learns of its model before the first request."""
+    from mms.context import Context
+
+    return Context(folder.name, str(folder), {}, 1, None, "1.1.11")
+
+
+def _called(function: Callable[..., Any], context: Any, *arguments: Any) -> Any:
+    """Call a script's function; one with an argument more gets the context, too."""
+    takes = len(inspect.signature(function).parameters)
+    return function(*arguments, *([context] if takes == len(arguments) + 1 else []))
+
+
+def _guarded(answer: Callable[[], tuple[str, bytes]]) -> tuple[str, bytes]:
+    """Errors of a script: the toolkit's have a status, others are 500; the log has the rest."""
+    try:
+        return answer()
+    except (MemoryError, RequestError):
+        raise
+    except Exception as error:
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and 400 <= status < 600:
+            said = getattr(error, "message", None) or str(error)
+            raise RequestError(str(said), status) from None
+        log.exception("the handler failed")
+        raise RequestError(f"the handler failed: {_told(error)}", 500) from None
+
+
+def _told(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
+
+
+def _kind(result: Any) -> str:
+    if isinstance(result, (bytes, bytearray)):
+        return "application/octet-stream"
+    return "text/plain" if isinstance(result, str) else formats.JSON
+
+
+def _bytes(result: Any) -> bytes:
+    if isinstance(result, str):
+        return result.encode()
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return bytes(result)
+    return json.dumps(result).encode()

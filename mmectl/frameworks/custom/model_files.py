@@ -1,0 +1,1 @@
+../../../container/runtimes/custom/model_files.py
