@@ -69,7 +69,8 @@ def test_answers_are_the_frameworks_own(found):
     for name, case in found["cases"].items():
         assert "died" not in case, (name, case)
         answer, expected = numbers(case["answer"]), numbers(case["expected"])
-        assert answer == pytest.approx(expected, rel=1e-6, abs=1e-9), name
+        labels = expected if any(isinstance(one, str) for one in expected) else None
+        assert answer == (labels or pytest.approx(expected, rel=1e-6, abs=1e-9)), name
         assert case["again"] == case["answer"], name
 
 

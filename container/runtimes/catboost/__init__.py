@@ -1,0 +1,1 @@
+"""CatBoost: boosted trees in its binary format."""

@@ -1,0 +1,188 @@
+"""CatBoost as a runtime; it is imported when it is needed, see base.py."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtimes import base
+from runtimes.tables import Features, Table
+from runtimes.values import EngineError, ModelError, RequestError, ran_out_of_memory
+
+if TYPE_CHECKING:
+    from runtimes.catboost.model_files import Header, Options
+
+MIB = 2**20
+WORKER_BYTES = 16 * MIB
+PEAK = 3  # of a load, times the size of the file; measured 2.2
+MANY_ROWS = 256  # below, starting other threads takes longer than what they compute
+_ROW_BYTES = 64  # that CatBoost takes for a number of a row or an answer, at most
+_TYPES = {"raw": "RawFormulaVal", "probability": "Probability", "class": "Class"}
+_COUNTS = ("Poisson", "Tweedie")
+
+
+class Model(base.TableModel):
+    """One model; answers what the class does that it was trained with, or as model.json chose."""
+
+    def __init__(self, name: str, model: Any, header: Header, chosen: Options) -> None:
+        import catboost
+
+        self.name = name
+        self._model, self._error, self._pool = model, catboost.CatBoostError, catboost.Pool
+        self._kind = _kind(header.loss, chosen.predict)
+        self._missing, self._size = chosen.missing, max(header.dimension, 1)
+        self._categorical, self._texts = list(header.categorical), list(header.texts)
+        self._as_text = {*header.categorical, *header.texts}
+        self.features = Features(
+            names=header.names,
+            categorical=tuple(sorted(self._as_text)),
+            infinity_allowed=True,
+        )
+
+    def predict(self, table: Table, threads: int) -> Any:
+        """Answer each row."""
+        width = self.features.width or 1
+        _reserve(table.rows * (width + self._size) * _ROW_BYTES)
+        many = threads if table.rows >= MANY_ROWS else 1
+        rows = table.array if table.columns is None else self._mixed(table.columns, table.rows)
+        try:
+            answers = self._model.predict(rows, prediction_type=self._kind, thread_count=many)
+        except self._error as error:
+            raise _translated(error) from None
+        return answers[:, 0] if answers.ndim == 2 and answers.shape[1] == 1 else answers
+
+    def _mixed(self, columns: Mapping[str, Any], rows: int) -> Any:
+        """A pool of columns, of which some hold texts."""
+        import numpy as np
+
+        made: Any = np.empty((rows, self.features.width or 0), object)
+        for index in range(made.shape[1]):
+            values = columns[self.features.key(index)]
+            if index in self._as_text:
+                values = [self._text(value, row, index) for row, value in enumerate(values)]
+            made[:, index] = values
+        return self._pool(
+            made,
+            cat_features=self._categorical or None,
+            text_features=self._texts or None,
+            thread_count=1,
+        )
+
+    def _text(self, value: Any, row: int, index: int) -> str:
+        """A category as CatBoost knows it, which takes texts and whole numbers alone."""
+        if isinstance(value, str):
+            return value
+        where = f"row {row + 1}, column {index + 1} ({self.features.key(index)!r})"
+        if value is None:
+            if self._missing is not None:
+                return self._missing
+            raise RequestError(
+                f"{where}: the category is missing, which CatBoost does not know: send the text "
+                'that stood for it in training, or name that in model.json: "missing": "nan"'
+            )
+        if isinstance(value, bool) or value != int(value):
+            raise RequestError(f"{where}: {value} is no category: send it as text")
+        return str(int(value))
+
+
+def _kind(loss: str, predict: str | None) -> str:
+    """CatBoost's own name of what is answered; the default is that of the class for the loss."""
+    from runtimes.catboost import model_files
+
+    if predict is not None:
+        return _TYPES[predict]
+    if loss in model_files.CLASSIFIERS:
+        return "Class"
+    if loss in _COUNTS:
+        return "Exponent"
+    return "RMSEWithUncertainty" if loss == "RMSEWithUncertainty" else "RawFormulaVal"
+
+
+class CatBoost(base.Runtime):
+    """CatBoost's Python package."""
+
+    name, title = "catboost", "CatBoost"
+    files = ("*.cbm",)
+    data_alone = True
+
+    def installed(self) -> bool:
+        """Whether the package is there."""
+        return importlib.util.find_spec("catboost") is not None
+
+    def detect(self, folder: Path) -> bool:
+        """Whether a file is one of CatBoost's."""
+        from runtimes.catboost import model_files
+
+        return model_files.detect(folder)
+
+    def shareable(self, folder: Path) -> bool:
+        """Its file is data alone."""
+        del folder
+        return True
+
+    def preload(self) -> None:
+        """Import it and load a small model; asking that would start a thread, which stays."""
+        import catboost
+
+        from runtimes.catboost import model_files
+
+        catboost.CatBoost().load_model(blob=model_files.small())
+
+    def model_name(self, folder: Path) -> str:
+        """Tell the file's name."""
+        from runtimes.catboost import model_files
+
+        return model_files.find(folder).name
+
+    def footprint(self, folder: Path) -> int:
+        """Estimate it by the size of the file."""
+        from runtimes.catboost import model_files
+
+        return WORKER_BYTES + PEAK * model_files.find(folder).stat().st_size
+
+    def load(self, folder: Path, threads: int) -> Model:
+        """Load the file, where there is room for it: CatBoost ends its process without."""
+        import catboost
+
+        from runtimes.catboost import model_files
+
+        del threads
+        path, chosen = model_files.find(folder), model_files.options(folder)
+        data = path.read_bytes()
+        header = model_files.header(data, path.name)
+        model_files.check_prediction(header, chosen)
+        _reserve(PEAK * len(data))
+        try:
+            model = catboost.CatBoost().load_model(blob=data)
+        except catboost.CatBoostError as error:
+            if ran_out_of_memory(str(error)):
+                raise MemoryError(_short(error)) from None
+            what = f"CatBoost does not read it: {_short(error)}"
+            raise ModelError(
+                what, path.name, "save it again: model.save_model('model.cbm')"
+            ) from None
+        return Model(path.name, model, header, chosen)
+
+
+def _reserve(size: int) -> None:
+    """Raise MemoryError where so many bytes cannot be had, as CatBoost would end the process."""
+    import numpy as np
+
+    np.empty(max(size, 1), np.uint8)
+
+
+def _short(error: Exception) -> str:
+    """CatBoost's message without the place in its source."""
+    text = " ".join(str(error).split())
+    place, mark, said = text.partition(": ")
+    return (said if mark and "/" in place else text)[:300]
+
+
+def _translated(error: Exception) -> Exception:
+    text = _short(error)
+    return MemoryError(text) if ran_out_of_memory(text) else EngineError(text)
+
+
+RUNTIME = CatBoost()

@@ -1,0 +1,1 @@
+"""CatBoost's models: what is in a file, without CatBoost."""

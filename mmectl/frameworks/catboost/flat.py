@@ -1,0 +1,1 @@
+../../../container/runtimes/catboost/flat.py

@@ -1,0 +1,1 @@
+../../../container/runtimes/catboost/model_files.py
