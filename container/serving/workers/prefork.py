@@ -201,7 +201,7 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
             process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
-            status = worker.run(launcher.options(arguments), clients, line.close)
+            status = worker.run(launcher.options(arguments), clients, lambda: dismiss(line))
             if kept:
                 part(host_line.PARTED_WORKER, started)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
@@ -229,6 +229,14 @@ def begins(line: socket.socket, started: list[str], kept: bool) -> bool:
     if kept and not begins:
         part(host_line.WITHDRAWN, started)
     return begins
+
+
+def dismiss(line: socket.socket) -> None:
+    """Let the launcher leave, and wait until it has."""
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_WR)
+        line.recv(1)
+    line.close()
 
 
 def part(what: str, started: list[str]) -> None:

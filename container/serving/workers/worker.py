@@ -29,6 +29,7 @@ from mms.service import emit_metrics
 log = logging.getLogger("worker")
 # A replica exits after this many idle periods without work and returns its connection
 _REPLICA_RESTS = 5
+_OK = 200
 _BACK, _ENDED = 0, 1  # exit codes of a replica
 _FAILURES = 5  # of ending other threads, after which no replica is tried any more
 _PIPE_SECONDS = 0.001
@@ -47,7 +48,7 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         clients: Sequence[socket.socket],
         loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make the worker of these connections; `loaded` is called once all were told of a load."""
+        """Make the worker of these connections; `loaded` is called after the load."""
         request = {
             "handler": given["--handler"].encode(),
             "modelPath": given["--model-path"].encode(),
@@ -154,7 +155,9 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
         """Load the model, which is done once, and tell each connection what came of it."""
         if self._outcome is None:
             try:
-                self._outcome = self.load_model(request)
+                self._outcome = said = self.load_model(request)
+                if said[1] == _OK:
+                    self._loaded()  # before the server hears of it: who watches then sees us alone
             except Exception as error:  # noqa: BLE001 - raised again for each connection
                 self._outcome = error
         else:
@@ -164,15 +167,13 @@ class Worker(MXNetModelServiceWorker):  # type: ignore[misc]
                 raise self._outcome
             text, code = self._outcome
             client.sendall(create_load_model_response(code, text))
-            if code == 200:
+            if code == _OK:
                 self._open_pipes(client)
         finally:
             self._remove_pipes()
         if len(self._outputs) == len(self._ours):  # the server waits for all of them
             self._to_tell = getattr(self._handler(), "told", None)
-            if code == 200:
-                self._loaded()
-        if code != 200:
+        if code != _OK:
             raise RuntimeError(f"{code} - {text}")
 
     def _open_pipes(self, client: socket.socket) -> None:

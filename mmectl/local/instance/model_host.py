@@ -47,6 +47,7 @@ class ModelHost:
         self._removals: set[asyncio.Task[Answer]] = set()
         self._hosted = Hosted(runtime.listens)
         self._watches: dict[str, procfs.Watch] = {}
+        self._unseen: set[str] = set()
         self._sees_workers = False
 
     def folder(self, name: str) -> Path:
@@ -153,6 +154,7 @@ class ModelHost:
         if workers:
             self._watches[name] = procfs.Watch(workers, died)
             return MemoryUse(await to_thread(procfs.memory, workers), transient=False)
+        self._unseen.add(name)
         taken = await to_thread(self._hosted.memory, self._known_as(name))
         return MemoryUse(taken, transient=False, shared=taken > 0)
 
@@ -167,14 +169,15 @@ class ModelHost:
 
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""
+        self._unseen.discard(name)
         watch = self._watches.pop(name, None)
         if watch is not None:
             watch.close()
 
     def alive(self, name: str) -> bool:
-        """Whether the workers of a model live; True where they cannot be seen."""
+        """Whether the workers of an attached model live; True where they cannot be seen."""
         watch = self._watches.get(name)
-        return watch is None or watch.alive
+        return name in self._unseen if watch is None else watch.alive
 
     def close(self) -> None:
         """End every request and every watch."""
