@@ -101,3 +101,21 @@ def test_an_error_of_the_script_is_told_without_its_traceback(project):
     assert "ValueError: no such thing" in caught.value.response["OriginalMessage"]
     assert "Traceback" not in caught.value.response["OriginalMessage"]
     assert asked(project, "times", b"[1]", "application/json")[1] == b'{"answer": [3]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "answer"),
+    [
+        ("code", {"code/inference.py": TOOLKIT, "factor.txt": "5"}, b'{"answer": [5]}'),
+        ("service", {"inference.py": SERVER}, b"3 bytes"),
+    ],
+)
+def test_tarballs_of_other_containers_answer_unchanged(project, name, files, answer):
+    put(project, name, files)
+    assert asked(project, name, b"[1]", "application/json")[1] == answer
+
+
+def test_a_lack_of_memory_is_told_as_such(project):
+    with pytest.raises(ClientError) as caught:
+        asked(project, "times", b'"full"', "application/json")
+    assert caught.value.response["OriginalStatusCode"] == 507

@@ -52,8 +52,7 @@ def _once(model: Any) -> None:
     import numpy as np
     from skops import io as skops
 
-    from runtimes.sklearn import known, loading, model_files, sound  # noqa: F401 - for the forks
-    from runtimes.sklearn.runtime import Model
+    from runtimes.sklearn import columns, known, loading, model_files, sound  # noqa: F401 - for the forks
 
     rows: Any = np.arange(24, dtype=np.float64).reshape(12, 2) % 7
     model.fit(rows, np.arange(12) % 2)
@@ -63,4 +62,5 @@ def _once(model: Any) -> None:
     loaded = sound.made_sound(loading.Known(file).load())
     again = skops.loads(skops.dumps(model), trusted=known.trusted())
     for one in (loaded, again):
-        Model("warm-up", one, "predict_proba")._answer(rows[:1])
+        columns.of(one)
+        one.predict_proba(rows[:1])

@@ -1,0 +1,135 @@
+"""Pickles read by their names: what hostile ones try, and trees that lead nowhere."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from runtimes.sklearn import pickles, sound
+from runtimes.sklearn.loading import Known
+from runtimes.values import ModelError
+
+
+def read(data: bytes):
+    return Known(io.BytesIO(data)).load()
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=np.int32).reshape(2, 3)),
+        np.array(["a", None, 3], object),
+        np.array([(1, 2.0)], [("n", "<i4"), ("x", "<f8")]),
+        np.float64(0.1),
+        np.array([], np.float32),
+        np.random.RandomState(3),
+        {"a": [1, (2, {3})], "b": slice(1, 2)},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_numbers_come_back(value, protocol):
+    found = read(pickle.dumps(value, protocol))
+    if isinstance(value, np.random.RandomState):
+        assert found.randint(1000) == value.randint(1000)
+    else:
+        np.testing.assert_equal(found, value)
+        assert type(found) is type(value)
+
+
+def test_a_function_of_numpys_arrays_is_numpys_own():
+    assert read(pickle.dumps(np.log1p)) is np.log1p
+
+
+# An array of an address: what it holds would be taken for an object
+ARRAY = b"\x80\x02cnumpy\nndarray\n"
+ADDRESS = b"(K\x01\x85" + text("O") + b"C\x08AAAAAAAA"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (ARRAY + ADDRESS + b"tR.", "makes an array in an unknown way"),
+        (ARRAY + ADDRESS + b"t\x81.", "makes an array in an unknown way"),
+        (ARRAY + ADDRESS + b"t}\x92.", "makes an array in an unknown way"),
+        (b"\x80\x02cposix\nsystem\n" + text("id") + b"\x85R.", "posix.system"),
+        (b"\x80\x02cnumpy\nload\n" + text("x") + b"\x85R.", "numpy.load"),
+        (b"\x80\x02\x82\x01.", "EXT"),
+        (b"\x80\x04" + text("builtins") + text("eval") + b"\x93.", "builtins.eval"),
+        (b"\x80\x04" + text("numpy") + text("random.seed") + b"\x93.", "numpy.random.seed"),
+        # attributes of a class: N}( 'predict' ... ) as its slots
+        (
+            b"\x80\x02ccollections\nOrderedDict\nN}" + text("get") + b"Ns\x86b.",
+            "changes a class",
+        ),
+    ],
+)
+def test_what_a_model_does_not_need_is_refused(data, said):
+    with pytest.raises(pickle.UnpicklingError, match=said.replace(".", r"\.")):
+        read(data)
+
+
+@pytest.mark.parametrize("inner", ["O", "V8"])
+def test_a_type_that_hides_objects_is_refused(inner):
+    """Its flags say that it holds none; NumPy believes them."""
+    field = b"cnumpy\ndtype\n(" + text(inner) + b"\x89\x88tR"
+    offset = b"K\x00" if inner == "O" else b"K\x64"
+    fields = b"}" + text("a") + field + offset + b"\x86s"
+    state = b"(K\x03" + text("|") + b"N(" + text("a") + b"t" + fields + b"K\x08K\x01K\x00tb."
+    data = b"\x80\x02cnumpy\ndtype\n(" + text("V8") + b"\x89\x88tR" + state
+    with pytest.raises(pickle.UnpicklingError, match="fields cannot be right"):
+        read(data)
+
+
+def test_an_array_that_ends_early_is_no_array():
+    state = {"shape": (1000,), "order": "C", "dtype": np.dtype("f8")}
+    wrapper = pickles.Wrapper()
+    wrapper.__dict__.update(state)
+    with pytest.raises(EOFError):
+        Known(io.BytesIO(b"\0" * 80)).take(wrapper)
+
+
+class Tree:
+    """As scikit-learn's compiled one shows itself."""
+
+    def __init__(self, left, right, feature, features=2) -> None:
+        self.children_left, self.children_right = np.array(left), np.array(right)
+        self.feature, self.n_features = np.array(feature), features
+
+
+class CountVectorizer:
+    def __init__(self, kind: str) -> None:
+        self.input = kind
+
+
+def test_a_sound_tree_passes_and_training_is_brought_to_rest():
+    class Forest:
+        n_jobs = None
+
+    forest = Forest()
+    forest.n_jobs = 8
+    forest.trees = np.array([Tree([1, -1, -1], [2, -1, -1], [1, -2, -2])], object)
+    assert sound.made_sound(forest).n_jobs is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Tree([1, -1, -1], [7, -1, -1], [0, -2, -2]),
+        Tree([0, -1, -1], [2, -1, -1], [0, -2, -2]),
+        Tree([1, -1, -1], [-5, -1, -1], [0, -2, -2]),
+        Tree([1, -1, -1], [2, -1, -1], [2, -2, -2]),
+        CountVectorizer("filename"),
+    ],
+)
+def test_what_leads_nowhere_is_refused(part):
+    with pytest.raises(ModelError, match="damaged"):
+        sound.made_sound({"steps": [("one", part)]})
