@@ -78,8 +78,9 @@ def put(project: Project, name: str, files: dict[str, str]) -> None:
     """Put a tarball into the bucket as any client of S3 does."""
     path = project.folder / f"{name}.tar.gz"
     packed(path, files)
-    bucket = project.data("models", "list")["bucket"]
-    project.client("s3").upload_file(str(path), bucket, f"own/{name}.tar.gz")
+    s3 = project.client("s3")
+    (bucket,) = (one["Name"] for one in s3.list_buckets()["Buckets"])
+    s3.put_object(Bucket=bucket, Key=f"own/{name}.tar.gz", Body=path.read_bytes())
 
 
 def asked(project: Project, model: str, body: bytes, kind: str) -> tuple[str, bytes]:

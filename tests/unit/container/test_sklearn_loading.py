@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import types
 
 import numpy as np
 import pytest
@@ -111,12 +112,8 @@ class CountVectorizer:
 
 
 def test_a_sound_tree_passes_and_training_is_brought_to_rest():
-    class Forest:
-        n_jobs = None
-
-    forest = Forest()
-    forest.n_jobs = 8
-    forest.trees = np.array([Tree([1, -1, -1], [2, -1, -1], [1, -2, -2])], object)
+    trees = np.array([Tree([1, -1, -1], [2, -1, -1], [1, -2, -2])], object)
+    forest = types.SimpleNamespace(n_jobs=8, trees=trees)
     assert sound.made_sound(forest).n_jobs is None
 
 
