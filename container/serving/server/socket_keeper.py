@@ -43,6 +43,7 @@ _TRIES = 3
 class _Kept:
     """A model: what the server started its launcher with, and its sockets."""
 
+    name: str
     program: str
     arguments: list[str]
     environment: dict[bytes, bytes]
@@ -59,10 +60,6 @@ class _Kept:
         with contextlib.suppress(OSError):
             if named in Path(f"/proc/{self.worker}/cmdline").read_bytes():
                 os.kill(self.worker, signal.SIGKILL)
-
-    @property
-    def name(self) -> str:
-        return launcher.options(self.arguments)["--model-name"]
 
     def sockets(self) -> list[int]:
         return [self.listener.fileno(), *(one.fileno() for one in self.clients.values())]
@@ -113,6 +110,8 @@ class SocketKeeper:
         self._folder, self._say, self._clock = folder, say, clock
         self._is_registered = is_registered
         self._kept: dict[str, _Kept] = {}
+        self._addresses: dict[str, str] = {}  # by the model's name, which the server has once
+        self._own: dict[int, _Kept] = {}  # by its listening socket: models that are not hosted
         self._front = _listening(folder / host_line.SOCKET)
         self._deposit = _listening(folder / host_line.DEPOSIT)
         self._mark = Mark.make()
@@ -131,12 +130,8 @@ class SocketKeeper:
 
     def descriptors(self) -> list[int]:
         """What to wait for."""
-        found = [self._deposit.fileno(), *self._listeners()]
+        found = [self._deposit.fileno(), *self._own]
         return found if self._line is None else [*found, self._line.socket.fileno()]
-
-    def _listeners(self) -> dict[int, _Kept]:
-        """The sockets of models with processes of their own; the host has the others."""
-        return {one.listener.fileno(): one for one in self._kept.values() if not one.hosted}
 
     def seconds(self) -> float | None:
         """How long to wait for it; None: for ever."""
@@ -145,13 +140,12 @@ class SocketKeeper:
         return max(min(dues) - self._clock(), 0.0) if dues else None
 
     def _host_is_due(self) -> bool:
-        return self._line is None and any(one.hosted for one in self._kept.values())
+        return self._line is None and len(self._kept) > len(self._own)
 
     def act(self, ready: set[int]) -> None:
         """Do what is due, after a wait that found these descriptors ready."""
-        for descriptor, kept in self._listeners().items():
-            if descriptor in ready:
-                self._have_forked(kept)
+        for descriptor in ready & self._own.keys():
+            self._have_forked(self._own[descriptor])
         if self._line is not None and self._line.socket.fileno() in ready:
             self._hear(self._line)
         if self._deposit.fileno() in ready:
@@ -188,17 +182,24 @@ class SocketKeeper:
             listener, *clients = sockets
             hosted = what == host_line.HOSTED
             listener.setblocking(hosted)
-            made = _Kept(program, arguments, environment, listener, _numbered(clients), hosted)
+            name = launcher.options(arguments)["--model-name"]
+            self._forget(self._addresses.get(name, ""))
+            made = _Kept(
+                name, program, arguments, environment, listener, _numbered(clients), hosted
+            )
             made.worker = worker
-            for old in [a for a, one in self._kept.items() if one.name == made.name]:
-                self._forget(old)  # the server has a model of that name once
             self._kept[address] = made
+            self._addresses[name] = address
+            if not hosted:
+                self._own[listener.fileno()] = made
 
     def _forget(self, address: str) -> None:
         """Give a model's sockets up; the server has it no longer."""
         kept = self._kept.pop(address, None)
         if kept is None:
             return
+        self._addresses.pop(kept.name, None)
+        self._own.pop(kept.listener.fileno(), None)
         kept.hang_up()
         kept.listener.close()
         if not kept.hosted:
@@ -360,6 +361,8 @@ class SocketKeeper:
             self._say("the host of models died: starting another")
             return
         kept.strike(self._clock())
+        if not kept.hosted:
+            self._own[kept.listener.fileno()] = kept
         what = "starting another" if kept.hosted else "it gets a process of its own"
         self._say(f"the host of models died while it served {kept.name}: {what}")
 

@@ -54,7 +54,7 @@ def serve_one(line: socket.socket, listener: socket.socket, start: Start) -> Non
     """Answer one launcher, and clear away; an error is told, and the next one is served."""
     try:
         answer(line, listener, start)
-        sweep(Path.cwd())
+        _broom.sweep()
     except OSError as error:
         sys.stderr.write(f"fork server: cannot start a worker: {error}\n")
     finally:
@@ -291,6 +291,32 @@ def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
             gone = stat.S_ISSOCK(state.st_mode) and os.path.realpath(path) not in bound
             if gone or (stat.S_ISFIFO(state.st_mode) and late):
                 path.unlink()
+
+
+class Broom:
+    """Sweeps a folder after each fork, but for a twentieth of the time at most.
+
+    It looks at the sockets of all models, of which a host may have thousands.
+    """
+
+    SHARE = 20
+
+    def __init__(
+        self, sweep: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sweep, self._clock, self._due = sweep, clock, 0.0
+
+    def sweep(self) -> None:
+        """Sweep, unless the last time was too short ago for how long it took."""
+        began = self._clock()
+        if began < self._due:
+            return
+        self._sweep()
+        ended = self._clock()
+        self._due = ended + (ended - began) * self.SHARE
+
+
+_broom = Broom(lambda: sweep(Path.cwd()))
 
 
 def rename(arguments: list[str]) -> None:

@@ -164,3 +164,17 @@ class TestInterpreter:
         for path in ("/a b/python", "/" + "long/" * 40 + "python"):
             monkeypatch.setattr(sys, "executable", path)
             assert server_home.interpreter(tmp_path) == path
+
+
+def test_the_broom_takes_a_twentieth_of_the_time(prefork):
+    now, swept = [0.0], []
+
+    def sweep() -> None:
+        swept.append(now[0])
+        now[0] += 0.5
+
+    broom = prefork.Broom(sweep, lambda: now[0])
+    for _ in range(60):
+        broom.sweep()
+        now[0] += 0.5
+    assert swept == [0.0, 10.5, 21.0]
