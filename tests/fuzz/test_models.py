@@ -91,7 +91,7 @@ def read_expected(home: Path, body: bytes) -> object:
     return questions
 
 
-def read_pointer(home: Path, body: bytes) -> object:
+def read_alias(home: Path, body: bytes) -> object:
     return check("alias", body, lambda: versions.decode(body, "s3://b/k"), (ArtifactError,))
 
 
@@ -107,7 +107,7 @@ READERS = {
     "shapes": read_shapes,
     "synset": read_synset,
     "expected": read_expected,
-    "alias": read_pointer,
+    "alias": read_alias,
     "removed": read_removed,
 }
 

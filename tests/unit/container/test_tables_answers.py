@@ -134,3 +134,8 @@ def test_nan_is_no_json_but_clients_of_awss_containers_get_it():
 def test_what_no_format_holds_is_told(accept):
     with pytest.raises(PayloadError, match="the model answered"):
         write(np.array([{1, 2}], object), accept)
+
+
+@pytest.mark.parametrize(("held", "said"), [(0, "0"), ("a", '"a"'), (None, "null")])
+def test_one_bare_answer_that_is_an_object(held, said):
+    assert text(np.array([held], object), None, single=True) == said

@@ -81,7 +81,8 @@ def write(
     if kind == JSONLINES:
         return JSONLINES, "".join(_dumps(row, dialect) + "\n" for row in array.tolist()).encode()
     bare = single and dialect is Dialect.OWN and len(array) == 1
-    return JSON, _dumps((array[0] if bare else array).tolist(), dialect).encode()
+    rows = array.tolist()
+    return JSON, _dumps(rows[0] if bare else rows, dialect).encode()
 
 
 def _dumps(value: Any, dialect: Dialect) -> str:
