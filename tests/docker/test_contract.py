@@ -160,11 +160,11 @@ def test_what_create_model_looks_at(lab, image):
 def test_no_memory_is_507_and_passes(lab, image, models):
     """Under a limit of memory; the platform unloads another model and tries again."""
     options = ("--memory", "320m", "--memory-swap", "320m")
-    for number in range(20):
+    for number in range(60):
         shutil.copytree(models / "one", models / f"copy{number}", dirs_exist_ok=True)
     with serving(lab, image, models, *options) as container:
         loaded: list[str] = []
-        for number in range(20):
+        for number in range(60):
             status = container.load(f"copy{number}")
             if status != 200:
                 break
