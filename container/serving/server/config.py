@@ -8,11 +8,12 @@ import shutil
 import struct
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtimes import registry
+from runtimes.base import Runtime
 from runtimes.folders import AUTO, MODEL
 from sagemaker_inference import parameters
 
@@ -98,7 +99,7 @@ class Settings:
         warm = bool(_integer(environ, "MMECTL_WARM_WORKERS", 1, 0, 1))
         # without the fork server each would hold the weights for itself
         # and in the host one connection a model is answered as fast as several
-        shared = warm and _shared(environ)
+        shared = warm and all_share(environ, registry.installed())
         usual = workers(cores()) if warm and not shared else 1
         run_dir = environ.get("MMECTL_RUN_DIR")
         lifeline = environ.get("MMECTL_LIFELINE_FD")
@@ -125,13 +126,16 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
     return int(text)
 
 
-def _shared(environ: Mapping[str, str]) -> bool:
-    """Whether models of all frameworks here may share a process; raises StartError."""
+def all_share(environ: Mapping[str, str], runtimes: Iterable[Runtime]) -> bool:
+    """Whether models of all these frameworks may share a process; raises StartError.
+
+    Scripts that models bring are none: the runtime for them is always there.
+    """
     isolation = environ.get(tier.ISOLATION) or AUTO
     if isolation not in (AUTO, MODEL):
         raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {AUTO} nor {MODEL}")
-    runtimes = registry.installed()
-    return isolation == AUTO and bool(runtimes) and all(one.data_alone for one in runtimes)
+    found = [one.data_alone for one in runtimes if not one.claims]
+    return isolation == AUTO and bool(found) and all(found)
 
 
 def properties(settings: Settings) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from runtimes.base import Runtime
 from serving.server import config
 from serving.server.config import Settings, StartError
 
@@ -166,3 +167,36 @@ def test_warm_workers_can_be_switched_off():
     assert not Settings.read({"MMECTL_WARM_WORKERS": "0"}).warm
     with pytest.raises(StartError, match="MMECTL_WARM_WORKERS"):
         Settings.read({"MMECTL_WARM_WORKERS": "yes"})
+
+
+class Data(Runtime):
+    data_alone = True
+
+
+class Network(Runtime):
+    pass
+
+
+class Script(Runtime):
+    claims = True
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "share"),
+    [
+        ([Data()], True),
+        ([Data(), Data(), Script()], True),
+        ([Data(), Network()], False),
+        ([Network(), Script()], False),
+        ([Script()], False),
+        ([], False),
+    ],
+)
+def test_models_have_one_connection_where_all_frameworks_share(runtimes, share):
+    assert config.all_share({}, runtimes) == share
+    assert not config.all_share({"MMECTL_ISOLATION": "model"}, runtimes)
+
+
+def test_an_odd_isolation_is_refused():
+    with pytest.raises(config.StartError, match="MMECTL_ISOLATION='none' is neither auto nor"):
+        config.all_share({"MMECTL_ISOLATION": "none"}, [])
