@@ -18,7 +18,6 @@ import socket
 import struct
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -269,7 +268,7 @@ class SocketKeeper:
         about to when it unloaded the model, and then holds on to what it does not know.
         """
         self._look_due = self._clock() + _LOOK_SECONDS
-        there = connections()
+        there = handover.bound()
         doubtful = [
             kept
             for address, kept in self._kept.items()
@@ -372,12 +371,6 @@ def _peer(line: socket.socket) -> int:
     size = struct.calcsize("3i")
     pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(pid)
-
-
-def connections(table: Path = Path("/proc/net/unix")) -> Counter[str]:
-    """Count the sockets of each path: the listening one, and one a connection."""
-    rows = (row.split(maxsplit=7) for row in table.read_text("utf-8", "replace").splitlines())
-    return Counter(row[7] for row in rows if len(row) == 8)
 
 
 def _numbered(clients: list[socket.socket]) -> dict[int, socket.socket]:

@@ -1,12 +1,19 @@
-"""Messages between the container's processes: bytes of `launcher.pack` with open descriptors."""
+"""Sockets between the container's processes: which there are, and messages with descriptors.
+
+A message is bytes of `launcher.pack`.
+"""
 
 from __future__ import annotations
 
 import array
+import os
 import socket
+from collections import Counter
+from pathlib import Path
 
 from serving.workers import launcher
 
+_LENGTH = 4  # bytes before a body, which tell its size
 _MOST_FILES = 8 + launcher.MOST_TOGETHER
 
 
@@ -21,16 +28,32 @@ def packet(line: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def receive(line: socket.socket) -> tuple[bytes, list[int]]:
-    """Read one message; no bytes where the other end closed the line or sent something else."""
+    """Read one message; nothing where the other end closed the line or sent something else.
+
+    Raises OSError. The descriptors are the caller's to close, where there is a message.
+    """
     data, files = packet(line)
-    size = int.from_bytes(data[:4], "big")
-    body = bytearray(data[4:])
-    while len(data) >= 4 and len(body) < size:
+    body = None
+    try:
+        body = _rest(line, data)
+    finally:
+        if body is None:
+            for file in files:
+                os.close(file)
+    return (b"", []) if body is None else (body, files)
+
+
+def _rest(line: socket.socket, data: bytes) -> bytes | None:
+    """The body of a message that begins so; None where it does not come to its end."""
+    if len(data) < _LENGTH:
+        return None
+    size, body = int.from_bytes(data[:_LENGTH], "big"), bytearray(data[_LENGTH:])
+    while len(body) < size:
         more = line.recv(min(size - len(body), 2**16))
         if not more:
-            break
+            return None
         body += more
-    return (bytes(body) if len(body) == size else b""), files
+    return bytes(body) if len(body) == size else None
 
 
 def send(line: socket.socket, message: bytes, files: list[int]) -> None:
@@ -39,3 +62,9 @@ def send(line: socket.socket, message: bytes, files: list[int]) -> None:
     sent = line.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     if sent < len(message):  # a line of packets would send an empty one
         line.sendall(message[sent:])
+
+
+def bound(table: Path = Path("/proc/net/unix")) -> Counter[str]:
+    """Count the sockets of each path: the listening one, and one a connection."""
+    rows = (row.split(maxsplit=7) for row in table.read_text("utf-8", "replace").splitlines())
+    return Counter(row[7] for row in rows if len(row) == 8)

@@ -9,8 +9,8 @@ What sharing a process gives up is given back otherwise:
 
 - a model was loaded in a fork first (tier.py); here a load or a request has a deadline, after which
   the kernel ends this process;
-- the entrypoint keeps the sockets (host_keeper.py) and has another host forked, which goes on with
-  them: a host that dies costs the request that it was computing;
+- the entrypoint keeps the sockets (socket_keeper.py) and has another host forked, which goes on
+  with them: a host that dies costs the request that it was computing;
 - what was computed when it died stands in a `Mark`; a model found there twice gets a process of its
   own;
 - a large payload is computed in a fork, so that the others need not wait for it.
@@ -64,18 +64,12 @@ class Buffered:
         taken, self._held = self._held[:size], self._held[size:]
         return taken
 
-    @property
-    def empty(self) -> bool:
-        """Whether all that was read was taken."""
-        return not self._held
-
 
 class Hosted:
     """One model: its listening socket, connections, and once it is loaded its service."""
 
     def __init__(self, arguments: Sequence[str], listener: socket.socket) -> None:
         given = launcher.options(list(arguments))
-        self.arguments = list(arguments)
         self.name, self.folder = given["--model-name"], Path(given["--model-path"])
         self.address = host_line.address(arguments)
         self.temporary = given["--tmp-dir"]
@@ -173,12 +167,11 @@ class Host:
         if words and words[0] == host_line.WITHDRAWN:
             self._forget(host_line.address(words[2:]))
         elif words:
-            self._take(text, files)
+            self._take(words[2:], files)
         return bool(words)
 
-    def _take(self, text: bytes, files: list[int]) -> None:
+    def _take(self, arguments: Sequence[str], files: list[int]) -> None:
         """Serve a model on these sockets; some of them may have come before, another way."""
-        (_, _, *arguments), _ = launcher.unpack(text)
         listener, *clients = [socket.socket(fileno=file) for file in files]
         hosted = self._models.get(host_line.address(arguments))
         if hosted is None:
@@ -186,6 +179,8 @@ class Host:
             self._models[hosted.address] = hosted
             listener.setblocking(False)
             self._watch(listener.fileno(), _LISTENER, hosted)
+        else:
+            listener.close()
         for client in clients:
             self._join(hosted, client)
 
@@ -219,7 +214,8 @@ class Host:
                 text, files = handover.receive(line)
                 if not files:
                     return
-                self._take(text, files)
+                words, _ = launcher.unpack(text)
+                self._take(words[2:], files)
                 line.sendall(launcher.READY)
             except (OSError, ValueError, KeyError) as error:
                 log.warning("cannot take a model over: %s", error)

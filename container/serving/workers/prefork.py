@@ -276,13 +276,10 @@ def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
     Sockets that nobody listens on, and pipes of loads that must have ended long ago.
     """
     found = list(folder.iterdir())
-    rows = (line.split(maxsplit=7) for line in table.read_text("utf-8", "replace").splitlines())
     ours = {path.name for path in found}
     # the folder may have been called otherwise when they were made; other servers have their own
     bound = {
-        os.path.realpath(row[7])
-        for row in rows
-        if len(row) == 8 and row[7].rpartition("/")[2] in ours
+        os.path.realpath(path) for path in handover.bound(table) if path.rpartition("/")[2] in ours
     }
     for path in found:
         with contextlib.suppress(FileNotFoundError):

@@ -43,3 +43,26 @@ def test_a_packet_is_one(monkeypatch):
         assert [handover.packet(ours)[0] for _ in range(2)] == [b"first", b"second"]
         theirs.close()
         assert handover.packet(ours) == (b"", [])
+
+
+def test_it_counts_the_sockets_of_a_path(tmp_path):
+    table = tmp_path / "table"
+    row = "0000: 00000002 00000000 00010000 0001 01 1 {}\n"
+    table.write_text("Num\n" + row.format("/t/a") + row.format("/t/b a") * 2 + row.format(""))
+    assert handover.bound(table) == {"/t/a": 1, "/t/b a": 2}
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_half_a_message_leaves_no_file_open(late):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, open(os.devnull, "rb") as file:  # noqa: PTH123
+        before = os.listdir("/proc/self/fd")  # noqa: PTH208
+        handover.send(theirs, b"\0\0\0\x09short", [file.fileno()] * 3)
+        ours.settimeout(0.01)
+        if late:
+            with pytest.raises(OSError, match="timed out"):
+                handover.receive(ours)
+        else:
+            theirs.shutdown(socket.SHUT_WR)
+            assert handover.receive(ours) == (b"", [])
+        assert os.listdir("/proc/self/fd") == before  # noqa: PTH208

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving.server import socket_keeper
 from serving.server.socket_keeper import SocketKeeper
 from serving.workers import handover, host_line, launcher
 
@@ -256,13 +255,6 @@ def test_a_host_that_dies_at_once_is_not_forked_in_a_loop(keeping):
     assert waits[0] == pytest.approx(0.05)
     assert waits == sorted(waits)
     assert waits[-1] == 5.0
-
-
-def test_it_counts_the_sockets_of_a_path(tmp_path):
-    table = tmp_path / "table"
-    row = "0000: 00000002 00000000 00010000 0001 01 1 {}\n"
-    table.write_text("Num\n" + row.format("/t/a") + row.format("/t/b a") * 2 + row.format(""))
-    assert socket_keeper.connections(table) == {"/t/a": 1, "/t/b a": 2}
 
 
 def test_the_mark_outlives_a_process():
