@@ -102,6 +102,23 @@ class Place:
         where = self.file(error.file) if error.file else self.whole()
         return Problem(where, error.what, error.fix)
 
+    def unread(
+        self,
+        names: Iterable[str],
+        known: Collection[str],
+        what: str,
+        questions: tuple[str, ...] = (".csv", ".json"),
+    ) -> tuple[str, ...]:
+        """Notes on the files that are not `known`, nor questions by their endings.
+
+        `what` they are not ("no file of the model").
+        """
+        return tuple(
+            printable(f"{self.file(name)}: is {what}: nothing reads it")
+            for name in names
+            if name not in known and not name.endswith(questions)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -43,12 +43,8 @@ class CatBoost(base.Framework):
             model_files.check_prediction(header, chosen)
         except ModelError as error:
             return base.Look((place.problem(error),))
-        others = [n for n in names if n != path.name and not n.endswith((".csv", ".json"))]
-        notes = [
-            base.printable(f"{place.file(name)}: is no file of CatBoost's: nothing reads it")
-            for name in others
-        ]
-        return base.Look((), tuple(notes), signature=_signature(header, chosen.predict))
+        notes = place.unread(names, {path.name}, "no file of CatBoost's")
+        return base.Look((), notes, signature=_signature(header, chosen.predict))
 
 
 def _signature(header: Header, predict: str | None) -> base.Signature:

@@ -58,12 +58,8 @@ class LightGBM(base.Framework):
             trees.checked(data, header, path.name)
         except ModelError as error:
             return base.Look((place.problem(error),))
-        others = [n for n in names if n != path.name and not n.endswith((".csv", ".json"))]
-        notes = [
-            base.printable(f"{place.file(name)}: is no file of LightGBM's: nothing reads it")
-            for name in others
-        ]
-        return base.Look((), tuple(notes), signature=_signature(header, chosen.predict))
+        notes = place.unread(names, {path.name}, "no file of LightGBM's")
+        return base.Look((), notes, signature=_signature(header, chosen.predict))
 
 
 def _signature(header: Header, predict: str | None) -> base.Signature:

@@ -11,6 +11,9 @@ from mmectl.frameworks.onnx import model_files
 from mmectl.frameworks.onnx.model_files import MAPS, SYNSET, ModelFiles
 from mmectl.frameworks.values import ANY, Input, ModelError
 
+# Files beside a model that are requests to it
+_QUESTIONS = (".csv", ".json", ".npy", ".jpg", ".png")
+
 
 class ONNX(base.Framework):
     """Networks, trees and pipelines as ONNX graphs."""
@@ -54,12 +57,8 @@ class ONNX(base.Framework):
         if wrong := _labels(model):
             problems.append(base.Problem(place.file(SYNSET), *wrong))
         read = {path.name for path in model.every_file()} | {SYNSET, DESCRIPTION}
-        notes = [
-            base.printable(f"{place.file(one)}: is no file of the model: nothing reads it")
-            for one in names
-            if one not in read and not one.endswith((".csv", ".json", ".npy", ".jpg", ".png"))
-        ]
-        return base.Look(tuple(problems), tuple(notes), signature=_signature(model))
+        notes = place.unread(names, read, "no file of the model", _QUESTIONS)
+        return base.Look(tuple(problems), notes, signature=_signature(model))
 
 
 def _labels(model: ModelFiles) -> tuple[str, str] | None:

@@ -13,6 +13,8 @@ from mmectl.frameworks.values import ModelError
 
 # A LinearRegression: half of the first column and a quarter of the second; its pickle names NumPy
 # as version 1 did, which the container reads with any
+# Files beside a model that are requests to it, or made it
+_QUESTIONS = (".csv", ".json", ".npy", ".py")
 _LINEAR = (
     "gANjc2tsZWFybi5saW5lYXJfbW9kZWwuX2Jhc2UKTGluZWFyUmVncmVzc2lvbgpxACmBcQF9cQIoWA0AAABmaXRfaW50"
     "ZXJjZXB0cQOIWAYAAABjb3B5X1hxBIhYAwAAAHRvbHEFRz6wxvegte2NWAYAAABuX2pvYnNxBk5YCAAAAHBvc2l0aXZl"
@@ -58,11 +60,7 @@ class Sklearn(base.Framework):
             return base.Look((place.problem(error),))
         notes = [note for note in (_code(found), _version(found)) if note]
         told = tuple(base.printable(f"{place.file(path.name)}: {note}") for note in notes)
-        others = [
-            base.printable(f"{place.file(name)}: is not the model's file: nothing reads it")
-            for name in names
-            if name != path.name and not name.endswith((".csv", ".json", ".npy", ".py"))
-        ]
+        others = place.unread(names, {path.name}, "not the model's file", _QUESTIONS)
         return base.Look((), (*told, *others), signature=_signature(found))
 
 

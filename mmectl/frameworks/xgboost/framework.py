@@ -58,14 +58,9 @@ class XGBoost(base.Framework):
             what = "are no ensemble: they take different numbers of columns"
             listed = base.some(headers)
             problems.append(base.Problem(f"{place.whole()}: {listed}", what, "keep one of them"))
-        known = {path.name for path in paths}
-        notes = [
-            base.printable(f"{place.file(name)}: is no file of XGBoost's: nothing reads it")
-            for name in names
-            if name not in known and not name.endswith((".csv", ".json"))
-        ]
+        notes = place.unread(names, {path.name for path in paths}, "no file of XGBoost's")
         signatures = [_signature(one) for one in headers.values()]
-        return base.Look(tuple(problems), tuple(notes), signature=next(iter(signatures), None))
+        return base.Look(tuple(problems), notes, signature=next(iter(signatures), None))
 
 
 def _check_version(header: Header, name: str) -> None:
