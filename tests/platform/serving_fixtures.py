@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmectl.image import build_local
+from mmectl.images.context import DEFAULT_FRAMEWORKS, Contents
 from mmectl.images.local_smoke import free_port
+from mmectl.images.trial import Trial
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
 
@@ -38,20 +40,27 @@ RESTRICTED = (
 )
 
 
-@pytest.fixture(scope="session")
-def serving_image(root: Path) -> Image:
-    """The image of container/, built where it has changed."""
+def image_of(root: Path, repository: str, *frameworks: str) -> Image:
+    """The image of container/ for these frameworks, built where it has changed."""
     state = root / ".mmectl"
     built = build_local(
         root / "container",
         state,
         account=ACCOUNT,
         region="us-east-1",
-        repository="mmectl-mxnet",
+        repository=repository,
+        contents=Contents(frameworks=frameworks),
+        trial=Trial(frameworks=frameworks),
     )
     found = Images(state / "images").find(built.reference)
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="session")
+def serving_image(root: Path) -> Image:
+    """The image of MXNet alone."""
+    return image_of(root, "mmectl-mxnet", *DEFAULT_FRAMEWORKS)
 
 
 @dataclass

@@ -14,13 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving_fixtures import Server, started
+from serving_fixtures import Server, image_of, started
 
-from mmectl.image import build_local
-from mmectl.images.context import Contents
-from mmectl.images.trial import Trial
-from mmectl.local.images import Images
-from mmectl.local.values import ACCOUNT, Image
+from mmectl.local.values import Image
 
 CSV = "text/csv"
 ROW = b"0.25,0.25"
@@ -29,19 +25,7 @@ ROW = b"0.25,0.25"
 @pytest.fixture(scope="module")
 def image(root: Path) -> Image:
     """An image of XGBoost alone."""
-    state = root / ".mmectl"
-    built = build_local(
-        root / "container",
-        state,
-        account=ACCOUNT,
-        region="us-east-1",
-        repository="mmectl-trees",
-        contents=Contents(frameworks=("xgboost",)),
-        trial=Trial(frameworks=("xgboost",)),
-    )
-    found = Images(state / "images").find(built.reference)
-    assert found is not None
-    return found
+    return image_of(root, "mmectl-trees", "xgboost")
 
 
 @pytest.fixture
