@@ -20,7 +20,10 @@ class RouterSettings:
     it has more workers than it was loaded with every `measured_again` seconds: a worker's replica
     leaves five seconds after its last request. Every `look_every` seconds replicas of
     models that are no longer in demand are unloaded.
-    A load waits for other models to become idle for `admission` seconds. A model that does not
+    A load waits for other models to become idle for `admission` seconds. After `give_way` seconds
+    the one that was asked for least recently gets no further request, so that others that are in
+    use all the time cannot keep a model out; a further one where those that leave take
+    `give_way_again` seconds. A model that does not
     fit even alone is not tried again for `too_large` seconds; one whose load ended its worker
     twice for `crash_backoff` seconds, then twice as long, up to `too_large`.
     """
@@ -48,6 +51,8 @@ class RouterSettings:
     measured_after: tuple[int, ...] = (1, 8, 64)
     measured_again: float = 6.0
     admission: float = 60.0
+    give_way: float = 0.25
+    give_way_again: float = 2.5
     too_large: float = 600.0
     crash_backoff: float = 60.0
     deaths: int = 2

@@ -102,6 +102,10 @@ class FakeServer:
         """A closed gate: calls of that verb wait until it is set."""
         return self.gates.setdefault((verb, model_name(target)), asyncio.Event())
 
+    def open(self, verb: str, target: str) -> None:
+        """Take a gate away: those that stand at it stay there until it is set."""
+        del self.gates[verb, model_name(target)]
+
     def will(self, verb: str, target: str, *answers: Answer | Exception) -> None:
         self.script[verb, model_name(target)] = list(answers)
 

@@ -50,7 +50,7 @@ class Admission:
         self._changes = changes
         self._settings = settings
 
-    def footprint(self, server: Server, target: str, disk: int) -> Footprint:
+    def _footprint(self, server: Server, target: str, disk: int) -> Footprint:
         """What a model will take: what it took before, else an estimate.
 
         An estimate alone refuses no model whose weights fit: it may have the whole instance.
@@ -63,22 +63,40 @@ class Admission:
         expected = self._placement.estimates.expected(target, disk) or estimate
         return Footprint(expected if disk > budget else min(expected, budget), disk)
 
-    async def reserve(self, server: Server, target: str, footprint: Footprint) -> None:
-        """Reserve a footprint: evicts idle models, waits for busy ones.
+    async def reserve(self, server: Server, target: str, disk: int) -> Footprint:
+        """Reserve what a model of so many bytes on disk will take; evicts others for it.
 
-        Raises NotAdmittedError, after `settings.admission` seconds at most.
+        Idle ones go at once, busy ones when they are idle. Raises NotAdmittedError, after
+        `settings.admission` seconds at most.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.admission
+        asked = loop.time()
+        deadline = asked + self._settings.admission
         while True:
+            # each time anew: others that were measured meanwhile make the estimate smaller
+            footprint = self._footprint(server, target, disk)
             with contextlib.suppress(OverBudgetError):
                 self._placement.reserve(server.id, target, footprint.memory, footprint.disk)
-                return
+                return footprint
             plan = self._evictions(server, target, footprint)
             if plan.enough and (plan.unload or plan.delete):
                 await self._evict(server, plan)
-            elif not await self._changes.wait(deadline - loop.time()):
+                continue
+            settings, now = self._settings, loop.time()
+            due = asked + (settings.give_way_again if plan.enough else settings.give_way)
+            if now >= deadline:
                 raise NotAdmittedError("no room: every other model of the instance is in use")
+            if now >= due:
+                self._give_way(server, target)
+                due, asked = now + settings.give_way, now
+            await self._changes.wait(min(due, deadline) - now)
+
+    def _give_way(self, server: Server, target: str) -> bool:
+        """Have the busy model that was asked for least recently leave; False if there is none."""
+        victim = self._placement.least_wanted(server.id, keep=target)
+        if victim is not None:
+            self._unloads.begin_when_idle(server, victim)
+        return victim is not None
 
     def _evictions(self, server: Server, target: str, footprint: Footprint) -> Evictions:
         replica = self._placement.replica(server.id, target)
@@ -98,15 +116,23 @@ class Admission:
             self._placement.estimates.learn(target, disk, memory)
             raise _never_fits(error) from None
 
-    async def trim(self, server: Server) -> None:
-        """Evict idle models and files until the instance is within its budgets."""
+    async def trim(self, server: Server, keep: str = "") -> None:
+        """Evict models and files until the instance is within its budgets: idle ones first.
+
+        Where those are not enough busy ones leave as soon as they are idle, but not `keep`.
+        """
         await self._evict(server, self._placement.evictions(server.id))
+        self._relieve(server, keep)
 
     def trim_memory(self, server: Server, keep: str) -> None:
-        """Begin to unload idle models, but not `keep`, until the memory is within its budget."""
-        with contextlib.suppress(ExceedsInstanceError):
-            for victim in self._placement.evictions(server.id, keep=keep).unload:
-                self._unloads.begin(server, victim)
+        """Begin to unload models, but not `keep`, until the memory is within its budget."""
+        for victim in self._placement.evictions(server.id, keep=keep).unload:
+            self._unloads.begin(server, victim)
+        self._relieve(server, keep)
+
+    def _relieve(self, server: Server, keep: str) -> None:
+        while self._placement.over_budget(server.id) and self._give_way(server, keep):
+            pass
 
     async def evict_one(self, server: Server, target: str) -> None:
         """Unload the idle model that was used least recently, but not `target`.
@@ -138,7 +164,7 @@ class Admission:
     async def _unload(self, server: Server, target: str) -> None:
         """Unload a model if it is still idle and in memory: another load may have been quicker."""
         replica = self._placement.replica(server.id, target)
-        idle = replica is not None and replica.busy == 0
+        idle = replica is not None and replica.idle
         if idle and self._placement.in_memory(server.id, target):
             await asyncio.wait((self._unloads.begin(server, target),))
 

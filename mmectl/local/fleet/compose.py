@@ -38,7 +38,7 @@ def compose(
     errors = ErrorMessages(spec, settings.region)
     tally = Tally()
 
-    unloads = Unloads(placement, tasks, meter, settings)
+    unloads = Unloads(placement, tasks, changes, meter, settings, keep_files=spec.cache_enabled)
     admission = Admission(placement, unloads, changes, settings)
     downloads = Downloads(spec, objects, placement, admission, meter, errors, unpacker)
     loader = Loader(placement, tasks, admission, downloads, unloads, meter, errors, settings)

@@ -152,6 +152,7 @@ class Dispatcher:
         """Send the request once; None means to try again."""
         cached = self._spec.cache_enabled
         replica = self._placement.acquire(server.id, target)
+        turn = replica.served
         mark = server.printed()
         try:
             with attempts.trace.serving(server.id):
@@ -169,7 +170,7 @@ class Dispatcher:
             if not cached and replica.busy == 0:
                 self._unloads.drop(server, target)
         if answer.status < 400:
-            if cached and replica.served in self._settings.measured_after:
+            if cached and turn in self._settings.measured_after:
                 self._measuring.measure(server, target)
             return answer
         return await self._judge(server, target, answer, attempts, mark)

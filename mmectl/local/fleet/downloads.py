@@ -87,8 +87,7 @@ class Downloads:
             self._note_origin(target, archive)
             try:
                 claimed = await to_thread(size_hint, archive)
-                footprint = self._admission.footprint(server, target, claimed)
-                await self._admission.reserve(server, target, footprint)
+                footprint = await self._admission.reserve(server, target, claimed)
                 with self._meter.timed("ModelDownloadingTime"):
                     return await self._unpack(server, target, archive, folder, footprint)
             except (FileNotFoundError, AwsError):
@@ -116,8 +115,8 @@ class Downloads:
             except TooLargeError as error:
                 if limit >= cache.disk:
                     raise self._errors.bad_archive(target, str(error), server.id) from error
-                footprint = Footprint(footprint.memory, min(4 * limit, cache.disk))
-                await self._admission.reserve(server, target, footprint)
+                disk = min(4 * limit, cache.disk)
+                footprint = await self._admission.reserve(server, target, disk)
             except DiskFullError as error:
                 if not await self._admission.free_disk(server, target):
                     raise NotAdmittedError("the disk of this machine is full") from error
@@ -125,9 +124,7 @@ class Downloads:
                 self._remember_refusal(archive, error)
                 raise self._errors.bad_archive(target, str(error), server.id) from error
             else:
-                exact = self._admission.footprint(server, target, done.disk)
-                await self._admission.reserve(server, target, exact)
-                return exact
+                return await self._admission.reserve(server, target, done.disk)
 
     async def _unpack_in_thread(self, archive: Path, folder: Path, limit: int) -> Unpacked:
         stop = threading.Event()

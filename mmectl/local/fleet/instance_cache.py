@@ -33,18 +33,25 @@ class ExceedsInstanceError(Exception):
 class Replica:
     """One model on one instance.
 
-    `busy` counts requests in flight, `peak` the most of them since `surplus` looked last,
-    `served` those since the load; `used` orders by use; `shared`: its process serves others, too.
+    `busy` counts requests in flight, `waiting` those that wait for its load, `peak` the most in
+    flight since `surplus` looked last, `served` those since the load; `used` orders by use;
+    `shared`: its process serves others, too.
     """
 
     phase: Phase = Phase.DISK
     memory: int = 0
     disk: int = 0
     busy: int = 0
+    waiting: int = 0
     used: int = 0
     peak: int = 0
     served: int = 0
     shared: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in flight or about to be: one that waits comes after the load."""
+        return not (self.busy or self.waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,7 @@ class Loader:
         await self._refuse_crashing(server, target)
         replica = self._placement.replica(server.id, target)
         if replica is not None and replica.disk and _is_folder(folder):
-            footprint = self._admission.footprint(server, target, replica.disk)
-            await self._admission.reserve(server, target, footprint)
+            footprint = await self._admission.reserve(server, target, replica.disk)
         else:
             footprint = await self._downloads.fetch(server, target, folder)
         with self._meter.timed("ModelLoadingTime"):
@@ -226,7 +225,7 @@ class Loader:
         """
         while (use := await server.models.measure(model_name(target))).memory:
             self._placement.measured(server.id, target, use.memory)
-            await self._admission.trim(server)
+            await self._admission.trim(server, keep=target)
             if not use.transient:
                 break
             await asyncio.sleep(self._settings.measured_again)

@@ -9,6 +9,7 @@ pressure; least recently used first is our choice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 
 from mmectl.local.fleet.estimates import FootprintEstimates
@@ -159,7 +160,7 @@ class Placement:
             demand = sum(replica.peak for _, _, replica in replicas)
             for _, _, replica in replicas:
                 replica.peak = replica.busy
-            idle = [(used, name) for used, name, replica in replicas if replica.busy == 0]
+            idle = [(used, name) for used, name, replica in replicas if replica.idle]
             if idle and len(replicas) > max(1, -(-demand // self._spread_at)):
                 found.append((min(idle)[1], target))
         return found
@@ -177,7 +178,7 @@ class Placement:
         idle = [
             (target, replica)
             for target, replica in sorted(cache.replicas.items(), key=lambda item: item[1].used)
-            if replica.busy == 0 and target != keep and replica.phase in (Phase.DISK, Phase.MEMORY)
+            if replica.idle and target != keep and replica.phase in (Phase.DISK, Phase.MEMORY)
         ]
         lacking = cache.memory_used - cache.memory_leaving + memory - cache.memory
         unload: list[str] = []
@@ -210,9 +211,23 @@ class Placement:
         idle = [
             (replica.used, target)
             for target, replica in self._caches[instance].replicas.items()
-            if replica.phase is Phase.MEMORY and replica.busy == 0 and target != keep
+            if replica.phase is Phase.MEMORY and replica.idle and target != keep
         ]
         return min(idle)[1] if idle else None
+
+    def over_budget(self, instance: str) -> bool:
+        """Whether the models that stay take more memory than the instance has for them."""
+        cache = self._caches[instance]
+        return cache.memory_used - cache.memory_leaving > cache.memory
+
+    def least_wanted(self, instance: str, keep: str = "") -> str | None:
+        """The busy model in memory that was asked for least recently."""
+        busy = [
+            (replica.used, target)
+            for target, replica in self._caches[instance].replicas.items()
+            if replica.phase is Phase.MEMORY and replica.busy and target != keep
+        ]
+        return min(busy)[1] if busy else None
 
     # reports
 
@@ -235,8 +250,13 @@ class Placement:
         replica.memory, replica.disk = memory, disk
 
     def loaded(self, instance: str, target: str, memory: int, *, shared: bool = False) -> None:
-        """Record a load that worked; `memory` as measured, `shared` as MemoryUse has it."""
+        """Record a load that worked; `memory` as measured, `shared` as MemoryUse has it.
+
+        A model grows with its first answers: what it took after them, when it was in memory
+        before, counts until it is measured again.
+        """
         replica = self._caches[instance].replicas[target]
+        memory = max(memory, self.estimates.of(target) or 0)
         replica.phase, replica.memory, replica.served = Phase.MEMORY, memory, 0
         replica.shared = shared
         self.estimates.learn(target, replica.disk, memory)
@@ -258,10 +278,10 @@ class Placement:
         replica.phase, replica.memory, replica.disk = Phase.DISK, 0, disk
         self._tidy(cache, target)
 
-    def begin_unload(self, instance: str, target: str, *, broken: bool = False) -> None:
-        """Claim the unload of an idle model; a `broken` one may still have requests."""
+    def begin_unload(self, instance: str, target: str, *, busy: bool = False) -> None:
+        """Claim the unload of a model, which gets no request any more; `busy`: it may have some."""
         replica = self._caches[instance].replicas[target]
-        if replica.phase is not Phase.MEMORY or (replica.busy and not broken):
+        if replica.phase is not Phase.MEMORY or (replica.busy and not busy):
             raise ValueError(f"{target} is {replica.phase.value}, {replica.busy} in flight")
         replica.phase = Phase.UNLOADING
 
@@ -280,6 +300,22 @@ class Placement:
         if cache is not None and target in cache.replicas:
             cache.replicas[target].disk = 0
             self._tidy(cache, target)
+
+    @contextmanager
+    def awaited(self, instance: str, target: str) -> Iterator[None]:
+        """While a request waits for that model's load or unload.
+
+        A model is not evicted before those that waited for it have come to it.
+        """
+        cache = self._caches[instance]
+        replica = cache.replicas.get(target) or Replica()
+        replica.waiting += 1
+        try:
+            yield
+        finally:
+            replica.waiting -= 1
+            if cache.replicas.get(target) is replica:
+                self._tidy(cache, target)
 
     def acquire(self, instance: str, target: str) -> Replica:
         """Count a request in; give the replica back to `release`."""
@@ -307,5 +343,5 @@ class Placement:
     def _tidy(cache: InstanceCache, target: str) -> None:
         """Drop a replica of which nothing is left."""
         replica = cache.replicas[target]
-        if replica.phase is Phase.DISK and replica.disk == 0 and replica.busy == 0:
+        if replica.phase is Phase.DISK and replica.disk == 0 and replica.idle:
             del cache.replicas[target]

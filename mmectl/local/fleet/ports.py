@@ -115,6 +115,10 @@ class Unloading(Protocol):
         """Begin to unload an idle model."""
         ...
 
+    def begin_when_idle(self, server: Server, target: str) -> Task:
+        """Begin to unload a busy model, which gets no further request."""
+        ...
+
     async def delete_files(self, server: Server, target: str) -> None:
         """Delete the files of a model, unless it is loaded, or being loaded, by now."""
         ...

@@ -15,18 +15,31 @@ from mmectl.local.fleet.placement import Phase, Placement
 from mmectl.local.fleet.ports import Server
 from mmectl.local.fleet.tasks import Task, Tasks
 from mmectl.local.settings import RouterSettings
+from mmectl.local.waiting import Changes
 
 
 class Unloads:
-    """The unloads of one fleet; each is a task that requests for the model wait for."""
+    """The unloads of one fleet; each is a task that requests for the model wait for.
+
+    `keep_files`: the files of a model stay on the disk (ModelCacheSetting is Enabled).
+    """
 
     def __init__(
-        self, placement: Placement, tasks: Tasks, meter: Meter, settings: RouterSettings
+        self,
+        placement: Placement,
+        tasks: Tasks,
+        changes: Changes,
+        meter: Meter,
+        settings: RouterSettings,
+        *,
+        keep_files: bool = True,
     ) -> None:
         self._placement = placement
         self._tasks = tasks
+        self._changes = changes
         self._meter = meter
         self._settings = settings
+        self._keep_files = keep_files
 
     def begin(self, server: Server, target: str, *, files: bool = False) -> Task:
         """Unload an idle model, with `files` also off the disk."""
@@ -34,6 +47,12 @@ class Unloads:
         self._meter.unloaded(server.id)
         unload = self._unload(server, target, files=files)
         return self._tasks.begin(server.id, target, unload)
+
+    def begin_when_idle(self, server: Server, target: str) -> Task:
+        """Give a busy model no further request, and unload it once it has answered those it has."""
+        self._placement.begin_unload(server.id, target, busy=True)
+        self._meter.unloaded(server.id)
+        return self._tasks.begin(server.id, target, self._unload_when_idle(server, target))
 
     def drop(self, server: Server, target: str) -> None:
         """Unload a model and delete its files: ModelCacheSetting is Disabled."""
@@ -44,7 +63,7 @@ class Unloads:
         """Unload a model whose worker died, so that the next request loads it again."""
         if not self._placement.in_memory(server.id, target):
             return
-        self._placement.begin_unload(server.id, target, broken=True)
+        self._placement.begin_unload(server.id, target, busy=True)
         self._tasks.begin(server.id, target, self._unload_broken(server, target))
 
     async def delete_files(self, server: Server, target: str) -> None:
@@ -66,6 +85,15 @@ class Unloads:
             self._placement.unloaded(server.id, target)
         if files:
             await self.delete_files(server, target)
+
+    async def _unload_when_idle(self, server: Server, target: str) -> None:
+        try:
+            while (replica := self._placement.replica(server.id, target)) and replica.busy:
+                await self._changes.wait(self._settings.invoke)
+        except asyncio.CancelledError:
+            self._placement.unloaded(server.id, target)
+            raise
+        await self._unload(server, target, files=not self._keep_files)
 
     async def _unload_broken(self, server: Server, target: str) -> None:
         # the request that killed the worker gets its own answer, the others are sent again

@@ -78,7 +78,7 @@ class WaitForLoad:
             await self._wait(task, server, target, attempts)
 
     async def _wait(self, task: Task, server: Server, target: str, attempts: Attempts) -> None:
-        with attempts.trace.waiting():
+        with attempts.trace.waiting(), self._placement.awaited(server.id, target):
             done, _ = await asyncio.wait((task,), timeout=attempts.left)
         if not done:
             raise self._errors.not_ready(target)

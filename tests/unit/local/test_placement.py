@@ -246,13 +246,25 @@ def test_one_load_at_a_time() -> None:
         placement.begin_load("a", "m")
 
 
+def test_what_a_model_took_after_answers_counts_when_it_is_loaded_again() -> None:
+    placement = placed("a")
+    hold(placement, "a", "m", 10)
+    placement.measured("a", "m", 30)
+    placement.begin_unload("a", "m")
+    placement.unloaded("a", "m")
+    hold(placement, "a", "m", 10)
+    assert placement.cache("a").memory_used == 30
+    placement.measured("a", "m", 20)
+    assert placement.cache("a").memory_used == 20
+
+
 def test_a_busy_model_is_unloaded_only_when_broken() -> None:
     placement = placed("a")
     hold(placement, "a", "m", 10)
     replica = placement.acquire("a", "m")
     with pytest.raises(ValueError, match="1 in flight"):
         placement.begin_unload("a", "m")
-    placement.begin_unload("a", "m", broken=True)
+    placement.begin_unload("a", "m", busy=True)
     placement.unloaded("a", "m")
     placement.release(replica)
     assert placement.cache("a").memory_used == 0

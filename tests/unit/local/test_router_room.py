@@ -19,6 +19,7 @@ from fakes.planes import MB, QUICK, MakePlane, Plane, plane, settle, until
 from mmectl.archive.unpack import DiskFullError, FaultError
 from mmectl.local.fleet.downloads import unpack_fresh
 from mmectl.local.fleet.errors import model_name
+from mmectl.local.values import InvokeResponse
 
 __all__ = ["plane"]
 
@@ -26,6 +27,11 @@ __all__ = ["plane"]
 def described(plane: Plane, endpoint: str = "ep") -> list[Any]:
     """What is told of each instance."""
     return list(plane.fleets.describe(endpoint, "cfg"))
+
+
+def evictions(plane: Plane) -> int:
+    """How many models left the only instance by the fleet's will."""
+    return int(described(plane)[0]["live"]["evictions"])
 
 
 async def test_idle_models_make_room(plane: MakePlane) -> None:
@@ -65,6 +71,131 @@ async def test_a_busy_model_is_not_waited_for_for_ever(plane: MakePlane) -> None
     assert "in use" in refusal.message
     gate.set()
     await busy
+
+
+async def test_a_model_in_use_gives_way(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, memory=100 * MB, give_way=0))
+    (server,) = p.servers
+    await p.invoke()
+    gate = server.gate("invoke", "a.tar.gz")
+    busy = asyncio.create_task(p.invoke())
+    await until(lambda: server.count("invoke", "a.tar.gz") == 2)
+    other = asyncio.create_task(p.invoke("b.tar.gz"))
+    await until(lambda: evictions(p) == 1)
+    late = asyncio.create_task(p.invoke())  # would keep the model in use for ever
+    await settle()
+    assert server.count("invoke", "a.tar.gz") == 2
+    assert server.holds("a.tar.gz")  # what it has it answers
+    gate.set()
+    assert [(await task).body for task in (busy, other, late)] == [b"i-0!"] * 3
+    assert server.count("load", "a.tar.gz") == 2
+
+
+async def test_a_model_in_use_that_gives_way_leaves_no_files_without_a_cache(
+    plane: MakePlane,
+) -> None:
+    p = await plane(replace(QUICK, memory=100 * MB, give_way=0), cache_enabled=False)
+    (server,) = p.servers
+    gate = server.gate("invoke", "a.tar.gz")
+    busy = asyncio.create_task(p.invoke())
+    await until(lambda: server.count("invoke", "a.tar.gz") == 1)
+    other = asyncio.create_task(p.invoke("b.tar.gz"))
+    await until(lambda: evictions(p) == 1)
+    gate.set()
+    await asyncio.gather(busy, other)
+    await until(lambda: not p.fleets.describe("ep", "cfg")[0]["on_disk"])
+
+
+async def test_a_model_that_gives_way_too_slowly_is_not_alone_in_it(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, memory=200 * MB, give_way=0, give_way_again=0))
+    (server,) = p.servers
+    gates = [server.gate("invoke", name) for name in ("a.tar.gz", "b.tar.gz")]
+    slow = asyncio.create_task(p.invoke("a.tar.gz"))
+    await until(lambda: server.count("invoke", "a.tar.gz") == 1)
+    quick = asyncio.create_task(p.invoke("b.tar.gz"))
+    await until(lambda: server.count("invoke", "b.tar.gz") == 1)
+    other = asyncio.create_task(p.invoke("c.tar.gz"))
+    await until(lambda: evictions(p) == 2)
+    gates[1].set()
+    await asyncio.gather(quick, other)
+    assert not slow.done()
+    gates[0].set()
+    await slow
+
+
+async def test_a_load_that_waits_learns_what_others_took(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, memory=100 * MB, give_way=100))
+    (server,) = p.servers
+    server.memory = 20 * MB
+    loading, answering = server.gate("load", "a.tar.gz"), server.gate("invoke", "a.tar.gz")
+    first = asyncio.create_task(p.invoke("a.tar.gz"))
+    await until(lambda: server.count("load", "a.tar.gz") == 1)
+    second = asyncio.create_task(p.invoke("b.tar.gz"))  # nothing is known: it may need all
+    await settle()
+    loading.set()
+    assert (await second).body == b"i-0!"
+    assert not first.done()
+    answering.set()
+    await first
+
+
+async def test_models_in_use_leave_where_another_grew(plane: MakePlane) -> None:
+    p = await plane(replace(QUICK, memory=300 * MB))
+    (server,) = p.servers
+    server.memory = 90 * MB
+    for name in ("a.tar.gz", "b.tar.gz"):
+        await p.invoke(name)
+    held = [await standing(p, name) for name in ("a.tar.gz", "b.tar.gz")]
+    server.memory = 220 * MB
+    for _ in range(6):  # the eighth in all is followed by a measurement
+        await p.invoke("b.tar.gz")
+    await until(lambda: evictions(p) == 1)
+    for gate, task in held:
+        gate.set()
+        assert (await task).body == b"i-0!"
+    await until(lambda: not server.holds("a.tar.gz"))
+    assert server.holds("b.tar.gz")
+
+
+async def standing(p: Plane, target: str) -> tuple[asyncio.Event, asyncio.Task[InvokeResponse]]:
+    """A request that stands at a gate, which later ones do not."""
+    (server,) = p.servers
+    gate = server.gate("invoke", target)
+    before = server.count("invoke", target)
+    task = asyncio.create_task(p.invoke(target))
+    await until(lambda: server.count("invoke", target) > before)
+    server.open("invoke", target)
+    return gate, task
+
+
+async def test_a_model_is_measured_however_many_ask_at_once(plane: MakePlane) -> None:
+    p = await plane()
+    (server,) = p.servers
+    server.memory = 10 * MB
+    loading = server.gate("load", "a.tar.gz")
+    asked = [asyncio.create_task(p.invoke()) for _ in range(3)]
+    await until(lambda: server.count("load", "a.tar.gz") == 1)
+    await settle()
+    gate = server.gate("invoke", "a.tar.gz")
+    loading.set()
+    await until(lambda: server.count("invoke", "a.tar.gz") == 3)
+    server.memory = 40 * MB
+    gate.set()
+    await asyncio.gather(*asked)
+    await until(lambda: described(p)[0]["models"][0]["memory_mb"] == 40)
+
+
+async def test_a_model_is_not_evicted_before_those_that_waited_for_it_were_answered(
+    plane: MakePlane,
+) -> None:
+    p = await plane(replace(QUICK, memory=100 * MB))
+    (server,) = p.servers
+    names = ("a.tar.gz", "b.tar.gz", "c.tar.gz")
+    for _ in range(3):
+        answers = await asyncio.gather(*(p.invoke(name) for name in names))
+        assert [answer.body for answer in answers] == [b"i-0!"] * 3
+    loads = sum(server.count("load", name) for name in names)
+    assert loads <= 9
 
 
 async def test_a_model_too_wide_for_an_instance(plane: MakePlane) -> None:
