@@ -2,8 +2,9 @@
 
 The same files give the same bytes on every machine: members sorted by name, owner 0, time 0,
 mode 0644, a gzip header without time and name, and blocks of a fixed size that are compressed
-independently (igzip, level 1), however many threads do it. The digest of a model covers names
-and contents alone, so that another version of the compressor does not make another model.
+independently (igzip, level 1), or stored where compression would spare little, however many
+threads do it. The digest of a model covers names and contents alone, so that neither another
+version of the compressor nor another choice of what is compressed makes another model.
 """
 
 from __future__ import annotations
@@ -13,26 +14,19 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+from mmectl.archive.compression import LEVEL, Choice, Compression, choose
 from mmectl.base.errors import ArtifactError
 
+if TYPE_CHECKING:
+    from mmectl.archive.gzip_writer import GzipWriter, Sink
+
 BLOCK = 1 << 20
-# measured on 241 MB of weights: level 1 packs 20 (one thread) to 50 times (two threads) as fast
-# as level 9 of zlib and smaller; level 0 grows random floats by a quarter
-LEVEL = 1
 # from here on a second thread is worth its start
 _THREADED_FROM = 4 * BLOCK
 
 Progress = Callable[[int], None]
-
-
-class Sink(Protocol):
-    """Where the packed bytes go; `write` is called from one thread at a time."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +41,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What was packed: digest of the content, bytes before and after compression."""
+    """What was packed: digest of the content, bytes before and after compression.
+
+    `stored` are the bytes of files that were not compressed; `larger` estimates by how many bytes
+    that made the tarball larger.
+    """
 
     digest: str
     content: int
     packed: int
+    stored: int
+    larger: int
 
 
 def members(folder: Path, left_out: Callable[[str], bool] = lambda _: False) -> tuple[Member, ...]:
@@ -125,48 +125,46 @@ def _header(member: Member) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-class _Counter:
-    """Passes bytes on and counts them."""
-
-    closed = False
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.count = 0
-
-    def write(self, data: bytes) -> int:
-        self._sink.write(data)
-        self.count += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """The sink stays open: its owner closes it."""
-
-
-def _tar(files: tuple[Member, ...], digest: _Digest, progress: Progress) -> Iterator[bytes]:
-    done = written = 0
+def _chosen(files: tuple[Member, ...], compression: Compression) -> list[Choice]:
+    chosen = []
     for member in files:
+        try:
+            chosen.append(choose(member.path, member.size, compression))
+        except OSError as error:
+            raise ArtifactError(f"{member.path}: cannot be read: {error.strerror}") from error
+    return chosen
+
+
+def _write(
+    files: tuple[Member, ...],
+    chosen: list[Choice],
+    digest: _Digest,
+    out: GzipWriter,
+    progress: Progress,
+) -> None:
+    """Write the tar stream of the files."""
+    done = written = 0
+    for member, choice in zip(files, chosen, strict=True):
         digest.begin(member)
-        yield _header(member)
+        out.compress(_header(member))
+        take = out.store if choice.stored else out.compress
         for block in _blocks(member):
             digest.update(block)
-            yield block
+            take(block)
             done += len(block)
             progress(done)
         padding = -member.size % tarfile.BLOCKSIZE
-        yield bytes(padding)
+        out.compress(bytes(padding))
         written += tarfile.BLOCKSIZE + member.size + padding
     end = written + 2 * tarfile.BLOCKSIZE
-    yield bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE)
+    out.compress(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
 
 
 def pack(
     files: tuple[Member, ...],
     sink: Sink,
     *,
+    compression: Compression = "auto",
     progress: Progress = lambda _: None,
     threads: int = 2,
 ) -> Packed:
@@ -175,24 +173,25 @@ def pack(
     Raises ArtifactError where a file changed meanwhile or cannot be read, and whatever the sink
     raises. The bytes do not depend on `threads`.
     """
-    from isal import igzip_threaded
+    from mmectl.archive.gzip_writer import GzipWriter
 
     content = sum(member.size for member in files)
-    counter, digest = _Counter(sink), _Digest()
-    packer = igzip_threaded.open(
-        counter,
-        "wb",
-        compresslevel=LEVEL,
-        threads=threads if content >= _THREADED_FROM else 1,
-        block_size=BLOCK,
-    )
-    with packer:
-        for piece in _tar(files, digest, progress):
-            packer.write(piece)
-    return Packed(digest.hex(), content, counter.count)
+    chosen, digest = _chosen(files, compression), _Digest()
+    threads = threads if content >= _THREADED_FROM else 1
+    with GzipWriter(sink, level=LEVEL, threads=threads) as out:
+        _write(files, chosen, digest, out, progress)
+    stored = sum(member.size for member, c in zip(files, chosen, strict=True) if c.stored)
+    larger = sum(choice.larger for choice in chosen)
+    return Packed(digest.hex(), content, out.written, stored, larger)
 
 
-def pack_file(folder: Path, target: Path, *, progress: Progress = lambda _: None) -> Packed:
+def pack_file(
+    folder: Path,
+    target: Path,
+    *,
+    compression: Compression = "auto",
+    progress: Progress = lambda _: None,
+) -> Packed:
     """Pack a folder into the file `target`, which appears only when complete.
 
     Raises ArtifactError as `pack`, and where the file cannot be written.
@@ -200,7 +199,7 @@ def pack_file(folder: Path, target: Path, *, progress: Progress = lambda _: None
     partial = target.with_name(target.name + ".part")
     try:
         with partial.open("wb") as stream:
-            packed = pack(members(folder), stream, progress=progress)
+            packed = pack(members(folder), stream, compression=compression, progress=progress)
         partial.replace(target)
     except OSError as error:
         raise ArtifactError(f"{target}: cannot be written: {error.strerror}") from error

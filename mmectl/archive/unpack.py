@@ -8,12 +8,15 @@ is counted, not what the archive says: folders that only a name implies, and who
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -23,8 +26,11 @@ from isal import igzip_lib
 from mmectl.archive.untar import Entry, Kind, Untar, UntarError
 from mmectl.base.values import CODE_FILE
 
-_CHUNK = 1 << 20
-_PACKED_CHUNK = 1 << 16
+# Measured on 241 MB of weights: larger pieces leave the processor's cache
+_CHUNK = _PACKED_CHUNK = 1 << 18
+# From so many packed bytes on, a thread inflates while ours writes; so many pieces ahead of it
+_THREADED_FROM = 1 << 22
+_AHEAD = 8
 _GZIP = b"\x1f\x8b"
 # Few programs write gzip in members, and those that do write at least so much in each on average
 _MEMBERS, _MEMBER_BYTES = 1000, 1024
@@ -150,20 +156,41 @@ def _extract(archive: Path, draft: _Draft, stop: threading.Event | None) -> Unpa
         packed = os.fstat(file.fileno()).st_size
         if packed == 0:
             raise UnpackError("the archive is empty (0 bytes)")
-        chunks = _metered(_gunzip(file), packed, draft.limits, stop)
-        try:
-            _members(Untar(chunks), draft)
-        except UntarError as error:
-            if error.member is not None:
-                raise UnpackError(error.reason, error.member) from error
-            raise UnpackError(f"the archive is not a sound tar file: {error.reason}") from error
+        with contextlib.closing(_inflated(file, packed)) as inflated:
+            _read(_metered(inflated, packed, draft.limits, stop), draft)
     done = draft.done()
     if done.files == 0:
         raise UnpackError("the archive holds no file")
     return done
 
 
-def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
+def _read(chunks: Iterator[bytes], draft: _Draft) -> None:
+    try:
+        _members(Untar(chunks), draft)
+    except UntarError as error:
+        if error.member is not None:
+            raise UnpackError(error.reason, error.member) from error
+        raise UnpackError(f"the archive is not a sound tar file: {error.reason}") from error
+
+
+def _inflated(file: IO[bytes], packed: int) -> Generator[bytes]:
+    """The bytes that a gzip file of that size holds; of a large one in a thread, some ahead."""
+    return _ahead(_gunzip(file)) if packed >= _THREADED_FROM else _gunzip(file)
+
+
+def _ahead(chunks: Iterator[bytes]) -> Generator[bytes]:
+    """Run an iterator in a thread, in its order; what it raises comes in its order, too."""
+    pool = ThreadPoolExecutor(1, "inflate")
+    try:
+        coming = deque(pool.submit(next, chunks, None) for _ in range(_AHEAD))
+        while (chunk := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, chunks, None))
+            yield chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _gunzip(file: IO[bytes]) -> Generator[bytes]:
     """The bytes that a gzip file holds, in one member or in several; UnpackError."""
     packed = file.read(_PACKED_CHUNK)
     if packed[:2] != _GZIP[: len(packed)]:

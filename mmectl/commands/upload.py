@@ -29,6 +29,7 @@ from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source
 
 Failed = list[tuple[str, MmectlError]]
+_MUCH = 1 << 20  # bytes more that are told of
 
 
 @command(
@@ -109,6 +110,7 @@ def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code:
         source.url,
         source.framework,
         app.served,
+        app.config.settings.upload.compression,
     )
 
 
@@ -215,7 +217,7 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -
             f"{item.target_models[0]}{_more(item)}",
             item.action,
             size(item.packed) if item.packed else "-",
-            "untrained" if item.untrained else "",
+            _note(item),
         ]
         for item in uploaded
     ]
@@ -229,6 +231,14 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -
         *map(_still, held.items()),
     ]
     return Result(data, view)
+
+
+def _note(item: Uploaded) -> str:
+    """What is special: random weights; and what unpacking faster costs, where it is much."""
+    notes = ["untrained"] if item.untrained else []
+    if item.larger >= _MUCH:
+        notes.append(f"not compressed, for faster loads: {size(item.larger)} larger")
+    return "; ".join(notes)
 
 
 def _still(item: tuple[str, Alias]) -> str:

@@ -170,6 +170,15 @@ class Model(Section):
     )
 
 
+class Upload(Section):
+    """How models are packed and sent."""
+
+    compression: Literal["auto", "small", "fast"] = Field(
+        "auto",
+        description="small: every file compressed; fast: none; auto: where it spares a fifth",
+    )
+
+
 class Zoo(Section):
     """The MXNet model zoo or a mirror of it."""
 
@@ -217,6 +226,7 @@ class Settings(Section):
     endpoint: Endpoint = Endpoint()
     update: Update = Update()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")
+    upload: Upload = Upload()
     zoo: Zoo = Zoo()
     invoke: Invoke = Invoke()
     local: Local = Local()

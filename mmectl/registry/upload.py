@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmectl.archive import pack
+from mmectl.archive.compression import Compression
 from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
@@ -50,7 +51,7 @@ class Upload:
 
     `tarball` is where the folder was unpacked from, if it was. `framework` names the one that the
     model is for, where its files do not tell. `served` are those of the endpoint's image; None:
-    unknown.
+    unknown. `compression` says which files are compressed.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Upload:
     tarball: str | None = None
     framework: str | None = None
     served: tuple[str, ...] | None = None
+    compression: Compression = "auto"
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -80,7 +82,8 @@ class Uploaded:
 
     `target_models` has one entry for each name; `created` those that are new (the first of them
     uploaded, or all copied on the server where the content was there). `digest` is of the content,
-    `size` the content's bytes, `packed` the bytes sent (0: none).
+    `size` the content's bytes, `packed` the bytes sent (0: none). `stored` are those of files that
+    were not compressed, and `larger` an estimate of the bytes that were sent more for that.
     """
 
     name: str
@@ -92,6 +95,8 @@ class Uploaded:
     packed: int
     untrained: bool
     framework: str
+    stored: int = 0
+    larger: int = 0
 
 
 def _interrupted(name: str) -> Interrupted:
@@ -151,9 +156,9 @@ def _versions(job: _Job, names: Sequence[str]) -> tuple[dict[str, list[Artifact]
     return ordered, frozenset(artifact.target_model for artifact in alike)
 
 
-def _send(job: _Job, name: str, newest: int) -> tuple[str, int]:
-    """Pack and upload; the TargetModel that it became and the bytes sent."""
-    sent = 0
+def _send(job: _Job, name: str, newest: int) -> tuple[str, pack.Packed | None]:
+    """Pack and upload; the TargetModel that it became and what was sent."""
+    sent: pack.Packed | None = None
 
     def make(version: int) -> bool:
         nonlocal sent
@@ -181,15 +186,17 @@ def _holds(job: _Job, key: str) -> bool:
     return (job.bucket.metadata(key) or {}).get(DIGEST) == job.digest
 
 
-def _pack_into(job: _Job, writer: Writer) -> int:
-    packed = pack.pack(job.files, writer, progress=job.progress)
+def _pack_into(job: _Job, writer: Writer) -> pack.Packed:
+    packed = pack.pack(
+        job.files, writer, compression=job.request.compression, progress=job.progress
+    )
     if packed.digest != job.digest:
         raise ArtifactError(
             f"{job.request.folder}: changed while it was uploaded: nothing was stored",
             hint="wait until it is written completely, then upload again",
             code="changed_while_packing",
         )
-    return packed.packed
+    return packed
 
 
 def _copy(job: _Job, source: str, name: str, newest: int) -> str:
@@ -228,7 +235,7 @@ def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
     if len(known) < len(names):
         return None
     there = at_once(lambda target: _holds(job, job.location.key(target)), known)
-    return _uploaded(job, tuple(known), (), 0) if all(there) else None
+    return _uploaded(job, tuple(known), ()) if all(there) else None
 
 
 def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
@@ -242,7 +249,8 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
     for name in missing:
         if not versions[name]:
             ambiguous.require(job.bucket, job.location, name)
-    created, sent = [], 0
+    created: list[str] = []
+    sent: pack.Packed | None = None
     # numbers that were removed are not used again: instances may still hold them
     start = _common_start(names)
     gone = tombstones.highest(job.bucket, job.location, start, set(missing)) if missing else {}
@@ -261,7 +269,12 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
     return _uploaded(job, tuple(done[name] for name in names), tuple(created), sent)
 
 
-def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sent: int) -> Uploaded:
+def _uploaded(
+    job: _Job,
+    targets: tuple[str, ...],
+    created: tuple[str, ...],
+    sent: pack.Packed | None = None,
+) -> Uploaded:
     return Uploaded(
         name=job.request.name,
         action="uploaded" if created else "unchanged",
@@ -269,9 +282,11 @@ def _uploaded(job: _Job, targets: tuple[str, ...], created: tuple[str, ...], sen
         created=created,
         digest=job.digest,
         size=job.size,
-        packed=sent,
+        packed=sent.packed if sent else 0,
         untrained=job.request.untrained,
         framework=job.framework,
+        stored=sent.stored if sent else 0,
+        larger=sent.larger if sent else 0,
     )
 
 

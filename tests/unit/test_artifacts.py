@@ -117,6 +117,16 @@ class TestVersions:
         done = put(bucket, "resnet_18", model)
         assert (done.action, list(bucket.objects)) == ("uploaded", ["demo/resnet_18.tar.gz"])
 
+    def test_another_compression_makes_no_other_version(self, bucket, model):
+        first = put(bucket, "net", model, compression="small")
+        assert (first.stored, first.larger) == (0, 0)
+        again = put(bucket, "net", model, compression="fast")
+        assert (again.action, again.packed, again.stored) == ("unchanged", 0, 0)
+        other = put(bucket, "other", model, compression="fast")
+        assert (other.digest, other.stored) == (first.digest, first.size)
+        assert other.packed > first.packed
+        assert other.larger > 0
+
     def test_untrained_is_written_on_it(self, bucket, model):
         assert put(bucket, "net", model, untrained=True).untrained
         assert bucket.objects["demo/net.tar.gz"][1]["mmectl-untrained"] == "true"

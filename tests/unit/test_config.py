@@ -57,6 +57,11 @@ BAD = [
     ("endpoint: {volume_size_gb: 900}\n", {}, "endpoint.volume_size_gb: is 900, must be 1 to 512"),
     ("endpoint: {startup_timeout: 5}\n", {}, "startup_timeout: is 5, must be 60 to 3600"),
     (
+        "upload: {compression: best}\n",
+        {},
+        "upload.compression: is 'best', must be 'auto', 'small' or 'fast'",
+    ),
+    (
         "endpoint: {model_cache: enabled}\n",
         {},
         "model_cache: is 'enabled', must be 'Enabled' or 'Disabled'; did you mean 'Enabled'?",

@@ -248,3 +248,54 @@ def test_an_existing_model_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UnpackError, match="could not be written"):
         unpack(archive, tmp_path / "model")
     assert (tmp_path / "model" / "mine").exists()
+
+
+class TestALargeOne:
+    """From some megabytes on a thread inflates while another one writes."""
+
+    def packed(self, count: int = 6) -> bytes:
+        members = [member(f"net-{n}.params", os.urandom(1 << 20)) for n in range(count)]
+        return gzip.compress(plain_tar(*members), compresslevel=1)
+
+    def test_its_files_are_whole(self, tmp_path: Path) -> None:
+        archive = tmp_path / "model.tar.gz"
+        archive.write_bytes(packed := self.packed())
+        before = threading.active_count()
+        unpack(archive, tmp_path / "model")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            for info in tar:
+                held = tar.extractfile(info)
+                assert held is not None
+                assert (tmp_path / "model" / info.name).read_bytes() == held.read()
+        assert threading.active_count() == before
+
+    def test_damage_at_its_end_leaves_nothing(self, tmp_path: Path) -> None:
+        packed = self.packed()
+        before = threading.active_count()
+        flipped = packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:]  # in the checksum
+        assert "its gzip data is corrupt" in str(refused(tmp_path, flipped))
+        assert "truncated" in str(refused(tmp_path, packed[:-9]))
+        assert "other data follows" in str(refused(tmp_path, packed + b"more"))
+        assert threading.active_count() == before
+
+    def test_what_comes_first_is_told(self, tmp_path: Path) -> None:
+        bad = gzip.compress(
+            plain_tar(member("../evil"), member("net.params", os.urandom(6 << 20))), 1
+        )
+        assert "leads out" in str(refused(tmp_path, bad[:-9]))
+
+    def test_it_can_be_called_off(self, tmp_path: Path) -> None:
+        archive = tmp_path / "model.tar.gz"
+        archive.write_bytes(self.packed())
+        stop = threading.Event()
+        before = threading.active_count()
+
+        def create(place: Path):
+            if place.name == "net-3.params":
+                stop.set()
+            return place.open("wb", buffering=0)
+
+        with pytest.raises(StoppedError):
+            unpack(archive, tmp_path / "home" / "model", stop=stop, create=create)
+        assert list((tmp_path / "home").iterdir()) == []
+        assert threading.active_count() == before
