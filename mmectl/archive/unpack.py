@@ -37,7 +37,7 @@ _MEMBERS, _MEMBER_BYTES = 1000, 1024
 _DISK_BLOCK = 4096
 _SHOWN = 80  # letters of a name in a message
 _DAMAGED = cast("type[Exception]", igzip_lib.error)  # its stub says it is an instance
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 Opener = Callable[[Path], IO[bytes]]
@@ -138,7 +138,7 @@ def unpack(
         done = _extract(archive, _Draft(draft, limits or Limits(), create), stop)
         draft.rename(target)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise DiskFullError("does not fit: the disk is full") from error
         raise FaultError(f"could not be written: {error.strerror or error}") from error
     else:

@@ -15,7 +15,6 @@ from fakes.fleet import (
     spec,
 )
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
-from mmectl.local.fleet.downloads import unpack_fresh
 from mmectl.local.fleet.ports import Unpack
 from mmectl.local.values import AwsError, FleetSpec, InvokeRequest, InvokeResponse
 
@@ -27,7 +26,7 @@ class Plane:
     """A data plane of fake instances."""
 
     def __init__(
-        self, folder: Path, settings: RouterSettings = QUICK, unpacker: Unpack = unpack_fresh
+        self, folder: Path, settings: RouterSettings = QUICK, unpacker: Unpack | None = None
     ) -> None:
         self.store = FakeStore(folder)
         self.servers: list[FakeServer] = []
@@ -63,7 +62,7 @@ MakePlane = Callable[..., Awaitable[Plane]]
 @pytest.fixture
 def plane(tmp_path: Path) -> MakePlane:
     async def make(
-        settings: RouterSettings = QUICK, unpacker: Unpack = unpack_fresh, **changes: object
+        settings: RouterSettings = QUICK, unpacker: Unpack | None = None, **changes: object
     ) -> Plane:
         made = await Plane(tmp_path, settings, unpacker).start(**changes)
         made.put("a.tar.gz", "b.tar.gz", "c.tar.gz", "sub/d.tar.gz")

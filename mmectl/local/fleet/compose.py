@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmectl.local.fleet.admission import Admission
 from mmectl.local.fleet.dispatch import Dispatcher
-from mmectl.local.fleet.downloads import Downloads, unpack_fresh
+from mmectl.local.fleet.downloads import Downloads
 from mmectl.local.fleet.errors import ErrorMessages
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.instances import Instances
@@ -29,7 +29,7 @@ def compose(
     objects: ObjectReader,
     settings: RouterSettings,
     meter: Meter,
-    unpacker: Unpack = unpack_fresh,
+    unpacker: Unpack,
 ) -> Fleet:
     """A fleet of instances that are not started yet."""
     changes = Changes()

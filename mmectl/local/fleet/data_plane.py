@@ -13,7 +13,7 @@ from mmectl.local import processes
 from mmectl.local.fleet import errors
 from mmectl.local.fleet.budgets import MachineBudgets
 from mmectl.local.fleet.compose import compose
-from mmectl.local.fleet.downloads import unpack_fresh
+from mmectl.local.fleet.copies import Copies
 from mmectl.local.fleet.fleet import Fleet
 from mmectl.local.fleet.metering import Meter, nowhere
 from mmectl.local.fleet.ports import Server, Unpack
@@ -71,7 +71,7 @@ class DataPlane:
         environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
         puts: PutsOf = lambda spec: nowhere,  # noqa: ARG005
-        unpacker: Unpack = unpack_fresh,
+        unpacker: Unpack | None = None,
     ) -> None:
         self._folder = folder
         self._objects = objects
@@ -83,7 +83,7 @@ class DataPlane:
         reserved = self._settings.server_memory
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least, reserved)
         self._puts = puts
-        self._unpacker = unpacker
+        self._unpacker = unpacker or Copies()
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._budgets = MachineBudgets(folder, self._settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 from asyncio import to_thread
 from pathlib import Path
@@ -17,7 +16,6 @@ from mmectl.archive.unpack import (
     Unpacked,
     UnpackError,
     size_hint,
-    unpack,
 )
 from mmectl.local.fleet.admission import Admission, Footprint, NotAdmittedError
 from mmectl.local.fleet.errors import ErrorMessages
@@ -28,12 +26,6 @@ from mmectl.local.values import AwsError, FleetSpec, ObjectReader
 
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 _REFUSALS = 1000  # remembered
-
-
-def unpack_fresh(archive: Path, folder: Path, limits: Limits, stop: threading.Event) -> Unpacked:
-    """Unpack where an earlier try may have left files."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return unpack(archive, folder, limits, stop)
 
 
 class SlowDownloadError(Exception):
@@ -51,7 +43,7 @@ class Downloads:
         admission: Admission,
         meter: Meter,
         errors: ErrorMessages,
-        unpacker: Unpack = unpack_fresh,
+        unpacker: Unpack,
     ) -> None:
         self._spec = spec
         self._objects = objects

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mmectl.base.files import copy_range
 from mmectl.local.values import AwsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -41,7 +42,7 @@ class Incoming:
         """Append a piece of another file, inside the kernel where it can (reflink)."""
         with disk_full(), source.open("rb", buffering=0) as reader:
             while count:
-                moved = _copy_range(reader.fileno(), self._file.fileno(), count, offset)
+                moved = copy_range(reader.fileno(), self._file.fileno(), count, offset)
                 if not moved:
                     break
                 offset, count = offset + moved, count - moved
@@ -59,15 +60,6 @@ class Incoming:
         with suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
-
-
-def _copy_range(source: int, target: int, count: int, offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, count, offset)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        return os.write(target, os.pread(source, min(count, 1 << 20), offset))
 
 
 def is_full(error: BaseException) -> bool:

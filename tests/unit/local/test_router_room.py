@@ -17,7 +17,7 @@ from fakes.fleet import (
 from fakes.planes import MB, QUICK, MakePlane, Plane, plane, settle, until
 
 from mmectl.archive.unpack import DiskFullError, FaultError
-from mmectl.local.fleet.downloads import unpack_fresh
+from mmectl.local.fleet.copies import unpack_fresh
 from mmectl.local.fleet.errors import model_name
 from mmectl.local.values import InvokeResponse
 
