@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,10 @@ pytest_plugins = ["pytester"]
 # Whoever starts the tests in the background of a shell hands them an ignored Ctrl-C, which the
 # programs that the tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The programs that tests start by the hundred import what others compiled before them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("mmectl", deadline=None)

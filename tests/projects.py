@@ -103,7 +103,9 @@ def surroundings_of(runtime: str, request: pytest.FixtureRequest) -> tuple[str, 
         return PROCESSES, clean_environment()
     lab = request.getfixturevalue("lab")
     local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
-    return local, clean_environment() | lab.environment
+    # the lab's client first, which shares its layers with the fixture `container_image`
+    path = f"{Path(lab.docker).parent}:{os.environ['PATH']}"
+    return local, clean_environment() | lab.environment | {"PATH": path}
 
 
 def config_of(root: Path, models: dict[str, Path], local: str = PROCESSES) -> str:

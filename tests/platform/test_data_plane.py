@@ -41,13 +41,10 @@ from data_plane import (
 )
 
 from mmectl.frameworks.mxnet.sample import write_model
-from mmectl.image import build_local
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
 from mmectl.local.fleet.errors import model_name
-from mmectl.local.images import Images
 from mmectl.local.instance.workspace import RUN_MARK
 from mmectl.local.values import (
-    ACCOUNT,
     AwsError,
     FleetFailed,
     Image,
@@ -81,19 +78,13 @@ class Kind:
 
 
 @pytest.fixture(scope="module")
-def kind(root: Path, runtime: str, request: pytest.FixtureRequest) -> Kind:
+def kind(runtime: str, request: pytest.FixtureRequest) -> Kind:
     """The project's own image, built where it is not."""
     if runtime == "docker":
         lab = request.getfixturevalue("lab")
         image = Image(request.getfixturevalue("container_image"), "", ())
         return Kind(runtime, image, {**os.environ, **lab.environment})
-    state = root / ".mmectl"
-    built = build_local(
-        root / "container", state, account=ACCOUNT, region="us-east-1", repository="mmectl"
-    )
-    found = Images(state / "images").find(built.reference)
-    assert found is not None
-    return Kind(runtime, found, dict(os.environ))
+    return Kind(runtime, request.getfixturevalue("serving_image"), dict(os.environ))
 
 
 @pytest.fixture(scope="module")
