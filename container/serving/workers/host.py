@@ -75,7 +75,7 @@ class Hosted:
         self.temporary = given["--tmp-dir"]
         self.listener = listener
         self.clients: set[int] = set()
-        self.bytes = 0
+        self.bytes, self.noted = 0, True  # what the model takes; whether the ledger has it
         self._service: ServerService | None = None
         self._litter: list[str] = []
 
@@ -97,12 +97,12 @@ class Hosted:
 
     def _loaded(self) -> ServerService:
         if self._service is None:
-            before, service = memory.resident(), Service(rest_seconds=0)
+            before, service = memory.anonymous(), Service(rest_seconds=0)
             service.model = service.load(self.folder)
             self._service = ServerService(
                 self.name, str(self.folder), None, service.handle, None, 1
             )
-            self.bytes = max(memory.resident() - before, 0)
+            self.bytes, self.noted = max(memory.anonymous() - before, 0), False
             log.info("%s, in the host, %d kB", service.model.took, self.bytes // 1024)
         return self._service
 
@@ -116,7 +116,7 @@ class Hosted:
     def unload(self) -> None:
         """Free the model; the server closed its connections."""
         self.tidy()
-        self._service, self.bytes = None, 0
+        self._service, self.bytes, self.noted = None, 0, True
 
 
 class Host:
@@ -250,6 +250,7 @@ class Host:
                     client.sendall(hosted.predict(message))
                 else:
                     self._compute_aside(hosted, client, reader, message)
+            self._note(hosted)
         except (ModelError, EngineError, MemoryError):
             self._part(hosted, client)  # the service has said why
         except (OSError, ValueError) as error:
@@ -262,11 +263,16 @@ class Host:
 
     def _load(self, hosted: Hosted, client: socket.socket, message: Any) -> None:
         text, code = hosted.load(bytes(message["ioFileDescriptor"]).decode())
-        if code == 200:
-            self._ledger.came(hosted.name, hosted.bytes)
+        self._note(hosted)
         client.sendall(create_load_model_response(code, text))
         if code != 200:
             self._part(hosted, client)
+
+    def _note(self, hosted: Hosted) -> None:
+        """Write down what a model takes that was loaded just now, after another host perhaps."""
+        if not hosted.noted:
+            self._ledger.came(hosted.name, hosted.bytes)
+            hosted.noted = True
 
     @contextlib.contextmanager
     def _deadline(self, hosted: Hosted) -> Iterator[None]:

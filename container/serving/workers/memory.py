@@ -62,9 +62,10 @@ def own(status: Path = Path("/proc/self/smaps_rollup")) -> int | None:
         return None
 
 
-def resident(statm: Path = Path("/proc/self/statm")) -> int:
-    """Bytes of this process that are in memory, shared ones too."""
-    return int(statm.read_text("ascii").split()[1]) * mmap.PAGESIZE
+def anonymous(statm: Path = Path("/proc/self/statm")) -> int:
+    """Bytes of this process that are in memory and in no file."""
+    resident, of_files = statm.read_text("ascii").split()[1:3]
+    return (int(resident) - int(of_files)) * mmap.PAGESIZE
 
 
 def confine(room: int | None, status: Path = Path("/proc/self/status")) -> None:

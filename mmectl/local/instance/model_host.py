@@ -155,17 +155,20 @@ class ModelHost:
             self._watches[name] = procfs.Watch(workers, died)
             return MemoryUse(await to_thread(procfs.memory, workers), transient=False)
         self._unseen.add(name)
-        taken = await to_thread(self._hosted.memory, self._known_as(name))
-        return MemoryUse(taken, transient=False, shared=taken > 0)
+        return await self._in_host(name)
 
     async def measure(self, name: str) -> MemoryUse:
-        """Look what the workers of a model hold by now; nothing if none is watched."""
+        """Look what a model holds by now; nothing where neither workers nor a host tell of it."""
         watch = self._watches.get(name)
         if watch is None:
-            return MemoryUse(0, transient=False)
+            return await self._in_host(name)
         workers = await to_thread(self._workers, name)
         memory = await to_thread(procfs.memory, workers)
         return MemoryUse(memory, transient=not set(workers) <= set(watch.pids))
+
+    async def _in_host(self, name: str) -> MemoryUse:
+        taken = await to_thread(self._hosted.memory, self._known_as(name))
+        return MemoryUse(taken, transient=False, shared=taken > 0)
 
     def detach(self, name: str) -> None:
         """Watch the workers of a model no longer."""
