@@ -11,112 +11,67 @@ of it. Each copy of a model has a content of its own.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import io
 import itertools
 import os
-import shutil
 import statistics
-import sys
+import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from benchmarks import serving
 from benchmarks.report import Result, seconds
 from benchmarks.serving import MIB, ROOT, Server
 
 NAME = "frameworks: cold start and memory against stock Multi Model Server, in alternation"
-NPY = "application/x-npy"
+NPY, CSV = "application/x-npy", "text/csv"
 SETTLE_SECONDS = 0.3
 SAVED_SECONDS = 60.0  # a model's weights are in a file of their own after this at most
+ASKING_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model to measure with: `make` writes number n of it into a folder and gives a request.
+    """Models to measure with, of a kind that `framework_models` makes, and their requests' type.
 
-    The goals are shares of stock.
+    Cold is measured so many `rounds`, memory with so many `copies`: in stock, and here, where more
+    are needed to see a small one. `clients` ask them at once; `rate` is how many times the answers a second of stock they are to
+    get. The other goals are shares of stock.
     """
 
     name: str
-    make: Callable[[Path, int], bytes]
+    kind: str
+    type: str
     rounds: int
-    copies: int
+    copies: tuple[int, int]
     cold: float
     memory: float
-
-
-def _npy(array: Any) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array.astype(np.float32))
-    return stream.getvalue()
-
-
-def _onnx() -> Any:
-    """What writes ONNX models for the tests."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    return importlib.import_module("onnx_models")
-
-
-def onnx_small(folder: Path, number: int) -> bytes:
-    """Rows of 8 columns, 2 classes."""
-    (folder / "model.onnx").write_bytes(_onnx().linear(8, 2, seed=number))
-    return _npy(np.ones((1, 8)))
-
-
-def onnx_dense(folder: Path, number: int) -> bytes:
-    """Dense layers with 54 MB of weights."""
-    models, random = _onnx(), np.random.RandomState(number)
-    sizes, nodes, tensors, name = [784, 2048, 2560, 2048, 1024, 10], [], [], "x"
-    for n, (a, b) in enumerate(itertools.pairwise(sizes)):
-        weights = random.randn(a, b).astype(np.float32) * np.float32((2 / a) ** 0.5)
-        tensors += [models.tensor(f"w{n}", weights)]
-        nodes += [models.node("MatMul", [name, f"w{n}"], [f"m{n}"])]
-        nodes += [models.node("Relu", [f"m{n}"], [f"r{n}"])]
-        name = f"r{n}"
-    outputs = [models.value(name, "float32", ("N", 10))]
-    inputs = [models.value("x", "float32", ("N", 784))]
-    (folder / "model.onnx").write_bytes(models.model(nodes, inputs, outputs, tensors))
-    return _npy(np.ones((1, 784)))
-
-
-def onnx_convolutions(folder: Path, number: int) -> bytes:
-    """Convolutions with 54 MB of weights, for small pictures."""
-    models, random = _onnx(), np.random.RandomState(number)
-    nodes, tensors, name, channels = [], [], "x", 3
-    for n, out in enumerate([64, 128, 256, 512, 512, 512, 512, 512, 512]):
-        weights = random.randn(out, channels, 3, 3).astype(np.float32)
-        weights *= np.float32((2 / channels / 9) ** 0.5)
-        tensors += [models.tensor(f"w{n}", weights)]
-        stride = 2 if n < 4 else 1
-        given = {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [stride] * 2}
-        nodes += [models.node("Conv", [name, f"w{n}"], [f"c{n}"], **given)]
-        nodes += [models.node("Relu", [f"c{n}"], [f"r{n}"])]
-        name, channels = f"r{n}", out
-    nodes += [models.node("GlobalAveragePool", [name], ["p"]), models.node("Flatten", ["p"], ["y"])]
-    inputs = [models.value("x", "float32", ("N", 3, 64, 64))]
-    outputs = [models.value("y", "float32", ("N", channels))]
-    (folder / "model.onnx").write_bytes(models.model(nodes, inputs, outputs, tensors))
-    return _npy(np.ones((1, 3, 64, 64)))
+    clients: tuple[int, ...] = ()
+    rate: float | None = None
 
 
 CASES: dict[str, tuple[Case, ...]] = {
     "onnx": (
-        Case("small", onnx_small, 7, 20, 1 / 5, 1 / 4),
-        Case("dense, 54 MB", onnx_dense, 5, 3, 1 / 5, 1 / 3),
-        Case("convolutions, 54 MB", onnx_convolutions, 5, 3, 1 / 5, 1 / 3),
+        Case("small", "onnx_small", NPY, 7, (20, 20), 1 / 5, 1 / 4),
+        Case("dense, 54 MB", "onnx_dense", NPY, 5, (3, 3), 1 / 5, 1 / 3),
+        Case("convolutions, 54 MB", "onnx_convolutions", NPY, 5, (3, 3), 1 / 5, 1 / 3),
     ),
+    "xgboost": (Case("small", "xgboost_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8, 16), 1.5),),
+    "sklearn": (
+        Case("small, skops", "sklearn_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),
+        Case("small, joblib", "sklearn_pickled", CSV, 7, (8, 20), 1 / 20, 1 / 9, (8,)),
+        Case("forest, 60 MB", "sklearn_forest", CSV, 3, (3, 3), 1 / 5, 1 / 3),
+    ),
+    "lightgbm": (Case("small", "lightgbm_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),),
+    "catboost": (Case("small", "catboost_small", CSV, 7, (8, 100), 1 / 10, 1 / 150, (8,)),),
 }
 
 
 def run() -> Iterator[Result]:
-    """Measure all of it; takes some three minutes a framework. BENCH_ROUNDS=1 shortens it."""
+    """Measure all of it; takes some two minutes a framework. BENCH_ROUNDS=1 shortens it."""
     wanted = os.environ.get("BENCH_FRAMEWORKS", ",".join(CASES)).split(",")
     for framework in wanted:
         image = serving.built((framework,))
@@ -127,53 +82,92 @@ def run() -> Iterator[Result]:
                 serving.stock(image, handler) as stock,
                 serving.ours(image) as ours,
             ):
-                yield from _measured(framework, case, stock, ours, Path(folder))
+                copies = _made(image.entrypoint[0], case, Path(folder))
+                body = (Path(folder) / "request").read_bytes()
+                yield from _measured(framework, case, stock, ours, copies, body)
+
+
+def _made(python: str, case: Case, folder: Path) -> list[Path]:
+    maker = ROOT / "benchmarks" / "framework_models.py"
+    count = max(case.copies) + 1
+    subprocess.run([python, str(maker), case.kind, str(folder), str(count)], check=True)
+    return [folder / f"m{number}" for number in range(count)]
 
 
 def _measured(
-    framework: str, case: Case, stock: Server, ours: Server, folder: Path
+    framework: str, case: Case, stock: Server, ours: Server, copies: list[Path], body: bytes
 ) -> Iterator[Result]:
     label = f"{framework}, {case.name}"
-    copies = [folder / f"m{n}" for n in range(case.copies + 1)]
-    for place in copies:
-        place.mkdir()
-    body, *_ = [case.make(place, n) for n, place in enumerate(copies)]
     first, others = copies[0], copies[1:]
-    once = {server.name: _once(server, first, body) for server in (stock, ours)}
+    ask = _Asking(body, case.type)
+    once = {server.name: ask.once(server, first) for server in (stock, ours)}
     yield _ratio(f"{label}: cold, for the first time", once["stock"], once["ours"], case.cold, None)
-    with _loaded(ours, first, body):
+    with ask.loaded(ours, [first]):
         _wait_until_saved(ours)
     rounds = min(case.rounds, int(os.environ.get("BENCH_ROUNDS", case.rounds)))
-    pairs = [(_once(stock, first, body), _once(ours, first, body)) for _ in range(rounds)]
+    pairs = [(ask.once(stock, first), ask.once(ours, first)) for _ in range(rounds)]
     old, new = (statistics.median(side) for side in zip(*pairs, strict=True))
     yield _ratio(f"{label}: cold, then", old, new, case.cold, new <= case.cold * old)
-    yield from _memory(label, case, stock, ours, others, body)
-    shutil.rmtree(folder, ignore_errors=True)
+    yield from _memory(label, case, (stock, ours), others, ask)
+    for clients in case.clients:
+        yield _rate(label, case, clients, (stock, ours), others[: min(case.copies)], ask)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Loads models and asks them, always the same."""
+
+    body: bytes
+    type: str
+
+    def invoke(self, server: Server, model: str) -> None:
+        server.invoke(model, self.body, self.type)
+
+    def once(self, server: Server, folder: Path) -> float:
+        """Seconds of a load with the first answer."""
+
+        def start() -> None:
+            server.load("cold", folder)
+            self.invoke(server, "cold")
+
+        taken = seconds(start)
+        server.unload("cold")
+        time.sleep(SETTLE_SECONDS)
+        return taken
+
+    @contextlib.contextmanager
+    def loaded(self, server: Server, places: list[Path]) -> Iterator[None]:
+        """While these models are loaded and have answered."""
+        for place in places:
+            server.load(place.name, place)
+            self.invoke(server, place.name)
+        yield
+        for place in places:
+            server.unload(place.name)
+        time.sleep(SETTLE_SECONDS)
+
+    def rate(self, server: Server, models: list[str], clients: int) -> float:
+        """Answers a second of so many clients that ask these models in turn."""
+        counts, end = [0] * clients, time.monotonic() + ASKING_SECONDS
+
+        def client(number: int) -> None:
+            for model in itertools.islice(itertools.cycle(models), number, None):
+                if time.monotonic() >= end:
+                    return
+                self.invoke(server, model)
+                counts[number] += 1
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(counts) / ASKING_SECONDS
 
 
 def _ratio(what: str, old: float, new: float, goal: float, met: bool | None) -> Result:
     figure = f"{new * 1000:.0f} against {old * 1000:.0f} ms: 1/{old / new:.1f}"
     return Result(what, figure, f"1/{1 / goal:.0f}" if met is not None else "", met)
-
-
-def _once(server: Server, folder: Path, body: bytes) -> float:
-    def start() -> None:
-        server.load("cold", folder)
-        server.invoke("cold", body, NPY)
-
-    taken = seconds(start)
-    server.unload("cold")
-    time.sleep(SETTLE_SECONDS)
-    return taken
-
-
-@contextlib.contextmanager
-def _loaded(server: Server, folder: Path, body: bytes) -> Iterator[None]:
-    server.load("held", folder)
-    server.invoke("held", body, NPY)
-    yield
-    server.unload("held")
-    time.sleep(SETTLE_SECONDS)
 
 
 def _wait_until_saved(server: Server) -> None:
@@ -187,25 +181,40 @@ def _wait_until_saved(server: Server) -> None:
 
 
 def _memory(
-    label: str, case: Case, stock: Server, ours: Server, copies: list[Path], body: bytes
+    label: str, case: Case, servers: tuple[Server, Server], copies: list[Path], ask: _Asking
 ) -> Iterator[Result]:
     found = {}
-    for server in (stock, ours):
+    for server, count in zip(servers, case.copies, strict=True):
         before = server.held(), server.memory()
-        for place in copies:
-            server.load(place.name, place)
-            server.invoke(place.name, body, NPY)
-        _wait_until_saved(server)
-        after = server.held(), server.memory()
-        found[server.name] = [
-            (b - a) / MIB / len(copies) for a, b in zip(before, after, strict=True)
-        ]
-        for place in copies:
-            server.unload(place.name)
+        with ask.loaded(server, copies[:count]):
+            _wait_until_saved(server)
+            after = server.held(), server.memory()
+        found[server.name] = [(b - a) / MIB / count for a, b in zip(before, after, strict=True)]
     (old, old_all), (new, new_all) = found["stock"], found["ours"]
-    figure = f"{new:.1f} against {old:.1f} MB: 1/{old / new:.1f}"
+    met = new <= case.memory * old
     yield Result(
-        f"{label}: memory in no file", figure, f"1/{1 / case.memory:.0f}", new <= case.memory * old
+        f"{label}: memory in no file", _megabytes(old, new), f"1/{1 / case.memory:.0f}", met
     )
-    figure = f"{new_all:.1f} against {old_all:.1f} MB: 1/{old_all / new_all:.1f}"
-    yield Result(f"{label}: PSS, with pages of files", figure, "", None)
+    yield Result(f"{label}: PSS, with pages of files", _megabytes(old_all, new_all), "", None)
+
+
+def _megabytes(old: float, new: float) -> str:
+    return f"{new:.2f} against {old:.1f} MB: 1/{old / max(new, 0.01):.1f}"
+
+
+def _rate(
+    label: str,
+    case: Case,
+    clients: int,
+    servers: tuple[Server, Server],
+    copies: list[Path],
+    ask: _Asking,
+) -> Result:
+    names, rates = [place.name for place in copies], []
+    for server in servers:
+        with ask.loaded(server, copies):
+            rates.append(ask.rate(server, names, clients))
+    old, new = rates
+    figure = f"{new:.0f} against {old:.0f} a second: {new / old:.2f}"
+    goal, met = ("", None) if case.rate is None else (f"{case.rate:g}", new >= case.rate * old)
+    return Result(f"{label}: {clients} clients", figure, goal, met)
