@@ -38,8 +38,8 @@ class Case:
     """Models to measure with, of a kind that `framework_models` makes, and their requests' type.
 
     Cold is measured so many `rounds`, memory with so many `copies`: in stock, and here, where more
-    are needed to see a small one. `clients` ask them at once; `rate` is how many times the answers a second of stock they are to
-    get. The other goals are shares of stock.
+    are needed to see a small one. `clients` ask them at once; `rate` is how many times the answers
+    a second of stock they are to get. The other goals are shares of stock.
     """
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from benchmarks import faults, soak
+from benchmarks import faults, host_soak, soak
 from benchmarks.report import Result, Unavailable
 
 MODELS, HOLD = 20, 5
@@ -38,6 +38,13 @@ def test_faults_at_random_under_load():
     assert found["acknowledged and lost"].met
     assert len(found["faults"].figure.split(",")) > 2
     assert found["hostile requests let in"].met
+
+
+def test_small_models_in_hosts_that_are_killed():
+    found = judged(host_soak.run(5, models=40, asked=30, memory_mb=16, pause=1))
+    assert found["requests without an answer"].met
+    assert found["wrong answers"].met
+    assert int(found["loads, hosts killed"].figure.split(", ")[1]) > 2
 
 
 def test_an_ideal_cache():
