@@ -20,9 +20,11 @@ from mmectl.images.platforms import platform_of
 if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.endpoint import ControlPlane
+    from mmectl.frameworks.detect import Rest
     from mmectl.images.context import Contents
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
+    from mmectl.images.handler import Handler
     from mmectl.images.trial import Trial
     from mmectl.images.values import BuildRequest
     from mmectl.invoke import Runtime
@@ -280,29 +282,72 @@ class App:
         """What the image that is built here holds beside its context."""
         from mmectl.images.context import Contents
 
-        return Contents(self.frameworks, self.config.settings.image.requirements)
+        more = self.handler.requirements if self.handler else ()
+        wanted = (*self.config.settings.image.requirements, *more)
+        return Contents(self.frameworks, tuple(dict.fromkeys(wanted)), self.handler)
+
+    @cached_property
+    def handler(self) -> Handler | None:
+        """The handler that is built into the image. Raises BuildError where it would not serve."""
+        from mmectl.images import handler
+
+        folder = self.config.settings.image.handler
+        if folder is None:
+            return None
+        return handler.read(self.config.resolve(folder).absolute(), self.config.shown(folder))
+
+    @property
+    def handled(self) -> bool:
+        """Whether a handler in the image serves models that name no framework."""
+        return self.config.settings.image.handler is not None
+
+    @property
+    def rest(self) -> Rest:
+        """Which models that name no framework the image serves all the same."""
+        from mmectl.frameworks.detect import Rest
+
+        if self.handled:
+            return Rest.ALL
+        return Rest.UNKNOWN if self.served is None else Rest.NONE
 
     @cached_property
     def frameworks(self) -> tuple[str, ...]:
         """The frameworks that the image serves that is built here, by name."""
+        from mmectl.frameworks import detect
         from mmectl.images.context import DEFAULT_FRAMEWORKS
         from mmectl.sources.frameworks import framework_of
 
         chosen = self.config.settings.image.frameworks
         if chosen is None:
-            told = (framework_of(source) for source in self.known_sources)
+            told = (
+                source.framework if self.handled else framework_of(source)
+                for source in self.known_sources
+            )
             chosen = tuple(name for name in told if name)
-        return tuple(sorted(set(chosen))) or DEFAULT_FRAMEWORKS
+        named = {*chosen, *(detect.claiming() if self.handled else ())} - {detect.ANY}
+        return tuple(sorted(named)) or DEFAULT_FRAMEWORKS
 
     @property
     def served(self) -> tuple[str, ...] | None:
         """The frameworks that the endpoint's image serves; None for an image that is not ours."""
-        from mmectl.images.context import context_requirements
+        from mmectl.frameworks.detect import ANY
+        from mmectl.images.context import Contents, context_requirements
 
         if self.config.settings.image.uri:
             return None
-        ours = len(context_requirements(self.config.context, self.contents)) > 1
-        return self.frameworks if ours else None
+        ours = len(context_requirements(self.config.context, Contents(self.frameworks))) > 1
+        if not ours:
+            return None
+        return (*self.frameworks, *([ANY] if self.handled or not self._unchanged else []))
+
+    @property
+    def _unchanged(self) -> bool:
+        """Whether the image's context is mmectl's own, as it is."""
+        from mmectl.base import packaged
+        from mmectl.images.context import context_digest
+
+        context, own = self.config.context, packaged.container()
+        return context == own or context_digest(context) == context_digest(own)
 
     @cached_property
     def known_sources(self) -> tuple[Source, ...]:
@@ -327,6 +372,7 @@ class App:
     @property
     def trial(self) -> Trial:
         """How far an image is tried when it is built, and with what."""
+        from mmectl.frameworks import detect
         from mmectl.images.trial import Trial
 
         build = self.config.settings.build
@@ -334,6 +380,8 @@ class App:
             self.config.resolve(path).absolute() if path else None
             for path in (build.smoke_model, build.smoke_body)
         )
+        # with a handler every model is the handler's, but for its own trial
+        tried = detect.claiming() if self.handled else self.frameworks
         return Trial(
             build.smoke_test,
             model,
@@ -341,7 +389,7 @@ class App:
             build.smoke_content_type,
             build.smoke_accept,
             build.smoke_expect,
-            self.frameworks,
+            tried,
         )
 
     def ecr(

@@ -22,6 +22,8 @@ from .values import ModelError
 
 DESCRIPTION, EXPECTED = "model.json", "expected.json"
 KEY = b'"framework"'
+# the framework of any folder, in a container with a handler of its owner's for all models
+ANYTHING = "any"
 # auto: as its size and format allow; model: a process of its own
 AUTO, MODEL = "auto", "model"
 # Files that systems and editors leave beside others, AppleDouble's ._<name> among them

@@ -24,7 +24,8 @@ _END_SECONDS = 0.1
 
 def openmp_libraries(maps: Path = MAPS) -> list[str]:
     """The files of all OpenMP libraries in this process."""
-    paths = {line.rstrip("\n").partition("/")[2] for line in maps.open(encoding="utf-8")}
+    with maps.open(encoding="utf-8") as lines:
+        paths = {line.rstrip("\n").partition("/")[2] for line in lines}
     return sorted(f"/{path}" for path in paths if _OPENMP.search(f"/{path}"))
 
 

@@ -56,7 +56,8 @@ def of(folder: Path, runtimes: tuple[Runtime, ...] | None = None) -> Runtime:
 def _meant(folder: Path, candidates: tuple[Runtime, ...]) -> Runtime | None:
     named = folders.describe(folder).framework
     if named is not None:
-        found = [runtime for runtime in candidates if runtime.name == named]
+        anything = named == folders.ANYTHING
+        found = [one for one in candidates if one.name == named or (anything and one.claims)]
         if not found:
             what = f"names the framework {named!r}, known are {_names(candidates)}"
             raise ModelError(what, folders.DESCRIPTION)

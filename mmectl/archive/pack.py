@@ -1,4 +1,4 @@
-"""A model folder as a flat, byte-reproducible ``.tar.gz``, streamed.
+"""A model folder as a byte-reproducible ``.tar.gz``, streamed.
 
 The same files give the same bytes on every machine: members sorted by name, owner 0, time 0,
 mode 0644, a gzip header without time and name, and blocks of a fixed size that are compressed
@@ -54,18 +54,31 @@ class Packed:
     larger: int
 
 
-def members(folder: Path, left_out: Callable[[str], bool] = lambda _: False) -> tuple[Member, ...]:
+def members(
+    folder: Path, left_out: Callable[[str], bool] = lambda _: False, *, deep: bool = False
+) -> tuple[Member, ...]:
     """The regular files of a folder, by name; what is no file or `left_out` by its name is not.
 
-    Raises ArtifactError where the folder cannot be read.
+    `deep`: those of the folders in it, too, by their relative names (``code/inference.py``); links
+    are not followed. Raises ArtifactError where a folder cannot be read.
     """
     try:
-        found = (p for p in folder.iterdir() if p.is_file() and not p.is_symlink())
-        paths = sorted(p for p in found if not left_out(p.name))
-        stats = [(path, path.stat()) for path in paths]
+        found = _files(folder, left_out, deep)
+        named = {path.relative_to(folder).as_posix(): path for path in found}
+        stats = [(name, path, path.stat()) for name, path in sorted(named.items())]
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be read: {error.strerror}") from error
-    return tuple(Member(path.name, path, s.st_size, s.st_mtime_ns) for path, s in stats)
+    return tuple(Member(name, path, s.st_size, s.st_mtime_ns) for name, path, s in stats)
+
+
+def _files(folder: Path, left_out: Callable[[str], bool], deep: bool) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if left_out(path.name) or path.is_symlink():
+            continue
+        if path.is_file():
+            yield path
+        elif deep and path.is_dir():
+            yield from _files(path, left_out, deep)
 
 
 def _changed(member: Member) -> ArtifactError:
@@ -122,7 +135,7 @@ def _header(member: Member) -> bytes:
     info = tarfile.TarInfo(member.name)
     info.size = member.size
     info.mode = 0o644
-    return info.tobuf(tarfile.GNU_FORMAT)
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8")
 
 
 def _chosen(files: tuple[Member, ...], compression: Compression) -> list[Choice]:
@@ -146,7 +159,8 @@ def _write(
     done = written = 0
     for member, choice in zip(files, chosen, strict=True):
         digest.begin(member)
-        out.compress(_header(member))
+        header = _header(member)
+        out.compress(header)
         take = out.store if choice.stored else out.compress
         for block in _blocks(member):
             digest.update(block)
@@ -155,7 +169,7 @@ def _write(
             progress(done)
         padding = -member.size % tarfile.BLOCKSIZE
         out.compress(bytes(padding))
-        written += tarfile.BLOCKSIZE + member.size + padding
+        written += len(header) + member.size + padding
     end = written + 2 * tarfile.BLOCKSIZE
     out.compress(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
 

@@ -40,6 +40,8 @@ def build(app: App) -> Result:
         return Result(
             {"image": uri, "built": False}, [f"image.uri is set, nothing to build: {uri}"]
         )
+    for note in app.handler.notes if app.handler else ():
+        app.warn(note)
     try:
         return _local(app) if app.local else _aws(app)
     except KeyboardInterrupt:
@@ -86,6 +88,7 @@ def _into_engine(app: App) -> Result:
     import time
 
     from mmectl.image import remember_tried, tried_as, tried_image
+    from mmectl.images.assembled import assembled
     from mmectl.images.local_build import locked
     from mmectl.images.platforms import platform_of_machine
 
@@ -93,7 +96,11 @@ def _into_engine(app: App) -> Result:
     request = dataclasses.replace(
         app.build_request, platform=platform_of_machine(platform.machine())
     )
-    with app.out.progress() as report, locked(app.state_dir, report):
+    with (
+        app.out.progress() as report,
+        locked(app.state_dir, report),
+        assembled(request) as request,
+    ):
         docker = _docker()
         found = docker.identity(request)
         known = tried_image(app.state_dir, request.digest)
@@ -122,6 +129,7 @@ def _made(data: dict[str, Any]) -> Result:
 
 def _aws(app: App) -> Result:
     from mmectl.images import aws_build
+    from mmectl.images.assembled import assembled
     from mmectl.images.local_build import locked
     from mmectl.images.values import RepositoryPolicy
 
@@ -130,7 +138,11 @@ def _aws(app: App) -> Result:
     policy = RepositoryPolicy(
         settings.build.scan_on_push, settings.build.keep_images, dict(settings.aws.tags)
     )
-    with app.out.progress() as report, locked(app.state_dir, report):
+    with (
+        app.out.progress() as report,
+        locked(app.state_dir, report),
+        assembled(request) as request,
+    ):
         made = aws_build.build(
             request,
             policy,

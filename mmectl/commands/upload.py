@@ -20,6 +20,7 @@ from mmectl.base.values import Event, Report
 from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
+from mmectl.frameworks import detect
 from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import check_name, parse
@@ -47,6 +48,9 @@ _MUCH = 1 << 20  # bytes more that are told of
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random weights [0].")
 @click.option("--from", "origin", metavar="SOURCE", help="Folder, tarball, zoo:NAME or URL.")
 @click.option("--sha256", metavar="HEX", help="Checksum of --from's tarball.")
+@click.option(
+    "--framework", metavar="NAME", help="Its framework, where its files do not tell; any: no check."
+)
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Folder below the models' prefix.")
 @click.option(
@@ -61,6 +65,7 @@ def upload(
     seed: int,
     origin: str | None,
     sha256: str | None,
+    framework: str | None,
     copies: int | None,
     to: str,
     allow_code: bool,
@@ -74,7 +79,7 @@ def upload(
     <name>_v2.tar.gz. <name> alone means the promoted version (mmectl models), or
     the newest where none was promoted. The endpoint is not changed.
     """
-    sources = _sources(app, names, every, origin, sha256)
+    sources = _named(_sources(app, names, every, origin, sha256), framework)
     failed: Failed = []
     with app.out.progress() as report:
         wish = _Wish(untrained, seed, every, allow_code)
@@ -111,6 +116,7 @@ def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code:
         source.framework,
         app.served,
         app.config.settings.upload.compression,
+        app.rest,
     )
 
 
@@ -162,6 +168,15 @@ def _sources(
     return known if every else chosen(names, known)
 
 
+def _named(sources: Sequence[Source], framework: str | None) -> tuple[Source, ...]:
+    """The sources, of the framework that the command line names for all of them."""
+    if framework is None:
+        return tuple(sources)
+    if wrong := detect.unknown(framework):
+        raise UsageError(f"--framework {wrong}", code="unknown_framework")
+    return tuple(dataclasses.replace(source, framework=framework) for source in sources)
+
+
 @dataclass(frozen=True, slots=True)
 class _Wish:
     untrained: bool
@@ -187,6 +202,7 @@ def _prepared(
                     random_weights=wish.untrained and not (wish.every and own),
                     seed=wish.seed,
                     allow_code=wish.allow_code,
+                    flat=app.rest is detect.Rest.NONE,
                     open_bucket=app.bucket_of,
                     report=report,
                 )

@@ -22,6 +22,7 @@ from mmectl.config.sections import Image, Model, Settings, flatten, is_section
 from mmectl.config.yaml_values import Tree, near_miss, shown
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
+from mmectl.images import handler
 from mmectl.registry.names import check_name
 from mmectl.sources.origin import parse
 from mmectl.spec import policy
@@ -54,12 +55,6 @@ _WORDS = {
         "2 to 256 lowercase letters, digits and . _ - /",
     ),
 }
-
-# PEP 508 without addresses and options of the installer
-_REQUIREMENT = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]+\])?\s*"
-    r"((===?|[<>!~]=|[<>])\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;[^|\n\r]*)?"
-)
 
 # dotted key -> shape of botocore's sagemaker model
 _LIMITED = {
@@ -143,19 +138,24 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     if (refusal := _no_path(settings.local.state_dir)) is not None:
         yield "local.state_dir", refusal
     yield from _image_problems(settings.image)
-    context = settings.image.context
-    if settings.image.uri is None and path is not None and context is not None:
-        refusal = _no_folder(path.parent, context)
-        if refusal is not None:
-            yield "image.context", refusal
+    for key in ("context", "handler"):
+        folder = getattr(settings.image, key)
+        if settings.image.uri is None and path is not None and folder is not None:
+            refusal = _no_folder(path.parent, folder)
+            if refusal is not None:
+                yield f"image.{key}", refusal
 
 
 def _image_problems(image: Image) -> Iterator[tuple[str, str]]:
+    if image.handler is not None and image.uri is not None:
+        yield "image.handler", "is built into an image, image.uri names one: leave one of both out"
     for index, name in enumerate(image.frameworks or ()):
-        if (refusal := detect.unknown(name)) is not None:
+        if name == detect.ANY:
+            yield f"image.frameworks.{index}", "is 'any': that is what image.handler serves"
+        elif (refusal := detect.unknown(name)) is not None:
             yield f"image.frameworks.{index}", refusal
     for index, line in enumerate(image.requirements):
-        if not _REQUIREMENT.fullmatch(line):
+        if not handler.REQUIREMENT.fullmatch(line):
             yield (
                 f"image.requirements.{index}",
                 f"is {shown(line)}, must be a package with its version, such as pandas==2.3.3",

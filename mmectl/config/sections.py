@@ -50,6 +50,12 @@ class Image(Section):
         min_length=1,
         description="what it serves; null: the frameworks of models, mxnet where there are none",
     )
+    handler: Path | None = Field(
+        None,
+        description="folder with inference.py (and requirements.txt) that serves all models; "
+        "null: none",
+        strict=False,
+    )
     requirements: tuple[str, ...] = Field(
         (), strict=False, description="further packages in it, such as pandas==2.3.3"
     )

@@ -149,7 +149,8 @@ class Framework:
     """What a model folder holds, for a person whose folder is none."""
     code: ClassVar[bool] = False
     """Whether a model may be code (pickles, scripts), which `--allow-code` lets pass."""
-
+    nested: ClassVar[bool] = False
+    """Whether a model may have folders, and files of any name in them."""
     claims: ClassVar[bool] = False
     """Whether a folder that it detects is for it, whatever other framework's files are in it."""
 

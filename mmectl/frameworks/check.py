@@ -9,6 +9,7 @@ from pathlib import Path
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import expected, look
 from mmectl.frameworks.answers import Ask, Passed
+from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.expected import Question
 from mmectl.frameworks.folders import inside
 
@@ -39,6 +40,7 @@ def check(
     *,
     allow_code: bool = False,
     framework: str | None = None,
+    rest: Rest = Rest.NONE,
     tarball: str | None = None,
     forward: Forward | None = None,
     kind_of: KindOf = lambda _body, _name: "application/octet-stream",
@@ -47,12 +49,16 @@ def check(
 
     `tarball`: the name of the one that it was unpacked from, as it is; then messages name its
     members, and the files of its expected.json must lie in it. What cannot be loaded is not tried
-    again by a forward pass. `framework`: its name, where the files do not tell.
+    again by a forward pass. `framework`: its name, where the files do not tell; `rest` as in
+    `detect.of`.
     """
     if tarball is None:
-        found, top = look.look(folder, allow_code=allow_code, framework=framework), folder
+        found = look.look(folder, allow_code=allow_code, framework=framework, rest=rest)
+        top = folder
     else:
-        found = look.look_at_tarball(folder, tarball, allow_code=allow_code, framework=framework)
+        found = look.look_at_tarball(
+            folder, tarball, allow_code=allow_code, framework=framework, rest=rest
+        )
         top = inside(folder)
     problems = [str(problem) for problem in found.problems]
     name = tarball or str(folder)

@@ -9,15 +9,26 @@ import difflib
 import fnmatch
 import functools
 import importlib
+import json
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from pathlib import Path
 
 from mmectl.frameworks import folders
+from mmectl.frameworks.anything import Anything
 from mmectl.frameworks.base import Framework
 from mmectl.frameworks.values import ModelError
 
 HERE = Path(__file__).absolute().parent
-ANY = "any"  # the framework of a model that a container not ours serves: nothing is known of it
+ANY = folders.ANYTHING
+
+
+class Rest(Enum):
+    """Which of the models that name no framework are ANY."""
+
+    NONE = "none: mmectl's own container"
+    UNKNOWN = "those that are no known framework's: a container that mmectl does not know"
+    ALL = "all but those with a script: a container with a handler of its owner's"
 
 
 def names() -> tuple[str, ...]:
@@ -27,7 +38,9 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def named(name: str) -> Framework:
-    """The framework of that name, which is one of `names`."""
+    """The framework of that name, which is one of `names` or ANY."""
+    if name == ANY:
+        return Anything()
     found: Framework = importlib.import_module(f"mmectl.frameworks.{name}.framework").FRAMEWORK
     return found
 
@@ -37,9 +50,14 @@ def known() -> tuple[Framework, ...]:
     return tuple(named(name) for name in names())
 
 
+def claiming() -> tuple[str, ...]:
+    """The names of those that take a folder whatever other framework's files are in it."""
+    return tuple(one.name for one in known() if one.claims)
+
+
 def unknown(name: str) -> str | None:
-    """Why that is no name of a framework, with the near miss; None where it is one."""
-    if name in names():
+    """Why that is no name of a framework or ANY, with the near miss; None where it is one."""
+    if name in names() or name == ANY:
         return None
     near = difflib.get_close_matches(name, names(), 1, 0.6)
     meant = f": did you mean {near[0]}?" if near else ""
@@ -47,7 +65,11 @@ def unknown(name: str) -> str | None:
 
 
 def of(
-    folder: Path, wanted: str | None = None, candidates: Sequence[Framework] | None = None
+    folder: Path,
+    wanted: str | None = None,
+    candidates: Sequence[Framework] | None = None,
+    *,
+    rest: Rest = Rest.NONE,
 ) -> Framework:
     """Tell which framework a model folder is for: as `wanted` or model.json says, or by content.
 
@@ -59,9 +81,13 @@ def of(
         what = f"names the framework {described}, config.yaml names {wanted}"
         raise ModelError(what, folders.DESCRIPTION, "correct one of them")
     if name := wanted or described:
-        return _by_name(name, some)
+        return named(ANY) if name == ANY else _by_name(name, some)
     found = [one for one in some if one.detect(folder)]
     found = [one for one in found if one.claims] or found
+    if rest is Rest.ALL and not any(one.claims for one in found):
+        return named(ANY)
+    if rest is Rest.UNKNOWN and not found:
+        return named(ANY)
     if len(found) > 1:
         raise ModelError(
             f"may be for {' or '.join(one.name for one in found)}",
@@ -96,7 +122,7 @@ def described_by(folder: Path, wanted: str | None) -> bytes | None:
 
     None where its own files tell already. Raises ModelError where another file has that name.
     """
-    if wanted is None or folders.describe(folder).framework == wanted:
+    if wanted in (None, ANY) or folders.describe(folder).framework == wanted:
         return None
     try:
         if of(folder).name == wanted:
@@ -109,4 +135,4 @@ def described_by(folder: Path, wanted: str | None) -> bytes | None:
             folders.DESCRIPTION,
             "give that file another name",
         )
-    return b'{"framework": "' + wanted.encode() + b'"}\n'
+    return json.dumps({"framework": wanted}).encode() + b"\n"

@@ -9,26 +9,29 @@ asked for.
 from __future__ import annotations
 
 import dataclasses
-import re
-import stat
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.base.errors import ArtifactError
-from mmectl.base.values import CODE_FILE
-from mmectl.frameworks import detect
+from mmectl.frameworks import detect, packing
 from mmectl.frameworks.base import Look, Place, Problem, printable, summed
+from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.folders import inside, left_behind
 from mmectl.frameworks.values import ModelError
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 
-
-def look(folder: Path, *, allow_code: bool = False, framework: str | None = None) -> Look:
+def look(
+    folder: Path,
+    *,
+    allow_code: bool = False,
+    framework: str | None = None,
+    rest: Rest = Rest.NONE,
+) -> Look:
     """Look at a folder that is to be packed: everything that keeps it from being served.
 
     What it lacks comes first, then what of it is wrong. Notes say what stays out of the tarball.
-    `framework` is the name that config.yaml gives it.
+    `framework` is the name that config.yaml gives it; `rest` as in `detect.of`.
     """
     try:
         paths = sorted(folder.iterdir())
@@ -38,42 +41,70 @@ def look(folder: Path, *, allow_code: bool = False, framework: str | None = None
         return _nothing(folder, "is not a folder", "name the folder that holds the model")
     except OSError as error:
         return _nothing(folder, "cannot be read", str(error.strerror))
-    left = [path for path in paths if left_behind(path.name)]
-    paths = [path for path in paths if not left_behind(path.name)]
-    if not paths:
+    if all(left_behind(path.name) for path in paths):
         return _nothing(folder, "is empty", "name the folder that holds the model")
-    if (root := inside(folder)) != folder:
+    wish = Wish(framework, rest, allow_code)
+    deep = _is_nested(folder, wish)
+    if not deep and (root := inside(folder)) != folder:
         return _nothing(folder, "holds only a folder", f"name {root} instead")
-    bad = {path.name: problem for path in paths if (problem := _entry(path, allow_code))}
-    usable = [path.name for path in paths if path.name not in bad]
-    found = _of_framework(Place(folder), usable, bad, framework, allow_code)
-    notes = [printable(f"{path}: is left out: it is no part of a model") for path in left]
+    entries = packing.nested(folder) if deep else packing.flat(paths)
+    bad = entries.problems(folder, allow_code=allow_code)
+    usable = [name for name in entries.files if name not in bad]
+    found = _of_framework(Place(folder), usable, bad, wish)
+    notes = [printable(f"{path}: is left out: it is no part of a model") for path in entries.left]
     return dataclasses.replace(
         found, problems=(*found.problems, *bad.values()), notes=(*notes, *found.notes)
     )
 
 
 def look_at_tarball(
-    folder: Path, name: str, *, allow_code: bool = True, framework: str | None = None
+    folder: Path,
+    name: str,
+    *,
+    allow_code: bool = True,
+    framework: str | None = None,
+    rest: Rest = Rest.NONE,
 ) -> Look:
     """Look at what was unpacked of the tarball `name`, as the container does.
 
     What it does not read has no say; see `left_out`.
     """
+    wish = Wish(framework, rest, allow_code)
+    if _is_nested(folder, wish):
+        return _of_framework(Place(folder, name), packing.nested(folder).files, (), wish)
     root = inside(folder)
     names = sorted(path.name for path in root.iterdir() if path.is_file())
-    return _of_framework(Place(root, name, folder), names, (), framework, allow_code)
+    return _of_framework(Place(root, name, folder), names, (), wish)
 
 
-def _of_framework(
-    place: Place, names: Sequence[str], bad: Collection[str], wanted: str | None, allow_code: bool
-) -> Look:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is said of a model beside its files; see `look`."""
+
+    framework: str | None
+    rest: Rest
+    allow_code: bool
+
+
+def is_nested(folder: Path, framework: str | None = None, *, rest: Rest = Rest.NONE) -> bool:
+    """Whether the folders inside a model's folder are a part of the model; False in doubt."""
+    return _is_nested(folder, Wish(framework, rest, allow_code=False))
+
+
+def _is_nested(folder: Path, wish: Wish) -> bool:
+    try:
+        return detect.of(folder, wish.framework, rest=wish.rest).nested
+    except (ModelError, OSError):
+        return False
+
+
+def _of_framework(place: Place, names: Sequence[str], bad: Collection[str], wish: Wish) -> Look:
     """The look of the framework; a file that is `bad` as such is named once, not as missing too."""
     try:
-        framework = detect.of(place.folder, wanted)
+        framework = detect.of(place.folder, wish.framework, rest=wish.rest)
     except ModelError as error:
         return Look() if detect.resembles(bad) else Look((place.problem(error),))
-    found = framework.look(place, names, bad=bad, allow_code=allow_code)
+    found = framework.look(place, names, bad=bad, allow_code=wish.allow_code)
     return dataclasses.replace(found, framework=framework.name)
 
 
@@ -81,40 +112,12 @@ def _nothing(folder: Path, what: str, fix: str) -> Look:
     return Look((Problem(str(folder), what, fix),))
 
 
-def _entry(path: Path, allow_code: bool) -> Problem | None:
-    """What is wrong with one directory entry of a folder that is to be packed."""
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        return Problem(str(path), "is a symbolic link", "put the file itself there")
-    if stat.S_ISDIR(mode):
-        return Problem(
-            str(path),
-            "is a folder inside the model folder",
-            "the container looks in the root only; move its files up or remove it",
-        )
-    if not stat.S_ISREG(mode):
-        return Problem(str(path), "is not a regular file", "remove it")
-    if not _NAME.fullmatch(path.name):
-        return Problem(
-            str(path),
-            "has an unusual file name",
-            "use at most 99 letters, digits and . _ + -, not beginning with a dot; or remove it",
-        )
-    if CODE_FILE.search(path.name) and not allow_code:
-        return Problem(
-            str(path),
-            "is code, which Multi Model Server would run",
-            "remove it from the model folder",
-        )
-    if path.lstat().st_size == 0:
-        return Problem(str(path), "is empty", "write it again or remove it")
-    return None
-
-
-def left_out(folder: Path) -> tuple[str, ...]:
-    """Notes on what `packing.members` does not take of a folder that was a tarball's."""
+def left_out(folder: Path, *, deep: bool = False) -> tuple[str, ...]:
+    """Notes on what `pack.members` does not take of a folder that was a tarball's."""
     left = [path for path in folder.iterdir() if left_behind(path.name) or not path.is_file()]
-    return tuple(printable(f"{path.name}: is left out: nothing reads it") for path in sorted(left))
+    left = sorted(packing.nested(folder).left if deep else left)
+    names = (path.relative_to(folder) for path in left)
+    return tuple(printable(f"{name}: is left out: nothing reads it") for name in names)
 
 
 def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.base.errors import BuildError
+from mmectl.frameworks.detect import ANY
+from mmectl.images.handler import PLACE, Handler
 
 BIND_ADDRESS = b"MMECTL_BIND_ADDRESS"
 DEFAULT_FRAMEWORKS = ("mxnet",)  # the Dockerfile's own argument
@@ -18,6 +22,12 @@ class Contents:
 
     frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS
     requirements: tuple[str, ...] = ()
+    handler: Handler | None = None
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The frameworks whose models it loads; ANY with a handler of its owner's."""
+        return (*self.frameworks, *([ANY] if self.handler else []))
 
     def arguments(self) -> dict[str, str]:
         """The build arguments of the Dockerfile that differ from its own."""
@@ -26,6 +36,8 @@ class Contents:
             found["FRAMEWORKS"] = " ".join(self.frameworks)
         if self.requirements:
             found["REQUIREMENTS"] = "|".join(self.requirements)
+        if self.handler:
+            found["HANDLER"] = self.handler.digest
         return found
 
 
@@ -53,13 +65,43 @@ def context_files(folder: Path) -> list[Path]:
 
 def context_digest(folder: Path) -> str:
     """Digest names, execute bits and bytes of a context: ``sha256:<64 hex digits>``."""
+    return digest_of(entries(folder, Contents()))
+
+
+def entries(folder: Path, contents: Contents) -> dict[str, Path]:
+    """The files that an image is made from, by name: those of a context, and the handler's.
+
+    Raises BuildError where the context is none that takes a handler.
+    """
+    found = {path.relative_to(folder).as_posix(): path for path in context_files(folder)}
+    if contents.handler is None:
+        return found
+    if f"{Path(PLACE).parent.as_posix()}/runtime.py" not in found:
+        raise BuildError(
+            f"the image context {folder} takes no image.handler: it is not mmectl's container",
+            hint="leave out image.context, or image.handler: a container of your own has its own",
+        )
+    kept = {name: path for name, path in found.items() if not name.startswith(f"{PLACE}/")}
+    own = {f"{PLACE}/{name}": path for name, path in contents.handler.files.items()}
+    return {**kept, **own}
+
+
+def digest_of(files: Mapping[str, Path]) -> str:
+    """Digest names, execute bits and bytes of files: ``sha256:<64 hex digits>``."""
     whole = hashlib.sha256()
-    for path in context_files(folder):
+    for name, path in sorted(files.items()):
         executable = bool(path.stat().st_mode & 0o100)
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        name = path.relative_to(folder).as_posix()
         whole.update(f"{name}\0{int(executable)}\0{content}\n".encode())
     return f"sha256:{whole.hexdigest()}"
+
+
+def copy(files: Mapping[str, Path], target: Path) -> None:
+    """Copy files to their places in the new folder `target`, with their execute bits."""
+    for name, path in files.items():
+        place = target / name
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(path, place)
 
 
 def knows_sockets(folder: Path) -> bool:

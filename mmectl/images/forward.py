@@ -21,6 +21,8 @@ from mmectl.base.server_environment import server_environment
 from mmectl.frameworks.answers import Ask, Passed, Reply
 
 SECONDS = 300.0
+# the container runs code of models where its owner said so, as with --allow-code at the upload
+ALLOWED = {"MMECTL_ALLOW_MODEL_CODE": "true"}
 # as the image's model handler words it
 _LAST_WORDS = re.compile(r"^cannot load .+?: (\S+ ended the process .+)$", re.MULTILINE)
 _WORKER = Path(__file__).with_name("forward_worker.py")
@@ -36,9 +38,16 @@ class Serving:
 
 
 def forward(
-    serving: Serving, folder: Path, asks: Sequence[Ask], seconds: float = SECONDS
+    serving: Serving,
+    folder: Path,
+    asks: Sequence[Ask],
+    seconds: float = SECONDS,
+    more: Mapping[str, str] = {},
 ) -> Passed:
-    """Load the model in `folder`, run it once on zeros, and answer `asks`."""
+    """Load the model in `folder`, run it once on zeros, and answer `asks`.
+
+    `more` are further variables.
+    """
     job = {
         "context": str(serving.context),
         "model": str(folder.absolute()),
@@ -52,7 +61,7 @@ def forward(
             check=False,
             timeout=seconds,
             cwd="/",
-            env=server_environment(os.environ, {"OMP_NUM_THREADS": "1"}, serving.variables),
+            env=server_environment(os.environ, {"OMP_NUM_THREADS": "1"}, serving.variables, more),
         )
     except subprocess.TimeoutExpired:
         return Passed(error=f"it was not done after {seconds:.0f} s")

@@ -24,8 +24,10 @@ from mmectl.images import local_env, local_smoke
 from mmectl.images.context import (
     Contents,
     context_digest,
-    context_files,
     context_requirements,
+    copy,
+    digest_of,
+    entries,
     knows_sockets,
 )
 from mmectl.images.local_env import Environment
@@ -108,6 +110,8 @@ class _Build:
     ) -> None:
         hexadecimal = wanted.digest.removeprefix("sha256:")
         self.context = wanted.context
+        self.files = entries(wanted.context, wanted.contents)
+        self.served = wanted.contents.served
         self.requirements, self.more = requirements, wanted.contents.requirements
         self.digest = wanted.digest
         self.reference = wanted.name
@@ -185,7 +189,7 @@ class _Build:
         """Whether the context's copy is as it should be, and the relay, if it needs one."""
         if not self.folder.is_dir():
             return False
-        if context_digest(self.folder) != context_digest(self.context):
+        if context_digest(self.folder) != digest_of(self.files):
             return False
         return not self._relayed or _same(_RELAY, self.relay)
 
@@ -200,10 +204,7 @@ class _Build:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        for path in context_files(self.context):
-            target = partial / path.relative_to(self.context)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+        copy(self.files, partial)
         partial.rename(self.folder)
 
     def _register(
@@ -215,6 +216,7 @@ class _Build:
             "digest": self.digest,
             "entrypoint": self._entrypoint(environment),
             "environment": environment.variables,
+            "frameworks": list(self.served),
             "build": {
                 "environment": str(environment.folder),
                 "python": python,

@@ -10,18 +10,21 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmectl.archive import pack
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.files import locked, writing
 from mmectl.base.values import Event, Report, ignore
+from mmectl.frameworks.detect import ANY
 from mmectl.frameworks.folders import inside
-from mmectl.registry.names import DIGEST
+from mmectl.frameworks.look import is_nested
+from mmectl.registry.names import DIGEST, FRAMEWORK
 from mmectl.registry.store import About, SourceBucket
 
 _TRIES = 5
+_ALLOW = "where you trust whoever wrote it: the same command with --allow-code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,22 @@ def unpack(archive: Path, folder: Path, *, label: str, how: Unpacking = Unpackin
     except UnpackError as error:
         raise ArtifactError(
             f"{label}: {error}",
-            hint="pack it again: mmectl upload, or tar -czf, flat and without links",
+            hint=_ALLOW
+            if "is code" in error.reason
+            else "pack it again: mmectl upload, or tar -czf, flat and without links",
             code="bad_archive",
         ) from error
+    if how.flat:
+        flatten(folder)
+
+
+def flatten(folder: Path) -> None:
+    """Give a folder that holds a folder and nothing else the files of that one.
+
+    Not where that folder is a part of the model, as `code/` is.
+    """
     root = inside(folder)
-    if how.flat and root != folder:
+    if root != folder and not is_nested(folder):
         draft = folder.with_name(folder.name + ".inner")
         root.rename(draft)
         shutil.rmtree(folder)
@@ -197,17 +211,22 @@ def fetch(
         folder.parent.mkdir(parents=True, exist_ok=True)
     download(bucket, key, about, archive, report=report, cancelled=cancelled)
     try:
-        unpack(archive, folder, label=f"s3://{bucket.name}/{key}", how=how)
-        return _verified(folder, about)
+        as_it_is = replace(how, flat=False)
+        unpack(archive, folder, label=f"s3://{bucket.name}/{key}", how=as_it_is)
+        fetched = _verified(folder, about)
+        if how.flat and about.metadata.get(FRAMEWORK) != ANY:
+            flatten(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    else:
+        return fetched
     finally:
         archive.unlink(missing_ok=True)
 
 
 def _verified(folder: Path, about: About) -> Fetched:
-    digest = pack.content_digest(pack.members(folder))
+    digest = pack.content_digest(pack.members(folder, deep=True))
     wanted = about.metadata.get(DIGEST)
     if wanted and wanted != digest:
         raise ArtifactError(

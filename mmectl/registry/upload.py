@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,8 @@ from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageEr
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.frameworks import detect, look
 from mmectl.frameworks.base import Look, Place
-from mmectl.frameworks.folders import DESCRIPTION, left_behind
+from mmectl.frameworks.detect import Rest
+from mmectl.frameworks.folders import DESCRIPTION, inside, left_behind
 from mmectl.frameworks.values import ModelError
 from mmectl.registry import ambiguous, tombstones
 from mmectl.registry.catalog import listed, looked_at, next_free
@@ -51,7 +52,8 @@ class Upload:
 
     `tarball` is where the folder was unpacked from, if it was. `framework` names the one that the
     model is for, where its files do not tell. `served` are those of the endpoint's image; None:
-    unknown. `compression` says which files are compressed.
+    unknown. `compression` says which files are compressed. `rest`: what the image does with models
+    that name no framework.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Upload:
     framework: str | None = None
     served: tuple[str, ...] | None = None
     compression: Compression = "auto"
+    rest: Rest = Rest.NONE
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -299,16 +302,17 @@ def _give_up_begun(job: _Job, name: str) -> None:
 
 def _looked_at(request: Upload) -> Look:
     """Raise ArtifactError where it is no model; else what is known and to be told of it."""
-    folder, wanted = request.folder, request.framework
+    folder, code, rest = request.folder, request.allow_code, request.rest
     if request.tarball is None:
-        found = look.look(folder, allow_code=request.allow_code, framework=wanted)
+        found = look.look(folder, allow_code=code, framework=request.framework, rest=rest)
         look.refuse(found)
         return found
     found = look.look_at_tarball(
-        folder, request.tarball, allow_code=request.allow_code, framework=wanted
+        folder, request.tarball, allow_code=code, framework=request.framework, rest=rest
     )
     look.refuse(found)
-    return replace(found, notes=(*look.left_out(folder), *found.notes))
+    nested = detect.named(found.framework).nested
+    return replace(found, notes=(*look.left_out(request.folder, deep=nested), *found.notes))
 
 
 def _require_served(request: Upload, framework: str) -> None:
@@ -317,20 +321,29 @@ def _require_served(request: Upload, framework: str) -> None:
     if served is not None and framework not in served:
         raise ArtifactError(
             f"{request.name}: is a model of {framework}, the image serves {', '.join(served)}",
-            hint=f"image.frameworks: [{', '.join(sorted({*served, framework}))}] in config.yaml, "
-            "then mmectl build and mmectl deploy",
+            hint=_to_serve(framework, served),
             code="not_served",
         )
 
 
+def _to_serve(framework: str, served: Collection[str]) -> str:
+    """What makes an image that serves these serve the framework, too."""
+    if framework == detect.ANY:
+        return "image.handler: ./FOLDER with your inference.py, or a container of your own"
+    wanted = ", ".join(sorted({*served, framework} - {detect.ANY}))
+    return f"image.frameworks: [{wanted}] in config.yaml, then mmectl build and mmectl deploy"
+
+
 @contextlib.contextmanager
-def _members(request: Upload) -> Iterator[tuple[pack.Member, ...]]:
+def _members(request: Upload, framework: str) -> Iterator[tuple[pack.Member, ...]]:
     """The files to pack; a model.json is made where nothing else names the framework."""
-    files = pack.members(request.folder, left_behind)
+    deep = detect.named(framework).nested
+    top = request.folder if deep or request.tarball is None else inside(request.folder)
+    files = pack.members(top, left_behind, deep=deep)
     try:
-        added = detect.described_by(request.folder, request.framework)
+        added = detect.described_by(top, request.framework)
     except ModelError as error:
-        place = Place(request.folder, request.tarball, request.folder)
+        place = Place(top, request.tarball, request.folder)
         raise ArtifactError(str(place.problem(error)), code="bad_model") from None
     if added is None:
         yield files
@@ -364,7 +377,7 @@ def upload(
     _require_served(request, found.framework)
     for note in found.notes:
         report(Event("warning", request.name, note))
-    with _members(request) as files:
+    with _members(request, found.framework) as files:
         report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
         job = _Job(
             bucket,

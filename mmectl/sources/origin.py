@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mmectl.base.errors import UsageError
 from mmectl.base.values import Event, Report, ignore
+from mmectl.frameworks.detect import ANY
 from mmectl.frameworks.mxnet import untrained, zoo
 from mmectl.registry.names import SUFFIX
 from mmectl.sources.tarball import folder_of
@@ -133,11 +134,13 @@ def prepare(
     random_weights: bool = False,
     seed: int = 0,
     allow_code: bool = False,
+    flat: bool = True,
     open_bucket: OpenBucket = _no_bucket,
     report: Report = ignore,
 ) -> Prepared:
     """The model's folder, complete; what had to be fetched is kept in `cache`.
 
+    `flat` False: a tarball's files stay where they are in it, also below its only folder.
     Raises UsageError, ArtifactError (`zoo_unreachable` where the zoo does not answer), and
     ServiceError where a bucket refuses.
     """
@@ -154,6 +157,7 @@ def prepare(
             cache / "fetched",
             open_bucket=open_bucket,
             allow_code=allow_code,
+            flat=flat and source.framework != ANY,
             report=report,
         )
         return Prepared(source, folder)

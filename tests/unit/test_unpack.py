@@ -24,7 +24,7 @@ from mmectl.archive.unpack import (
     size_hint,
     unpack,
 )
-from mmectl.frameworks.look import _entry
+from mmectl.frameworks import packing
 
 
 def member(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""):
@@ -192,9 +192,10 @@ def test_a_header_that_would_fill_memory_is_refused(tmp_path: Path, kind: bytes)
 @pytest.mark.parametrize("name", ["a.py", "a.PYC", "a.so", "a.so.6", "a.egg", "a.pth", "a.pyd"])
 def test_what_is_code_is_the_same_at_the_upload(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
-    problem = _entry(tmp_path / name, allow_code=False)
-    assert problem is not None
-    assert "code" in problem.what
+    for entries in (packing.flat([tmp_path / name]), packing.nested(tmp_path)):
+        problem = entries.problems(tmp_path, allow_code=False)[name]
+        assert "code" in problem.what
+        assert entries.problems(tmp_path, allow_code=True) == {}
     error = refused(tmp_path, gzip.compress(plain_tar(member(name))))
     assert "is code" in error.reason
 

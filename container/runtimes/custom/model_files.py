@@ -1,14 +1,16 @@
 """Where a user's own handler lies; nothing of it is run here.
 
 In the model's folder: `code/inference.py`, as PyTorch's and Hugging Face's containers have it, or
-`inference.py`. Or for all models: the file SAGEMAKER_PROGRAM (inference.py) of the local folder
-SAGEMAKER_SUBMIT_DIRECTORY, as AWS's script mode has it.
+`inference.py`. Or for all models: the folder that was built into the image (image.handler), or the
+file SAGEMAKER_PROGRAM (inference.py) of the local folder SAGEMAKER_SUBMIT_DIRECTORY, as AWS's
+script mode has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 # relative: mmectl/frameworks/custom links here, and beside it to these
 from ..folders import describe, inside  # noqa: TID252
@@ -18,6 +20,10 @@ ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 PROGRAM, FOLDER = "SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"
 SCRIPT = "inference.py"
 IN_MODEL = (f"code/{SCRIPT}", SCRIPT)
+REQUIREMENTS = "requirements.txt"
+HANDLER = "handler"  # beside this file, in an image that was built with one
+TAKEN = frozenset({"serving", "runtimes", "mms", "model_handler", "entrypoint"})
+"""Modules of the server's own process, which a script cannot have of its own."""
 _ALLOWED = ("true", "1")
 SAMPLE = b"""# What a new image is tried with: these very bytes are no stranger's code.
 def model_fn(model_dir):
@@ -29,36 +35,58 @@ def predict_fn(data, model):
 """
 
 
-def own(folder: Path) -> Path | None:
-    """The script in a model's folder; None where it has none."""
-    top = inside(folder) if folder.is_dir() else folder
-    return next((top / name for name in IN_MODEL if (top / name).is_file()), None)
+class Script(NamedTuple):
+    """A script, and the folder of the model that it serves."""
+
+    path: Path
+    top: Path
 
 
-def common(environ: Mapping[str, str]) -> Path | None:
-    """The script for all models; None where there is none. Raises ModelError."""
+def own(folder: Path) -> Script | None:
+    """The script in a model's folder, or in the only one in that; None where it has none."""
+    tops = dict.fromkeys([folder, inside(folder)]) if folder.is_dir() else {}
+    scripts = (Script(top / name, top) for top in tops for name in IN_MODEL)
+    return next((one for one in scripts if one.path.is_file()), None)
+
+
+def common(environ: Mapping[str, str], built: Path | None = None) -> Path | None:
+    """The script for all models; None where there is none. Raises ModelError.
+
+    `built` is where that of image.handler lies; the environment goes before it.
+    """
     place = environ.get(FOLDER)
-    if not place:
+    if not place and (built is None or not built.is_dir()):
         return None
-    path = Path(place, environ.get(PROGRAM) or SCRIPT)
+    path = Path(place or str(built), environ.get(PROGRAM) or SCRIPT)
     if not path.is_file():
-        what = f"{FOLDER}={place} is no folder of this image that holds {path.name}"
+        told = f"{FOLDER}={place} is no folder of this image that" if place else "image.handler"
+        what = f"{told} holds no {path.name}" if not place else f"{told} holds {path.name}"
         raise ModelError(what, "", "put the script into the image: nothing is downloaded")
     return path
 
 
-def find(folder: Path, environ: Mapping[str, str]) -> Path:
+def taken(folder: Path) -> str | None:
+    """A module beside a script that has the name of one of the server's; None: none has."""
+    names = sorted(path.name for path in folder.iterdir())
+    return next((name for name in names if Path(name).stem in TAKEN), None)
+
+
+def find(folder: Path, environ: Mapping[str, str], built: Path | None = None) -> Script:
     """The script that serves a model. Raises ModelError where it may not, or there is none."""
     describe(folder).only(())
-    if (path := own(folder)) is not None:
+    if (script := own(folder)) is not None:
+        name = str(script.path.relative_to(script.top))
         allowed = environ.get(ALLOW_CODE, "").lower() in _ALLOWED
-        if not allowed and path.read_bytes() != SAMPLE:
+        if not allowed and script.path.read_bytes() != SAMPLE:
             raise ModelError(
                 "is code, which this endpoint does not run",
-                str(path.relative_to(inside(folder))),
+                name,
                 f"where you trust whoever wrote it, endpoint.environment: {{{ALLOW_CODE}: 'true'}}",
             )
-        return path
-    if (path := common(environ)) is not None:
-        return path
+        if (other := taken(script.path.parent)) is not None:
+            what = "has the name of a module of the server's, which would be imported instead"
+            raise ModelError(what, other, "give it another name")
+        return script
+    if (path := common(environ, built)) is not None:
+        return Script(path, folder)
     raise ModelError(f"holds no {' and no '.join(IN_MODEL)}", "", "add the script of the handler")

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from runtimes import base
-from runtimes.custom import formats
+from runtimes.custom import formats, model_files
 from runtimes.values import EngineError, ModelError, RequestError
 
 log = logging.getLogger("handler")
@@ -29,11 +29,19 @@ _ATTRIBUTE = "Content-Type"
 
 
 def imported(path: Path) -> ModuleType:
-    """Import a script, once in a process; its folder comes first on the path. Raises ModelError."""
+    """Import a script, once in a process; its folder comes first on the path. Raises ModelError.
+
+    What it imports from beside it (`import sibling`, `from . import sibling`) is that folder's own,
+    also where another script was imported before.
+    """
     there = sys.modules.get(path.stem)
     if there is not None and getattr(there, "__file__", None) == str(path):
         return there
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if there is not None:
+        _forget(there)
+    spec = importlib.util.spec_from_file_location(
+        path.stem, path, submodule_search_locations=[str(path.parent)]
+    )
     if spec is None or spec.loader is None:
         raise ModelError("is no script of Python's", path.name)
     module = importlib.util.module_from_spec(spec)
@@ -44,10 +52,34 @@ def imported(path: Path) -> ModuleType:
     except MemoryError:
         raise
     except BaseException as error:
-        del sys.modules[path.stem]
+        _forget(module)
         log.exception("cannot import %s", path)
-        raise ModelError(f"cannot be imported ({_told(error)})", path.name) from None
+        what = f"cannot be imported ({_told(error)}){_cure(error, path)}"
+        raise ModelError(what, path.name) from None
     return module
+
+
+def _forget(module: ModuleType) -> None:
+    """Undo the import of a script: what came from its folder is not another script's."""
+    folder = os.path.dirname(getattr(module, "__file__", None) or "")  # noqa: PTH120 - may be ""
+    if not folder:
+        return
+    for name, one in list(sys.modules.items()):
+        places = [getattr(one, "__file__", None), *getattr(one, "__path__", ())]
+        if any(f"{place}{os.sep}".startswith(folder + os.sep) for place in places if place):
+            del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if entry != folder]
+
+
+def _cure(error: BaseException, path: Path) -> str:
+    """What to do about an import that failed."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    if path.parent.name == model_files.HANDLER:
+        return f": add the package to {model_files.REQUIREMENTS} beside it, and build"
+    listed = (path.parent / model_files.REQUIREMENTS).is_file()
+    why = f"{model_files.REQUIREMENTS} beside it is installed by nobody: " if listed else ""
+    return f": {why}add the package to image.requirements, build and deploy"
 
 
 def model_of(path: Path, folder: Path, context: Any) -> base.RawModel:
@@ -64,15 +96,22 @@ def model_of(path: Path, folder: Path, context: Any) -> base.RawModel:
             return Server(handle, folder, context)
     except (MemoryError, ModelError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.exception("%s cannot load the model", path.name)
         raise EngineError(f"{path.name} cannot load the model: {_told(error)}") from None
     raise ModelError("has neither model_fn nor handle(data, context)", path.name)
 
 
-def _service(module: ModuleType) -> Callable[[Any, Any], Any] | None:
-    """The `handle` of the only class with `initialize`; it is initialized by the first call."""
-    classes = [
+def require_entry(module: ModuleType) -> None:
+    """Raise ModelError where a script has nothing that could be asked."""
+    shapes = [hasattr(module, "model_fn"), hasattr(module, "handle"), bool(_classes(module))]
+    if not any(shapes):
+        raise ModelError("has neither model_fn nor handle(data, context)", "inference.py")
+
+
+def _classes(module: ModuleType) -> list[type]:
+    """Its own classes with `initialize` and `handle`."""
+    return [
         one
         for one in vars(module).values()
         if inspect.isclass(one)
@@ -80,6 +119,11 @@ def _service(module: ModuleType) -> Callable[[Any, Any], Any] | None:
         and hasattr(one, "initialize")
         and hasattr(one, "handle")
     ]
+
+
+def _service(module: ModuleType) -> Callable[[Any, Any], Any] | None:
+    """The `handle` of the only class with `initialize`; it is initialized by the first call."""
+    classes = _classes(module)
     if len(classes) != 1:
         return None
     service: Any = classes[0]()
@@ -106,6 +150,8 @@ class Toolkit(base.RawModel):
         self._input, self._predict, self._output = parts
         if self._whole is None and self._predict is None:
             raise ModelError("has neither predict_fn nor transform_fn", "inference.py")
+        for one in (module.model_fn, self._whole, *parts):
+            _require_plain(one)
         if hasattr(module, "pre_model_fn"):
             _called(module.pre_model_fn, context, str(folder))
         self._model = _called(module.model_fn, context, str(folder))
@@ -124,7 +170,7 @@ class Toolkit(base.RawModel):
         self, body: bytes, content_type: str | None, accept: str, context: Any
     ) -> tuple[str, bytes]:
         sent: str | bytes = body
-        if content_type in formats.TEXT:
+        if formats.kind_of(content_type) in formats.TEXT:
             try:
                 sent = body.decode()
             except UnicodeDecodeError as error:
@@ -143,7 +189,8 @@ class Toolkit(base.RawModel):
             data = _called(self._input, context, sent, kind)
         prediction = _called(self._predict, context, data, self._model)
         if self._output is None:
-            return formats.encoded(prediction, accept)
+            kind, answer = formats.encoded(prediction, accept)
+            return answer, kind
         return _called(self._output, context, prediction, accept)
 
 
@@ -152,6 +199,7 @@ class Server(base.RawModel):
 
     def __init__(self, handle: Callable[[Any, Any], Any], folder: Path, context: Any) -> None:
         self.name, self._handle = folder.name, handle
+        _require_plain(handle)
         handle(None, context)
 
     def respond(
@@ -178,8 +226,16 @@ def context_of(folder: Path) -> Any:
 
 def _called(function: Callable[..., Any], context: Any, *arguments: Any) -> Any:
     """Call a script's function; one with an argument more gets the context, too."""
-    takes = len(inspect.signature(function).parameters)
+    given = inspect.signature(function).parameters.values()
+    takes = sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in given)
     return function(*arguments, *([context] if takes == len(arguments) + 1 else []))
+
+
+def _require_plain(function: Any) -> None:
+    """Raise ModelError for a coroutine: nobody would wait for its answer."""
+    if inspect.iscoroutinefunction(function):
+        what = f"has {function.__name__} as an async function"
+        raise ModelError(what, "inference.py", "write def instead of async def")
 
 
 def _guarded(answer: Callable[[], tuple[str, bytes]]) -> tuple[str, bytes]:
@@ -188,8 +244,8 @@ def _guarded(answer: Callable[[], tuple[str, bytes]]) -> tuple[str, bytes]:
         return answer()
     except (MemoryError, RequestError):
         raise
-    except Exception as error:
-        status = getattr(error, "status_code", None)
+    except (Exception, SystemExit) as error:
+        status = getattr(error, "status_code", None) or getattr(error, "error_code", None)
         if isinstance(status, int) and 400 <= status < 600:
             said = getattr(error, "message", None) or str(error)
             raise RequestError(str(said), status) from None

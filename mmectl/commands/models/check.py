@@ -88,7 +88,7 @@ def check(
         targets = [Target(name, source) for name, source in sources.items()]
     else:
         targets = [_target(app, name, sources) for name in names]
-    run = _serving(app) if forward else None
+    run = _serving(app, allow_code=allow_code) if forward else None
     width = jobs or os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="check-", dir=app.state_dir) as scratch:
         found = _all(app, targets, Path(scratch), allow_code, run, width)
@@ -104,11 +104,12 @@ def _target(app: App, name: str, sources: dict[str, Source]) -> Target:
     return Target(name, Source(name, url=app.location.url + artifact.target_model))
 
 
-def _serving(app: App) -> Forward:
+def _serving(app: App, *, allow_code: bool) -> Forward:
     from mmectl.image import serving
-    from mmectl.images.forward import forward
+    from mmectl.images.forward import ALLOWED, forward
 
-    return functools.partial(forward, serving(app.config.context, app.state_dir, app.contents))
+    found = serving(app.config.context, app.state_dir, app.contents)
+    return functools.partial(forward, found, more=ALLOWED if allow_code else {})
 
 
 def _all(
@@ -158,6 +159,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
             folder,
             allow_code=allow_code,
             framework=source.framework,
+            rest=app.rest,
             tarball=target.tarball,
             forward=run,
             kind_of=content_type_of,

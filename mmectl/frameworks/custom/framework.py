@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from mmectl.frameworks import base
-from mmectl.frameworks.custom import model_files
+from mmectl.frameworks.custom import model_files, scripts
 
 _ALLOW = f"endpoint.environment: {{{model_files.ALLOW_CODE}: 'true'}}"
 
@@ -20,6 +19,7 @@ class Custom(base.Framework):
     holds = "a model folder holds inference.py, with model_fn or handle(data, context)"
     code = True
     claims = True
+    nested = True
 
     def sample(self) -> base.Sample:
         """A script that gives a quarter of each number."""
@@ -35,32 +35,39 @@ class Custom(base.Framework):
         self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
     ) -> base.Look:
         """Parse the script; what the other files are is the script's business."""
-        del names
-        path = model_files.own(place.folder)
-        if path is None:
+        script = model_files.own(place.folder)
+        if script is None:
             what = "holds no inference.py"
             return base.Look((base.Problem(place.whole(), what, "add the handler's script"),))
-        if path.name in bad:
+        name = str(script.path.relative_to(place.folder))
+        if name in bad:
             return base.Look()
-        name = str(path.relative_to(place.folder))
         if not allow_code:
             what = "is code, which the endpoint would run"
             fix = f"where you trust whoever wrote it: --allow-code, and {_ALLOW}"
             return base.Look((base.Problem(place.file(name), what, fix),))
-        problems = _problems(place.file(name), path)
         note = f"{place.file(name)}: runs as code: the endpoint must allow it ({_ALLOW})"
-        return base.Look(problems, (base.printable(note),))
+        notes = [base.printable(note), *_requirements(place, script, names)]
+        return base.Look(tuple(_problems(place, script)), tuple(notes))
 
 
-def _problems(name: str, path: Path) -> tuple[base.Problem, ...]:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return (base.Problem(name, f"is no script of Python's ({error})", "mend it"),)
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-    if not any(isinstance(one, (*kinds, ast.Assign)) for one in tree.body):
-        return (base.Problem(name, "defines nothing", "write model_fn or handle(data, context)"),)
-    return ()
+def _problems(place: base.Place, script: model_files.Script) -> Iterator[base.Problem]:
+    if wrong := scripts.problem(script.path.read_bytes()):
+        yield base.Problem(place.file(str(script.path.relative_to(place.folder))), *wrong)
+    if other := model_files.taken(script.path.parent):
+        path = (script.path.parent / other).relative_to(place.folder)
+        what = "has the name of a module of the server's, which would be imported instead"
+        yield base.Problem(place.file(str(path)), what, "give it another name")
+
+
+def _requirements(
+    place: base.Place, script: model_files.Script, names: Sequence[str]
+) -> Iterator[str]:
+    """A note on the packages that AWS's toolkit would install at each load."""
+    path = (script.path.parent / model_files.REQUIREMENTS).relative_to(place.folder)
+    if str(path) in names:
+        what = "is installed by nobody: add its packages to image.requirements, and build"
+        yield base.printable(f"{place.file(str(path))}: {what}")
 
 
 FRAMEWORK = Custom()

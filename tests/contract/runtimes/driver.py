@@ -111,7 +111,8 @@ def replicated(case: Case) -> Any:
 
 def damages(case: Case, folder: Path) -> Iterator[tuple[str, Path]]:
     """Copies of a model of which one file ends early, is overwritten or empty."""
-    for path in sorted(case.folder.iterdir()):
+    for path in sorted(p for p in case.folder.rglob("*") if p.is_file()):
+        inner = path.relative_to(case.folder)
         data = path.read_bytes()
         middle = len(data) // 2
         for what, content in {
@@ -121,7 +122,7 @@ def damages(case: Case, folder: Path) -> Iterator[tuple[str, Path]]:
         }.items():
             copy = folder / f"{case.name}-{path.name}-{what.replace(' ', '-')}"
             shutil.copytree(case.folder, copy)
-            (copy / path.name).write_bytes(content)
+            (copy / inner).write_bytes(content)
             yield f"{path.name} {what}", copy
 
 
@@ -161,13 +162,15 @@ def main(name: str, folder: Path) -> dict[str, Any]:
 def in_child_made(name: str, folder: Path) -> list[Any]:
     """The cases, made in a process of their own: training leaves threads."""
 
-    def make() -> list[Any]:
-        made = importlib.import_module(f"{name}_cases").cases(folder)
-        return [
-            [n, str(f), body.decode("latin-1"), kind, answer] for n, f, body, kind, answer in made
+    def make() -> Any:
+        module = importlib.import_module(f"{name}_cases")
+        return getattr(module, "ENVIRONMENT", {}), [
+            [n, str(f), body.decode("latin-1"), kind, answer]
+            for n, f, body, kind, answer in module.cases(folder)
         ]
 
-    rows = in_child(make)
+    environment, rows = in_child(make)
+    os.environ.update(environment)
     return [[n, Path(f), body.encode("latin-1"), kind, answer] for n, f, body, kind, answer in rows]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runtimes import registry
-from runtimes.custom import formats, model_files, script
-from runtimes.custom.runtime import RUNTIME
+from runtimes.custom import formats, holdings, model_files, script
+from runtimes.custom.runtime import RUNTIME, Custom
 from runtimes.values import EngineError, ModelError, RequestError
 
 from mmectl.frameworks.custom.framework import FRAMEWORK
@@ -49,7 +52,7 @@ def folder_of(tmp_path: Path, text: str, name: str = "inference.py") -> Path:
 
 
 def loaded(folder: Path):
-    return script.model_of(model_files.find(folder, ALLOWED), folder, None)
+    return script.model_of(*model_files.find(folder, ALLOWED), None)
 
 
 @pytest.mark.parametrize("name", ["inference.py", "code/inference.py"])
@@ -89,13 +92,210 @@ def test_defaults_are_the_toolkits(tmp_path, monkeypatch):
         "application/json",
         b"[[2, 4]]",
     )
-    assert model.respond(b"1,2", "text/csv", "text/csv", None)[1] == b"2.0\n4.0\n"
+    assert model.respond(b"1,2", "text/csv", "text/csv", None)[1] == b"2\n4\n"
+    assert model.respond(b"1,2.5", "text/csv", "text/csv", None)[1] == b"2.0\n5.0\n"
     monkeypatch.setenv(script.DEFAULT_ACCEPT, "text/csv")
     assert model.respond(b"1,2", "text/csv", None, None)[0] == "text/csv"
     for kind, accept, status in (("image/x", None, 415), ("text/csv", "image/x", 406)):
         with pytest.raises(RequestError) as caught:
             model.respond(b"1,2", kind, accept, None)
         assert caught.value.status == status
+
+
+# what numpy.genfromtxt(dtype=None) gives, which the toolkit (1.10.1) calls, wherever that is an
+# array of one type and not a record
+@pytest.mark.parametrize(
+    "body",
+    ["1,2", "1,2\n3,4", "1.5,2\n3,4.0", "5", "a", "a,b\nc,d", "-1,+2", "1,2\n\n3,4\n", "1\n2\n3"],
+)
+def test_csv_is_read_as_the_toolkit_reads_it(body):
+    own = np.genfromtxt(io.StringIO(body), dtype=None, delimiter=",", encoding="utf-8")
+    made = formats.decoded(body, "text/csv; charset=utf-8")
+    if own.dtype.names:  # columns of two types
+        own = np.array(own.tolist())
+    assert (made.shape, made.tolist()) == (own.shape, own.tolist())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("x,y\n1,2", "row 1, column 1: 'x' is no number"),
+        ("1,2\n3", "row 2 has 1 fields, row 1 has 2"),
+        ("", "has no body"),
+        ("\n", "it has no row"),
+    ],
+)
+def test_a_bad_csv_is_the_clients_mistake(body, said):
+    with pytest.raises(RequestError, match=said) as caught:
+        formats.decoded(body, "text/csv")
+    assert caught.value.status == 400
+
+
+def packed(**arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+DENSE = [[0, 1.5, 0], [0, 0, 2.5]]
+SHAPE, VALUES = np.array([2, 3]), np.array([1.5, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "answer"),
+    [
+        ({"x": np.array(DENSE)}, DENSE),
+        ({"a": np.array([1, 2]), "b": np.array([3, 4])}, [[1, 3], [2, 4]]),
+        ({"format": b"csr", "indices": [1, 2], "indptr": [0, 1, 2]}, DENSE),
+        ({"format": b"csc", "indices": [0, 1], "indptr": [0, 0, 1, 2]}, DENSE),
+        ({"format": b"coo", "row": [0, 1], "col": [1, 2]}, DENSE),
+    ],
+)
+def test_npz_is_one_array_or_columns_or_a_sparse_matrix(arrays, answer):
+    sparse = {"shape": SHAPE, "data": VALUES} if "format" in arrays else {}
+    made = formats.decoded(packed(**arrays, **sparse), "application/x-npz")
+    assert made.tolist() == answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no zip",
+        packed(x=np.array([{}], object)),
+        packed(a=np.zeros(2), b=np.zeros(3)),
+        packed(format=b"bsr", shape=SHAPE, data=VALUES),
+        packed(format=b"csr", shape=[2, 3], data=VALUES, indices=[1, 9], indptr=[0, 1, 2]),
+        packed(format=b"coo", shape=[2, 3], data=VALUES, row=[0, -1], col=[1, 2]),
+        packed(format=b"csr", shape=[2**20, 2**20], data=VALUES, indices=[1, 2], indptr=[0, 1]),
+        packed(x=np.zeros(1))[:40],
+    ],
+)
+def test_what_is_no_npz_of_numbers_is_the_clients_mistake(body):
+    with pytest.raises(RequestError) as caught:
+        formats.decoded(body, "application/x-npz")
+    assert caught.value.status == 400
+
+
+def test_an_archive_that_swells_is_not_unpacked():
+    body = packed(x=np.zeros(formats.MOST_UNPACKED // 8 + 1))
+    assert len(body) < 1 << 20
+    with pytest.raises(RequestError, match="more than") as caught:
+        formats.decoded(body, "application/x-npz")
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv, */*;q=0.1", "text/csv"),
+        ("text/html, application/json;q=0.9", "application/json"),
+        ("image/x;q=0.1, text/*", "text/csv"),
+        ("*/*;q=0.5", "application/json"),
+    ],
+)
+def test_an_accept_header_may_have_several_types(accept, kind):
+    assert formats.encoded(np.array([1]), accept)[0] == kind
+
+
+def test_answers_may_have_arrays_in_them():
+    answer = {"scores": np.array([0.5]), "class": np.int64(3)}
+    assert formats.encoded(answer, "application/json")[1] == '{"scores": [0.5], "class": 3}'
+
+
+def test_modules_beside_the_script_are_its_own(tmp_path):
+    """Also relative ones, and where another script had modules of the same names."""
+    answers = []
+    for number in (1, 2):
+        folder = tmp_path / str(number) / "code"
+        (folder / "tools").mkdir(parents=True)
+        (folder / "tools" / "more.py").write_text(f"NUMBER = {number}\n")
+        (folder / "helpers.py").write_text(f"NUMBER = {number}\n")
+        (folder / "inference.py").write_text(
+            "import helpers\nfrom . import helpers as again\nfrom tools import more\n"
+            "def handle(data, context):\n"
+            "    return data and [[helpers.NUMBER, again.NUMBER, more.NUMBER]]\n"
+        )
+        found = model_files.find(tmp_path / str(number), ALLOWED)
+        answers.append(script.model_of(*found, None).respond(b"x", None, None, None)[1])
+    assert answers == [b"[1, 1, 1]", b"[2, 2, 2]"]
+
+
+def test_a_module_that_hides_one_of_the_servers_is_refused(tmp_path):
+    folder_of(tmp_path, TOOLKIT, "code/inference.py")
+    (tmp_path / "code" / "serving.py").write_text("")
+    with pytest.raises(ModelError, match="name of a module of the server's"):
+        model_files.find(tmp_path, ALLOWED)
+    problems = look(tmp_path, allow_code=True).problems
+    assert any("name of a module of the server's" in str(problem) for problem in problems)
+
+
+def test_a_folder_of_code_alone_is_a_model(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_text(HANDLE)
+    assert model_files.find(tmp_path, ALLOWED).top == tmp_path
+    assert look(tmp_path, allow_code=True).problems == ()
+
+
+def test_a_package_that_lacks_is_named_with_what_to_do(tmp_path):
+    folder_of(tmp_path, "import nothing_of_that_name", "code/inference.py")
+    (tmp_path / "code" / "requirements.txt").write_text("nothing==1\n")
+    with pytest.raises(ModelError, match=r"requirements\.txt beside it is installed by nobody"):
+        loaded(tmp_path)
+    notes = look(tmp_path, allow_code=True).notes
+    assert any("requirements.txt: is installed by nobody" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "async def handle(data, context): return []",
+        "def model_fn(d): return 1\nasync def predict_fn(a, b): return 1",
+    ],
+)
+def test_a_coroutine_is_refused_at_the_load(tmp_path, text):
+    with pytest.raises(ModelError, match="async function"):
+        loaded(folder_of(tmp_path, text))
+
+
+def test_a_script_that_would_end_the_process_does_not(tmp_path, caplog):
+    text = "import sys\ndef handle(data, context):\n    return data and sys.exit(3)\n"
+    with pytest.raises(RequestError, match="SystemExit: 3") as caught:
+        loaded(folder_of(tmp_path, text)).respond(b"x", None, None, None)
+    assert caught.value.status == 500
+    assert "Traceback" in caplog.text
+
+
+def test_a_process_whose_script_keeps_something_open_is_not_forked(tmp_path, caplog):
+    caplog.set_level("INFO")
+    runtime = Custom()
+    (tmp_path / "rows.db").write_text("")
+    os.mkfifo(tmp_path / "printed")
+    with (tmp_path / "rows.db").open():
+        runtime.quiesce()  # nothing is loaded yet: what is open is the server's
+    runtime.begin()
+    fifo = os.open(tmp_path / "printed", os.O_RDWR)  # as the server's, for what is printed
+    with (tmp_path / "rows.db").open() as file:
+        assert not runtime.quiesce()
+        assert str(file.name) in caplog.text
+    pipe = os.pipe()
+    assert not runtime.quiesce()
+    for number in (fifo, *pipe):
+        os.close(number)
+    assert holdings.told(frozenset({(3, "socket:[1]")})) == "a connection"
+
+
+def test_any_folder_is_the_handlers_of_an_image_that_has_one(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "words.txt").write_text("a")
+    built = tmp_path / "handler"
+    built.mkdir()
+    with pytest.raises(ModelError, match=r"image\.handler holds no inference\.py"):
+        model_files.find(tmp_path / "model", {}, built)
+    (built / "inference.py").write_text(HANDLE)
+    wanted = (built / "inference.py", tmp_path / "model")
+    assert model_files.find(tmp_path / "model", {}, built) == wanted
+    (tmp_path / "model" / "model.json").write_text('{"framework": "any"}')
+    assert registry.of(tmp_path / "model") is RUNTIME
 
 
 HANDLE = """
@@ -140,7 +340,7 @@ def test_a_script_runs_only_where_its_owner_allows_it(tmp_path):
 def test_the_sample_of_a_new_image_needs_no_leave(tmp_path):
     sample = FRAMEWORK.sample()
     (tmp_path / "inference.py").write_bytes(sample.files["inference.py"])
-    model = script.model_of(model_files.find(tmp_path, {}), tmp_path, None)
+    model = script.model_of(*model_files.find(tmp_path, {}), None)
     assert model.respond(sample.body, sample.content_type, None, None)[1] == sample.expect.encode()
     (tmp_path / "inference.py").write_bytes(sample.files["inference.py"] + b"import os")
     with pytest.raises(ModelError, match="is code"):
@@ -154,7 +354,7 @@ def test_a_script_for_all_models(tmp_path):
     model.mkdir()
     (model / "factor.txt").write_text("3")
     environ = {model_files.FOLDER: str(tmp_path / "code"), model_files.PROGRAM: "serve.py"}
-    assert model_files.find(model, environ) == tmp_path / "code" / "serve.py"
+    assert model_files.find(model, environ) == (tmp_path / "code" / "serve.py", model)
     with pytest.raises(ModelError, match="no folder of this image"):
         model_files.find(model, {model_files.FOLDER: "s3://bucket/code.tar.gz"})
 
@@ -180,10 +380,6 @@ def test_an_upload_needs_leave_and_a_script_that_parses(tmp_path):
 
 
 def test_numpys_pickles_are_not_read():
-    import io
-
-    import numpy as np
-
     file = io.BytesIO()
     np.save(file, np.array([{}], object), allow_pickle=True)
     with pytest.raises(RequestError):
