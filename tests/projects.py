@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,15 @@ def share_environments(project: Project, request: pytest.FixtureRequest) -> None
     The module imports the fixture `serving_image`.
     """
     request.getfixturevalue("serving_image")
+    link_environments(project)
+
+
+def link_environments(project: Project) -> None:
+    """Let a project build into the folder where all tests keep serving environments."""
+    environments = project.root / ".mmectl" / "envs"
+    environments.mkdir(mode=0o700, parents=True, exist_ok=True)
     project.state.mkdir(mode=0o700)
-    (project.state / "envs").symlink_to(project.root / ".mmectl" / "envs")
+    (project.state / "envs").symlink_to(environments)
 
 
 def clean_environment() -> dict[str, str]:
@@ -139,6 +147,29 @@ def made(
         shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def served(
+    root: Path, endpoint: str, models: Mapping[str, str], write: Callable[[Path], None]
+) -> Iterator[Project]:
+    """A project of one framework, its models behind an endpoint of processes.
+
+    `models` says where each comes from (``path: FOLDER``); `write` makes what is not there yet,
+    in the project's folder.
+    """
+    listed = "".join(f"  - {{name: {name}, {place}}}\n" for name, place in models.items())
+    config = (
+        f"platform: local\nimage: {{context: {root / 'container'}}}\n{PROCESSES}"
+        f"endpoint: {{name: {endpoint}}}\nmodels:\n{listed}"
+    )
+    with made(root, config) as project:
+        write(project.folder)
+        link_environments(project)
+        project.mmectl("build")
+        project.mmectl("upload", "--all")
+        project.mmectl("deploy")
+        yield project
+
+
 def client_environment(project: Project) -> dict[str, str]:
     """What a shell has after ``eval "$(mmectl local env)"``, and nothing else of AWS."""
     script = 'eval "$(mmectl local env)" && exec env -0'
@@ -173,6 +204,15 @@ def run_story(project: Project, python: str | Path, story: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def packed(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a tarball of these files."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
 
 
 def tarball(folder: Path, target: Path) -> Path:

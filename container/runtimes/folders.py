@@ -12,7 +12,7 @@ framework's options. mmectl reads folders by this very module.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,23 @@ def _describes(path: Path) -> bool:
         return True
 
 
+def single(folder: Path, is_model: Callable[[Path], bool], whose: str, fix: str) -> Path:
+    """The one file at the top of a folder that is a model.
+
+    `whose` files these are, and how to make one (`fix`), is said where there is none. Raises
+    ModelError.
+    """
+    held = files(folder)
+    found = [path for path in held if is_model(path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(path.name for path in found)
+        raise ModelError(f"holds {len(found)} models, {listed}", "", "keep one of them")
+    listed = ", ".join(path.name for path in held[:8]) or "nothing"
+    raise ModelError(f"holds no file of {whose}: it holds {listed}", "", fix)
+
+
 def first_bytes(path: Path, count: int = _FIRST_BYTES) -> bytes:
     """How a file begins; empty where it cannot be read."""
     try:
@@ -86,6 +103,15 @@ class Description:
                 what = f"has the unknown key {name!r}"
                 raise ModelError(what, DESCRIPTION, f"keys of {self.framework} are: {words}")
         return self.options
+
+
+def prediction(options: Mapping[str, Any], known: Collection[str]) -> str | None:
+    """What is to be predicted, as the option `predict` says, one of `known`. Raises ModelError."""
+    wanted = options.get("predict")
+    if wanted is not None and wanted not in known:
+        what = f"has the unknown prediction {wanted!r}"
+        raise ModelError(what, DESCRIPTION, f"write one of {', '.join(known)}")
+    return None if wanted is None else str(wanted)
 
 
 def describe(folder: Path) -> Description:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_models as models
 import pytest
 from botocore.exceptions import ClientError
-from projects import PROCESSES, Project, made
+from projects import Project, served
 
 ROWS = b"0.3,0.1\n-0.9,0.2\n0.4,-1.1\n0.0,0.0\n"
 
@@ -19,21 +19,8 @@ ROWS = b"0.3,0.1\n-0.9,0.2\n0.4,-1.1\n0.0,0.0\n"
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
     spiral = root / "examples" / "onnx" / "spiral"
-    with made(
-        root,
-        f"platform: local\nimage: {{context: {root / 'container'}}}\n{PROCESSES}"
-        "endpoint: {name: graphs}\nmodels:\n"
-        f"  - {{name: spiral, path: {spiral}}}\n"
-        "  - {name: words, path: words}\n"
-        "  - {name: labels, path: labels}\n",
-    ) as project:
-        _write_models(project.folder)
-        project.state.mkdir(mode=0o700)
-        (root / ".mmectl" / "envs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
-        project.mmectl("build")
-        project.mmectl("upload", "--all")
-        project.mmectl("deploy")
+    models = {"spiral": f"path: {spiral}", "words": "path: words", "labels": "path: labels"}
+    with served(root, "graphs", models, _write_models) as project:
         yield project
 
 

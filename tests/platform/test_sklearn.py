@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from projects import PROCESSES, Project, made
+from projects import Project, packed, served
 
 from mmectl.frameworks.sklearn.framework import FRAMEWORK
 
@@ -19,32 +17,14 @@ from mmectl.frameworks.sklearn.framework import FRAMEWORK
 HOSTILE = base64.b64decode("gAJjcG9zaXgKc3lzdGVtClgJAAAAdG91Y2ggaGl0hVIu")
 
 
-def packed(path: Path, name: str, content: bytes) -> None:
-    with tarfile.open(path, "w:gz") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-
-
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
     flats = root / "examples" / "sklearn" / "flats"
-    with made(
-        root,
-        f"platform: local\nimage: {{context: {root / 'container'}}}\n{PROCESSES}"
-        "endpoint: {name: flats}\nmodels:\n"
-        f"  - {{name: flats, path: {flats}}}\n"
-        "  - {name: moved, source: model.tar.gz}\n",
+    files = {"model.joblib": FRAMEWORK.sample().files["model.pkl"]}
+    models = {"flats": f"path: {flats}", "moved": "source: model.tar.gz"}
+    with served(
+        root, "flats", models, lambda folder: packed(folder / "model.tar.gz", files)
     ) as project:
-        packed(
-            project.folder / "model.tar.gz", "model.joblib", FRAMEWORK.sample().files["model.pkl"]
-        )
-        project.state.mkdir(mode=0o700)
-        (root / ".mmectl" / "envs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
-        project.mmectl("build")
-        project.mmectl("upload", "--all")
-        project.mmectl("deploy")
         yield project
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from projects import PROCESSES, Project, made
+from projects import Project, packed, served
 
 ROWS = b"0.0,0.0\n0.75,0.0\n0.5,0.6\n1.4,1.4\n"
 
@@ -18,25 +16,11 @@ ROWS = b"0.0,0.0\n0.75,0.0\n0.5,0.6\n1.4,1.4\n"
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
     ring = root / "examples" / "xgboost" / "ring"
-    with made(
-        root,
-        f"platform: local\nimage: {{context: {root / 'container'}}}\n{PROCESSES}"
-        "endpoint: {name: trees}\nmodels:\n"
-        f"  - {{name: ring, path: {ring}}}\n"
-        "  - {name: moved, source: model.tar.gz}\n",
+    files = {"xgboost-model": (ring / "model.ubj").read_bytes(), ".ignored": b"junk"}
+    models = {"ring": f"path: {ring}", "moved": "source: model.tar.gz"}
+    with served(
+        root, "trees", models, lambda folder: packed(folder / "model.tar.gz", files)
     ) as project:
-        with tarfile.open(project.folder / "model.tar.gz", "w:gz") as tar:
-            for name in ("xgboost-model", ".ignored"):
-                content = (ring / "model.ubj").read_bytes() if name[0] == "x" else b"junk"
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-        project.state.mkdir(mode=0o700)
-        (root / ".mmectl" / "envs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
-        project.mmectl("build")
-        project.mmectl("upload", "--all")
-        project.mmectl("deploy")
         yield project
 
 

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/catboost links here, and beside it to these values
-from ..folders import DESCRIPTION, describe, files, first_bytes  # noqa: TID252
+from ..folders import (  # noqa: TID252
+    DESCRIPTION,
+    describe,
+    files,
+    first_bytes,
+    prediction,
+    single,
+)
 from ..values import ModelError  # noqa: TID252
 from .flat import FlatError, Table
 
@@ -83,24 +90,13 @@ def _is_model(path: Path) -> bool:
 
 def find(folder: Path) -> Path:
     """The model's file. Raises ModelError."""
-    held = files(folder)
-    found = [path for path in held if _is_model(path)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(path.name for path in found)
-        raise ModelError(f"holds {len(found)} models, {listed}", "", "keep one of them")
-    listed = ", ".join(path.name for path in held[:8]) or "nothing"
-    raise ModelError(f"holds no file of CatBoost's: it holds {listed}", "", _NEW)
+    return single(folder, _is_model, "CatBoost's", _NEW)
 
 
 def options(folder: Path) -> Options:
     """What model.json says. Raises ModelError."""
     said = describe(folder).only(OPTIONS)
-    predict, missing = said.get("predict"), said.get("missing")
-    if predict is not None and predict not in PREDICTIONS:
-        fix = f"write one of {', '.join(PREDICTIONS)}"
-        raise ModelError(f"has the unknown prediction {predict!r}", DESCRIPTION, fix)
+    predict, missing = prediction(said, PREDICTIONS), said.get("missing")
     if missing is not None and not isinstance(missing, str):
         raise ModelError("has a missing category that is no text", DESCRIPTION, '"missing": "nan"')
     return Options(predict, missing)

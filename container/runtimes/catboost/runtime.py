@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtimes import base
+from runtimes import base, one_file
 from runtimes.tables import Features, Table
 from runtimes.values import EngineError, ModelError, RequestError, ran_out_of_memory
 
 if TYPE_CHECKING:
     from runtimes.catboost.model_files import Header, Options
 
-MIB = 2**20
-WORKER_BYTES = 16 * MIB
 PEAK = 3  # of a load, times the size of the file; measured 2.2
 MANY_ROWS = 256  # below, starting other threads takes longer than what they compute
 _ROW_BYTES = 64  # that CatBoost takes for a number of a row or an answer, at most
@@ -100,27 +97,13 @@ def _kind(loss: str, predict: str | None) -> str:
     return "RMSEWithUncertainty" if loss == "RMSEWithUncertainty" else "RawFormulaVal"
 
 
-class CatBoost(base.Runtime):
+class CatBoost(one_file.OneFile):
     """CatBoost's Python package."""
 
     name, title = "catboost", "CatBoost"
     files = ("*.cbm",)
     data_alone = True
-
-    def installed(self) -> bool:
-        """Whether the package is there."""
-        return importlib.util.find_spec("catboost") is not None
-
-    def detect(self, folder: Path) -> bool:
-        """Whether a file is one of CatBoost's."""
-        from runtimes.catboost import model_files
-
-        return model_files.detect(folder)
-
-    def shareable(self, folder: Path) -> bool:
-        """Its file is data alone."""
-        del folder
-        return True
+    peak = PEAK
 
     def preload(self) -> None:
         """Import it and load a small model; asking that would start a thread, which stays."""
@@ -129,18 +112,6 @@ class CatBoost(base.Runtime):
         from runtimes.catboost import model_files
 
         catboost.CatBoost().load_model(blob=model_files.small())
-
-    def model_name(self, folder: Path) -> str:
-        """Tell the file's name."""
-        from runtimes.catboost import model_files
-
-        return model_files.find(folder).name
-
-    def footprint(self, folder: Path) -> int:
-        """Estimate it by the size of the file."""
-        from runtimes.catboost import model_files
-
-        return WORKER_BYTES + PEAK * model_files.find(folder).stat().st_size
 
     def load(self, folder: Path, threads: int) -> Model:
         """Load the file, where there is room for it: CatBoost ends its process without."""

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/lightgbm links here, and beside it to these values
-from ..folders import DESCRIPTION, describe, files, first_bytes  # noqa: TID252
+from ..folders import (  # noqa: TID252
+    DESCRIPTION,
+    describe,
+    files,
+    first_bytes,
+    prediction,
+    single,
+)
 from ..values import ModelError  # noqa: TID252
 
 OPTIONS = ("predict", "categorical")  # keys of model.json
@@ -87,26 +94,16 @@ def _is_dump(path: Path) -> bool:
 def find(folder: Path) -> Path:
     """The model's file. Raises ModelError."""
     held = files(folder)
-    found = [path for path in held if _is_model(path)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(path.name for path in found)
-        raise ModelError(f"holds {len(found)} models, {listed}", "", "keep one of them")
-    for path in held:
-        if _is_dump(path):
-            raise ModelError("is a dump as JSON, which LightGBM does not read", path.name, _NEW)
-    listed = ", ".join(path.name for path in held[:8]) or "nothing"
-    raise ModelError(f"holds no file of LightGBM's: it holds {listed}", "", _NEW)
+    dump = next((path.name for path in held if _is_dump(path)), None)
+    if dump is not None and not any(map(_is_model, held)):
+        raise ModelError("is a dump as JSON, which LightGBM does not read", dump, _NEW)
+    return single(folder, _is_model, "LightGBM's", _NEW)
 
 
 def options(folder: Path) -> Options:
     """What model.json says. Raises ModelError."""
     said = describe(folder).only(OPTIONS)
-    predict = said.get("predict")
-    if predict is not None and predict not in PREDICTIONS:
-        fix = f"write one of {', '.join(PREDICTIONS)}"
-        raise ModelError(f"has the unknown prediction {predict!r}", DESCRIPTION, fix)
+    predict = prediction(said, PREDICTIONS)
     named = said.get("categorical")
     if named is None:
         return Options(predict)

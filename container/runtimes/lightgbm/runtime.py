@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtimes import base
+from runtimes import base, one_file
 from runtimes.tables import Features, Table
 from runtimes.values import EngineError, ModelError, ran_out_of_memory
 
 if TYPE_CHECKING:
     from runtimes.lightgbm.model_files import Header
 
-MIB = 2**20
-WORKER_BYTES = 16 * MIB
 PEAK = 4  # of a load, times the size of the file
 MANY_ROWS = 256  # below, waking another thread takes longer than what it computes
 
@@ -74,28 +71,14 @@ class Model(base.TableModel):
         return answers if self._prediction == "probability" else np.argmax(answers, axis=1)
 
 
-class LightGBM(base.Runtime):
+class LightGBM(one_file.OneFile):
     """LightGBM's Python package."""
 
     name, title = "lightgbm", "LightGBM"
     files = ("LightGBM's *.txt",)
     fork_after_load = True
     data_alone = True
-
-    def installed(self) -> bool:
-        """Whether the package is there."""
-        return importlib.util.find_spec("lightgbm") is not None
-
-    def detect(self, folder: Path) -> bool:
-        """Whether a file is one of LightGBM's."""
-        from runtimes.lightgbm import model_files
-
-        return model_files.detect(folder)
-
-    def shareable(self, folder: Path) -> bool:
-        """Its file is data alone."""
-        del folder
-        return True
+    peak = PEAK
 
     def preload(self) -> None:
         """Train, save, load and ask a small model."""
@@ -111,18 +94,6 @@ class LightGBM(base.Runtime):
         chosen = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 1}
         made = lightgbm.train(chosen, lightgbm.Dataset(rows, rows[:, 0] > 9), 2)
         lightgbm.Booster(model_str=made.model_to_string()).predict(rows[:1], num_threads=1)
-
-    def model_name(self, folder: Path) -> str:
-        """Tell the file's name."""
-        from runtimes.lightgbm import model_files
-
-        return model_files.find(folder).name
-
-    def footprint(self, folder: Path) -> int:
-        """Estimate it by the size of the file."""
-        from runtimes.lightgbm import model_files
-
-        return WORKER_BYTES + PEAK * model_files.find(folder).stat().st_size
 
     def load(self, folder: Path, threads: int) -> Model:
         """Check the file to its end, and load it: LightGBM does not survive a damaged one."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtimes import base, process
+from runtimes import base, one_file, process
 from runtimes.tables import Dialect, Features, Table
 from runtimes.values import EngineError, ModelError, RequestError
 
@@ -181,24 +181,18 @@ class _Threads:
             self._now = number
 
 
-class Sklearn(base.Runtime):
+class Sklearn(one_file.OneFile):
     """scikit-learn's Python package."""
 
     name, title = "sklearn", "scikit-learn"
     files = ("*.skops", "*.joblib", "*.pkl")
     data_alone = True
+    worker_bytes, peak = WORKER_BYTES, PEAK
     fork_after_load = True
 
     def installed(self) -> bool:
         """Whether the packages are there."""
-        found = (importlib.util.find_spec(name) for name in ("sklearn", "joblib"))
-        return all(one is not None for one in found)
-
-    def detect(self, folder: Path) -> bool:
-        """Whether a file is one of scikit-learn's."""
-        from runtimes.sklearn import model_files
-
-        return model_files.detect(folder)
+        return super().installed() and importlib.util.find_spec("joblib") is not None
 
     def shareable(self, folder: Path) -> bool:
         """A small skops file: of a pickle's author less is known."""
@@ -216,18 +210,6 @@ class Sklearn(base.Runtime):
         from runtimes.sklearn import warming
 
         warming.rehearse()
-
-    def model_name(self, folder: Path) -> str:
-        """Tell the name of the file."""
-        from runtimes.sklearn import model_files
-
-        return model_files.find(folder).name
-
-    def footprint(self, folder: Path) -> int:
-        """Estimate it by the size of the file."""
-        from runtimes.sklearn import model_files
-
-        return WORKER_BYTES + PEAK * model_files.find(folder).stat().st_size
 
     def load(self, folder: Path, threads: int) -> Model:
         """Load the model's file."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
-
-from mmectl.frameworks import base
+from mmectl.frameworks import base, one_file
 from mmectl.frameworks.catboost import model_files
-from mmectl.frameworks.catboost.model_files import Header
-from mmectl.frameworks.values import ModelError
+from mmectl.frameworks.catboost.model_files import Header, Options
 
 
-class CatBoost(base.Framework):
+class CatBoost(one_file.OneFile):
     """Boosted trees: one file."""
 
-    name = "catboost"
+    name, title = "catboost", "CatBoost"
     files = ("*.cbm",)
     holds = (
         "a model folder holds one file of CatBoost's, whatever its name: "
@@ -25,26 +21,11 @@ class CatBoost(base.Framework):
         """One tree."""
         return base.Sample({"model.cbm": model_files.small()}, b"1,0", "text/csv", "[3.0]")
 
-    def detect(self, folder: Path) -> bool:
-        """Whether a file is one of CatBoost's."""
-        return model_files.detect(folder)
-
-    def look(
-        self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
-    ) -> base.Look:
+    def read(self, data: bytes, name: str, chosen: Options) -> base.Signature:
         """Read the head of the file."""
-        del allow_code
-        try:
-            path = model_files.find(place.folder)
-            chosen = model_files.options(place.folder)
-            if path.name in bad:
-                return base.Look()
-            header = model_files.header(path.read_bytes(), path.name)
-            model_files.check_prediction(header, chosen)
-        except ModelError as error:
-            return base.Look((place.problem(error),))
-        notes = place.unread(names, {path.name}, "no file of CatBoost's")
-        return base.Look((), notes, signature=_signature(header, chosen.predict))
+        header = model_files.header(data, name)
+        model_files.check_prediction(header, chosen)
+        return _signature(header, chosen.predict)
 
 
 def _signature(header: Header, predict: str | None) -> base.Signature:

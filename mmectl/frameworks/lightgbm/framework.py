@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
-
-from mmectl.frameworks import base
+from mmectl.frameworks import base, one_file
 from mmectl.frameworks.lightgbm import model_files, trees
-from mmectl.frameworks.lightgbm.model_files import Header
-from mmectl.frameworks.values import ModelError
+from mmectl.frameworks.lightgbm.model_files import Header, Options
 
 # a tree of two leaves: 1 up to 0.5 of the first column, else 2
 _TREE = (
@@ -24,10 +20,10 @@ _STUMP = (
 )
 
 
-class LightGBM(base.Framework):
+class LightGBM(one_file.OneFile):
     """Boosted trees: one file."""
 
-    name = "lightgbm"
+    name, title = "lightgbm", "LightGBM"
     files = ("LightGBM's *.txt",)
     holds = (
         "a model folder holds one text file of LightGBM's, whatever its name: "
@@ -38,28 +34,12 @@ class LightGBM(base.Framework):
         """A tree of two leaves."""
         return base.Sample({"model.txt": _STUMP.encode()}, b"1,0", "text/csv", "[2.0]")
 
-    def detect(self, folder: Path) -> bool:
-        """Whether a file is one of LightGBM's."""
-        return model_files.detect(folder)
-
-    def look(
-        self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
-    ) -> base.Look:
+    def read(self, data: bytes, name: str, chosen: Options) -> base.Signature:
         """Read the file to its end."""
-        del allow_code
-        try:
-            path = model_files.find(place.folder)
-            chosen = model_files.options(place.folder)
-            if path.name in bad:
-                return base.Look()
-            data = path.read_bytes()
-            header = model_files.header(data, path.name, chosen)
-            model_files.check_prediction(header, chosen)
-            trees.checked(data, header, path.name)
-        except ModelError as error:
-            return base.Look((place.problem(error),))
-        notes = place.unread(names, {path.name}, "no file of LightGBM's")
-        return base.Look((), notes, signature=_signature(header, chosen.predict))
+        header = model_files.header(data, name, chosen)
+        model_files.check_prediction(header, chosen)
+        trees.checked(data, header, name)
+        return _signature(header, chosen.predict)
 
 
 def _signature(header: Header, predict: str | None) -> base.Signature:
