@@ -19,6 +19,7 @@ SECONDS = 30
 _STACK_BYTES = 1 << 20
 _ON_STACK, _RESET = 0x08000000, 0x80000000  # SA_ONSTACK, SA_RESETHAND
 _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
+_LIBC = ctypes.CDLL(None)
 
 
 class _Action(ctypes.Structure):
@@ -44,7 +45,7 @@ _kept: list[Any] = []  # what armed signals need until the process ends
 @contextlib.contextmanager
 def watched(last_words: Callable[[str], None]) -> Iterator[None]:
     """Let `last_words` be said of a signal that ends the process meanwhile, which it then does."""
-    libc, needed = ctypes.CDLL(None), _needed(last_words)
+    libc, needed = _LIBC, _needed(last_words)
     before = _Stack()
     libc.sigaltstack(ctypes.byref(needed.stack), ctypes.byref(before))
     old = {number: _Action() for number in DEADLY}
@@ -63,7 +64,7 @@ def arm(last_words: Callable[[str], None]) -> None:
 
     Set once, it costs requests nothing.
     """
-    libc, needed = ctypes.CDLL(None), _needed(last_words)
+    libc, needed = _LIBC, _needed(last_words)
     _kept[:] = [needed]
     libc.sigaltstack(ctypes.byref(needed.stack), None)
     for number in DEADLY:
@@ -80,7 +81,7 @@ class _Needed(NamedTuple):
 
 
 def _needed(last_words: Callable[[str], None]) -> _Needed:
-    libc = ctypes.CDLL(None)
+    libc = _LIBC
 
     @_HANDLER  # type: ignore[untyped-decorator]
     def handle(number: int) -> None:

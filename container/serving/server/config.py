@@ -17,7 +17,7 @@ from runtimes.base import Runtime
 from runtimes.folders import AUTO, MODEL
 from sagemaker_inference import parameters
 
-from serving.workers import launcher, tier
+from serving.workers import launcher
 
 HERE = Path(__file__).resolve().parents[2]  # the container's folder
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
@@ -131,9 +131,9 @@ def all_share(environ: Mapping[str, str], runtimes: Iterable[Runtime]) -> bool:
 
     Scripts that models bring are none: the runtime for them is always there.
     """
-    isolation = environ.get(tier.ISOLATION) or AUTO
+    isolation = environ.get(launcher.ISOLATION) or AUTO
     if isolation not in (AUTO, MODEL):
-        raise StartError(f"{tier.ISOLATION}={isolation!r} is neither {AUTO} nor {MODEL}")
+        raise StartError(f"{launcher.ISOLATION}={isolation!r} is neither {AUTO} nor {MODEL}")
     found = [one.data_alone for one in runtimes if not one.claims]
     return isolation == AUTO and bool(found) and all(found)
 

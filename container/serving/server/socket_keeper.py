@@ -24,7 +24,7 @@ from pathlib import Path
 
 from runtimes.folders import MODEL
 
-from serving.workers import handover, host_line, launcher, tier
+from serving.workers import handover, host_line, launcher
 from serving.workers.host_line import Mark
 
 _PATIENCE = 2.0
@@ -236,7 +236,7 @@ class SocketKeeper:
             self._withdraw(kept)
             return
         os.chdir(launcher.options(kept.arguments)["--model-path"])
-        own = {tier.ISOLATION.encode(): MODEL.encode()}
+        own = {launcher.ISOLATION.encode(): MODEL.encode()}
         environment = {**(kept.environment or self._environment), **own}
         request = launcher.pack([kept.program, *kept.arguments], environment)
         for _ in range(_TRIES):

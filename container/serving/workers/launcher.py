@@ -21,6 +21,8 @@ SOCKET = "prefork"
 TEMPLATE = "template-{}.sock"
 # Variable: for each framework the endings of the files that models with one template have the same
 TEMPLATE_FILES = "MMECTL_TEMPLATE_FILES"
+# Variable: MODEL for a process of its own for each model, as runtimes.folders has it
+ISOLATION, MODEL = "MMECTL_ISOLATION", "model"
 NO_PART = "."  # hidden files are no part of a model
 PATIENCE = 10.0  # seconds for an answer; a fork server that just started needs 0.5
 TRIES = 3
@@ -181,12 +183,15 @@ def main(program: str, arguments: list[str]) -> None:
     """Serve connections until killed."""
     given = options(arguments)
     ours = given["--handler"] == HANDLER
-    sockets = [given["--tmp-dir"] + "/" + SOCKET] * TRIES
+    started, environment = [program, *arguments], dict(os.environb)
+    # a model that a process tried for the host, and did not outlive, gets one of its own
+    alone = {**environment, ISOLATION.encode(): MODEL.encode()}
+    forks = given["--tmp-dir"] + "/" + SOCKET
+    tries = [(forks, environment), *[(forks, alone)] * (TRIES - 1)]
     if ours:
         name = template(given["--model-path"], os.environ.get(TEMPLATE_FILES, ""))
-        sockets.insert(0, given["--tmp-dir"] + "/" + TEMPLATE.format(name))
+        tries.insert(0, (given["--tmp-dir"] + "/" + TEMPLATE.format(name), environment))
     server = listen(given)
-    request = pack([program, *arguments], dict(os.environb))
     import _signal  # type: ignore[import-not-found]
 
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
@@ -197,7 +202,11 @@ def main(program: str, arguments: list[str]) -> None:
     while True:
         clients = connections(server, wanted)
         wanted = 1
-        answers = (ask(path, request, server.fileno(), clients) for path in sockets if ours)
+        answers = (
+            ask(path, pack(started, wanting), server.fileno(), clients)
+            for path, wanting in tries
+            if ours
+        )
         answer = next(filter(None, answers), b"")
         if answer == KEPT:
             os._exit(0)

@@ -117,22 +117,23 @@ def become_host(files: list[int]) -> NoReturn:
         os._exit(status)
 
 
-def hand_over(line: socket.socket, started: list[str], files: list[int]) -> None:
-    """Give a model to the host, and end; returns where it needs a process of its own.
+def hand_over(line: socket.socket, started: list[str], files: list[int]) -> NoReturn:
+    """Try a model, give it to the host, and end, whatever comes of it.
 
-    The entrypoint is told first: it has the model's sockets, whatever becomes of the host.
+    Where nothing does, the launcher asks again, for a process of the model's own. The entrypoint is
+    told first: it has the model's sockets, whatever becomes of the host.
     """
     sockets = files[_STDIO + 1 :]
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    errors = os.dup(2)
     try:
         if not tier.passes_trial(Path(launcher.options(started[1:])["--model-path"])):
-            return
+            os._exit(1)
         host_line.give(host_line.DEPOSIT, host_line.HOSTED, started, {}, sockets)
     except OSError as error:
-        sys.stderr.write(f"fork server: cannot share a process: {error}\n")
-        return
-    finally:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        os.write(errors, f"fork server: cannot share a process: {error}\n".encode())
+        os._exit(1)
+    except BaseException:  # noqa: BLE001 - the model's own worker will say it
+        os._exit(1)
     with contextlib.suppress(OSError):  # of a host that died: the next one will have the sockets
         if wanted(line, launcher.KEPT):
             host_line.give(host_line.SOCKET, host_line.HOSTED, started, {}, sockets)

@@ -17,8 +17,8 @@ from runtimes.base import Runtime
 from runtimes.folders import AUTO
 from runtimes.values import ModelError
 
-# Variable: AUTO, or MODEL for a process of its own for each model
-ISOLATION = "MMECTL_ISOLATION"
+from serving.workers.launcher import ISOLATION
+
 # Larger models gain little by sharing: most of their memory is their own
 LARGEST_BYTES = 2 * 2**20
 # A model that takes longer for an item would keep its neighbours waiting
@@ -48,21 +48,10 @@ def _size(folder: Path) -> int:
 
 
 def passes_trial(folder: Path) -> bool:
-    """Load the model and answer with it in a fork: a damaged file can end the process or hang it.
+    """Load the model and answer with it, in a process that is good for nothing else afterwards.
 
-    False also where it is slow. Must be called where SIGCHLD is not ignored.
+    A damaged file ends it, or hangs it until a signal does. False where the model is slow.
     """
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = int(not _is_quick(folder))
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def _is_quick(folder: Path) -> bool:
     from model_handler import Service
 
     silence = os.open(os.devnull, os.O_WRONLY)

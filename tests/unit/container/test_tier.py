@@ -11,7 +11,7 @@ import pytest
 from runtimes import folders
 from runtimes.base import Runtime
 from runtimes.values import ModelError
-from serving.workers import tier
+from serving.workers import launcher, tier
 
 
 class Sharing(Runtime):
@@ -38,11 +38,11 @@ def model(tmp_path: Path) -> Path:
 
 def test_small_data_shares(model):
     assert shares(model)
-    assert shares(model, {tier.ISOLATION: "auto"})
+    assert shares(model, {launcher.ISOLATION: "auto"})
 
 
 def test_not_where_the_container_or_the_model_says_so(model):
-    assert not shares(model, {tier.ISOLATION: "model"})
+    assert not shares(model, {launcher.ISOLATION: "model"})
     described = {"framework": "f", "isolation": "model"}
     (model / folders.DESCRIPTION).write_text(json.dumps(described))
     assert not shares(model)
