@@ -13,7 +13,16 @@ from types import ModuleType
 
 from benchmarks.report import Result, Unavailable
 
-MODULES = ("packing", "upload", "startup", "invoke", "many_models", "container", "frameworks")
+MODULES = (
+    "packing",
+    "upload",
+    "cold",
+    "startup",
+    "invoke",
+    "many_models",
+    "container",
+    "frameworks",
+)
 
 
 def load(name: str) -> ModuleType | None:

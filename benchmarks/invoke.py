@@ -48,12 +48,12 @@ def run() -> Iterator[Result]:
         state = Path(folder) / "state"
         shutil.copytree(ROOT / ".mmectl" / "images", state / "images", symlinks=True)
         try:
-            yield from measure(_Bench(platform.start(state, region=REGION), state, built))
+            yield from measure(Bench(platform.start(state, region=REGION), state, built))
         finally:
             platform.stop(state)
 
 
-def measure(bench: _Bench) -> Iterator[Result]:
+def measure(bench: Bench) -> Iterator[Result]:
     """Take turns and compare the medians."""
     bench.deploy()
     calls = {"direct": bench.direct(), "signed HTTP": bench.signed(), "boto3": bench.boto3()}
@@ -78,7 +78,7 @@ def _figures(milliseconds: list[float]) -> str:
 
 
 @dataclass(slots=True)
-class _Bench:
+class Bench:
     """One endpoint with one instance and one model."""
 
     connection: Connection
@@ -87,6 +87,7 @@ class _Bench:
     name: str = f"bench-{secrets.token_hex(4)}"
 
     def client(self, service: str) -> Any:
+        """A boto3 client of the platform."""
         keys = self.connection.credentials
         return boto3.client(
             service,
@@ -124,13 +125,13 @@ class _Bench:
         waiter = sagemaker.get_waiter("endpoint_in_service")
         waiter.wait(EndpointName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
 
-    def boto3(self) -> Callable[[], object]:
+    def boto3(self, target: str = TARGET) -> Callable[[], object]:
         """A call as people make it."""
         client, body = self.client("sagemaker-runtime"), PICTURE.read_bytes()
 
         def call() -> None:
             answer = client.invoke_endpoint(
-                EndpointName=self.name, TargetModel=TARGET, ContentType=TYPE, Body=body
+                EndpointName=self.name, TargetModel=target, ContentType=TYPE, Body=body
             )
             answer["Body"].read()
 

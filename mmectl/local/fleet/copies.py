@@ -30,6 +30,7 @@ from mmectl.base.files import copy_range
 from mmectl.local.fleet.ports import Unpack
 
 _MOST_FILES = 200  # of a model that is remembered; real ones have a few
+_MOST_FOLDERS = 3  # of one archive
 _PIECE = 1 << 24  # bytes between two looks whether to stop
 # whatever a model put in a file's place: no link is followed, no pipe waited for
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -84,7 +85,7 @@ class Copies:
         self._unpacker = unpacker
         self._copy = copy
         self._most = most
-        self._originals: dict[tuple[int, ...], _Original] = {}
+        self._originals: dict[tuple[int, ...], tuple[_Original, ...]] = {}
         self._lock = threading.Lock()
 
     def __call__(
@@ -95,11 +96,13 @@ class Copies:
         if limits.code or key is None:
             return self._unpacker(archive, folder, limits, stop)
         with self._lock:
-            known = self._originals.get(key)
-        done = self._copied(known, folder, limits, stop) if known is not None else None
+            known = self._originals.get(key, ())
+        done = None
+        while known and (done := self._copied(known[0], folder, limits, stop)) is None:
+            known = known[1:]  # it has gone, or was changed
         if done is None:
             done = self._unpacker(archive, folder, limits, stop)
-        self._remember(key, folder, done)
+        self._remember(key, folder, done, known)
         return done
 
     def _copied(
@@ -124,13 +127,17 @@ class Copies:
             return None
         return original.unpacked
 
-    def _remember(self, key: tuple[int, ...], folder: Path, done: Unpacked) -> None:
+    def _remember(
+        self, key: tuple[int, ...], folder: Path, done: Unpacked, known: tuple[_Original, ...]
+    ) -> None:
         if done.files > _MOST_FILES:
             return
         folders, files = _looked_at(folder)
+        newest = _Original(folder, done, folders, files)
+        others = [one for one in known if one.root != folder]
         with self._lock:
             self._originals.pop(key, None)
-            self._originals[key] = _Original(folder, done, folders, files)
+            self._originals[key] = (newest, *others)[:_MOST_FOLDERS]
             if len(self._originals) > self._most:
                 del self._originals[next(iter(self._originals))]
 

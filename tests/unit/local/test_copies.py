@@ -159,6 +159,20 @@ def test_an_original_that_has_gone_is_unpacked_again(tmp_path: Path, archive: Pa
     assert not list(tmp_path.glob(".unpack-*"))
 
 
+def test_any_folder_that_is_left_will_do(tmp_path: Path, archive: Path) -> None:
+    unpack = Counted()
+    for number in range(2):
+        unpack(archive, tmp_path / f"to-{number}")
+    for number in (1, 0):
+        unpack(archive, tmp_path / "next")
+        (tmp_path / "next").rename(tmp_path / f"gone-{number}")
+        (tmp_path / f"to-{number}" / "net.params").write_bytes(b"changed")
+    assert unpack.times == 1
+    unpack(archive, tmp_path / "last")
+    assert unpack.times == 2
+    assert held(tmp_path / "last") == FILES
+
+
 def test_where_models_may_bring_code_each_is_unpacked(tmp_path: Path, archive: Path) -> None:
     unpack = Counted()
     for number in (1, 2):
