@@ -30,7 +30,7 @@ from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source
 
 Failed = list[tuple[str, MmectlError]]
-_MUCH = 1 << 20  # bytes more that are told of
+_MUCH = 100_000  # bytes more that are told of
 
 
 @command(

@@ -456,6 +456,22 @@ def test_ctrl_c_while_the_command_is_imported_leaves_quietly(monkeypatch):
     assert left.value.code == 130
 
 
+def test_upload_says_what_faster_loads_cost(call):
+    ask = ("upload", "squeeze", "--untrained", "--from", "zoo:squeezenet_v1.0")
+    code, out, err = call(*ask)
+    assert code == 0, err
+    assert "untrained; not compressed, for faster loads: 6" in out
+    uploaded = result(
+        call(*ask, "--to", "small/", "--set", "upload.compression=small", "--json")[1]
+    )
+    (small,) = uploaded["data"]["models"]
+    assert (small["stored"], small["larger"]) == (0, 0)
+    again = result(call(*ask, "--to", "auto/", "--json")[1])
+    (auto,) = again["data"]["models"]
+    assert auto["digest"] == small["digest"]
+    assert auto["larger"] == pytest.approx(auto["packed"] - small["packed"], rel=0.05)
+
+
 def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, root):
     def interrupted(_name):
         raise KeyboardInterrupt
