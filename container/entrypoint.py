@@ -42,6 +42,7 @@ from serving.server.config import (
     Settings,
     StartError,
     command,
+    cores,
     find_java,
     prepare,
     server_home,
@@ -49,7 +50,7 @@ from serving.server.config import (
 )
 from serving.server.management import Management
 from serving.server.server_home import ForkServer, interpreter, make_home
-from serving.server.socket_keeper import SocketKeeper
+from serving.server.socket_keeper import MOST_HOSTS, SocketKeeper
 from serving.workers import ledger
 
 STOP_SECONDS = 3.0
@@ -226,7 +227,13 @@ def serve(environ: Mapping[str, str]) -> int:
         started = ForkServer(run_dir / "tmp", environment, say) if settings.warm else None
         server_itself = Management(settings.socket, settings.address, settings.port)
         kept = (
-            SocketKeeper(run_dir / "tmp", environment, say, server_itself.is_registered)
+            SocketKeeper(
+                run_dir / "tmp",
+                environment,
+                say,
+                server_itself.is_registered,
+                hosts=min(cores(), MOST_HOSTS),
+            )
             if settings.warm and known
             else None
         )

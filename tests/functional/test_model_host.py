@@ -109,7 +109,7 @@ async def test_but_for_a_model_that_shares_a_process(
     processes: Processes, loading, tmp_path: Path
 ) -> None:
     mms, load = loading
-    (tmp_path / NAME).write_text("")
+    (tmp_path / f"{NAME}0").write_text("")
     processes.end(processes.launcher)
     await asyncio.sleep(1.0)
     assert not load.done()

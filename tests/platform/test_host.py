@@ -68,7 +68,7 @@ def test_small_models_share_a_process(image, short, model):
         names = [f"m{number}" for number in range(12)]
         for name in names:
             assert server.load(name, model)[0] == 200, server.text()
-        assert len(hosts(server)) == 1
+        assert len(hosts(server)) == min(len(os.sched_getaffinity(0)), 2)
         assert own(server) == []
         assert len({asked(server, name) for name in names}) == 1
         # one thread of Java's a model

@@ -1,12 +1,12 @@
-"""What outlives workers and the host of models: the sockets through which the server reaches them.
+"""What outlives workers and hosts of models: the sockets through which the server reaches them.
 
 Multi Model Server starts one launcher for a model, and would need it as long as it has the model:
 it listens for a worker's successor. Instead its listening socket is kept here, in the process with
 which everything ends, and the launcher exits: 3 MB and four of Java's threads a model.
 
-The connections of models in the host (serving/workers/host.py) are kept as well: the server does
-not notice that a host died, but for the request that this one was computing. Another host is
-forked, and asks for them.
+The connections of models in hosts (serving/workers/host.py) are kept as well: the server does not
+notice that a host died, but for the request that this one was computing. Another host is forked in
+its place (host_slot.py), and asks for them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pathlib import Path
 
 from runtimes.folders import MODEL
 
+from serving.server.host_slot import PATIENCE, HostSlot, listening
 from serving.workers import handover, host_line, launcher
-from serving.workers.host_line import Mark
 
-_PATIENCE = 2.0
+# Models that a host has before there is a further one
+MODELS_A_HOST = 8
+MOST_HOSTS = 32
 # Deaths of the host while it computed a model, so soon after each other, give that its own process
 _STRIKES, _STRIKE_SECONDS = 2, 60.0
-# Seconds before another host after one that died before it had its models, doubled each time
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 # For models without a connection, of which the server is asked: after one was ended in order, and
 # where a process was killed
 _SOON_SECONDS, _LOOK_SECONDS = 1.0, 60.0
@@ -48,7 +48,7 @@ class _Kept:
     environment: dict[bytes, bytes]
     listener: socket.socket
     clients: dict[int, socket.socket]
-    hosted: bool
+    host: HostSlot | None
     strikes: list[float] = field(default_factory=list)
     worker: int = 0
     reconnected: bool = False
@@ -71,21 +71,19 @@ class _Kept:
             client.close()
         self.clients.clear()
 
+    def leave_host(self) -> None:
+        """Be in a host no longer."""
+        if self.host is not None:
+            self.host.models.discard(host_line.address(self.arguments))
+        self.host = None
+
     def strike(self, now: float) -> None:
         """Note that the host died of it; twice, and it is not served there any more."""
         self.hang_up()
         self.strikes = [*(then for then in self.strikes if now - then < _STRIKE_SECONDS), now]
         if len(self.strikes) >= _STRIKES:
-            self.hosted = False
+            self.leave_host()
             self.listener.setblocking(False)
-
-
-@dataclass
-class _Line:
-    """The connection to a host, and the models that it is still to be told of."""
-
-    socket: socket.socket
-    to_tell: list[str]
 
 
 class SocketKeeper:
@@ -98,8 +96,9 @@ class SocketKeeper:
         say: Callable[[str], None],
         is_registered: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
+        hosts: int = 1,
     ) -> None:
-        """Listen there; a host is started for the first model that shares one.
+        """Listen there; a host is started for the first model that shares one, `hosts` at most.
 
         `environment` is that of workers, but for a model that brought its own; `is_registered` asks
         the server for a model by name.
@@ -111,60 +110,56 @@ class SocketKeeper:
         self._kept: dict[str, _Kept] = {}
         self._addresses: dict[str, str] = {}  # by the model's name, which the server has once
         self._own: dict[int, _Kept] = {}  # by its listening socket: models that are not hosted
-        self._front = _listening(folder / host_line.SOCKET)
-        self._deposit = _listening(folder / host_line.DEPOSIT)
-        self._mark = Mark.make()
-        self._line: _Line | None = None
-        self._pause, self._due, self._look_due = _FIRST_PAUSE, 0.0, 0.0
+        self._hosts = [HostSlot(number, folder, say, clock) for number in range(hosts)]
+        self._deposit = listening(folder / host_line.DEPOSIT)
+        self._look_due = 0.0
 
     def close(self) -> None:
         """Give all sockets up."""
         for address in list(self._kept):
             self._forget(address)
-        if self._line is not None:
-            self._line.socket.close()
-        self._mark.close()
-        self._front.close()
+        for host in self._hosts:
+            host.close()
         self._deposit.close()
 
     def descriptors(self) -> list[int]:
         """What to wait for."""
-        found = [self._deposit.fileno(), *self._own]
-        return found if self._line is None else [*found, self._line.socket.fileno()]
+        lines = [host.line.fileno() for host in self._hosts if host.line is not None]
+        return [self._deposit.fileno(), *self._own, *lines]
 
     def seconds(self) -> float | None:
         """How long to wait for it; None: for ever."""
-        dues = [self._due] if self._host_is_due() else []
+        dues = [host.due for host in self._hosts if host.lacks_host]
         dues += [self._look_due] if self._kept else []
         return max(min(dues) - self._clock(), 0.0) if dues else None
-
-    def _host_is_due(self) -> bool:
-        return self._line is None and len(self._kept) > len(self._own)
 
     def act(self, ready: set[int]) -> None:
         """Do what is due, after a wait that found these descriptors ready."""
         for descriptor in ready & self._own.keys():
             self._have_forked(self._own[descriptor])
-        if self._line is not None and self._line.socket.fileno() in ready:
-            self._hear(self._line)
+        for host in self._hosts:
+            if host.line is not None and host.line.fileno() in ready:
+                self._hear(host, host.line)
         if self._deposit.fileno() in ready:
             self._take()
-        if self._host_is_due() and self._clock() >= self._due:
-            self._start()
+        for host in self._hosts:
+            if host.lacks_host and self._clock() >= host.due:
+                host.start()
         if self._clock() >= self._look_due:
             self._look()
 
     def _take(self) -> None:
         line, _ = self._deposit.accept()
         with line:
-            line.settimeout(_PATIENCE)
+            line.settimeout(PATIENCE)
             try:
-                self._keep(*handover.receive(line), worker=_peer(line))
-                line.sendall(launcher.READY)
+                host = self._keep(*handover.receive(line), worker=_peer(line))
+                line.sendall(launcher.READY + (b"%d" % host.number if host is not None else b""))
             except (OSError, ValueError, KeyError) as error:
                 self._say(f"cannot keep the socket of a model: {error}")
 
-    def _keep(self, body: bytes, files: list[int], worker: int) -> None:
+    def _keep(self, body: bytes, files: list[int], worker: int) -> HostSlot | None:
+        """Do what is said of a model; the host that it is to be served in, if any."""
         (what, program, *arguments), environment = launcher.unpack(body)
         address = host_line.address(arguments)
         sockets = [socket.socket(fileno=file) for file in files]
@@ -179,18 +174,25 @@ class SocketKeeper:
                 self._kept[address].worker = worker
         else:
             listener, *clients = sockets
-            hosted = what == host_line.HOSTED
-            listener.setblocking(hosted)
+            host = self._emptiest() if what == host_line.HOSTED else None
+            listener.setblocking(host is not None)
             name = launcher.options(arguments)["--model-name"]
             self._forget(self._addresses.get(name, ""))
-            made = _Kept(
-                name, program, arguments, environment, listener, _numbered(clients), hosted
-            )
+            made = _Kept(name, program, arguments, environment, listener, _numbered(clients), host)
             made.worker = worker
             self._kept[address] = made
             self._addresses[name] = address
-            if not hosted:
+            if host is None:
                 self._own[listener.fileno()] = made
+            else:
+                host.models.add(address)
+        kept = self._kept.get(address)
+        return kept.host if kept is not None else None
+
+    def _emptiest(self) -> HostSlot:
+        """The host with the fewest models, of as many as they are enough for."""
+        models = sum(len(host.models) for host in self._hosts)
+        return min(self._hosts[: models // MODELS_A_HOST + 1], key=lambda host: len(host.models))
 
     def _forget(self, address: str) -> None:
         """Give a model's sockets up; the server has it no longer."""
@@ -201,15 +203,13 @@ class SocketKeeper:
         self._own.pop(kept.listener.fileno(), None)
         kept.hang_up()
         kept.listener.close()
-        if not kept.hosted:
+        if kept.host is None:
             kept.end_worker()
         with contextlib.suppress(OSError):
             Path(address).unlink()
-        if kept.hosted and self._line is not None:
-            with contextlib.suppress(OSError):
-                self._line.socket.sendall(
-                    launcher.pack([host_line.WITHDRAWN, kept.program, *kept.arguments], {})
-                )
+        if kept.host is not None:
+            kept.host.withdraw(kept)
+            kept.leave_host()
 
     # Models with processes of their own
 
@@ -272,7 +272,7 @@ class SocketKeeper:
         doubtful = [
             kept
             for address, kept in self._kept.items()
-            if kept.reconnected or not (kept.clients if kept.hosted else there.get(address, 0) > 1)
+            if kept.reconnected or not (kept.clients if kept.host else there.get(address, 0) > 1)
         ]
         for kept in doubtful:
             kept.reconnected = False
@@ -294,42 +294,22 @@ class SocketKeeper:
 
     # The host
 
-    def _start(self) -> None:
-        """Ask the fork server for a host."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(_PATIENCE)
-        here = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-        given = [0, 1, 2, here, self._front.fileno(), theirs.fileno(), self._mark.descriptor]
+    def _hear(self, host: HostSlot, line: socket.socket) -> None:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as request, theirs:
-                request.settimeout(_PATIENCE)
-                request.connect(str(self._folder / launcher.SOCKET))
-                handover.send(request, launcher.pack([host_line.ARGUMENT], {}), given)
-            self._line = _Line(ours, [a for a, kept in self._kept.items() if kept.hosted])
-        except OSError as error:
-            ours.close()
-            self._say(f"cannot start a host of models: {error}")
-        finally:
-            os.close(here)
-        self._due = self._clock() + self._pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-
-    def _hear(self, line: _Line) -> None:
-        try:
-            text, files = handover.packet(line.socket)
+            text, files = handover.packet(line)
             if text:
-                self._listen(line, text[:1], text[1:], files)
+                self._listen(host, text[:1], text[1:], files)
                 return
         except OSError:
             pass
-        self._bury(line)
+        self._bury(host)
 
-    def _listen(self, line: _Line, word: bytes, about: bytes, files: list[int]) -> None:
+    def _listen(self, host: HostSlot, word: bytes, about: bytes, files: list[int]) -> None:
         address, _, number = os.fsdecode(about).partition("\0")
         kept = self._kept.get(address)
         clients = _numbered([socket.socket(fileno=file) for file in files])
         if word == host_line.NEXT:
-            self._tell(line)
+            host.tell_next(self._kept)
         elif kept is not None and word == host_line.JOINED:
             kept.clients.update(clients)
             kept.reconnected = True
@@ -338,31 +318,16 @@ class SocketKeeper:
             kept.clients.pop(int(number)).close()
             self._look_soon()
 
-    def _tell(self, line: _Line) -> None:
-        """Give the host the next of the models that there were before it."""
-        while line.to_tell:
-            kept = self._kept.get(line.to_tell.pop())
-            if kept is not None:
-                words = [host_line.HOSTED, kept.program, *kept.arguments]
-                message = launcher.pack(words, {})
-                handover.send(line.socket, message, kept.sockets())
-                return
-        line.socket.sendall(launcher.pack([], {}))
-        self._pause = _FIRST_PAUSE
-
-    def _bury(self, line: _Line) -> None:
+    def _bury(self, host: HostSlot) -> None:
         """Note that the host died, and of what."""
-        line.socket.close()
-        self._line = None
-        address, self._mark.name = self._mark.name, ""
-        kept = self._kept.get(address)
+        kept = self._kept.get(host.bury())
         if kept is None:
             self._say("the host of models died: starting another")
             return
         kept.strike(self._clock())
-        if not kept.hosted:
+        if kept.host is None:
             self._own[kept.listener.fileno()] = kept
-        what = "starting another" if kept.hosted else "it gets a process of its own"
+        what = "starting another" if kept.host else "it gets a process of its own"
         self._say(f"the host of models died while it served {kept.name}: {what}")
 
 
@@ -375,10 +340,3 @@ def _peer(line: socket.socket) -> int:
 
 def _numbered(clients: list[socket.socket]) -> dict[int, socket.socket]:
     return {host_line.number(client.fileno()): client for client in clients}
-
-
-def _listening(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen(128)
-    return listener

@@ -1,4 +1,4 @@
-"""The host: one process that serves many small models.
+"""A host: one process that serves many small models. There is one for each processor at most.
 
 A process of its own costs a small model a hundred times the memory of its data. Multi Model Server
 connects to a socket for each model, and does not care who answers: the launcher of a model hands
@@ -122,14 +122,16 @@ class Hosted:
 class Host:
     """The loop. `front` is where models are handed over, `line` leads to the entrypoint."""
 
-    def __init__(self, front: socket.socket, line: socket.socket, mark: Mark) -> None:
+    def __init__(
+        self, front: socket.socket, line: socket.socket, mark: Mark, ledger: Ledger
+    ) -> None:
         self._front, self._line, self._mark = front, line, mark
         self._poll = select.epoll()
         self._watched: dict[int, tuple[str, Any]] = {}
         self._models: dict[str, Hosted] = {}
         self._children: dict[int, tuple[Hosted, socket.socket, Buffered]] = {}
         self._swept = time.monotonic()
-        self._ledger = Ledger.beside(os.environ)
+        self._ledger = ledger
 
     def serve(self) -> NoReturn:
         """Serve until the entrypoint ends."""
@@ -348,12 +350,13 @@ def _bytes(message: Any) -> int:
     return sum(len(part["value"]) for request in message for part in request["parameters"])
 
 
-def run(files: Sequence[int]) -> NoReturn:
-    """Be the host, in the process that was forked for it, until the entrypoint ends."""
+def run(files: Sequence[int], number: int) -> NoReturn:
+    """Be the host of that number, in the process forked for it, until the entrypoint ends."""
     front, line, mark = files
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.update(host_line.FOR_WORKERS)
     gc.freeze()
-    Host(socket.socket(fileno=front), socket.socket(fileno=line), Mark(mark)).serve()
+    ledger = Ledger.beside(os.environ, number)
+    Host(socket.socket(fileno=front), socket.socket(fileno=line), Mark(mark), ledger).serve()

@@ -1,4 +1,4 @@
-"""What the host of models (host.py) and the entrypoint (server/host_keeper.py) agree on."""
+"""What the hosts of models (host.py) and the entrypoint (server/socket_keeper.py) agree on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from serving.workers import handover, launcher
 
-# In the folder of the model sockets: where models are handed over, and where they are deposited
-SOCKET, DEPOSIT = "host", "deposit"
-# Of the request to the fork server
+# In the folder of the model sockets: where models are deposited. The answer to that has behind
+# READY the number of the host that a model is to be handed to
+DEPOSIT = "deposit"
+_ANSWER_BYTES = 8
+# Of the request to the fork server, before the host's number
 ARGUMENT = "--host"
 # What the host says on its line: give me the next model; and with a model's address and the number
 # of a connection: I accepted it; it ended
@@ -38,24 +40,32 @@ def number(descriptor: int) -> int:
     return os.fstat(descriptor).st_ino
 
 
+def front(host: int) -> str:
+    """Name the socket where models are handed to a host, in the folder of the model sockets."""
+    return f"host{host}"
+
+
 def give(
     where: str,
     what: str,
     started: Sequence[str],
     environment: Mapping[bytes, bytes],
     files: list[int],
-) -> None:
-    """Tell SOCKET or DEPOSIT of a model, `what` is to become of it, and give its sockets.
+) -> int:
+    """Tell a host's front or DEPOSIT of a model, `what` is to become of it, and give its sockets.
 
-    `started` is what the server started its launcher with. Raises OSError.
+    `started` is what the server started its launcher with. Returns the number of the host that
+    DEPOSIT chose, 0 where it had no choice. Raises OSError.
     """
     folder = launcher.options(list(started[1:]))["--tmp-dir"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         line.settimeout(launcher.PATIENCE)
         line.connect(f"{folder}/{where}")
         handover.send(line, launcher.pack([what, *started], dict(environment)), files)
-        if line.recv(1) != launcher.READY:
+        answer = line.recv(_ANSWER_BYTES)
+        if answer[:1] != launcher.READY:
             raise ConnectionError(f"{where} does not answer")
+        return int(answer[1:] or b"0")
 
 
 class Mark:

@@ -1,8 +1,8 @@
 """What the models in the host take, written down for whoever runs this container.
 
 They have no process that could be measured from outside. Where the server listens on a Unix socket,
-the file `hosted` beside it has a line ``NAME BYTES`` for each model that came, ``NAME -`` for each
-that went; the last one of a name counts.
+the file `hosted0` beside it (`hosted1` of a second host, and so on) has a line ``NAME BYTES`` for
+each model that came, ``NAME -`` for each that went; the last one of a name counts.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _SCHEME = "unix:"
 _SLACK, _LEAST = 2, 1000
 
 
-def path(environ: Mapping[str, str]) -> Path | None:
-    """Where it lies for the server that this environment describes; None: nowhere."""
+def path(environ: Mapping[str, str], host: int = 0) -> Path | None:
+    """Where a host's lies for the server that this environment describes; None: nowhere."""
     address = environ.get("MMECTL_BIND_ADDRESS", "")
     if not address.startswith(_SCHEME):
         return None
-    return Path(address[len(_SCHEME) :]).with_name(NAME)
+    return Path(address[len(_SCHEME) :]).with_name(f"{NAME}{host}")
 
 
 def remove(environ: Mapping[str, str]) -> None:
-    """Remove what an earlier server left there."""
-    left = path(environ)
-    if left is not None:
+    """Remove what the hosts of an earlier server left there."""
+    first = path(environ)
+    for left in first.parent.glob(f"{NAME}[0-9]*") if first is not None else ():
         with contextlib.suppress(OSError):
             left.unlink()
 
@@ -43,9 +43,9 @@ class Ledger:
         self._rewrite()
 
     @classmethod
-    def beside(cls, environ: Mapping[str, str]) -> Ledger:
-        """Make that of the server which this environment describes."""
-        return cls(path(environ))
+    def beside(cls, environ: Mapping[str, str], host: int = 0) -> Ledger:
+        """Make that of a host of the server which this environment describes."""
+        return cls(path(environ, host))
 
     def came(self, model: str, size: int) -> None:
         """Note a model and the bytes that it takes."""
@@ -69,7 +69,7 @@ class Ledger:
         self._lines = len(self._held)
         if self._path is None:
             return
-        made = self._path.with_name(f"{NAME}.new")
+        made = self._path.with_name(f".{self._path.name}.new")
         with contextlib.suppress(OSError):
             made.write_text("".join(f"{m} {size}\n" for m, size in self._held.items()), "utf-8")
             made.replace(self._path)

@@ -84,7 +84,7 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     """
     (program, *arguments), environment = launcher.unpack(body)
     if program == host_line.ARGUMENT:
-        become_host(files)
+        become_host(files, int(arguments[0]))
     settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
     if tier.shares(Path(launcher.options(arguments)["--model-path"]), settings):
         hand_over(line, [program, *arguments], files)
@@ -101,8 +101,8 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
     become_worker(line, body, files)
 
 
-def become_host(files: list[int]) -> NoReturn:
-    """Be the host, in the new process; never returns."""
+def become_host(files: list[int], number: int) -> NoReturn:
+    """Be the host of that number, in the new process; never returns."""
     status = 1
     try:
         for number in range(_STDIO):
@@ -110,7 +110,7 @@ def become_host(files: list[int]) -> NoReturn:
         rename([sys.executable, "-m", "serving.workers.host"])
         from serving.workers import host
 
-        host.run(files[_STDIO + 1 :])
+        host.run(files[_STDIO + 1 :], number)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
         traceback.print_exc()
     finally:
@@ -128,7 +128,7 @@ def hand_over(line: socket.socket, started: list[str], files: list[int]) -> NoRe
     try:
         if not tier.passes_trial(Path(launcher.options(started[1:])["--model-path"])):
             os._exit(1)
-        host_line.give(host_line.DEPOSIT, host_line.HOSTED, started, {}, sockets)
+        chosen = host_line.give(host_line.DEPOSIT, host_line.HOSTED, started, {}, sockets)
     except OSError as error:
         os.write(errors, f"fork server: cannot share a process: {error}\n".encode())
         os._exit(1)
@@ -136,7 +136,7 @@ def hand_over(line: socket.socket, started: list[str], files: list[int]) -> NoRe
         os._exit(1)
     with contextlib.suppress(OSError):  # of a host that died: the next one will have the sockets
         if wanted(line, launcher.KEPT):
-            host_line.give(host_line.SOCKET, host_line.HOSTED, started, {}, sockets)
+            host_line.give(host_line.front(chosen), host_line.HOSTED, started, {}, sockets)
         else:
             part(host_line.WITHDRAWN, started)
     os._exit(0)

@@ -1,8 +1,8 @@
 """What models take that share a process of their container, as that has written it down.
 
-They have no process of their own that could be measured. The file lies beside the socket of the
-server (container/serving/workers/ledger.py), which may be anybody's: what is odd in it counts for
-nothing.
+They have no process of their own that could be measured. The files, one of each host, lie beside
+the socket of the server (container/serving/workers/ledger.py), which may be anybody's: what is odd
+in them counts for nothing.
 """
 
 from __future__ import annotations
@@ -10,34 +10,36 @@ from __future__ import annotations
 from pathlib import Path
 
 NAME = "hosted"
-MOST_BYTES = 16 << 20
+MOST_BYTES, MOST_HOSTS = 16 << 20, 64
 # A thread of Java's, descriptors, and what a process rounds off: measured 0.1 MB
 BESIDE_BYTES = 128 << 10
 _MOST_MEMORY = 1 << 40
 
 
 class Hosted:
-    """The file of one server; there is none where no model shares a process."""
+    """The files of one server; there is none where no model shares a process."""
 
     def __init__(self, listens: Path | int) -> None:
-        self._path = listens.with_name(NAME) if isinstance(listens, Path) else None
+        self._folder = listens.parent if isinstance(listens, Path) else None
 
     def there(self) -> bool:
         """Whether models may share a process. Blocking."""
-        return self._path is not None and self._path.is_file()
+        return self._folder is not None and (self._folder / f"{NAME}0").is_file()
 
     def memory(self, model: str) -> int:
         """Bytes that a model takes there; 0 where it is not there. Blocking."""
-        return _last(self._lines(), model)
+        if self._folder is None:
+            return 0
+        paths = sorted(self._folder.glob(f"{NAME}[0-9]*"))[:MOST_HOSTS]
+        return max((_last(_lines(path), model) for path in paths), default=0)
 
-    def _lines(self) -> list[str]:
-        if self._path is None:
-            return []
-        try:
-            with self._path.open("rb") as file:
-                return file.read(MOST_BYTES).decode("utf-8", "replace").splitlines()
-        except OSError:
-            return []
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 def _last(lines: list[str], model: str) -> int:

@@ -36,20 +36,33 @@ def test_models_come_and_go(tmp_path, environ):
     assert not read.there()
 
 
+def test_each_host_has_its_own(tmp_path, environ):
+    first, second = Ledger.beside(environ), Ledger.beside(environ, 1)
+    first.came("a", 1)
+    second.came("b", 2)
+    first.came("moved", 3)
+    first.went("moved")
+    second.came("moved", 4)
+    read = Hosted(tmp_path / "mms.sock")
+    assert [read.memory(name) - BESIDE_BYTES for name in ("a", "b", "moved")] == [1, 2, 4]
+    ledger.remove(environ)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_does_not_grow_with_models_that_went(tmp_path, environ):
     written = Ledger.beside(environ)
     written.came("stays", 7)
     for number in range(5000):
         written.came(f"m{number}", number)
         written.went(f"m{number}")
-    lines = (tmp_path / NAME).read_text().splitlines()
+    lines = (tmp_path / f"{NAME}0").read_text().splitlines()
     assert len(lines) < 1100
     assert Hosted(tmp_path / "mms.sock").memory("stays") == 7 + BESIDE_BYTES
 
 
 @pytest.mark.parametrize("odd", [b"a -1", b"a 1e9", b"a " + b"9" * 5000, b"a", b"\xff\xfe a 1x"])
 def test_what_is_odd_in_it_counts_for_nothing(tmp_path, odd):
-    (tmp_path / NAME).write_bytes(b"a 10\n" + odd + b"\n")
+    (tmp_path / f"{NAME}0").write_bytes(b"a 10\n" + odd + b"\n")
     found = Hosted(tmp_path / "mms.sock").memory("a")
     assert found == (10 + BESIDE_BYTES if odd in (b"a", b"\xff\xfe a 1x") else 0)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving.server.socket_keeper import SocketKeeper
+from serving.server.socket_keeper import MODELS_A_HOST, SocketKeeper
 from serving.workers import handover, host_line, launcher
 
 # sockets with a path, and those that come with a message
@@ -36,13 +36,19 @@ class Keeping:
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock = folder, Clock()
         self.said: list[str] = []
+        self.chosen: list[int] = []  # hosts, as those were told who deposited a model
         self.fork_server = socket.socket(socket.AF_UNIX)
         self.fork_server.bind(str(folder / launcher.SOCKET))
         self.fork_server.listen(8)
         self.fork_server.settimeout(5)
         self.registered: set[str] = set()
         self.keeper = SocketKeeper(
-            folder, {"PATH": "/bin"}, self.said.append, self.registered.__contains__, self.clock
+            folder,
+            {"PATH": "/bin"},
+            self.said.append,
+            self.registered.__contains__,
+            self.clock,
+            hosts=2,
         )
         self.held = contextlib.ExitStack()
         self.held.enter_context(self.fork_server)
@@ -83,17 +89,17 @@ class Keeping:
     def give(self, what: str, name: str, files: list[int]) -> None:
         """Tell the keeper of a model, as the fork server's children do."""
         arguments = (host_line.DEPOSIT, what, self.started(name), {}, files)
-        giver = threading.Thread(target=host_line.give, args=arguments)
+        giver = threading.Thread(target=lambda: self.chosen.append(host_line.give(*arguments)))
         giver.start()
         self.keeper.act({self.keeper.descriptors()[0]})
         giver.join()
 
-    def host(self) -> socket.socket:
+    def host(self, number: int = 0) -> socket.socket:
         """Be the host that the fork server was asked for: our end of its line."""
         request, _ = self.fork_server.accept()
         with request:
             body, files = handover.receive(request)
-        assert launcher.unpack(body) == ([host_line.ARGUMENT], {})
+        assert launcher.unpack(body) == ([host_line.ARGUMENT, str(number)], {})
         *others, line, mark = [socket.dup(file) for file in files]
         for file in (*files, *others):
             socket.close(file)
@@ -134,6 +140,26 @@ def test_a_host_is_forked_for_the_first_model_and_given_all(keeping):
     keeping.deposit("b", host_line.HOSTED)
     # b came later: the host has it from the fork server
     assert [keeping.next(line) for _ in range(2)] == [("a", 2), ("", 0)]
+
+
+def test_many_models_have_a_further_host(keeping):
+    for number in range(MODELS_A_HOST + 2):
+        keeping.deposit(f"m{number}", host_line.HOSTED)
+    assert keeping.chosen == [0] * MODELS_A_HOST + [1, 1]
+    first, second = keeping.host(), keeping.host(1)
+    assert [keeping.next(second)[0] for _ in range(2)] == ["m8", ""]  # m9 comes from a launcher
+    second.close()
+    keeping.clock.now += 1
+    keeping.act()
+    assert keeping.said == ["the host of models died: starting another"]
+    second = keeping.host(1)
+    assert {keeping.next(second)[0] for _ in range(3)} == {"m8", "m9", ""}
+    first.setblocking(False)
+    with pytest.raises(BlockingIOError):  # it is told of none of that
+        first.recv(1)
+    keeping.give(host_line.WITHDRAWN, "m8", [])
+    keeping.deposit("late", host_line.HOSTED)
+    assert keeping.chosen[-1] == 1
 
 
 def test_the_host_died_of_nothing_known(keeping):
