@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mmectl.invoke import Runtime
     from mmectl.local.record import Budgets
     from mmectl.registry.inventory import Inventory
+    from mmectl.registry.metadata_cache import MetadataCache
     from mmectl.registry.store import ModelBucket
     from mmectl.registry.upload_cache import UploadCache
     from mmectl.sources.origin import Source
@@ -197,10 +198,15 @@ class App:
     def inventory(self) -> Inventory:
         """The models of the location with their versions."""
         from mmectl.registry.inventory import Inventory
+
+        return Inventory(self.bucket, self.location, self.metadata_cache)
+
+    @cached_property
+    def metadata_cache(self) -> MetadataCache:
+        """What earlier commands read of objects and images."""
         from mmectl.registry.metadata_cache import MetadataCache
 
-        cache = MetadataCache(self.config.state_dir / "cache" / "objects.json")
-        return Inventory(self.bucket, self.location, cache)
+        return MetadataCache(self.config.state_dir / "cache" / "objects.json")
 
     @property
     def endpoint_name(self) -> str:
@@ -339,6 +345,41 @@ class App:
         if not ours:
             return None
         return (*self.frameworks, *([ANY] if self.handled or not self._unchanged else []))
+
+    def serves(self, image: str) -> tuple[str, ...] | None:
+        """The frameworks that an image says that it serves; None where nothing is known of it.
+
+        Of an image in ECR that is remembered by its digest. Raises ServiceError.
+        """
+        from mmectl.images import external, label
+
+        if self.local:
+            return label.of_record(self.state_dir, image) or self._engine_serves(image)
+        name = external.parse(image)
+        if name is None:
+            return None
+        cached = self.metadata_cache.get(f"image/{image}", name.digest or "")
+        if cached is None:
+            ecr = self.ecr(name.repository, name.account, name.region)
+            platform = platform_of(self.config.settings.endpoint.instance_type)
+            cached = list(label.of_ecr(ecr, name, platform) or ())
+            self.metadata_cache.put(f"image/{image}", name.digest or "", cached)
+        return tuple(cached) or None
+
+    def _engine_serves(self, image: str) -> tuple[str, ...] | None:
+        """What an image of the Docker engine says, where instances may be containers."""
+        import os
+
+        from mmectl.images import label
+        from mmectl.local.instance.docker_cli import Engine, EngineError
+
+        if self.config.settings.local.runtime == "process":
+            return None
+        try:
+            found = Engine(os.environ).image(image)
+        except EngineError:
+            return None
+        return label.of_labels(found.labels) if found else None
 
     @property
     def _unchanged(self) -> bool:

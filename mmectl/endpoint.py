@@ -217,6 +217,18 @@ def plan(wanted: Desired, found: Observed) -> Plan:
     return (*steps, *_endpoint_steps(wanted, found), *_tag_steps(wanted, found))
 
 
+def serving_image(aws: ControlPlane, name: str) -> str | None:
+    """The image that an endpoint serves now; None where there is no endpoint. Three requests."""
+    endpoint = aws.describe_endpoint(name) or {}
+    config = endpoint.get("EndpointConfigName")
+    variants = ((aws.describe_endpoint_config(config) if config else None) or {}).get(
+        "ProductionVariants"
+    )
+    model = variants[0].get("ModelName") if variants else None
+    container = ((aws.describe_model(model) if model else None) or {}).get("PrimaryContainer")
+    return str(container["Image"]) if container and container.get("Image") else None
+
+
 def is_under_way(wanted: Desired, found: Observed) -> bool:
     """Whether the change that goes on brings just what is wanted."""
     return found.pending == wanted.config and not _tag_steps(wanted, found)

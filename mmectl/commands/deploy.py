@@ -12,18 +12,23 @@ import click
 from mmectl import endpoint
 from mmectl.app import App
 from mmectl.base.errors import Interrupted
+from mmectl.commands import unserved
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout
 from mmectl.deploy.wait import Timing
 from mmectl.endpoint import Desired, Plan
+from mmectl.registry.served import Unserved
+
+_WHOSE = "the image to be deployed"
 
 
 @command(examples="mmectl plan\nmmectl plan --set endpoint.instance_count=3")
 def plan(app: App) -> Result:
     """Show what deploy would do, without doing it."""
     wanted = app.desired()
-    return _planned(wanted, _steps(app, wanted))
+    steps = _steps(app, wanted)
+    return _planned(wanted, steps, unserved.by_image(app, app.image, _WHOSE))
 
 
 def _steps(app: App, wanted: Desired) -> Plan:
@@ -38,11 +43,12 @@ def _missing_alarms(app: App, names: Sequence[str]) -> list[str]:
     return missing_alarms(app.aws, names)
 
 
-def _planned(wanted: Desired, steps: Plan) -> Result:
+def _planned(wanted: Desired, steps: Plan, not_served: Sequence[Unserved]) -> Result:
     data = {
         "endpoint": wanted.endpoint,
         "up_to_date": not steps,
         "steps": [dataclasses.asdict(step) for step in steps],
+        "not_served": unserved.data(not_served),
     }
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {wanted.config}"])
@@ -68,8 +74,9 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
     wanted = app.desired()
     preflight.require_models(app.aws, app.bucket, app.location)
     steps = _steps(app, wanted)
+    not_served = unserved.by_image(app, app.image, _WHOSE)
     if dry_run:
-        return _planned(wanted, steps)
+        return _planned(wanted, steps, not_served)
     preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
     patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
     timing = Timing(timeout=timeout or float(patience))
@@ -86,10 +93,12 @@ def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result
         preflight.release(app.kept_images, wanted.endpoint, app.image, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
-    return Result(*_deployed(app, wanted, steps))
+    return Result(*_deployed(app, wanted, steps, not_served))
 
 
-def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], list[str]]:
+def _deployed(
+    app: App, wanted: Desired, steps: Plan, not_served: Sequence[Unserved]
+) -> tuple[dict[str, Any], list[str]]:
     found = endpoint.observe(app.sagemaker, wanted)
     data = {
         "endpoint": wanted.endpoint,
@@ -98,6 +107,7 @@ def _deployed(app: App, wanted: Desired, steps: Plan) -> tuple[dict[str, Any], l
         "model": wanted.model,
         "changed": bool(steps),
         "steps": [{"action": step.action, "name": step.name} for step in steps],
+        "not_served": unserved.data(not_served),
     }
     text = f"{wanted.endpoint} is {found.status}, serving {found.config}"
     return data, [text if steps else f"{text} (nothing to do)"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -17,13 +18,14 @@ from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event, Report
-from mmectl.commands import candidates
+from mmectl.commands import candidates, unserved
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.frameworks import detect
 from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
-from mmectl.registry.names import check_name, parse
+from mmectl.registry.names import Artifact, check_name, parse
+from mmectl.registry.served import Unserved
 from mmectl.registry.upload import Upload, Uploaded
 from mmectl.registry.versions import Alias, version_of
 from mmectl.sources.origin import Prepared, Source, chosen, prepare
@@ -100,7 +102,18 @@ def upload(
     failed += done.failed
     if failed:
         raise _failure(failed, len(done.uploaded))
-    return _result(app, done.uploaded, _held_back(app, done.uploaded))
+    not_served = unserved.by_deployed(app, _new(done.uploaded))
+    return _result(app, done.uploaded, _held_back(app, done.uploaded), not_served)
+
+
+def _new(uploaded: Sequence[Uploaded]) -> list[Artifact]:
+    """The versions that this upload made."""
+    now = datetime.now(timezone.utc)
+    return [
+        Artifact(item.name, 1, target, item.packed, now, framework=item.framework)
+        for item in uploaded
+        for target in item.created
+    ]
 
 
 def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code: bool) -> Upload:
@@ -227,7 +240,12 @@ def _failure(failed: Failed, good: int) -> MmectlError:
     )
 
 
-def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -> Result:
+def _result(
+    app: App,
+    uploaded: Sequence[Uploaded],
+    held: Mapping[str, Alias],
+    not_served: Sequence[Unserved],
+) -> Result:
     rows = [
         [
             f"{item.target_models[0]}{_more(item)}",
@@ -241,6 +259,7 @@ def _result(app: App, uploaded: Sequence[Uploaded], held: Mapping[str, Alias]) -
         "location": app.location.url,
         "models": [dataclasses.asdict(item) for item in uploaded],
         "not_current": {target: alias.target_model for target, alias in held.items()},
+        "not_served": unserved.data(not_served),
     }
     view: list[str | Table] = [
         Table(("MODEL", "STATE", "SENT", "NOTE"), rows, frozenset({"SENT"})),

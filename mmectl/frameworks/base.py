@@ -53,8 +53,9 @@ class Signature:
     """What a model takes and gives, as far as its files tell.
 
     `version` is the framework's that wrote it, `task` in the framework's own word. `inputs` are
-    those of a model of tensors; `features` the number of columns of a table, `names` what they are
-    called. `outputs`: numbers that it answers for one item or row.
+    those of a model of tensors, and `gives` what comes out of it; `features` the number of columns
+    of a table, `names` what they are called. `outputs`: numbers that it answers for one item or
+    row. `classes`: how many it tells apart.
     """
 
     version: str | None = None
@@ -63,6 +64,8 @@ class Signature:
     features: int | None = None
     names: tuple[str, ...] | None = None
     outputs: int | None = None
+    gives: tuple[Input, ...] = ()
+    classes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import expected, look
 from mmectl.frameworks.answers import Ask, Passed
+from mmectl.frameworks.base import Signature
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.expected import Question
 from mmectl.frameworks.folders import inside
@@ -32,6 +34,7 @@ class Checked:
     hint: str | None = None
     notes: tuple[str, ...] = ()
     framework: str = ""
+    signature: Signature | None = None
 
 
 def check(
@@ -60,6 +63,9 @@ def check(
             folder, tarball, allow_code=allow_code, framework=framework, rest=rest
         )
         top = inside(folder)
+    looked = Checked(
+        subject, (), notes=found.notes, framework=found.framework, signature=found.signature
+    )
     problems = [str(problem) for problem in found.problems]
     name = tarball or str(folder)
     questions: tuple[Question, ...] = ()
@@ -70,25 +76,23 @@ def check(
         said = error.message
         problems.append(said.replace(str(top / expected.FILE), member, 1) if tarball else said)
     if problems or forward is None:
-        return Checked(subject, tuple(problems), notes=found.notes, framework=found.framework)
+        return dataclasses.replace(looked, problems=tuple(problems))
     asks = [Ask(q.file, kind_of(q.file.read_bytes(), q.file.name)) for q in questions]
     passed = forward(folder, asks)
     if passed.error:
-        wrong = (f"{name}: does not serve: {passed.error}",)
-        return Checked(subject, wrong, notes=found.notes, framework=found.framework)
+        wrong = f"{name}: does not serve: {passed.error}"
+        return dataclasses.replace(looked, problems=(wrong,))
     different = [
         text
         for question, reply in zip(questions, passed.replies, strict=True)
         if (text := _wrong(question, reply.status, reply.body))
     ]
     problems += [f"{name}: {text}" for text in different]
-    return Checked(
-        subject,
-        tuple(problems),
-        passed.seconds,
-        len(questions) - len(different),
-        notes=found.notes,
-        framework=found.framework,
+    return dataclasses.replace(
+        looked,
+        problems=tuple(problems),
+        seconds=passed.seconds,
+        answers=len(questions) - len(different),
     )
 
 

@@ -89,12 +89,22 @@ class Inventory:
         """The same artifacts with what their metadata tells; a look at each that is new."""
         return tuple(at_once(self._look, artifacts, _WIDTH))
 
+    def glimpsed(self, artifacts: Sequence[Artifact], most: int) -> tuple[Artifact, ...]:
+        """As `detailed`, of those that were looked at before and of the `most` newest others."""
+        new = [one for one in artifacts if self._cache.get(self._place(one), one.etag) is None]
+        newest = sorted(new, key=lambda one: one.modified, reverse=True)
+        left = {one.target_model for one in newest[most:]}
+        return self.detailed([one for one in artifacts if one.target_model not in left])
+
+    def _place(self, artifact: Artifact) -> str:
+        """Where the cache has what is known of it."""
+        return f"{self._location.bucket}/{self._location.key(artifact.target_model)}"
+
     def _look(self, artifact: Artifact) -> Artifact:
-        key = self._location.key(artifact.target_model)
-        place = f"{self._location.bucket}/{key}"
+        place = self._place(artifact)
         about = self._cache.get(place, artifact.etag)
         if about is None:
-            about = dict(self._store.metadata(key) or {})
+            about = dict(self._store.metadata(self._location.key(artifact.target_model)) or {})
             self._cache.put(place, artifact.etag, about)
         return names.settled(artifact, about)
 

@@ -18,7 +18,7 @@ from mmectl.base.errors import ArtifactError, UsageError
 SUFFIX = ".tar.gz"
 # user metadata of an artifact's object
 DIGEST, MODEL, SIZE, UNTRAINED = "mmectl-digest", "mmectl-model", "mmectl-size", "mmectl-untrained"
-FRAMEWORK = "mmectl-framework"
+FRAMEWORK, SIGNATURE = "mmectl-framework", "mmectl-signature"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _VERSIONED = re.compile(r"(?P<name>.+)_v(?P<version>[1-9][0-9]{0,8})")
 _FOLDER = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*")
@@ -31,7 +31,7 @@ class Artifact:
     """One uploaded version of a model; `name` and `target_model` begin with their folder.
 
     `ours`: whether mmectl wrote it; None where nobody looked. `framework`: of the model, "" where
-    its object does not tell.
+    its object does not tell. `signature`: what the check knew of it, as signatures.py writes it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Artifact:
     etag: str = ""
     ours: bool | None = None
     framework: str = ""
+    signature: str = ""
 
 
 def check_name(name: str) -> str:
@@ -112,6 +113,7 @@ def settled(artifact: Artifact, about: Mapping[str, str]) -> Artifact:
         untrained=about.get(UNTRAINED) == "true",
         ours=ours,
         framework=about.get(FRAMEWORK, ""),
+        signature=about.get(SIGNATURE, ""),
     )
     last = artifact.name.rsplit("/", 1)[-1]
     if artifact.version == 1 or (ours and (model or last).rsplit("/", 1)[-1] == last):

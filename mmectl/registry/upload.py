@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,17 +21,18 @@ from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.frameworks import detect, look
-from mmectl.frameworks.base import Look, Place
+from mmectl.frameworks.base import Look, Place, Signature
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.folders import DESCRIPTION, inside, left_behind
 from mmectl.frameworks.values import ModelError
-from mmectl.registry import ambiguous, tombstones
+from mmectl.registry import ambiguous, signatures, tombstones
 from mmectl.registry.catalog import listed, looked_at, next_free
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import (
     DIGEST,
     FRAMEWORK,
     MODEL,
+    SIGNATURE,
     SIZE,
     UNTRAINED,
     Artifact,
@@ -40,6 +41,7 @@ from mmectl.registry.names import (
     stem,
     target_model,
 )
+from mmectl.registry.served import to_type
 from mmectl.registry.store import Store, Writer
 from mmectl.registry.upload_cache import UploadCache
 
@@ -116,6 +118,7 @@ class _Job:
     files: tuple[pack.Member, ...]
     digest: str
     framework: str
+    signature: Signature | None
     report: Report
     cancelled: threading.Event
     upload_cache: UploadCache
@@ -139,6 +142,8 @@ class _Job:
     def metadata(self, name: str) -> dict[str, str]:
         about = {DIGEST: self.digest, MODEL: name, SIZE: str(self.size)}
         about[FRAMEWORK] = self.framework
+        if self.signature is not None:
+            about[SIGNATURE] = signatures.encode(self.signature)
         return about | ({UNTRAINED: "true"} if self.request.untrained else {})
 
 
@@ -321,17 +326,9 @@ def _require_served(request: Upload, framework: str) -> None:
     if served is not None and framework not in served:
         raise ArtifactError(
             f"{request.name}: is a model of {framework}, the image serves {', '.join(served)}",
-            hint=_to_serve(framework, served),
+            hint=to_type([framework], served),
             code="not_served",
         )
-
-
-def _to_serve(framework: str, served: Collection[str]) -> str:
-    """What makes an image that serves these serve the framework, too."""
-    if framework == detect.ANY:
-        return "image.handler: ./FOLDER with your inference.py, or a container of your own"
-    wanted = ", ".join(sorted({*served, framework} - {detect.ANY}))
-    return f"image.frameworks: [{wanted}] in config.yaml, then mmectl build and mmectl deploy"
 
 
 @contextlib.contextmanager
@@ -386,6 +383,7 @@ def upload(
             files,
             (cache or DigestCache(None)).digest(files),
             found.framework,
+            found.signature,
             report,
             cancelled or threading.Event(),
             upload_cache or UploadCache(),

@@ -410,6 +410,27 @@ class Cut(Body):
         raise ReadTimeoutError(endpoint_url="here")
 
 
+class TestSignature:
+    def test_show_tells_what_the_current_version_takes(self, call, data, s3):
+        about = '{"version":"opset 17","inputs":[{"name":"x","shape":[null,4],"dtype":"float32"}]}'
+        s3.put("bucket", "demo/net.tar.gz", mmectl_framework="onnx", mmectl_signature=about)
+        _, out, _ = call("show", "net")
+        assert out.splitlines()[-3:] == [
+            "for      onnx",
+            "version  opset 17",
+            "input    x  float32 (?, 4)",
+        ]
+        (version,) = data("show", "net")["versions"]
+        assert version["signature"]["inputs"] == [
+            {"name": "x", "shape": [None, 4], "dtype": "float32"}
+        ]
+
+    def test_show_says_how_to_know_it_of_others(self, call, data):
+        _, out, _ = call("show", "shapes")
+        assert "see: mmectl models check shapes.tar.gz --json" in out
+        assert data("show", "shapes")["versions"][0]["signature"] is None
+
+
 class TestCheck:
     @pytest.fixture
     def shapes(self, root, tmp_path):

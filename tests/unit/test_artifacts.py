@@ -55,6 +55,8 @@ class TestVersions:
             "mmectl-model": "resnet_18",
             "mmectl-size": str(result.size),
             "mmectl-framework": "mxnet",
+            "mmectl-signature": '{"inputs":[{"name":"data","shape":[1,3,8,8],"dtype":null}],'
+            '"outputs":3,"classes":3}',
         }
         with tarfile.open(fileobj=io.BytesIO(body)) as tar:
             assert sorted(tar.getnames()) == sorted(p.name for p in model.iterdir())

@@ -45,6 +45,7 @@ def imported(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelError("is no script of Python's", path.name)
     module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True  # the folder is its owner's, and may be read-only
     sys.path.insert(0, str(path.parent))
     sys.modules[path.stem] = module
     try:

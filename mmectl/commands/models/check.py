@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,7 @@ from mmectl.frameworks.base import summed
 from mmectl.frameworks.check import Checked, Forward
 from mmectl.frameworks.check import check as check_folder
 from mmectl.invoke import content_type_of
+from mmectl.registry import signatures
 from mmectl.sources.origin import Source, parse, prepare
 from mmectl.sources.tarball import folder_of
 
@@ -190,7 +192,7 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     lines = [line for item in bad for line in summed(item.problems)]
     told = [f"note: {note}" for item in shown for note in item.notes]
     data = {
-        "models": [{**asdict(item), "sound": not item.problems} for item in found],
+        "models": [_data(item) for item in found],
         "sound": len(found) - len(bad),
         "total": len(found),
         "forward": forward,
@@ -207,6 +209,12 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
         hints = dict.fromkeys(item.hint or "fix the problems named above" for item in bad)
         errors = (ArtifactError(text, hint="; ".join(hints), code="bad_model"),)
     return Result(data, view, exit_code=int(bool(bad)), errors=errors)
+
+
+def _data(item: Checked) -> dict[str, Any]:
+    """One model for machines."""
+    known = signatures.as_data(item.signature) if item.signature else None
+    return {**asdict(item), "signature": known, "sound": not item.problems}
 
 
 def _state(item: Checked) -> tuple[str, str, str]:

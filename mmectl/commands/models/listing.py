@@ -15,6 +15,7 @@ from mmectl.commands.common import command
 from mmectl.commands.models.group import ago, artifact_data, known, models, short
 from mmectl.commands.status import instances_of
 from mmectl.console.output import Result, Table, size
+from mmectl.registry import signatures
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
 
@@ -160,7 +161,11 @@ def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
 @command(parent=models, examples="mmectl models show resnet_18\nmmectl models show shapes --json")
 @click.argument("name")
 def show(app: App, name: str) -> Result:
-    """Show the versions of a model, and which one was promoted."""
+    """Show the versions of a model, which one was promoted, and what it takes.
+
+    Inputs and outputs with their shapes, columns and classes are those that the check
+    at the upload found.
+    """
     model = known(app, name, guess=True)
     seen = app.inventory.detailed(model.versions)
     app.inventory.save()
@@ -180,6 +185,7 @@ def show(app: App, name: str) -> Result:
             ]
         )
     columns = ("", "TARGET MODEL", "SIZE", "DIGEST", "AGE", "INVOKED", "LOADED")
+    shown = next((one for one in seen if one.version == _shown(model)), seen[-1])
     data = {
         "name": model.name,
         "current": model.alias.version if model.alias else seen[-1].version,
@@ -187,7 +193,22 @@ def show(app: App, name: str) -> Result:
         "versions": [_version_data(item, told) for item in seen],
         "history": [asdict(change) for change in model.alias.changes] if model.alias else [],
     }
-    return Result(data, [Table(columns, rows, _RIGHT), "", _current_line(model)])
+    view: list[str | Table] = [Table(columns, rows, _RIGHT), "", _current_line(model)]
+    return Result(data, [*view, *_about(shown)])
+
+
+def _shown(model: Model) -> int | None:
+    return model.current.version if model.current else None
+
+
+def _about(artifact: Artifact) -> list[str]:
+    """What the check at the upload knew of a version."""
+    known_of = signatures.decode(artifact.signature)
+    said = [f"{'for':<9}{artifact.framework}"] if artifact.framework else []
+    if known_of is None:
+        check = f"mmectl models check {artifact.target_model} --json"
+        return [*said, f"what it takes was not written at its upload; see: {check}"]
+    return [*said, *signatures.lines(known_of)]
 
 
 def _version_data(artifact: Artifact, told: Use) -> dict[str, Any]:
@@ -196,6 +217,7 @@ def _version_data(artifact: Artifact, told: Use) -> dict[str, Any]:
         **artifact_data(artifact),
         "last_invoked": invoked.isoformat() if invoked else None,
         "in_memory_on": held,
+        "signature": signatures.decode(artifact.signature),
     }
 
 

@@ -34,7 +34,12 @@ def _signature(header: Header, predict: str | None) -> base.Signature:
     if predict == model_files.PROBABILITY:
         outputs = max(outputs, len(header.classes), 2)
     return base.Signature(
-        None, header.loss or None, features=header.features, names=header.names, outputs=outputs
+        None,
+        header.loss or None,
+        features=header.features,
+        names=header.names,
+        outputs=outputs,
+        classes=len(header.classes) or None,
     )
 
 

@@ -54,6 +54,7 @@ def _signature(header: Header, predict: str | None) -> base.Signature:
         features=header.features,
         names=header.names,
         outputs=outputs,
+        classes=header.classes if header.classes > 1 else None,
     )
 
 

@@ -48,6 +48,7 @@ class _Reading:
         self.place, self.names = place, names
         self.problems: list[Problem] = []
         self.notes: list[str] = []
+        self.labels: int | None = None
         self.found = {end: self._found(end) for end in _ENDS}
         self.symbol = self._symbol()
         self.inputs = self._inputs()
@@ -70,7 +71,8 @@ class _Reading:
     def _signature(self) -> Signature:
         item = _item(self.symbol, self.inputs)
         inputs = tuple(Input(name, shape) for name, shape in self.inputs)
-        return Signature(inputs=inputs, outputs=None if item is None else math.prod(item))
+        outputs = None if item is None else math.prod(item)
+        return Signature(inputs=inputs, outputs=outputs, classes=self.labels)
 
     def _wrong(self, end: str, what: str, fix: str) -> None:
         name = self.found.get(end) or end
@@ -180,6 +182,7 @@ class _Reading:
         except ModelError as error:
             self.problems.append(self.place.problem(error))
             return
+        self.labels = len(lines)
         item = _item(self.symbol, self.inputs)
         if item is not None and math.prod(item) != len(lines):
             self._wrong(SYNSET, *_unlabelled(len(lines), item))

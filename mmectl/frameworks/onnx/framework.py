@@ -8,9 +8,11 @@ from pathlib import Path
 from mmectl.frameworks import base
 from mmectl.frameworks.folders import DESCRIPTION
 from mmectl.frameworks.onnx import model_files
+from mmectl.frameworks.onnx.graph import Value
 from mmectl.frameworks.onnx.model_files import MAPS, SYNSET, ModelFiles
 from mmectl.frameworks.values import ANY, Input, ModelError
 
+_TENSOR = "tensor"
 # Files beside a model that are requests to it
 _QUESTIONS = (".csv", ".json", ".npy", ".jpg", ".png")
 
@@ -82,20 +84,24 @@ def _product(sizes: Sequence[object]) -> int:
 
 def _signature(model: ModelFiles) -> base.Signature:
     """What the graph says of what goes in and comes out."""
-    inputs = tuple(
-        Input(
-            value.name,
-            tuple(size if isinstance(size, int) else ANY for size in value.shape or ()),
-            value.dtype,
-        )
-        for value in model.inputs
-    )
     first = model.outputs[0]
     known = first.kind != MAPS and first.shape and all(isinstance(n, int) for n in first.shape[1:])
     opsets = [f"opset {n}{f' of {d}' if d else ''}" for d, n in sorted(model.proto.opsets.items())]
     version = ", ".join([*filter(None, [model.proto.producer]), *opsets])
     outputs = _product(first.shape[1:]) if known and first.shape else None
-    return base.Signature(version or None, inputs=inputs, outputs=outputs)
+    return base.Signature(
+        version or None,
+        inputs=tuple(map(_value, model.inputs)),
+        outputs=outputs,
+        gives=tuple(map(_value, model.outputs)),
+        classes=len(model.labels) if model.labels else None,
+    )
+
+
+def _value(value: Value) -> Input:
+    """What goes in or comes out; a size that the graph only names may be any."""
+    shape = tuple(size if isinstance(size, int) else ANY for size in value.shape or ())
+    return Input(value.name, shape, value.dtype if value.kind == _TENSOR else value.kind)
 
 
 FRAMEWORK = ONNX()

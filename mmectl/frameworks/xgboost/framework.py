@@ -87,6 +87,7 @@ def _signature(header: Header) -> base.Signature:
         features=header.features,
         names=header.names,
         outputs=header.outputs,
+        classes=header.classes or None,
     )
 
 

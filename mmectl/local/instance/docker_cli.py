@@ -90,6 +90,7 @@ class EngineImage:
     id: str
     entrypoint: tuple[str, ...] = ()
     sockets: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ class Engine:
                 return None
             raise
         found, entrypoint, labels = json.loads(answer)
-        return EngineImage(found, tuple(entrypoint or ()), SOCKETS_LABEL in (labels or {}))
+        labels = labels or {}
+        return EngineImage(found, tuple(entrypoint or ()), SOCKETS_LABEL in labels, labels)
 
     def provide_empty(self, name: str, folder: Path) -> None:
         """See to it that there is an empty image of that name; `folder` is to make a file in."""

@@ -202,9 +202,10 @@ def test_answers_may_have_arrays_in_them():
     assert formats.encoded(answer, "application/json")[1] == '{"scores": [0.5], "class": 3}'
 
 
-def test_modules_beside_the_script_are_its_own(tmp_path):
+def test_modules_beside_the_script_are_its_own(tmp_path, monkeypatch):
     """Also relative ones, and where another script had modules of the same names."""
     answers = []
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     for number in (1, 2):
         folder = tmp_path / str(number) / "code"
         (folder / "tools").mkdir(parents=True)
@@ -218,6 +219,7 @@ def test_modules_beside_the_script_are_its_own(tmp_path):
         found = model_files.find(tmp_path / str(number), ALLOWED)
         answers.append(script.model_of(*found, None).respond(b"x", None, None, None)[1])
     assert answers == [b"[1, 1, 1]", b"[2, 2, 2]"]
+    assert not list(tmp_path.rglob("__pycache__"))
 
 
 def test_a_module_that_hides_one_of_the_servers_is_refused(tmp_path):
