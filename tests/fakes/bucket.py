@@ -43,6 +43,8 @@ class Memory:
 
     def copy(self, source: str, key: str, metadata: Mapping[str, str]) -> bool:
         self.calls.append(("copy", key))
+        if source not in self.objects:
+            raise ServiceError(f"copy {source} to {key}: NoSuchKey", code="aws_NoSuchKey")
         return self.store(key, self.objects[source][0], metadata)
 
     def give_up(self, key: str, upload_id: str) -> None:
@@ -69,7 +71,7 @@ class Memory:
                 self.objects[key] = (b"somebody else's", {})
             if key in self.objects:
                 return False
-            self.objects[key] = (body, dict(metadata))
+            self.objects[key] = (body, _as_headers(metadata))
             return True
 
     def count(self, kind: str) -> int:
@@ -100,6 +102,12 @@ class MemoryWriter:
         if not self.finished:
             self.finished = True
             self.bucket.open -= 1
+
+
+def _as_headers(metadata: Mapping[str, str]) -> dict[str, str]:
+    if not all(f"{name}{value}".isascii() for name, value in metadata.items()):
+        raise ServiceError("metadata may contain ASCII characters only")
+    return {name.lower(): value for name, value in metadata.items()}
 
 
 def _etag(body: bytes) -> str:

@@ -91,7 +91,9 @@ class EcrClient:
 
     def batch_delete_image(self, repositoryName: str, imageIds: list[dict[str, str]]) -> None:
         self._called("batch_delete_image")
-        self.tags.pop(imageIds[0]["imageTag"], None)
+        digest = self.tags.pop(imageIds[0]["imageTag"], None)
+        if digest not in self.tags.values():  # an image goes with its last tag
+            self.manifests.pop(digest or "", None)
 
     def get_paginator(self, name: str) -> EcrClient:
         assert name == "list_images"

@@ -7,7 +7,7 @@ import io
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 LONG_AGO = datetime.now(timezone.utc) - timedelta(days=2, hours=1)
 
@@ -32,8 +32,14 @@ class Body(io.BytesIO):
             yield chunk
 
 
+def _as_headers(metadata: dict[str, str]) -> dict[str, str]:
+    if not all(f"{name}{value}".isascii() for name, value in metadata.items()):
+        raise ParamValidationError(report="Non ascii characters found in S3 metadata")
+    return {name.lower(): value for name, value in metadata.items()}
+
+
 class FakeS3:
-    """Objects by (bucket, key).
+    """Objects by (bucket, key); `buckets` are those that may be empty.
 
     `meanwhile` is called once, before the next write; `refuses` refuses all deletions;
     `loses` loses the answer of the next write, upon which botocore writes again.
@@ -41,6 +47,7 @@ class FakeS3:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
+        self.buckets = {"bucket"}
         self.calls: list[str] = []
         self.meanwhile: Any = None
         self.refuses = False
@@ -59,6 +66,7 @@ class FakeS3:
 
     def paginate(self, **request: Any) -> Any:
         self.calls.append("list")
+        self._require(request)
         found = [k for k in self.all_keys(request["Bucket"]) if k.startswith(request["Prefix"])]
         for start in range(0, len(found), 1000):
             rows = []
@@ -69,10 +77,17 @@ class FakeS3:
             yield {"Contents": rows}
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]:
+        self._require(request)
         found = [k for k in self.all_keys(request["Bucket"]) if k.startswith(request["Prefix"])]
         return {"KeyCount": len(found)}
 
+    def _require(self, request: dict[str, Any]) -> None:
+        if request["Bucket"] not in self.buckets | {bucket for bucket, _ in self.objects}:
+            raise refused("NoSuchBucket", 404)
+
     def _get(self, request: dict[str, Any], code: str = "NoSuchKey") -> Object:
+        if code != "404":  # an answer to HEAD has no body that could say more
+            self._require(request)
         found = self.objects.get((request["Bucket"], request["Key"]))
         if found is None:
             raise refused(code, 404)
@@ -91,17 +106,22 @@ class FakeS3:
         }
 
     def head_bucket(self, **request: Any) -> dict[str, Any]:
-        if request["Bucket"] not in {bucket for bucket, _ in self.objects}:
-            raise refused("404", 404)
+        try:
+            self._require(request)
+        except ClientError:
+            raise refused("404", 404) from None
         return {}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         self.calls.append("get")
         found = self._get(request)
         start = int(request.get("Range", "bytes=0-")[6:-1])
+        if start and start >= len(found.body):
+            raise refused("InvalidRange", 416)
         return {"Body": Body(found.body[start:]), "ETag": found.etag}
 
     def _may_write(self, request: dict[str, Any]) -> None:
+        self._require(request)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile:
             meanwhile()
@@ -113,7 +133,7 @@ class FakeS3:
     def put_object(self, **request: Any) -> dict[str, Any]:
         self.calls.append("put")
         self._may_write(request)
-        made = Object(request["Body"], request.get("Metadata", {}))
+        made = Object(request["Body"], _as_headers(request.get("Metadata", {})))
         self.objects[request["Bucket"], request["Key"]] = made
         return self._lost(self.put_object, request) or {"ETag": made.etag}
 
@@ -121,7 +141,7 @@ class FakeS3:
         self.calls.append("copy")
         source = self._get(request["CopySource"])
         self._may_write(request)
-        made = Object(source.body, request["Metadata"])
+        made = Object(source.body, _as_headers(request["Metadata"]))
         self.objects[request["Bucket"], request["Key"]] = made
         return self._lost(self.copy_object, request) or {}
 
@@ -129,8 +149,12 @@ class FakeS3:
         loses, self.loses = self.loses, False
         return call(**request) if loses else None
 
+    def abort_multipart_upload(self, **request: Any) -> dict[str, Any]:
+        raise refused("NoSuchUpload", 404)
+
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         self.calls.append("delete")
+        self._require(request)
         if self.refuses:
             keys = [item["Key"] for item in request["Delete"]["Objects"]]
             return {"Errors": [{"Key": key, "Message": "Access Denied"} for key in keys]}

@@ -10,6 +10,11 @@ from mmectl.base.errors import ServiceError
 from mmectl.endpoint import ControlPlane
 
 
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ServiceError(otherwise)
+
+
 class Sagemaker:
     """SageMaker in a dictionary; an endpoint settles after `looks` descriptions."""
 
@@ -33,6 +38,9 @@ class Sagemaker:
         self._pending = (self.looks, then)
         self.endpoint = {**(self.endpoint or {}), "EndpointStatus": status}
 
+    def _require_config(self, request: Mapping[str, Any]) -> None:
+        _require(request["EndpointConfigName"] in self.configs, "Could not find configuration")
+
     def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
         if self.blips and self._pending:
             self.blips -= 1
@@ -55,26 +63,36 @@ class Sagemaker:
 
     def create_model(self, request: Mapping[str, Any]) -> None:
         self.calls.append("CreateModel")
+        _require(request["ModelName"] not in self.models, "Cannot create already existing model")
         self.models[request["ModelName"]] = request
 
     def create_endpoint_config(self, request: Mapping[str, Any]) -> None:
         self.calls.append("CreateEndpointConfig")
+        known = all(one["ModelName"] in self.models for one in request["ProductionVariants"])
+        _require(known, "Could not find model")
+        taken = request["EndpointConfigName"] in self.configs
+        _require(not taken, "Cannot create already existing endpoint configuration")
         self.configs[request["EndpointConfigName"]] = request
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
         self.calls.append("CreateEndpoint")
+        _require(self.endpoint is None, "Cannot create already existing endpoint")
+        self._require_config(request)
         then = {"EndpointStatus": "InService", "EndpointConfigName": request["EndpointConfigName"]}
         if self.fails:
             then = {**then, "EndpointStatus": "Failed", "FailureReason": self.fails}
         self.endpoint = {"EndpointConfigName": request["EndpointConfigName"]}
-        self.endpoint_tags = request["Tags"]
+        self.endpoint_tags = list(request.get("Tags", ()))
         self._settle_later("Creating", then)
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
         self.calls.append("UpdateEndpoint")
         self.updates.append(request)
         config = request["EndpointConfigName"]
-        assert self.endpoint is not None
+        if self.endpoint is None:
+            raise ServiceError("Could not find endpoint")
+        _require(self._pending is None, "Cannot update in-progress endpoint")
+        self._require_config(request)
         old = self.endpoint["EndpointConfigName"]
         then = {"EndpointStatus": "InService", "EndpointConfigName": config}
         if self.fails:
@@ -90,7 +108,8 @@ class Sagemaker:
         if self.refuse_delete:
             self.refuse_delete -= 1
             raise ServiceError("Cannot update in-progress endpoint")
-        self._settle_later("Deleting", None)
+        if self.endpoint is not None:
+            self._settle_later("Deleting", None)
 
     def delete_endpoint_config(self, name: str) -> None:
         self.calls.append("DeleteEndpointConfig")
@@ -102,11 +121,10 @@ class Sagemaker:
 
     def _tag_list(self, kind: str, name: str) -> list[dict[str, str]]:
         if kind == "endpoint":
-            return self.endpoint_tags
-        found: list[dict[str, str]] = (self.models if kind == "model" else self.configs)[name][
-            "Tags"
-        ]
-        return found
+            return self.endpoint_tags if self.endpoint else []
+        found = (self.models if kind == "model" else self.configs).get(name)
+        tags: list[dict[str, str]] = found["Tags"] if found else []
+        return tags
 
     def tags(self, kind: str, name: str) -> Mapping[str, str]:
         return {tag["Key"]: tag["Value"] for tag in self._tag_list(kind, name)}
@@ -127,12 +145,12 @@ class Sagemaker:
     ) -> tuple[str, ...]:
         wanted = {"Key": tag[0], "Value": tag[1]}
         if kind == "endpoint":
-            return ("demo",) if wanted in self.endpoint_tags else ()
+            return ("demo",) if self.endpoint and wanted in self.endpoint_tags else ()
         items = self.models if kind == "model" else self.configs
         return tuple(
             name
             for name, item in items.items()
-            if re.fullmatch(pattern, name) and wanted in item["Tags"]
+            if contains in name and re.fullmatch(pattern, name) and wanted in item["Tags"]
         )
 
     def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:

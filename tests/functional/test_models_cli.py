@@ -339,6 +339,7 @@ class TestCopy:
         ],
     )
     def test_elsewhere(self, data, s3, source, to, key):
+        s3.buckets.add("other")
         assert data("copy", source, to)["copied"] is True
         assert key in s3.objects
 

@@ -4,71 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from instant_image import REFERENCE, fake_image
 
 from mmectl.local import processes, record
 from mmectl.local.client import platform
 
 KILLS, SEED = 22, 20
 PART = 5 << 20
-BUCKET, REFERENCE = "kept", "123456789012.dkr.ecr.us-east-1.amazonaws.com/fake:1"
+BUCKET = "kept"
 ROLE = "arn:aws:iam::123456789012:role/any"
-SERVER = """
-    import http.server, os, pathlib, socket, threading
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b'{"models": []}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_): pass
-
-        def address_string(self): return "somebody"
-
-    lifeline = int(os.environ["MMECTL_LIFELINE_FD"])
-    threading.Thread(target=lambda: (os.read(lifeline, 1), os._exit(0)), daemon=True).start()
-    class Server(http.server.ThreadingHTTPServer):
-        address_family = socket.AF_UNIX
-
-        def server_bind(self):
-            pathlib.Path(self.server_address).unlink(missing_ok=True)
-            self.socket.bind(self.server_address)
-
-    Server(os.environ["MMECTL_BIND_ADDRESS"].removeprefix("unix:"), Handler).serve_forever()
-"""
 TRIED = (ClientError, BotoCoreError, OSError)
-
-
-def fake_image(state: Path) -> None:
-    """A server without models, which starts at once."""
-    images = state / "images"
-    images.mkdir(mode=0o700, parents=True)
-    program = textwrap.dedent(SERVER)
-    fields: dict[str, Any] = {
-        "reference": REFERENCE,
-        "references": [REFERENCE],
-        "digest": "sha256:" + "0" * 64,
-    }
-    fields |= {"entrypoint": [sys.executable, "-c", program], "environment": {}}
-    (images / "fake.json").write_text(json.dumps(fields))
 
 
 def start(state: Path) -> platform.Connection:
