@@ -1,7 +1,7 @@
 """What every bucket does, the fakes of unit and functional tests as well as the real one.
 
-`tests/contract/test_fake_bucket.py` holds the fakes to it, `tests/platform/test_real_services.py` the
-bucket of `mmectl/aws` with the embedded platform's S3.
+`tests/contract/test_fake_bucket.py` holds the fakes to it, `tests/platform/test_real_services.py`
+the bucket of `mmectl/aws` with the embedded platform's S3.
 """
 
 from __future__ import annotations

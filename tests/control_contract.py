@@ -1,7 +1,7 @@
 """What every control plane does that `deploy` asks, the fake one of unit tests and the real one.
 
-`tests/contract/test_fake_control.py` holds the fake to it, `tests/platform/test_real_services.py` the
-adapter of `mmectl/aws` with the embedded platform's SageMaker.
+`tests/contract/test_fake_control.py` holds the fake to it, `tests/platform/test_real_services.py`
+the adapter of `mmectl/aws` with the embedded platform's SageMaker.
 """
 
 from __future__ import annotations
