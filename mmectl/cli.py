@@ -24,7 +24,7 @@ import click
 
 from mmectl import __version__
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
-from mmectl.commands.common import Call, CommandGroup
+from mmectl.commands.common import Call, CommandGroup, wants_json
 from mmectl.console import menu
 from mmectl.console.menu import COMMANDS
 
@@ -181,7 +181,7 @@ def _failed(call: Call, error: MmectlError, arguments: Sequence[str]) -> int:
     from mmectl.console.options import colour_wanted
     from mmectl.console.output import Mode, Output
 
-    mode = Mode(json="--json" in arguments, color=colour_wanted())
+    mode = Mode(json=wants_json(cli, arguments), color=colour_wanted())
     try:
         Output(mode).error(call.command or "mmectl", error)
     except OSError:

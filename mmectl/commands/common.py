@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mmectl.base.errors import UsageError
+from mmectl.base.errors import MmectlError, UsageError
 from mmectl.commands import candidates
 
 if TYPE_CHECKING:
@@ -105,6 +105,42 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+def wants_json(group: click.Group, arguments: Sequence[str]) -> bool:
+    """Whether --json is an option of a command line, even of one that click refuses.
+
+    Read by click's own parser: behind ``--``, or as another option's value, it is no option.
+    """
+    command: click.Command | None = group
+    left = list(arguments)
+    while command is not None:
+        values, left = _read(command, left)
+        if values.get("as_json") or values.get("misplaced_as_json"):
+            return True
+        if not isinstance(command, click.Group) or not left:
+            return False
+        name = left.pop(0)
+        try:
+            command = command.get_command(click.Context(command), name)
+        except MmectlError:  # what is told: its module cannot be imported
+            break
+    return bool(_read(_nothing, left)[0].get("as_json"))  # of an unknown command
+
+
+def _read(command: click.Command, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The options of a command and what is left, without those that are used wrongly."""
+    words = list(arguments)
+    parser = command.make_parser(click.Context(command, ignore_unknown_options=True))
+    while True:
+        try:
+            values, left, _ = parser.parse_args(list(words))
+        except click.UsageError as error:
+            option = getattr(error, "option_name", None) or ""
+            wrong = (n for n, word in enumerate(words) if word.partition("=")[0] == option)
+            del words[next(wrong, -1)]
+        else:
+            return values, left
+
+
 class CommandGroup(click.Group):
     """A group of commands. Options that belong behind a command are shown their place."""
 
@@ -159,11 +195,14 @@ class _Misplaced(click.Option):
     """An option of every command, before the command."""
 
 
-def _misplaced_options() -> list[click.Parameter]:
-    def bare() -> None:
-        """Carries the options."""
+@click.command()
+@_options
+@click.argument("rest", nargs=-1)
+def _nothing() -> None:
+    """Carry the options that every command takes."""
 
-    made = click.command()(_options(bare))
+
+def _misplaced_options() -> list[click.Parameter]:
     return [
         _Misplaced(
             [*option.opts, f"misplaced_{option.name}"],
@@ -171,6 +210,6 @@ def _misplaced_options() -> list[click.Parameter]:
             hidden=True,
             expose_value=False,
         )
-        for option in made.params
+        for option in _nothing.params
         if isinstance(option, click.Option)
     ]

@@ -483,3 +483,31 @@ def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, 
         "interrupted: upload interrupted: nothing was sent yet\n"
         "next:  run the same command again: finished downloads are kept\n"
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "deploy --nope --json",
+        "deploy --nope=3 x --json",
+        "deploy --quiet=1 --json",
+        "deploy --json --set",
+        "--json deploy",
+        "dploy --nope --json",
+        "models lst --json",
+        "bench none.jpg --set a --json",
+    ],
+)
+def test_whatever_is_wrong_json_is_an_option(line, call):
+    code, out, err = call(*line.split())
+    assert (code, err) == (2, "")
+    assert json.loads(out)["errors"]
+
+
+@pytest.mark.parametrize(
+    "line", ["deploy -- --json", "deploy --set --json", "dploy -- --json", "invoke -m --json a.jpg"]
+)
+def test_json_that_is_no_option_is_none(line, call):
+    code, out, err = call(*line.split())
+    assert (code, out) == (2, "")
+    assert "error: " in err
