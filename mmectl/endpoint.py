@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from mmectl.base.errors import DeployError
 from mmectl.spec.container import Container, primary_container
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
-from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, carried, tag_list
+from mmectl.spec.tags import KEYS_TAG, TAG, UPDATE_TAG, Pairs, carried, tag_list
 from mmectl.spec.variant import Variant, production_variant
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -92,8 +92,10 @@ Tags = Mapping[str, str]
 class Observed:
     """What exists; `status` None means that there is no endpoint.
 
-    `pending` is the configuration that a change under way brings, where AWS tells it.
-    `tags` are those of what exists, by (kind, name).
+    `pending` is the configuration that a change under way brings, where AWS tells it; `attempted`
+    the same for one that is rolled back already; `asked` what mmectl updated it to last. `reason`
+    is that of the last change that failed, `modified` when the endpoint changed last. `tags` are
+    those of what exists, by (kind, name).
     """
 
     status: str | None = None
@@ -104,6 +106,14 @@ class Observed:
     config_exists: bool = False
     tags: Mapping[tuple[str, str], Tags] = field(default_factory=dict, hash=False)
     pending: str | None = None
+    attempted: str | None = None
+    modified: Any = None
+
+    @property
+    def asked(self) -> str | None:
+        """The configuration that mmectl updated the endpoint to last; None: it never did."""
+        found = [tags for (kind, _), tags in self.tags.items() if kind == "endpoint"]
+        return found[0].get(UPDATE_TAG) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +183,8 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         config_exists=exists["endpoint-config", wanted.config],
         tags=tags,
         pending=_pending(endpoint),
+        attempted=attempted(endpoint),
+        modified=endpoint.get("LastModifiedTime"),
     )
 
 
@@ -183,6 +195,19 @@ def _pending(described: Mapping[str, Any]) -> str | None:
         return described.get("EndpointConfigName")
     summary = described.get("PendingDeploymentSummary") if status == "Updating" else None
     return (summary or {}).get("EndpointConfigName")
+
+
+def attempted(described: Mapping[str, Any]) -> str | None:
+    """The configuration that a change under way brings, or brought before it was rolled back."""
+    if described.get("EndpointStatus") == "Creating":
+        return described.get("EndpointConfigName")
+    return (described.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
+
+
+def was_rolled_back(wanted: Desired, found: Observed) -> bool:
+    """Whether what is wanted is what the endpoint was updated to last, and did not keep."""
+    kept = found.config in (wanted.config, None)
+    return bool(found.reason) and not kept and found.asked == wanted.config
 
 
 def _is_ours(aws: ControlPlane, name: str) -> bool:

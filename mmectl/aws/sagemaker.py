@@ -7,17 +7,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws.account import Account
-from mmectl.aws.session import NO_ANSWER, offline, translated
+from mmectl.aws.session import NO_ANSWER, message_of, offline, translated
 from mmectl.base.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
-PASSING = (500, 502, 503, 504)  # statuses of what may be well a moment later
+PASSING = (500, 502, 503, 504, 530)  # statuses of what may be well a moment later
 THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 _NO_ENDPOINT = re.compile(r"Endpoint \S+ of account \d+ not found")
 CLOCKS = 5.0  # seconds that two clocks may differ
@@ -63,7 +63,7 @@ class Sagemaker:
             answer: dict[str, Any] = getattr(self._client, operation)(**names)
         except ClientError as error:
             # SageMaker has no code of its own for what does not exist.
-            if "could not find" in error.response["Error"].get("Message", "").lower():
+            if "could not find" in message_of(error).lower():
                 return None
             with translated(f"sagemaker:{operation}"):
                 raise
@@ -211,6 +211,9 @@ class Runtime:
             body = answer["Body"].read()
         except ClientError as error:
             raise _refused(request, error) from error
+        except (ConnectionClosedError, ConnectTimeoutError) as error:  # a kept one, often
+            text = f"{request.target_model}: the endpoint closed the connection: {error}"
+            raise TryAgain(text, code="unreachable") from error
         except NoConnection as error:
             raise InvokeError(
                 f"{request.target_model}: the endpoint cannot be reached: {error}",
@@ -229,7 +232,7 @@ class Runtime:
 
 def _refused(request: Request, error: ClientError) -> InvokeError:
     code = error.response["Error"].get("Code", "Unknown")
-    text = error.response["Error"].get("Message", str(error))
+    text = message_of(error)
     if code == "ModelNotReadyException":
         return ModelNotReady(f"{request.target_model}: {text}")
     if code == "ModelError":

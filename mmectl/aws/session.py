@@ -59,12 +59,18 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "Unknown")
-        text = error.response.get("Error", {}).get("Message", str(error))
+        text = message_of(error)
         raise ServiceError(
             f"{doing}: {text}", hint=_hint(code, doing, text), code=f"aws_{code}"
         ) from error
     except NO_ANSWER as error:
         raise offline(doing, error) from error
+
+
+def message_of(error: ClientError) -> str:
+    """What AWS says; the code where the message is null, as SageMaker Runtime throttles."""
+    said = error.response.get("Error", {})
+    return str(said.get("Message") or said.get("Code") or error)
 
 
 def _hint(code: str, doing: str, text: str) -> str | None:

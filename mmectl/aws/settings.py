@@ -30,6 +30,7 @@ from botocore.parsers import ResponseParserError, ResponseParserFactory
 from mmectl.base.errors import MmectlError, ServiceError
 
 PATIENCE = 60.0  # seconds for finding credentials where nobody can be asked and nobody waits
+_REAP_SECONDS = 1.0
 _LOOK = "check profile {} in ~/.aws/config and ~/.aws/credentials"
 _CACHE = "~/.aws/cli/cache"  # the AWS CLI's sessions of assumed roles
 _SETTINGS = {
@@ -131,6 +132,7 @@ def _bounded(action: Callable[[], None], patience: float) -> None:
     thread.join(patience)
     if thread.is_alive():
         _kill_children(thread.native_id)
+        thread.join(_REAP_SECONDS)  # it reads the end of what was killed
         raise TimeoutError(f"not found within {patience:g} s")
     if failed:
         raise failed[0]

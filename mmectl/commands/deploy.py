@@ -1,4 +1,4 @@
-"""`mmectl plan` and `mmectl deploy`."""
+"""`mmectl plan`, `mmectl deploy` and `mmectl wait`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mmectl.commands import unserved
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout
-from mmectl.deploy.wait import Timing
-from mmectl.endpoint import Desired, Plan
+from mmectl.deploy.wait import Timing, await_outcome
+from mmectl.endpoint import Desired, Observed, Plan
 from mmectl.registry.served import Unserved
 
 _WHOSE = "the image to be deployed"
@@ -27,12 +27,13 @@ _WHOSE = "the image to be deployed"
 def plan(app: App) -> Result:
     """Show what deploy would do, without doing it."""
     wanted = app.desired()
-    steps = _steps(app, wanted)
-    return _planned(wanted, steps, unserved.by_image(app, app.image, _WHOSE))
+    found = endpoint.observe(app.sagemaker, wanted)
+    steps = _steps(app, wanted, found)
+    return _planned(wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
 
 
-def _steps(app: App, wanted: Desired) -> Plan:
-    steps = endpoint.plan(wanted, endpoint.observe(app.sagemaker, wanted))
+def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
+    steps = endpoint.plan(wanted, found)
     preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
     return steps
 
@@ -43,17 +44,26 @@ def _missing_alarms(app: App, names: Sequence[str]) -> list[str]:
     return missing_alarms(app.aws, names)
 
 
-def _planned(wanted: Desired, steps: Plan, not_served: Sequence[Unserved]) -> Result:
+def _planned(
+    wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
+) -> Result:
+    again = endpoint.was_rolled_back(wanted, found)
     data = {
         "endpoint": wanted.endpoint,
         "up_to_date": not steps,
         "steps": [dataclasses.asdict(step) for step in steps],
+        "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
     }
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {wanted.config}"])
     rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
-    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), "apply it: mmectl deploy"])
+    apply = "apply it: mmectl deploy"
+    if again:
+        apply = (
+            f"this update was rolled back: {found.reason}\nto try it again: mmectl deploy --again"
+        )
+    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), apply])
 
 
 @command(
@@ -64,36 +74,71 @@ def _planned(wanted: Desired, steps: Plan, not_served: Sequence[Unserved]) -> Re
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until the endpoint serves [wait].")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")
+@click.option("--again", is_flag=True, help="Try an update that was rolled back once more.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-def deploy(app: App, wait: bool, timeout: float | None, dry_run: bool) -> Result:
+def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bool) -> Result:
     """Create model, endpoint configuration and endpoint, or update them.
 
     An unchanged config.yaml changes nothing. A changed one makes a new endpoint
-    configuration; the old one serves until the new one is InService.
+    configuration; the old one serves until the new one is InService. An update
+    that was rolled back is refused until the configuration changes, or --again
+    is given.
     """
     wanted = app.desired()
     preflight.require_models(app.aws, app.bucket, app.location)
-    steps = _steps(app, wanted)
+    found = endpoint.observe(app.sagemaker, wanted)
+    steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image, _WHOSE)
     if dry_run:
-        return _planned(wanted, steps, not_served)
+        return _planned(wanted, found, steps, not_served)
     preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
-    patience = app.config.settings.endpoint.deploy_timeout + wanted.policy.waiting
-    timing = Timing(timeout=timeout or float(patience))
+    timing = Timing(timeout=timeout or patience(app, wanted))
     try:
         with app.out.progress() as report:
-            for event in rollout.deploy(app.sagemaker, wanted, timing=timing, wait=wait):
+            for event in rollout.deploy(
+                app.sagemaker, wanted, timing=timing, wait=wait, again=again
+            ):
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(
             f"no longer waiting for {wanted.endpoint}; the deployment goes on",
-            hint="see: mmectl status; to go on waiting: mmectl deploy",
+            hint="see: mmectl status; to go on waiting: mmectl wait",
         ) from None
     if wait:
         preflight.release(app.kept_images, wanted.endpoint, app.image, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
     return Result(*_deployed(app, wanted, steps, not_served))
+
+
+def patience(app: App, wanted: Desired) -> float:
+    """Seconds to wait for a deployment: each batch of a rolling update starts instances anew."""
+    policy = wanted.policy
+    return float(app.config.settings.endpoint.deploy_timeout * policy.fleets + policy.waiting)
+
+
+@command(examples="mmectl wait\nmmectl wait --timeout 600 && mmectl invoke cat.jpg")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")
+def wait(app: App, timeout: float | None) -> Result:
+    """Wait until the change of the endpoint that is under way has ended.
+
+    Exit code 0: the endpoint serves what the change was to bring, or nothing was
+    under way. 1: the change failed or was rolled back; the reason is printed.
+    """
+    name = app.endpoint_name
+    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    said = ""
+    with app.out.progress() as report:
+        for event in await_outcome(app.sagemaker, name, timing):
+            report(event)
+            said = event.text
+    found = app.sagemaker.describe_endpoint(name) or {}
+    data = {
+        "endpoint": name,
+        "status": found.get("EndpointStatus"),
+        "config": found.get("EndpointConfigName"),
+    }
+    return Result(data, [f"{name} is {said}"])
 
 
 def _deployed(

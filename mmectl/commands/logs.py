@@ -149,7 +149,10 @@ def _endure(error: ServiceError, away: float, every: float, note: Callable[[str]
     """Wait for a platform that restarts, or for a log that is made anew; not for ever."""
     if error.code == "aws_ResourceNotFoundException":
         return 0.0
-    if error.code not in ("unreachable", "read_timeout", "aws") or away >= PATIENCE:
+    from mmectl.aws.sagemaker import THROTTLED
+
+    passing = ("unreachable", "read_timeout", "aws", *(f"aws_{code}" for code in THROTTLED))
+    if error.code not in passing or away >= PATIENCE:
         raise error
     if away == 0.0:
         note(f"{error.message}; waiting for it")

@@ -56,6 +56,13 @@ _WORDS = {
     ),
 }
 
+# TagList: 50; those of spec/tags.py
+_AWS_TAGS, _OWN_TAGS = 50, 3
+_MOST_TAGS = _AWS_TAGS - _OWN_TAGS
+# Types with instance storage, where SageMaker refuses VolumeSizeInGB (SageMaker developer guide,
+# host-instance-storage): a `d` after the generation, and families that always have it
+_DISKS = re.compile(r"ml\.(?:[a-z]+\d[a-z]*d[a-z]*|g5|g6e?|gr6|p4de?|p5e?n?|trn\d\w*|i\d\w*)\.\w+")
+
 # dotted key -> shape of botocore's sagemaker model
 _LIMITED = {
     "aws.tags": "TagList",
@@ -127,6 +134,7 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
 def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
     """(dotted key, what is wrong) of settings whose types are right."""
     yield from _word_problems(settings)
+    yield from _sagemaker_problems(settings)
     yield from _models_problems(settings, path)
     try:
         urllib.parse.urlsplit(settings.zoo.base_url)
@@ -160,6 +168,10 @@ def _image_problems(image: Image) -> Iterator[tuple[str, str]]:
                 f"image.requirements.{index}",
                 f"is {shown(line)}, must be a package with its version, such as pandas==2.3.3",
             )
+
+
+def _has_disks(instance_type: str) -> bool:
+    return _DISKS.fullmatch(instance_type) is not None
 
 
 def _no_path(path: Path) -> str | None:
@@ -206,6 +218,17 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     if not prefix.endswith("/") or prefix.startswith("/") or "//" in prefix:
         rule = "must end with '/', not start with '/', without '//'"
         yield "bucket.prefix", f"is {shown(prefix)}, {rule}"
+
+
+def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What SageMaker would refuse though each value is right."""
+    if len(settings.aws.tags) > _MOST_TAGS:
+        rule = f"mmectl adds {_OWN_TAGS} to the {_AWS_TAGS} that SageMaker takes"
+        yield "aws.tags", f"has {len(settings.aws.tags)}, must be at most {_MOST_TAGS}: {rule}"
+    endpoint = settings.endpoint
+    if endpoint.volume_size_gb is not None and _has_disks(endpoint.instance_type):
+        text = f"{endpoint.instance_type} has disks of its own, and takes no volume: leave it out"
+        yield "endpoint.volume_size_gb", text
 
 
 def _models_problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:

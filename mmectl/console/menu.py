@@ -8,6 +8,7 @@ COMMANDS = {
     "upload": ("upload", "Package models and upload their tarballs to S3."),
     "plan": ("deploy", "Show what deploy would do."),
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
+    "wait": ("deploy", "Wait for the end of a deployment, and tell its outcome."),
     "models": ("models", "List, check, fetch, copy, promote and remove models."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Send requests to models and print the answers."),

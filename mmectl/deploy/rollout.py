@@ -7,22 +7,37 @@ from collections.abc import Iterator
 from mmectl.base.errors import DeployError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
-from mmectl.deploy.wait import Timing, await_serving
-from mmectl.endpoint import ControlPlane, Desired, Observed, Plan, is_under_way, observe, plan
+from mmectl.deploy.wait import Timing, await_serving, rolled_back
+from mmectl.endpoint import (
+    ControlPlane,
+    Desired,
+    Observed,
+    Plan,
+    is_under_way,
+    observe,
+    plan,
+    was_rolled_back,
+)
 
 
 def deploy(
-    aws: ControlPlane, wanted: Desired, *, timing: Timing, wait: bool = True
+    aws: ControlPlane, wanted: Desired, *, timing: Timing, wait: bool = True, again: bool = False
 ) -> Iterator[Event]:
     """Observe, plan and execute until the endpoint is as wanted; yields what happens.
 
-    With `wait` False it returns as soon as the change is accepted. Raises DeployError with
-    FailureReason and the containers' last log lines; without `wait`, code ``in_progress``, where
-    another change is under way, during which SageMaker accepts none.
+    With `wait` False it returns as soon as the change is accepted. An update that was rolled back
+    is tried once more only with `again`. Raises DeployError with FailureReason and the containers'
+    last log lines, code ``rolled_back`` where the endpoint serves what it did before; without
+    `wait`, code ``in_progress``, where another change is under way, during which SageMaker
+    accepts none.
     """
+    awaited: str | None = None
     for _ in range(4):
         found = observe(aws, wanted)
         todo = plan(wanted, found)
+        failed = awaited == wanted.config and found.config not in (wanted.config, None)
+        if failed or (was_rolled_back(wanted, found) and not again):
+            raise rolled_back(wanted.endpoint, wanted.config, found.config, found.reason)
         if not todo:
             yield Event("done", wanted.endpoint, f"up to date, serving {wanted.config}")
             return
@@ -32,11 +47,12 @@ def deploy(
                 return
             if not wait:
                 raise _busy(wanted, found)
+            awaited = found.attempted
             yield from execute(aws, todo, timing=timing)
             continue
         yield from execute(aws, todo, timing=timing, serving=found.config)
         if wait:
-            yield from await_serving(aws, wanted, timing, previous=found.config)
+            yield from await_serving(aws, wanted, timing, before=found)
         return
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",

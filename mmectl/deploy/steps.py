@@ -5,16 +5,23 @@ A new step is one row of ACTIONS. What a plan names and no row knows is refused.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
 from mmectl.deploy.wait import LAG, Timing, await_gone, await_gone_or_settled
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Step
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Step, attempted
+from mmectl.spec.tags import UPDATE_TAG
 
 # "Could not assume role", or that its policy must allow "sts:AssumeRole"
 _ASSUMED = "assumerole"
+# What a step is built on was made just now, and SageMaker does not see it everywhere yet
+# (API reference, CreateEndpoint: "retry logic is recommended")
+_NOT_SEEN = "could not find"
+# A call whose answer was lost was made; a client that asks again hears so
+_MADE, _BEGUN = "already existing", "in-progress"
 
 
 class Action(NamedTuple):
@@ -46,15 +53,66 @@ def _action(step: Step) -> Action:
 
 def _create_model(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     """IAM takes seconds to spread a role that was just made: then ask again."""
+    passing = lambda text: _ASSUMED in text.replace(" ", "")  # noqa: E731
+    there = lambda: aws.describe_model(step.name) is not None  # noqa: E731
+    _persist(lambda: aws.create_model(step.request), timing, passing, there)
+    return iter(())
+
+
+def _create_endpoint_config(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
+    there = lambda: aws.describe_endpoint_config(step.name) is not None  # noqa: E731
+    _persist(lambda: aws.create_endpoint_config(step.request), timing, _not_seen, there)
+    return iter(())
+
+
+def _create_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
+    there = lambda: _brings(aws, step)  # noqa: E731
+    _persist(lambda: aws.create_endpoint(step.request), timing, _not_seen, there)
+    return iter(())
+
+
+def _update_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
+    """Update it, and note on it what to: SageMaker forgets what it has rolled back."""
+    begun = lambda: _brings(aws, step)  # noqa: E731
+    _persist(lambda: aws.update_endpoint(step.request), timing, _not_seen, begun)
+    with contextlib.suppress(ServiceError):  # who may not tag can still update
+        aws.add_tags("endpoint", step.name, {UPDATE_TAG: step.request["EndpointConfigName"]})
+    return iter(())
+
+
+def _not_seen(text: str) -> bool:
+    return _NOT_SEEN in text
+
+
+def _brings(aws: ControlPlane, step: Step) -> bool:
+    """Whether the endpoint is being brought to what the step asks for, or has it already."""
+    found = aws.describe_endpoint(step.name) or {}
+    wanted = step.request["EndpointConfigName"]
+    return wanted in (attempted(found), found.get("EndpointConfigName"))
+
+
+def _persist(
+    call: Callable[[], object],
+    timing: Timing,
+    passing: Callable[[str], bool],
+    made: Callable[[], bool],
+) -> None:
+    """Call until SageMaker sees what is there, for LAG seconds at most.
+
+    A call that is refused because it was made before, as that of a client whose answer was lost or
+    of another deploy of the same, has succeeded where `made` says so: names come from content.
+    """
     for elapsed in timing.pauses():
         try:
-            aws.create_model(step.request)
+            call()
         except ServiceError as error:
-            if _ASSUMED not in error.message.lower().replace(" ", "") or elapsed > LAG:
+            text = error.message.lower()
+            if (_MADE in text or _BEGUN in text) and made():
+                return
+            if not passing(text) or elapsed > LAG:
                 raise
         else:
-            break
-    return iter(())
+            return
 
 
 def _delete_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
@@ -98,9 +156,9 @@ def _wait(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
 ACTIONS: Mapping[str, Action] = {
     "Wait": Action(_wait),
     "CreateModel": Action(_create_model),
-    "CreateEndpointConfig": _once(lambda aws, step: aws.create_endpoint_config(step.request)),
-    "CreateEndpoint": _once(lambda aws, step: aws.create_endpoint(step.request)),
-    "UpdateEndpoint": _once(lambda aws, step: aws.update_endpoint(step.request)),
+    "CreateEndpointConfig": Action(_create_endpoint_config),
+    "CreateEndpoint": Action(_create_endpoint),
+    "UpdateEndpoint": Action(_update_endpoint),
     "AddTags": _once(
         lambda aws, step: aws.add_tags(step.request["kind"], step.name, step.request["tags"])
     ),

@@ -14,8 +14,9 @@ from typing import Any
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Observed, attempted
 from mmectl.spec.policy import progress
+from mmectl.spec.tags import UPDATE_TAG
 
 LOG_LINES = 15
 # Seconds for which what AWS shows may still be older than what we asked for.
@@ -62,13 +63,16 @@ def looks(
 
 
 def await_serving(
-    aws: ControlPlane, wanted: Desired, timing: Timing, *, previous: str | None = None
+    aws: ControlPlane, wanted: Desired, timing: Timing, *, before: Observed | None = None
 ) -> Iterator[Event]:
     """Wait until the endpoint serves the wanted configuration.
 
-    InService alone is no success: a rolled-back update ends InService with the old one.
+    InService alone is no success: a rolled-back update ends InService with the old one. `before`
+    is what AWS showed before the change was asked for, and may show for a while after it.
     """
     name, since = wanted.endpoint, timing.now()
+    before = before or Observed()
+    previous = before.config
     yield Event("start", name, "waiting for InService")
     for elapsed, described in looks(aws, name, timing):
         found = described or {}
@@ -76,14 +80,68 @@ def await_serving(
         if status == "InService" and found.get("EndpointConfigName") == wanted.config:
             yield Event("done", name, f"InService after {elapsed:.1f} s, serving {wanted.config}")
             return
-        stale = found.get("EndpointConfigName") == previous and not found.get("FailureReason")
+        shown = found.get("EndpointConfigName"), found.get("FailureReason")
+        stale = shown == (previous, before.reason) and _unmodified(found, before)
         if status not in IN_PROGRESS and not (stale and elapsed < LAG):
             raise _failure(aws, wanted, found, previous, since)
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is not InService after {timing.timeout:.0f} s; SageMaker goes on",
-        hint="see: mmectl status; to go on waiting: mmectl deploy",
+        hint="see: mmectl status; to go on waiting: mmectl wait",
         code="deploy_timeout",
+    )
+
+
+def _unmodified(found: Mapping[str, Any], before: Observed) -> bool:
+    return bool(found.get("LastModifiedTime") == before.modified)
+
+
+def await_outcome(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
+    """Wait until nobody's change of the endpoint is under way; the last event tells the outcome.
+
+    Raises DeployError: the endpoint does not exist or serves nothing; code ``rolled_back`` where
+    it serves another configuration than the last change was to bring.
+    """
+    wanted: str | None = None
+    for elapsed, described in looks(aws, name, timing):
+        found = described or {}
+        wanted = attempted(found) or wanted
+        if found.get("EndpointStatus") not in IN_PROGRESS:
+            yield _outcome(aws, name, found, wanted, elapsed)
+            return
+        yield Event("progress", name, progress(found), int(elapsed), None, "s")
+    raise DeployError(
+        f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
+        hint="see: mmectl status; to go on waiting: mmectl wait",
+        code="deploy_timeout",
+    )
+
+
+def _outcome(
+    aws: ControlPlane, name: str, found: Mapping[str, Any], wanted: str | None, elapsed: float
+) -> Event:
+    status, reason = found.get("EndpointStatus"), found.get("FailureReason")
+    if status is None:
+        raise DeployError(f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found")
+    serving = found.get("EndpointConfigName")
+    wanted = wanted or (aws.tags("endpoint", name).get(UPDATE_TAG) if reason else serving)
+    if status == "InService" and serving == (wanted or serving):
+        return Event("done", name, f"InService after {elapsed:.1f} s, serving {serving}")
+    if status == "InService":
+        raise rolled_back(name, str(wanted), serving, reason)
+    raise DeployError(
+        f"endpoint {name} is {status}: {reason or 'SageMaker gives no reason'}",
+        hint="fix the cause and run: mmectl deploy (or remove it: mmectl destroy)",
+    )
+
+
+def rolled_back(name: str, wanted: str, serving: str | None, reason: str | None) -> DeployError:
+    """The error for an update that SageMaker took back."""
+    return DeployError(
+        f"the update of {name} to {wanted} was rolled back: {reason or 'SageMaker gives no reason'}"
+        f"\nstill serving: {serving}",
+        hint="fix the cause and run: mmectl deploy (to try the same update: mmectl deploy --again)",
+        code="rolled_back",
     )
 
 
@@ -101,9 +159,11 @@ def _failure(
     if status == "InService" and found.get("EndpointConfigName") != previous:
         config = found.get("EndpointConfigName")
         return _elsewhere(f"somebody else deployed {config} to {wanted.endpoint} meanwhile")
+    hint = "fix the cause and run: mmectl deploy (or remove it: mmectl destroy)"
+    code = None
     if status == "InService":
-        text = f"the update of {wanted.endpoint} was rolled back: {reason}"
-        text += f"\nstill serving: {found.get('EndpointConfigName')}"
+        taken_back = rolled_back(wanted.endpoint, wanted.config, previous, reason)
+        text, hint, code = taken_back.message, str(taken_back.hint), taken_back.code
     elif status == "UpdateRollbackFailed":
         text = f"the update of {wanted.endpoint} failed, and so did its rollback: {reason}"
         text += f"\nserving: instances of {previous} and of {wanted.config}, mixed"
@@ -113,9 +173,7 @@ def _failure(
     lines = aws.log_tail(wanted.endpoint, LOG_LINES, since)
     if lines:
         text += "\nlast log lines of the containers:" + "".join(f"\n  {line}" for line in lines)
-    return DeployError(
-        text, hint="fix the cause and run: mmectl deploy (or remove it: mmectl destroy)"
-    )
+    return DeployError(text, hint=hint, code=code)
 
 
 def _elsewhere(text: str) -> DeployError:

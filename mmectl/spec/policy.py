@@ -45,6 +45,11 @@ class Policy:
         steps = 2 if self.kind == "canary" else ceil(100 / self.percent)
         return steps * self.wait + self.termination_wait
 
+    @property
+    def fleets(self) -> int:
+        """How many times an update waits for instances to start, one after the other."""
+        return ceil(100 / self.percent) if self.kind == "rolling" else 1
+
     def __str__(self) -> str:
         """The policy for people, such as ``canary 10%, 60 s each, alarms: errors``."""
         words = [self.kind.replace("_", " ")]

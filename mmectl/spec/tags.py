@@ -8,6 +8,8 @@ Pairs = tuple[tuple[str, str], ...]
 
 TAG = "mmectl:endpoint"
 KEYS_TAG = "mmectl:tags"
+# On an endpoint: the configuration that it was last updated to, whether or not that worked
+UPDATE_TAG = "mmectl:updated-to"
 MOST = 256  # characters of a tag's value
 
 

@@ -123,7 +123,7 @@ def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker(call, world):
     world.aws.clients["cloudwatch"] = Alarms()
     call("deploy")
     code, _, _ = call("deploy", "--set", "update.alarms=[x]", "--set", "endpoint.instance_count=3")
-    assert (code, world.sagemaker.calls[-1]) == (0, "UpdateEndpoint")
+    assert (code, world.sagemaker.calls[-2:]) == (0, ["UpdateEndpoint", "AddTags"])
 
 
 def test_dry_run_is_the_plan(call, world):

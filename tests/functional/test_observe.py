@@ -310,8 +310,9 @@ def test_following_one_instance_only():
     assert shown == ["i-2 201"]
 
 
-def test_following_waits_for_a_platform_that_restarts():
-    away = ServiceError("logs:FilterLogEvents: refused", code="unreachable")
+@pytest.mark.parametrize("code", ["unreachable", "aws_ThrottlingException"])
+def test_following_waits_for_a_platform_that_restarts_or_has_no_time(code):
+    away = ServiceError("logs:FilterLogEvents: refused", code=code)
     gone = ServiceError("there is no group", code="aws_ResourceNotFoundException")
     shown, notes = follow(Source([event(200)], away, away, gone, [event(200), event(300)]))
     assert shown == ["i-1 200", "i-1 300"]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import socket
+import threading
+from collections.abc import Iterator
 
 import pytest
 from botocore.response import StreamingBody
 
 from mmectl.aws.sagemaker import Runtime, Sagemaker
+from mmectl.aws.session import Aws
 from mmectl.base.errors import InvokeError, ModelNotReady, ServiceError, TryAgain
+from mmectl.base.values import Credentials
 from mmectl.invoke import Request
 
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012:model/demo-1"
@@ -131,6 +137,53 @@ def test_what_may_pass_is_told_by_its_status(aws, stub, status):
     with pytest.raises(TryAgain, match="full") as caught:
         Runtime(aws).invoke(REQUEST)
     assert caught.value.code == "aws_ServiceUnavailable"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "said"),
+    [
+        ("ThrottlingException", 400, TryAgain, "a.tar.gz: ThrottlingException"),
+        ("InternalDependencyException", 530, TryAgain, "a.tar.gz: InternalDependencyException"),
+        ("ValidationError", 400, InvokeError, "a.tar.gz: ValidationError"),
+    ],
+)
+def test_a_message_may_be_null(aws, stub, code, status, kind, said):
+    """As SageMaker Runtime answers throttles."""
+    stub("sagemaker-runtime").add_client_error(
+        "invoke_endpoint", code, None, status, expected_params=SENT
+    )
+    with pytest.raises(kind) as caught:
+        Runtime(aws).invoke(REQUEST)
+    assert caught.value.message == said
+    stub("sagemaker").add_client_error("describe_endpoint", code, None, status)
+    with pytest.raises(ServiceError, match=code):
+        Sagemaker(aws).describe_endpoint("demo")
+
+
+@pytest.fixture
+def hanging_up() -> Iterator[str]:
+    """The URL of a server that closes each connection once it has the request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.allow_sockets
+def test_a_connection_that_is_closed_is_asked_again(hanging_up):
+    aws = Aws(
+        region="eu-central-1", endpoint_url=hanging_up, credentials=Credentials("AKID", "secret")
+    )
+    with pytest.raises(TryAgain, match="closed the connection"):
+        Runtime(aws).invoke(REQUEST)
 
 
 def test_unreachable_endpoint_is_named(aws):

@@ -390,3 +390,24 @@ def test_an_update_policy_is_checked_where_it_stands(tmp_path):
     )
     path.write_text("update:\n  policy: linear\n  step: 20\n  alarms: [errors]\n")
     assert load(path, environment={}).settings.update.as_policy().alarms == ("errors",)
+
+
+def test_tags_leave_room_for_those_that_mmectl_adds(tmp_path):
+    tags = ", ".join(f"k{number}: v" for number in range(48))
+    with pytest.raises(ConfigError, match="has 48, must be at most 47: mmectl adds 3 to the 50"):
+        load_text(tmp_path, f"aws: {{tags: {{{tags}}}}}\n")
+
+
+@pytest.mark.parametrize(
+    "kind", ["ml.m5d.xlarge", "ml.c6gd.large", "ml.r5dn.xlarge", "ml.g5.2xlarge"]
+)
+def test_types_with_disks_of_their_own_take_no_volume(tmp_path, kind):
+    text = f"endpoint: {{instance_type: {kind}, volume_size_gb: 100}}\n"
+    with pytest.raises(ConfigError, match=f"{kind} has disks of its own, and takes no volume"):
+        load_text(tmp_path, text)
+
+
+def test_others_take_a_volume(tmp_path):
+    for kind in ("ml.m5.xlarge", "ml.c6i.large", "ml.t2.medium"):
+        text = f"endpoint: {{instance_type: {kind}, volume_size_gb: 100}}\n"
+        assert load_text(tmp_path, text).settings.endpoint.volume_size_gb == 100

@@ -12,11 +12,11 @@ from mmectl import endpoint
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
-from mmectl.deploy.wait import Timing, await_serving
+from mmectl.deploy.wait import Timing, await_outcome, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
 from mmectl.spec.container import Container
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
-from mmectl.spec.tags import TAG
+from mmectl.spec.tags import TAG, UPDATE_TAG
 from mmectl.spec.variant import Variant
 
 SPEC = Spec(
@@ -78,12 +78,18 @@ def test_second_deploy_does_nothing():
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
-        ({"variant__instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint"]),
-        ({"variant__instance_type": "ml.c5.large"}, ["CreateEndpointConfig", "UpdateEndpoint"]),
-        ({"container__image": "x:2"}, ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]),
+        ({"variant__instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"]),
+        (
+            {"variant__instance_type": "ml.c5.large"},
+            ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
+        ),
+        (
+            {"container__image": "x:2"},
+            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
+        ),
         (
             {"container__environment": (("A", "1"),)},
-            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"],
+            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
         ),
         ({"tags": (("team", "a"),)}, ["AddTags", "AddTags", "AddTags"]),
         ({"policy": Policy("canary", wait=60)}, []),
@@ -101,7 +107,7 @@ def test_going_back_is_an_update_to_the_previous_configuration():
     first = aws.endpoint["EndpointConfigName"]
     deployed(aws, changed_by(variant__instance_count=3))
     assert aws.endpoint["EndpointConfigName"] != first
-    assert deployed(aws) == ["UpdateEndpoint"]
+    assert deployed(aws) == ["UpdateEndpoint", "AddTags"]
     assert aws.endpoint["EndpointConfigName"] == first
 
 
@@ -331,6 +337,130 @@ def test_a_failed_rollback_still_serves_and_is_updated():
     assert [step.action for step in plan(WANTED, found)] == ["UpdateEndpoint"]
 
 
+def three(aws: Aws) -> Spec:
+    """Another count, which is rolled back."""
+    aws.fails = "alarms entered ALARM"
+    changed = changed_by(variant__instance_count=3)
+    with pytest.raises(DeployError, match="was rolled back: alarms") as caught:
+        deployed(aws, changed)
+    assert (caught.value.code, caught.value.exit_code) == ("rolled_back", 1)
+    return changed
+
+
+def test_an_update_that_was_rolled_back_is_not_issued_again():
+    aws = Aws()
+    deployed(aws)
+    changed = three(aws)
+    aws.fails = None
+    for wait in (True, False):  # a retry, as CI jobs do
+        aws.calls.clear()
+        with pytest.raises(DeployError, match="was rolled back: alarms") as caught:
+            list(rollout.deploy(aws, desired(changed), timing=timing(), wait=wait))
+        assert "deploy --again" in str(caught.value.hint)
+        assert aws.calls == []
+    list(rollout.deploy(aws, desired(changed), timing=timing(), again=True))
+    assert aws.calls == ["UpdateEndpoint", "AddTags"]
+    assert deployed(aws, changed) == []
+
+
+def test_what_was_deployed_before_or_is_new_is_no_retry_of_what_was_rolled_back():
+    aws = Aws()
+    deployed(aws, changed_by(variant__instance_count=5))
+    deployed(aws)
+    three(aws)
+    aws.fails = None
+    assert deployed(aws) == []  # what serves
+    assert deployed(aws, changed_by(variant__instance_count=5)) == ["UpdateEndpoint", "AddTags"]
+
+
+def test_a_rollback_while_somebody_waits_is_told_and_not_mended():
+    aws = Aws(looks=4)
+    deployed(aws)
+    aws.fails = "alarms entered ALARM"
+    changed = desired(changed_by(variant__instance_count=3))
+    list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+    aws.endpoint_tags[:] = [t for t in aws.endpoint_tags if t["Key"] != UPDATE_TAG]  # of an older
+    aws.calls.clear()
+    with pytest.raises(DeployError, match="was rolled back: alarms") as caught:
+        list(rollout.deploy(aws, changed, timing=timing()))
+    assert (caught.value.code, aws.calls) == ("rolled_back", [])
+
+
+def test_the_outcome_is_waited_for():
+    aws = Aws(looks=3)
+    with pytest.raises(DeployError, match="does not exist"):
+        list(await_outcome(aws, "demo", timing()))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    *_, last = await_outcome(aws, "demo", timing())
+    assert last.kind == "done"
+    assert f"serving {WANTED.config}" in last.text
+    aws.fails = "alarms entered ALARM"
+    changed = desired(changed_by(variant__instance_count=3))
+    list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+    for _ in range(2):  # while it goes on, and afterwards
+        with pytest.raises(DeployError, match=f"to {changed.config} was rolled back: alarms"):
+            list(await_outcome(aws, "demo", timing()))
+    aws = Aws(fails="no capacity")
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    with pytest.raises(DeployError, match="is Failed: no capacity"):
+        list(await_outcome(aws, "demo", timing()))
+    busy = Aws(looks=10**6)
+    list(rollout.deploy(busy, WANTED, timing=timing(), wait=False))
+    with pytest.raises(DeployError, match="still being changed") as caught:
+        list(await_outcome(busy, "demo", timing(20)))
+    assert caught.value.code == "deploy_timeout"
+
+
+def test_the_reason_of_an_earlier_failure_is_no_news():
+    aws = Aws()
+    deployed(aws)
+    three(aws)
+    aws.fails = None
+    aws.stale = 3  # AWS shows the endpoint as it was before the call, its old reason included
+    deployed(aws, changed_by(variant__instance_count=4))
+    assert aws.endpoint["EndpointStatus"] == "InService"
+
+
+@pytest.mark.parametrize(
+    "call", ["create_model", "create_endpoint_config", "create_endpoint", "update_endpoint"]
+)
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_call_that_was_made_counts_whatever_its_answer(call, lost):
+    """SageMaker does not see what was made just now, or the answer was lost and asked for again."""
+    aws: Any = Aws(looks=9)
+    if call == "update_endpoint":
+        deployed(aws, changed_by(container__image="x:0"))
+    real, answers = getattr(aws, call), [ServiceError("Could not find endpoint configuration x")]
+    refusal = "Cannot update in-progress endpoint" if "update" in call else "already existing"
+
+    def bad(request):
+        if lost:
+            real(request)
+            raise ServiceError(f"Cannot create {refusal} x")
+        if answers and call != "create_model":
+            raise answers.pop()
+        real(request)
+
+    setattr(aws, call, bad)
+    deployed(aws)
+    assert aws.endpoint["EndpointConfigName"] == WANTED.config
+    assert aws.endpoint["EndpointStatus"] == "InService"
+
+
+def test_another_change_under_way_is_no_success_of_ours():
+    aws: Any = Aws(looks=9)
+    deployed(aws, changed_by(container__image="x:0"))
+    other = desired(changed_by(variant__instance_count=7))
+
+    def bad(request):
+        Aws.update_endpoint(aws, {"EndpointConfigName": other.config})
+        raise ServiceError("Cannot update in-progress endpoint")
+
+    aws.update_endpoint = bad
+    with pytest.raises(ServiceError, match="in-progress"):
+        deployed(aws)
+
+
 def test_long_names_with_the_same_beginning_share_nothing():
     one, two = (desired(changed_by(endpoint="e" * 60 + end)) for end in "ab")
     assert one.model != two.model
@@ -342,11 +472,11 @@ def test_whom_somebody_else_overtook_is_told_so():
     other = desired(changed_by(variant__instance_count=5))
     aws.endpoint["EndpointConfigName"] = "demo-somebody"
     with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
-        list(await_serving(aws, other, timing(), previous=WANTED.config))
+        list(await_serving(aws, other, timing(), before=Observed(config=WANTED.config)))
     assert "last log lines" not in caught.value.message
     aws.endpoint = None
     with pytest.raises(DeployError, match="was deleted meanwhile"):
-        list(await_serving(aws, other, timing(), previous=WANTED.config))
+        list(await_serving(aws, other, timing(), before=Observed(config=WANTED.config)))
 
 
 def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
@@ -377,7 +507,7 @@ def test_tags_come_with_an_update():
     aws = Aws()
     deployed(aws)
     changed = changed_by(tags=(("team", "a"),), variant__instance_count=3)
-    expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags"]
+    expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags", "AddTags"]
     assert deployed(aws, changed) == expected
 
 
