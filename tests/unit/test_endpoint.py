@@ -450,7 +450,8 @@ def test_a_call_that_was_made_counts_whatever_its_answer(call, lost):
 def test_another_change_under_way_is_no_success_of_ours():
     aws: Any = Aws(looks=9)
     deployed(aws, changed_by(container__image="x:0"))
-    other = desired(changed_by(variant__instance_count=7))
+    other = desired(changed_by(container__image="x:0", variant__instance_count=7))
+    aws.create_endpoint_config(other.config_request)
 
     def bad(request):
         Aws.update_endpoint(aws, {"EndpointConfigName": other.config})
