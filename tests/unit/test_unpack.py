@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import os
 import stat
 import subprocess
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from mmectl.archive.unpack import (
     StoppedError,
     TooLargeError,
     UnpackError,
+    _ahead,
     size_hint,
     unpack,
 )
@@ -284,6 +286,31 @@ class TestALargeOne:
             plain_tar(member("../evil"), member("net.params", os.urandom(6 << 20))), 1
         )
         assert "leads out" in str(refused(tmp_path, bad[:-9]))
+
+    @pytest.mark.parametrize("good", [0, 1, 7, 8, 9, 30])
+    def test_errors_come_in_their_order(self, good: int) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield from (bytes([n]) for n in range(good))
+            raise UnpackError("damaged")
+
+        before, ahead = threading.active_count(), _ahead(chunks())
+        assert [next(ahead) for _ in range(good)] == [bytes([n]) for n in range(good)]
+        with pytest.raises(UnpackError, match="damaged"):
+            next(ahead)
+        assert threading.active_count() == before
+
+    def test_what_is_not_wanted_any_more_is_not_inflated(self) -> None:
+        made: list[int] = []
+
+        def chunks() -> Iterator[bytes]:
+            for number in itertools.count():
+                made.append(number)
+                yield b"x"
+
+        ahead = _ahead(chunks())
+        next(ahead)
+        ahead.close()
+        assert len(made) <= 10
 
     def test_it_can_be_called_off(self, tmp_path: Path) -> None:
         archive = tmp_path / "model.tar.gz"

@@ -10,6 +10,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,13 @@ def test_models_of_very_many_files_are_not_remembered(tmp_path: Path) -> None:
     for number in (1, 2):
         unpack(archive, tmp_path / f"to-{number}")
     assert unpack.times == 2
+
+
+def test_many_at_once(tmp_path: Path, archive: Path) -> None:
+    unpack = Counted()
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda n: unpack(archive, tmp_path / f"to-{n}"), range(12)))
+    assert len(set(done)) == 1
+    assert all(held(tmp_path / f"to-{n}") == FILES for n in range(12))
+    assert unpack.times <= 8  # those that began before one was done
+    assert not list(tmp_path.glob(".unpack-*"))
