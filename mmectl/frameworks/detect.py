@@ -55,6 +55,11 @@ def claiming() -> tuple[str, ...]:
     return tuple(one.name for one in known() if one.claims)
 
 
+def without_signature() -> tuple[str, ...]:
+    """The names of those whose models say nothing of what they take: a handler reads requests."""
+    return (*claiming(), ANY)
+
+
 def unknown(name: str) -> str | None:
     """Why that is no name of a framework or ANY, with the near miss; None where it is one."""
     if name in names() or name == ANY:

@@ -426,6 +426,11 @@ class TestSignature:
             {"name": "x", "shape": [None, 4], "dtype": "float32"}
         ]
 
+    def test_show_says_that_a_script_alone_knows(self, call, s3):
+        s3.put("bucket", "demo/script.tar.gz", mmectl_framework="custom")
+        _, out, _ = call("show", "script")
+        assert out.splitlines()[-1] == "what it takes only its handler knows"
+
     def test_show_says_how_to_know_it_of_others(self, call, data):
         _, out, _ = call("show", "shapes")
         assert "see: mmectl models check shapes.tar.gz --json" in out

@@ -125,3 +125,18 @@ def test_an_upload_is_compared_with_the_image_that_is_deployed(run, serves, root
 def test_the_image_of_an_endpoint_is_that_of_its_configuration(world):
     sagemaker = world.sagemaker
     assert serving_image(sagemaker, "demo") is None
+
+
+def test_any_folder_is_uploaded_for_a_container_of_another(run, serves, tmp_path):
+    """image.uri names one that mmectl knows nothing of."""
+    serves.label = None
+    folder = tmp_path / "kind"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "weights.bin").write_text("x")
+    (folder / "1" / "run.py").write_text("")
+    code, _, err = run("upload", str(folder))
+    assert (code, "run.py: is code" in err) == (1, True)
+    code, out, _ = run("upload", str(folder), "--allow-code", "--json")
+    assert (code, result(out)["data"]["models"][0]["framework"]) == (0, "any")
+    code, _, err = run("upload", str(folder), "--framework", "sklaern")
+    assert (code, "did you mean sklearn?" in err) == (2, True)

@@ -90,6 +90,15 @@ def test_it_is_built_uploaded_deployed_and_asked(project, root):
     )
     assert answer["Body"].read() == b"Model with words.txt was asked 3 bytes"
 
+    folder = project.folder / "own-kind"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "weights.bin").write_text("")
+    said = project.mmectl("upload", str(folder), code=1).stderr.decode()
+    assert "holds only a folder" in said
+    done = project.data("upload", str(folder), "--framework", "any")
+    assert done["models"][0]["framework"] == "any"
+    assert project.data("invoke", "-m", "own-kind", str(star))["body"].startswith("Model with 1 ")
+
 
 def test_the_request_is_that_of_the_configuration(project):
     model, body = project.folder / "m", project.folder / "question.csv"

@@ -15,6 +15,7 @@ from mmectl.commands.common import command
 from mmectl.commands.models.group import ago, artifact_data, known, models, short
 from mmectl.commands.status import instances_of
 from mmectl.console.output import Result, Table, size
+from mmectl.frameworks import detect
 from mmectl.registry import signatures
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
@@ -205,6 +206,8 @@ def _about(artifact: Artifact) -> list[str]:
     """What the check at the upload knew of a version."""
     known_of = signatures.decode(artifact.signature)
     said = [f"{'for':<9}{artifact.framework}"] if artifact.framework else []
+    if artifact.framework in detect.without_signature():
+        return [*said, "what it takes only its handler knows"]
     if known_of is None:
         check = f"mmectl models check {artifact.target_model} --json"
         return [*said, f"what it takes was not written at its upload; see: {check}"]
