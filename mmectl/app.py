@@ -362,9 +362,10 @@ class App:
         if cached is None:
             ecr = self.ecr(name.repository, name.account, name.region)
             platform = platform_of(self.config.settings.endpoint.instance_type)
-            cached = list(label.of_ecr(ecr, name, platform) or ())
-            self.metadata_cache.put(f"image/{image}", name.digest or "", cached)
-        return tuple(cached) or None
+            cached = label.of_ecr(ecr, name, platform)
+            if cached is not None:
+                self.metadata_cache.put(f"image/{image}", name.digest or "", list(cached))
+        return tuple(cached or ()) or None
 
     def _engine_serves(self, image: str) -> tuple[str, ...] | None:
         """What an image of the Docker engine says, where instances may be containers."""

@@ -45,6 +45,7 @@ def by_deployed(app: App, uploaded: Sequence[Artifact]) -> tuple[Unserved, ...]:
     try:
         image = serving_image(app.sagemaker, app.endpoint_name)
         served = app.serves(image) if image else None
+        app.metadata_cache.save()
     except ServiceError:  # who may upload need not be one who may look at the endpoint
         return ()
     if served is None:

@@ -30,9 +30,12 @@ def of_record(state_dir: Path, reference: str) -> tuple[str, ...] | None:
 
 
 def of_ecr(ecr: Ecr, name: external.Name, platform: str) -> tuple[str, ...] | None:
-    """The frameworks of an image in ECR; three requests. Raises ServiceError."""
+    """The frameworks of an image in ECR; () without the label, None where it cannot be read.
+
+    Two requests, three for an index of images. Raises ServiceError.
+    """
     found = external.find(ecr, name)
     if found is not None and found.media_type in manifests.INDEXES:
         found = ecr.find(digest=manifests.member(found, platform))
     facts = ecr.facts(found) if found is not None else None
-    return of_labels(facts.labels) if facts is not None else None
+    return (of_labels(facts.labels) or ()) if facts is not None else None
