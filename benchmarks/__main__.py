@@ -23,6 +23,7 @@ MODULES = (
     "container",
     "frameworks",
 )
+ASKED = ("images",)  # run where they are named: what they need is not on every machine
 
 
 def load(name: str) -> ModuleType | None:
@@ -45,9 +46,10 @@ def show(lines: Iterable[object] | None) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for, everything by default; 0 where every goal is met."""
-    unknown = [name for name in arguments if name not in MODULES]
+    there = (*MODULES, *ASKED)
+    unknown = [name for name in arguments if name not in there]
     if unknown:
-        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(MODULES)}")
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(there)}")
         return 2
     met = True
     for name in arguments or MODULES:

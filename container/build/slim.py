@@ -18,10 +18,19 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from importlib import metadata
 from pathlib import Path
 
-# A line of a framework's requirements: a pattern of what it never opens of its package
-UNUSED = "# unused: "
+import sections
+
+# Lines of a framework's requirements: a pattern of what it never opens, perhaps from a Python on; a
+# package that stays whole beside others, which may use less of it; a library and its section that
+# is never read
+UNUSED, WHOLE, UNREAD = "# unused: ", "# whole: ", "# unread: "
+_FROM = re.compile(r'\s*;\s*python_version\s*>=\s*"3\.(\d+)"\s*$')
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# What of a package nobody imports, whoever uses it
+_NOBODYS = ("tests", "test", "*.pyi")
 PACKAGES = (
     "future*",
     "libfuturize*",
@@ -112,28 +121,75 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
                 path.unlink()
 
 
-def unused(requirements: Iterable[str]) -> list[str]:
-    """Read the patterns that the requirements of frameworks, as texts, name.
+def unused(requirements: Iterable[str], minor: int = sys.version_info[1]) -> list[str]:
+    """Read the patterns that the requirements of frameworks, as texts, name for Python 3.`minor`.
 
-    A package that another one of them needs stays.
+    What another one of them needs stays: a package, and what is below it unless that one has the
+    same pattern.
     """
     files = [text.splitlines() for text in requirements]
-    own = [[line[len(UNUSED) :] for line in lines if line.startswith(UNUSED)] for lines in files]
-    needed = [
-        [name for name in packages(lines) if not any(fnmatch(name, one) for one in patterns)]
-        for lines, patterns in zip(files, own)  # noqa: B905 - Python 3.8
-    ]
+    own = [list(patterns(lines, minor)) for lines in files]
     found = []
-    for index, patterns in enumerate(own):
-        others = [name for i, names in enumerate(needed) if i != index for name in names]
-        found += [one for one in patterns if not any(fnmatch(name, one) for name in others)]
-    return found
+    for index, mine in enumerate(own):
+        others = [i for i in range(len(files)) if i != index]
+        found += [one for one in mine if not any(needs(files[i], own[i], one) for i in others)]
+    return list(dict.fromkeys(found))
+
+
+def patterns(lines: Iterable[str], minor: int) -> Iterator[str]:
+    """What a framework says that it never opens, for that Python."""
+    for line in lines:
+        if line.startswith(UNUSED):
+            condition = _FROM.search(line)
+            if condition is None or int(condition[1]) <= minor:
+                yield _FROM.sub("", line[len(UNUSED) :])
+
+
+def needs(lines: Sequence[str], never: Sequence[str], pattern: str) -> bool:
+    """Whether a framework may open what the pattern names; `never` are its own patterns."""
+    package, _, below = pattern.partition("/")
+    if pattern in never or below.rpartition("/")[2] in _NOBODYS:
+        return False
+    opened = [name for name in packages(lines) if not any(fnmatch(name, one) for one in never)]
+    return any(fnmatch(name, package) for name in opened)
 
 
 def packages(lines: Iterable[str]) -> list[str]:
-    """The packages of a file of requirements, as their folders are called."""
-    found = (re.match(r"[A-Za-z0-9._-]+", line) for line in lines)
-    return [one[0].lower().replace("-", "_").replace(".", "_") for one in found if one]
+    """The packages of a file of requirements, or that it wants whole, as their folders are called.
+
+    xgboost-cpu has the folder of xgboost.
+    """
+    named = (line[len(WHOLE) :] if line.startswith(WHOLE) else line for line in lines)
+    found = (_NAME.match(line.strip()) for line in named)
+    folders = [one[0].lower().replace("-", "_").replace(".", "_") for one in found if one]
+    return [name[:-4] if name.endswith("_cpu") else name for name in folders]
+
+
+def with_theirs(names: Iterable[str], site: Path) -> str:
+    """Packages and all that they need of what is installed, as a file of requirements."""
+    held = {
+        packages([one.metadata["Name"]])[0]: one for one in metadata.distributions(path=[str(site)])
+    }
+    found: set[str] = set()
+    waiting = packages(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            wanted = held[name].requires or () if name in held else ()
+            waiting += packages(one for one in wanted if "extra ==" not in one)
+    return "\n".join(sorted(found))
+
+
+def shorten(site: Path, requirements: Iterable[str]) -> None:
+    """Take the sections that are never read out of libraries, as the requirements name them."""
+    lines = [line for text in requirements for line in text.splitlines()]
+    for line in lines:
+        if line.startswith(UNREAD):
+            pattern, section = line[len(UNREAD) :].split()
+            for path in site.glob(pattern):
+                less = sections.remove(path, section)
+                sys.stdout.write(f"{path.name}: {section}: {less / 1e6:.0f} MB less\n")
 
 
 def elf_files(folders: Iterable[Path]) -> Iterator[Path]:
@@ -252,7 +308,8 @@ def main(
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
     chosen = [(requirements / f"{name}.txt").read_text("utf-8") for name in frameworks]
     (site,) = environment.glob("lib/python3*/site-packages")
-    remove(site, [*kept_out(more), *unused([*chosen, more])])
+    remove(site, [*kept_out(more), *unused([*chosen, with_theirs(more.splitlines(), site)])])
+    shorten(site, chosen)
     remove(java, JAVA)
     unused_libraries(site)
     compile_below(site, Path("/nowhere"))
