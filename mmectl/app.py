@@ -14,7 +14,7 @@ from mmectl.config.loading import Config, load
 from mmectl.config.specification import specification
 from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
-from mmectl.endpoint import Desired, desired
+from mmectl.endpoint import Desired, desired, serving_role
 from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
@@ -461,7 +461,8 @@ class App:
     def desired(self) -> Desired:
         """What the configuration asks for, as requests to SageMaker."""
         settings = self.config.settings
-        role = self.aws.role(settings.aws.role)
+        wanted = settings.aws.role or serving_role(self.sagemaker, self.endpoint_name)
+        role = self.aws.role(wanted)
         return desired(
             specification(settings, image=self.image, models=self.location.url, role=role)
         )

@@ -188,6 +188,16 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     )
 
 
+def serving_role(aws: ControlPlane, name: str) -> str | None:
+    """The ARN of the role of the model that an endpoint serves with; None where there is none."""
+    config = (aws.describe_endpoint(name) or {}).get("EndpointConfigName")
+    found = (aws.describe_endpoint_config(config) or {}) if config else {}
+    for variant in found.get("ProductionVariants", ()):
+        model = aws.describe_model(variant["ModelName"]) or {}
+        return model.get("ExecutionRoleArn")
+    return None
+
+
 def _pending(described: Mapping[str, Any]) -> str | None:
     """The configuration that the endpoint is being brought to; None where nothing brings one."""
     status = described.get("EndpointStatus")

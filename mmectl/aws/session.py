@@ -40,6 +40,7 @@ SAGEMAKER_MARKS = (
     Path("/opt/ml/config/resourceconfig.json"),
     Path("/opt/ml/config/processingjobconfig.json"),
 )
+_ROLES_SHOWN = 10
 _ROLE_HINT = (
     "set aws.role, or create one: aws iam create-role "
     "--role-name AmazonSageMaker-ExecutionRole-mmectl "
@@ -202,7 +203,15 @@ class Aws:
                 hint=_ROLE_HINT,
                 code="no_role",
             )
-        return str(max(roles, key=lambda role: role["CreateDate"])["Arn"])
+        if len(roles) > 1:
+            newest = sorted(roles, key=lambda role: role["CreateDate"], reverse=True)
+            raise ServiceError(
+                f"{len(roles)} IAM roles {ROLE_PREFIX}* that SageMaker may assume: "
+                + ", ".join(role["RoleName"] for role in newest[:_ROLES_SHOWN]),
+                hint=f"choose one, for example: aws.role: {newest[0]['RoleName']}",
+                code="several_roles",
+            )
+        return str(roles[0]["Arn"])
 
     def bucket_name(self, wanted: str | None) -> str:
         """The given bucket, or the name that SageMaker's own tools use by default."""

@@ -35,10 +35,9 @@ def test_identity_is_of_sts(aws, stub):
     assert (found.account, found.region) == ("123456789012", "eu-central-1")
 
 
-def test_role_is_the_newest_that_sagemaker_may_assume_over_all_pages(aws, stub):
+def test_role_is_the_one_that_sagemaker_may_assume_over_all_pages(aws, stub):
     first = {
         "Roles": [
-            role("AmazonSageMaker-ExecutionRole-a", day=3),
             role("AmazonSageMaker-ExecutionRole-b", day=9, trust="{}"),
             role("Other", day=9),
         ],
@@ -49,6 +48,19 @@ def test_role_is_the_newest_that_sagemaker_may_assume_over_all_pages(aws, stub):
     second = {"Roles": [role("AmazonSageMaker-ExecutionRole-c", day=5)], "IsTruncated": False}
     stub("iam").add_response("list_roles", second, {"Marker": "m"})
     assert aws.role(None).endswith("AmazonSageMaker-ExecutionRole-c")
+
+
+def test_several_roles_are_a_question(aws, stub):
+    """A notebook's role that somebody makes must not become that of an endpoint."""
+    roles = [
+        role(f"AmazonSageMaker-ExecutionRole-{name}", day=day)
+        for name, day in (("a3", 3), ("c9", 9))
+    ]
+    stub("iam").add_response("list_roles", {"Roles": roles, "IsTruncated": False}, {})
+    with pytest.raises(ServiceError, match=r"2 IAM roles .*-c9, .*-a3") as caught:
+        aws.role(None)
+    assert caught.value.hint.endswith("aws.role: AmazonSageMaker-ExecutionRole-c9")
+    assert caught.value.code == "several_roles"
 
 
 def test_no_role_says_how_to_make_one(aws, stub):

@@ -138,8 +138,8 @@ def test_a_broken_image_leaves_the_old_one_serving(project, endpoint):
     assert "rolled back" in shown
     assert "no such luck" in shown
     assert "still serving: demo-" in shown
-    for command in (["deploy", "--set", f"image.context={broken}"], ["wait"]):  # as a CI job would
-        told = project.mmectl(*command, code=1).stderr.decode()
+    for asked in (["deploy", "--set", f"image.context={broken}"], ["wait"]):  # as a CI job would
+        told = project.mmectl(*asked, code=1).stderr.decode()
         assert "was rolled back" in told
         assert "to try the same update: mmectl deploy --again" in told
     assert project.data("invoke", "-m", "shapes.tar.gz", STAR)["labels"][0]["class"] == "star"

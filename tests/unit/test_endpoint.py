@@ -111,6 +111,13 @@ def test_going_back_is_an_update_to_the_previous_configuration():
     assert aws.endpoint["EndpointConfigName"] == first
 
 
+def test_the_role_that_serves_is_that_of_the_model():
+    aws = Aws()
+    assert endpoint.serving_role(aws, "demo") is None
+    deployed(aws)
+    assert endpoint.serving_role(aws, "demo") == SPEC.role_arn
+
+
 def test_names_are_content_and_fit():
     assert desired(SPEC) == desired(SPEC)
     reordered = changed_by(container__environment=(("B", "2"), ("A", "1")))
