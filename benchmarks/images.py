@@ -2,7 +2,7 @@
 
 It builds in the Docker lab (docs/docker-lab.md: root and Debian's packages; MMECTL_LAB=1 installs
 them), whose engine and registry are gone afterwards. BENCH_IMAGES="onnx,mxnet onnx" chooses: one
-image for each list of frameworks. BENCH_INDEX is image.index, BENCH_BASE build.base_image.
+image for each list of frameworks. PyTorch's CPU build is taken as tests/torch_index.py has it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def chosen() -> list[str]:
 
 def run() -> Iterator[Result]:
     """Build them one after another; takes about a minute each."""
-    sys.path.insert(0, str(LAB))
+    sys.path[:0] = [str(LAB), str(LAB.parent)]
     import lab as machine
     from build_project import Project
     from lab_machine import Unavailable as NoLab
@@ -43,15 +44,28 @@ def run() -> Iterator[Result]:
             for number, frameworks in enumerate(chosen()):
                 folder = Path(name, str(number))
                 folder.mkdir()
-                yield _built(Project(folder, lab, f"bench-{number}"), frameworks)
+                with ExitStack() as stack:
+                    more = _index(stack, lab) if "pytorch" in frameworks.split() else ()
+                    yield _built(Project(folder, lab, f"bench-{number}"), frameworks, more)
                 shutil.rmtree(folder)
     except NoLab as error:
         raise Unavailable(str(error)) from None
 
 
-def _built(project: Any, frameworks: str) -> Result:
+def _index(stack: ExitStack, lab: Any) -> tuple[str, ...]:
+    """The setting of an index with PyTorch's CPU build, where the engine's containers reach it."""
+    import torch_index
+
+    try:
+        index = torch_index.index(ROOT / ".mmectl" / "wheels", f"10.211.{lab.number}.1")
+        return (f"image.index={stack.enter_context(index)}",)
+    except torch_index.Unavailable as error:
+        raise Unavailable(str(error)) from None
+
+
+def _built(project: Any, frameworks: str, more: tuple[str, ...]) -> Result:
     """Build one; a failure is a figure, too, and a goal missed."""
-    settings = f"image.frameworks=[{', '.join(frameworks.split())}]", *_more()
+    settings = f"image.frameworks=[{', '.join(frameworks.split())}]", *more
     started = time.monotonic()
     try:
         answer, _ = project.mmectl("build", *(word for one in settings for word in ("--set", one)))
@@ -71,9 +85,3 @@ def _local(project: Any) -> str:
     """The engine's id of the project's image."""
     names = project.lab.run("images", "--quiet", f"{project.lab.registry}/{project.repository}")
     return str(names.split()[0])
-
-
-def _more() -> Iterator[str]:
-    for variable, key in (("BENCH_INDEX", "image.index"), ("BENCH_BASE", "build.base_image")):
-        if value := os.environ.get(variable):
-            yield f"{key}={value}"

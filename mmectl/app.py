@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -262,7 +263,8 @@ class App:
     def build_request(self) -> BuildRequest:
         """What `mmectl build` has to make of the context as it is now."""
         from mmectl.image import contents_digest, image_digest, owner, reference
-        from mmectl.images.context import context_digest
+        from mmectl.images import index_login
+        from mmectl.images.context import context_digest, context_requirements, index_of
         from mmectl.images.values import BuildRequest
 
         settings = self.config.settings
@@ -281,6 +283,9 @@ class App:
             contents=self.contents,
             trial=self.trial,
             owner=owner(self.state_dir),
+            netrc=index_login.netrc(
+                index_of(context_requirements(context, self.contents), self.contents), os.environ
+            ),
         )
 
     @cached_property
@@ -290,7 +295,8 @@ class App:
 
         more = self.handler.requirements if self.handler else ()
         wanted = (*self.config.settings.image.requirements, *more)
-        return Contents(self.frameworks, tuple(dict.fromkeys(wanted)), self.handler)
+        index = self.config.settings.image.index
+        return Contents(self.frameworks, tuple(dict.fromkeys(wanted)), self.handler, index)
 
     @cached_property
     def handler(self) -> Handler | None:

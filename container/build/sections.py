@@ -3,7 +3,8 @@
 `.nv_fatbin`, the programs for GPUs of a library that runs on CPUs, is most of some files. It lies
 amid what is loaded, so strip and objcopy leave it. Here the segment is split in two: no address
 changes, and what was between them reads as zeros that take neither disk nor memory. The table of
-sections, which no loader reads, and the symbols for debuggers go, too.
+sections, which no loader reads, and the symbols for debuggers behind all that is loaded go, too; a
+section among those (`.symtab`) means them alone.
 
 The new segment takes the place of PT_PHDR, which a library does not need. A file of another form
 is left as it is.
@@ -50,22 +51,33 @@ def without(data: bytes, section: str) -> bytes | None:
     place = header[5]
     segments = [Segment(*one) for one in _table(data, _SEGMENT, place, header[10])]
     found = _find(data, header, section)
-    if found is None or not segments or segments[0].type != _PHDR:
+    if found is None or not segments:
         return None
     start, end = found
+    last = max(one.offset + one.in_file for one in segments if one.type == _LOAD)
+    headers_end = place + len(segments) * _SEGMENT.size
+    if start >= last and headers_end <= last:
+        return bytes(_headless(data[:last], header))
     around = [one for one in segments if one.type == _LOAD and _holds(one, start, end)]
-    if len(around) != 1 or around[0].in_file != around[0].in_memory:
+    if segments[0].type != _PHDR or len(around) != 1:
+        return None
+    if around[0].in_file != around[0].in_memory:
         return None
     hole = _hole(start, end, max(around[0].align, PAGE))
-    if hole.end <= hole.start or not _first_load(segments, around[0]):
+    if not headers_end <= hole.start < hole.end or not _first_load(segments, around[0]):
         return None
     made = list(_split(segments, around[0], hole))
-    last = max(one.offset + one.in_file for one in segments if one.type == _LOAD)
-    kept = bytearray(data[: hole.start] + data[hole.end : last])
-    kept[: _HEADER.size] = _HEADER.pack(*header[:6], 0, *header[7:11], 0, 0, 0)
+    kept = _headless(data[: hole.start] + data[hole.end : last], header)
     for number, one in enumerate(made):
         _SEGMENT.pack_into(kept, place + number * _SEGMENT.size, *one)
     return bytes(kept)
+
+
+def _headless(data: bytes, header: Sequence[Any]) -> bytearray:
+    """A library without the table of its sections."""
+    kept = bytearray(data)
+    kept[: _HEADER.size] = _HEADER.pack(*header[:6], 0, *header[7:11], 0, 0, 0)
+    return kept
 
 
 def _table(data: bytes, form: struct.Struct, place: int, count: int) -> list[tuple[Any, ...]]:

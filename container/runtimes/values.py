@@ -79,7 +79,8 @@ class Likelihood(Enum):
         return float(self.value)
 
 
-_NO_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory")
+_NO_MEMORY = ("failed to allocate", "bad_alloc", "cannot allocate memory", "out of memory",
+              "can't allocate memory")  # fmt: skip
 
 
 def ran_out_of_memory(text: str) -> bool:

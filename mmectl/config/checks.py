@@ -154,9 +154,29 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
                 yield f"image.{key}", refusal
 
 
+def _index_problem(index: str) -> str | None:
+    """What is wrong with the address of a package index; it is not shown where it has a password.
+
+    Configuration is printed and digested: logins do not belong there.
+    """
+    try:
+        parts = urllib.parse.urlsplit(index)
+        host = parts.hostname
+    except ValueError:
+        return "is no address"
+    if parts.username or parts.password:
+        return "has a login in it: leave that out, and put USER:PASSWORD into MMECTL_INDEX_LOGIN"
+    plain = index.isprintable() and not set(index) & set(" |\"'`$\\")
+    if parts.scheme not in ("https", "http") or not host or not plain:
+        return f"is {shown(index)}, must be an address such as https://HOST/simple"
+    return None
+
+
 def _image_problems(image: Image) -> Iterator[tuple[str, str]]:
     if image.handler is not None and image.uri is not None:
         yield "image.handler", "is built into an image, image.uri names one: leave one of both out"
+    if image.index is not None and (refusal := _index_problem(image.index)) is not None:
+        yield "image.index", refusal
     for index, name in enumerate(image.frameworks or ()):
         if name == detect.ANY:
             yield f"image.frameworks.{index}", "is 'any': that is what image.handler serves"

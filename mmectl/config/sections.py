@@ -59,6 +59,9 @@ class Image(Section):
     requirements: tuple[str, ...] = Field(
         (), strict=False, description="further packages in it, such as pandas==2.3.3"
     )
+    index: str | None = Field(
+        None, description="package index beside the usual one; null: a framework's own, if any"
+    )
     python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
 
 

@@ -142,6 +142,20 @@ class Sample:
             (folder / name).write_bytes(content)
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a model becomes ONNX: a script for the Python that has the framework, and its orders.
+
+    `kind` is the format of the file, `inputs` what is known of them. The script's protocol is in
+    conversion.py.
+    """
+
+    worker: Path
+    model: Path
+    kind: str
+    inputs: tuple[Input, ...] = ()
+
+
 class Framework:
     """One framework. Methods read files and execute nothing of them."""
 
@@ -164,6 +178,14 @@ class Framework:
     def detect(self, folder: Path) -> bool:
         """Whether a model folder is for this framework; by names or content."""
         raise NotImplementedError
+
+    def conversion(self, path: Path, *, weights: bool) -> Conversion | None:
+        """How a model, a file or a folder, becomes ONNX; None: it is served as it is.
+
+        `weights`: it may be weights alone, whose network is told otherwise. Raises ModelError.
+        """
+        del path, weights
+        return None
 
     def look(
         self, place: Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool

@@ -7,8 +7,8 @@
                  "zeros.json": [[0.1, 0.9]]}}
 
 Each key is a file to ask the model about, relative to the folder. An answer is the first lines
-that the handler gives, in their order, or the numbers of the output; probabilities and numbers
-may differ by `tolerance` (0.001 where it is left out).
+that the handler gives, in their order, or the numbers of the output, of several outputs by name;
+probabilities and numbers may differ by `tolerance` (0.001 where it is left out).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Question:
     """A file to ask about, and the answer that is known."""
 
     file: Path
-    answer: list[Any]
+    answer: list[Any] | dict[str, Any]
     tolerance: float
 
 
@@ -61,7 +61,7 @@ def read(folder: Path, *, inside: bool = False) -> tuple[Question, ...]:
 
 def _question(path: Path, name: str, answer: Any, tolerance: float, inside: bool) -> Question:
     file = path.parent / name
-    if not isinstance(answer, list) or not answer:
+    if not isinstance(answer, (list, dict)) or not answer:
         raise _bad(path, f"has no list of lines or numbers for {name}")
     if not name.isprintable() or any(len(part.encode()) > 255 for part in name.split("/")):
         raise _bad(path, f"names {_short(name)}, which is no name of a file")
@@ -90,6 +90,11 @@ def compare(question: Question, body: bytes) -> str | None:
 
 def _differs(wanted: Any, found: Any, tolerance: float) -> str | None:
     """Why `found` is not `wanted`, the first reason."""
+    if isinstance(wanted, dict):
+        if not isinstance(found, dict) or found.keys() != wanted.keys():
+            return f"answers {_short(found)}, expected was {_short(wanted)}"
+        named = (_differs(one, found[name], tolerance) for name, one in wanted.items())
+        return next((reason for reason in named if reason), None)
     if isinstance(wanted, list):
         if not isinstance(found, list):
             return f"answers {_short(found)}, expected was {_short(wanted)}"

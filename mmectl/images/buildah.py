@@ -21,7 +21,14 @@ from pathlib import Path
 from mmectl.base import relay
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
-from mmectl.images import checks, command_lines, container_smoke, failures, platforms
+from mmectl.images import (
+    checks,
+    command_lines,
+    container_smoke,
+    failures,
+    index_login,
+    platforms,
+)
 from mmectl.images.asking import AskingError, Server
 from mmectl.images.local_smoke import short_folder
 from mmectl.images.process import Run, output, run
@@ -61,7 +68,12 @@ class Buildah:
             if base is not None and request.base_image:
                 registry = request.base_image.partition("/")[0]
                 authfile = stack.enter_context(_secrets(registry, base())) / "auth.json"
-            self._build(request, command_lines.buildah(request, authfile), report)
+            command = command_lines.buildah(request, authfile)
+            if request.netrc:
+                command = command_lines.with_secret(
+                    command, stack.enter_context(index_login.staged(request.context, request.netrc))
+                )
+            self._build(request, command, report)
 
     def _build(self, request: BuildRequest, command: command_lines.Command, report: Report) -> None:
         reader = Classic(report)

@@ -17,7 +17,7 @@ from typing import Any
 
 from mmectl.base.errors import BuildError, ServiceError
 from mmectl.base.values import Event, Report
-from mmectl.images import failures
+from mmectl.images import failures, index_login
 from mmectl.images.buildspec import (
     PREFIX,
     Where,
@@ -73,6 +73,7 @@ class CodeBuild:
         Raises BuildError with the last lines of the log; project, source and logs are removed
         in every case.
         """
+        index_login.refuse(request.netrc, "AWS CodeBuild would be told it in clear")
         name = project_name(request)
         self._sweep(name, report)
         report(Event("note", "builder", f"AWS CodeBuild, project {name}"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmectl.base import relay
-from mmectl.images import asking
+from mmectl.images import asking, index_login
 from mmectl.images.values import BuildRequest
 
 # the image says which context it was made of, so that an interrupted push goes on without a build
@@ -61,6 +61,14 @@ def _shared(request: BuildRequest) -> tuple[str, ...]:
         f"{DIGEST_LABEL}={request.digest}",
         str(request.context),
     )
+
+
+def with_secret(command: Command, folder: Path) -> Command:
+    """The command with the Dockerfile and the login that lie in `folder`, see index_login."""
+    *before, context = command.arguments
+    file, login = folder / index_login.DOCKERFILE, folder / index_login.NETRC
+    secret = ("--secret", f"id={index_login.IDENTITY},src={login}")
+    return replace(command, arguments=(*before, "--file", str(file), *secret, context))
 
 
 def buildah(request: BuildRequest, authfile: Path | None = None) -> Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +14,22 @@ from mmectl.images.handler import PLACE, Handler
 
 BIND_ADDRESS = b"MMECTL_BIND_ADDRESS"
 DEFAULT_FRAMEWORKS = ("mxnet",)  # the Dockerfile's own argument
+INDEX = "INDEX"  # the Dockerfile's argument that may come with a login
+# A line of a framework's requirements: the index that its packages are on
+INDEX_LINE = "# index: "
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an image holds beside its context: frameworks, and packages as pip names them."""
+    """What an image holds beside its context: frameworks, and packages as pip names them.
+
+    `index` is the address of a package index beside the usual one, without a login.
+    """
 
     frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS
     requirements: tuple[str, ...] = ()
     handler: Handler | None = None
+    index: str | None = None
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -38,6 +45,9 @@ class Contents:
             found["REQUIREMENTS"] = "|".join(self.requirements)
         if self.handler:
             found["HANDLER"] = self.handler.digest
+            found["HANDLED"] = "custom"  # by what such a script may import
+        if self.index:
+            found[INDEX] = self.index
         return found
 
 
@@ -126,3 +136,10 @@ def context_requirements(folder: Path, contents: Contents = Contents()) -> tuple
                 hint="add the file, or take it out of image.frameworks",
             )
     return (base, *files)
+
+
+def index_of(requirements: Sequence[Path], contents: Contents) -> str | None:
+    """The further index: that of the contents, else the one that a framework's file names."""
+    lines = [line for path in requirements for line in path.read_text("utf-8").splitlines()]
+    own = [line[len(INDEX_LINE) :].strip() for line in lines if line.startswith(INDEX_LINE)]
+    return contents.index or next(iter(own), None)

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
-from mmectl.images import checks, command_lines, container_smoke, failures, platforms
+from mmectl.images import (
+    checks,
+    command_lines,
+    container_smoke,
+    failures,
+    index_login,
+    platforms,
+)
 from mmectl.images.command_lines import Command
 from mmectl.images.docker_sdk import Engine
 from mmectl.images.process import Run, output, run
@@ -126,8 +133,15 @@ class Docker:
             self._engine.pull(request.base_image, request.platform, base(), report)
         command = (self._builder or self.builder()).command(request)
         if command is None:
+            index_login.refuse(request.netrc, "the engine's own builder knows no secrets")
             self._engine.build(request, report)
-            return
+        elif request.netrc:
+            with index_login.staged(request.context, request.netrc) as folder:
+                self._built(request, command_lines.with_secret(command, folder), report)
+        else:
+            self._built(request, command, report)
+
+    def _built(self, request: BuildRequest, command: Command, report: Report) -> None:
         reader = READERS[command.progress](report)
         environment = {**self._environment, **dict(command.variables)}
         if self._run(command.arguments, environment, reader.line) != 0:

@@ -28,8 +28,10 @@ from mmectl.images.context import (
     copy,
     digest_of,
     entries,
+    index_of,
     knows_sockets,
 )
+from mmectl.images.index_login import with_login
 from mmectl.images.local_env import Environment
 from mmectl.images.trial import Trial
 from mmectl.images.uv import Uv, find_uv
@@ -113,6 +115,7 @@ class _Build:
         self.files = entries(wanted.context, wanted.contents)
         self.served = wanted.contents.served
         self.requirements, self.more = requirements, wanted.contents.requirements
+        self.contents = wanted.contents
         self.digest = wanted.digest
         self.reference = wanted.name
         self.trial = trial
@@ -145,7 +148,9 @@ class _Build:
     def run(self, python: str | None, lock: int, report: Report) -> dict[str, Any]:
         """Make what is lacking, try it, register it."""
         report(Event("start", "python", "looking for a Python that can serve"))
-        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv")
+        index = index_of(self.requirements, self.contents)
+        index = index and with_login(index, os.environ)
+        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv", index)
         interpreter = local_env.find_python(python, uv.program)
         report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
         java = local_env.find_java(dict(os.environ))
@@ -153,6 +158,7 @@ class _Build:
             report(Event("done", "java", f"{java.version}, {java.home}"))
         wanted = b"\0".join(path.read_bytes() for path in self.requirements)
         wanted += "".join(f"\0+{line}" for line in self.more).encode()
+        wanted += f"\0@{self.contents.index}".encode() if self.contents.index else b""
         key = local_env.environment_key(wanted, interpreter, own_java=java is None)
         folder = self.environments / key
         environment = local_env.read_environment(folder)

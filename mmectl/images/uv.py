@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmectl.base.errors import BuildError
+from mmectl.images.index_login import hidden
 
 _CERTIFICATE = re.compile(r"invalid peer certificate|certificate verify failed|unknownissuer")
 # What uv says (lower case), what it means, what to do; the first that fits counts.
@@ -98,11 +99,19 @@ class Uv:
 
     `held` is a descriptor that uv inherits: the lock of the build lasts as long as uv runs,
     also when we are killed. `cache` is where packages are kept if the usual place cannot be
-    written.
+    written. `index` is a package index beside the user's own, perhaps with a login: it stands in
+    uv's environment alone.
     """
 
-    def __init__(self, program: str, held: int | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        program: str,
+        held: int | None = None,
+        cache: Path | None = None,
+        index: str | None = None,
+    ) -> None:
         self.program = program
+        self._index = index
         self._held = held
         self._cache = cache
 
@@ -117,12 +126,12 @@ class Uv:
 
         Where it does not trust a certificate it is asked again with those of the system.
         """
-        environment = uv_environment(os.environ, self._cache)
+        environment = with_index(uv_environment(os.environ, self._cache), self._index)
         output = self._failure(arguments, environment)
         if output is not None and _CERTIFICATE.search(output.lower()):
             output = self._failure(arguments, {**SYSTEM_CERTIFICATES, **environment})
         if output is not None:
-            raise explain(arguments, output)
+            raise explain(arguments, hidden(output, os.environ), self._index is not None)
 
     def _failure(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
         """What uv said when it failed; None where it did what was asked."""
@@ -146,6 +155,17 @@ class Uv:
 
 
 SYSTEM_CERTIFICATES = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # new and old name
+
+
+def with_index(environment: Mapping[str, str], index: str | None) -> dict[str, str]:
+    """The environment with a further index, before those that it names already.
+
+    Versions are exact, so they are taken from whichever index has them, as pip does.
+    """
+    if index is None:
+        return dict(environment)
+    more = " ".join(filter(None, [index, environment.get("UV_INDEX")]))
+    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **environment, "UV_INDEX": more}
 
 
 def uv_environment(environ: Mapping[str, str], cache: Path | None = None) -> dict[str, str]:
@@ -186,13 +206,14 @@ def check_programs_run(folder: Path, flags: int | None = None) -> None:
         )
 
 
-def explain(arguments: tuple[str, ...], output: str) -> BuildError:
-    """Put a failure of uv into words."""
+def explain(arguments: tuple[str, ...], output: str, further: bool = False) -> BuildError:
+    """Put a failure of uv into words; `further`: there was an index beside the usual one."""
     last = " ".join(line.strip() for line in output.strip().splitlines()[-4:]) or "no output"
     lowered = output.lower()
     for pattern, meaning, hint in _WORDS:
         if re.search(pattern, lowered):
-            return BuildError(f"cannot make the serving environment: {meaning}: {last}", hint=hint)
+            fix = f"{hint}; the index of image.index" if further else hint
+            return BuildError(f"cannot make the serving environment: {meaning}: {last}", hint=fix)
     return BuildError(
         f"cannot make the serving environment: uv {arguments[0]} failed: {last}",
         hint="mmectl build --verbose",

@@ -15,7 +15,8 @@ class BuildRequest:
     """What is to be built: `reference` is ``registry/repository:tag``, `platform` ``os/arch``.
 
     `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
-    letters and digits; nobody else of that name builds at the same time.
+    letters and digits; nobody else of that name builds at the same time. `netrc` is the login of
+    the package index, as that file has it: no command line, log or layer may hold it.
     """
 
     context: Path
@@ -26,6 +27,7 @@ class BuildRequest:
     contents: Contents = field(default_factory=Contents)
     trial: Trial = field(default_factory=Trial)
     owner: str = "nobody"
+    netrc: str = field(default="", repr=False)
 
     @property
     def arguments(self) -> Mapping[str, str]:

@@ -14,19 +14,19 @@ from __future__ import annotations
 import functools
 import mmap
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 # relative: mmectl/frameworks/onnx links here, and beside it to these values
 from ..folders import describe, files, first_bytes, inside  # noqa: TID252
+from ..pictures import SYNSET, labels, pixels  # noqa: TID252
 from ..values import ModelError, Pixels  # noqa: TID252
 from . import graph
 from .graph import BITS, External, ModelProto, Size, Tensor, Value
 from .proto import ProtoError
 
-ENDING, SYNSET = ".onnx", "synset.txt"
+ENDING = ".onnx"
 OPTIONS = ("output", "image")
 # types of numpy that requests and answers can have
 TYPES = frozenset(name for name, bits in BITS.items() if bits >= 8) - {
@@ -34,10 +34,8 @@ TYPES = frozenset(name for name, bits in BITS.items() if bits >= 8) - {
 }  # fmt: skip
 MAPS, TEXT = "sequence of maps", "string"
 _EXPORT = "export it again"
-_IMAGE_KEYS = {"mean", "std", "scale", "channels"}
 # where a tensor of an operator's attribute lies in another file its entry holds this
 _LOCATION = b"\x0a\x08location"
-_LONGEST_LABELS = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -138,10 +136,10 @@ def _may_refer(data: mmap.mmap, found: ModelProto) -> bool:
 def read(folder: Path, *, nodes: bool = False) -> ModelFiles:
     """Read a model folder. Raises ModelError for what cannot be served."""
     path = find(folder)
-    labels = _labels(inside(folder) / SYNSET)
-    proto = open_proto(path, nodes=nodes or labels is not None)
+    held = labels(inside(folder) / SYNSET)
+    proto = open_proto(path, nodes=nodes or held is not None)
     options = describe(folder).only(OPTIONS)
-    made = ModelFiles(path, proto, labels, options.get("output"), _pixels(options.get("image")))
+    made = ModelFiles(path, proto, held, options.get("output"), pixels(options.get("image")))
     check_values(made)
     check_external(path, graph.external(proto.graph))
     return made
@@ -287,42 +285,3 @@ def tensor_problem(tensor: Tensor) -> str | None:
         return None
     shape = "x".join(map(str, tensor.dims)) or "one number"
     return f"{tensor.name} is {shape} of {tensor.dtype}, {wanted:,} bytes, and has {held:,}"
-
-
-def _labels(path: Path) -> tuple[str, ...] | None:
-    if not path.is_file():
-        return None
-    if path.stat().st_size > _LONGEST_LABELS:
-        raise ModelError("is larger than 16 MiB", path.name, "this is no list of labels")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ModelError("is no text in UTF-8", path.name, "save it as UTF-8") from None
-    lines = tuple(line.strip() for line in text.rstrip().splitlines())
-    if not any(lines):
-        raise ModelError("is empty", path.name, "write one label on each line, or remove it")
-    return lines
-
-
-def _pixels(given: Any) -> Pixels | None:
-    """What model.json says of pictures; None where it says nothing. Raises ModelError."""
-    if given is None:
-        return None
-    form = 'write "image": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], '
-    form += '"scale": 0.00392157}'
-    if not isinstance(given, Mapping) or not set(given) <= _IMAGE_KEYS:
-        raise ModelError('says "image" in a form that is not known', "model.json", form)
-    order = given.get("channels", "RGB")
-    mean, std = _numbers(given.get("mean", 0.0)), _numbers(given.get("std", 1.0))
-    scale = _numbers(given.get("scale", 1.0))
-    sound = None not in (mean, std, scale) and order in ("RGB", "BGR")
-    if not sound or 0.0 in (std or ()) or len(scale or ()) != 1:
-        raise ModelError('says "image" in a form that is not known', "model.json", form)
-    return Pixels(mean or (), std or (), (scale or (1.0,))[0], reverse=order == "BGR")
-
-
-def _numbers(given: Any) -> tuple[float, ...] | None:
-    """One number, or one for each of three channels."""
-    values = given if isinstance(given, list) else [given]
-    sound = all(type(one) in (int, float) and abs(one) < 1e9 for one in values)
-    return tuple(map(float, values)) if sound and len(values) in (1, 3) else None

@@ -6,6 +6,7 @@ from mmectl.commands.models import (  # noqa: F401 - they register themselves
     change,
     check,
     clean,
+    export,
     listing,
     transfer,
 )

@@ -9,7 +9,8 @@ from mmectl.frameworks import base
 from mmectl.frameworks.folders import DESCRIPTION
 from mmectl.frameworks.onnx import model_files
 from mmectl.frameworks.onnx.graph import Value
-from mmectl.frameworks.onnx.model_files import MAPS, SYNSET, ModelFiles
+from mmectl.frameworks.onnx.model_files import MAPS, ModelFiles
+from mmectl.frameworks.pictures import SYNSET
 from mmectl.frameworks.values import ANY, Input, ModelError
 
 _TENSOR = "tensor"

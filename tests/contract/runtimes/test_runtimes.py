@@ -5,33 +5,52 @@ A framework takes part by a file NAME_cases.py beside this one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch_index
 
 from mmectl.image import build_local, serving
 from mmectl.images.context import Contents
 
 HERE = Path(__file__).parent
+# frameworks whose models are code, and how their packages are had where the usual index lacks them
+CODE = {"pytorch": torch_index.index}
 NAMES = sorted(path.name.removesuffix("_cases.py") for path in HERE.glob("*_cases.py"))
+
+
+@contextlib.contextmanager
+def contents_of(name: str, state: Path) -> Iterator[Contents]:
+    """What the image of a framework holds; skips where its packages are not to be had."""
+    if name not in CODE:
+        yield Contents((name,))
+        return
+    try:
+        with CODE[name](state / "wheels") as index:
+            yield Contents((name,), index=index)
+    except torch_index.Unavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[str, Any]:
-    contents, state = Contents((request.param,)), root / ".mmectl"
-    build_local(
-        root / "container",
-        state,
-        account="123456789012",
-        region="us-east-1",
-        repository="mmectl-mxnet",
-        contents=contents,
-    )
-    environment = serving(root / "container", state, contents)
+    state = root / ".mmectl"
+    with contents_of(request.param, state) as contents:
+        build_local(
+            root / "container",
+            state,
+            account="123456789012",
+            region="us-east-1",
+            repository="mmectl-mxnet",
+            contents=contents,
+        )
+        environment = serving(root / "container", state, contents)
     folder = tmp_path_factory.mktemp(request.param)
     done = subprocess.run(
         [environment.python, str(HERE / "driver.py"), request.param, str(folder)],
@@ -41,6 +60,7 @@ def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[
             "PYTHONPATH": f"{environment.context}{os.pathsep}{HERE}",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
+            **({"MMECTL_ALLOW_MODEL_CODE": "true"} if request.param in CODE else {}),
         },
         capture_output=True,
         text=True,
@@ -52,7 +72,8 @@ def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[
 
 
 def numbers(value: Any) -> list[float]:
-    """All numbers of nested lists, in order."""
+    """All numbers of nested lists, in order; of objects those of their values."""
+    value = list(value.values()) if isinstance(value, dict) else value
     return [n for one in value for n in numbers(one)] if isinstance(value, list) else [value]
 
 

@@ -1,0 +1,1 @@
+../../container/runtimes/pictures.py

@@ -1,0 +1,1 @@
+"""PyTorch: TorchScript, exported programs, and pickled modules where they may be code."""

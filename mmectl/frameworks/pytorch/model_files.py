@@ -1,0 +1,1 @@
+../../../container/runtimes/pytorch/model_files.py

@@ -1,0 +1,1 @@
+../../../container/runtimes/pytorch/names.py
