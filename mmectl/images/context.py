@@ -14,6 +14,7 @@ from mmectl.images.handler import PLACE, Handler
 
 BIND_ADDRESS = b"MMECTL_BIND_ADDRESS"
 DEFAULT_FRAMEWORKS = ("mxnet",)  # the Dockerfile's own argument
+SCRIPTS = "custom"  # the framework of scripts, which may import all that the image has
 INDEX = "INDEX"  # the Dockerfile's argument that may come with a login
 # A line of a framework's requirements: the index that its packages are on
 INDEX_LINE = "# index: "
@@ -45,7 +46,8 @@ class Contents:
             found["REQUIREMENTS"] = "|".join(self.requirements)
         if self.handler:
             found["HANDLER"] = self.handler.digest
-            found["HANDLED"] = "custom"  # by what such a script may import
+            if SCRIPTS not in self.frameworks:
+                found["HANDLED"] = SCRIPTS
         if self.index:
             found[INDEX] = self.index
         return found
