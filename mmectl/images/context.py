@@ -109,11 +109,18 @@ def digest_of(files: Mapping[str, Path]) -> str:
 
 
 def copy(files: Mapping[str, Path], target: Path) -> None:
-    """Copy files to their places in the new folder `target`, with their execute bits."""
+    """Copy files to their places in the new folder `target`, with their execute bits.
+
+    All may read them, whatever the umask is: the server in the image is another user.
+    """
     for name, path in files.items():
         place = target / name
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(path, place)
+        for folder in reversed([*Path(name).parents][:-1]):
+            (target / folder).mkdir(parents=True, exist_ok=True)
+            (target / folder).chmod(0o755)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+        place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def knows_sockets(folder: Path) -> bool:

@@ -162,6 +162,15 @@ def test_it_lies_in_the_context_that_is_built(tmp_path):
     assert files["runtimes/custom/handler/tools/more.py"] == folder / "tools" / "more.py"
     assert context_requirements(CONTAINER, contents)
     request = BuildRequest(CONTAINER, "r/n:t", "sha256:0", "linux/amd64", contents=contents)
+    (folder / "tools" / "more.py").chmod(0o600)
+    (folder / "tools").chmod(0o700)
+    before = os.umask(0o077)
+    try:
+        with assembled(request) as whole:
+            modes = {path.stat().st_mode & 0o777 for path in whole.context.rglob("*")}
+    finally:
+        os.umask(before)
+    assert modes == {0o755, 0o644}  # the server in the image is another user
     with assembled(request) as whole:
         assert (whole.context / "runtimes/custom/handler/inference.py").read_text() == SCRIPT
         assert (whole.context / "Dockerfile").is_file()
