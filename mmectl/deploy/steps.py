@@ -55,8 +55,27 @@ def _create_model(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Eve
     """IAM takes seconds to spread a role that was just made: then ask again."""
     passing = lambda text: _ASSUMED in text.replace(" ", "")  # noqa: E731
     there = lambda: aws.describe_model(step.name) is not None  # noqa: E731
-    _persist(lambda: aws.create_model(step.request), timing, passing, there)
+    try:
+        _persist(lambda: aws.create_model(step.request), timing, passing, there)
+    except ServiceError as error:
+        if not passing(error.message.lower()):
+            raise
+        raise ServiceError(error.message, hint=_access(step.request), code=error.code) from error
     return iter(())
+
+
+def _access(request: Mapping[str, Any]) -> str:
+    """What the role needs: SageMaker has one text for whatever it cannot read of the models.
+
+    Source: SageMaker developer guide, sagemaker-roles, CreateModel API: execution role permissions.
+    """
+    role = str(request.get("ExecutionRoleArn", "")).rpartition("/")[2]
+    url = str(request.get("PrimaryContainer", {}).get("ModelDataUrl", ""))
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return (
+        f"the role {role} must trust sagemaker.amazonaws.com, and needs s3:GetObject on "
+        f"{bucket}/{prefix}* and s3:ListBucket on {bucket}"
+    )
 
 
 def _create_endpoint_config(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:

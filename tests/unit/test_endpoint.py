@@ -326,6 +326,21 @@ def test_a_role_that_was_just_made_is_waited_for(said):
         deployed(aws, changed_by(container__image="x:2"))
 
 
+def test_what_the_role_needs_is_told():
+    aws: Any = Aws()
+
+    def refused(request):
+        raise ServiceError('Could not access model data ... the action "sts:AssumeRole" ...')
+
+    aws.create_model = refused
+    with pytest.raises(ServiceError, match="Could not access model data") as caught:
+        deployed(aws)
+    assert caught.value.hint == (
+        "the role r must trust sagemaker.amazonaws.com, and needs s3:GetObject on bucket/demo/* "
+        "and s3:ListBucket on bucket"
+    )
+
+
 def test_somebody_elses_endpoint_is_left_alone():
     aws = Aws()
     deployed(aws)
