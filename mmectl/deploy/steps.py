@@ -53,15 +53,18 @@ def _action(step: Step) -> Action:
 
 def _create_model(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     """IAM takes seconds to spread a role that was just made: then ask again."""
-    passing = lambda text: _ASSUMED in text.replace(" ", "")  # noqa: E731
     there = lambda: aws.describe_model(step.name) is not None  # noqa: E731
     try:
-        _persist(lambda: aws.create_model(step.request), timing, passing, there)
+        _persist(lambda: aws.create_model(step.request), timing, _not_assumed, there)
     except ServiceError as error:
-        if not passing(error.message.lower()):
+        if not _not_assumed(error.message.lower()):
             raise
         raise ServiceError(error.message, hint=_access(step.request), code=error.code) from error
     return iter(())
+
+
+def _not_assumed(text: str) -> bool:
+    return _ASSUMED in text.replace(" ", "")
 
 
 def _access(request: Mapping[str, Any]) -> str:
