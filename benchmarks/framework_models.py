@@ -152,7 +152,34 @@ def onnx_convolutions(folder: Path, number: int) -> bytes:
     return _npy(np.ones((1, 3, 64, 64)))
 
 
+def pytorch_small(folder: Path, number: int) -> bytes:
+    """Three dense layers for rows of 8 columns, as TorchScript."""
+    torch: Any = importlib.import_module("torch")
+    torch.manual_seed(number)
+    nn = torch.nn
+    made = nn.Sequential(nn.Linear(COLUMNS, 16), nn.ReLU(), nn.Linear(16, 2), nn.Softmax(1))
+    torch.jit.script(made.eval()).save(str(folder / "model.pt"))
+    return _npy(np.ones((1, COLUMNS)))
+
+
+def pytorch_convolutions(folder: Path, number: int) -> bytes:
+    """Convolutions with 54 MB of weights, for small pictures, as TorchScript."""
+    torch: Any = importlib.import_module("torch")
+    torch.manual_seed(number)
+    layers, channels = [], 3
+    for n, out in enumerate([64, 128, 256, 512, 512, 512, 512, 512, 512]):
+        stride = 2 if n < 4 else 1
+        layers += [torch.nn.Conv2d(channels, out, 3, stride, 1, bias=False), torch.nn.ReLU()]
+        channels = out
+    layers += [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    picture = torch.ones(1, 3, 64, 64)
+    torch.jit.trace(torch.nn.Sequential(*layers).eval(), picture).save(str(folder / "model.pt"))
+    return _npy(np.ones((1, 3, 64, 64)))
+
+
 KINDS: dict[str, Make] = {
+    "pytorch_small": pytorch_small,
+    "pytorch_convolutions": pytorch_convolutions,
     "xgboost_small": xgboost_small,
     "lightgbm_small": lightgbm_small,
     "catboost_small": catboost_small,

@@ -15,6 +15,7 @@ import itertools
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -23,11 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import serving
-from benchmarks.report import Result, seconds
+from benchmarks.report import Result, Unavailable, seconds
 from benchmarks.serving import MIB, ROOT, Server
+from mmectl.local.values import Image
 
 NAME = "frameworks: cold start and memory against stock Multi Model Server, in alternation"
 NPY, CSV = "application/x-npy", "text/csv"
+LEAVE = ("", "true")  # whether a model may be code: PyTorch's are
 SETTLE_SECONDS = 0.3
 SAVED_SECONDS = 60.0  # a model's weights are in a file of their own after this at most
 ASKING_SECONDS = 4.0
@@ -66,6 +69,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("forest, 60 MB", "sklearn_forest", CSV, 3, (3, 3), 1 / 5, 1 / 3),
     ),
     "lightgbm": (Case("small", "lightgbm_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),),
+    "pytorch": (
+        Case("small", "pytorch_small", NPY, 5, (4, 10), 1 / 10, 1 / 9),
+        Case("convolutions, 54 MB", "pytorch_convolutions", NPY, 3, (2, 2), 1 / 5, 1 / 2),
+    ),
     "catboost": (Case("small", "catboost_small", CSV, 7, (8, 100), 1 / 10, 1 / 150, (8,)),),
 }
 
@@ -74,17 +81,31 @@ def run() -> Iterator[Result]:
     """Measure all of it; takes some two minutes a framework. BENCH_ROUNDS=1 shortens it."""
     wanted = os.environ.get("BENCH_FRAMEWORKS", ",".join(CASES)).split(",")
     for framework in wanted:
-        image = serving.built((framework,))
+        image = _image(framework)
         for case in CASES[framework]:
             handler = f"{framework}_handler"
             with (
                 tempfile.TemporaryDirectory(prefix="mmectl-bench-") as folder,
                 serving.stock(image, handler) as stock,
-                serving.ours(image) as ours,
+                serving.ours(image, MMECTL_ALLOW_MODEL_CODE=LEAVE[framework == "pytorch"]) as ours,
             ):
                 copies = _made(image.entrypoint[0], case, Path(folder))
                 body = (Path(folder) / "request").read_bytes()
                 yield from _measured(framework, case, stock, ours, copies, body)
+
+
+def _image(framework: str) -> Image:
+    """The serving environment; PyTorch's CPU build is taken as tests/torch_index.py has it."""
+    if framework != "pytorch":
+        return serving.built((framework,))
+    sys.path.insert(0, str(ROOT / "tests"))
+    import torch_index
+
+    try:
+        with torch_index.index(ROOT / ".mmectl" / "wheels") as index:
+            return serving.built((framework,), index)
+    except torch_index.Unavailable as error:
+        raise Unavailable(str(error)) from None
 
 
 def _made(python: str, case: Case, folder: Path) -> list[Path]:

@@ -37,7 +37,7 @@ decode_input_request=false
 """
 
 
-def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS) -> Image:
+def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS, index: str | None = None) -> Image:
     """The container of this project, built where it has changed."""
     state = ROOT / ".mmectl"
     made = build_local(
@@ -46,7 +46,7 @@ def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS) -> Image:
         account=ACCOUNT,
         region="us-east-1",
         repository=f"mmectl-{frameworks[0]}",
-        contents=Contents(frameworks),
+        contents=Contents(frameworks, index=index),
         trial=Trial(frameworks=frameworks),
     )
     found = Images(state / "images").find(made.reference)

@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLE = "MMECTL_TORCH_INDEX"
 SECONDS = 600
+PORT = 27113
 
 
 class Unavailable(Exception):
@@ -46,6 +47,14 @@ def wheel(cache: Path) -> Path:
     if found := sorted(cache.glob(pattern)):
         return found[0]
     raise Unavailable(f"no CPU build of PyTorch {pinned()}: {done.stderr.strip()[-200:]}")
+
+
+def _server(address: str, answers: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """On the same port where that is free: images are known by the address of their index."""
+    try:
+        return ThreadingHTTPServer((address, PORT), answers)
+    except OSError:
+        return ThreadingHTTPServer((address, 0), answers)
 
 
 @contextlib.contextmanager
@@ -90,7 +99,7 @@ def index(cache: Path, address: str = "127.0.0.1", login: str = "") -> Iterator[
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer((address, 0), Answers)
+    server = _server(address, Answers)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -57,17 +57,34 @@ def short_folder() -> str | None:
     return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST else "/tmp"  # noqa: S108
 
 
+# then what the server makes before any fork, for its own sake: whether that works is seen by trying
+_IMPORT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import model_handler
+try:
+    from runtimes import registry
+    for one in registry.installed():
+        one.preload()
+except Exception:
+    pass
+"""
+
+
 def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Import the handler by itself: what a dying worker says does not always reach the log."""
+    """Import the handler by itself: what a dying worker says does not always reach the log.
+
+    And its frameworks, which a new environment has to read and compile first: on a busy machine
+    that takes longer than the server waits for its fork server.
+    """
     python, *_, script = entrypoint
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import model_handler"
     done = subprocess.run(
-        [python, "-c", code, str(Path(script).parent)],
+        [python, "-c", _IMPORT, str(Path(script).parent)],
         capture_output=True,
         text=True,
         check=False,
         cwd="/",  # -c puts the working directory on the path
-        env=server_environment(os.environ, variables),
+        env=server_environment(os.environ, variables, {"OMP_NUM_THREADS": "1"}),
     )
     if done.returncode != 0:
         lines = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])

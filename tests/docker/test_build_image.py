@@ -219,3 +219,34 @@ def test_buildx_builds_with_structured_progress(small: Project):
     assert "\ncat: /nothing-there: No such file or directory\n" in failure["message"]
     answer, _ = small.mmectl("build", "--set", "build.base_image=127.0.0.1:9/nobody:1", code=1)
     assert answer["errors"][0]["code"] == "base_image"
+
+
+def test_the_login_of_an_index_is_in_no_argument_log_or_layer(small: Project):
+    """A step of the Dockerfile sees it as a file; the image, its history and our words do not."""
+    dockerfile = small.folder / "container" / "Dockerfile"
+    dockerfile.write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS build\nARG INDEX\n"
+        "# secret: mmectl-index /root/.netrc\n"
+        "RUN grep -o machine.*login /root/.netrc > /seen && echo $INDEX >> /seen\n"
+        "RUN ! grep -rqs open-[s]esame /root /run /tmp /seen\n"
+        + SMALL.replace("ARG BASE_IMAGE=scratch\n", "").replace("${BASE_IMAGE}", "scratch")
+        + "COPY --from=build /seen /\n"
+    )
+    small.more["MMECTL_INDEX_LOGIN"] = "me:open-sesame"
+    base = f"build.base_image={small.lab.base_image}"
+    index = "image.index=https://host.example/simple"
+    answer, said = small.mmectl("build", "--verbose", "--set", base, "--set", index)
+    assert "open-sesame" not in said + json.dumps(answer)
+    image = answer["data"]["reference"]
+    whole = small.lab.run("history", "--no-trunc", image) + small.lab.run("inspect", image)
+    assert "open-sesame" not in whole
+    container = small.lab.run("create", image).strip()
+    small.lab.run("cp", f"{container}:/seen", small.folder / "seen")
+    small.lab.run("rm", container)
+    seen = (small.folder / "seen").read_text()
+    assert seen == "machine host.example login\nhttps://host.example/simple\n"
+    small.more["PATH"] = "/nowhere"  # no client: the engine's own builder
+    (small.folder / "container" / "entrypoint.py").write_text("changed")
+    answer, said = small.mmectl("build", "--set", base, "--set", index, code=1)
+    assert answer["errors"][0]["code"] == "index_login"
+    assert "open-sesame" not in said + json.dumps(answer)
