@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from importlib import metadata
@@ -219,6 +221,15 @@ def linked(path: Path, shipped: frozenset[str]) -> set[Path]:
     return found
 
 
+def unpack_libraries(packages: Path, target: Path) -> None:
+    """Unpack the libraries of the server's jars, which it unpacks when it starts, into `target`."""
+    for jar in sorted(packages.glob("mms/frontend/*.jar")):
+        with zipfile.ZipFile(jar) as archive:
+            for name in archive.namelist():
+                if name.endswith(".so"):
+                    (target / Path(name).name).write_bytes(archive.read(name))
+
+
 def names(folders: Iterable[Path]) -> frozenset[str]:
     """List the names of all files below the folders."""
     return frozenset(path.name for folder in folders for path in folder.rglob("*"))
@@ -315,7 +326,9 @@ def main(
     compile_below(site, Path("/nowhere"))
     taken = python(environment, root)
     shipped = names([environment, java])
-    for path in list(elf_files([environment, java, root])):
+    packed = Path(tempfile.mkdtemp())
+    unpack_libraries(site, packed)
+    for path in list(elf_files([environment, java, root, packed])):
         inside = path.is_relative_to(root)
         for library in linked(Path("/", path.relative_to(root)) if inside else path, shipped):
             if not library.is_relative_to(environment) and not library.is_relative_to(java):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def slim():
 def test_requirements_name_what_a_framework_never_opens():
     texts = ["# of a\n# unused: a/*.py\na==1\n", "b==2\n# unused: b/[!l]*\n"]
     assert slim().unused(texts) == ["a/*.py", "b/[!l]*"]
+
+
+def test_libraries_in_the_servers_jars_are_looked_at(tmp_path):
+    """What they are linked to is in no file of the environment: Unix sockets need libdl."""
+    jar = tmp_path / "mms" / "frontend" / "model-server.jar"
+    jar.parent.mkdir(parents=True)
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr("META-INF/native/libepoll_x86_64.so", b"\x7fELF")
+        archive.writestr("META-INF/native/libkqueue.jnilib", b"no")
+        archive.writestr("com/Server.class", b"no")
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    slim().unpack_libraries(tmp_path, unpacked)
+    assert [path.name for path in unpacked.iterdir()] == ["libepoll_x86_64.so"]
+    assert list(slim().elf_files([unpacked])) == [unpacked / "libepoll_x86_64.so"]
 
 
 def test_what_another_framework_needs_stays():
