@@ -70,7 +70,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "lightgbm": (Case("small", "lightgbm_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),),
     "pytorch": (
-        Case("small", "pytorch_small", NPY, 5, (4, 10), 1 / 10, 1 / 9),
+        Case("small", "pytorch_small", NPY, 5, (4, 10), 1 / 10, 1 / 8),
         Case("convolutions, 54 MB", "pytorch_convolutions", NPY, 3, (2, 2), 1 / 5, 1 / 2),
     ),
     "catboost": (Case("small", "catboost_small", CSV, 7, (8, 100), 1 / 10, 1 / 150, (8,)),),
