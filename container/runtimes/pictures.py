@@ -24,11 +24,11 @@ def labels(path: Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     if path.stat().st_size > _LONGEST_LABELS:
-        raise ModelError("is larger than 16 MiB", path.name, "this is no list of labels")
+        raise ModelError("is larger than 16 MiB", path.name, "this is not a list of labels")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ModelError("is no text in UTF-8", path.name, "save it as UTF-8") from None
+        raise ModelError("is not text in UTF-8", path.name, "save it as UTF-8") from None
     lines = tuple(line.strip() for line in text.rstrip().splitlines())
     if not any(lines):
         raise ModelError("is empty", path.name, "write one label on each line, or remove it")

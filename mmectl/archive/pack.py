@@ -57,7 +57,7 @@ class Packed:
 def members(
     folder: Path, left_out: Callable[[str], bool] = lambda _: False, *, deep: bool = False
 ) -> tuple[Member, ...]:
-    """The regular files of a folder, by name; what is no file or `left_out` by its name is not.
+    """The regular files of a folder, by name; what is not a file or `left_out` by its name is not.
 
     `deep`: those of the folders in it, too, by their relative names (``code/inference.py``); links
     are not followed. Raises ArtifactError where a folder cannot be read.

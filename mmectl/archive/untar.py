@@ -57,7 +57,7 @@ class UntarError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; `size` in bytes, 0 for what is no file."""
+    """One entry; `size` in bytes, 0 for what is not a file."""
 
     name: str
     kind: Kind
@@ -190,7 +190,7 @@ def _parse(block: bytes, at: int) -> _Header:
     size = _number(block[124:136])
     name = _field(block[:100])
     if size is None or size < 0:
-        raise UntarError("has a size that is no number of bytes", _shown(name))
+        raise UntarError("has a size that is not a number of bytes", _shown(name))
     # only ustar has it: the older format of GNU has times there
     prefix = _field(block[345:500]) if block[257:263] == b"ustar\0" else b""
     return _Header(prefix + b"/" + name if prefix else name, block[156:157], size)
@@ -252,7 +252,7 @@ def _entry(header: _Header, more: dict[bytes, bytes]) -> Entry:
 
 def _size(value: bytes, name: str) -> int:
     if not _DECIMAL.fullmatch(value):
-        raise UntarError("has a size that is no number of bytes", name)
+        raise UntarError("has a size that is not a number of bytes", name)
     return int(value)
 
 

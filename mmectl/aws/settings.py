@@ -343,4 +343,4 @@ def _refuse_others(body: Any) -> None:
     except ValueError:
         fits = False
     if not fits:
-        raise ResponseParserError("the answer cannot be read: it is no JSON object")
+        raise ResponseParserError("the answer cannot be read: it is not a JSON object")

@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> NoReturn:
     except OSError as error:
         sys.stderr.write(
             "this server does not know MMECTL_BIND_ADDRESS=unix:PATH, so it listens on a port, and "
-            f"a network of its own, which keeps others from it, cannot be had here: {error}. "
+            f"a network of its own, which keeps others from it, is not available here: {error}. "
             "See 'Where it listens' in docs/containers.md\n"
         )
         sys.exit(NO_NETWORK)

@@ -199,11 +199,13 @@ def _no_path(path: Path) -> str | None:
     try:
         parts = [len(os.fsencode(part)) for part in path.parts]
     except UnicodeEncodeError:
-        return f"{shown(str(path))} is no path"
+        return f"{shown(str(path))} is not a path"
     if "\0" in str(path):
-        return f"{shown(str(path))} is no path: it holds a NUL"
+        return f"{shown(str(path))} is not a path: it holds a NUL"
     if max(parts, default=0) > 255 or sum(parts) + len(parts) > 4_000:
-        return f"{shown(str(path))} is no path: a name in it is longer than 255 bytes, or all 4,000"
+        return (
+            f"{shown(str(path))} is not a path: a name in it is longer than 255 bytes, or all 4,000"
+        )
     return None
 
 

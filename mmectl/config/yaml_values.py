@@ -199,7 +199,7 @@ class _Walk:
         if node.tag not in _NUMBERS | _WORDS:
             return self._problem(key, _foreign(node.tag))
         self.written[key] = node.value
-        refused = f"is {shown(node.value)}, which is no !!{node.tag.removeprefix(_TAG)}"
+        refused = f"is {shown(node.value)}, which is not !!{node.tag.removeprefix(_TAG)}"
         if len(node.value) > MAX_NUMBER:
             return self._problem(key, refused)
         try:

@@ -114,7 +114,7 @@ class Place:
     ) -> tuple[str, ...]:
         """Notes on the files that are not `known`, nor questions by their endings.
 
-        `what` they are not ("no file of the model").
+        `what` they are not ("not a file of the model").
         """
         return tuple(
             printable(f"{self.file(name)}: is {what}: nothing reads it")

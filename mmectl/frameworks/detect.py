@@ -104,7 +104,7 @@ def of(
         held = [path.name for path in folders.files(folder)[:8]]
         what = f"holds no model of a known framework: it holds {', '.join(held) or 'no file'}"
         wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in some)
-        raise ModelError(what, "", f"name the files as people have them ({wanted})")
+        raise ModelError(what, "", f"give the files their usual names ({wanted})")
     return found[0]
 
 

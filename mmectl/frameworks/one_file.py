@@ -47,5 +47,5 @@ class OneFile(base.Framework):
             signature = self.read(path.read_bytes(), path.name, chosen)
         except ModelError as error:
             return base.Look((place.problem(error),))
-        notes = place.unread(names, {path.name}, f"no file of {self.title}'s")
+        notes = place.unread(names, {path.name}, f"not a file of {self.title}'s")
         return base.Look((), notes, signature=signature)

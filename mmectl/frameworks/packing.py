@@ -101,7 +101,7 @@ def _deep(name: str) -> Wrong | None:
     try:
         sizes = [len(part.encode()) for part in parts]
     except UnicodeEncodeError:
-        return "has a name that is no UTF-8", "give it another name"
+        return "has a name that is not UTF-8", "give it another name"
     if not name.isprintable() or max(sizes) > _NAME_BYTES or sum(sizes) > _PATH_BYTES:
         return "has an unusual file name", "use printable letters, at most 255 bytes a name"
     if len(parts) - 1 > DEEPEST:

@@ -81,7 +81,7 @@ def _automatic(backends: Backends, report: Report) -> Backend:
         other = backends.buildah or backends.codebuild
         if other is None:
             raise BuildError(
-                f"nothing here builds images: {error.message}; buildah is not installed; "
+                f"no builder found: {error.message}; buildah is not installed; "
                 "build.codebuild_role is not set",
                 hint=error.hint,
                 code=error.code,

@@ -117,7 +117,7 @@ class Buildah:
         output(remove, self._environment, self._run)  # a killed build may have left it
         make = ("buildah", "from", "--pull-never", "--name", container, request.reference)
         if output(make, self._environment, self._run) is None:
-            raise BuildError(f"buildah makes no container of {request.reference}")
+            raise BuildError(f"buildah cannot create a container from {request.reference}")
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)

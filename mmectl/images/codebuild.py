@@ -109,7 +109,7 @@ class CodeBuild:
         for left in found:
             name, age = left["name"], self._now() - left["created"].timestamp()
             if name == own or age > _FORGOTTEN:
-                report(Event("note", "leftovers", f"of a killed build, removed: {name}"))
+                report(Event("note", "leftovers", f"removed what a killed build left: {name}"))
                 self._stop(name, report)
                 self._remove(name, report)
 

@@ -71,7 +71,7 @@ def context_files(folder: Path) -> list[Path]:
         if path.is_file():
             found.append(path)
         elif not path.is_dir():
-            raise BuildError(f"the image context holds something that is no file: {path}")
+            raise BuildError(f"the image context holds something that is not a file: {path}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

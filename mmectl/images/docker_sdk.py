@@ -136,7 +136,7 @@ class Engine:
                 raise failures.no_space(f"pull {reference}") from error
             if self.find(reference) is None:
                 raise failures.of_base(said, reference) from error
-            report(Event("warning", f"pull {reference}", f"the engine's own is taken: {said}"))
+            report(Event("warning", f"pull {reference}", f"the engine's copy is used: {said}"))
             return
         report(Event("done", f"pull {reference}"))
 

@@ -71,7 +71,7 @@ def of_base(said: str, name: str) -> BuildError:
             "ecr:GetDownloadUrlForLayer on that repository"
         )
     return BuildError(
-        f"the base image cannot be had ({name}): {_last(said)}", hint=hint, code="base_image"
+        f"the base image cannot be pulled ({name}): {_last(said)}", hint=hint, code="base_image"
     )
 
 

@@ -57,7 +57,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def query_fields(text: bytes) -> dict[str, str]:

@@ -65,7 +65,7 @@ def destination(text: str, here: Location, origin: Origin) -> Place:
     name = name.removesuffix(SUFFIX) or base
     if not name:
         raise UsageError(
-            f"{origin.key}: is no tarball, so that the copy needs a name",
+            f"{origin.key}: is not a tarball, so that the copy needs a name",
             hint="name it: mmectl models copy SOURCE NAME",
         )
     return Place(where, check_folder(folder) + check_name(name))

@@ -73,7 +73,7 @@ class Switch:
         if version is None:
             raise ArtifactError(
                 f"{name}: there is nothing to go back to",
-                hint=f"see what there is: mmectl models show {name}",
+                hint=f"list its versions: mmectl models show {name}",
                 code="no_earlier_version",
             )
         return self._to(alias, etag, _of(name, there, version), there, "rollback")
@@ -134,6 +134,6 @@ def _of(name: str, there: Sequence[Artifact], version: int) -> Artifact:
     known = ", ".join(f"v{a.version}" for a in there)
     raise ArtifactError(
         f"{name}: there is no v{version}: there are {known or 'no versions'}",
-        hint=f"see what there is: mmectl models show {name}",
+        hint=f"list its versions: mmectl models show {name}",
         code="unknown_version",
     )

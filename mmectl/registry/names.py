@@ -82,7 +82,7 @@ def target_model(name: str, version: int) -> str:
 
 
 def parse(target: str) -> tuple[str, int] | None:
-    """Name and version of a TargetModel as it is written; None where it is no tarball.
+    """Name and version of a TargetModel as it is written; None where it is not a tarball.
 
     Only its metadata tells whether ``yolo_v3.tar.gz`` is the third version of ``yolo``.
     """

@@ -42,7 +42,7 @@ def folder_of(
         return _of_file(archive, sha256, cache, how)
     if sha256 is None:
         raise UsageError(
-            f"{url}: needs the tarball's sha256: whatever comes from there could be served",
+            f"{url}: needs the tarball's sha256: without it, any content would be served",
             hint=f"add it: {url}#sha256=<hex>, or --sha256; from its publisher, or: "
             "curl -fsSL URL | sha256sum",
             code="no_checksum",
@@ -53,7 +53,7 @@ def folder_of(
 def _unreachable(url: str, why: object) -> ArtifactError:
     return ArtifactError(
         f"{url}: cannot be fetched: {why}",
-        hint="check the address; what was fetched stays for the next time",
+        hint="check the address; the downloaded part is kept for the next try",
         code="unreachable",
     )
 

@@ -157,7 +157,7 @@ def networks(folder: Path) -> set[str]:
 
 
 def network_of(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - it is no path
+    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - it is not a path
 
 
 def is_java(pid: int) -> bool:

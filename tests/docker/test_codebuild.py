@@ -158,7 +158,7 @@ def test_a_build_that_is_stopped_leaves_nothing_for_long(
     dockerfile.write_text(SMALL)
     answer, said = small.mmectl("build", *base)
     assert answer["data"]["built"] is True
-    assert ("of a killed build, removed: mmectl-build-" in said) == (stop == signal.SIGKILL)
+    assert ("removed what a killed build left: mmectl-build-" in said) == (stop == signal.SIGKILL)
     wait_until(lambda: first.status == "STOPPED")
     assert left(service, lab) == []
     stored = lab.client("ecr").list_images(repositoryName=small.repository)["imageIds"]

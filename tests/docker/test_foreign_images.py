@@ -92,7 +92,7 @@ def connecting(path: str) -> str:
 def network(pid: int) -> str:
     """Which network a process is in."""
     with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - it is no path
+        return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - it is not a path
     return ""
 
 

@@ -314,7 +314,7 @@ class TestCodeBuild:
         events = []
         codebuild.make(wanted, events.append)
         said = [event.text for event in events if event.subject == "leftovers"]
-        assert said == [f"of a killed build, removed: {name}" for name in names[:2]]
+        assert said == [f"removed what a killed build left: {name}" for name in names[:2]]
 
     def test_what_cannot_be_removed_is_named(self, codebuild, wanted, stub):
         stub("codebuild").add_client_error("list_projects", "AccessDeniedException", "no", 400)

@@ -102,7 +102,7 @@ def test_kept(home: Path, path: Path) -> None:
         ("checksum_header", "a sound tar file"),
         ("empty_members", "pieces of gzip, nearly all empty"),
         ("name_latin1", "has a name that is not UTF-8"),
-        ("size_negative", "'x' has a size that is no number of bytes"),
+        ("size_negative", "'x' has a size that is not a number of bytes"),
         ("size_huge", "exceeds the 4194304 bytes allowed"),
         ("hard_link", "'l' is a link"),
         ("twice", "'f' stands in the archive twice"),

@@ -219,7 +219,7 @@ def test_a_picture_is_taken_where_its_numbers_are_described(
 
 def test_what_does_not_load_says_why(server: Server, tmp_path: Path) -> None:
     cases = {
-        "damaged": (models.linear()[:-30], "is no ONNX model"),
+        "damaged": (models.linear()[:-30], "is not an ONNX model"),
         "unknown": (
             models.model(
                 [models.node("Nothing", ["x"], ["y"])],

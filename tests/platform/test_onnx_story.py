@@ -100,4 +100,4 @@ def test_what_is_no_model_is_not_uploaded(project: Project, tmp_path: Path) -> N
     folder.mkdir()
     (folder / "model.onnx").write_bytes(models.linear()[:-40])
     done = project.mmectl("upload", "broken", "--from", str(folder), code=1)
-    assert "is no ONNX model" in done.stderr.decode()
+    assert "is not an ONNX model" in done.stderr.decode()

@@ -76,7 +76,7 @@ def test_the_folder_appears_with_what_was_made(tmp_path):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (script_of(b"damaged", ANSWER), "is no ONNX model"),
+        (script_of(b"damaged", ANSWER), "is not an ONNX model"),
         (script_of(b"x", {"error": "they differ", "hint": "a"}), "they differ"),
         ("import sys; sys.exit('no memory')", "no memory"),
         ("import os; os.abort()", "ended with code -6"),

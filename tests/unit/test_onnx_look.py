@@ -70,10 +70,10 @@ def test_damage_is_named_once(tmp_path):
     data = made.linear()
     found = looked(tmp_path, data[: len(data) // 2])
     assert len(found.problems) == 1
-    assert "is no ONNX model: it is damaged or cut short" in str(found.problems[0])
+    assert "is not an ONNX model: it is damaged or cut short" in str(found.problems[0])
 
 
 def test_other_files_are_told(tmp_path):
     found = looked(tmp_path, made.linear(), config__pbtxt=b"name", cat__jpg=b"asked")
-    assert [note for note in found.notes if "config.pbtxt: is no file of the model" in note]
+    assert [note for note in found.notes if "config.pbtxt: is not a file of the model" in note]
     assert len(found.notes) == 1

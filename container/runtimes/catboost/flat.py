@@ -47,7 +47,7 @@ class Table:
         """A table that has to be there."""
         at = self._target(number)
         if at is None:
-            raise FlatError("a part of the model lacks")
+            raise FlatError("a part of the model is missing")
         return Table(self._data, at)
 
     def text(self, number: int) -> str:
@@ -84,4 +84,4 @@ def _text(data: bytes, at: int) -> str:
     try:
         return data[at + 4 : at + 4 + count].decode()
     except UnicodeDecodeError as error:
-        raise FlatError(f"a text is none ({error.reason})") from None
+        raise FlatError(f"a text is not UTF-8 ({error.reason})") from None

@@ -98,7 +98,8 @@ def options(folder: Path) -> Options:
     said = describe(folder).only(OPTIONS)
     predict, missing = prediction(said, PREDICTIONS), said.get("missing")
     if missing is not None and not isinstance(missing, str):
-        raise ModelError("has a missing category that is no text", DESCRIPTION, '"missing": "nan"')
+        what = "names a missing category that is not text"
+        raise ModelError(what, DESCRIPTION, '"missing": "nan"')
     return Options(predict, missing)
 
 

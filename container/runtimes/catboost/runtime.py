@@ -80,7 +80,7 @@ class Model(base.TableModel):
                 'that stood for it in training, or name that in model.json: "missing": "nan"'
             )
         if isinstance(value, bool) or value != int(value):
-            raise RequestError(f"{where}: {value} is no category: send it as text")
+            raise RequestError(f"{where}: {value} is not a category: send it as text")
         return str(int(value))
 
 

@@ -68,8 +68,8 @@ class Categories:
             return math.nan
         shown = ", ".join(repr(one) for one in self._values[:_SHOWN])
         raise RequestError(
-            f"row {row + 1}, {self._place}: {str(value)[:40]} is no category: send the category, "
-            f"not its code; there are {len(self._values)}: {shown}"
+            f"row {row + 1}, {self._place}: {str(value)[:40]} is not a category: "
+            f"send the category, not its code; there are {len(self._values)}: {shown}"
         )
 
 

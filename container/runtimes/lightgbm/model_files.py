@@ -136,7 +136,7 @@ def _header(data: bytes, name: str, chosen: Options) -> Header:
     lines = [line for line in data[:start].decode().split("\n")[1:] if line]
     pairs = dict(line.partition("=")[::2] for line in lines)
     if not _KEYS.issuperset(pairs) or len(pairs) != len(lines):
-        raise ValueError("a line before its trees is none of LightGBM's")
+        raise ValueError("a line before its trees is not LightGBM's")
     version = pairs.get("version", "v2")
     if version not in _VERSIONS:
         what = f"has the version {version}, the image's LightGBM reads {', '.join(_VERSIONS)}"
@@ -180,7 +180,7 @@ def _end_of_header(data: bytes) -> int:
 
 def _number(text: str) -> int:
     if not text.isdecimal() or len(text) > 15:
-        raise ValueError(f"{text[:40]!r} is no count")
+        raise ValueError(f"{text[:40]!r} is not a count")
     return int(text)
 
 

@@ -107,7 +107,7 @@ def _fields(text: bytes, number: int) -> dict[bytes, bytes]:
     for line in lines:
         key, mark, value = line.partition(b"=")
         if not mark or key in fields or key not in _KNOWN or b"\0" in value or b"\r" in value:
-            raise _Damaged(f"the line {line[:40].decode('latin-1')!r} is none of LightGBM's")
+            raise _Damaged(f"the line {line[:40].decode('latin-1')!r} is not LightGBM's")
         fields[key] = value
     return fields
 
@@ -190,5 +190,5 @@ def _tokens(fields: Mapping[bytes, bytes], key: bytes, count: int) -> Sequence[b
 def _count(text: bytes) -> int:
     """A whole number as LightGBM's own reader takes it: it knows digits alone."""
     if text.translate(None, _DIGITS) or len(text) > 10:
-        raise _Damaged(f"{text[:40].decode('latin-1')!r} is no count")
+        raise _Damaged(f"{text[:40].decode('latin-1')!r} is not a count")
     return int(text)

@@ -173,7 +173,7 @@ def _parse_input(row: Any, name: str) -> Input:
     shape = row.get("shape")
     whole = isinstance(shape, list) and all(type(n) is int and 0 < n < 1 << 31 for n in shape)
     if not whole or not shape:
-        raise _no_shapes(name, f"the shape of {row['name']} is no list of positive integers")
+        raise _no_shapes(name, f"the shape of {row['name']} is not a list of positive integers")
     if len(shape) > _MAX_RANK or math.prod(shape) > MOST_NUMBERS:
         most = f"MXNet takes {_MAX_RANK} axes and {MOST_NUMBERS:,} numbers"
         fix = "write the input shapes that the network was trained with"

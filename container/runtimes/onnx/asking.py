@@ -115,7 +115,8 @@ def _cast(column: Any, value: Value) -> Any:
     with np.errstate(invalid="ignore"):
         ready = column.astype(value.dtype)
     if ready.dtype.kind != "f" and not np.array_equal(ready, column):
-        raise RequestError(f"the column {value.name!r} holds a number that is no {value.dtype}")
+        what = f"a number that is not a valid {value.dtype}"
+        raise RequestError(f"the column {value.name!r} holds {what}")
     return ready
 
 

@@ -125,7 +125,7 @@ def _opened(path: Path, nodes: bool, identity: tuple[int, ...]) -> ModelProto:
     except ValueError:  # nothing to map
         raise ModelError("is empty", path.name, _EXPORT) from None
     except ProtoError as error:
-        raise ModelError(f"is no ONNX model: it {error}", path.name, _EXPORT) from None
+        raise ModelError(f"is not an ONNX model: it {error}", path.name, _EXPORT) from None
 
 
 def _may_refer(data: mmap.mmap, found: ModelProto) -> bool:
@@ -160,7 +160,7 @@ def check_values(model: ModelFiles) -> None:
         tensor = value.kind == "tensor" and value.dtype in (*TYPES, TEXT)
         if not tensor and value.kind != MAPS:
             raise ModelError(
-                f"answers {_called(value)} as {value.name}, which no answer can hold", name,
+                f"answers {_called(value)} as {value.name}, which a response cannot hold", name,
                 'let numbers come out, or name another output in model.json: {"framework": '
                 '"onnx", "output": "NAME"}',
             )  # fmt: skip
@@ -180,14 +180,14 @@ def _check_description(model: ModelFiles) -> None:
 def _check_input(value: Value, types: Collection[str], name: str) -> None:
     if value.kind != "tensor" or value.dtype not in types:
         raise ModelError(
-            f"takes {_called(value)} as {value.name}, which no request can hold", name,
+            f"takes {_called(value)} as {value.name}, which a request cannot hold", name,
             "export the model without it: numbers go in",
         )  # fmt: skip
     if value.shape is None:
         what = f"does not say how many axes {value.name} has"
         raise ModelError(what, name, "export it with the shapes of its inputs")
     if any(size == 0 for size in value.shape):
-        raise ModelError(f"takes {value.name} with an axis of no numbers", name, _EXPORT)
+        raise ModelError(f"takes {value.name} with an axis of length 0", name, _EXPORT)
 
 
 def is_rows(model: ModelFiles) -> bool:

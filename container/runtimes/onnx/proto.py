@@ -76,7 +76,7 @@ def text(data: Any, field: Field) -> str:
     try:
         return bytes(data[field.start : field.end]).decode()
     except UnicodeDecodeError:
-        raise ProtoError(f"has a text that is no UTF-8 at byte {field.start:,}") from None
+        raise ProtoError(f"has a text that is not UTF-8 at byte {field.start:,}") from None
 
 
 def whole_numbers(data: Any, field: Field) -> list[int]:

@@ -193,9 +193,9 @@ def _schema(path: Path) -> Mapping[str, Any]:
             found = json.loads(archive.read(SCHEMA))
             broken = archive.testzip()
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile, EOFError) as error:
-        raise ModelError(f"is no sound skops file ({error})", path.name, NEW) from None
+        raise ModelError(f"is not a valid skops file ({error})", path.name, NEW) from None
     if broken or not isinstance(found, dict):
-        raise ModelError("is no sound skops file", path.name, NEW)
+        raise ModelError("is not a valid skops file", path.name, NEW)
     return found
 
 

@@ -302,5 +302,5 @@ def survey(path: Path) -> tuple[Any, frozenset[tuple[str, str]]]:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
             what = str(error) or type(error).__name__
-            raise pickle.UnpicklingError(f"is no sound pickle ({what})"[:_SHOWN]) from None
+            raise pickle.UnpicklingError(f"is not a valid pickle ({what})"[:_SHOWN]) from None
     return made, frozenset(reader.names)

@@ -66,9 +66,9 @@ def _links(left: Any, right: Any, feature: Any, features: int | None) -> None:
     for side in (left[inner], right[inner]):
         # a child comes after its parent, so that no way leads in circles
         if not ((side > inner) & (side < len(left))).all():
-            raise ValueError("a node leads nowhere")
+            raise ValueError("a node points to a node that does not exist")
     if features is not None and not ((feature[inner] >= 0) & (feature[inner] < features)).all():
-        raise ValueError("a node asks for a column that the model has not")
+        raise ValueError("a node asks for a column that the model does not have")
 
 
 def _boosting(model: Any) -> None:
@@ -82,14 +82,14 @@ def _boosting(model: Any) -> None:
         inner = nodes["is_leaf"] == 0
         for side in (nodes["left"][inner], nodes["right"][inner]):
             if not ((side > at[inner]) & (side < len(nodes))).all():
-                raise ValueError("a node leads nowhere")
+                raise ValueError("a node points to a node that does not exist")
         if not (nodes["feature_idx"][inner] < features).all():
-            raise ValueError("a node asks for a column that the model has not")
+            raise ValueError("a node asks for a column that the model does not have")
         if (nodes["feature_idx"][inner] < 0).any():
-            raise ValueError("a node asks for a column that the model has not")
+            raise ValueError("a node asks for a column that the model does not have")
         by_kind = nodes[inner & (nodes["is_categorical"] != 0)]
         if len(by_kind) and not (by_kind["bitset_idx"] < len(tree.raw_left_cat_bitsets)).all():
-            raise ValueError("a node asks for categories that the model has not")
+            raise ValueError("a node asks for categories that the model does not have")
 
 
 def _forest_width(model: Any) -> None:

@@ -169,7 +169,7 @@ def unpickled(data: bytes | bytearray, booster: type) -> Any:
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
-        raise pickle.UnpicklingError(f"is no sound pickle ({error})") from None
+        raise pickle.UnpicklingError(f"is not a valid pickle ({error})") from None
     if not isinstance(found, booster):
         raise pickle.UnpicklingError(f"is a pickled {type(found).__name__}, no Booster")
     if not isinstance(getattr(found, "handle", None), (bytes, bytearray)) and booster is _Stand:
@@ -213,5 +213,5 @@ class _Unpickler(pickle.Unpickler):
 def _reconstructed(kind: type, base: type, state: Any) -> Any:
     """What copyreg makes of an object's class in the oldest protocols."""
     if base is not object or state is not None:
-        raise pickle.UnpicklingError("is no pickled Booster")
+        raise pickle.UnpicklingError("is not a pickled Booster")
     return object.__new__(kind)

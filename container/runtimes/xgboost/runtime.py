@@ -125,7 +125,7 @@ class XGBoost(base.Runtime):
         boosters = [_loaded(path) for path in found]
         if len({booster.num_features() for booster in boosters}) != 1:
             listed = ", ".join(path.name for path in found)
-            raise ModelError(f"are no ensemble: {listed} take different numbers of columns")
+            raise ModelError(f"are not an ensemble: {listed} take different numbers of columns")
         return Model(found[0].name, boosters)
 
 

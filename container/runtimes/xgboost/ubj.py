@@ -30,7 +30,7 @@ def read(data: bytes | bytearray) -> Any:
     except (struct.error, UnicodeDecodeError) as error:
         raise UbjError(f"is damaged at byte {reader.at:,} ({error})") from None
     if bytes(data[reader.at :]).strip(b"\0"):
-        raise UbjError(f"goes on after its end, at byte {reader.at:,}")
+        raise UbjError(f"has data after its end, at byte {reader.at:,}")
     return value
 
 

@@ -241,7 +241,7 @@ def _cast(array: Any, one: Input) -> Any:
     if wanted.kind == "f" and not np.isfinite(ready).all():
         raise PayloadError(f"{one.name!r} holds a number that is NaN, infinite or beyond {wanted}")
     if wanted.kind != "f" and not np.array_equal(ready, array):
-        raise PayloadError(f"{one.name!r} holds a number that is no {wanted}")
+        raise PayloadError(f"{one.name!r} holds a number that is not a valid {wanted}")
     return ready
 
 

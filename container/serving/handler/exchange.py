@@ -59,4 +59,4 @@ def within_room(read: Callable[[], Read]) -> Read:
     try:
         return read()
     except MemoryError:
-        raise RequestError("there is no memory to read the payload: send a smaller one") from None
+        raise RequestError("not enough memory to read the payload: send a smaller one") from None

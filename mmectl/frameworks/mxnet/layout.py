@@ -92,7 +92,7 @@ class _Reading:
         try:
             if path.stat().st_size <= _TEXT_LIMIT:
                 return read_text(path)
-            self._wrong(name, "is larger than 16 MiB", "this is no text file")
+            self._wrong(name, "is larger than 16 MiB", "this is not a text file")
         except ModelError as error:
             self.problems.append(self.place.problem(error))
         except OSError as error:

@@ -137,7 +137,7 @@ def _node(raw: Any, number: int) -> Node:
 
 def _attribute(value: Any, number: int) -> str:
     if isinstance(value, (dict, list)):
-        raise SymbolProblem(f"node {number} has an attribute that is no text")
+        raise SymbolProblem(f"node {number} has an attribute that is not text")
     return str(value)
 
 

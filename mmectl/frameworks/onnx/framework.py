@@ -60,7 +60,7 @@ class ONNX(base.Framework):
         if wrong := _labels(model):
             problems.append(base.Problem(place.file(SYNSET), *wrong))
         read = {path.name for path in model.every_file()} | {SYNSET, DESCRIPTION}
-        notes = place.unread(names, read, "no file of the model", _QUESTIONS)
+        notes = place.unread(names, read, "not a file of the model", _QUESTIONS)
         return base.Look(tuple(problems), notes, signature=_signature(model))
 
 

@@ -55,10 +55,10 @@ class XGBoost(base.Framework):
             except ModelError as error:
                 problems.append(place.problem(error))
         if len({one.features for one in headers.values()}) > 1:
-            what = "are no ensemble: they take different numbers of columns"
+            what = "are not an ensemble: they take different numbers of columns"
             listed = base.some(headers)
             problems.append(base.Problem(f"{place.whole()}: {listed}", what, "keep one of them"))
-        notes = place.unread(names, {path.name for path in paths}, "no file of XGBoost's")
+        notes = place.unread(names, {path.name for path in paths}, "not a file of XGBoost's")
         signatures = [_signature(one) for one in headers.values()]
         return base.Look(tuple(problems), notes, signature=next(iter(signatures), None))
 

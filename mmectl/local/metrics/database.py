@@ -57,7 +57,7 @@ class Database:
                 self.close()
                 raise
             aside = self._path.with_name(self._path.name + ".unreadable")
-            log.warning("%s cannot be used (%s): put aside as %s", self._path, error, aside)
+            log.warning("%s cannot be used (%s): moved to %s", self._path, error, aside)
             self.close()
             self._path.replace(aside)
             for end in ("-wal", "-shm"):

@@ -103,7 +103,7 @@ class Watch:
             try:
                 await self._judge(name)
             except Exception:
-                log.exception("alarm %s could not be judged", name)
+                log.exception("alarm %s could not be evaluated", name)
 
     async def _judge(self, name: str) -> None:
         record, now = self._records[name], self._clock()

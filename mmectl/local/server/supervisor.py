@@ -227,7 +227,7 @@ def adopt(arguments: list[str]) -> int:
     supervisor = Supervisor(state_dir, root, listener, nobody, Orphan(pid, life))
     os.write(told, str(os.getpid()).encode())
     os.close(told)
-    say(f"goes on with the server (pid {pid}), whose supervisor died")
+    say(f"took over the server (pid {pid}), whose supervisor died")
     return supervisor.run()
 
 

@@ -38,7 +38,7 @@ def test_a_folder_is_told_by_what_the_file_holds(tmp_path):
     ("text", "why"),
     [
         ('{"framework": "catboost", "predict": "proba"}', "unknown prediction 'proba'"),
-        ('{"framework": "catboost", "missing": 3}', "missing category that is no text"),
+        ('{"framework": "catboost", "missing": 3}', "missing category that is not text"),
         ('{"framework": "catboost", "other": 3}', "unknown key 'other'"),
     ],
 )

@@ -226,7 +226,7 @@ def test_a_payload_that_finds_no_room_unloads_nothing(service, model, monkeypatc
     context = Context(part("application/json"))
     (answer,) = service.handle([{"body": b"[1,2,3]"}], context)
     assert context.statuses == {0: 400}
-    assert "no memory to read the payload" in json.loads(answer)["message"]
+    assert "not enough memory to read the payload" in json.loads(answer)["message"]
     assert limits == [7 << 30]
 
 

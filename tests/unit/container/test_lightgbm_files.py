@@ -130,7 +130,7 @@ def test_what_was_not_there_in_training_is_missing_as_for_lightgbm():
 
 
 def test_a_code_in_place_of_a_category_is_refused():
-    with pytest.raises(RequestError, match=r"row 2, column 3 \('town'\): 1 is no category"):
+    with pytest.raises(RequestError, match=r"row 2, column 3 \('town'\): 1 is not a category"):
         categories.Categories(["Bonn", "Ulm"], 2, "town").codes(["Ulm", "1"])
 
 
@@ -143,10 +143,10 @@ def test_a_code_in_place_of_a_category_is_refused():
         (b"threshold=0 0.5", b"threshold=3 0.5", "set of categories beyond the 1"),
         (b"cat_boundaries=0 1", b"cat_boundaries=0 9", "cat_threshold has 1 numbers for 9"),
         (b"num_leaves=3", b"num_leaves=4", "leaf_value has 3 numbers for 4"),
-        (b"is_linear=0", b"is_lin6ar=0", "none of LightGBM's"),
+        (b"is_linear=0", b"is_lin6ar=0", "is not LightGBM's"),
         (b"Tree=1", b"Tree=7", "does not begin where the header says"),
         (b"end of trees", b"end_of trees", "no trees|end of the trees lacks|damaged"),
-        (b"objective=binary", b"objectivo=binary", "none of LightGBM's"),
+        (b"objective=binary", b"objectivo=binary", "is not LightGBM's"),
         (b"version=v4", b"version=v5", "the image's LightGBM reads"),
         (b"num_class=1", b"num_class=2", "2 classes, elsewhere 1"),
     ],

@@ -63,7 +63,7 @@ CASES = {
         graph(EXP, ("SliceChannel", [2], {"num_outputs": "2"}), ("elemwise_div", [3, 3], {})),
         Likelihood.PROBABILITY,
     ),
-    "an attribute that is no number": (
+    "an attribute that is not a number": (
         graph(("clip", [1], {"a_min": "None", "a_max": "1"})),
         Likelihood.SCORE,
     ),

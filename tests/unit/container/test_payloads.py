@@ -249,7 +249,7 @@ def test_numbers_come_in_the_type_of_the_input():
     ("dtype", "value"), [("int32", 1.5), ("uint8", 256), ("int8", -200), ("bool", 2)]
 )
 def test_numbers_that_the_type_cannot_hold_are_refused(dtype, value):
-    with pytest.raises(PayloadError, match=f"'a' holds a number that is no {dtype}"):
+    with pytest.raises(PayloadError, match=f"'a' holds a number that is not a valid {dtype}"):
         codecs.parse(json.dumps([value]).encode(), JSON, (Input("a", (1, 1), dtype),))
 
 

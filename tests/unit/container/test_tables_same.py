@@ -120,7 +120,7 @@ def test_parquet_and_arrow():
             table = read(bodies[1], told, mixed)
             assert table.columns["b"].tolist() == ["x", None]
             assert table.columns["a"].tolist() == [1, 2]
-        with pytest.raises(PayloadError, match="'x' is no number"):
+        with pytest.raises(PayloadError, match="'x' is not a number"):
             read(bodies[1], kind, named)
         with pytest.raises(PayloadError, match="the body is not"):
             read(bodies[0][: len(bodies[0]) // 2], kind, named)

@@ -267,7 +267,7 @@ class TestChoice:
         with pytest.raises(BuildError) as caught:
             self.choose("auto", engine=False, buildah=False, codebuild=False)
         assert caught.value.message == (
-            "nothing here builds images: no engine answers; buildah is not installed; "
+            "no builder found: no engine answers; buildah is not installed; "
             "build.codebuild_role is not set"
         )
         assert (caught.value.hint, caught.value.code) == ("start it", "no_engine")

@@ -107,7 +107,7 @@ def _sparse(members: Mapping[str, bytes], features: Features, dialect: Dialect) 
     layout = members["format"][-12:].replace(b"\0", b"")[-3:].decode("latin-1")
     wanted = ["shape", "data", *(["row", "col"] if layout == "coo" else ["indices", "indptr"])]
     if layout not in _SPARSE or not set(wanted) <= set(members):
-        raise PayloadError("the sparse matrix is none of csr, csc and coo: save it as csr")
+        raise PayloadError("the sparse matrix is not csr, csc or coo: save it as csr")
     held = {name: _array(members[name], repr(name)) for name in wanted}
     whole = all(array.dtype.kind in "iu" for name, array in held.items() if name != "data")
     if not whole or any(array.ndim != 1 for array in held.values()) or len(held["shape"]) != 2:

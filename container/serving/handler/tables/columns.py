@@ -52,7 +52,8 @@ def order(sent: Sequence[str], features: Features) -> list[int | None]:
         raise PayloadError(f"the model has no column {_listed(unknown)}: it has {_listed(names)}")
     lacking = [name for name in names if name not in at]
     if lacking and not features.fewer_allowed:
-        raise PayloadError(f"the column {_listed(lacking)} lacks: send all of {_listed(names)}")
+        what = f"the column {_listed(lacking)} is missing"
+        raise PayloadError(f"{what}: send all of {_listed(names)}")
     return [at.get(name) for name in names]
 
 
@@ -251,6 +252,6 @@ def _no_number(values: Sequence[Any], index: int, features: Features) -> Payload
 def not_a_number(
     row: int, column: int, value: Any, features: Features, what: str = "number"
 ) -> PayloadError:
-    """Make the error about a value that is no number."""
+    """Make the error about a value that is not a number."""
     text = repr(brief(value)) if isinstance(value, str) else brief(str(value))
-    return PayloadError(f"{place(row, column, features)}: {text} is no {what}")
+    return PayloadError(f"{place(row, column, features)}: {text} is not a {what}")

@@ -192,7 +192,7 @@ def _is_one_row(array: Any, features: Features, dialect: Dialect) -> bool:
 
 
 def _numbers(lines: _Lines) -> Any | None:
-    """Convert all fields to an array of (rows, fields); None where one is no number."""
+    """Convert all fields to an array of (rows, fields); None where one is not a number."""
     width = len(lines.head)
     made: Any = np.empty(len(lines.rows) * width, NUMBER)
     start = 0

@@ -93,7 +93,7 @@ def _first_wrong(lines: Sequence[str]) -> PayloadError:
         for position, token in enumerate(line.split()):
             if not _is_pair(token) and (position or ":" in token):
                 return PayloadError(
-                    f"row {row + 1}, item {position + 1}: {brief(token)!r} is no index:value"
+                    f"row {row + 1}, item {position + 1}: {brief(token)!r} is not index:value"
                 )
     return PayloadError("the body is not libsvm")
 

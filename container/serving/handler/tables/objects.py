@@ -70,7 +70,7 @@ def table(value: Any, features: Features, *, has_text: bool) -> Table:
     if isinstance(value, dict):
         return _object(value, features, has_text=has_text)
     if not isinstance(value, list):
-        raise PayloadError(f"{brief(str(value))} is no list of rows")
+        raise PayloadError(f"{brief(str(value))} is not a list of rows")
     if value and not isinstance(value[0], (list, dict)):
         return _flat(value, features, has_text=has_text)
     if value and isinstance(value[0], dict):
@@ -98,7 +98,7 @@ def _are_columns(value: Mapping[str, Any], features: Features) -> bool:
 def _row(one: Any, number: int, features: Features) -> Any:
     """Take the values out of a row as AWS's own algorithms have it: ``{"features": [1, 2]}``."""
     if not isinstance(one, dict):
-        raise PayloadError(f"row {number + 1} is no object, but row 1 is one")
+        raise PayloadError(f"row {number + 1} is not an object, but row 1 is one")
     while isinstance(one, dict) and len(one) == 1 and not _are_columns(one, features):
         name, inner = next(iter(one.items()))
         if name not in (*_ROW, "values") or not isinstance(inner, (list, dict)):
@@ -118,7 +118,7 @@ def _object(value: dict[str, Any], features: Features, *, has_text: bool) -> Tab
     if _SPLIT <= set(value) <= {*_SPLIT, "index"} and not _are_columns(value, features):
         names = _names(value["columns"])
         if not isinstance(value["data"], list):
-            raise PayloadError("'data' is no list of rows")
+            raise PayloadError("'data' is not a list of rows")
         return _rows(value["data"], features, names, has_text=has_text)
     values = _row(value, 0, features)
     if isinstance(values, list):
@@ -132,7 +132,7 @@ def _object(value: dict[str, Any], features: Features, *, has_text: bool) -> Tab
 
 def _names(value: Any) -> list[str]:
     if not isinstance(value, list) or any(isinstance(one, (list, dict)) for one in value):
-        raise PayloadError("'columns' is no list of names")
+        raise PayloadError("'columns' is not a list of names")
     return [str(one) for one in value]
 
 
@@ -152,7 +152,7 @@ def _column(name: str, value: Any) -> Sequence[Any]:
     if isinstance(value, dict):
         return list(value.values())
     if not isinstance(value, list):
-        raise PayloadError(f"the column {brief(name)!r} is no list, but another is one")
+        raise PayloadError(f"the column {brief(name)!r} is not a list, but another is one")
     if all(isinstance(one, list) and len(one) == 1 for one in value):
         return [one[0] for one in value]  # of shape (rows, 1)
     return value
@@ -168,7 +168,7 @@ def _by_name(rows: Sequence[Any], features: Features, *, single: bool = False) -
     held: list[list[Any]] = [[] for _ in names]
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise PayloadError(f"row {number + 1} is no object, but row 1 is one")
+            raise PayloadError(f"row {number + 1} is not an object, but row 1 is one")
         if not (row.keys() <= known if features.fewer_allowed else row.keys() == known):
             _refuse_names(row, number, names, features)
         for column, name in zip(held, names):  # noqa: B905 - Python 3.8
@@ -225,7 +225,7 @@ def _array(rows: Sequence[Any]) -> Any | None:
 def _width(rows: Sequence[Any]) -> int:
     for number, row in enumerate(rows):
         if not isinstance(row, list):
-            raise PayloadError(f"row {number + 1} is no list, but row 1 is one")
+            raise PayloadError(f"row {number + 1} is not a list, but row 1 is one")
         if len(row) != len(rows[0]):
             raise PayloadError(f"row {number + 1} has {len(row)} columns, row 1 has {len(rows[0])}")
     return len(rows[0])

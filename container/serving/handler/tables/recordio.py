@@ -138,7 +138,7 @@ def _row(record: memoryview) -> _Row:
             tensor = tensor + bytes(value) if field == kind else bytes(value)
             kind = field
     if not kind:
-        raise _WireError("its features are no tensor of float32, float64 or int32")
+        raise _WireError("its features are not a tensor of float32, float64 or int32")
     return _tensor(memoryview(tensor), _TYPES[kind])
 
 
@@ -154,7 +154,7 @@ def _tensor(view: memoryview, dtype: Any) -> _Row:
     if dtype.kind == "i":
         values = values.astype(np.int32)  # negative ones have the upper bits set
     if (keys < 0).any() or (shape < 0).any():
-        raise _WireError("an index is beyond what there can be")
+        raise _WireError("an index is larger than the format allows")
     return _checked(values, keys, math.prod(shape.tolist()) if len(shape) else None)
 
 
