@@ -24,7 +24,7 @@ TEMPLATE_FILES = "MMECTL_TEMPLATE_FILES"
 # Variable: MODEL for a process of its own for each model, as runtimes.folders has it
 ISOLATION, MODEL = "MMECTL_ISOLATION", "model"
 NO_PART = "."  # hidden files are no part of a model
-PATIENCE = 10.0  # seconds for an answer; a fork server that just started needs 0.5
+PATIENCE = 20.0  # seconds for an answer; a fork server that just started needs 0.5 to 5
 TRIES = 3
 # The server connects all workers of a model at once; those that come later load it themselves
 TOGETHER_SECONDS = 0.5
