@@ -1,7 +1,9 @@
 """The container against Multi Model Server as it comes, for frameworks beside MXNet.
 
-Stock is the server with a plain handler (benchmarks/stock/<framework>_handler.py); both answer the
-same request to the same models in turn, in one serving environment. BENCH_FRAMEWORKS=onnx chooses.
+Stock is the server with a plain handler (benchmarks/stock/<framework>_handler.py) and the packages
+as the index has them; both answer the same request to the same models in turn. BENCH_STOCK=ours has
+it run in our serving environment, which leaves out what is not needed. BENCH_FRAMEWORKS=onnx
+chooses.
 
 Cold is from the load's request to the first answer. Memory is what a model adds to all processes
 once it was idle: what is in no file and so cannot be taken back (PSS of anonymous pages), and all
@@ -77,6 +79,16 @@ CASES: dict[str, tuple[Case, ...]] = {
 }
 
 
+# what people install; PyTorch's can come from a local index only
+PACKAGES = {
+    "onnx": ("onnxruntime",),
+    "xgboost": ("xgboost",),
+    "sklearn": ("scikit-learn", "pandas", "skops"),
+    "lightgbm": ("lightgbm", "scikit-learn"),
+    "catboost": ("catboost",),
+}
+
+
 def run() -> Iterator[Result]:
     """Measure all of it; takes some two minutes a framework. BENCH_ROUNDS=1 shortens it."""
     wanted = os.environ.get("BENCH_FRAMEWORKS", ",".join(CASES)).split(",")
@@ -86,7 +98,7 @@ def run() -> Iterator[Result]:
             handler = f"{framework}_handler"
             with (
                 tempfile.TemporaryDirectory(prefix="mmectl-bench-") as folder,
-                serving.stock(image, handler) as stock,
+                serving.stock(image, handler, _python(framework)) as stock,
                 serving.ours(image, MMECTL_ALLOW_MODEL_CODE=LEAVE[framework == "pytorch"]) as ours,
             ):
                 copies = _made(image.entrypoint[0], case, Path(folder))
@@ -106,6 +118,13 @@ def _image(framework: str) -> Image:
             return serving.built((framework,), index)
     except torch_index.Unavailable as error:
         raise Unavailable(str(error)) from None
+
+
+def _python(framework: str) -> str | None:
+    packages = PACKAGES.get(framework)
+    if packages is None or os.environ.get("BENCH_STOCK") == "ours":
+        return None
+    return serving.installed(framework, packages)
 
 
 def _made(python: str, case: Case, folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -23,6 +24,7 @@ from mmectl.image import build_local
 from mmectl.images.context import DEFAULT_FRAMEWORKS, Contents
 from mmectl.images.local_smoke import free_port
 from mmectl.images.trial import Trial
+from mmectl.images.uv import find_uv
 from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
 
@@ -53,6 +55,22 @@ def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS, index: str | None = 
     if found is None:
         raise RuntimeError(f"{made.reference} was built and is not there")
     return found
+
+
+def installed(name: str, packages: tuple[str, ...]) -> str:
+    """The Python of an environment with the server and packages as the index has them."""
+    folder = ROOT / ".mmectl" / "bench" / name
+    program = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        uv = str(find_uv())
+        listed = ["-r", str(ROOT / "container" / "requirements" / "base.txt"), *packages]
+        for words in (
+            ["venv", "--clear", "--quiet", "--python", sys.executable, str(folder)],
+            ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(program), *listed],
+        ):
+            subprocess.run([uv, *words], check=True)
+        (folder / "complete").touch()
+    return str(program)
 
 
 @dataclass
@@ -169,8 +187,11 @@ def ours(image: Image, **settings: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def stock(image: Image, name: str = "plain_handler") -> Iterator[Server]:
-    """Run Multi Model Server with a plain handler, started as its documentation says."""
+def stock(image: Image, name: str = "plain_handler", python: str | None = None) -> Iterator[Server]:
+    """Run Multi Model Server with a plain handler, started as its documentation says.
+
+    In the image's environment, or in that of `python`.
+    """
     with _folder() as folder:
         port = free_port()
         handler = ROOT / "benchmarks" / "stock" / f"{name}.py"
@@ -183,7 +204,8 @@ def stock(image: Image, name: str = "plain_handler") -> Iterator[Server]:
             **{name: str(folder / "logs") for name in ("LOG_LOCATION", "METRICS_LOCATION")},
         }
         configured = ("--mms-config", str(folder / "mms.properties"), "--model-store", "/")
-        command = [image.entrypoint[0], "-m", "mms.model_server", "--start", "--foreground"]
+        started = python or image.entrypoint[0]
+        command = [started, "-m", "mms.model_server", "--start", "--foreground"]
         with _running("stock", [*command, *configured], environment, port, folder) as server:
             yield server
 
