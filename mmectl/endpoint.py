@@ -94,8 +94,8 @@ class Observed:
 
     `pending` is the configuration that a change under way brings, where AWS tells it; `attempted`
     the same for one that is rolled back already; `asked` what mmectl updated it to last. `reason`
-    is that of the last change that failed, `modified` when the endpoint changed last. `tags` are
-    those of what exists, by (kind, name).
+    is that of the last change that failed, `modified` when the endpoint changed last, `variants`
+    the names of those that serve. `tags` are those of what exists, by (kind, name).
     """
 
     status: str | None = None
@@ -108,6 +108,7 @@ class Observed:
     pending: str | None = None
     attempted: str | None = None
     modified: Any = None
+    variants: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str | None:
@@ -185,6 +186,7 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         pending=_pending(endpoint),
         attempted=attempted(endpoint),
         modified=endpoint.get("LastModifiedTime"),
+        variants=tuple(one["VariantName"] for one in endpoint.get("ProductionVariants", ())),
     )
 
 
@@ -310,10 +312,29 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
         why = f"{found.config} serves until it is done"
         deployment = deployment_config(wanted.policy)
         if deployment is not None:
+            _require_same_variants(wanted, found)
             change["DeploymentConfig"] = deployment
             why += f"; {wanted.policy}"
         return (Step("UpdateEndpoint", wanted.endpoint, why, change),)
     return ()
+
+
+def _require_same_variants(wanted: Desired, found: Observed) -> None:
+    """Raise DeployError where a policy could not move the traffic.
+
+    Source: SageMaker developer guide, deployment-guardrails-exclusions: the new configuration must
+    have the same variant names as the old one.
+    """
+    names = {one["VariantName"] for one in wanted.config_request["ProductionVariants"]}
+    if not found.variants or names == set(found.variants):
+        return
+    raise DeployError(
+        f"update.policy {wanted.policy} cannot rename the variant "
+        f"{', '.join(found.variants)} to {', '.join(sorted(names))}: SageMaker shifts traffic "
+        "between variants of one name",
+        hint="rename it alone, all at once: mmectl deploy --set update.policy=all_at_once",
+        code="variant_renamed",
+    )
 
 
 def removal(aws: ControlPlane, name: str) -> Plan:

@@ -118,6 +118,17 @@ def test_the_role_that_serves_is_that_of_the_model():
     assert endpoint.serving_role(aws, "demo") == SPEC.role_arn
 
 
+def test_a_policy_that_cannot_shift_traffic_to_another_variant_is_refused():
+    found = Observed("InService", "demo-before", variants=("AllTraffic",))
+    renamed = changed_by(variant__name="main", policy=Policy("canary", wait=60))
+    with pytest.raises(DeployError, match="cannot rename the variant AllTraffic to main"):
+        plan(desired(renamed), found)
+    at_once = changed_by(variant__name="main")
+    assert plan(desired(at_once), found)[-1].action == "UpdateEndpoint"
+    same = changed_by(variant__instance_count=5, policy=Policy("canary", wait=60))
+    assert plan(desired(same), found)[-1].action == "UpdateEndpoint"
+
+
 def test_names_are_content_and_fit():
     assert desired(SPEC) == desired(SPEC)
     reordered = changed_by(container__environment=(("B", "2"), ("A", "1")))
