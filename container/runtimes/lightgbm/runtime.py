@@ -24,7 +24,7 @@ class Model(base.TableModel):
     def __init__(self, name: str, booster: Any, header: Header, prediction: str | None) -> None:
         from lightgbm.basic import LightGBMError
 
-        from runtimes.lightgbm.categories import Categories
+        from runtimes.categories import Categories
 
         self.name = name
         self._booster, self._error, self._prediction = booster, LightGBMError, prediction
@@ -85,7 +85,8 @@ class LightGBM(one_file.OneFile):
         import lightgbm
         import numpy as np
 
-        from runtimes.lightgbm import categories, model_files, trees  # noqa: F401 - for the forks
+        from runtimes import categories  # noqa: F401 - for the forks
+        from runtimes.lightgbm import model_files, trees  # noqa: F401 - for the forks
 
         quiet = logging.getLogger("lightgbm")
         quiet.setLevel(logging.ERROR)

@@ -11,18 +11,28 @@ import io
 import json
 import pickle
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/xgboost links here, and beside it to these values
-from ..folders import describe, files, first_bytes  # noqa: TID252
+from ..folders import (  # noqa: TID252
+    DESCRIPTION,
+    describe,
+    files,
+    first_bytes,
+    prediction,
+)
 from ..values import ModelError  # noqa: TID252
 from . import ubj
 
 UBJ, JSON, PICKLE, OLD = "UBJ", "JSON", "pickle", "old binary"
-OPTIONS: tuple[str, ...] = ()  # keys of model.json
+OPTIONS = ("predict", "trees")  # keys of model.json
+RAW, PROBABILITY, CLASS = PREDICTIONS = ("raw", "probability", "class")
+ALL, BEST = TREES = ("all", "best")
+TWO, ONE_OF = "binary:logistic", "multi:softprob"
+CLASSIFIERS = (TWO, ONE_OF)  # whose answers are probabilities
 _BEGINNINGS = {
     UBJ: re.compile(rb"\{[iUIlL#$].{0,24}(learner|version)", re.DOTALL),
     JSON: re.compile(rb'\s*\{\s*"(learner"|version"\s*:\s*\[[\d,\s]*\]\s*,\s*"learner")'),
@@ -43,7 +53,11 @@ _CONVERT = (
 
 @dataclass(frozen=True)
 class Header:
-    """What a model's file says of it; `version` of the XGBoost that wrote it."""
+    """What a model's file says of it; `version` of the XGBoost that wrote it.
+
+    `categories` are by index those of a DataFrame's column that it was trained with: the code is
+    the place in the list. A column of codes alone has none.
+    """
 
     version: tuple[int, int, int]
     objective: str
@@ -53,6 +67,7 @@ class Header:
     targets: int
     names: tuple[str, ...] | None
     types: tuple[str, ...] | None
+    categories: Mapping[int, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -60,6 +75,31 @@ class Header:
         if self.objective == "multi:softprob":
             return self.classes
         return max(self.targets, 1)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What model.json chooses; None: as the class answers that wrote the file."""
+
+    predict: str | None = None
+    trees: str | None = None
+
+
+def options(folder: Path) -> Options:
+    """What model.json says. Raises ModelError."""
+    said = describe(folder).only(OPTIONS)
+    trees = said.get("trees")
+    if trees is not None and trees not in TREES:
+        what = f"has the unknown trees {trees!r}"
+        raise ModelError(what, DESCRIPTION, f"write one of {', '.join(TREES)}")
+    return Options(prediction(said, PREDICTIONS), trees)
+
+
+def check_prediction(objective: str, chosen: Options) -> None:
+    """Raise ModelError where the model cannot answer as model.json chose."""
+    if chosen.predict in (PROBABILITY, CLASS) and objective not in CLASSIFIERS:
+        what = f"chooses {chosen.predict!r}: the model's objective is {objective}"
+        raise ModelError(what, DESCRIPTION, f"only {', '.join(CLASSIFIERS)} have probabilities")
 
 
 def kind_of(path: Path) -> str | None:
@@ -123,10 +163,37 @@ def header(data: bytes | bytearray, name: str) -> Header:
             int(params.get("num_target", 1)),
             tuple(map(str, names)) if names else None,
             tuple(map(str, types)) if types else None,
+            _categories(booster),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"is no model of XGBoost's ({type(error).__name__}: {error})"
         raise ModelError(what, name, _NEW) from None
+
+
+def _categories(booster: Mapping[str, Any]) -> dict[int, Sequence[Any]]:
+    """The categories of each column that has some, as XGBoost 3.1 and later write them."""
+    while "gbtree" in booster:  # dart's
+        booster = booster["gbtree"]
+    columns = (booster.get("model", {}).get("cats") or {}).get("enc") or ()
+    listed = ((index, _listed(one)) for index, one in enumerate(columns))
+    return {index: values for index, values in listed if values}
+
+
+def _listed(column: Mapping[str, Any]) -> list[Any]:
+    """Numbers as they are; texts lie one after the other in UTF-8, each up to the next offset.
+
+    XGBoost 3.2 counts letters there for the bytes that they are.
+    """
+    ends, values = column.get("offsets"), list(column["values"])
+    if ends is None:
+        return values
+    held = bytes(value & 255 for value in values)
+    text = held.decode()
+    total = ends[-1] if ends else 0
+    if total not in (len(text), len(held)):
+        raise ValueError(f"categories of {len(held)} bytes end at {total}")
+    spans = [slice(*pair) for pair in zip(ends, ends[1:])]  # noqa: B905, RUF007 - Python 3.8
+    return [text[one] if total == len(text) else held[one].decode() for one in spans]
 
 
 def _three(numbers: Any, name: str) -> tuple[int, int, int]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtimes import base
 from runtimes.tables import Dialect, Features, Table
 from runtimes.values import EngineError, ModelError, ran_out_of_memory
+
+if TYPE_CHECKING:
+    from runtimes.xgboost.model_files import Options
 
 MIB = 2**20
 WORKER_BYTES = 16 * MIB
@@ -19,31 +22,69 @@ MANY_ROWS = 256  # below, waking another thread takes longer than what it comput
 
 
 class Model(base.TableModel):
-    """One Booster, or an ensemble of them, whose answers are averaged."""
+    """One Booster, or an ensemble of them, whose answers are averaged.
+
+    `categories` are by index those of columns that take them, as the first booster knows them.
+    """
 
     dialect = Dialect.XGBOOST
 
-    def __init__(self, name: str, boosters: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        boosters: Sequence[Any],
+        chosen: Options,
+        categories: Mapping[int, Sequence[Any]],
+    ) -> None:
+        from runtimes.categories import Categories
+
         self.name = name
-        self._boosters = [_One(booster) for booster in boosters]
         first = boosters[0]
+        self._prediction = chosen.predict
+        self._boosters = [_One(one, chosen) for one in boosters]
         self.features = Features(
-            count=first.num_features(), names=first.feature_names, fewer_allowed=True
+            count=first.num_features(),
+            names=first.feature_names,
+            fewer_allowed=True,
+            categorical=tuple(categories),
         )
+        self._codes = {
+            index: Categories(values, index, self.features.key(index), strict=True)
+            for index, values in categories.items()
+        }
 
     def predict(self, table: Table, threads: int) -> Any:
-        """Answer each row, as Booster.predict does."""
+        """Answer each row, as Booster.predict does, or as model.json chose."""
         import numpy as np
 
         many = threads if table.rows >= MANY_ROWS else 1
-        answers = [one.predict(table.array, many) for one in self._boosters]
-        return answers[0] if len(answers) == 1 else np.mean(answers, axis=0)
+        rows = table.array if table.columns is None else self._encoded(table.columns, table.rows)
+        answers = [one.predict(rows, many) for one in self._boosters]
+        return self._said(answers[0] if len(answers) == 1 else np.mean(answers, axis=0))
+
+    def _encoded(self, columns: Mapping[str, Any], rows: int) -> Any:
+        import numpy as np
+
+        made: Any = np.empty((rows, self.features.width or 0), np.float32)
+        for index in range(made.shape[1]):
+            values, codes = columns[self.features.key(index)], self._codes.get(index)
+            made[:, index] = values if codes is None else codes.codes(values)
+        return made
+
+    def _said(self, answers: Any) -> Any:
+        import numpy as np
+
+        if self._prediction == "class":
+            return np.argmax(answers, 1) if answers.ndim == 2 else (answers > 0.5).astype(int)
+        if self._prediction == "probability" and answers.ndim == 1:
+            return np.stack([1.0 - answers, answers], 1)
+        return answers
 
 
 class _One:
     """A Booster, asked in the quickest way that gives its own answers, bit for bit."""
 
-    def __init__(self, booster: Any) -> None:
+    def __init__(self, booster: Any, chosen: Options) -> None:
         from xgboost import DMatrix
         from xgboost.core import XGBoostError
 
@@ -51,6 +92,8 @@ class _One:
         # dart's answers differ in the last digit otherwise, and a linear model has no such way
         self._in_place = _kind(booster) == "gbtree"
         self._threads = 0
+        self._raw = chosen.predict == "raw"
+        self._rounds = (0, _rounds(booster, chosen.trees))
 
     def predict(self, array: Any, threads: int) -> Any:
         try:
@@ -58,11 +101,30 @@ class _One:
                 self._booster.set_param({"nthread": threads})
                 self._threads = threads
             if self._in_place:
-                return self._booster.inplace_predict(array, validate_features=False)
-            rows = self._matrix(array, nthread=threads)
-            return self._booster.predict(rows, validate_features=False)
+                return self._booster.inplace_predict(
+                    array,
+                    validate_features=False,
+                    iteration_range=self._rounds,
+                    predict_type="margin" if self._raw else "value",
+                )
+            return self._booster.predict(
+                self._matrix(array, nthread=threads),
+                validate_features=False,
+                iteration_range=self._rounds,
+                output_margin=self._raw,
+            )
         except self._error as error:
             raise _translated(error) from None
+
+
+def _rounds(booster: Any, trees: str | None) -> int:
+    """How many rounds answer, 0: all. A file of an estimator's uses the best, as that itself does.
+
+    Such a file tells by an attribute, and so does one that was stopped early.
+    """
+    best = booster.attr("best_iteration")
+    wanted = trees == "best" or (trees is None and booster.attr("scikit_learn") is not None)
+    return int(best) + 1 if wanted and best is not None else 0
 
 
 class XGBoost(base.Runtime):
@@ -92,14 +154,15 @@ class XGBoost(base.Runtime):
         import numpy as np
         import xgboost
 
-        from runtimes.xgboost import model_files  # noqa: F401 - for the forks
+        from runtimes import categories  # noqa: F401 - for the forks
+        from runtimes.xgboost import model_files
 
         rows: Any = np.arange(8, dtype=np.float32).reshape(4, 2)
         with xgboost.config_context(verbosity=0):
             matrix = xgboost.DMatrix(rows, rows[:, 0] > 1, nthread=1)
             made = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 2)
         booster = xgboost.Booster(model_file=made.save_raw("ubj"))
-        _One(booster).predict(rows[:1], 1)
+        _One(booster, model_files.Options()).predict(rows[:1], 1)
         booster.predict(matrix)
 
     def model_name(self, folder: Path) -> str:
@@ -121,12 +184,27 @@ class XGBoost(base.Runtime):
         from runtimes.xgboost import model_files
 
         del threads
-        found = model_files.find(folder)
+        found, chosen = model_files.find(folder), model_files.options(folder)
         boosters = [_loaded(path) for path in found]
+        for booster in boosters:
+            model_files.check_prediction(_objective(booster), chosen)
         if len({booster.num_features() for booster in boosters}) != 1:
             listed = ", ".join(path.name for path in found)
             raise ModelError(f"are not an ensemble: {listed} take different numbers of columns")
-        return Model(found[0].name, boosters)
+        return Model(found[0].name, boosters, chosen, _categories(found, boosters))
+
+
+def _categories(paths: Sequence[Path], boosters: Sequence[Any]) -> Mapping[int, Sequence[Any]]:
+    """The categories that the files have in common; raises ModelError where they differ."""
+    from runtimes.xgboost import model_files
+
+    if not any("c" in (one.feature_types or ()) for one in boosters):
+        return {}
+    first, *others = (model_files.header(path.read_bytes(), path.name).categories for path in paths)
+    if any(one != first for one in others):
+        listed = ", ".join(path.name for path in paths)
+        raise ModelError(f"are not an ensemble: {listed} know different categories")
+    return first
 
 
 def _loaded(path: Path) -> Any:
@@ -183,10 +261,17 @@ def _first_line(error: Exception) -> str:
 
 
 def _kind(booster: Any) -> str:
+    return str(_learner(booster)["gradient_booster"]["name"])
+
+
+def _objective(booster: Any) -> str:
+    return str(_learner(booster)["objective"]["name"])
+
+
+def _learner(booster: Any) -> Any:
     import json
 
-    config = json.loads(booster.save_config())
-    return str(config["learner"]["gradient_booster"]["name"])
+    return json.loads(booster.save_config())["learner"]
 
 
 RUNTIME = XGBoost()

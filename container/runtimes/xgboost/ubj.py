@@ -12,6 +12,7 @@ _NUMBERS = {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q", b"d": "f", b"
 _WORDS = {b"Z": None, b"T": True, b"F": False}
 _DEEPEST = 64
 _KEPT = 1024  # the longest array of numbers that is read; of a longer one only the length is
+_WHOLE = "cats"  # but in the object of that name: the categories of columns
 
 
 class UbjError(Exception):
@@ -37,6 +38,7 @@ def read(data: bytes | bytearray) -> Any:
 class _Reader:
     def __init__(self, data: bytes | bytearray) -> None:
         self.data, self.at = memoryview(data), 0
+        self.whole = False
 
     def take(self, count: int) -> bytes:
         """The next bytes."""
@@ -94,15 +96,17 @@ class _Reader:
             if count is None and self.ahead() == b"}":
                 self.at += 1
                 break
-            name, before = self.text(), len(made)
+            name, before, whole = self.text(), len(made), self.whole
+            self.whole = whole or name == _WHOLE
             made[name] = self.value(kind or self.take(1), depth + 1)
+            self.whole = whole
             if len(made) == before:
                 raise UbjError(f"has the key {name[:40]!r} twice")
         return made
 
     def array(self, depth: int) -> Any:
         kind, count = self.announced()
-        if kind in _NUMBERS and count is not None and count > _KEPT:
+        if kind in _NUMBERS and count is not None and count > _KEPT and not self.whole:
             self.skip(count * struct.calcsize(">" + _NUMBERS[kind]))
             return Numbers(count)
         made: list[Any] = []

@@ -45,6 +45,7 @@ class XGBoost(base.Framework):
         del allow_code  # a pickled Booster is read by the names of what it may hold
         problems, headers = [], {}
         try:
+            chosen = model_files.options(place.folder)
             paths = [path for path in model_files.find(place.folder) if path.name not in bad]
         except ModelError as error:
             return base.Look((place.problem(error),))
@@ -52,6 +53,7 @@ class XGBoost(base.Framework):
             try:
                 headers[path.name] = model_files.header(path.read_bytes(), path.name)
                 _check_version(headers[path.name], path.name)
+                model_files.check_prediction(headers[path.name].objective, chosen)
             except ModelError as error:
                 problems.append(place.problem(error))
         if len({one.features for one in headers.values()}) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,69 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
             else:
                 file.write_bytes(booster.save_raw(form))
             yield f"{name} {form}", place, text.encode(), "text/csv", answer.tolist()
+    yield from estimators(folder, rows, text.encode())
+    yield from categories(folder)
+
+
+def estimators(folder: Path, rows: Any, text: bytes) -> Iterator[tuple[str, Path, bytes, str, Any]]:
+    """Models that stopped early, as an estimator's file tells of itself, answered as chosen."""
+    random = np.random.default_rng(3)
+    known = random.normal(size=(400, 5)).astype(np.float32)
+    for classes, labels in ((2, known[:, 0] + known[:, 1] > 0), (3, random.integers(0, 3, 400))):
+        settings = {"objective": "binary:logistic"}
+        if classes == 3:
+            settings = {"objective": "multi:softprob", "num_class": 3}
+        first, rest = (
+            xgboost.DMatrix(known[part], labels[part], nthread=1)
+            for part in (slice(300), slice(300, 400))
+        )
+        usual = {"max_depth": 3, "nthread": 1, "eta": 0.9, **settings}
+        stop = {"evals": [(rest, "rest")], "early_stopping_rounds": 3, "verbose_eval": False}
+        made = xgboost.train(usual, first, 90, **stop)
+        best = (0, made.best_iteration + 1)
+        assert best[1] < made.num_boosted_rounds()
+        made.set_attr(scikit_learn="{}")
+        ask = xgboost.DMatrix(rows, nthread=1)
+        value = made.predict(ask, iteration_range=best)
+        found = {
+            "": value,
+            "all": made.predict(ask, iteration_range=(0, made.num_boosted_rounds())),
+            "raw": made.predict(ask, iteration_range=best, output_margin=True),
+            "probability": np.stack([1 - value, value], 1) if classes == 2 else value,
+            "class": (value > 0.5).astype(int) if classes == 2 else value.argmax(1),
+        }
+        for chosen, answer in found.items():
+            place = folder / f"{classes}-classes-{chosen}"
+            place.mkdir()
+            made.save_model(place / "model.ubj")
+            said = {"trees" if chosen == "all" else "predict": chosen} if chosen else {}
+            (place / "model.json").write_text(json.dumps({"framework": "xgboost", **said}))
+            yield place.name, place, text, "text/csv", answer.tolist()
+
+
+def categories(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
+    """A model of codes, with the categories that XGBoost 3.1 and later keep of a DataFrame."""
+    random = np.random.default_rng(5)
+    towns = ["Ulm", "Köln", *(f"Town {number}" for number in range(300))]
+    sizes = [-5, 10, 300]
+    codes = [random.integers(0, len(one), ROWS) for one in (towns, sizes)]
+    rows = np.stack([*codes, random.normal(size=ROWS)], 1).astype(np.float32)
+    told = {"feature_types": ["c", "c", "float"], "feature_names": ["town", "size", "age"]}
+    made = trained(
+        {}, rows[:, 0] % 5 + rows[:, 1] + rows[:, 2], rows, enable_categorical=True, **told
+    )
+    again = xgboost.DMatrix(rows, nthread=1, enable_categorical=True, **told)
+    document = json.loads(made.save_raw("json"))
+    text = "".join(towns).encode()
+    ends = np.cumsum([0, *(len(one.encode()) for one in towns)]).tolist()
+    kept = [{"offsets": ends, "values": list(text)}, {"type": 15, "values": sizes}]
+    document["learner"]["gradient_booster"]["model"]["cats"] = {
+        "enc": [*kept, {"offsets": [], "values": []}],
+        "feature_segments": np.cumsum([0, len(towns), len(sizes), 0]).tolist(),
+        "sorted_idx": [*np.argsort(towns).tolist(), *np.argsort(sizes).tolist()],
+    }
+    place = folder / "categories"
+    place.mkdir()
+    (place / "model.json").write_text(json.dumps(document))
+    lines = [f"{towns[int(a)]},{sizes[int(b)]},{float(c)!r}" for a, b, c in rows]
+    yield "categories", place, "\n".join(lines).encode(), "text/csv", made.predict(again).tolist()

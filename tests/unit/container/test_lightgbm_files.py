@@ -6,7 +6,8 @@ import json
 import random
 
 import pytest
-from runtimes.lightgbm import categories, model_files, trees
+from runtimes import categories
+from runtimes.lightgbm import model_files, trees
 from runtimes.values import ModelError, RequestError
 
 TREE = """Tree={number}
@@ -127,6 +128,14 @@ def test_categories_become_codes_however_they_were_sent(values, sent, codes):
 def test_what_was_not_there_in_training_is_missing_as_for_lightgbm():
     found = categories.Categories(["Bonn"], 0, "c").codes([None, "Ulm"])
     assert all(code != code for code in found)
+
+
+def test_what_was_not_there_in_training_is_refused_where_the_framework_does():
+    strict = categories.Categories([10, 20], 1, "size", strict=True)
+    assert strict.codes([20, "10", None])[:2] == [1, 0]
+    with pytest.raises(RequestError, match=r"row 2, column 2 \('size'\): 77 was not there") as told:
+        strict.codes([10, 77])
+    assert "there are 2: 10, 20" in told.value.message
 
 
 def test_a_code_in_place_of_a_category_is_refused():

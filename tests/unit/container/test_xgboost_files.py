@@ -15,20 +15,18 @@ from hypothesis import strategies as st
 from runtimes.values import ModelError
 from runtimes.xgboost import model_files, ubj
 
-LINEAR = {
-    "learner": {
-        "attributes": {},
-        "feature_names": ["age", "income"],
-        "feature_types": ["float", "float"],
-        "gradient_booster": {
-            "model": {"boosted_rounds": 1, "weights": [0.5, 0.25, 0.0]},
-            "name": "gblinear",
-        },
-        "learner_model_param": {"base_score": "0E0", "num_class": "0", "num_feature": "2"},
-        "objective": {"name": "reg:squarederror"},
+LEARNER = {
+    "attributes": {},
+    "feature_names": ["age", "income"],
+    "feature_types": ["float", "float"],
+    "gradient_booster": {
+        "model": {"boosted_rounds": 1, "weights": [0.5, 0.25, 0.0]},
+        "name": "gblinear",
     },
-    "version": [2, 1, 4],
+    "learner_model_param": {"base_score": "0E0", "num_class": "0", "num_feature": "2"},
+    "objective": {"name": "reg:squarederror"},
 }
+LINEAR = {"learner": LEARNER, "version": [2, 1, 4]}
 
 
 def encoded(value) -> bytes:
@@ -118,10 +116,65 @@ def test_a_description_is_no_model_and_a_model_may_be_called_so(tmp_path):
 
 
 def test_an_unknown_option_is_refused(tmp_path):
-    (tmp_path / "model.json").write_text('{"framework": "xgboost", "predict": "x"}')
+    (tmp_path / "model.json").write_text('{"framework": "xgboost", "ask": "x"}')
     (tmp_path / "a").write_bytes(UBJ)
-    with pytest.raises(ModelError, match="unknown key 'predict'"):
+    with pytest.raises(ModelError, match="unknown key 'ask'"):
         model_files.find(tmp_path)
+
+
+@pytest.mark.parametrize("said", ['"predict": "x"', '"trees": "most"'])
+def test_a_choice_that_there_is_not_is_refused(tmp_path, said):
+    (tmp_path / "model.json").write_text('{"framework": "xgboost", ' + said + "}")
+    with pytest.raises(ModelError, match="unknown") as caught:
+        model_files.options(tmp_path)
+    assert "one of" in caught.value.fix
+
+
+def test_a_choice_that_the_objective_does_not_have_is_refused():
+    chosen = model_files.Options("class")
+    model_files.check_prediction("multi:softprob", chosen)
+    with pytest.raises(ModelError, match="'class': the model's objective is reg:gamma"):
+        model_files.check_prediction("reg:gamma", chosen)
+
+
+def with_categories(columns: list, booster: str = "gbtree"):
+    """The document of a model that was trained with a DataFrame's categories."""
+    inner = {"model": {"cats": {"enc": columns}}, "name": "gbtree"}
+    made = {"gbtree": inner, "name": "dart"} if booster == "dart" else inner
+    return {"version": [3, 1, 0], "learner": {**LEARNER, "gradient_booster": made}}
+
+
+def texts(*values, size=len):
+    held = "".join(values).encode()
+    ends = [sum(map(size, values[:count])) for count in range(len(values) + 1)]
+    return {"offsets": ends, "values": [one - 256 if one > 127 else one for one in held]}
+
+
+def bytes_of(text):
+    return len(text.encode())
+
+
+@pytest.mark.parametrize("booster", ["gbtree", "dart"])
+@pytest.mark.parametrize("size", [len, bytes_of])
+def test_categories_are_read_in_the_order_of_their_codes(booster, size):
+    columns = [texts("Köln", "Ulm", size=size), {"type": 15, "values": [10, 30]}, texts()]
+    data = json.dumps(with_categories(columns, booster)).encode()
+    found = model_files.header(data, "m.json").categories
+    assert found == {0: ["Köln", "Ulm"], 1: [10, 30]}
+
+
+def test_categories_that_end_elsewhere_are_damaged():
+    column = {"offsets": [0, 9], "values": [85, 108, 109]}
+    with pytest.raises(ModelError, match="categories of 3 bytes end at 9"):
+        model_files.header(json.dumps(with_categories([column])).encode(), "m.json")
+
+
+def test_many_categories_of_a_ubj_file_are_read_whole():
+    values = b"[$i#" + length(range(2000)) + bytes(2000)
+    body = b"{" + key("cats") + b"{" + key("values") + values + b"}" + key("other") + values + b"}"
+    found = ubj.read(body)
+    assert found["cats"]["values"] == [0] * 2000
+    assert found["other"] == ubj.Numbers(2000)
 
 
 def test_the_old_binary_format_is_named_with_what_to_do(tmp_path):

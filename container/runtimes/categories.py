@@ -13,9 +13,15 @@ _SHOWN = 5
 
 
 class Categories:
-    """The categories of one column, in the order of their codes."""
+    """The categories of one column, in the order of their codes.
 
-    def __init__(self, values: Sequence[Any], column: int, name: str) -> None:
+    `strict`: one that was not there in training is refused, else it is missing.
+    """
+
+    def __init__(
+        self, values: Sequence[Any], column: int, name: str, *, strict: bool = False
+    ) -> None:
+        self._strict = strict
         self._place = f"column {column + 1} ({name!r})"
         self._values = values
         self._texts = {one: code for code, one in enumerate(values) if isinstance(one, str)}
@@ -29,16 +35,23 @@ class Categories:
     def codes(self, sent: Sequence[Any]) -> list[float]:
         """The code of each value; NaN where it is missing or was not there in training.
 
-        Raises RequestError for a number where all categories are texts: most likely it is a code.
+        Raises RequestError for a number where all categories are texts: most likely it is a code;
+        where they are strict, for all that were not there.
         """
         known: dict[Any, float] = {}
         found = []
         for row, value in enumerate(sent):
             key = (type(value), value)
             if key not in known:
-                known[key] = self._code(value, row)
+                known[key] = self._known(value, row)
             found.append(known[key])
         return found
+
+    def _known(self, value: Any, row: int) -> float:
+        code = self._code(value, row)
+        if self._strict and value is not None and math.isnan(code):
+            raise self._refused(value, row, "was not there in training")
+        return code
 
     def _code(self, value: Any, row: int) -> float:
         if value is None:
@@ -66,10 +79,13 @@ class Categories:
             return code
         if any(_number(text) is not None for text in self._texts):
             return math.nan
+        raise self._refused(value, row, "is not a category: send the category, not its code")
+
+    def _refused(self, value: Any, row: int, why: str) -> RequestError:
         shown = ", ".join(repr(one) for one in self._values[:_SHOWN])
-        raise RequestError(
-            f"row {row + 1}, {self._place}: {str(value)[:40]} is not a category: "
-            f"send the category, not its code; there are {len(self._values)}: {shown}"
+        return RequestError(
+            f"row {row + 1}, {self._place}: {str(value)[:40]} {why}; "
+            f"there are {len(self._values)}: {shown}"
         )
 
 
