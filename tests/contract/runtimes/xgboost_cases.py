@@ -57,7 +57,7 @@ def estimators(folder: Path, rows: Any, text: bytes) -> Iterator[tuple[str, Path
     random = np.random.default_rng(3)
     known = random.normal(size=(400, 5)).astype(np.float32)
     for classes, labels in ((2, known[:, 0] + known[:, 1] > 0), (3, random.integers(0, 3, 400))):
-        settings = {"objective": "binary:logistic"}
+        settings: dict[str, Any] = {"objective": "binary:logistic"}
         if classes == 3:
             settings = {"objective": "multi:softprob", "num_class": 3}
         first, rest = (
