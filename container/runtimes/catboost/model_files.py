@@ -28,7 +28,7 @@ from .flat import FlatError, Table
 
 OPTIONS = ("predict", "missing")  # keys of model.json
 RAW, PROBABILITY, CLASS = PREDICTIONS = ("raw", "probability", "class")
-ONE_OF = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
+ONE_OF = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "Focal")
 CLASSIFIERS = (*ONE_OF, "MultiLogloss", "MultiCrossEntropy")
 MAGIC, FORMAT = b"CBM1", "FlabuffersModel_v1"
 _NEW = "save it again: model.save_model('model.cbm')"

@@ -28,7 +28,7 @@ class Columns:
 def of(model: Any) -> Columns:
     """Tell what a model says of its columns."""
     entry = first(model)
-    if type(entry).__name__ in _WORDS:
+    if _reads_texts(entry):
         return Columns(1, None, (0,), documents=True)
     count = _attribute(model, "n_features_in_")
     if count is None:
@@ -54,6 +54,14 @@ def of(model: Any) -> Columns:
     )
 
 
+def _reads_texts(entry: Any) -> bool:
+    """Whether all of it takes one text a row."""
+    if type(entry).__name__ == "FeatureUnion":
+        kept = [one for _, one in entry.transformer_list if one not in ("drop", "passthrough")]
+        return bool(kept) and all(_reads_texts(first(one)) for one in kept)
+    return type(entry).__name__ in _WORDS
+
+
 def first(model: Any) -> Any:
     """Which part of a model sees the columns as they are sent."""
     for _ in range(_DEPTH):
@@ -76,7 +84,17 @@ def _inner(model: Any) -> Any:
         return _attribute(model, "estimator_") or _attribute(model, "estimator")
     if _attribute(model, "_preprocessor") is not None:
         return model._preprocessor  # HistGradientBoosting with categories
-    return None
+    return _among(model)
+
+
+def _among(model: Any) -> Any:
+    """Of the pipelines in a vote, a stack or the like, one that says the most of its columns."""
+    held = (_attribute(model, name) for name in ("estimators_", "calibrated_classifiers_"))
+    parts = next((one for one in held if isinstance(one, list)), [])
+    inner = [_attribute(one, "estimator") or one for one in parts]
+    pipelines = [one for one in inner if _inner(one) is not None]
+    telling = [one for one in pipelines if _reads_texts(first(one)) or _selects(first(one))]
+    return next(iter([*telling, *pipelines]), None)
 
 
 def _attribute(model: Any, name: str) -> Any:

@@ -16,7 +16,7 @@ sklearn.cluster._bisect_k_means BisectingKMeans
 sklearn.cluster._dbscan DBSCAN
 sklearn.cluster._kmeans KMeans MiniBatchKMeans
 sklearn.cluster._mean_shift MeanShift
-sklearn.compose._column_transformer ColumnTransformer
+sklearn.compose._column_transformer ColumnTransformer make_column_selector
 sklearn.compose._target TransformedTargetRegressor
 sklearn.covariance._elliptic_envelope EllipticEnvelope
 sklearn.covariance._empirical_covariance EmpiricalCovariance

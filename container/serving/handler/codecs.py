@@ -25,6 +25,7 @@ from serving.handler.payloads import brief
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
+_WRAPPERS = ("instances", "inputs")
 TOP = 5
 
 
@@ -118,8 +119,7 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
     value, has_text = payloads.load_json(body)
     if has_text:
         _refuse_text(value)  # NumPy would make room for the longest of them everywhere
-    if isinstance(value, dict) and len(value) == 1 and "instances" in value:
-        value = value["instances"]
+    value = _by_input(_unwrapped(value, inputs))
     if not isinstance(value, dict):
         if len(inputs) != 1:
             names = ", ".join(i.name for i in inputs)
@@ -127,6 +127,25 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
         value = {inputs[0].name: value}
     _check_names(value, inputs)
     return _feed({i.name: _array(value[i.name], i.name) for i in inputs}, inputs)
+
+
+def _unwrapped(value: Any, inputs: Sequence[Input]) -> Any:
+    """Take the values out of what wraps them, where that is not an input of the model."""
+    if isinstance(value, dict) and len(value) == 1:
+        name, inner = next(iter(value.items()))
+        if name in _WRAPPERS and name not in [one.name for one in inputs]:
+            return inner
+    return value
+
+
+def _by_input(value: Any) -> Any:
+    """Make of items, each an object by input, the items of each input."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return value
+    for number, item in enumerate(value):
+        if not isinstance(item, dict) or item.keys() != value[0].keys():
+            raise PayloadError(f"item {number + 1} has other inputs than item 1")
+    return {name: [item[name] for item in value] for name in value[0]}
 
 
 def _refuse_text(value: Any) -> None:

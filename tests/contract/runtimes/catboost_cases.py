@@ -48,6 +48,7 @@ def numeric() -> Iterator[tuple[str, Any]]:
         yield policy, regressor(rows, number, grow_policy=policy)
     yield "Logloss", classifier(rows, yes)
     yield "CrossEntropy", classifier(rows, np.clip(number, 0, 1), loss_function="CrossEntropy")
+    yield "Focal", classifier(rows, yes, loss_function="Focal:focal_alpha=0.5;focal_gamma=1")
     yield "texts", classifier(rows, np.where(yes, "yes", "no"))
     yield "MultiClass", classifier(rows, np.array(["a", "b", "c"])[three])
     yield "numbers", classifier(rows, three + 5)
@@ -109,6 +110,13 @@ def mixed(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
     again = written(folder, "by name", model, {"missing": "nan"})
     exact = ask.assign(**{"size m": [one["size m"] for one in json.loads(sent)]})
     yield "by name", again, sent, "application/json", listed(model.predict(exact))
+    frame["new"] = random.choice([True, False], 400)
+    flags = regressor(frame[["new", "floor"]], labels, cat_features=["new"])
+    ask = frame[["new", "floor"]][:ROWS]
+    place, answer = written(folder, "flags", flags), listed(flags.predict(ask))
+    numbers = ask.astype({"new": int}).to_csv(index=False).encode()
+    yield "flags as numbers", place, numbers, "text/csv", answer
+    yield "flags, JSON", place, ask.to_json(orient="records").encode(), "application/json", answer
     frame["words"] = random.choice(["good red car", "bad blue sea", "red sea", "old car"], 400)
     words = classifier(
         frame[["size m", "words"]], frame["words"].str.contains("red"), text_features=["words"]

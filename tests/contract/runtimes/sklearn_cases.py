@@ -172,6 +172,29 @@ def by_name(folder: Path) -> Made:
     place = saved(folder, "by name", "model.skops", model, "predict_proba")
     bare = asked.to_csv(index=False, header=False).encode()
     yield "by name, without a header", place, bare, "text/csv", answer
+    yield from together(folder, frame, labels)
+
+
+def together(folder: Path, frame: Any, labels: Any) -> Made:
+    """Several pipelines in one model, of which one wants its columns by name."""
+    logistic = linear_model.LogisticRegression
+    numbers = compose.make_column_selector(dtype_include="number")
+    encode = compose.make_column_transformer(
+        (pipeline.make_pipeline(impute.SimpleImputer(), preprocessing.StandardScaler()), numbers),
+        (preprocessing.OneHotEncoder(), compose.make_column_selector(dtype_exclude="number")),
+    )
+    tree_pipe = pipeline.make_pipeline(encode, tree.DecisionTreeClassifier(max_depth=3))
+    parts = [("line", pipeline.make_pipeline(encode, logistic())), ("tree", tree_pipe)]
+    models = {
+        "vote": ensemble.VotingClassifier(parts, voting="soft"),
+        "stack": ensemble.StackingClassifier(parts, cv=2),
+        "calibrated by name": calibration.CalibratedClassifierCV(parts[0][1], cv=2),
+    }
+    asked = frame.head(20)
+    for name, model in models.items():
+        answer = model.fit(frame, labels).predict_proba(asked).tolist()
+        place = saved(folder, name, "model.joblib", model, "predict_proba")
+        yield name, place, asked.to_csv(index=False).encode(), "text/csv", answer
 
 
 def documents(folder: Path) -> Made:
@@ -182,6 +205,16 @@ def documents(folder: Path) -> Made:
     place = saved(folder, "documents", "model.pkl", model, "predict_proba")
     answer = model.predict_proba(asked).tolist()
     yield "documents", place, json.dumps(asked).encode(), "application/json", answer
+    letters = TfidfVectorizer(analyzer="char", ngram_range=(1, 2))
+    union = pipeline.make_union(TfidfVectorizer(), letters)
+    models = {
+        "words and letters": pipeline.make_pipeline(union, linear_model.LogisticRegression()),
+        "calibrated documents": calibration.CalibratedClassifierCV(model, cv=2),
+    }
+    for name, one in models.items():
+        answer = one.fit(texts, [1, 0, 1, 0, 1, 0]).predict_proba(asked).tolist()
+        place = saved(folder, name, "model.joblib", one, "predict_proba")
+        yield name, place, json.dumps(asked).encode(), "application/json", answer
 
 
 def several(folder: Path, rows: Any, sent: Any) -> Made:

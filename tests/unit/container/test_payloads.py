@@ -44,7 +44,9 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
 
 
 @pytest.mark.parametrize(
-    "wrapped", [{"instances": [ITEM]}, {"data": [ITEM]}], ids=["instances", "by name"]
+    "wrapped",
+    [{"instances": [ITEM]}, {"inputs": [ITEM]}, {"data": [ITEM]}, [{"data": ITEM}]],
+    ids=["instances", "inputs", "by name", "items"],
 )
 def test_json_may_name_what_it_holds(wrapped):
     assert codecs.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1
@@ -54,6 +56,24 @@ def test_several_inputs_come_by_name():
     feed = codecs.parse(b'{"a": [[1, 2], [3, 4]], "b": [[5], [6]]}', JSON, PAIR)
     assert feed.items == 2
     assert feed.arrays["b"].tolist() == [[5], [6]]
+
+
+def test_items_may_name_their_inputs():
+    items = [{"a": [1, 2], "b": [5]}, {"b": [6], "a": [3, 4]}]
+    for value in (
+        items,
+        {"instances": items},
+        {"inputs": {"b": [[5], [6]], "a": [[1, 2], [3, 4]]}},
+    ):
+        feed = codecs.parse(json.dumps(value).encode(), JSON, PAIR)
+        assert feed.items == 2
+        assert feed.arrays["a"].tolist() == [[1, 2], [3, 4]]
+        assert feed.arrays["b"].tolist() == [[5], [6]]
+
+
+def test_an_input_may_be_called_as_what_wraps_others():
+    one = (Input("inputs", (1, 2, 3)),)
+    assert codecs.parse(json.dumps({"inputs": ITEM}).encode(), JSON, one).items == 1
 
 
 @pytest.mark.parametrize(
@@ -88,6 +108,8 @@ BAD = [
     (b"[[1e300,1,2],[3,4,5]]", JSON, TABLE, 400, "beyond float32"),
     (b'{"x": [1]}', JSON, TABLE, 400, "the inputs are data, the body has x"),
     (b"[1]", JSON, PAIR, 400, "several inputs"),
+    (b'[{"a": [1, 2], "b": [5]}, {"a": [1, 2]}]', JSON, PAIR, 400, "item 2 has other inputs"),
+    (b'[{"a": [1, 2]}]', JSON, PAIR, 400, "the inputs are a, b, the body has a"),
     (b'{"a": [1, 2], "b": [[5]]}', JSON, PAIR, 400, "batch axis"),
     (b'{"a": [[1, 2]], "b": [[5], [6]]}', JSON, PAIR, 400, "differs between inputs"),
     (b"zzz", NPY, TABLE, 400, "not an NPY"),

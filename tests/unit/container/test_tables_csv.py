@@ -116,6 +116,18 @@ def test_a_row_of_one_value_a_line_is_one_for_clients_of_scikit_learn():
     assert same(read(b"1\n2\n3\n", "text/csv", THREE, Dialect.SKLEARN), [[1, 2, 3]])
 
 
+def test_flags_in_a_column_of_numbers_are_one_and_zero():
+    assert same(read(b"1,True,3\n1,False,3", "text/csv", THREE), [[1, 1, 3], [1, 0, 3]])
+    assert same(read(b"a,b,c\n1,TRUE,\n1,0,false", "text/csv", NAMED), [[1, 1, NAN], [1, 0, 0]])
+
+
+def test_flags_stay_texts_where_nobody_knows_what_a_column_is():
+    unsure = Features(count=2, categorical=None)
+    found = read(b"true,1\nfalse,2", "text/csv", unsure).columns
+    assert found is not None
+    assert found["0"].tolist() == ["true", "false"]
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "features", "words"),
     [
@@ -123,6 +135,7 @@ def test_a_row_of_one_value_a_line_is_one_for_clients_of_scikit_learn():
         (b"1,2,3,4", "text/csv", PADDED, "row 1 has 4 columns, the model takes 3"),
         (b"1,2,3\n1,2", "text/csv", PADDED, "row 2 has 2 columns, row 1 has 3"),
         (b"1,2,3\n1,x,3", "text/csv", NAMED, "row 2, column 2 ('b'): 'x' is not a number"),
+        (b"1,True,3\n1,yes,3", "text/csv", THREE, "row 2, column 2: 'yes' is not a number"),
         (b"1,1_0,3", "text/csv", THREE, "row 1, column 2: '1_0' is not a number"),
         ("1,٣,3".encode(), "text/csv", THREE, "is not a number"),
         (b"1,inf,3", "text/csv", THREE, "row 1, column 2: inf is infinite"),

@@ -18,6 +18,7 @@ from serving.handler.tables.values import NUMBER, Features, Table
 MOST_CELLS = 1 << 24
 """How many numbers a request may become where few bytes can stand for many: 128 MiB."""
 _SHOWN_NAMES = 8
+_FLAGS = {"true": 1.0, "false": 0.0}
 
 
 def bounded(rows: int, columns: int) -> None:
@@ -213,6 +214,9 @@ def _column(values: Sequence[Any], index: int, features: Features) -> Any:
     except (ValueError, OverflowError):
         if features.categorical is None:
             return _categories(values, index, features)
+    try:
+        return np.fromiter(map(_number_or_flag, values), NUMBER, len(values))
+    except (ValueError, OverflowError):
         raise _no_number(values, index, features) from None
 
 
@@ -240,10 +244,16 @@ def number(value: Any) -> float:
     raise ValueError(value)
 
 
+def _number_or_flag(value: Any) -> float:
+    """Make a number of a value, also of a flag as others write it to CSV: True, false."""
+    flag = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+    return number(value) if flag is None else flag
+
+
 def _no_number(values: Sequence[Any], index: int, features: Features) -> PayloadError:
     for row, value in enumerate(values):
         try:
-            number(value)
+            _number_or_flag(value)
         except (ValueError, OverflowError):
             return not_a_number(row, index, value, features)
     raise AssertionError("all of them are numbers")
