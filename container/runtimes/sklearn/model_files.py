@@ -33,11 +33,18 @@ METHODS = (
 OPTIONS = ("method",)
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 NEW = "save it with skops: skops.io.dump(model, 'model.skops')"
-CODE = (
-    f"{NEW}; or, where you trust whoever wrote it as yourself, upload it with --allow-code and set "
+_TRUST = (
+    "where you trust whoever wrote it as yourself, upload it with --allow-code and set "
     f"endpoint.environment: {{{ALLOW_CODE}: 'true'}}"
 )
-_OTHERS = re.compile(rb"(xgboost\.core.{1,4}?Booster|lightgbm\.basic|catboost\.core)", re.DOTALL)
+CODE = f"{NEW}; or, {_TRUST}"
+# How a model of another package is saved without code, by the first part of its module
+_BETTER = {
+    "xgboost": "model.save_model('model.ubj')",
+    "lightgbm": "model.booster_.save_model('model.txt')",
+    "catboost": "model.save_model('model.cbm')",
+}
+_OTHERS = re.compile(rb"xgboost\.core.{1,4}?Booster", re.DOTALL)
 _MOST_SCHEMA = 256 << 20
 _LISTED = 5
 
@@ -116,7 +123,19 @@ def require_data(found: Header, name: str) -> None:
         listed = ", ".join(found.code[:_LISTED])
         more = len(found.code) - _LISTED
         what = f"names {listed}{f' and {more} more' if more > 0 else ''}, which may be any code"
-        raise ModelError(what, name, CODE)
+        raise ModelError(what, name, _fix(found.code))
+
+
+def _fix(code: tuple[str, ...]) -> str:
+    """What to do about such names; boosters have formats of their own."""
+    packages = {one.partition(".")[0] for one in code}
+    package = next((name for name in _BETTER if name in packages), None)
+    if package is None:
+        return CODE
+    return (
+        f"save the {package} model in its own format: {_BETTER[package]}; or, {_TRUST}, with "
+        f"{package} in image.frameworks beside sklearn"
+    )
 
 
 def _unknown(names: Any) -> tuple[str, ...]:

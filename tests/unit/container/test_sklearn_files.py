@@ -249,6 +249,25 @@ def test_the_method_is_one_of_few(tmp_path):
         model_files.find(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "how"),
+    [
+        ("xgboost.sklearn", "XGBClassifier", "save_model('model.ubj')"),
+        ("lightgbm.sklearn", "LGBMClassifier", "booster_.save_model('model.txt')"),
+        ("lightgbm.basic", "Booster", "booster_.save_model('model.txt')"),
+        ("catboost.core", "CatBoostClassifier", "save_model('model.cbm')"),
+    ],
+)
+def test_a_pickled_booster_is_told_its_own_format(tmp_path, module, name, how):
+    made = b"\x80\x02c%s\n%s\n)\x81." % (module.encode(), name.encode())
+    (tmp_path / "model.joblib").write_bytes(made)
+    assert model_files.kind_of(tmp_path / "model.joblib") == model_files.PICKLE
+    (problem,) = look(tmp_path).problems
+    assert f"{module}.{name}" in problem.what
+    assert how in problem.fix
+    assert "--allow-code" in problem.fix
+
+
 def test_xgboosts_pickles_are_not_ours(tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x0cxgboost.core\x94\x8c\x07Booster\x94.")
