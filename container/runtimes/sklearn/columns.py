@@ -30,9 +30,8 @@ def of(model: Any) -> Columns:
     entry = first(model)
     if _reads_texts(entry):
         return Columns(1, None, (0,), documents=True)
-    count = _attribute(model, "n_features_in_")
-    if count is None:
-        count = _attribute(entry, "n_features_in_")
+    # an unpickled CatBoostClassifier says 0: it does not know
+    count = _attribute(model, "n_features_in_") or _attribute(entry, "n_features_in_") or None
     given = _attribute(model, "feature_names_in_")
     if given is None:
         given = _attribute(entry, "feature_names_in_")
