@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ START_SECONDS = 60.0
 # the server refuses ports from 32767 on
 _PORTS = (20000, 32000)
 _LAST_LINES = 15
+_ERROR = re.compile(r"\w(?:Error|Exception): ")
+_QUIET_SECONDS, _MOST_QUIET_SECONDS = 0.3, 3.0
 _LONGEST = 50
 
 
@@ -46,8 +49,9 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -
             try:
                 steps = server.attempt(asked, str(folder / asking.MODEL), body, START_SECONDS)
             except (OSError, HTTPException, AskingError) as error:
+                said = _last_words(folder / "log")
                 raise BuildError(
-                    f"the image does not serve: {error}\n{_tail(folder / 'log')}", hint=trial.hint
+                    f"the image does not serve: {error}\n{said}", hint=trial.hint
                 ) from None
     return steps, time.monotonic() - started
 
@@ -156,5 +160,16 @@ def free_port() -> int:
     raise BuildError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
+def _last_words(log: Path) -> str:
+    """The last lines once no more come, with the last error that they tell of before them.
+
+    What a worker said on its way out passes through another process, after the server's answer.
+    """
+    seen, deadline = -1, time.monotonic() + _MOST_QUIET_SECONDS
+    while (size := log.stat().st_size) != seen and time.monotonic() < deadline:
+        seen = size
+        time.sleep(_QUIET_SECONDS)
+    lines = log.read_text("utf-8", "replace").splitlines()
+    last = lines[-_LAST_LINES:]
+    told = [line for line in lines if _ERROR.search(line)][-1:]
+    return "\n".join([line for line in told if line not in last] + last)
