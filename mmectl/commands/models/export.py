@@ -26,7 +26,7 @@ from mmectl.frameworks.values import ModelError
     examples="mmectl models export model.pt --allow-code --to ./net\n"
     "mmectl models export model.pt --allow-code --to ./net --input x=N,3,224,224\n"
     "mmectl models export weights.pth --class net.py:Net --to ./net --input x=N,4\n"
-    "mmectl models export net.pt2 --allow-code --python ~/torch/bin/python",
+    "mmectl models export m.pt2 --allow-code --to ./m --python ~/torch/bin/python",
 )
 @click.option(
     "--to", "target", required=True, type=click.Path(path_type=Path), help="New model folder."
