@@ -64,25 +64,25 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("dense, 54 MB", "onnx_dense", NPY, 5, (3, 3), 1 / 5, 1 / 3),
         Case("convolutions, 54 MB", "onnx_convolutions", NPY, 5, (3, 3), 1 / 5, 1 / 3),
     ),
-    "xgboost": (Case("small", "xgboost_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8, 16), 1.5),),
+    "xgboost": (Case("small", "xgboost_small", CSV, 7, (8, 300), 1 / 25, 1 / 300, (8, 16), 1.5),),
     "sklearn": (
-        Case("small, skops", "sklearn_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),
+        Case("small, skops", "sklearn_small", CSV, 7, (8, 300), 1 / 25, 1 / 300, (8,)),
         Case("small, joblib", "sklearn_pickled", CSV, 7, (8, 20), 1 / 20, 1 / 9, (8,)),
         Case("forest, 60 MB", "sklearn_forest", CSV, 3, (3, 3), 1 / 5, 1 / 3),
     ),
-    "lightgbm": (Case("small", "lightgbm_small", CSV, 7, (8, 100), 1 / 25, 1 / 300, (8,)),),
+    "lightgbm": (Case("small", "lightgbm_small", CSV, 7, (8, 300), 1 / 25, 1 / 300, (8,)),),
     "pytorch": (
         Case("small", "pytorch_small", NPY, 5, (4, 10), 1 / 10, 1 / 8),
         Case("convolutions, 54 MB", "pytorch_convolutions", NPY, 3, (2, 2), 1 / 5, 1 / 2),
     ),
-    "catboost": (Case("small", "catboost_small", CSV, 7, (8, 100), 1 / 10, 1 / 150, (8,)),),
+    "catboost": (Case("small", "catboost_small", CSV, 7, (8, 300), 1 / 10, 1 / 150, (8,)),),
 }
 
 
 # what people install; PyTorch's can come from a local index only
 PACKAGES = {
     "onnx": ("onnxruntime",),
-    "xgboost": ("xgboost",),
+    "xgboost": ("xgboost", "scikit-learn", "pandas"),
     "sklearn": ("scikit-learn", "pandas", "skops"),
     "lightgbm": ("lightgbm", "scikit-learn"),
     "catboost": ("catboost",),
