@@ -49,6 +49,7 @@ ROW, TYPE = b"0.75,0.0", "text/csv"  # the second row of rows.csv
 # The base score of the example, and as its file has it: its log odds are added to the trees'
 SCORE, WRITTEN = 0.285, "[2.85E-1]"
 TOLERANCE = 2e-6
+LATE_MB = 1  # what models just loaded take beyond what was expected, until others have left
 SERVER_MB = 200  # what the embedded platform sets aside for the server beside its models
 _MIB = 1 << 20
 
@@ -243,8 +244,8 @@ def judged(seen: Seen, memory_mb: int, left: list[str]) -> Iterator[Result]:
     for text in seen.wrong[:5]:
         yield Result("  " + text, "", "", None)
     figure = f"{seen.models}, {max(seen.accounted):.0f} of {memory_mb} MB"
-    met = max(seen.accounted) <= memory_mb
-    yield Result("models in memory at most, by the platform", figure, "within", met)
+    met = max(seen.accounted) <= memory_mb + LATE_MB
+    yield Result("models in memory at most, by the platform", figure, f"{LATE_MB} MB over", met)
     allowed = memory_mb + SERVER_MB
     most = max(seen.memory) / _MIB
     figure = f"{most:.0f} of {allowed} MB"

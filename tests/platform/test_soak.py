@@ -41,7 +41,7 @@ def test_faults_at_random_under_load():
 
 
 def test_small_models_in_hosts_that_are_killed():
-    found = judged(host_soak.run(5, models=40, asked=30, memory_mb=16, pause=1))
+    found = judged(host_soak.run(5, models=40, asked=30, memory_mb=40, pause=1))
     assert found["requests without an answer"].met
     assert found["wrong answers"].met
     assert int(found["loads, hosts killed"].figure.split(", ")[1]) > 2
