@@ -64,6 +64,13 @@ def test_a_clients_mistake_is_named(project, body, kind, status):
     assert caught.value.response["OriginalStatusCode"] == status
 
 
+def test_the_host_writes_down_what_its_models_take(project):
+    asked(project, "ring", ROWS, ContentType="text/csv")
+    (written,) = (project.state / "local" / "fleets").rglob("hosted*")
+    assert written.name == "hosted0"
+    assert len(written.read_text().splitlines()) >= 1
+
+
 def test_the_framework_is_shown_and_checked(project, root):
     assert project.data("build")["built"] is False
     models = project.data("models", "list")["models"]

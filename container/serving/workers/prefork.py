@@ -105,8 +105,8 @@ def become_host(files: list[int], number: int) -> NoReturn:
     """Be the host of that number, in the new process; never returns."""
     status = 1
     try:
-        for number in range(_STDIO):
-            os.dup2(files[number], number)
+        for stream in range(_STDIO):
+            os.dup2(files[stream], stream)
         rename([sys.executable, "-m", "serving.workers.host"])
         from serving.workers import host
 
