@@ -1,6 +1,6 @@
 """The container against Multi Model Server as it comes, for frameworks beside MXNet.
 
-Stock is the server with a plain handler (benchmarks/stock/<framework>_handler.py) and the packages
+Stock is the server with a plain handler (benchmarks/stock) and the packages
 as the index has them; both answer the same request to the same models in turn. BENCH_STOCK=ours has
 it run in our serving environment, which leaves out what is not needed. BENCH_FRAMEWORKS=onnx
 chooses.
@@ -79,6 +79,8 @@ CASES: dict[str, tuple[Case, ...]] = {
 }
 
 
+# in benchmarks/stock; those of frameworks that are asked with tables are one
+HANDLERS = {"onnx": "onnx_handler", "pytorch": "pytorch_handler"}
 # what people install; PyTorch's can come from a local index only
 PACKAGES = {
     "onnx": ("onnxruntime",),
@@ -95,7 +97,7 @@ def run() -> Iterator[Result]:
     for framework in wanted:
         image = _image(framework)
         for case in CASES[framework]:
-            handler = f"{framework}_handler"
+            handler = HANDLERS.get(framework, "table_handler")
             with (
                 tempfile.TemporaryDirectory(prefix="mmectl-bench-") as folder,
                 serving.stock(image, handler, _python(framework)) as stock,

@@ -29,7 +29,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarks.lab import BUCKET, ENDPOINT, PREFIX, ROOT, Lab, explained
-from benchmarks.report import Result
+from benchmarks.report import Result, printed
 from benchmarks.serving import pss
 from mmectl.archive.pack import pack_file
 from mmectl.image import build_local
@@ -290,10 +290,7 @@ def main(arguments: list[str]) -> int:
     """Print the figures; 1 where a goal was missed."""
     seconds = float(arguments[0]) if arguments else SECONDS
     lines = list(run(seconds))
-    print(f"{NAME}, {seconds:g} s")
-    for line in lines:
-        print(line)
-    return int(any(line.met is False for line in lines))
+    return printed(f"{NAME}, {seconds:g} s", lines)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -25,6 +25,13 @@ class Result:
         verdict = {True: "met", False: "MISSED", None: ""}[self.met]
         goal = f"goal: {self.goal}" if self.goal else ""
         return f"  {self.what:<44} {self.figure:<30} {goal:<24} {verdict}".rstrip()
+
+
+def printed(title: str, lines: Sequence[Result]) -> int:
+    """Print figures below their title; the exit code, 1 where a goal was missed."""
+    for line in (title, *lines):
+        print(line)
+    return int(any(line.met is False for line in lines))
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -18,7 +18,7 @@ from itertools import accumulate
 from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarks.lab import Lab, explained, lab
-from benchmarks.report import Result
+from benchmarks.report import Result, printed
 
 NAME = "soak: 60 models on an instance that can hold 8, 16 clients, by Zipf's law"
 MODELS, HOLD, CLIENTS = 60, 8, 16
@@ -182,10 +182,7 @@ def main(arguments: list[str]) -> int:
         lines = list(faults.run(seconds, int(seed[0]) if seed else random.randrange(1000)))
     else:
         lines = list(run(seconds))
-    print(f"{NAME}, {seconds:g} s")
-    for line in lines:
-        print(line)
-    return int(any(line.met is False for line in lines))
+    return printed(f"{NAME}, {seconds:g} s", lines)
 
 
 if __name__ == "__main__":
