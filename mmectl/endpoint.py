@@ -92,10 +92,10 @@ Tags = Mapping[str, str]
 class Observed:
     """What exists; `status` None means that there is no endpoint.
 
-    `pending` is the configuration that a change under way brings, where AWS tells it; `attempted`
-    the same for one that is rolled back already; `asked` what mmectl updated it to last. `reason`
-    is that of the last change that failed, `modified` when the endpoint changed last, `variants`
-    the names of those that serve. `tags` are those of what exists, by (kind, name).
+    `attempted` is the configuration that a change under way brings, or brought before it was rolled
+    back, where AWS tells it. `reason` is that of the last change that failed, `modified` when the
+    endpoint changed last, `variants` the names of those that serve. `tags` are those of what
+    exists, by (kind, name).
     """
 
     status: str | None = None
@@ -105,10 +105,14 @@ class Observed:
     model_exists: bool = False
     config_exists: bool = False
     tags: Mapping[tuple[str, str], Tags] = field(default_factory=dict, hash=False)
-    pending: str | None = None
     attempted: str | None = None
     modified: Any = None
     variants: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> str | None:
+        """The configuration that a change under way brings; None where nothing brings one."""
+        return self.attempted if self.status in ("Creating", "Updating") else None
 
     @property
     def asked(self) -> str | None:
@@ -183,7 +187,6 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         model_exists=exists["model", wanted.model],
         config_exists=exists["endpoint-config", wanted.config],
         tags=tags,
-        pending=_pending(endpoint),
         attempted=attempted(endpoint),
         modified=endpoint.get("LastModifiedTime"),
         variants=tuple(one["VariantName"] for one in endpoint.get("ProductionVariants", ())),
@@ -198,15 +201,6 @@ def serving_role(aws: ControlPlane, name: str) -> str | None:
         model = aws.describe_model(variant["ModelName"]) or {}
         return model.get("ExecutionRoleArn")
     return None
-
-
-def _pending(described: Mapping[str, Any]) -> str | None:
-    """The configuration that the endpoint is being brought to; None where nothing brings one."""
-    status = described.get("EndpointStatus")
-    if status == "Creating":
-        return described.get("EndpointConfigName")
-    summary = described.get("PendingDeploymentSummary") if status == "Updating" else None
-    return (summary or {}).get("EndpointConfigName")
 
 
 def attempted(described: Mapping[str, Any]) -> str | None:
