@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mmectl.base.errors import DeployError
+from mmectl.spec import capacity
+from mmectl.spec.capacity import Capacities
 from mmectl.spec.container import Container, primary_container
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
-from mmectl.spec.tags import KEYS_TAG, TAG, UPDATE_TAG, Pairs, carried, tag_list
+from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, Update, carried, moment, noted_update, tag_list
 from mmectl.spec.variant import Variant, production_variant
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -35,6 +37,7 @@ class ControlPlane(Protocol):
     def create_endpoint_config(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def create_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def update_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
+    def update_capacities(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def delete_model(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint_config(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint(self, name: str) -> None: ...  # noqa: D102
@@ -95,7 +98,8 @@ class Observed:
     `attempted` is the configuration that a change under way brings, or brought before it was rolled
     back, where AWS tells it. `reason` is that of the last change that failed, `modified` when the
     endpoint changed last, `variants` the names of those that serve. `tags` are those of what
-    exists, by (kind, name).
+    exists, by (kind, name). `same` are the configurations that differ from the wanted one in
+    instance counts and weights alone, `capacities` what the endpoint is to have of those now.
     """
 
     status: str | None = None
@@ -108,6 +112,8 @@ class Observed:
     attempted: str | None = None
     modified: Any = None
     variants: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    capacities: Capacities = field(default_factory=dict, hash=False)
 
     @property
     def pending(self) -> str | None:
@@ -115,10 +121,14 @@ class Observed:
         return self.attempted if self.status in ("Creating", "Updating") else None
 
     @property
-    def asked(self) -> str | None:
-        """The configuration that mmectl updated the endpoint to last; None: it never did."""
+    def asked(self) -> Update:
+        """What mmectl updated the endpoint to last."""
         found = [tags for (kind, _), tags in self.tags.items() if kind == "endpoint"]
-        return found[0].get(UPDATE_TAG) if found else None
+        return noted_update(found[0]) if found else Update()
+
+    def serves(self, wanted: Desired) -> bool:
+        """Whether it serves what is wanted, but for instance counts and weights."""
+        return self.config in (wanted.config, *self.same)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,20 @@ def _name(endpoint: str, content: Mapping[str, Any]) -> str:
     return f"{_stem(endpoint)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _is_same(wanted: Desired, config: str, described: Mapping[str, Any]) -> bool:
+    """Whether a configuration differs from the wanted one in counts and weights alone.
+
+    Names come from content: it has the name that the wanted one had with its counts and weights.
+    """
+    content = {
+        key: value
+        for key, value in wanted.config_request.items()
+        if key not in ("EndpointConfigName", "Tags")
+    }
+    counted = capacity.begun_with(content, capacity.initial(described))
+    return _name(wanted.endpoint, counted) == config
+
+
 def _stem(endpoint: str) -> str:
     return endpoint[:54].rstrip("-")
 
@@ -172,25 +196,39 @@ def _stem(endpoint: str) -> str:
 def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     """Read what exists of what is wanted."""
     endpoint = aws.describe_endpoint(wanted.endpoint) or {}
+    serving, tried = endpoint.get("EndpointConfigName"), attempted(endpoint)
+    same = tuple(
+        name for name in dict.fromkeys((serving, tried)) if name and _found_same(aws, wanted, name)
+    )
+    # what serves with other counts stays, and needs no other configuration
+    config = serving if serving in same and endpoint["EndpointStatus"] == "InService" else None
+    config = config or wanted.config
     exists = {
         ("model", wanted.model): aws.describe_model(wanted.model) is not None,
-        ("endpoint-config", wanted.config): aws.describe_endpoint_config(wanted.config) is not None,
+        ("endpoint-config", config): aws.describe_endpoint_config(config) is not None,
         ("endpoint", wanted.endpoint): bool(endpoint),
     }
     tags = {item: aws.tags(*item) for item, found in exists.items() if found}
     mine = tags.get(("endpoint", wanted.endpoint), {})
     return Observed(
         status=endpoint.get("EndpointStatus"),
-        config=endpoint.get("EndpointConfigName"),
+        config=serving,
         reason=endpoint.get("FailureReason"),
         ours=not endpoint or mine.get(TAG) == wanted.endpoint,
         model_exists=exists["model", wanted.model],
-        config_exists=exists["endpoint-config", wanted.config],
+        config_exists=exists["endpoint-config", config],
         tags=tags,
-        attempted=attempted(endpoint),
+        attempted=tried,
         modified=endpoint.get("LastModifiedTime"),
         variants=tuple(one["VariantName"] for one in endpoint.get("ProductionVariants", ())),
+        same=same,
+        capacities=capacity.desired(endpoint),
     )
+
+
+def _found_same(aws: ControlPlane, wanted: Desired, config: str) -> bool:
+    described = aws.describe_endpoint_config(config) if config != wanted.config else None
+    return described is not None and _is_same(wanted, config, described)
 
 
 def serving_role(aws: ControlPlane, name: str) -> str | None:
@@ -212,8 +250,12 @@ def attempted(described: Mapping[str, Any]) -> str | None:
 
 def was_rolled_back(wanted: Desired, found: Observed) -> bool:
     """Whether what is wanted is what the endpoint was updated to last, and did not keep."""
-    kept = found.config in (wanted.config, None)
-    return bool(found.reason) and not kept and found.asked == wanted.config
+    asked = found.asked
+    if found.config is None or found.serves(wanted) or asked.wanted != wanted.config:
+        return False
+    # a change of the count since then, as autoscaling makes them, takes the reason away
+    settled = found.status not in IN_PROGRESS and moment(found.modified) != asked.modified
+    return bool(found.reason) or (asked.before == found.config and settled)
 
 
 def _is_ours(aws: ControlPlane, name: str) -> bool:
@@ -262,7 +304,14 @@ def serving_image(aws: ControlPlane, name: str) -> str | None:
 
 def is_under_way(wanted: Desired, found: Observed) -> bool:
     """Whether the change that goes on brings just what is wanted."""
-    return found.pending == wanted.config and not _tag_steps(wanted, found)
+    scaling = found.status == "Updating" and found.pending is None and found.serves(wanted)
+    brings = found.pending == wanted.config or (scaling and not _rescaled(wanted, found))
+    return brings and not _tag_steps(wanted, found)
+
+
+def _rescaled(wanted: Desired, found: Observed) -> list[dict[str, Any]]:
+    """What has to change of the counts and weights."""
+    return capacity.changes(capacity.initial(wanted.config_request), found.capacities)
 
 
 def _tag_steps(wanted: Desired, found: Observed) -> Plan:
@@ -299,7 +348,7 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
             Step("CreateEndpoint", wanted.endpoint, "once the broken one is gone", request),
         )
     # After a failed rollback both configurations serve, whatever the endpoint's says.
-    if found.config != wanted.config or found.status == "UpdateRollbackFailed":
+    if not found.serves(wanted) or found.status == "UpdateRollbackFailed":
         change: dict[str, Any] = {
             key: request[key] for key in ("EndpointName", "EndpointConfigName")
         }
@@ -310,7 +359,16 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
             change["DeploymentConfig"] = deployment
             why += f"; {wanted.policy}"
         return (Step("UpdateEndpoint", wanted.endpoint, why, change),)
-    return ()
+    return scaling(wanted.endpoint, _rescaled(wanted, found), found.capacities)
+
+
+def scaling(endpoint: str, listed: list[dict[str, Any]], found: Capacities) -> Plan:
+    """The step that brings counts and weights of an endpoint that serves; () for no changes."""
+    if not listed:
+        return ()
+    request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": listed}
+    why = f"{capacity.words(listed, found)}; the instances that stay keep their models"
+    return (Step("Scale", endpoint, why, request),)
 
 
 def _require_same_variants(wanted: Desired, found: Observed) -> None:

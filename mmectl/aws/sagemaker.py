@@ -91,6 +91,11 @@ class Sagemaker:
         with translated(f"update endpoint {request['EndpointName']}"):
             self._client.update_endpoint(**request)
 
+    def update_capacities(self, request: Mapping[str, Any]) -> None:
+        """UpdateEndpointWeightsAndCapacities."""
+        with translated(f"scale endpoint {request['EndpointName']}"):
+            self._client.update_endpoint_weights_and_capacities(**request)
+
     def tags(self, kind: str, name: str) -> Mapping[str, str]:
         """The tags of what exists; {} for what was deleted meanwhile."""
         arn = self._arn(kind, name)

@@ -56,7 +56,7 @@ def _planned(
         "not_served": unserved.data(not_served),
     }
     if not steps:
-        return Result(data, [f"{wanted.endpoint} is up to date, serving {wanted.config}"])
+        return Result(data, [f"{wanted.endpoint} is up to date, serving {found.config}"])
     rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
     apply = "apply it: mmectl deploy"
     if again:
@@ -69,7 +69,7 @@ def _planned(
 @command(
     begins=True,
     examples="mmectl deploy\n"
-    "mmectl deploy --set endpoint.instance_count=3   # updates without a gap\n"
+    "mmectl deploy --set endpoint.instance_count=3   # scales in place\n"
     "mmectl deploy --dry-run                         # like mmectl plan",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until the endpoint serves [wait].")
@@ -80,9 +80,10 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     """Create model, endpoint configuration and endpoint, or update them.
 
     An unchanged config.yaml changes nothing. A changed one makes a new endpoint
-    configuration; the old one serves until the new one is InService. An update
-    that was rolled back is refused until the configuration changes, or --again
-    is given.
+    configuration; the old one serves until the new one is InService. A changed
+    instance count scales in place: the instances that stay keep their models.
+    An update that was rolled back is refused until the configuration changes,
+    or --again is given.
     """
     wanted = app.desired()
     preflight.require_models(app.aws, app.bucket, app.location)

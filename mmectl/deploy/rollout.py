@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mmectl.base.errors import DeployError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
-from mmectl.deploy.wait import Timing, await_serving, rolled_back
+from mmectl.deploy.wait import Timing, await_scaled, await_serving, rolled_back
 from mmectl.endpoint import (
     ControlPlane,
     Desired,
@@ -31,15 +31,15 @@ def deploy(
     `wait`, code ``in_progress``, where another change is under way, during which SageMaker
     accepts none.
     """
-    awaited: str | None = None
+    awaited = False  # a change that was to bring what is wanted, but for counts
     for _ in range(4):
         found = observe(aws, wanted)
         todo = plan(wanted, found)
-        failed = awaited == wanted.config and found.config not in (wanted.config, None)
+        failed = awaited and found.config is not None and not found.serves(wanted)
         if failed or (was_rolled_back(wanted, found) and not again):
             raise rolled_back(wanted.endpoint, wanted.config, found.config, found.reason)
         if not todo:
-            yield Event("done", wanted.endpoint, f"up to date, serving {wanted.config}")
+            yield Event("done", wanted.endpoint, f"up to date, serving {found.config}")
             return
         if todo[-1].action == "Wait":
             if not wait and is_under_way(wanted, found):
@@ -47,17 +47,29 @@ def deploy(
                 return
             if not wait:
                 raise _busy(wanted, found)
-            awaited = found.attempted
+            awaited = found.attempted in (wanted.config, *found.same)
             yield from execute(aws, todo, timing=timing)
             continue
         yield from execute(aws, todo, timing=timing, serving=found.config)
         if wait:
-            yield from await_serving(aws, wanted, timing, before=found)
+            yield from _await(aws, wanted, todo, found, timing)
         return
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",
         hint="see: mmectl status",
     )
+
+
+def _await(
+    aws: ControlPlane, wanted: Desired, done: Plan, found: Observed, timing: Timing
+) -> Iterator[Event]:
+    """Wait for what the steps have begun; `found` is what there was before them."""
+    scaled = next((step for step in done if step.action == "Scale"), None)
+    if scaled is not None:
+        return await_scaled(aws, scaled, timing, before=found)
+    if found.serves(wanted) and found.status == "InService":
+        return iter(())  # nothing but tags has changed
+    return await_serving(aws, wanted, timing, before=found)
 
 
 def _busy(wanted: Desired, found: Observed) -> DeployError:

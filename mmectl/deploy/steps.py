@@ -13,7 +13,8 @@ from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
 from mmectl.deploy.wait import LAG, Timing, await_gone, await_gone_or_settled
 from mmectl.endpoint import IN_PROGRESS, ControlPlane, Step, attempted
-from mmectl.spec.tags import UPDATE_TAG
+from mmectl.spec.capacity import reached
+from mmectl.spec.tags import update_note
 
 # "Could not assume role", or that its policy must allow "sts:AssumeRole"
 _ASSUMED = "assumerole"
@@ -96,9 +97,22 @@ def _create_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[
 def _update_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     """Update it, and note on it what to: SageMaker forgets what it has rolled back."""
     begun = lambda: _brings(aws, step)  # noqa: E731
+    before = aws.describe_endpoint(step.name) or {}
     _persist(lambda: aws.update_endpoint(step.request), timing, _not_seen, begun)
     with contextlib.suppress(ServiceError):  # who may not tag can still update
-        aws.add_tags("endpoint", step.name, {UPDATE_TAG: step.request["EndpointConfigName"]})
+        known = before.get("EndpointConfigName"), before.get("LastModifiedTime")
+        note = update_note(step.request["EndpointConfigName"], *known)
+        aws.add_tags("endpoint", step.name, note)
+    return iter(())
+
+
+def _scale(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
+    listed = step.request["DesiredWeightsAndCapacities"]
+
+    def begun() -> bool:
+        return reached(aws.describe_endpoint(step.name) or {}, listed, running=False)
+
+    _persist(lambda: aws.update_capacities(step.request), timing, lambda _: False, begun)
     return iter(())
 
 
@@ -181,6 +195,7 @@ ACTIONS: Mapping[str, Action] = {
     "CreateEndpointConfig": Action(_create_endpoint_config),
     "CreateEndpoint": Action(_create_endpoint),
     "UpdateEndpoint": Action(_update_endpoint),
+    "Scale": Action(_scale),
     "AddTags": _once(
         lambda aws, step: aws.add_tags(step.request["kind"], step.name, step.request["tags"])
     ),

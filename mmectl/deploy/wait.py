@@ -14,9 +14,11 @@ from typing import Any
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Observed, attempted
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Observed, Step, attempted
+from mmectl.spec.capacity import Capacities, reached, summary
+from mmectl.spec.capacity import desired as capacities_of
 from mmectl.spec.policy import progress
-from mmectl.spec.tags import UPDATE_TAG
+from mmectl.spec.tags import noted_update
 
 LOG_LINES = 15
 # Seconds for which what AWS shows may still be older than what we asked for.
@@ -96,19 +98,64 @@ def _unmodified(found: Mapping[str, Any], before: Observed) -> bool:
     return bool(found.get("LastModifiedTime") == before.modified)
 
 
+def await_scaled(
+    aws: ControlPlane, step: Step, timing: Timing, *, before: Observed | None = None
+) -> Iterator[Event]:
+    """Wait until the endpoint has the counts and weights that the step asked for.
+
+    InService alone is no success: SageMaker may have found no instances. Raises DeployError.
+    """
+    name, before = step.name, before or Observed()
+    wanted = step.request["DesiredWeightsAndCapacities"]
+    yield Event("start", name, "waiting for the instances")
+    for elapsed, described in looks(aws, name, timing):
+        found = described or {}
+        status = found.get("EndpointStatus")
+        if status == "InService" and reached(found, wanted):
+            said = summary(capacities_of(found))
+            yield Event("done", name, f"InService after {elapsed:.1f} s, {said}")
+            return
+        stale = found.get("FailureReason") == before.reason and _unmodified(found, before)
+        if status not in IN_PROGRESS and not (stale and elapsed < LAG):
+            raise _not_scaled(name, found)
+        yield Event("progress", name, progress(found), int(elapsed), None, "s")
+    raise DeployError(
+        f"endpoint {name} is not scaled after {timing.timeout:.0f} s; SageMaker goes on",
+        hint="see: mmectl status; to go on waiting: mmectl wait",
+        code="deploy_timeout",
+    )
+
+
+def _not_scaled(name: str, found: Mapping[str, Any]) -> DeployError:
+    if not found:
+        return _elsewhere(f"endpoint {name} was deleted meanwhile")
+    reason = found.get("FailureReason") or "SageMaker gives no reason"
+    return DeployError(
+        f"endpoint {name} was not scaled: {reason}"
+        f"\nit is {found.get('EndpointStatus')}, with {summary(capacities_of(found))}",
+        hint="see: mmectl status; to try again: mmectl deploy, or mmectl scale",
+        code="not_scaled",
+    )
+
+
 def await_outcome(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
     """Wait until nobody's change of the endpoint is under way; the last event tells the outcome.
 
     Raises DeployError: the endpoint does not exist or serves nothing; code ``rolled_back`` where
-    it serves another configuration than the last change was to bring.
+    it serves another configuration than the last change was to bring, ``not_scaled`` where it
+    has other instance counts or weights than that.
     """
     wanted: str | None = None
+    sizes: Capacities | None = None
     for elapsed, described in looks(aws, name, timing):
         found = described or {}
         wanted = attempted(found) or wanted
         if found.get("EndpointStatus") not in IN_PROGRESS:
+            if sizes and found and wanted is None and sizes != capacities_of(found):
+                raise _not_scaled(name, found)
             yield _outcome(aws, name, found, wanted, elapsed)
             return
+        sizes = capacities_of(found)
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
     raise DeployError(
         f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
@@ -124,7 +171,7 @@ def _outcome(
     if status is None:
         raise DeployError(f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found")
     serving = found.get("EndpointConfigName")
-    wanted = wanted or (aws.tags("endpoint", name).get(UPDATE_TAG) if reason else serving)
+    wanted = wanted or (noted_update(aws.tags("endpoint", name)).wanted if reason else serving)
     if status == "InService" and serving == (wanted or serving):
         return Event("done", name, f"InService after {elapsed:.1f} s, serving {serving}")
     if status == "InService":
@@ -137,9 +184,9 @@ def _outcome(
 
 def rolled_back(name: str, wanted: str, serving: str | None, reason: str | None) -> DeployError:
     """The error for an update that SageMaker took back."""
+    reason = reason or "SageMaker gives no reason; somebody else may have taken it back"
     return DeployError(
-        f"the update of {name} to {wanted} was rolled back: {reason or 'SageMaker gives no reason'}"
-        f"\nstill serving: {serving}",
+        f"the update of {name} to {wanted} was rolled back: {reason}\nstill serving: {serving}",
         hint="fix the cause and run: mmectl deploy (to try the same update: mmectl deploy --again)",
         code="rolled_back",
     )

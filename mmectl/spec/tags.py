@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 
 TAG = "mmectl:endpoint"
 KEYS_TAG = "mmectl:tags"
-# On an endpoint: the configuration that it was last updated to, whether or not that worked
+# On an endpoint: the configuration that it was last updated to, whether or not that worked; the
+# one that it had before, and when it had changed last by then
 UPDATE_TAG = "mmectl:updated-to"
 MOST = 256  # characters of a tag's value
 
@@ -21,6 +23,30 @@ def carried(endpoint: str, wanted: Pairs) -> Pairs:
 def tag_list(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """A request's `Tags`."""
     return [{"Key": key, "Value": value} for key, value in tags]
+
+
+class Update(NamedTuple):
+    """The last update of an endpoint as far as it was noted; `modified`: LastModifiedTime then."""
+
+    wanted: str | None = None
+    before: str | None = None
+    modified: str | None = None
+
+
+def update_note(wanted: str, before: str | None, modified: object) -> dict[str, str]:
+    """The tag of an update from one configuration to another."""
+    known = (wanted, before, moment(modified)) if before else (wanted,)
+    return {UPDATE_TAG: " ".join(known)}
+
+
+def noted_update(tags: Mapping[str, str]) -> Update:
+    """The update that the tags of an endpoint tell of."""
+    return Update(*tags.get(UPDATE_TAG, "").split()[:3])
+
+
+def moment(modified: Any) -> str:
+    """A LastModifiedTime as one word."""
+    return f"{modified.timestamp():.3f}" if hasattr(modified, "timestamp") else str(modified)
 
 
 def _managed(tags: Pairs) -> Pairs:

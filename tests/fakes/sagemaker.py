@@ -15,6 +15,17 @@ def _require(holds: bool, otherwise: str) -> None:
         raise ServiceError(otherwise)
 
 
+def variant(name: str, count: int, weight: float) -> dict[str, Any]:
+    """A variant of an endpoint that has what it is to have."""
+    return {
+        "VariantName": name,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+    }
+
+
 class Sagemaker:
     """SageMaker in a dictionary; an endpoint settles after `looks` descriptions."""
 
@@ -30,16 +41,32 @@ class Sagemaker:
         self.calls: list[str] = []
         self.ends = "InService"
         self.updates: list[Mapping[str, Any]] = []
+        self.scales: list[Mapping[str, Any]] = []
         self.refuse_delete = 0
+        self.modified = 0
         self._pending: tuple[int, dict[str, Any] | None] | None = None
 
     def _settle_later(self, status: str, then: dict[str, Any] | None) -> None:
         self.shown_while_stale = None if status == "Creating" else self.endpoint
-        self._pending = (self.looks, then)
-        self.endpoint = {**(self.endpoint or {}), "EndpointStatus": status}
+        self.modified += 2
+        self._pending = (self.looks, then and {**then, "LastModifiedTime": self.modified + 1})
+        times = {"LastModifiedTime": self.modified}
+        self.endpoint = {**(self.endpoint or {}), **times, "EndpointStatus": status}
 
     def _require_config(self, request: Mapping[str, Any]) -> None:
         _require(request["EndpointConfigName"] in self.configs, "Could not find configuration")
+
+    def _variants(self, config: str, **kept: dict[str, Any]) -> list[dict[str, Any]]:
+        """What an endpoint runs of a configuration; `kept`: of the variants that stay as is."""
+        return [
+            kept.get(one["VariantName"])
+            or variant(
+                one["VariantName"],
+                one["InitialInstanceCount"],
+                one.get("InitialVariantWeight", 1.0),
+            )
+            for one in self.configs[config]["ProductionVariants"]
+        ]
 
     def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
         if self.blips and self._pending:
@@ -78,7 +105,11 @@ class Sagemaker:
         self.calls.append("CreateEndpoint")
         _require(self.endpoint is None, "Cannot create already existing endpoint")
         self._require_config(request)
-        then = {"EndpointStatus": "InService", "EndpointConfigName": request["EndpointConfigName"]}
+        then = {
+            "EndpointStatus": "InService",
+            "EndpointConfigName": request["EndpointConfigName"],
+            "ProductionVariants": self._variants(request["EndpointConfigName"]),
+        }
         if self.fails:
             then = {**then, "EndpointStatus": "Failed", "FailureReason": self.fails}
         self.endpoint = {"EndpointConfigName": request["EndpointConfigName"]}
@@ -93,15 +124,49 @@ class Sagemaker:
             raise ServiceError("Could not find endpoint")
         _require(self._pending is None, "Cannot update in-progress endpoint")
         self._require_config(request)
-        old = self.endpoint["EndpointConfigName"]
-        then = {"EndpointStatus": "InService", "EndpointConfigName": config}
+        old = self.endpoint
+        now = {one["VariantName"]: one for one in old["ProductionVariants"]}
+        kept = now if request.get("RetainAllVariantProperties") else {}
+        then = {"EndpointConfigName": config, "ProductionVariants": self._variants(config, **kept)}
         if self.fails:
-            then = {**then, "EndpointConfigName": old, "FailureReason": self.fails}
+            then = {
+                "EndpointConfigName": old["EndpointConfigName"],
+                "ProductionVariants": old["ProductionVariants"],
+                "FailureReason": self.fails,
+            }
         self._settle_later("Updating", {**then, "EndpointStatus": self.ends})
         self.endpoint = {
             **(self.endpoint or {}),
             "PendingDeploymentSummary": {"EndpointConfigName": config},
         }
+
+    def update_capacities(self, request: Mapping[str, Any]) -> None:
+        self.calls.append("UpdateEndpointWeightsAndCapacities")
+        self.scales.append(request)
+        if self.endpoint is None:
+            raise ServiceError("Could not find endpoint")
+        _require(self._pending is None, "Cannot update in-progress endpoint")
+        before = {one["VariantName"]: one for one in self.endpoint["ProductionVariants"]}
+        asked = {one["VariantName"]: one for one in request["DesiredWeightsAndCapacities"]}
+        _require(set(asked) <= set(before), "The variant name(s) is/are not present")
+        wanted = [
+            variant(
+                name,
+                asked.get(name, {}).get("DesiredInstanceCount", one["DesiredInstanceCount"]),
+                asked.get(name, {}).get("DesiredWeight", one["DesiredWeight"]),
+            )
+            for name, one in before.items()
+        ]
+        then: dict[str, Any] = {**self.endpoint, "ProductionVariants": wanted}
+        then.pop("FailureReason", None)
+        if self.fails:
+            then = {**self.endpoint, "FailureReason": self.fails}
+        self._settle_later("Updating", {**then, "EndpointStatus": "InService"})
+        desires = [
+            {**one, **{key: new[key] for key in new if key.startswith("Desired")}}
+            for one, new in zip(before.values(), wanted, strict=True)
+        ]
+        self.endpoint = {**(self.endpoint or {}), "ProductionVariants": desires}
 
     def delete_endpoint(self, name: str) -> None:
         self.calls.append("DeleteEndpoint")

@@ -48,7 +48,7 @@ def test_deploy_transcript_and_second_deploy(call, world):
 
 def test_deploy_json(call):
     call("deploy")
-    code, out, _ = call("deploy", "--json", "--set", "endpoint.instance_count=3")
+    code, out, _ = call("deploy", "--json", "--set", "endpoint.volume_size_gb=30")
     data = result(out)["data"]
     assert (code, data["status"], data["changed"]) == (0, "InService", True)
     assert [step["action"] for step in data["steps"]] == ["CreateEndpointConfig", "UpdateEndpoint"]
@@ -81,7 +81,7 @@ def test_who_does_not_wait_is_told_what_became_of_it(call, world):
     assert "demo: Creating: this change is under way" in err.replace("demo  ", "demo: ")
     again = call("deploy", "--no-wait", "--json")[1]
     assert result(again)["data"]["changed"] is False
-    other = ("deploy", "--no-wait", "--set", "endpoint.instance_count=3")
+    other = ("deploy", "--no-wait", "--set", "endpoint.volume_size_gb=30")
     code, out, err = call(*other)
     assert (code, out) == (1, "")
     assert "error: nothing was deployed: endpoint demo is Creating" in err
@@ -105,7 +105,7 @@ class Alarms:
 
 
 def test_alarms_that_do_not_exist_are_named_before_anything_is_made(call, world):
-    settings = ("--set", "update.alarms=[errors, slow]", "--set", "endpoint.instance_count=3")
+    settings = ("--set", "update.alarms=[errors, slow]", "--set", "endpoint.volume_size_gb=30")
     world.aws.clients["cloudwatch"] = Alarms("errors")
     assert call("deploy", *settings[:2])[0] == 0  # the first one watches no alarms
     world.sagemaker.calls.clear()
@@ -122,7 +122,7 @@ def test_alarms_that_do_not_exist_are_named_before_anything_is_made(call, world)
 def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker(call, world):
     world.aws.clients["cloudwatch"] = Alarms()
     call("deploy")
-    code, _, _ = call("deploy", "--set", "update.alarms=[x]", "--set", "endpoint.instance_count=3")
+    code, _, _ = call("deploy", "--set", "update.alarms=[x]", "--set", "endpoint.volume_size_gb=30")
     assert (code, world.sagemaker.calls[-2:]) == (0, ["UpdateEndpoint", "AddTags"])
 
 

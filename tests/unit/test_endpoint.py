@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakes.sagemaker import Sagemaker as Aws
+from fakes.sagemaker import variant
 
 from mmectl import endpoint
 from mmectl.base.errors import DeployError, ServiceError
@@ -14,6 +15,7 @@ from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
 from mmectl.deploy.wait import Timing, await_outcome, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
+from mmectl.spec import capacity
 from mmectl.spec.container import Container
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
 from mmectl.spec.tags import TAG, UPDATE_TAG
@@ -78,7 +80,8 @@ def test_second_deploy_does_nothing():
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
-        ({"variant__instance_count": 3}, ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"]),
+        ({"variant__instance_count": 3}, ["UpdateEndpointWeightsAndCapacities"]),
+        ({"variant__volume_size_gb": 9}, ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"]),
         (
             {"variant__instance_type": "ml.c5.large"},
             ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
@@ -105,7 +108,7 @@ def test_going_back_is_an_update_to_the_previous_configuration():
     aws = Aws()
     deployed(aws)
     first = aws.endpoint["EndpointConfigName"]
-    deployed(aws, changed_by(variant__instance_count=3))
+    deployed(aws, changed_by(variant__volume_size_gb=3))
     assert aws.endpoint["EndpointConfigName"] != first
     assert deployed(aws) == ["UpdateEndpoint", "AddTags"]
     assert aws.endpoint["EndpointConfigName"] == first
@@ -125,7 +128,7 @@ def test_a_policy_that_cannot_shift_traffic_to_another_variant_is_refused():
         plan(desired(renamed), found)
     at_once = changed_by(variant__name="main")
     assert plan(desired(at_once), found)[-1].action == "UpdateEndpoint"
-    same = changed_by(variant__instance_count=5, policy=Policy("canary", wait=60))
+    same = changed_by(variant__volume_size_gb=5, policy=Policy("canary", wait=60))
     assert plan(desired(same), found)[-1].action == "UpdateEndpoint"
 
 
@@ -178,7 +181,7 @@ def test_rolled_back_update_is_no_success():
     old = aws.endpoint["EndpointConfigName"]
     aws.fails = "no capacity"
     with pytest.raises(DeployError) as caught:
-        deployed(aws, changed_by(variant__instance_count=3))
+        deployed(aws, changed_by(variant__volume_size_gb=3))
     assert "was rolled back: no capacity" in caught.value.message
     assert f"still serving: {old}" in caught.value.message
 
@@ -202,7 +205,7 @@ def test_somebody_elses_change_is_waited_for():
 def test_who_does_not_wait_is_told_that_another_change_keeps_this_one_from_being_made():
     aws = Aws(looks=10)
     deployed(aws)
-    changed = desired(changed_by(variant__instance_count=3))
+    changed = desired(changed_by(variant__volume_size_gb=3))
     list(rollout.deploy(aws, changed, timing=timing(), wait=False))
     aws.calls.clear()
     with pytest.raises(DeployError, match="nothing was deployed: endpoint demo is Updating") as no:
@@ -214,7 +217,7 @@ def test_who_does_not_wait_is_told_that_another_change_keeps_this_one_from_being
 def test_who_asks_twice_without_waiting_is_told_that_it_is_under_way(status):
     aws = Aws(looks=10)
     if status == "Updating":
-        deployed(aws, changed_by(variant__instance_count=3))
+        deployed(aws, changed_by(variant__volume_size_gb=3))
     list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws.calls.clear()
     (event,) = rollout.deploy(aws, WANTED, timing=timing(), wait=False)
@@ -301,7 +304,7 @@ def test_what_aws_shows_may_lag_behind_what_it_accepted():
     aws.stale = 3
     deployed(aws)
     aws.stale = 3
-    deployed(aws, changed_by(variant__instance_count=3))
+    deployed(aws, changed_by(variant__volume_size_gb=3))
     assert aws.endpoint["EndpointStatus"] == "InService"
 
 
@@ -371,9 +374,9 @@ def test_a_failed_rollback_still_serves_and_is_updated():
 
 
 def three(aws: Aws) -> Spec:
-    """Another count, which is rolled back."""
+    """Another volume, which is rolled back."""
     aws.fails = "alarms entered ALARM"
-    changed = changed_by(variant__instance_count=3)
+    changed = changed_by(variant__volume_size_gb=3)
     with pytest.raises(DeployError, match="was rolled back: alarms") as caught:
         deployed(aws, changed)
     assert (caught.value.code, caught.value.exit_code) == ("rolled_back", 1)
@@ -398,19 +401,19 @@ def test_an_update_that_was_rolled_back_is_not_issued_again():
 
 def test_what_was_deployed_before_or_is_new_is_no_retry_of_what_was_rolled_back():
     aws = Aws()
-    deployed(aws, changed_by(variant__instance_count=5))
+    deployed(aws, changed_by(variant__volume_size_gb=5))
     deployed(aws)
     three(aws)
     aws.fails = None
     assert deployed(aws) == []  # what serves
-    assert deployed(aws, changed_by(variant__instance_count=5)) == ["UpdateEndpoint", "AddTags"]
+    assert deployed(aws, changed_by(variant__volume_size_gb=5)) == ["UpdateEndpoint", "AddTags"]
 
 
 def test_a_rollback_while_somebody_waits_is_told_and_not_mended():
     aws = Aws(looks=4)
     deployed(aws)
     aws.fails = "alarms entered ALARM"
-    changed = desired(changed_by(variant__instance_count=3))
+    changed = desired(changed_by(variant__volume_size_gb=3))
     list(rollout.deploy(aws, changed, timing=timing(), wait=False))
     aws.endpoint_tags[:] = [t for t in aws.endpoint_tags if t["Key"] != UPDATE_TAG]  # of an older
     aws.calls.clear()
@@ -428,7 +431,7 @@ def test_the_outcome_is_waited_for():
     assert last.kind == "done"
     assert f"serving {WANTED.config}" in last.text
     aws.fails = "alarms entered ALARM"
-    changed = desired(changed_by(variant__instance_count=3))
+    changed = desired(changed_by(variant__volume_size_gb=3))
     list(rollout.deploy(aws, changed, timing=timing(), wait=False))
     for _ in range(2):  # while it goes on, and afterwards
         with pytest.raises(DeployError, match=f"to {changed.config} was rolled back: alarms"):
@@ -450,7 +453,7 @@ def test_the_reason_of_an_earlier_failure_is_no_news():
     three(aws)
     aws.fails = None
     aws.stale = 3  # AWS shows the endpoint as it was before the call, its old reason included
-    deployed(aws, changed_by(variant__instance_count=4))
+    deployed(aws, changed_by(variant__volume_size_gb=4))
     assert aws.endpoint["EndpointStatus"] == "InService"
 
 
@@ -483,7 +486,7 @@ def test_a_call_that_was_made_counts_whatever_its_answer(call, lost):
 def test_another_change_under_way_is_no_success_of_ours():
     aws: Any = Aws(looks=9)
     deployed(aws, changed_by(container__image="x:0"))
-    other = desired(changed_by(container__image="x:0", variant__instance_count=7))
+    other = desired(changed_by(container__image="x:0", variant__volume_size_gb=7))
     aws.create_endpoint_config(other.config_request)
 
     def bad(request):
@@ -503,7 +506,7 @@ def test_long_names_with_the_same_beginning_share_nothing():
 def test_whom_somebody_else_overtook_is_told_so():
     aws = Aws()
     deployed(aws)
-    other = desired(changed_by(variant__instance_count=5))
+    other = desired(changed_by(variant__volume_size_gb=5))
     aws.endpoint["EndpointConfigName"] = "demo-somebody"
     with pytest.raises(DeployError, match="somebody else deployed demo-somebody") as caught:
         list(await_serving(aws, other, timing(), before=Observed(config=WANTED.config)))
@@ -540,7 +543,7 @@ def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
 def test_tags_come_with_an_update():
     aws = Aws()
     deployed(aws)
-    changed = changed_by(tags=(("team", "a"),), variant__instance_count=3)
+    changed = changed_by(tags=(("team", "a"),), variant__volume_size_gb=3)
     expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags", "AddTags"]
     assert deployed(aws, changed) == expected
 
@@ -585,7 +588,7 @@ POLICIES = [
 def test_a_policy_becomes_the_deployment_config(policy, config, words):
     aws = Aws()
     deployed(aws)
-    changed = changed_by(variant__instance_count=3, policy=policy)
+    changed = changed_by(variant__volume_size_gb=3, policy=policy)
     found = endpoint.observe(aws, desired(changed))
     deployed(aws, changed)
 
@@ -630,7 +633,7 @@ def test_a_rollback_that_failed_says_what_serves():
     aws = Aws()
     deployed(aws)
     old = aws.endpoint["EndpointConfigName"]
-    changed = desired(changed_by(variant__instance_count=3))
+    changed = desired(changed_by(variant__volume_size_gb=3))
     aws.fails, aws.ends = "errors", "UpdateRollbackFailed"
     with pytest.raises(DeployError, match="and so did its rollback: errors") as caught:
         list(rollout.deploy(aws, changed, timing=timing()))
@@ -655,3 +658,138 @@ class TestSteps:
     def test_what_removes_nothing_cannot_be_looked_for(self):
         with pytest.raises(DeployError, match="removes nothing"):
             steps.exists(Aws(), endpoint.Step("CreateModel", "demo", "x"))
+
+
+class TestCapacities:
+    """Counts and weights change in place; the configuration that serves stays."""
+
+    def test_another_count_is_scaled_in_place(self):
+        aws = Aws()
+        deployed(aws)
+        serving = aws.endpoint["EndpointConfigName"]
+        changed = desired(changed_by(variant__instance_count=3))
+        (step,) = plan(changed, endpoint.observe(aws, changed))
+        assert (step.action, step.name) == ("Scale", "demo")
+        assert step.why == (
+            "AllTraffic from 2 to 3 instances; the instances that stay keep their models"
+        )
+        *_, last = rollout.deploy(aws, changed, timing=timing())
+        assert aws.scales == [
+            {
+                "EndpointName": "demo",
+                "DesiredWeightsAndCapacities": [
+                    {"VariantName": "AllTraffic", "DesiredInstanceCount": 3}
+                ],
+            }
+        ]
+        assert (last.kind, last.text) == ("done", "InService after 1.1 s, 3 instances")
+        assert aws.endpoint["EndpointConfigName"] == serving
+        assert deployed(aws, changed_by(variant__instance_count=3)) == []
+
+    def test_what_an_older_mmectl_deployed_is_not_updated(self):
+        """Its names counted the instances, and do so still."""
+        aws = Aws()
+        deployed(aws)
+        assert aws.endpoint["EndpointConfigName"] == "demo-93671492"
+        deployed(aws, changed_by(variant__instance_count=5))
+        assert deployed(aws, changed_by(variant__instance_count=5)) == []
+        assert set(aws.configs) == {"demo-93671492"}
+
+    def test_a_count_that_somebody_changed_is_seen(self):
+        aws = Aws()
+        deployed(aws)
+        aws.endpoint["ProductionVariants"] = [variant("AllTraffic", 7, 0.5)]
+        (step,) = plan(WANTED, endpoint.observe(aws, WANTED))
+        assert step.why.startswith("AllTraffic from 7 to 2 instances and from weight 0.5 to 1;")
+        deployed(aws)
+        assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 2, 1.0)]
+
+    @pytest.mark.parametrize("first", [2, 5])
+    def test_a_change_of_both_ends_at_the_wanted_count(self, first):
+        aws = Aws()
+        deployed(aws, changed_by(container__image="x:2", variant__instance_count=4))
+        deployed(aws, changed_by(variant__instance_count=first))
+        deployed(aws, changed_by(variant__instance_count=3))
+        both = changed_by(container__image="x:2", variant__instance_count=6)
+        assert "UpdateEndpoint" in deployed(aws, both)
+        assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 6, 1.0)]
+        assert deployed(aws, both) == []
+
+    def test_a_scale_that_failed_is_no_success_and_is_tried_again(self):
+        aws = Aws()
+        deployed(aws)
+        aws.fails = "no capacity"
+        with pytest.raises(DeployError, match="demo was not scaled: no capacity") as caught:
+            deployed(aws, changed_by(variant__instance_count=3))
+        assert "it is InService, with 2 instances" in caught.value.message
+        assert (caught.value.code, caught.value.exit_code) == ("not_scaled", 1)
+        aws.fails = None
+        again = deployed(aws, changed_by(variant__instance_count=3))
+        assert again == ["UpdateEndpointWeightsAndCapacities"]
+
+    def test_a_scale_that_was_lost_is_no_success(self):
+        """SageMaker took the call and forgot it: the endpoint is as it was."""
+        aws: Any = Aws()
+        deployed(aws)
+        aws.update_capacities = lambda request: None
+        with pytest.raises(DeployError, match="was not scaled: SageMaker gives no reason"):
+            deployed(aws, changed_by(variant__instance_count=3))
+
+    def test_who_waits_for_a_scale_hears_of_its_failure(self):
+        aws = Aws(looks=4)
+        deployed(aws)
+        changed = desired(changed_by(variant__instance_count=3))
+        aws.fails = "no capacity"
+        list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+        with pytest.raises(DeployError, match="was not scaled: no capacity"):
+            list(await_outcome(aws, "demo", timing()))
+        aws.fails = None
+        list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+        *_, last = await_outcome(aws, "demo", timing())
+        assert last.kind == "done"
+        assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 3, 1.0)]
+
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_scale_under_way_is_ours_if_it_brings_what_we_want(self, lost):
+        aws: Any = Aws(looks=10)
+        deployed(aws)
+        changed = desired(changed_by(variant__instance_count=3))
+
+        def answer_lost(request):
+            Aws.update_capacities(aws, request)
+            raise ServiceError("Cannot update in-progress endpoint")
+
+        if lost:
+            aws.update_capacities = answer_lost
+        list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+        (event,) = rollout.deploy(aws, changed, timing=timing(), wait=False)
+        assert event.text == "Updating: this change is under way"
+        other = desired(changed_by(variant__instance_count=4))
+        with pytest.raises(DeployError, match="nothing was deployed"):
+            list(rollout.deploy(aws, other, timing=timing(), wait=False))
+        list(rollout.deploy(aws, changed, timing=timing()))
+        assert aws.calls.count("UpdateEndpointWeightsAndCapacities") == 1
+
+    def test_what_was_rolled_back_stays_so_when_the_count_has_changed_since(self):
+        aws = Aws()
+        deployed(aws)
+        changed = three(aws)
+        aws.fails = None
+        deployed(aws, changed_by(variant__instance_count=6))  # takes the reason away
+        assert "FailureReason" not in aws.endpoint
+        with pytest.raises(DeployError, match="was rolled back"):
+            deployed(aws, changed)
+        assert aws.calls == []
+
+    def test_weights_of_32_bits_are_those_that_were_asked_for(self):
+        found = {"VariantName": "A", "DesiredWeight": 0.10000000149, "DesiredInstanceCount": 1}
+        now = capacity.desired({"ProductionVariants": [found]})
+        assert capacity.changes({"A": capacity.Capacity(1, 0.1)}, now) == []
+
+    def test_the_tags_of_what_serves_are_kept(self):
+        aws = Aws()
+        deployed(aws)
+        changed = changed_by(variant__instance_count=3, tags=(("team", "a"),))
+        calls = ["UpdateEndpointWeightsAndCapacities", "AddTags", "AddTags", "AddTags"]
+        assert deployed(aws, changed) == calls
+        assert aws.tags("endpoint-config", WANTED.config)["team"] == "a"
