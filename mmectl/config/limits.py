@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmectl.base.instances import instance_type
@@ -17,7 +20,7 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
     `values` maps a key to (shape name in the sagemaker service model, value).
     """
     for key, (shape, value) in values.items():
-        for text in _check(_shapes()[shape], value):
+        for text in _check(shape_of(shape), value):
             yield key, text
         # On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there
         # are none: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
@@ -28,14 +31,29 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
             )
 
 
-@lru_cache(maxsize=1)
-def _shapes() -> dict[str, dict[str, Any]]:
-    from botocore.loaders import Loader
+@cache
+def shape_of(name: str) -> dict[str, Any]:
+    """Read one shape of the model; raises KeyError for an unknown one.
 
-    shapes: dict[str, dict[str, Any]] = Loader().load_service_model("sagemaker", "service-2")[
-        "shapes"
-    ]
-    return shapes
+    botocore's loader, which parses all of them, took a quarter of a command's start.
+    """
+    begin, text = f'"{name}":', _model()
+    at = text.find(begin)
+    while at >= 0:
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(text, at + len(begin))[0]
+        if "type" in found:  # a member of the same name has none
+            return found
+        at = text.find(begin, at + 1)
+    raise KeyError(name)
+
+
+@cache
+def _model() -> str:
+    """The sagemaker service model of botocore, as text."""
+    import botocore
+
+    newest = max(Path(botocore.BOTOCORE_ROOT, "data", "sagemaker").iterdir())
+    return gzip.decompress((newest / "service-2.json.gz").read_bytes()).decode()
 
 
 def _check(shape: Mapping[str, Any], value: Any) -> Iterator[str]:
@@ -61,9 +79,9 @@ def _check_many(shape: Mapping[str, Any], value: Mapping[str, str]) -> Iterator[
     else:
         names, texts = "TagKey", "TagValue"
     for name, text in value.items():
-        for problem in _check(_shapes()[names], name):
+        for problem in _check(shape_of(names), name):
             yield f"a name {problem}"
-        for problem in _check(_shapes()[texts], text):
+        for problem in _check(shape_of(texts), text):
             yield f"value of {name!r} {problem}"
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from botocore.loaders import Loader
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
+from mmectl.config import checks, limits
 from mmectl.config.loading import load
 from mmectl.config.reading import read_text
 from mmectl.config.sections import Settings, flatten, schema
@@ -411,3 +413,11 @@ def test_others_take_a_volume(tmp_path):
     for kind in ("ml.m5.xlarge", "ml.c6i.large", "ml.t2.medium"):
         text = f"endpoint: {{instance_type: {kind}, volume_size_gb: 100}}\n"
         assert load_text(tmp_path, text).settings.endpoint.volume_size_gb == 100
+
+
+def test_shapes_are_read_as_botocore_reads_them():
+    model = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    for name in {*checks._LIMITED.values(), "RoleArn", "TagKey", "TagValue", "CreateModelInput"}:
+        assert limits.shape_of(name) == model[name], name
+    with pytest.raises(KeyError):
+        limits.shape_of("NoSuchShape")
