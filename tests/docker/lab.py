@@ -32,6 +32,7 @@ from ecr_front import Front
 from lab_machine import (
     FORWARD,
     Unavailable,
+    asked_for,
     child,
     forwarding,
     rules,
@@ -68,13 +69,8 @@ auth: {{htpasswd: {{realm: ecr, path: {0}/htpasswd}}}}
 """
 
 
-def may_install() -> bool:
-    """Whether this machine may be given packages: in CI, or when MMECTL_LAB=1 says so."""
-    return os.environ.get("CI") == "true" or os.environ.get("MMECTL_LAB") == "1"
-
-
 def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None) -> None:
-    """See to it that the programs are there; installs them in CI or when MMECTL_LAB=1 says so."""
+    """See to it that the programs are there; installs them where `asked_for`, or by `install`."""
     if os.geteuid() != 0:
         raise Unavailable("the Docker lab needs root")
     with locked(INSTALLING):  # another lab may begin at the same time
@@ -84,7 +80,7 @@ def provide(packages: dict[str, str] = PACKAGES, *, install: bool | None = None)
 
 
 def _install(missing: list[str], install: bool | None) -> None:
-    if not (may_install() if install is None else install) or not shutil.which("apt-get"):
+    if not (asked_for(os.environ) if install is None else install) or not shutil.which("apt-get"):
         raise Unavailable(f"{', '.join(missing)} not installed; MMECTL_LAB=1 installs them")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=environment)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from collecting import CHEAP, STARTING, group_of
+from lab_machine import asked_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,3 +101,22 @@ def test_what_runs_containers_is_in_the_group_of_a_lab() -> None:
         assert group_of(f"tests/platform/{name}") == "lab-servers"
     assert group_of("tests/platform/test_s3.py::test_dockers[no-dockers]") == "test_s3"
     assert group_of("tests/docker/test_lab.py::test_it") == "lab"
+
+
+@pytest.mark.parametrize(
+    ("environ", "asked"),
+    [
+        ({}, False),
+        ({"MMECTL_LAB": "1"}, True),
+        ({"MMECTL_LAB": "yes"}, True),
+        ({"MMECTL_LAB": "0"}, False),
+        ({"MMECTL_LAB": ""}, False),
+        ({"MMECTL_LAB": " No"}, False),
+        ({"CI": "true"}, True),
+        ({"CI": "false"}, False),
+        ({"CI": "true", "MMECTL_LAB": "0"}, False),
+        ({"CI": "", "MMECTL_LAB": "1"}, True),
+    ],
+)
+def test_a_variable_that_says_no_asks_for_no_lab(environ: dict[str, str], asked: bool) -> None:
+    assert asked_for(environ) is asked
