@@ -258,8 +258,10 @@ def was_rolled_back(wanted: Desired, found: Observed) -> bool:
     return bool(found.reason) or (asked.before == found.config and settled)
 
 
-def _is_ours(aws: ControlPlane, name: str) -> bool:
-    return aws.tags("endpoint", name).get(TAG) == name
+def require_ours(aws: ControlPlane, name: str) -> None:
+    """Raise DeployError for an endpoint that somebody else made."""
+    if aws.tags("endpoint", name).get(TAG) != name:
+        raise _foreign(name)
 
 
 def _foreign(name: str) -> DeployError:
@@ -397,8 +399,7 @@ def removal(aws: ControlPlane, name: str) -> Plan:
     pattern = re.escape(_stem(name)) + r"-[0-9a-f]{8}"
     steps: list[Step] = []
     if aws.describe_endpoint(name) is not None:
-        if not _is_ours(aws, name):
-            raise _foreign(name)
+        require_ours(aws, name)
         steps.append(Step("DeleteEndpoint", name, "it exists"))
     for kind, action in (("endpoint-config", "DeleteEndpointConfig"), ("model", "DeleteModel")):
         names = sorted(aws.tagged(kind, _stem(name), pattern, (TAG, name)))

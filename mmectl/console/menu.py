@@ -9,6 +9,7 @@ COMMANDS = {
     "plan": ("deploy", "Show what deploy would do."),
     "deploy": ("deploy", "Create or update the endpoint and wait until it serves."),
     "wait": ("deploy", "Wait for the end of a deployment, and tell its outcome."),
+    "scale": ("scale", "Change the number of instances, in place."),
     "models": ("models", "List, check, fetch, copy, promote and remove models."),
     "status": ("status", "Show the endpoint and its models."),
     "invoke": ("invoke", "Send requests to models and print the answers."),

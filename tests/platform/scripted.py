@@ -21,9 +21,11 @@ from in_process import in_thread
 
 from mmectl.base.values import Credentials
 from mmectl.local import processes
+from mmectl.local.client import ask
 from mmectl.local.client.platform import Connection
 from mmectl.local.control.plane import Control
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
+from mmectl.local.record import Record
 from mmectl.local.s3.service import S3, ObjectStore
 from mmectl.local.server.gateway import Gateway
 from mmectl.local.server.handlers import SageMaker, Status, body_limit
@@ -128,6 +130,7 @@ class Account:
     """Real clients of a platform, and what a test makes with them."""
 
     def __init__(self, connection: Connection, client_for: Callable[..., Any]) -> None:
+        self._connection = connection
         self.s3 = client_for(connection, "s3")
         self.sagemaker = client_for(connection, "sagemaker")
         self.runtime = client_for(connection, "sagemaker-runtime")
@@ -176,6 +179,14 @@ class Account:
 
     def describe(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What the platform tells of itself."""
+        port = int(self._connection.endpoint_url.rpartition(":")[2])
+        keys = MINE.access_key_id, MINE.secret_access_key
+        found = ask.get(Record(port, self._connection.region, *keys), "/-/status", 10.0)
+        assert found is not None
         return found
 
     def invoke(self, target: str | None, endpoint: str = "demo", **more: Any) -> dict[str, Any]:

@@ -175,16 +175,30 @@ def test_an_alarm_that_there_is_not(account: Account) -> None:
         update(account, "new-1", DeploymentConfig={"AutoRollbackConfiguration": alarms})
 
 
+def loads(account: Account) -> dict[str, list[int]]:
+    """By instance: how many models it has loaded in all, and has now."""
+    (row,) = account.status()["endpoints"]
+    return {
+        one["instance_id"]: [one["live"]["loads"], len(one["models"])] for one in row["instances"]
+    }
+
+
 def test_size_changes_lose_no_request_and_no_model(account: Account) -> None:
     account.endpoint("demo", "old-2")
     with traffic_of(account) as traffic:
+        until(lambda: sum(held for _, held in loads(account).values()) >= 3)
         for count in (3, 1, 2):
+            before = loads(account)
             wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
             account.sagemaker.update_endpoint_weights_and_capacities(
                 EndpointName="demo", DesiredWeightsAndCapacities=[wanted]
             )
             (variant,) = account.settle("demo")["ProductionVariants"]
             assert variant["CurrentInstanceCount"] == count
+            stayed = {name: now for name, now in loads(account).items() if name in before}
+            assert len(stayed) == min(count, len(before))
+            # an instance that stays loads no model a second time
+            assert all(loaded == held for loaded, held in stayed.values())
         assert stage(account) == ("InService", None)
 
     assert traffic.failures == []

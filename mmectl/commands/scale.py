@@ -1,0 +1,86 @@
+"""`mmectl scale`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mmectl.app import App
+from mmectl.base.errors import Interrupted
+from mmectl.base.text import counted
+from mmectl.commands.common import command
+from mmectl.console.output import Result
+from mmectl.deploy import scale as core
+from mmectl.deploy.wait import Timing
+from mmectl.spec import capacity
+
+_MOST = 1_000_000
+
+
+@command(
+    examples="mmectl scale 4\n"
+    "mmectl scale 2 --variant AllTraffic --no-wait && mmectl wait\n"
+    "mmectl scale 1 --json | jq .data.configured"
+)
+@click.argument("instances", type=click.IntRange(1, _MOST))
+@click.option("--variant", help="The variant to scale [the only one].")
+@click.option("--wait/--no-wait", default=True, help="Wait until the instances serve [wait].")
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait [deploy_timeout].")
+def scale(
+    app: App, instances: int, variant: str | None, wait: bool, timeout: float | None
+) -> Result:
+    """Bring the endpoint to INSTANCES instances, in place.
+
+    Instances that stay keep serving and keep their models; new ones begin with
+    none. Those that leave answer the requests that they have. config.yaml is not
+    changed: the next deploy brings its own endpoint.instance_count back.
+
+    Exit code 0: the endpoint has the instances (with --no-wait: SageMaker has
+    accepted the change). 1: it has not; the reason is printed.
+    """
+    name = app.endpoint_name
+    described = core.serving(app.sagemaker, name)
+    chosen = core.chosen(described, variant)
+    before = capacity.desired(described)[chosen].count
+    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    try:
+        with app.out.progress() as report:
+            for event in core.scale(
+                app.sagemaker, name, chosen, instances, timing=timing, wait=wait
+            ):
+                report(event)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"no longer waiting for {name}; a change that SageMaker has accepted goes on",
+            hint="see: mmectl status; to go on waiting: mmectl wait",
+        ) from None
+    return _result(app, chosen, before, instances)
+
+
+def _result(app: App, variant: str, before: int | None, wanted: int) -> Result:
+    found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
+    configured = app.config.settings.endpoint.instance_count
+    data: dict[str, Any] = {
+        "endpoint": app.endpoint_name,
+        "variant": variant,
+        "status": found.get("EndpointStatus"),
+        "before": before,
+        "instances": wanted,
+        "configured": configured,
+        "changed": before != wanted,
+    }
+    said = f"{app.endpoint_name} is {found.get('EndpointStatus')}, {core.counted(found)}"
+    lines = [said if before != wanted else f"{said} (nothing to do)"]
+    if configured != wanted:
+        lines.append(_kept(app, configured, wanted))
+    return Result(data, lines)
+
+
+def _kept(app: App, configured: int, wanted: int) -> str:
+    where = app.config.origins.get("endpoint.instance_count", "config.yaml")
+    back = counted(configured, "instance")
+    return (
+        f"endpoint.instance_count is {configured} ({where}): the next mmectl deploy goes back to "
+        f"{back}; to keep {wanted}, set endpoint.instance_count: {wanted}"
+    )
