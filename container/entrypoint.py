@@ -14,6 +14,7 @@ MMECTL_BIND_ADDRESS                 address to listen on (0.0.0.0), or unix:PATH
 MMECTL_RUN_DIR                      folder of sockets and configuration; short; made if missing
 MMECTL_LIFELINE_FD                  descriptor of a pipe; the server stops when it closes
 MMECTL_ISOLATION                    model: a process for each model; auto: small ones share one
+MMECTL_METRICS_MODELS               models with figures of their own in GET /metrics (100)
 MMECTL_WARM_WORKERS                 0: workers load everything anew, as Multi Model Server's own
 ==================================  ========================================================
 

@@ -17,6 +17,7 @@ from runtimes.base import Runtime
 from runtimes.folders import AUTO, MODEL
 from sagemaker_inference import parameters
 
+from serving.server import additions
 from serving.workers import launcher
 
 HERE = Path(__file__).resolve().parents[2]  # the container's folder
@@ -80,6 +81,7 @@ class Settings:
     run_dir: Path | None
     lifeline: int | None
     warm: bool = True
+    metrics_models: int = additions.MODELS
 
     @property
     def socket(self) -> Path | None:
@@ -116,6 +118,9 @@ class Settings:
             run_dir=Path(run_dir) if run_dir else None,
             lifeline=_integer(environ, "MMECTL_LIFELINE_FD", 0, 0, 2**20) if lifeline else None,
             warm=warm,
+            metrics_models=_integer(
+                environ, "MMECTL_METRICS_MODELS", additions.MODELS, 0, additions.MOST_MODELS
+            ),
         )
 
 
@@ -218,9 +223,12 @@ def command(
 ) -> list[str]:
     """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it.
 
-    It is run in `run_dir`, where `CLASSES` lies; what is found there comes before the jar. Raises
-    StartError where it could not listen on a Unix socket.
+    It is run in `run_dir`, where `CLASSES` lies; what is found there, and in `additions.JAR` if the
+    server is the one that it was made for, comes before its jar. Raises StartError where it could
+    not listen on a Unix socket.
     """
+    frontend = (home / "mms" / "frontend").resolve()
+    added = additions.fits(frontend / "model-server.jar")
     native = native_folder(run_dir)
     if native is None and settings.socket:
         raise StartError(
@@ -233,9 +241,10 @@ def command(
         f"-Dlog4j.configurationFile={(run_dir / 'log4j2.xml').as_uri()}",
         f"-Djava.io.tmpdir={run_dir / 'tmp'}",
         f"-Dio.netty.native.workdir={native or run_dir / 'tmp'}",
+        f"-Dmmectl.metrics.models={settings.metrics_models}",
         *settings.vm_arguments.split(),
         "-cp",
-        f"{CLASSES}:{(home / 'mms' / 'frontend').resolve()}/*",
+        ":".join([CLASSES, *([str(additions.JAR)] if added else []), f"{frontend}/*"]),
         MAIN_CLASS,
         "--python",
         python,
