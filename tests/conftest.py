@@ -55,6 +55,13 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def workers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that the workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
 def shared_models() -> Path:
     """Real trained models with known answers, or a skip that says why."""
     folder = SHARED / "models"

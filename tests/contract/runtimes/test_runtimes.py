@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch_index
 
+from mmectl.base.files import locked
 from mmectl.image import build_local, serving
 from mmectl.images.context import Contents
 
@@ -38,10 +39,10 @@ def contents_of(name: str, state: Path) -> Iterator[Contents]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[str, Any]:
+def driven(name: str, root: Path, folder: Path) -> dict[str, Any]:
+    """What driver.py finds of a framework in its serving environment; models go into `folder`."""
     state = root / ".mmectl"
-    with contents_of(request.param, state) as contents:
+    with contents_of(name, state) as contents:
         build_local(
             root / "container",
             state,
@@ -51,16 +52,15 @@ def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[
             contents=contents,
         )
         environment = serving(root / "container", state, contents)
-    folder = tmp_path_factory.mktemp(request.param)
     done = subprocess.run(
-        [environment.python, str(HERE / "driver.py"), request.param, str(folder)],
+        [environment.python, str(HERE / "driver.py"), name, str(folder)],
         env={
             **os.environ,
             **environment.variables,
             "PYTHONPATH": f"{environment.context}{os.pathsep}{HERE}",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
-            **({"MMECTL_ALLOW_MODEL_CODE": "true"} if request.param in CODE else {}),
+            **({"MMECTL_ALLOW_MODEL_CODE": "true"} if name in CODE else {}),
         },
         capture_output=True,
         text=True,
@@ -68,7 +68,20 @@ def found(request: pytest.FixtureRequest, root: Path, tmp_path_factory) -> dict[
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {"name": request.param, "said": done.stderr, **json.loads(done.stdout)}
+    return {"name": name, "said": done.stderr, **json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def found(
+    request: pytest.FixtureRequest, root: Path, workers_folder: Path, tmp_path_factory
+) -> Any:
+    """What one worker found; another that has tests of the same framework reads it."""
+    kept = workers_folder / f"runtime-{request.param}.json"
+    with locked(kept.with_suffix(".lock")):
+        if not kept.exists():
+            found = driven(request.param, root, tmp_path_factory.mktemp(request.param))
+            kept.write_text(json.dumps(found))
+    return json.loads(kept.read_text())
 
 
 def numbers(value: Any) -> list[float]:
