@@ -15,16 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mmectl.base.errors import DeployError
-from mmectl.spec import capacity
+from mmectl.spec import capacity, scaling
 from mmectl.spec.capacity import Capacities
 from mmectl.spec.container import Container, primary_container
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
+from mmectl.spec.scaling import Autoscaling, Target
 from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, Update, carried, moment, noted_update, tag_list
 from mmectl.spec.variant import Variant, production_variant
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Statuses from which UpdateEndpoint is not possible and only a new endpoint helps.
 BROKEN = frozenset({"Failed", "OutOfService"})
+_CHANGES = ("CreateEndpoint", "UpdateEndpoint", "Scale")
+_IN_SERVICE = ("RegisterScalableTarget", "PutScalingPolicy", "PutScheduledAction")
 
 
 class ControlPlane(Protocol):
@@ -38,6 +41,15 @@ class ControlPlane(Protocol):
     def create_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def update_endpoint(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
     def update_capacities(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
+
+    def scalable_targets(self, endpoint: str) -> tuple[Target, ...] | None:
+        """The endpoint's variants that are scalable targets; None for who may not look."""
+        ...
+
+    def autoscale(self, operation: str, request: Mapping[str, Any]) -> None:
+        """One change at Application Auto Scaling."""
+        ...
+
     def delete_model(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint_config(self, name: str) -> None: ...  # noqa: D102
     def delete_endpoint(self, name: str) -> None: ...  # noqa: D102
@@ -70,6 +82,7 @@ class Spec:
     variant: Variant
     tags: Pairs = ()
     policy: Policy = AT_ONCE
+    autoscaling: Autoscaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,12 @@ class Desired:
     config_request: Mapping[str, Any] = field(hash=False)
     tags: Pairs = ()
     policy: Policy = AT_ONCE
+    autoscaling: Autoscaling | None = None
+
+    @property
+    def variants(self) -> tuple[Mapping[str, Any], ...]:
+        """The production variants."""
+        return tuple(self.config_request["ProductionVariants"])
 
 
 Tags = Mapping[str, str]
@@ -100,6 +119,8 @@ class Observed:
     endpoint changed last, `variants` the names of those that serve. `tags` are those of what
     exists, by (kind, name). `same` are the configurations that differ from the wanted one in
     instance counts and weights alone, `capacities` what the endpoint is to have of those now.
+    `types` are the instance types by variant, where `targets` has variants that autoscaling owns;
+    None means that we may not look.
     """
 
     status: str | None = None
@@ -114,6 +135,23 @@ class Observed:
     variants: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
     capacities: Capacities = field(default_factory=dict, hash=False)
+    targets: tuple[Target, ...] | None = field(default=(), hash=False)
+    types: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def noted(self) -> Tags:
+        """The endpoint's tags."""
+        return next((tags for (kind, _), tags in self.tags.items() if kind == "endpoint"), {})
+
+    @property
+    def kept(self) -> tuple[Target, ...]:
+        """The targets that an update has deregistered, and that must come back."""
+        return scaling.noted(self.noted)
+
+    @property
+    def owned(self) -> frozenset[str]:
+        """The variants whose count is autoscaling's business."""
+        return frozenset(one.variant for one in (*(self.targets or ()), *self.kept))
 
     @property
     def pending(self) -> str | None:
@@ -123,8 +161,7 @@ class Observed:
     @property
     def asked(self) -> Update:
         """What mmectl updated the endpoint to last."""
-        found = [tags for (kind, _), tags in self.tags.items() if kind == "endpoint"]
-        return noted_update(found[0]) if found else Update()
+        return noted_update(self.noted)
 
     def serves(self, wanted: Desired) -> bool:
         """Whether it serves what is wanted, but for instance counts and weights."""
@@ -166,6 +203,7 @@ def desired(spec: Spec) -> Desired:
         config_request={"EndpointConfigName": config_name, **config, **listed},
         tags=tags,
         policy=spec.policy,
+        autoscaling=spec.autoscaling,
     )
 
 
@@ -223,7 +261,18 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         variants=tuple(one["VariantName"] for one in endpoint.get("ProductionVariants", ())),
         same=same,
         capacities=capacity.desired(endpoint),
+        targets=(targets := aws.scalable_targets(wanted.endpoint)),
+        types=_types(aws, serving) if targets and serving else {},
     )
+
+
+def _types(aws: ControlPlane, config: str) -> dict[str, str]:
+    """The instance type of each variant of a configuration."""
+    found = aws.describe_endpoint_config(config) or {}
+    return {
+        one["VariantName"]: one.get("InstanceType", "")
+        for one in found.get("ProductionVariants", ())
+    }
 
 
 def _found_same(aws: ControlPlane, wanted: Desired, config: str) -> bool:
@@ -289,7 +338,25 @@ def plan(wanted: Desired, found: Observed) -> Plan:
         steps.append(
             Step("CreateEndpointConfig", wanted.config, "new content", wanted.config_request)
         )
-    return (*steps, *_endpoint_steps(wanted, found), *_tag_steps(wanted, found))
+    before, after = _scaling_steps(wanted, found)
+    change = _endpoint_steps(wanted, found)
+    scaled = _others_scaled(wanted, found, change)
+    return (*steps, *before, *change, *_tag_steps(wanted, found), *scaled, *after)
+
+
+def phases(steps: Plan) -> tuple[Plan, Plan]:
+    """What can be done at once, and what needs the changed endpoint in service."""
+    changes = [number for number, step in enumerate(steps) if step.action in _CHANGES]
+    for number in range(changes[0] + 1 if changes else len(steps), len(steps)):
+        if steps[number].action in (*_IN_SERVICE, "Scale"):
+            return steps[:number], steps[number:]
+    return steps, ()
+
+
+def restoring(steps: Plan) -> Plan:
+    """Those of the steps that put back what an update had to take from autoscaling."""
+    _, after = phases((Step("Scale", "", ""), *steps))
+    return tuple(step for step in after if step.action != "Scale")
 
 
 def serving_image(aws: ControlPlane, name: str) -> str | None:
@@ -312,8 +379,48 @@ def is_under_way(wanted: Desired, found: Observed) -> bool:
 
 
 def _rescaled(wanted: Desired, found: Observed) -> list[dict[str, Any]]:
-    """What has to change of the counts and weights."""
-    return capacity.changes(capacity.initial(wanted.config_request), found.capacities)
+    """What has to change of the counts and weights, but for those of autoscaling."""
+    want = capacity.initial(wanted.config_request)
+    listed = capacity.changes(want, found.capacities, _owned(wanted, found))
+    if found.targets is None and any("DesiredInstanceCount" in change for change in listed):
+        said = capacity.words(listed, found.capacities)
+        raise _unknown(f"{said}: whether autoscaling wants that count is not known")
+    return listed
+
+
+def _owned(wanted: Desired, found: Observed) -> frozenset[str]:
+    """The variants whose count stays autoscaling's business."""
+    removed = scaling.removals(
+        wanted.endpoint, _types_of(wanted), wanted.autoscaling, found.targets or ()
+    )
+    return found.owned - scaling.deregistered(removed)
+
+
+def _types_of(wanted: Desired) -> dict[str, str]:
+    return {one["VariantName"]: one["InstanceType"] for one in wanted.variants}
+
+
+def _scaling_steps(wanted: Desired, found: Observed) -> tuple[Plan, Plan]:
+    """The steps of autoscaling before the endpoint changes, and once it is in service."""
+    if found.targets is None and wanted.autoscaling is not None:
+        raise _unknown("autoscaling: what is registered cannot be looked at")
+    broken = found.status in BROKEN  # its targets go with it
+    before, after = scaling.planned(
+        wanted.endpoint,
+        wanted.autoscaling,
+        _types_of(wanted),
+        () if broken else found.targets or (),
+        found.types,
+        {} if broken else found.noted,
+    )
+    return tuple(Step(*change) for change in before), tuple(Step(*change) for change in after)
+
+
+def _unknown(what: str) -> DeployError:
+    needs = "application-autoscaling:DescribeScalableTargets"
+    return DeployError(
+        what, hint=f"the caller needs the permission for: {needs}", code="scaling_unknown"
+    )
 
 
 def _tag_steps(wanted: Desired, found: Observed) -> Plan:
@@ -360,11 +467,32 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
             _require_same_variants(wanted, found)
             change["DeploymentConfig"] = deployment
             why += f"; {wanted.policy}"
+        if _owned(wanted, found):
+            change |= _retained(wanted, found)
+            why += "; counts stay as autoscaling has set them"
         return (Step("UpdateEndpoint", wanted.endpoint, why, change),)
-    return scaling(wanted.endpoint, _rescaled(wanted, found), found.capacities)
+    return rescale(wanted.endpoint, _rescaled(wanted, found), found.capacities)
 
 
-def scaling(endpoint: str, listed: list[dict[str, Any]], found: Capacities) -> Plan:
+def _others_scaled(wanted: Desired, found: Observed, change: Plan) -> Plan:
+    """After an update that keeps all counts: bring those that are not autoscaling's."""
+    if not any("RetainAllVariantProperties" in step.request for step in change):
+        return ()
+    return rescale(wanted.endpoint, _rescaled(wanted, found), found.capacities)
+
+
+def _retained(wanted: Desired, found: Observed) -> dict[str, Any]:
+    """What keeps counts over an update; weights are config.yaml's where they differ."""
+    want = capacity.initial(wanted.config_request)
+    other = any("DesiredWeight" in one for one in capacity.changes(want, found.capacities))
+    weights = [{"VariantPropertyType": "DesiredWeight"}] if other else []
+    return {
+        "RetainAllVariantProperties": True,
+        **({"ExcludeRetainedVariantProperties": weights} if weights else {}),
+    }
+
+
+def rescale(endpoint: str, listed: list[dict[str, Any]], found: Capacities) -> Plan:
     """The step that brings counts and weights of an endpoint that serves; () for no changes."""
     if not listed:
         return ()
@@ -401,6 +529,10 @@ def removal(aws: ControlPlane, name: str) -> Plan:
     if aws.describe_endpoint(name) is not None:
         require_ours(aws, name)
         steps.append(Step("DeleteEndpoint", name, "it exists"))
+    targets = aws.scalable_targets(name) or ()
+    if steps or any(target.ours for target in targets):
+        away = scaling.destruction(name, targets, f"autoscaling of {name}")
+        steps = [*(Step(*change) for change in away), *steps]
     for kind, action in (("endpoint-config", "DeleteEndpointConfig"), ("model", "DeleteModel")):
         names = sorted(aws.tagged(kind, _stem(name), pattern, (TAG, name)))
         steps += [Step(action, item, f"carries the tag {TAG}={name}") for item in names]

@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeo
 from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws.account import Account
+from mmectl.aws.autoscaling import Autoscaling
 from mmectl.aws.session import NO_ANSWER, message_of, offline, translated
 from mmectl.base.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
+from mmectl.spec.scaling import Target
 
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
@@ -36,6 +38,7 @@ class Sagemaker:
     def __init__(self, aws: Account) -> None:
         self._client = aws.client("sagemaker")
         self._arns: dict[tuple[str, str], str] = {}
+        self._scaling = Autoscaling(lambda: aws.client("application-autoscaling"))
         self._logs: Callable[[], Any] = lambda: aws.client("logs")
 
     def describe_model(self, name: str) -> Mapping[str, Any] | None:
@@ -95,6 +98,14 @@ class Sagemaker:
         """UpdateEndpointWeightsAndCapacities."""
         with translated(f"scale endpoint {request['EndpointName']}"):
             self._client.update_endpoint_weights_and_capacities(**request)
+
+    def scalable_targets(self, endpoint: str) -> tuple[Target, ...] | None:
+        """The endpoint's variants that autoscaling owns; None for who may not look."""
+        return self._scaling.targets(endpoint)
+
+    def autoscale(self, operation: str, request: Mapping[str, Any]) -> None:
+        """One change at Application Auto Scaling."""
+        self._scaling.call(operation, request)
 
     def tags(self, kind: str, name: str) -> Mapping[str, str]:
         """The tags of what exists; {} for what was deleted meanwhile."""

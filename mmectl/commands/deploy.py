@@ -101,15 +101,21 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
             ):
                 report(event)
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"no longer waiting for {wanted.endpoint}; the deployment goes on",
-            hint="see: mmectl status; to go on waiting: mmectl wait",
-        ) from None
+        raise _interrupted(wanted, steps) from None
     if wait:
         preflight.release(app.kept_images, wanted.endpoint, app.image, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
-    return Result(*_deployed(app, wanted, steps, not_served))
+    left = () if wait else endpoint.phases(steps)[1]
+    return Result(*_deployed(app, wanted, steps, not_served, left))
+
+
+def _interrupted(wanted: Desired, steps: Plan) -> Interrupted:
+    hint = "see: mmectl status; to go on waiting: mmectl wait"
+    if endpoint.phases(steps)[1]:
+        hint += "; then, for autoscaling: mmectl deploy"
+    text = f"no longer waiting for {wanted.endpoint}; the deployment goes on"
+    return Interrupted(text, hint=hint)
 
 
 def patience(app: App, wanted: Desired) -> float:
@@ -143,8 +149,9 @@ def wait(app: App, timeout: float | None) -> Result:
 
 
 def _deployed(
-    app: App, wanted: Desired, steps: Plan, not_served: Sequence[Unserved]
+    app: App, wanted: Desired, steps: Plan, not_served: Sequence[Unserved], left: Plan
 ) -> tuple[dict[str, Any], list[str]]:
+    """`left` are the steps that need the endpoint in service, where nobody has waited for that."""
     found = endpoint.observe(app.sagemaker, wanted)
     data = {
         "endpoint": wanted.endpoint,
@@ -153,7 +160,9 @@ def _deployed(
         "model": wanted.model,
         "changed": bool(steps),
         "steps": [{"action": step.action, "name": step.name} for step in steps],
+        "left": [{"action": step.action, "name": step.name} for step in left],
         "not_served": unserved.data(not_served),
     }
     text = f"{wanted.endpoint} is {found.status}, serving {found.config}"
-    return data, [text if steps else f"{text} (nothing to do)"]
+    lines = [text if steps else f"{text} (nothing to do)"]
+    return data, [*lines, *([rollout.left_over(left)] if left else [])]

@@ -14,6 +14,7 @@ from mmectl.console.output import Result
 from mmectl.deploy import scale as core
 from mmectl.deploy.wait import Timing
 from mmectl.spec import capacity
+from mmectl.spec.scaling import Target
 
 _MOST = 1_000_000
 
@@ -34,7 +35,8 @@ def scale(
 
     Instances that stay keep serving and keep their models; new ones begin with
     none. Those that leave answer the requests that they have. config.yaml is not
-    changed: the next deploy brings its own endpoint.instance_count back.
+    changed: the next deploy brings its own endpoint.instance_count back. Where
+    autoscaling owns the count, it must be within its limits, and goes on from there.
 
     Exit code 0: the endpoint has the instances (with --no-wait: SageMaker has
     accepted the change). 1: it has not; the reason is printed.
@@ -55,10 +57,13 @@ def scale(
             f"no longer waiting for {name}; a change that SageMaker has accepted goes on",
             hint="see: mmectl status; to go on waiting: mmectl wait",
         ) from None
-    return _result(app, chosen, before, instances)
+    target = core.owner(app.sagemaker, name, chosen)
+    return _result(app, chosen, before, instances, target)
 
 
-def _result(app: App, variant: str, before: int | None, wanted: int) -> Result:
+def _result(
+    app: App, variant: str, before: int | None, wanted: int, target: Target | None
+) -> Result:
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     configured = app.config.settings.endpoint.instance_count
     data: dict[str, Any] = {
@@ -69,10 +74,14 @@ def _result(app: App, variant: str, before: int | None, wanted: int) -> Result:
         "instances": wanted,
         "configured": configured,
         "changed": before != wanted,
+        "autoscaled": target is not None,
     }
     said = f"{app.endpoint_name} is {found.get('EndpointStatus')}, {core.counted(found)}"
     lines = [said if before != wanted else f"{said} (nothing to do)"]
-    if configured != wanted:
+    if target is not None:
+        limits = f"{target.min} to {counted(target.max, 'instance')}"
+        lines.append(f"autoscaling goes on from there, with {limits}: see mmectl status")
+    elif configured != wanted:
         lines.append(_kept(app, configured, wanted))
     return Result(data, lines)
 

@@ -15,6 +15,7 @@ from mmectl.console.output import Result, Table, size
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
 from mmectl.spec.policy import progress
+from mmectl.spec.scaling import Target, is_ours, name_of, said
 
 SHOWN = 20
 _COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")
@@ -42,6 +43,7 @@ def status(app: App, show_all: bool) -> Result:
         shown = app.inventory.detailed(artifacts if show_all else artifacts[:SHOWN])
         current = _current(app, models, shown)
         app.inventory.save()
+    targets = app.sagemaker.scalable_targets(app.endpoint_name) if found else ()
     instances = instances_of(app)
     held = _held(instances)
     rows = [_model_row(item, held, current.get(item.name)) for item in shown]
@@ -51,11 +53,12 @@ def status(app: App, show_all: bool) -> Result:
         "config": found.get("EndpointConfigName"),
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
+        "autoscaling": None if targets is None else [_scaling_data(one) for one in targets],
         "instances": instances,
         "models": [_model_data(item, held, current.get(item.name)) for item in shown],
         "models_total": len(artifacts),
     }
-    view: list[str | Table] = [*_endpoint_lines(app, found), ""]
+    view: list[str | Table] = [*_endpoint_lines(app, found), *_scaling_lines(targets or ()), ""]
     if instances:
         view += [_instance_table(instances), ""]
     view.append(Table(_COLUMNS, rows, _RIGHT))
@@ -104,11 +107,27 @@ def _endpoint_lines(app: App, found: Mapping[str, Any]) -> list[str]:
         f"models at  {app.location.url}",
     ]
     for variant in found.get("ProductionVariants", ()):
-        count = variant.get("CurrentInstanceCount")
-        lines.append(f"variant    {variant['VariantName']}, {counted(count, 'instance')}")
+        count, wanted = variant.get("CurrentInstanceCount"), variant.get("DesiredInstanceCount")
+        more = f", {wanted} wanted" if wanted not in (None, count) else ""
+        lines.append(f"variant    {variant['VariantName']}, {counted(count, 'instance')}{more}")
     if found.get("FailureReason"):
         lines.append(f"reason     {found['FailureReason']}")
     return lines
+
+
+def _scaling_lines(targets: Sequence[Target]) -> Iterator[str]:
+    for target in targets:
+        limits = f"{target.min} to {counted(target.max, 'instance')}"
+        yield f"scaling    {target.variant}, {limits}"
+        for part in target.parts:
+            yield f"           {name_of(part)}: {said(part)}"
+
+
+def _scaling_data(target: Target) -> dict[str, Any]:
+    rules = [
+        {"name": name_of(part), "rule": said(part), "ours": is_ours(part)} for part in target.parts
+    ]
+    return {"variant": target.variant, "min": target.min, "max": target.max, "rules": rules}
 
 
 def _instance_table(instances: Sequence[Mapping[str, Any]]) -> Table:

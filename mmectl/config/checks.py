@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
 from mmectl.config.limits import problems_of_limits
-from mmectl.config.sections import Image, Model, Settings, flatten, is_section
+from mmectl.config.scaling import scaling_problems
+from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, is_section
 from mmectl.config.yaml_values import Tree, near_miss, shown
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
@@ -32,6 +33,7 @@ MOST = 200  # wrong types that are put into words; each looks for a near miss
 _EXPECTED = {
     "string_type": "text; put it in quotes",
     "int_type": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "dict_type": "a mapping of key: value",
     "model_type": "a mapping of key: value",
@@ -127,6 +129,8 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
         return list(Settings.model_fields)
     if loc[0] == "models":
         return list(Model.model_fields)
+    if loc[:2] == ("autoscaling", "schedule"):
+        return list(Schedule.model_fields)
     section = Settings.model_fields[str(loc[0])].annotation
     return list(section.model_fields) if is_section(section) else []
 
@@ -143,6 +147,7 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     refused = policy.problem(settings.update.as_policy())
     if refused is not None:
         yield f"update.{refused[0]}", refused[1]
+    yield from scaling_problems(settings.autoscaling, settings.endpoint.instance_count)
     if (refusal := _no_path(settings.local.state_dir)) is not None:
         yield "local.state_dir", refusal
     yield from _image_problems(settings.image)

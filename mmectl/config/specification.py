@@ -33,6 +33,7 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         ),
         tags=tuple(settings.aws.tags.items()),
         policy=settings.update.as_policy(),
+        autoscaling=settings.autoscaling.as_values(),
     )
 
 

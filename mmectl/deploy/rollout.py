@@ -15,7 +15,9 @@ from mmectl.endpoint import (
     Plan,
     is_under_way,
     observe,
+    phases,
     plan,
+    restoring,
     was_rolled_back,
 )
 
@@ -37,6 +39,7 @@ def deploy(
         todo = plan(wanted, found)
         failed = awaited and found.config is not None and not found.serves(wanted)
         if failed or (was_rolled_back(wanted, found) and not again):
+            yield from execute(aws, restoring(todo), timing=timing)
             raise rolled_back(wanted.endpoint, wanted.config, found.config, found.reason)
         if not todo:
             yield Event("done", wanted.endpoint, f"up to date, serving {found.config}")
@@ -50,14 +53,39 @@ def deploy(
             awaited = found.attempted in (wanted.config, *found.same)
             yield from execute(aws, todo, timing=timing)
             continue
-        yield from execute(aws, todo, timing=timing, serving=found.config)
+        now, later = phases(todo)
+        yield from execute(aws, now, timing=timing, serving=found.config)
         if wait:
-            yield from _await(aws, wanted, todo, found, timing)
+            yield from _finish(aws, wanted, found, now, later, timing)
+        elif later:
+            yield Event("done", wanted.endpoint, left_over(later))
         return
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",
         hint="see: mmectl status",
     )
+
+
+def left_over(later: Plan) -> str:
+    """What is said of steps that need the endpoint in service, where nobody waits for that."""
+    names = ", ".join(dict.fromkeys(step.action for step in later))
+    return f"left for when it is InService: {names}; then run: mmectl deploy"
+
+
+def _finish(
+    aws: ControlPlane, wanted: Desired, found: Observed, done: Plan, later: Plan, timing: Timing
+) -> Iterator[Event]:
+    """Wait for what the steps have begun, then take those that needed it."""
+    try:
+        yield from _await(aws, wanted, done, found, timing)
+    except DeployError as error:
+        if error.code == "rolled_back":  # what serves gets its autoscaling back
+            yield from execute(aws, restoring(later), timing=timing)
+        raise
+    for step in later:
+        yield from execute(aws, (step,), timing=timing)
+        if step.action == "Scale":
+            yield from await_scaled(aws, step, timing)
 
 
 def _await(

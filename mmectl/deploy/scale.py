@@ -9,8 +9,9 @@ from mmectl.base.errors import DeployError, UsageError
 from mmectl.base.values import Event
 from mmectl.deploy.rollout import execute
 from mmectl.deploy.wait import Timing, await_gone_or_settled, await_scaled
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Observed, Plan, require_ours, scaling
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Observed, Plan, require_ours, rescale
 from mmectl.spec import capacity
+from mmectl.spec.scaling import Target
 
 
 def scale(
@@ -19,8 +20,9 @@ def scale(
     """Bring a variant to so many instances; yields what happens.
 
     `variant` None: the only one. A change that goes on is waited for first. Raises UsageError for
-    a variant that there is not, DeployError where the endpoint does not serve or was not scaled;
-    without `wait`, code ``in_progress``, where another change is under way.
+    a variant that there is not, DeployError where the endpoint does not serve or was not scaled, or
+    where autoscaling would take the count back at once (``autoscaled``); without `wait`, code
+    ``in_progress``, where another change is under way.
     """
     described = serving(aws, name)
     if described["EndpointStatus"] in IN_PROGRESS:
@@ -34,7 +36,9 @@ def scale(
             hint="mmectl deploy",
             code="not_in_service",
         )
-    steps = plan(name, described, chosen(described, variant), count)
+    meant = chosen(described, variant)
+    require_within(owner(aws, name, meant), count)
+    steps = plan(name, described, meant, count)
     if not steps:
         yield Event("done", name, f"up to date, {counted(described)}")
         return
@@ -67,11 +71,28 @@ def chosen(described: Mapping[str, Any], variant: str | None) -> str:
     raise UsageError(f"{said}; the endpoint has {listed}", hint="name one: --variant NAME")
 
 
+def owner(aws: ControlPlane, name: str, variant: str) -> Target | None:
+    """The scalable target that a variant is; None for none, or where we may not look."""
+    found = (one for one in aws.scalable_targets(name) or () if one.variant == variant)
+    return next(found, None)
+
+
+def require_within(target: Target | None, count: int) -> None:
+    """Raise DeployError where autoscaling has other limits."""
+    if target is not None and not target.min <= count <= target.max:
+        raise DeployError(
+            f"{target.variant} is scaled automatically, from {target.min} to {target.max} "
+            f"instances: {count} would be taken back at once",
+            hint="change autoscaling.min and max, and run: mmectl deploy",
+            code="autoscaled",
+        )
+
+
 def plan(name: str, described: Mapping[str, Any], variant: str, count: int) -> Plan:
     """The step that brings a variant to so many instances; () where it has them."""
     found = capacity.desired(described)
     wanted = {variant: capacity.Capacity(count, found[variant].weight)}
-    return scaling(name, capacity.changes(wanted, found), found)
+    return rescale(name, capacity.changes(wanted, found), found)
 
 
 def counted(described: Mapping[str, Any]) -> str:

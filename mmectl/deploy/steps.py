@@ -29,7 +29,7 @@ class Action(NamedTuple):
     """`execute` asks AWS and yields what happens; `exists`: whether what it removed is left."""
 
     execute: Callable[[ControlPlane, Step, Timing], Iterator[Event]]
-    exists: Callable[[ControlPlane, str], bool] | None = None
+    exists: Callable[[ControlPlane, Step], bool] | None = None
 
 
 def execute(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
@@ -42,7 +42,7 @@ def exists(aws: ControlPlane, removed: Step) -> bool:
     look = _action(removed).exists
     if look is None:
         raise DeployError(f"step {removed} removes nothing that can be verified")
-    return look(aws, removed.name)
+    return look(aws, removed)
 
 
 def _action(step: Step) -> Action:
@@ -181,7 +181,23 @@ def _removing(
     describe: Callable[[ControlPlane, str], Mapping[str, Any] | None],
 ) -> Action:
     """An action that removes something, which `describe` shows as long as it is there."""
-    return Action(_once(call).execute, lambda aws, name: describe(aws, name) is not None)
+    return Action(_once(call).execute, lambda aws, step: describe(aws, step.name) is not None)
+
+
+def _autoscaling(aws: ControlPlane, step: Step) -> None:
+    aws.autoscale(step.action, step.request)
+
+
+def _is_scaled(aws: ControlPlane, step: Step) -> bool:
+    """Whether the target, the policy or the scheduled action of a step is there still."""
+    endpoint, variant = step.request["ResourceId"].split("/")[1::2]
+    names = (step.request.get("PolicyName"), step.request.get("ScheduledActionName"))
+    wanted = next((name for name in names if name), None)
+    return any(
+        wanted is None or wanted in target.names
+        for target in aws.scalable_targets(endpoint) or ()
+        if target.variant == variant
+    )
 
 
 def _wait(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
@@ -203,7 +219,7 @@ ACTIONS: Mapping[str, Action] = {
         lambda aws, step: aws.delete_tags(step.request["kind"], step.name, step.request["keys"])
     ),
     "DeleteEndpoint": Action(
-        _delete_endpoint, lambda aws, name: aws.describe_endpoint(name) is not None
+        _delete_endpoint, lambda aws, step: aws.describe_endpoint(step.name) is not None
     ),
     "DeleteEndpointConfig": _removing(
         lambda aws, step: aws.delete_endpoint_config(step.name),
@@ -212,6 +228,13 @@ ACTIONS: Mapping[str, Action] = {
     "DeleteModel": _removing(
         lambda aws, step: aws.delete_model(step.name),
         lambda aws, name: aws.describe_model(name),
+    ),
+    **dict.fromkeys(
+        ("RegisterScalableTarget", "PutScalingPolicy", "PutScheduledAction"), _once(_autoscaling)
+    ),
+    **dict.fromkeys(
+        ("DeleteScalingPolicy", "DeleteScheduledAction", "DeregisterScalableTarget"),
+        Action(_once(_autoscaling).execute, _is_scaled),
     ),
 }
 """The steps that plans have (`endpoint.plan`, `endpoint.removal`)."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from mmectl.base.errors import ServiceError
 from mmectl.endpoint import ControlPlane
+from mmectl.spec import scaling
+from mmectl.spec.scaling import Target
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -24,6 +26,16 @@ def variant(name: str, count: int, weight: float) -> dict[str, Any]:
         "CurrentWeight": weight,
         "DesiredWeight": weight,
     }
+
+
+def _with(
+    parts: Sequence[Mapping[str, Any]], key: str, operation: str, part: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """The parts after PutX or DeleteX of one that has such a key."""
+    if key not in part:
+        return tuple(parts)
+    left = [one for one in parts if one[key] != part[key]]
+    return tuple(left if operation.startswith("Delete") else [*left, part])
 
 
 class Sagemaker:
@@ -43,6 +55,8 @@ class Sagemaker:
         self.updates: list[Mapping[str, Any]] = []
         self.scales: list[Mapping[str, Any]] = []
         self.refuse_delete = 0
+        self.targets: dict[str, Target] = {}
+        self.may_look = True
         self.modified = 0
         self._pending: tuple[int, dict[str, Any] | None] | None = None
 
@@ -67,6 +81,10 @@ class Sagemaker:
             )
             for one in self.configs[config]["ProductionVariants"]
         ]
+
+    def _types(self, config: str) -> dict[str, str]:
+        variants = self.configs[config]["ProductionVariants"]
+        return {one["VariantName"]: one["InstanceType"] for one in variants}
 
     def describe_endpoint(self, name: str) -> Mapping[str, Any] | None:
         if self.blips and self._pending:
@@ -125,6 +143,9 @@ class Sagemaker:
         _require(self._pending is None, "Cannot update in-progress endpoint")
         self._require_config(request)
         old = self.endpoint
+        types = self._types(old["EndpointConfigName"]), self._types(config)
+        same = [types[1].get(name) == types[0][name] for name in self.targets]
+        _require(all(same), "The variant is a scalable target")
         now = {one["VariantName"]: one for one in old["ProductionVariants"]}
         kept = now if request.get("RetainAllVariantProperties") else {}
         then = {"EndpointConfigName": config, "ProductionVariants": self._variants(config, **kept)}
@@ -167,6 +188,27 @@ class Sagemaker:
             for one, new in zip(before.values(), wanted, strict=True)
         ]
         self.endpoint = {**(self.endpoint or {}), "ProductionVariants": desires}
+
+    def scalable_targets(self, endpoint: str) -> tuple[Target, ...] | None:
+        return tuple(self.targets.values()) if self.may_look else None
+
+    def autoscale(self, operation: str, request: Mapping[str, Any]) -> None:
+        self.calls.append(operation)
+        variant = request["ResourceId"].rpartition("/")[2]
+        old = self.targets.get(variant)
+        part = {k: v for k, v in request.items() if k not in scaling.place("", "")}
+        if operation == "RegisterScalableTarget":
+            _require(self.endpoint is not None and self._pending is None, "No endpoint in service")
+            limits = (request["MinCapacity"], request["MaxCapacity"])
+            known = (old.policies, old.actions) if old else ()
+            self.targets[variant] = Target(variant, *limits, *known)
+        elif operation == "DeregisterScalableTarget":
+            self.targets.pop(variant, None)
+        else:
+            assert old is not None, f"{operation} without a target"
+            policies = _with(old.policies, "PolicyName", operation, part)
+            actions = _with(old.actions, "ScheduledActionName", operation, part)
+            self.targets[variant] = Target(variant, old.min, old.max, policies, actions)
 
     def delete_endpoint(self, name: str) -> None:
         self.calls.append("DeleteEndpoint")

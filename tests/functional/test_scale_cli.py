@@ -36,6 +36,7 @@ def test_its_json(call):
         "instances": 4,
         "configured": 4,
         "changed": True,
+        "autoscaled": False,
     }
     assert (again["changed"], again["before"]) == (False, 4)
 
@@ -87,3 +88,61 @@ def test_who_does_not_wait(call, world):
     assert (code, out.splitlines()[0]) == (0, "demo is Updating, 4 instances")
     code, _, err = call("scale", "5", "--no-wait")
     assert (code, "nothing was scaled: endpoint demo is Updating" in err) == (1, True)
+
+
+AUTO = (
+    "--set",
+    "autoscaling.min=1",
+    "--set",
+    "autoscaling.max=4",
+    "--set",
+    "autoscaling.target=90",
+)
+
+
+def test_within_the_limits_of_autoscaling(call, world):
+    assert call("deploy", *AUTO)[0] == 0
+    assert call("scale", "3")[1] == (
+        "demo is InService, 3 instances\n"
+        "autoscaling goes on from there, with 1 to 4 instances: see mmectl status\n"
+    )
+    code, _, err = call("scale", "5")
+    assert (code, "from 1 to 4 instances: 5 would be taken back at once" in err) == (1, True)
+    assert call("plan", *AUTO)[1].startswith("demo is up to date")
+
+
+def test_status_shows_autoscaling(call, world):
+    call("deploy", *AUTO)
+    lines = call("status")[1].splitlines()
+    assert "scaling    AllTraffic, 1 to 4 instances" in lines
+    assert "           mmectl-invocations: 90 invocations per instance and minute" in lines
+    data = result(call("status", "--json")[1])["data"]
+    assert data["autoscaling"] == [
+        {
+            "variant": "AllTraffic",
+            "min": 1,
+            "max": 4,
+            "rules": [
+                {
+                    "name": "mmectl-invocations",
+                    "rule": "90 invocations per instance and minute",
+                    "ours": True,
+                }
+            ],
+        }
+    ]
+    world.sagemaker.may_look = False
+    assert result(call("status", "--json")[1])["data"]["autoscaling"] is None
+
+
+def test_what_a_deploy_leaves_that_does_not_wait(call, world):
+    world.sagemaker.looks = 10
+    out = call("deploy", "--no-wait", *AUTO)[1]
+    assert out.splitlines()[-1] == (
+        "left for when it is InService: RegisterScalableTarget, PutScalingPolicy; then run: "
+        "mmectl deploy"
+    )
+    world.sagemaker.looks = 0
+    data = result(call("deploy", "--json", *AUTO)[1])["data"]
+    assert (data["left"], data["changed"]) == ([], True)
+    assert set(world.sagemaker.targets) == {"AllTraffic"}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
+from deploying import SPEC, changed_by, deployed, timing
 from fakes.sagemaker import Sagemaker as Aws
 from fakes.sagemaker import variant
 
@@ -13,7 +13,7 @@ from mmectl import endpoint
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
-from mmectl.deploy.wait import Timing, await_outcome, await_serving
+from mmectl.deploy.wait import await_outcome, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
 from mmectl.spec import capacity
 from mmectl.spec.container import Container
@@ -21,48 +21,7 @@ from mmectl.spec.policy import Policy, deployment_config, problem, progress
 from mmectl.spec.tags import TAG, UPDATE_TAG
 from mmectl.spec.variant import Variant
 
-SPEC = Spec(
-    endpoint="demo",
-    role_arn="arn:aws:iam::123456789012:role/r",
-    container=Container("123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1", "s3://bucket/demo/"),
-    variant=Variant("ml.m5.xlarge", 2),
-)
 WANTED = desired(SPEC)
-
-
-def changed_by(**changes: Any) -> Spec:
-    """SPEC with other values, each in the part that has it."""
-    spec = SPEC
-    for key, value in changes.items():
-        if "__" not in key:
-            spec = dataclasses.replace(spec, **{key: value})
-            continue
-        part, _, name = key.partition("__")
-        whole = dataclasses.replace(getattr(spec, part), **{name: value})
-        spec = dataclasses.replace(spec, **{part: whole})
-    return spec
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def timing(timeout: float = 100.0) -> Timing:
-    clock = Clock()
-    return Timing(timeout=timeout, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5)
-
-
-def deployed(aws: Aws, spec: Spec = SPEC) -> list[str]:
-    aws.calls.clear()
-    list(rollout.deploy(aws, desired(spec), timing=timing()))
-    return aws.calls
 
 
 def test_first_deploy_makes_all_three_in_order():
