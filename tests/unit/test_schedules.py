@@ -122,7 +122,7 @@ def test_the_section_as_a_value(tmp_path):
     ("text", "said"),
     [
         ("{minimum: 1}", "autoscaling.minimum: unknown key; did you mean 'min'?"),
-        ("{min: 1, max: 4, traget: 9}", "traget: unknown key; did you mean 'target'?"),
+        ("{min: 1, max: 4, targe: 9}", "targe: unknown key; did you mean 'target'?"),
         ("{min: 1, max: 4}", "autoscaling: needs a target or a schedule"),
         ("{min: 1, target: 9}", "autoscaling.max: is missing: autoscaling.min alone is no range"),
         ("{max: 3, target: 9}", "autoscaling.min: is missing"),
