@@ -19,6 +19,7 @@ from typing import Any
 
 import boto3
 import pytest
+import warm_start
 from botocore.config import Config
 
 from mmectl.local import processes
@@ -49,14 +50,8 @@ class Project:
         return self.folder / ".mmectl"
 
     def mmectl(self, *arguments: str, code: int = 0, **options: Any) -> Any:
-        done = subprocess.run(
-            [BIN / "mmectl", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            env=self.environment,
-            check=False,
-            timeout=600,
-            **options,
+        done = warm_start.run(
+            BIN / "mmectl", *arguments, cwd=self.folder, env=self.environment, **options
         )
         assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
         return done

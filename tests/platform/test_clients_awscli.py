@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import warm_start
 from client_fixtures import project
 from projects import BIN, Project, client_environment, tarball
 
@@ -25,6 +26,13 @@ VARIANT = (
 )
 
 
+class Done(NamedTuple):
+    """What `aws` wrote."""
+
+    stdout: str
+    stderr: str
+
+
 @dataclass
 class Aws:
     """``aws`` as a user types it."""
@@ -32,19 +40,18 @@ class Aws:
     project: Project
     environment: dict[str, str]
 
-    def run(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "ignore", str(BIN / "aws"), *map(str, arguments)]
-        done = subprocess.run(
-            command,
+    def run(self, *arguments: str | Path, code: int = 0) -> Done:
+        done = warm_start.run(
+            BIN / "aws",
+            *arguments,
             cwd=self.project.folder,
             env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
             timeout=120,
+            quiet=True,
         )
-        assert done.returncode == code, done.stderr + done.stdout
-        return done
+        said = Done(done.stdout.decode(), done.stderr.decode())
+        assert done.returncode == code, said.stderr + said.stdout
+        return said
 
     def text(self, *arguments: str | Path) -> str:
         return self.run(*arguments).stdout

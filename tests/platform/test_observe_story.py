@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 from botocore.exceptions import ClientError
 from projects import BIN, Project, config_of, made, share_environments, surroundings_of
 
@@ -96,13 +97,14 @@ def sums(project: Project, statistic: str, names: Any) -> dict[str, float]:
 
 def cli(project: Project, *arguments: str) -> Any:
     """The AWS CLI, with nothing but what `mmectl local env` exports."""
-    done = subprocess.run(
-        [BIN / "aws", "cloudwatch", *arguments, "--output", "json"],
+    done = warm_start.run(
+        BIN / "aws",
+        *("cloudwatch", *arguments, "--output", "json"),
+        cwd=project.folder,
         env=project.environment | project.told,
-        capture_output=True,
-        check=True,
         timeout=60,
     )
+    assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout or b"null")
 
 
