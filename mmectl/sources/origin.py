@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import urllib.parse
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ def chosen(names: Sequence[str], known: Sequence[Source]) -> tuple[Source, ...]:
         path = Path(name)
         if name in by_name:
             found.append(by_name[name])
-        elif name and path.is_dir():
+        elif name and os.path.isdir(name):  # noqa: PTH112 - Path's raises for what can be no path
             found.append(Source(path.absolute().name or path.resolve().name, path.absolute()))
         else:
             raise _unknown(name, list(by_name))
@@ -112,11 +113,11 @@ def _meant(name: str, known: Sequence[str]) -> str:
     bare = name.partition("#")[0].removeprefix("zoo:").rsplit("/", 1)[-1].removesuffix(SUFFIX)
     if name.startswith("zoo:") and bare in known:
         return f"type: mmectl upload {bare}"
-    if "://" in name or name.startswith("zoo:") or name.endswith(SUFFIX):
+    if "://" in name or name.startswith("zoo:") or os.path.isfile(name):  # noqa: PTH113
         return f"type: mmectl upload {bare or 'NAME'} --from {name}"
     if bare in zoo.MODELS:
         return f"type: mmectl upload {bare} --from zoo:{bare}"
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(bare, known, n=1)
     if close:
         return f"did you mean: mmectl upload {close[0]}"
     return "add it to models in config.yaml, or name where it is: mmectl upload NAME --from SOURCE"

@@ -326,6 +326,8 @@ def test_bodies_that_are_no_text_are_kept_whole(call, world):
         (["invoke", "-m", "shpes", "star.png"], 1, "shpes: no such model", "shapes"),
         (["invoke", "-m", "shapes", "--random", "0", "star.png"], 2, "0 is not in the range", ""),
         (["upload"], 2, "which models?", "mmectl upload --all"),
+        (["upload", "n" * 5000], 2, "n: neither a model of the configuration", "config.yaml"),
+        (["upload", "no.tar.gz"], 2, "no.tar.gz: neither a model", "add it to models in"),
         (["upload", "nothing"], 2, "nothing: neither a model of the configuration", "config.yaml"),
         (["upload", "--all"], 2, "config.yaml lists no models", "models:"),
         (["destroy"], 0, "", ""),

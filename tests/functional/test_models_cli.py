@@ -488,6 +488,26 @@ class TestCheck:
         assert code == 1
         assert "which is not in the model's folder" in out
 
+    @pytest.mark.parametrize("name", ["nofolder", "a/b", "nofolder.tar.gz", "n" * 5000])
+    def test_nothing_of_that_name(self, call, name):
+        code, _, err = call("check", name)
+        assert code == 1
+        assert f"{name}: no such folder or tarball, and no such model is uploaded" in err
+        assert "next:  name a folder, a .tar.gz, or an uploaded model: mmectl models list" in err
+
+    def test_a_near_miss_of_an_uploaded_model(self, call):
+        code, _, err = call("check", "shape")
+        assert code == 1
+        assert "shape: no such folder or tarball, and no such model is uploaded" in err
+        assert "next:  did you mean shapes?" in err
+
+    def test_nothing_of_that_name_and_no_bucket(self, call, s3):
+        s3.objects.clear()
+        s3.buckets.clear()
+        code, _, err = call("check", "nofolder")
+        assert code == 1
+        assert "nofolder: no such folder or tarball; uploaded models cannot be read: " in err
+
     def test_nothing_built(self, call, shapes):
         code, _, err = call("check", "shapes", "--forward", "--set", "image.context=shapes")
         assert code == 1

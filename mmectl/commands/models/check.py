@@ -98,12 +98,29 @@ def check(
 
 
 def _target(app: App, name: str, sources: dict[str, Source]) -> Target:
-    if name in sources and not Path(name).exists():
+    there = os.path.exists(name)  # noqa: PTH110 - Path's raises for what can be no path
+    if name in sources and not there:
         return Target(name, sources[name])
-    if Path(name).exists() or "://" in name or name.startswith(("zoo:", "./", "../", "/")):
+    if there or "://" in name or name.startswith(("zoo:", "./", "../", "/")):
         return Target(name, parse(name, name))
-    artifact = app.inventory.meant(name)
+    try:
+        artifact = app.inventory.meant(name)
+    except MmectlError as error:
+        _say_nothing_is_there(error, name)
+        raise
     return Target(name, Source(name, url=app.location.url + artifact.target_model))
+
+
+def _say_nothing_is_there(error: MmectlError, name: str) -> None:
+    """Have a failure to find an uploaded model say first that nothing on the disk has its name."""
+    if error.code == "unknown_model":
+        error.message = f"{name}: no such folder or tarball, and no such model is uploaded"
+        if not (error.hint or "").startswith("did you mean"):
+            error.hint = "name a folder, a .tar.gz, or an uploaded model: mmectl models list"
+    elif not isinstance(error, ArtifactError):  # there is such a model, and more to say of it
+        error.message = (
+            f"{name}: no such folder or tarball; uploaded models cannot be read: {error.message}"
+        )
 
 
 def _serving(app: App, *, allow_code: bool) -> Forward:
