@@ -18,6 +18,7 @@ from mmectl.base.errors import DeployError
 from mmectl.spec import capacity, scaling
 from mmectl.spec.capacity import Capacities
 from mmectl.spec.container import Container, primary_container
+from mmectl.spec.metrics import metrics_config
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
 from mmectl.spec.scaling import Autoscaling, Target
 from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, Update, carried, moment, noted_update, tag_list
@@ -192,7 +193,9 @@ def desired(spec: Spec) -> Desired:
         "ExecutionRoleArn": spec.role_arn,
     }
     model_name = _name(spec.endpoint, model)
-    config = {"ProductionVariants": [production_variant(spec.variant, model_name)]}
+    config: dict[str, Any] = {"ProductionVariants": [production_variant(spec.variant, model_name)]}
+    if measured := metrics_config(spec.container.measured):
+        config["MetricsConfig"] = measured
     config_name = _name(spec.endpoint, config)
     listed = {"Tags": tag_list(tags)}
     return Desired(

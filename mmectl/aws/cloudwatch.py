@@ -16,6 +16,11 @@ QUERIES = 500  # of one GetMetricData call
 STREAMS = 50  # of one page
 EVENTS = 10_000  # of one GetLogEvents answer, which also ends at 1 MB
 
+_OF_INSTANCES = (
+    ("AWS/SageMaker", "Invocations"),
+    ("/aws/sagemaker/Endpoints", "CPUUtilization"),
+)
+
 Points = list[tuple[int, float]]
 
 
@@ -35,12 +40,17 @@ class Metrics:
     def __init__(self, aws: Account, endpoint: str) -> None:
         self._client, self._endpoint = aws.client("cloudwatch"), endpoint
 
-    def points(self, variant: str, asks: Sequence[Ask], start: int, end: int) -> dict[Ask, Points]:
-        """(epoch second, value) pairs of each, oldest first; empty where there are none."""
+    def points(
+        self, variant: str, asks: Sequence[Ask], start: int, end: int, *, instance: str = ""
+    ) -> dict[Ask, Points]:
+        """(epoch second, value) pairs of each, oldest first; empty where there are none.
+
+        Of the whole variant, or of one instance of it.
+        """
         found: dict[Ask, Points] = {ask: [] for ask in asks}
         for first in range(0, len(asks), QUERIES):
             batch = asks[first : first + QUERIES]
-            queries = [self._query(f"q{n}", ask, variant) for n, ask in enumerate(batch)]
+            queries = [self._query(f"q{n}", ask, variant, instance) for n, ask in enumerate(batch)]
             with translated("cloudwatch:GetMetricData"):
                 pages = self._client.get_paginator("get_metric_data").paginate(
                     MetricDataQueries=queries,
@@ -55,17 +65,35 @@ class Metrics:
                 found[ask] += zip(times, result["Values"], strict=True)
         return found
 
-    def _query(self, key: str, ask: Ask, variant: str) -> dict[str, Any]:
+    def _query(self, key: str, ask: Ask, variant: str, instance: str) -> dict[str, Any]:
+        dimensions = {"EndpointName": self._endpoint, "VariantName": variant}
+        if instance:
+            dimensions["InstanceId"] = instance
         metric = {
             "Namespace": ask.namespace,
             "MetricName": ask.metric,
-            "Dimensions": [
-                {"Name": "EndpointName", "Value": self._endpoint},
-                {"Name": "VariantName", "Value": variant},
-            ],
+            "Dimensions": [{"Name": n, "Value": value} for n, value in dimensions.items()],
         }
         stat = {"Metric": metric, "Period": ask.period, "Stat": ask.statistic}
         return {"Id": key, "MetricStat": stat}
+
+    def instances(self, variant: str | None = None) -> list[tuple[str, str]]:
+        """(variant, instance) of those that have metrics of their own, in order."""
+        wanted = [
+            {"Name": "EndpointName", "Value": self._endpoint},
+            {"Name": "InstanceId"},
+            {"Name": "VariantName", **({"Value": variant} if variant else {})},
+        ]
+        found: set[tuple[str, str]] = set()
+        for namespace, metric in _OF_INSTANCES:  # some have no requests, new ones no measures
+            with translated("cloudwatch:ListMetrics"):
+                pages = self._client.get_paginator("list_metrics").paginate(
+                    Namespace=namespace, MetricName=metric, Dimensions=wanted
+                )
+                listed = [row["Dimensions"] for page in pages for row in page["Metrics"]]
+            named = [{item["Name"]: item["Value"] for item in each} for each in listed]
+            found |= {(each["VariantName"], each["InstanceId"]) for each in named}
+        return sorted(found)
 
     def variants(self) -> list[str]:
         """The variants that have metrics, by name."""

@@ -38,7 +38,8 @@ def show(app: App) -> Result:
 
 def _text(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(item["name"] for item in value) or "-"
+        named = (item.get("name", item) if isinstance(item, dict) else item for item in value)
+        return ", ".join(map(str, named)) or "-"
     if value is None or value == {}:
         return "-"
     return value if isinstance(value, str) else json.dumps(value)

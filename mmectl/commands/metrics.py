@@ -10,29 +10,50 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import UsageError
+from mmectl.commands import metrics_by
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.traffic import metrics as core
+from mmectl.traffic.by_model import SORTS
 
 SHORTEST = 60  # seconds of a period
 MOST_PERIODS = 1_440
+SHOWN = 20  # models
 
 
 @command(
     examples="mmectl metrics\nmmectl metrics --since 15m --watch"
     "\nmmectl metrics --since 1d --period 1h"
+    "\nmmectl metrics --by-model --top 10 --sort p99"
     "\nmmectl metrics --json | jq '.data.variants[0].metrics[0]'"
 )
 @click.option("--since", default="1h", metavar="SPAN", help="How far back: 15m, 2h, 3d [1h].")
 @click.option("--period", metavar="SPAN", help="Time span of one bar of a curve: 1m, 1h.")
 @click.option("--variant", help="Show this variant only.")
+@click.option("--by-model", is_flag=True, help="Show a row for each model.")
+@click.option("--by-instance", is_flag=True, help="Show a row for each instance.")
+@click.option("--top", type=click.IntRange(1, 1000), help="Show so many models [20].")
+@click.option("--sort", type=click.Choice(SORTS), help="What models are sorted by [requests].")
 @click.option("--watch", is_flag=True, help="Refresh every few seconds until Ctrl-C.")
-def metrics(app: App, since: str, period: str | None, variant: str | None, watch: bool) -> Result:
+def metrics(
+    app: App,
+    since: str,
+    period: str | None,
+    variant: str | None,
+    by_model: bool,
+    by_instance: bool,
+    top: int | None,
+    sort: str | None,
+    watch: bool,
+) -> Result:
     """Show the endpoint's CloudWatch metrics: counts, latencies, cache hits, load.
 
     The same metrics on AWS and on the embedded platform. Counts and statistics
-    cover the whole span; the curve shows the values over time.
+    cover the whole span; the curve shows the values over time. --by-model shows what
+    the containers of the embedded platform counted in the last hour at most; AWS keeps that
+    where only PromQL reads it. --by-instance needs endpoint.metrics.enhanced.
     """
+    _check(by_model=by_model, by_instance=by_instance, period=period, models=top or sort)
     length = core.seconds(since, "--since")
     step = _period(length, period)
     if watch and (app.out.mode.json or not app.out.terminal):
@@ -41,11 +62,27 @@ def metrics(app: App, since: str, period: str | None, variant: str | None, watch
         )
 
     def look() -> Result:
+        if by_model:
+            limit = top or (None if app.out.mode.json else SHOWN)
+            return metrics_by.by_model(app, length, variant, sort or SORTS[0], limit)
+        if by_instance:
+            within = core.span(time.time(), length, step)
+            return metrics_by.by_instance(app, within, since, variant)
         return _result(app, core.span(time.time(), length, step), since, variant)
 
     if watch:
         _watched(app, look, every=3.0 if app.local else 30.0)
     return look()
+
+
+def _check(*, by_model: bool, by_instance: bool, period: str | None, models: object) -> None:
+    """Refuse options that mean nothing together; raises UsageError."""
+    if by_model and by_instance:
+        raise UsageError("--by-model and --by-instance are two tables", hint="give one of both")
+    if period and (by_model or by_instance):
+        raise UsageError("--period is for curves, which a table of models or instances has not")
+    if models and not by_model:
+        raise UsageError("--top and --sort are for models", hint="add: --by-model")
 
 
 def _watched(

@@ -19,7 +19,7 @@ from mmectl.base import partitions
 from mmectl.base.errors import UsageError
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
-from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, is_section
+from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, section_at
 from mmectl.config.yaml_values import Tree, near_miss, shown
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
@@ -125,14 +125,12 @@ def _words(item: dict[str, Any], written: str | None) -> str:
 
 def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are known where `loc` stands."""
-    if len(loc) == 1:
-        return list(Settings.model_fields)
     if loc[0] == "models":
-        return list(Model.model_fields)
-    if loc[:2] == ("autoscaling", "schedule"):
+        return list(Model.model_fields if len(loc) > 1 else Settings.model_fields)
+    if loc[:2] == ("autoscaling", "schedule") and len(loc) > 2:
         return list(Schedule.model_fields)
-    section = Settings.model_fields[str(loc[0])].annotation
-    return list(section.model_fields) if is_section(section) else []
+    section = section_at(loc[:-1])
+    return list(section.model_fields) if section else []
 
 
 def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:

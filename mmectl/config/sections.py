@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
@@ -112,6 +113,20 @@ class Build(Section):
         return "off" if str(value).lower() in ("false", "no", "off") else value
 
 
+class EndpointMetrics(Section):
+    """What SageMaker measures of the endpoint besides its usual metrics."""
+
+    detailed: bool | None = Field(
+        None, description="metrics of instances and of the container; null: SageMaker's default, on"
+    )
+    enhanced: bool | None = Field(
+        None, description="the usual metrics by instance, too; null: SageMaker's default, off"
+    )
+    frequency: Literal[10, 30, 60, 120, 180, 240, 300] | None = Field(
+        None, description="seconds between two values; null: SageMaker's default, 60"
+    )
+
+
 class Endpoint(Section):
     """The multi-model endpoint."""
 
@@ -136,6 +151,7 @@ class Endpoint(Section):
     startup_timeout: int | None = Field(None, description="seconds until the container answers")
     environment: dict[str, str] = Field({}, description="further variables for the container")
     deploy_timeout: int = Field(1800, ge=1, description="seconds that deploy waits")
+    metrics: EndpointMetrics = Field(EndpointMetrics(), description="what is measured besides")
 
 
 class Update(Section):
@@ -287,13 +303,23 @@ def schema() -> dict[str, Any]:
 
 def flatten(settings: Settings) -> dict[str, Any]:
     """Dotted key -> value, in the file's order; `models` stays one list."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": item for key, item in value.items()})
+    values = settings.model_dump(mode="json")
+    return {key: _at(values, key) for key, _ in _fields(Settings)}
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _fields(section: type[Section], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every dotted key with its type, those of sections in sections as well."""
+    for name, field in section.model_fields.items():
+        if is_section(field.annotation):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
         else:
-            flat[name] = value
-    return flat
+            yield f"{prefix}{name}", field.annotation
 
 
 def is_section(annotation: object) -> TypeGuard[type[Section]]:
@@ -303,22 +329,23 @@ def is_section(annotation: object) -> TypeGuard[type[Section]]:
 
 def keys() -> list[str]:
     """Every dotted key, `models` as one."""
-    names: list[str] = []
-    for name, field in Settings.model_fields.items():
+    return [key for key, _ in _fields(Settings)]
+
+
+def section_at(parts: Sequence[object]) -> type[Section] | None:
+    """The section at a place such as ("endpoint", "metrics"); None where there is none."""
+    section: type[Section] = Settings
+    for part in parts:
+        field = section.model_fields.get(str(part))
+        if field is None or not is_section(field.annotation):
+            return None
         section = field.annotation
-        within = [f"{name}.{key}" for key in section.model_fields] if is_section(section) else None
-        names += within or [name]
-    return names
+    return section
 
 
 def texts() -> frozenset[str]:
     """The dotted keys whose values are text: words, names, paths."""
-    flat = {name: field.annotation for name, field in Settings.model_fields.items()}
-    for name, annotation in list(flat.items()):
-        if is_section(annotation):
-            within = annotation.model_fields.items()
-            flat |= {f"{name}.{key}": field.annotation for key, field in within}
-    return frozenset(name for name, annotation in flat.items() if _is_text(annotation))
+    return frozenset(key for key, annotation in _fields(Settings) if _is_text(annotation))
 
 
 def _is_text(annotation: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmectl.config.sections import Endpoint, Settings
 from mmectl.endpoint import Spec
 from mmectl.spec.container import Container
+from mmectl.spec.metrics import Measured
 from mmectl.spec.variant import Variant
 
 
@@ -22,6 +23,9 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
             model_data_url=models,
             model_cache=wanted.model_cache,
             environment=tuple(_environment(wanted).items()),
+            measured=Measured(
+                wanted.metrics.detailed, wanted.metrics.enhanced, wanted.metrics.frequency
+            ),
         ),
         variant=Variant(
             name=wanted.variant,

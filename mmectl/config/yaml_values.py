@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -235,9 +235,7 @@ def overlay(
     `keys` maps every known dotted key to its environment variable. The keys of `text_keys` take
     what looks like a number or a boolean as it is written.
     """
-    value = {
-        name: dict(part) if isinstance(part, dict) else part for name, part in tree.value.items()
-    }
+    value = dict(tree.value)
     where, written, problems = dict(tree.where), dict(tree.written), []
     for key, text in values.items():
         place = f"--set {key}" if kind == "flag" else keys[key]
@@ -249,17 +247,25 @@ def overlay(
         if key in text_keys and not isinstance(parsed, (str, type(None), list, dict)):
             parsed = text
         problems += walk.problems
-        section, _, name = key.rpartition(".")
-        target = value.setdefault(section, {}) if section else value
-        if target is None:
-            target = value[section] = {}
-        if isinstance(target, dict):
+        *sections, name = key.split(".")
+        target = _section(value, sections)
+        if target is not None:
             target[name] = parsed
             below = f"{key}."
             where = {name: item for name, item in where.items() if not name.startswith(below)}
             where |= walk.where | {key: Source(place, kind)}
             written |= walk.written
     return replace(tree, value=value, where=where, written=written), problems
+
+
+def _section(value: dict[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    """A copy, in its place, of the section of these names; None where that is no mapping."""
+    for name in names:
+        found = value.get(name)
+        if found is not None and not isinstance(found, dict):
+            return None
+        value[name] = value = dict(found or {})
+    return value
 
 
 def _parsed(walk: _Walk, key: str, text: str) -> Any:

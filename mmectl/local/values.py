@@ -12,6 +12,8 @@ MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 Routing = Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM"]
 Put = Callable[[str, float], None]
 """Takes the name of a metric and a value, in the metric's own unit."""
+PutOf = Callable[[str, str, float], None]
+"""The same of one instance, whose id comes first."""
 
 
 class AwsError(Exception):
@@ -56,7 +58,8 @@ class FleetSpec:
 
     Times are in seconds, the volume in GB (None: the platform's default). `bucket` and `prefix`
     come from ModelDataUrl. `routing` is how an instance is chosen among those that hold the
-    model (RoutingConfig; RANDOM is SageMaker's default).
+    model (RoutingConfig; RANDOM is SageMaker's default). `scrape` is the path of the containers'
+    own metrics, read every so many seconds; "" for none. `enhanced`: the usual metrics by instance.
     """
 
     endpoint: str
@@ -75,6 +78,9 @@ class FleetSpec:
     weight: float = 1.0
     volume_gb: int | None = None
     routing: Routing = "RANDOM"
+    scrape: str = ""
+    scrape_every: int = 60
+    enhanced: bool = False
 
 
 class FleetFailed(Exception):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mmectl.spec.metrics import DEFAULTS, Measured, container_metrics
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -14,6 +16,7 @@ class Container:
     model_data_url: str
     model_cache: str = "Enabled"
     environment: tuple[tuple[str, str], ...] = ()
+    measured: Measured = DEFAULTS
 
 
 def primary_container(container: Container) -> dict[str, Any]:
@@ -26,4 +29,6 @@ def primary_container(container: Container) -> dict[str, Any]:
     }
     if container.environment:
         made["Environment"] = dict(sorted(container.environment))
+    if scraped := container_metrics(container.measured):
+        made["ContainerMetricsConfig"] = scraped
     return made

@@ -426,6 +426,8 @@ def test_config_show_and_schema(call):
         "value": "demo",
         "origin": "config.yaml:3:12",
     }
+    listed = call("config", "show", "--set", "image.requirements=[pandas==2.3.3, a==1]")[1]
+    assert "pandas==2.3.3, a==1" in listed
     assert json.loads(call("config", "schema")[1])["title"] == "Settings"
     assert call("config", "check")[1] == "config.yaml: valid\n"
 

@@ -8,18 +8,20 @@ import json
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mmectl.app import App
 from mmectl.aws.cloudwatch import LogEvent
-from mmectl.base.errors import ServiceError
+from mmectl.base.errors import MmectlError, ServiceError
 from mmectl.cli import run
+from mmectl.commands import metrics_by
 from mmectl.commands.logs import PATIENCE, _followed, _plain, _short
 from mmectl.console import top
 from mmectl.local.logs.service import Logs
-from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
+from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_instance, of_variant
 from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.metrics.store import Store
 from mmectl.local.metrics.watch import Watch
@@ -173,9 +175,88 @@ def test_no_metrics_yet(call, project):
     )
 
 
+async def filled_by_instance(path):
+    store = Store(path)
+    await store.open()
+    for instance, requests in (("i-1", 4), ("i-2", 6)):
+        of = (ENDPOINT, "blue", instance)
+        for _ in range(requests):
+            store.put(of_instance(INVOCATIONS, "Invocations", *of), 1)
+            store.put(of_instance(INVOCATIONS, "ModelLatency", *of), 5000.0)
+        store.gauge(of_instance(INSTANCES, "CPUUtilization", *of), instance, 12.4)
+    await store.close()
+
+
+def test_metrics_by_instance(call, project):
+    asyncio.run(filled_by_instance(project / "m.db"))
+    code, out, _ = call("metrics", "--by-instance", "--since", "2m")
+    assert code == 0
+    assert out == (
+        "demo, by instance, last 2m\n"
+        "\n"
+        "INSTANCE  REQUESTS  4XX  5XX     P50     P99  CPU  MEM  DISK\n"
+        "i-1              4            5.0 ms  5.0 ms  12%\n"
+        "i-2              6            5.0 ms  5.0 ms  12%\n"
+    )
+    (first, _) = json.loads(call("metrics", "--by-instance", "--json")[1])["data"]["instances"]
+    assert first["instance_id"] == "i-1"
+    assert (first["Invocations_Sum"], first["DiskUtilization_Average"]) == (4, None)
+    assert (
+        json.loads(call("metrics", "--by-instance", "--variant", "green", "--json")[1])["data"][
+            "instances"
+        ]
+        == []
+    )
+
+
+def test_no_metrics_by_instance_say_how_to_get_them(call):
+    _, out, _ = call("metrics", "--by-instance")
+    assert out == (
+        "no metrics by instance of demo in the last 1h; if they are off: "
+        "mmectl deploy --set endpoint.metrics.enhanced=true\n"
+    )
+
+
+class Described:
+    """SageMaker, with an endpoint that is measured so."""
+
+    def __init__(self, endpoint, config):
+        self._endpoint, self._config = endpoint, config
+
+    def describe_endpoint(self, name):
+        return self._endpoint
+
+    def describe_endpoint_config(self, name):
+        return self._config
+
+
+ON = {"MetricsConfig": {"EnableDetailedObservability": True}}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "config", "says", "hint"),
+    [
+        ({}, ON, "figures by model cannot be read here", '"mmectl_model_requests_total"'),
+        (ON, {}, "only PromQL", '"aws.sagemaker.endpoint.name"="demo"'),
+        ({}, {}, "detailed observability is off", "--set endpoint.metrics.detailed=true"),
+        (None, {}, "endpoint demo does not exist", "mmectl deploy"),
+    ],
+)
+def test_on_aws_it_is_said_where_figures_by_model_are(endpoint, config, says, hint):
+    app: Any = SimpleNamespace(
+        local=False, endpoint_name="demo", sagemaker=Described(endpoint, config)
+    )
+    with pytest.raises(MmectlError, match=says) as caught:
+        metrics_by.by_model(app, 60.0, None, "requests", None)
+    assert hint in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        (("--by-model", "--by-instance"), "are two tables"),
+        (("--by-model", "--period", "1m"), "--period is for curves"),
+        (("--top", "3"), "--top and --sort are for models"),
         (("--since", "soon"), "--since soon: must be a span of time"),
         (("--period", "90s"), "--period 90s: must be whole minutes"),
         (("--since", "30d", "--period", "1m"), "at most 1440"),

@@ -35,7 +35,9 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
     """One instance that has answered nine requests: see COUNTS."""
     local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    settings = config_of(root, models, local).replace("instance_count: 2", "instance_count: 1")
+    settings = config_of(root, models, local).replace(
+        "instance_count: 2", "instance_count: 1, metrics: {enhanced: true}"
+    )
     with made(root, settings, local, environment) as project:
         if runtime == "process":
             share_environments(project, request)
@@ -170,6 +172,28 @@ def test_mmectl_metrics_and_top(project):
     (instance,) = endpoint["instances"]
     assert (instance["live"]["loads"], len(instance["models"])) == (2, 2)
     assert b"hits" in project.mmectl("local", "top", "--once").stdout
+
+
+def test_mmectl_metrics_by_model_and_by_instance(project):
+    found = project.data("metrics", "--by-model", "--since", "30m")
+    models = {row["target_model"]: row for row in found["models"]}
+    assert {n: (row["requests"], row["errors"]) for n, row in models.items()} == {
+        "shapes.tar.gz": (5, 1),
+        "digits.tar.gz": (3, 0),
+    }
+    assert [row["target_model"] for row in found["models"]] == ["shapes.tar.gz", "digits.tar.gz"]
+    assert {(row["loads"], row["evictions"]) for row in models.values()} == {(1, 0)}
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] < 60_000 for row in models.values())
+    assert found["other"] is None
+    ((named, problem),) = ((row["instance_id"], row["problem"]) for row in found["instances"])
+    assert problem == ""
+    shown = project.mmectl("metrics", "--by-model", "--top", "1").stdout.decode()
+    assert [line.split()[:3] for line in shown.splitlines()[3:5]] == [
+        ["shapes.tar.gz", "5", "1"],
+        ["other", "3", "0"],
+    ]
+    (instance,) = project.data("metrics", "--by-instance", "--since", "30m")["instances"]
+    assert (instance["instance_id"], instance["Invocations_Sum"]) == (named, 8)
 
 
 def test_metrics_survive_a_kill(project):

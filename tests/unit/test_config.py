@@ -394,6 +394,39 @@ def test_an_update_policy_is_checked_where_it_stands(tmp_path):
     assert load(path, environment={}).settings.update.as_policy().alarms == ("errors",)
 
 
+def test_a_section_in_a_section_is_checked_where_it_stands(tmp_path):
+    text = "endpoint:\n  metrics:\n    detaled: true\n    frequency: 15\n    enhanced: 'yes'\n"
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, text)
+    assert caught.value.message.splitlines() == [
+        "config.yaml:3:5  endpoint.metrics.detaled: unknown key; did you mean 'detailed'?",
+        "config.yaml:4:5  endpoint.metrics.frequency: is 15, must be 10, 30, 60, 120, 180, 240 "
+        "or 300",
+        "config.yaml:5:5  endpoint.metrics.enhanced: is 'yes', must be true or false",
+    ]
+    with pytest.raises(ConfigError, match=r"endpoint\.metrics: is 1, must be a mapping"):
+        load_text(tmp_path, "endpoint: {metrics: 1}\n")
+
+
+def test_a_section_in_a_section_is_laid_over(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint:\n  name: demo\n  metrics:\n    detailed: true\n    frequency: 30\n")
+    config = load(
+        path,
+        environment={"MMECTL_ENDPOINT_METRICS_ENHANCED": "true"},
+        flags={"endpoint.metrics.frequency": "10"},
+    )
+    measured = config.settings.endpoint.metrics
+    assert (measured.detailed, measured.enhanced, measured.frequency) == (True, True, 10)
+    assert config.origins["endpoint.metrics.detailed"] == "config.yaml:4:5"
+    assert config.origins["endpoint.metrics.enhanced"] == "MMECTL_ENDPOINT_METRICS_ENHANCED"
+    assert config.origins["endpoint.metrics.frequency"] == "--set endpoint.metrics.frequency"
+    assert config.settings.endpoint.name == "demo"
+    near = "--set endpoint.metrics.detaled  unknown key; did you mean 'endpoint.metrics.detailed'"
+    with pytest.raises(ConfigError, match=near):
+        load(path, environment={}, flags={"endpoint.metrics.detaled": "true"})
+
+
 def test_tags_leave_room_for_those_that_mmectl_adds(tmp_path):
     tags = ", ".join(f"k{number}: v" for number in range(48))
     with pytest.raises(ConfigError, match="has 48, must be at most 47: mmectl adds 3 to the 50"):

@@ -17,6 +17,7 @@ from mmectl.deploy.wait import await_outcome, await_serving
 from mmectl.endpoint import Observed, Spec, desired, plan
 from mmectl.spec import capacity
 from mmectl.spec.container import Container
+from mmectl.spec.metrics import Measured
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
 from mmectl.spec.tags import TAG, UPDATE_TAG
 from mmectl.spec.variant import Variant
@@ -98,6 +99,30 @@ def test_names_are_content_and_fit():
     assert desired(reordered).model == desired(ordered).model
     long = desired(changed_by(endpoint="e" * 63))
     assert len(long.config) <= 63
+
+
+def test_what_is_measured_is_a_part_of_the_configuration_and_of_the_model():
+    measured = desired(changed_by(container__measured=Measured(False, True, None)))
+    assert measured.model == WANTED.model
+    assert measured.config != WANTED.config
+    assert measured.config_request["MetricsConfig"] == {
+        "EnableDetailedObservability": False,
+        "EnableEnhancedMetrics": True,
+    }
+    often = desired(changed_by(container__measured=Measured(frequency=10)))
+    assert often.config_request["MetricsConfig"] == {"MetricPublishFrequencyInSeconds": 10}
+    assert often.model_request["PrimaryContainer"]["ContainerMetricsConfig"] == {
+        "MetricsEndpoints": [
+            {"MetricsEndpointPath": "/metrics", "MetricPublishFrequencyInSeconds": 10}
+        ]
+    }
+    off = desired(changed_by(container__measured=Measured(detailed=False, frequency=10)))
+    assert "ContainerMetricsConfig" not in off.model_request["PrimaryContainer"]
+
+
+def test_what_nobody_asked_to_measure_changes_no_name():
+    assert "MetricsConfig" not in WANTED.config_request
+    assert "ContainerMetricsConfig" not in WANTED.model_request["PrimaryContainer"]
 
 
 def test_names_of_what_is_deployed_already_stay():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.util
+import math
 import os
 import secrets
 import signal
@@ -93,6 +94,24 @@ def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
         return None
     supervisor = known.supervisor if processes.alive(known.supervisor) else None
     return {**found, "supervisor": supervisor and supervisor.pid}
+
+
+def figures(
+    state_dir: Path, endpoint: str, seconds: float, *, timeout: float = 30.0
+) -> dict[str, Any] | None:
+    """What the containers of an endpoint counted by model in that time (`metrics.scraper`).
+
+    None when stopped. Raises PlatformError when a running platform does not answer.
+    """
+    state_dir = state_dir.resolve()
+    if find(state_dir, timeout=timeout) is None:
+        return None
+    known = _read(state_dir)
+    path = f"/-/figures/{endpoint}/{math.ceil(seconds)}"
+    try:
+        return ask.get(known, path, timeout) if known else None
+    except ask.FAILURES as error:
+        raise not_answering(state_dir, str(error)) from None
 
 
 def moved_from(state_dir: Path, known: Record) -> Path | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, cast, get_args
 
 from mmectl.local.control.models import ImageFinder, containers, model_data
+from mmectl.local.control.unsupported import DEFAULT_FREQUENCY
 from mmectl.local.control.values import Endpoint, Fleet, Names, Resource, invalid
 from mmectl.local.values import FleetFailed, FleetSpec, Routing
 
@@ -46,12 +47,35 @@ def plan_fleet(
     try:
         _check_served(config)
         specs = tuple(
-            _spec(endpoint, fleet.key, variant, models[variant["ModelName"].lower()], images)
+            _spec(
+                endpoint,
+                fleet.key,
+                variant,
+                models[variant["ModelName"].lower()],
+                images,
+                config.members.get("MetricsConfig", {}),
+            )
             for variant in config.members["ProductionVariants"]
         )
     except FleetFailed as error:
         return replace(fleet, refusal=error.reason)
     return replace(fleet, specs=specs)
+
+
+def _measured(metrics: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """What is measured besides, by MetricsConfig and the container's ContainerMetricsConfig.
+
+    A configuration of before there was such a thing has none.
+    """
+    asked = container.get("ContainerMetricsConfig", {}).get("MetricsEndpoints", [])
+    place = asked[0] if asked else {}
+    detailed = metrics.get("EnableDetailedObservability", False)
+    often = place.get("MetricPublishFrequencyInSeconds", DEFAULT_FREQUENCY)
+    return {
+        "scrape": place.get("MetricsEndpointPath", "/metrics") if detailed else "",
+        "scrape_every": often,
+        "enhanced": metrics.get("EnableEnhancedMetrics", False),
+    }
 
 
 def _check_served(config: Resource) -> None:
@@ -64,7 +88,12 @@ def _check_served(config: Resource) -> None:
 
 
 def _spec(
-    endpoint: str, key: str, variant: Mapping[str, Any], model: Resource, images: ImageFinder
+    endpoint: str,
+    key: str,
+    variant: Mapping[str, Any],
+    model: Resource,
+    images: ImageFinder,
+    metrics: Mapping[str, Any],
 ) -> FleetSpec:
     if "ServerlessConfig" in variant:
         raise FleetFailed("The embedded platform does not serve serverless variants.")
@@ -106,6 +135,7 @@ def _spec(
         weight=float(variant["InitialVariantWeight"]),
         volume_gb=variant.get("VolumeSizeInGB"),
         routing=_routing(variant),
+        **_measured(metrics, container),
     )
 
 

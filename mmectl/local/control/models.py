@@ -185,4 +185,10 @@ def config_members(params: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("ProductionVariants", "ShadowProductionVariants"):
         if name in members:
             members[name] = [{"InitialVariantWeight": 1.0, **item} for item in members[name]]
-    return {"EnableNetworkIsolation": False, **members}
+    measured = {
+        "EnableEnhancedMetrics": False,
+        "EnableDetailedObservability": True,  # for what is made after 17 June 2026
+        "MetricPublishFrequencyInSeconds": unsupported.DEFAULT_FREQUENCY,
+        **members.get("MetricsConfig", {}),
+    }
+    return {"EnableNetworkIsolation": False, **members, "MetricsConfig": measured}

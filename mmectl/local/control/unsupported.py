@@ -19,7 +19,6 @@ Params = Mapping[str, Any]
 
 _CONTAINER = (
     "AdditionalModelDataSources",
-    "ContainerMetricsConfig",
     "InferenceSpecificationName",
 )
 _CONFIG = ("CrossRegionTrafficConfig", "ExplainerConfig")
@@ -31,13 +30,18 @@ _VARIANT = (
     "InstancePools",
 )
 # refused where this member of theirs is true: false says that it is not wanted
-_SWITCHED = {"DataCaptureConfig": "EnableCapture", "MetricsConfig": "EnableEnhancedMetrics"}
+_SWITCHED = {"DataCaptureConfig": "EnableCapture"}
+FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
+DEFAULT_FREQUENCY = 60
+"""Seconds between two values of a metric (API reference, MetricsConfig)."""
 _MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)
 
 
 def check_container(container: Params) -> None:
     """Refuse what a container may not ask for; raises AwsError."""
     _refuse(container, _CONTAINER, "")
+    for place in container.get("ContainerMetricsConfig", {}).get("MetricsEndpoints", ()):
+        check_frequency(place, "ContainerMetricsConfig")
 
 
 def check_config(params: Params) -> None:
@@ -46,10 +50,21 @@ def check_config(params: Params) -> None:
     for member, switch in _SWITCHED.items():
         if params.get(member, {}).get(switch, False):
             raise _not_here(member, "")
+    check_frequency(params.get("MetricsConfig", {}), "MetricsConfig")
     for member in ("ProductionVariants", "ShadowProductionVariants"):
         path = member[0].lower() + member[1:]
         for number, variant in enumerate(params.get(member, ()), 1):
             _check_variant(variant, f"{path}.{number}.member")
+
+
+def check_frequency(given: Params, member: str) -> None:
+    """Refuse a frequency that SageMaker does not have."""
+    often = given.get("MetricPublishFrequencyInSeconds", DEFAULT_FREQUENCY)
+    if often not in FREQUENCIES:
+        raise invalid(
+            f"MetricPublishFrequencyInSeconds of {member} is {often}: it must be one of "
+            f"{', '.join(map(str, FREQUENCIES))}."
+        )
 
 
 def _check_variant(variant: Params, path: str) -> None:

@@ -30,6 +30,7 @@ from mmectl.local.values import (
     InvokeResponse,
     ObjectReader,
     Put,
+    PutOf,
 )
 from mmectl.local.waiting import gather_all
 
@@ -37,6 +38,7 @@ __all__ = ["DataPlane", "RouterSettings"]
 
 MakeServer = Callable[[FleetSpec, int], Server]
 PutsOf = Callable[[FleetSpec], Put]
+PutsByInstance = Callable[[FleetSpec], PutOf | None]
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ class DataPlane:
     a platform that was killed can be found. `runtime` is what instances run as (`choice`),
     `environment` the platform's own, which also says where the Docker engine is. `make_server`
     gets a variant and the number of instances on this machine; it is for tests. `puts` says
-    where the measures of a variant go. `unpacker` unpacks archives; it is for tests, too.
+    where the measures of a variant go, `puts_by_instance` those of its instances. `unpacker`
+    unpacks archives; it is for tests, too.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class DataPlane:
         environment: Mapping[str, str] = os.environ,
         make_server: MakeServer | None = None,
         puts: PutsOf = lambda spec: nowhere,  # noqa: ARG005
+        puts_by_instance: PutsByInstance = lambda spec: None,  # noqa: ARG005
         unpacker: Unpack | None = None,
     ) -> None:
         self._folder = folder
@@ -82,7 +86,7 @@ class DataPlane:
         least = 0 if wanted is None else wanted + self._settings.server_memory
         reserved = self._settings.server_memory
         self._runtimes = Runtimes(runtime, folder, self._state_dir, environment, least, reserved)
-        self._puts = puts
+        self._puts, self._puts_by_instance = puts, puts_by_instance
         self._unpacker = unpacker or Copies()
         self._make_server = make_server or self._instance
         self._entries: dict[tuple[str, str], _Entry] = {}
@@ -201,6 +205,16 @@ class DataPlane:
             row for entry in entries for fleet in entry.fleets for row in fleet.reports.measured()
         ]
 
+    def moves(self, endpoint: str, seconds: float) -> list[dict[str, object]]:
+        """Loads and evictions of that time: see `Reports.moves`."""
+        entries = [entry for (name, _), entry in self._entries.items() if name == endpoint]
+        return [
+            row
+            for entry in entries
+            for fleet in entry.fleets
+            for row in fleet.reports.moves(seconds)
+        ]
+
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
         self._closed = True
@@ -230,7 +244,7 @@ class DataPlane:
 
     def _fleet(self, spec: FleetSpec, total: int) -> Fleet:
         servers = [self._make_server(spec, total) for _ in range(spec.instance_count)]
-        meter = Meter(self._puts(spec))
+        meter = Meter(self._puts(spec), self._puts_by_instance(spec))
         return compose(spec, servers, self._objects, self._settings, meter, self._unpacker)
 
     async def _grow(self, fleet: Fleet, spec: FleetSpec, total: int) -> None:

@@ -213,7 +213,7 @@ class Loader:
             raise
         memory = use.memory or footprint.memory
         self._placement.loaded(server.id, target, memory, shared=use.shared)
-        self._meter.loaded(server.id)
+        self._meter.loaded(server.id, target)
         if not server.models.alive(name):  # died before it counted as loaded
             self._unloads.unload_broken(server, target)
         self._admission.trim_memory(server, keep=target)

@@ -13,9 +13,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from mmectl.local.values import AwsError, Put
+from mmectl.local.values import AwsError, Put, PutOf
 
 WINDOW = 60.0  # seconds that `live` looks back
 KEPT = 10_000  # requests that it remembers at most
@@ -67,15 +68,30 @@ class _Seen:
     failed: bool
 
 
-class Meter:
-    """The measures of one variant. `put` takes them for CloudWatch."""
+@dataclass(slots=True)
+class Moves:
+    """How often a model came into the memory of an instance, and left it by our will."""
 
-    def __init__(self, put: Put = nowhere, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._put, self._clock = put, clock
+    loads: int = 0
+    evictions: int = 0
+
+
+class Meter:
+    """The measures of one variant. `put` takes them for CloudWatch, `put_of` those by instance."""
+
+    def __init__(
+        self,
+        put: Put = nowhere,
+        put_of: PutOf | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._put, self._put_of, self._clock = put, put_of, clock
         self._began = clock()
         self._seen: deque[_Seen] = deque(maxlen=KEPT)
         self._unloads: Counter[str] = Counter()
         self._loads: Counter[str] = Counter()
+        self._moves: deque[tuple[float, str, str, bool]] = deque(maxlen=KEPT)
 
     @contextmanager
     def invocation(self, instances: int) -> Iterator[Trace]:
@@ -96,18 +112,15 @@ class Meter:
     ) -> None:
         put = self._put
         status, by_model = _status(error)
-        put("Invocations", 1)
         put("InvocationsPerInstance", 1 / max(instances, 1))
-        put("Invocation4XXErrors", float(400 <= status < 500))
-        put("Invocation5XXErrors", float(status >= 500))
-        put("InvocationModelErrors", float(by_model))
-        if trace.instance or not trace.hit:  # one that was refused asked for no model
-            put("ModelCacheHit", float(trace.hit))
         if trace.waited:
             put("ModelLoadingWaitTime", trace.waited * _MICRO)
-        if trace.instance:
-            put("ModelLatency", trace.served * _MICRO)
-            put("OverheadLatency", max(took - trace.served, 0.0) * _MICRO)
+        if trace.instance or not trace.hit:  # one that was refused asked for no model
+            put("ModelCacheHit", float(trace.hit))
+        _answered(put, trace, took, status, by_model=by_model)
+        if self._put_of is not None and trace.instance:
+            of_instance = partial(self._put_of, trace.instance)
+            _answered(of_instance, trace, took, status, by_model=by_model)
         seen = _Seen(self._clock(), trace.instance, took, trace.hit, error is not None)
         self._seen.append(seen)
 
@@ -118,13 +131,26 @@ class Meter:
         yield
         self._put(metric, (self._clock() - began) * _MICRO)
 
-    def loaded(self, instance: str) -> None:
+    def loaded(self, instance: str, target: str) -> None:
         """Count a model that came into an instance's memory."""
         self._loads[instance] += 1
+        self._moves.append((self._clock(), instance, target, True))
 
-    def unloaded(self, instance: str) -> None:
+    def unloaded(self, instance: str, target: str) -> None:
         """Count a model that left an instance's memory by our will."""
         self._unloads[instance] += 1
+        self._moves.append((self._clock(), instance, target, False))
+
+    def moves(self, seconds: float) -> dict[tuple[str, str], Moves]:
+        """Loads and evictions of that time by instance and model, of the last KEPT of both."""
+        since = self._clock() - seconds
+        found: dict[tuple[str, str], Moves] = {}
+        for at, instance, target, came in self._moves:
+            if at >= since:
+                count = found.setdefault((instance, target), Moves())
+                count.loads += came
+                count.evictions += not came
+        return found
 
     def live(self, instance: str) -> dict[str, Any]:
         """The last minute of one instance, and what it loaded and unloaded in all.
@@ -151,6 +177,16 @@ class Meter:
             "loads": self._loads[instance],
             "evictions": self._unloads[instance],
         }
+
+
+def _answered(put: Put, trace: Trace, took: float, status: int, *, by_model: bool) -> None:
+    put("Invocations", 1)
+    put("Invocation4XXErrors", float(400 <= status < 500))
+    put("Invocation5XXErrors", float(status >= 500))
+    put("InvocationModelErrors", float(by_model))
+    if trace.instance:
+        put("ModelLatency", trace.served * _MICRO)
+        put("OverheadLatency", max(took - trace.served, 0.0) * _MICRO)
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:

@@ -77,6 +77,14 @@ class Reports:
             for server in self._instances.servers
         ]
 
+    def moves(self, seconds: float) -> list[dict[str, object]]:
+        """Loads and evictions of that time, one row for each model of an instance."""
+        return [
+            {"variant": self._spec.variant, "instance_id": instance, "target_model": target}
+            | {"loads": count.loads, "evictions": count.evictions}
+            for (instance, target), count in self._meter.moves(seconds).items()
+        ]
+
     def _row(self, server: Server) -> dict[str, object]:
         return _row(self._spec, server, self._placement.cache(server.id), self._tally)
 
@@ -127,4 +135,7 @@ def _measures(spec: FleetSpec, cache: InstanceCache, server_memory: int) -> dict
         "memory": cache.memory + server_memory,
         "disk_used": cache.disk_used,
         "disk": cache.disk,
+        "scrape": spec.scrape,
+        "scrape_every": spec.scrape_every,
+        "enhanced": spec.enhanced,
     }

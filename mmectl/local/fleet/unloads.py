@@ -44,14 +44,14 @@ class Unloads:
     def begin(self, server: Server, target: str, *, files: bool = False) -> Task:
         """Unload an idle model, with `files` also off the disk."""
         self._placement.begin_unload(server.id, target)
-        self._meter.unloaded(server.id)
+        self._meter.unloaded(server.id, target)
         unload = self._unload(server, target, files=files)
         return self._tasks.begin(server.id, target, unload)
 
     def begin_when_idle(self, server: Server, target: str) -> Task:
         """Give a busy model no further request, and unload it once it has answered those it has."""
         self._placement.begin_unload(server.id, target, busy=True)
-        self._meter.unloaded(server.id)
+        self._meter.unloaded(server.id, target)
         return self._tasks.begin(server.id, target, self._unload_when_idle(server, target))
 
     def drop(self, server: Server, target: str) -> None:

@@ -18,7 +18,7 @@ import psutil
 
 from mmectl.local.instance import procfs
 from mmectl.local.metrics.background import Background
-from mmectl.local.metrics.series import INSTANCES, of_variant
+from mmectl.local.metrics.series import INSTANCES, of_instance, of_variant
 from mmectl.local.metrics.store import Store
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,11 @@ class Sampler:
         for name, value in values.items():
             series = of_variant(INSTANCES, name, row["endpoint"], row["variant"])
             self._store.gauge(series, row["instance_id"], value)
+            if row.get("enhanced"):
+                own = of_instance(
+                    INSTANCES, name, row["endpoint"], row["variant"], row["instance_id"]
+                )
+                self._store.gauge(own, row["instance_id"], value)
 
     def _cpu(self, instance: str, cpu: Times) -> float | None:
         """Percent of one core since the minute began, or since the instance was first seen."""

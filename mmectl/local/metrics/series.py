@@ -46,6 +46,13 @@ def dimensions_of(given: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], 
     return tuple(sorted((item["Name"], item["Value"]) for item in given))
 
 
+def of_instance(namespace: str, name: str, endpoint: str, variant: str, instance: str) -> Series:
+    """An enhanced metric that SageMaker writes for each instance."""
+    whole = of_variant(namespace, name, endpoint, variant)
+    dimensions = tuple(sorted((*whole.dimensions, ("InstanceId", instance))))
+    return whole._replace(dimensions=dimensions)
+
+
 def of_variant(namespace: str, name: str, endpoint: str, variant: str) -> Series:
     """A metric that SageMaker writes."""
     dimensions = (("EndpointName", endpoint), ("VariantName", variant))

@@ -58,6 +58,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
         runtime=known.runtime,
         environment=environment,
         puts=metrics.puts,
+        puts_by_instance=metrics.puts_by_instance,
     )
     metrics.watch_instances(fleets.instances)
     images = Images(state_dir / "images", engine_images(known.runtime, environment))
@@ -69,12 +70,17 @@ def compose(state_dir: Path, known: Record) -> Parts:
         region=known.region,
         alarm_state=metrics.alarm_state,
     )
+
+    async def figures(endpoint: str, seconds: float) -> dict[str, object]:
+        counted = await metrics.figures(endpoint, seconds)
+        return {**counted, "moves": fleets.moves(endpoint, seconds)}
+
     paths = {"platform": local / "platform.log", "containers": logs_dir}
     services: dict[str, Handler] = {
         "s3": S3(store),
         "sagemaker": SageMaker(control, fleets),
         "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
-        "mmectl": Status(control, fleets, paths),
+        "mmectl": Status(control, fleets, paths, figures),
         **dict.fromkeys(SERVICES, small),
         "monitoring": metrics.monitoring,
     }

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -200,17 +200,34 @@ def _check_target(serving: Serving, target: str | None, request_id: str) -> None
         )
 
 
+FIGURES = "/-/figures/"
+Figures = Callable[[str, float], Awaitable[dict[str, Any]]]
+
+
+async def _none(_endpoint: str, _seconds: float) -> dict[str, Any]:
+    return {"instances": [], "models": [], "moves": []}
+
+
 class Status:
     """``GET /-/status``, signed for the service ``mmectl``: what runs here."""
 
-    def __init__(self, control: Control, fleets: Invoker, logs: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        control: Control,
+        fleets: Invoker,
+        logs: Mapping[str, Path],
+        figures: Figures = _none,
+    ) -> None:
         self._control, self._fleets, self._logs = control, fleets, logs
+        self._figures = figures
         self._started = time.monotonic()
 
     async def __call__(self, call: Call) -> web.StreamResponse:
         """The process, its endpoints with their instances, and where logs are."""
         if call.path == "/-/ping":
             return web.json_response({"pid": os.getpid()})
+        if call.path.startswith(FIGURES):
+            return web.json_response(await self._counted(call.path))
         if call.path != "/-/status":
             raise AwsError("UnknownOperationException", f"There is no '{call.path}'.", 404)
         answer = {
@@ -220,6 +237,13 @@ class Status:
             "logs": {name: str(path) for name, path in self._logs.items()},
         }
         return web.json_response(answer)
+
+    async def _counted(self, path: str) -> dict[str, Any]:
+        """``/-/figures/ENDPOINT/SECONDS``: what its containers counted, by model."""
+        name, _, seconds = path.removeprefix(FIGURES).partition("/")
+        if not seconds.isdecimal():
+            raise AwsError("ValidationError", f"'{path}' names no number of seconds.")
+        return {"pid": os.getpid(), **await self._figures(name, float(seconds))}
 
     async def _endpoints(self) -> list[dict[str, Any]]:
         names: list[str] = []

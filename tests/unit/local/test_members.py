@@ -46,7 +46,7 @@ SAGEMAKER = {
         "ModelPackageName": REFUSED,
         "InferenceSpecificationName": REFUSED,
         "MultiModelConfig": DONE,
-        "ContainerMetricsConfig": REFUSED,
+        "ContainerMetricsConfig": DONE,
     },
     "CreateEndpointConfig": {
         "EndpointConfigName": DONE,
@@ -60,7 +60,7 @@ SAGEMAKER = {
         "ExecutionRoleArn": NO_ROLES,
         "VpcConfig": NO_NETWORK,
         "EnableNetworkIsolation": NO_NETWORK,
-        "MetricsConfig": REFUSED,
+        "MetricsConfig": DONE,
         "CrossRegionTrafficConfig": REFUSED,
     },
     "ProductionVariant": {
@@ -144,7 +144,6 @@ CONTAINERS = {
     "AdditionalModelDataSources": [{"ChannelName": "a", "S3DataSource": S3}],
     "ModelPackageName": "package",
     "InferenceSpecificationName": "name",
-    "ContainerMetricsConfig": {"MetricsEndpoints": [{"MetricsEndpointPath": "/metrics"}]},
 }
 CONFIGS: dict[str, Any] = {
     "DataCaptureConfig": {
@@ -158,7 +157,6 @@ CONFIGS: dict[str, Any] = {
             "ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1"}},
         }
     },
-    "MetricsConfig": {"EnableEnhancedMetrics": True},
     "CrossRegionTrafficConfig": None,
 }
 VARIANTS = {
@@ -229,10 +227,51 @@ async def test_what_is_not_carried_out_is_refused_by_name(plane, name, more):
     assert (await plane.call("ListEndpointConfigs", {}))["EndpointConfigs"] == []
 
 
+OFTEN = {"MetricPublishFrequencyInSeconds": 15}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("CreateEndpointConfig", {"MetricsConfig": OFTEN}),
+        (
+            "ContainerDefinition",
+            {
+                "ContainerMetricsConfig": {
+                    "MetricsEndpoints": [{"MetricsEndpointPath": "/m", **OFTEN}]
+                }
+            },
+        ),
+    ],
+)
+async def test_a_frequency_that_sagemaker_does_not_have(plane, name, more):
+    (member,) = more
+    with pytest.raises(AwsError, match=f"InSeconds of {member} is 15: it must be one of 10, 30"):
+        await make(plane, name, more)
+
+
+async def test_a_configuration_is_measured_in_detail_unless_it_says_otherwise(plane):
+    await plane.call("CreateEndpointConfig", config())
+    found = await plane.call("DescribeEndpointConfig", {"EndpointConfigName": "config"})
+    assert found["MetricsConfig"] == {
+        "EnableEnhancedMetrics": False,
+        "EnableDetailedObservability": True,
+        "MetricPublishFrequencyInSeconds": 60,
+    }
+
+
 VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+PLACE = {"MetricsEndpointPath": "/server/metrics", "MetricPublishFrequencyInSeconds": 10}
+MEASURED = {
+    "EnableEnhancedMetrics": True,
+    "EnableDetailedObservability": False,
+    "MetricPublishFrequencyInSeconds": 300,
+}
 KEPT: list[tuple[str, dict[str, Any]]] = [
     ("ContainerDefinition", {"ContainerHostname": "host"}),
     ("ContainerDefinition", {"ImageConfig": {"RepositoryAccessMode": "Vpc"}}),
+    ("ContainerDefinition", {"ContainerMetricsConfig": {"MetricsEndpoints": [PLACE]}}),
+    ("CreateEndpointConfig", {"MetricsConfig": MEASURED}),
     ("CreateEndpointConfig", {"KmsKeyId": "key"}),
     ("CreateEndpointConfig", {"ExecutionRoleArn": "arn:aws:iam::123456789012:role/r"}),
     ("CreateEndpointConfig", {"VpcConfig": VPC}),

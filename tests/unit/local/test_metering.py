@@ -38,12 +38,16 @@ class Plane:
             QUICK,
             make_server=self._server,
             puts=lambda spec: lambda name, value: self.counted[name].append(value),
+            puts_by_instance=lambda spec: self.count if spec.enhanced else None,
         )
         self._folder = folder / "fleets"
 
     def _server(self, spec, share) -> FakeServer:
         self.servers.append(FakeServer(len(self.servers), self._folder))
         return self.servers[-1]
+
+    def count(self, instance: str, name: str, value: float) -> None:
+        self.counted[f"{instance} {name}"].append(value)
 
     async def invoke(self, target: str) -> None:
         await self.fleets.invoke("ep", "cfg", InvokeRequest(b"!", target_model=target))
@@ -60,6 +64,29 @@ async def plane(tmp_path):
     await made.fleets.start((spec(instance_count=2),))
     yield made
     await made.fleets.close()
+
+
+async def test_loads_and_evictions_by_model(plane):
+    for target in ("a.tar.gz", "b.tar.gz", "a.tar.gz", "c.tar.gz", "d.tar.gz", "e.tar.gz"):
+        await plane.invoke(target)
+    found = plane.fleets.moves("ep", 3600)
+    loads = {row["target_model"]: row["loads"] for row in found}
+    assert loads == {f"{name}.tar.gz": 1 for name in "abcde"}
+    assert sum(row["evictions"] for row in found) == 1
+    assert plane.fleets.moves("ep", 0) == plane.fleets.moves("another", 3600) == []
+
+
+async def test_enhanced_metrics_are_those_of_the_instance_that_answered(tmp_path):
+    plane = Plane(tmp_path)
+    plane.store.put("demo/a.tar.gz")
+    await plane.fleets.start((spec(instance_count=2, enhanced=True),))
+    for _ in range(3):
+        await plane.invoke("a.tar.gz")
+    by_instance = {name: values for name, values in plane.counted.items() if " " in name}
+    assert sum(len(v) for n, v in by_instance.items() if n.endswith(" Invocations")) == 3
+    assert sum(len(v) for n, v in by_instance.items() if n.endswith(" ModelLatency")) == 3
+    assert not any(n.endswith("ModelCacheHit") for n in by_instance)
+    await plane.fleets.close()
 
 
 async def test_hits_and_misses(plane):
