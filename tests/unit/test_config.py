@@ -395,11 +395,11 @@ def test_an_update_policy_is_checked_where_it_stands(tmp_path):
 
 
 def test_a_section_in_a_section_is_checked_where_it_stands(tmp_path):
-    text = "endpoint:\n  metrics:\n    detaled: true\n    frequency: 15\n    enhanced: 'yes'\n"
+    text = "endpoint:\n  metrics:\n    details: true\n    frequency: 15\n    enhanced: 'yes'\n"
     with pytest.raises(ConfigError) as caught:
         load_text(tmp_path, text)
     assert caught.value.message.splitlines() == [
-        "config.yaml:3:5  endpoint.metrics.detaled: unknown key; did you mean 'detailed'?",
+        "config.yaml:3:5  endpoint.metrics.details: unknown key; did you mean 'detailed'?",
         "config.yaml:4:5  endpoint.metrics.frequency: is 15, must be 10, 30, 60, 120, 180, 240 "
         "or 300",
         "config.yaml:5:5  endpoint.metrics.enhanced: is 'yes', must be true or false",
@@ -422,9 +422,9 @@ def test_a_section_in_a_section_is_laid_over(tmp_path):
     assert config.origins["endpoint.metrics.enhanced"] == "MMECTL_ENDPOINT_METRICS_ENHANCED"
     assert config.origins["endpoint.metrics.frequency"] == "--set endpoint.metrics.frequency"
     assert config.settings.endpoint.name == "demo"
-    near = "--set endpoint.metrics.detaled  unknown key; did you mean 'endpoint.metrics.detailed'"
+    near = "--set endpoint.metrics.details  unknown key; did you mean 'endpoint.metrics.detailed'"
     with pytest.raises(ConfigError, match=near):
-        load(path, environment={}, flags={"endpoint.metrics.detaled": "true"})
+        load(path, environment={}, flags={"endpoint.metrics.details": "true"})
 
 
 def test_tags_leave_room_for_those_that_mmectl_adds(tmp_path):
