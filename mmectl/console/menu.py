@@ -18,6 +18,7 @@ COMMANDS = {
     "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
     "logs": ("logs", "Show the output of the endpoint's containers."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, and verify it."),
+    "export": ("export", "Print the endpoint for Terraform or CloudFormation."),
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "completion": ("completion", "Print the shell completion script."),
