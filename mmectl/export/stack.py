@@ -81,9 +81,7 @@ def stack(wanted: Desired, *, account: bool = True) -> Stack:
     return of_steps(wanted.endpoint, plan(wanted, Observed()), _of_updates(wanted), account)
 
 
-def of_steps(
-    endpoint: str, steps: Plan, updates: Mapping[str, Any], account: bool = True
-) -> Stack:
+def of_steps(endpoint: str, steps: Plan, updates: Mapping[str, Any], account: bool = True) -> Stack:
     """The same of a plan's steps; `updates` is what UpdateEndpoint is told beside the names."""
     builder = _Builder(endpoint, account, updates, steps)
     made = tuple(builder.resource(step) for step in steps)

@@ -70,10 +70,11 @@ class Template(yaml.SafeLoader):
     """CloudFormation's short forms as (tag, text)."""
 
 
-for tag in ("!Ref", "!GetAtt", "!Sub"):
-    Template.add_constructor(
-        tag, lambda loader, node, tag=tag: (tag, loader.construct_scalar(node))
-    )
+def short_form(loader: Any, suffix: str, node: Any) -> tuple[str, str]:
+    return f"!{suffix}", loader.construct_scalar(node)
+
+
+Template.add_multi_constructor("!", short_form)
 
 
 def resolved(template: Mapping[str, Any], value: Any) -> Any:

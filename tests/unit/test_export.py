@@ -232,7 +232,7 @@ def test_text_is_text_whatever_it_holds(text, written):
 
 
 def test_values_and_layout():
-    body = [
+    body: list[hcl.Item] = [
         hcl.Attribute("a", 1),
         hcl.Attribute("longer", True),
         hcl.Attribute("tags", {"b c": "d"}),
