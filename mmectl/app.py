@@ -133,24 +133,27 @@ class App:
     @cached_property
     def aws(self) -> Account:
         """A session: with the account, or with the embedded platform, started on demand."""
-        from mmectl.aws.session import Aws
+        from mmectl.aws.session import Aws, Storage
 
+        settings = self.config.settings
+        storage = Storage(settings.bucket.name, settings.bucket.kms_key, settings.aws.tags)
         if not self.local:
-            return Aws(region=self.region, profile=self.config.settings.aws.profile)
+            return Aws(region=self.region, profile=settings.aws.profile, storage=storage)
         from mmectl.local.client import platform
 
         self._require_something()
         connection = platform.start(
             self.state_dir,
             region=self.region or LOCAL_REGION,
-            port=self.config.settings.local.port,
-            runtime=self.config.settings.local.runtime,
+            port=settings.local.port,
+            runtime=settings.local.runtime,
             budgets=self.budgets,
         )
         return Aws(
             region=connection.region,
             endpoint_url=connection.endpoint_url,
             credentials=connection.credentials,
+            storage=storage,
         )
 
     @cached_property
@@ -186,7 +189,9 @@ class App:
         from mmectl.aws.s3 import S3Bucket
         from mmectl.aws.session import translated
 
-        return S3Bucket(self.aws.client("s3"), name, translated, self.upload_cache)
+        key = self.config.settings.bucket.kms_key if name == self.location.bucket else None
+        client = self.aws.client("s3")
+        return S3Bucket(client, name, translated, self.upload_cache, kms_key=key)
 
     @cached_property
     def upload_cache(self) -> UploadCache:
@@ -460,6 +465,13 @@ class App:
     def warn(self, text: str) -> None:
         """Say it on stderr; work goes on."""
         self.out.note(f"warning: {text}")
+
+    @property
+    def advice(self) -> list[str]:
+        """What of the configuration deserves a second look."""
+        from mmectl.config.advice import advice
+
+        return advice(self.config.settings)
 
     def _ecr_of(self, name: Name) -> Ecr:
         return self.ecr(name.repository, name.account)

@@ -19,6 +19,7 @@ from mmectl.spec import capacity, scaling
 from mmectl.spec.capacity import Capacities
 from mmectl.spec.container import Container, primary_container
 from mmectl.spec.metrics import metrics_config
+from mmectl.spec.network import OPEN, Network, model_members, words
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
 from mmectl.spec.scaling import Autoscaling, Target
 from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, Update, carried, moment, noted_update, tag_list
@@ -84,6 +85,8 @@ class Spec:
     tags: Pairs = ()
     policy: Policy = AT_ONCE
     autoscaling: Autoscaling | None = None
+    network: Network = OPEN
+    kms_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +194,13 @@ def desired(spec: Spec) -> Desired:
     model = {
         "PrimaryContainer": primary_container(spec.container),
         "ExecutionRoleArn": spec.role_arn,
+        **model_members(spec.network),
     }
     model_name = _name(spec.endpoint, model)
-    config: dict[str, Any] = {"ProductionVariants": [production_variant(spec.variant, model_name)]}
+    config: dict[str, Any] = {
+        "ProductionVariants": [production_variant(spec.variant, model_name)],
+        **({"KmsKeyId": spec.kms_key} if spec.kms_key else {}),
+    }
     if measured := metrics_config(spec.container.measured):
         config["MetricsConfig"] = measured
     config_name = _name(spec.endpoint, config)
@@ -336,11 +343,12 @@ def plan(wanted: Desired, found: Observed) -> Plan:
         return (Step("Wait", wanted.endpoint, f"it is {found.status}"),)
     steps: list[Step] = []
     if not found.model_exists:
-        steps.append(Step("CreateModel", wanted.model, "new content", wanted.model_request))
+        why = ", ".join(["new content", *words(wanted.model_request)])
+        steps.append(Step("CreateModel", wanted.model, why, wanted.model_request))
     if not found.config_exists:
-        steps.append(
-            Step("CreateEndpointConfig", wanted.config, "new content", wanted.config_request)
-        )
+        key = wanted.config_request.get("KmsKeyId")
+        why = f"new content, volumes encrypted with {key}" if key else "new content"
+        steps.append(Step("CreateEndpointConfig", wanted.config, why, wanted.config_request))
     before, after = _scaling_steps(wanted, found)
     change = _endpoint_steps(wanted, found)
     scaled = _others_scaled(wanted, found, change)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from fakes.registry import manifest
 
+from mmectl.base.errors import BuildError
 from mmectl.images import manifests
 from mmectl.images.ecr import Ecr
 from mmectl.images.values import Manifest, RepositoryPolicy
@@ -29,6 +31,17 @@ class RegistryContract:
     def test_a_repository_is_made_once(self, ecr: Ecr) -> None:
         assert ecr.ensure(POLICY)
         assert not ecr.ensure(POLICY)
+
+    def test_a_repository_is_encrypted_with_the_key_it_was_made_with(self, ecr: Ecr) -> None:
+        assert ecr.ensure(RepositoryPolicy(kms_key="alias/images"))
+        assert not ecr.ensure(RepositoryPolicy(kms_key="alias/images"))
+        assert not ecr.ensure(POLICY)
+
+    def test_a_key_comes_too_late_for_a_repository_that_exists(self, ecr: Ecr) -> None:
+        assert ecr.ensure(POLICY)
+        with pytest.raises(BuildError, match="exists and is encrypted with AES256") as caught:
+            ecr.ensure(RepositoryPolicy(kms_key="alias/images"))
+        assert caught.value.code == "repository_key"
 
     def test_of_no_repository_nothing_is_told(self, ecr: Ecr) -> None:
         assert ecr.find(tag="1") is None

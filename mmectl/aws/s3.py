@@ -32,7 +32,8 @@ class S3Bucket:
     """`Store` over a boto3 S3 client.
 
     `guard` turns botocore's errors into ServiceError: code ``aws_<Code>``, text ``doing: why``.
-    `upload_cache` remembers uploads in parts, so that interrupted ones go on.
+    `upload_cache` remembers uploads in parts, so that interrupted ones go on. `kms_key` is what
+    the client encrypts with there: an upload that was begun with another one does not go on.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class S3Bucket:
         name: str,
         guard: Guard,
         upload_cache: UploadCache | None = None,
+        *,
+        kms_key: str | None = None,
     ) -> None:
+        self.kms_key = kms_key
         self.client = client
         self.name = name
         self.guard = guard
@@ -153,12 +157,13 @@ class S3Bucket:
 
     def writer(self, key: str, metadata: Mapping[str, str], size: int) -> Writer:
         """Begin an object of about `size` bytes."""
+        digest = metadata.get(DIGEST, "")
         return PartWriter(
             self,
             key,
             metadata,
             max(PART, size // _MAX_PARTS),
-            digest=metadata.get(DIGEST, ""),
+            digest=f"{digest} {self.kms_key}" if self.kms_key else digest,
             upload_cache=self.upload_cache,
         )
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from mmectl.aws import settings
+from mmectl.aws.encryption import encrypt_writes
 from mmectl.base import partitions
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Credentials, Identity
@@ -116,6 +118,18 @@ def offline(doing: str, error: Exception) -> ServiceError:
 _UNFINISHED_DAYS = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the models' bucket is written to: its name (None: the usual one) and the KMS key.
+
+    `tags` are those of a bucket that is created.
+    """
+
+    bucket: str | None = None
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Aws:
     """A boto3 session for one account and region, and the clients made from it.
 
@@ -129,7 +143,9 @@ class Aws:
         profile: str | None = None,
         endpoint_url: str | None = None,
         credentials: Credentials | None = None,
+        storage: Storage | None = None,
     ) -> None:
+        self._storage = storage or Storage()
         if credentials:
             self._inner = settings.isolated()
             self._session = _own_session(self._inner, region, credentials)
@@ -138,6 +154,7 @@ class Aws:
             self._session = _session(self._inner, region, profile)
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
+        self._bucket: str | None = None
         if self._session.region_name is None:
             raise ServiceError(
                 "no AWS region", hint="set aws.region or AWS_REGION", code="no_region"
@@ -168,6 +185,8 @@ class Aws:
                 self._clients[key] = self._session.client(
                     service, region_name=region, endpoint_url=self._endpoint_url, config=config
                 )
+            if service == "s3" and self._storage.kms_key:
+                encrypt_writes(self._clients[key], self._own_bucket, self._storage.kms_key)
         return self._clients[key]
 
     def identity(self) -> Identity:
@@ -217,6 +236,12 @@ class Aws:
         """The given bucket, or the name that SageMaker's own tools use by default."""
         return wanted or f"sagemaker-{self.region}-{self.identity().account}"
 
+    def _own_bucket(self) -> str:
+        """The models' bucket, asked for once."""
+        if self._bucket is None:
+            self._bucket = self.bucket_name(self._storage.bucket)
+        return self._bucket
+
     def bucket_exists(self, name: str) -> bool:
         """Whether the bucket is there for us.
 
@@ -250,8 +275,13 @@ class Aws:
         if self.bucket_exists(name):
             return False
         # us-east-1 is the one region that must not be named.
-        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
-        options = {"CreateBucketConfiguration": where} if where else {}
+        wanted: dict[str, Any] = {}
+        if self.region != "us-east-1":
+            wanted["LocationConstraint"] = self.region
+        if self._storage.tags:
+            tags = self._storage.tags.items()
+            wanted["Tags"] = [{"Key": key, "Value": value} for key, value in tags]
+        options = {"CreateBucketConfiguration": wanted} if wanted else {}
         try:
             with translated(f"s3:CreateBucket {name}"):
                 self.client("s3").create_bucket(Bucket=name, **options)

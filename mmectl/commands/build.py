@@ -136,7 +136,10 @@ def _aws(app: App) -> Result:
     settings = app.config.settings
     request = app.build_request
     policy = RepositoryPolicy(
-        settings.build.scan_on_push, settings.build.keep_images, dict(settings.aws.tags)
+        settings.build.scan_on_push,
+        settings.build.keep_images,
+        dict(settings.aws.tags),
+        settings.image.kms_key,
     )
     with (
         app.out.progress() as report,

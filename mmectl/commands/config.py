@@ -19,9 +19,13 @@ def config() -> None:
 @command(parent=config, examples="mmectl config check\nmmectl config check --config prod.yaml")
 def check(app: App) -> Result:
     """Report every problem of the configuration at once."""
+    from mmectl.config.advice import advice
+
     path = app.config.path
     where = path.name if path else "no config.yaml, defaults only"
-    return Result({"path": str(path) if path else None, "problems": []}, [f"{where}: valid"])
+    warnings = advice(app.config.settings)
+    data = {"path": str(path) if path else None, "problems": [], "warnings": warnings}
+    return Result(data, [f"{where}: valid", *(f"warning: {text}" for text in warnings)])
 
 
 @command(parent=config, examples="mmectl config show\nmmectl config show --set endpoint.name=test")

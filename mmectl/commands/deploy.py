@@ -29,10 +29,12 @@ def plan(app: App) -> Result:
     wanted = app.desired()
     found = endpoint.observe(app.sagemaker, wanted)
     steps = _steps(app, wanted, found)
-    return _planned(wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
+    return _planned(app, wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
 
 
 def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
+    for text in app.advice:
+        app.warn(text)
     steps = endpoint.plan(wanted, found)
     preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
     return steps
@@ -45,7 +47,7 @@ def _missing_alarms(app: App, names: Sequence[str]) -> list[str]:
 
 
 def _planned(
-    wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
+    app: App, wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
 ) -> Result:
     again = endpoint.was_rolled_back(wanted, found)
     data = {
@@ -54,6 +56,7 @@ def _planned(
         "steps": [dataclasses.asdict(step) for step in steps],
         "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
+        "warnings": app.advice,
     }
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {found.config}"])
@@ -91,7 +94,7 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image, _WHOSE)
     if dry_run:
-        return _planned(wanted, found, steps, not_served)
+        return _planned(app, wanted, found, steps, not_served)
     preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
     timing = Timing(timeout=timeout or patience(app, wanted))
     try:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
+from mmectl.config import security
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
 from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, section_at
@@ -137,6 +138,7 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     """(dotted key, what is wrong) of settings whose types are right."""
     yield from _word_problems(settings)
     yield from _sagemaker_problems(settings)
+    yield from security.problems(settings)
     yield from _models_problems(settings, path)
     try:
         urllib.parse.urlsplit(settings.zoo.base_url)
@@ -193,7 +195,8 @@ def _image_problems(image: Image) -> Iterator[tuple[str, str]]:
             )
 
 
-def _has_disks(instance_type: str) -> bool:
+def has_disks(instance_type: str) -> bool:
+    """Whether instances of that type have storage of their own, beside or instead of a volume."""
     return _DISKS.fullmatch(instance_type) is not None
 
 
@@ -251,7 +254,7 @@ def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         rule = f"mmectl adds {_OWN_TAGS} to the {_AWS_TAGS} that SageMaker takes"
         yield "aws.tags", f"has {len(settings.aws.tags)}, must be at most {_MOST_TAGS}: {rule}"
     endpoint = settings.endpoint
-    if endpoint.volume_size_gb is not None and _has_disks(endpoint.instance_type):
+    if endpoint.volume_size_gb is not None and has_disks(endpoint.instance_type):
         text = f"{endpoint.instance_type} has disks of its own, and takes no volume: leave it out"
         yield "endpoint.volume_size_gb", text
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mmectl.spec import network as spec_network
 from mmectl.spec import scaling
 from mmectl.spec.policy import Policy
 
@@ -34,6 +35,9 @@ class Bucket(Section):
 
     name: str | None = Field(None, description="null: sagemaker-<region>-<account>")
     prefix: str | None = Field(None, description="ends with '/'; null: <endpoint.name>/")
+    kms_key: str | None = Field(
+        None, description="KMS key of what is written there; null: the bucket's default"
+    )
 
 
 class Image(Section):
@@ -65,6 +69,9 @@ class Image(Section):
         None, description="package index beside the usual one; null: a framework's own, if any"
     )
     python: str | None = Field(None, description="Python 3.8-3.13 for local serving; null: found")
+    kms_key: str | None = Field(
+        None, description="KMS key of the ECR repository, when it is created; null: AES256"
+    )
 
 
 class Build(Section):
@@ -150,8 +157,27 @@ class Endpoint(Section):
     model_download_timeout: int | None = Field(None, description="seconds")
     startup_timeout: int | None = Field(None, description="seconds until the container answers")
     environment: dict[str, str] = Field({}, description="further variables for the container")
+    kms_key: str | None = Field(
+        None, description="KMS key of the instances' volumes; null: a key of SageMaker's"
+    )
     deploy_timeout: int = Field(1800, ge=1, description="seconds that deploy waits")
     metrics: EndpointMetrics = Field(EndpointMetrics(), description="what is measured besides")
+
+
+class Network(Section):
+    """Where the containers run."""
+
+    subnets: tuple[str, ...] = Field(
+        (), strict=False, max_length=16, description="subnets of your VPC; none: SageMaker's own"
+    )
+    security_groups: tuple[str, ...] = Field(
+        (), strict=False, max_length=5, description="security groups in that VPC"
+    )
+    isolated: bool = Field(False, description="true: containers reach nothing outside")
+
+    def as_network(self) -> spec_network.Network:
+        """The network as `endpoint` wants it."""
+        return spec_network.Network(self.subnets, self.security_groups, self.isolated)
 
 
 class Update(Section):
@@ -287,6 +313,7 @@ class Settings(Section):
     image: Image = Image()
     build: Build = Build()
     endpoint: Endpoint = Endpoint()
+    network: Network = Network()
     update: Update = Update()
     autoscaling: Autoscaling = Autoscaling()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")

@@ -38,6 +38,8 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         tags=tuple(settings.aws.tags.items()),
         policy=settings.update.as_policy(),
         autoscaling=settings.autoscaling.as_values(),
+        network=settings.network.as_network(),
+        kms_key=wanted.kms_key,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -53,10 +53,15 @@ class Ecr:
     def ensure(self, policy: RepositoryPolicy) -> bool:
         """Create the repository with its rules where it is missing; True when it was created.
 
-        One that exists stays as its owner has set it up.
+        One that exists stays as its owner has set it up. Raises BuildError, code
+        ``repository_key``, where that is not encrypted as is wanted: ECR takes a key only from
+        who creates it.
         """
-        if self._exists():
+        found = self._found()
+        if found is not None:
+            self._require_key(policy.kms_key, found.get("encryptionConfiguration") or {})
             return False
+        key = {"encryptionType": "KMS", "kmsKey": policy.kms_key}
         tags = [{"Key": key, "Value": value} for key, value in policy.tags.items()]
         try:
             with self._translated(f"ecr:CreateRepository {self.repository}"):
@@ -64,6 +69,7 @@ class Ecr:
                     **self._names,
                     imageScanningConfiguration={"scanOnPush": policy.scan_on_push},
                     **({"tags": tags} if tags else {}),
+                    **({"encryptionConfiguration": key} if policy.kms_key else {}),
                 )
         except ServiceError as error:
             if error.code == "aws_RepositoryAlreadyExistsException":  # another build made it
@@ -72,18 +78,34 @@ class Ecr:
         self._keep(policy.keep_images)
         return True
 
-    def _exists(self) -> bool:
+    def _require_key(self, wanted: str | None, found: Mapping[str, Any]) -> None:
+        kind, key = found.get("encryptionType", "AES256"), str(found.get("kmsKey") or "")
+        # an alias does not tell its key
+        other = bool(wanted) and "alias/" not in str(wanted) and not key.endswith(str(wanted))
+        if wanted is None or not (kind == "AES256" or other):
+            return
+        with_what = key if kind != "AES256" else kind
+        raise BuildError(
+            f"image.kms_key is {wanted}, the repository {self.repository} exists and is encrypted "
+            f"with {with_what}: ECR takes a key only when a repository is created",
+            hint="name a new repository: --set image.repository=NAME; or leave image.kms_key out",
+            code="repository_key",
+        )
+
+    def _found(self) -> Mapping[str, Any] | None:
+        """What ECR tells of the repository; None where there is none."""
         try:
             with self._translated(f"ecr:DescribeRepositories {self.repository}"):
-                self._client.describe_repositories(
+                answer = self._client.describe_repositories(
                     repositoryNames=[self.repository],
                     **{k: v for k, v in self._names.items() if k == "registryId"},
                 )
         except ServiceError as error:
             if error.code == "aws_RepositoryNotFoundException":
-                return False
+                return None
             raise
-        return True
+        found: Mapping[str, Any] = answer["repositories"][0]
+        return found
 
     def _keep(self, number: int) -> None:
         """Set the lifecycle rule; a repository without it does not stay, it would look made."""

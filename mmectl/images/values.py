@@ -58,11 +58,12 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPolicy:
-    """How a repository that is created keeps its images."""
+    """How a repository that is created keeps its images; `kms_key` None: encrypted with AES256."""
 
     scan_on_push: bool = True
     keep_images: int = 20
     tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,13 @@ class EcrClient:
         if name in self.refuses:
             raise Refused(self.refuses[name])
 
-    def describe_repositories(self, repositoryNames: list[str], **names: Any) -> None:
+    def describe_repositories(self, repositoryNames: list[str], **names: Any) -> dict[str, Any]:
         self._called("describe_repositories")
         if repositoryNames[0] not in self.repositories:
             raise Refused("RepositoryNotFoundException")
+        made = self.repositories[repositoryNames[0]]
+        encrypted = made.get("encryptionConfiguration", {"encryptionType": "AES256"})
+        return {"repositories": [{"encryptionConfiguration": encrypted}]}
 
     def create_repository(self, repositoryName: str, **more: Any) -> None:
         self._called("create_repository")

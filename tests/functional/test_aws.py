@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.stub import Stubber
 from botocore.utils import parse_timestamp
 
-from mmectl.aws.session import Aws, timestamp
+from mmectl.aws.session import Aws, Storage, timestamp
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Credentials
 
@@ -117,6 +120,44 @@ def test_missing_bucket_is_made_in_the_region(aws, stub):
         {"Bucket": "b", "LifecycleConfiguration": {"Rules": [rule]}},
     )
     assert aws.ensure_bucket("b") is True
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_a_bucket_is_created_with_the_configured_tags(region):
+    aws = Aws(
+        region=region,
+        endpoint_url="http://127.0.0.1:9",
+        credentials=Credentials("AKIDEXAMPLE", "secret"),
+        storage=Storage(tags={"team": "vision"}),
+    )
+    wanted = {"Tags": [{"Key": "team", "Value": "vision"}]}
+    if region != "us-east-1":
+        wanted["LocationConstraint"] = region
+    with Stubber(aws.client("s3")) as s3:
+        s3.add_client_error("head_bucket", "404", "Not Found", 404)
+        s3.add_response("create_bucket", {}, {"Bucket": "b", "CreateBucketConfiguration": wanted})
+        s3.add_client_error("put_bucket_lifecycle_configuration", "AccessDenied", "no", 403)
+        assert aws.ensure_bucket("b") is True
+
+
+def test_writes_into_other_buckets_name_no_key():
+    aws = Aws(
+        region="us-east-1",
+        endpoint_url="http://127.0.0.1:9",
+        credentials=Credentials("AKIDEXAMPLE", "secret"),
+        storage=Storage(bucket="ours", kms_key="alias/ours"),
+    )
+    s3, sent = aws.client("s3"), {}
+
+    def note(params, **_):
+        sent.update(params["headers"])
+        return AWSResponse("http://127.0.0.1:9", 200, {}, io.BytesIO()), {"ETag": "e"}
+
+    s3.meta.events.register("before-call.s3.PutObject", note)
+    for bucket, key in (("ours", "alias/ours"), ("theirs", None)):
+        sent.clear()
+        s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+        assert sent.get("x-amz-server-side-encryption-aws-kms-key-id") == key
 
 
 def test_a_bucket_is_used_although_its_rules_may_not_be_set(aws, stub):

@@ -1,4 +1,4 @@
-"""An image whose server has no models and starts at once, for tests of everything around it."""
+"""An image whose server loads nothing and echoes, at once, for tests of everything around it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ SERVER = """
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            kind = self.headers.get("Content-Type", "application/octet-stream")
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_DELETE = do_POST
+
         def log_message(self, *_): pass
 
         def address_string(self): return "somebody"
@@ -39,7 +50,7 @@ SERVER = """
 
 
 def fake_image(state: Path) -> None:
-    """A server without models, which starts at once."""
+    """A server that starts at once, takes any model and answers with what it was sent."""
     images = state / "images"
     images.mkdir(mode=0o700, parents=True, exist_ok=True)
     program = textwrap.dedent(SERVER)

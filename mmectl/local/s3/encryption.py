@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 from mmectl.local.auth.claims import Headers
-from mmectl.local.s3 import rules
+from mmectl.local.s3 import denials, rules
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.http import Context
 from mmectl.local.values import AwsError
@@ -61,8 +61,13 @@ def chosen(asked: Mapping[str, str], default: Mapping[str, str]) -> dict[str, st
 
 
 async def of_write(context: Context) -> dict[str, str]:
-    """The encryption headers that a write keeps and answers; NoSuchBucket, InvalidArgument."""
+    """The encryption headers that a write keeps and answers.
+
+    Raises AwsError: NoSuchBucket, InvalidArgument, AccessDenied by the bucket's policy.
+    """
     wanted = asked(context.call.headers)
+    policy = await context.store.setting(context.bucket, "policy")
+    denials.refuse_write(policy, context.bucket, context.key, wanted)
     body = await context.store.setting(context.bucket, "encryption")
     return chosen(wanted, of_setting(body))
 

@@ -1,4 +1,7 @@
-"""Bucket policies: kept as they were put, once they are sound; nobody is let in or kept out."""
+"""Bucket policies: kept as they were put, once they are sound.
+
+Nobody is let in or kept out by them; what they deny of writes is in `denials`.
+"""
 
 from __future__ import annotations
 
