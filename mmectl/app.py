@@ -51,9 +51,11 @@ class App:
         config_file: Path | None = None,
         flags: dict[str, str] | None = None,
         *,
+        environment: str | None = None,
         begins: bool = True,
     ) -> None:
         self.out = out
+        self._environment = environment
         self._config_file = config_file
         self._flags = flags or {}
         self._begins = begins
@@ -68,17 +70,48 @@ class App:
             color=colour_wanted(),
         )
         flags = flags_of(options.pop("settings"), options.pop("platform"))
-        return cls(Output(mode), options.pop("config_file"), flags, begins=begins)
+        return cls(
+            Output(mode),
+            options.pop("config_file"),
+            flags,
+            environment=options.pop("environment"),
+            begins=begins,
+        )
+
+    def elsewhere(self, environment: str | None) -> App:
+        """The same call in another environment of the configuration."""
+        return type(self)(
+            self.out, self._config_file, self._flags, environment=environment, begins=self._begins
+        )
 
     @cached_property
     def config(self) -> Config:
         """The valid configuration. Raises ConfigError."""
-        found = load(self._config_file, flags=self._flags)
+        found = load(self._config_file, flags=self._flags, chosen=self._environment)
         if found.path is None:
             self.out.note(
                 f"no config.yaml in {Path.cwd()}: every setting has its default; name another "
                 "one with --config"
             )
+        return found
+
+    def environments(self) -> dict[str, Config]:
+        """The configuration in each of its environments, without what is of unset variables.
+
+        Raises ConfigError with the problems of all. A pipe cannot be read again: then none.
+        """
+        found: dict[str, Config] = {}
+        problems: dict[str, None] = {}
+        again = self.config.path is not None and self.config.path.is_file()
+        for name in self.config.environments if again else ():
+            try:
+                found[name] = load(
+                    self._config_file, flags=self._flags, chosen=name, leave_out=True
+                )
+            except ConfigError as error:
+                problems |= dict.fromkeys(error.problems)
+        if problems:
+            raise ConfigError(tuple(problems), hint="look at one of them: mmectl config show --env")
         return found
 
     @property

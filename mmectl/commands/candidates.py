@@ -27,12 +27,23 @@ def settings(_context: click.Context, _parameter: click.Parameter, start: str) -
     return [f"{key}=" for key in keys() if key.startswith(start)]
 
 
+def environments(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Environments of the configuration."""
+    from mmectl.config.loading import load
+
+    try:
+        config = load(context.params.get("config_file"), leave_out=True)
+    except MmectlError:
+        return []
+    return [name for name in config.environments if name.startswith(start)]
+
+
 def models(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     """Names of models."""
     from mmectl.config.loading import load
 
     try:
-        config = load(context.params.get("config_file"))
+        config = load(context.params.get("config_file"), chosen=context.params.get("environment"))
     except MmectlError:
         return []
     names = {model.name for model in config.settings.models} | _seen(config)

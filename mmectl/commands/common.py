@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmectl.console.output import Result
 
 Body = Callable[..., "Result"]
-_COMMON = {"config_file", "settings", "platform", "as_json", "quiet", "verbose"}
+_COMMON = {"config_file", "environment", "settings", "platform", "as_json", "quiet", "verbose"}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -93,6 +93,14 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="KEY=VALUE",
         help="Override one configuration key.",
         shell_complete=candidates.settings,
+    ),
+    click.option(
+        "--env",
+        "environment",
+        metavar="NAME",
+        envvar="MMECTL_ENV",
+        help="One of the configuration's environments.",
+        shell_complete=candidates.environments,
     ),
     click.option(
         "--config",

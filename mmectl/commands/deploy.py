@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout
 from mmectl.deploy.wait import Timing, await_outcome
-from mmectl.endpoint import Desired, Observed, Plan
+from mmectl.endpoint import Desired, Observed, Plan, Step
 from mmectl.registry.served import Unserved
 
 _WHOSE = "the image to be deployed"
@@ -53,7 +53,7 @@ def _planned(
     data = {
         "endpoint": wanted.endpoint,
         "up_to_date": not steps,
-        "steps": [dataclasses.asdict(step) for step in steps],
+        "steps": [_told(step, app.config.hidden) for step in steps],
         "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
         "warnings": app.advice,
@@ -67,6 +67,15 @@ def _planned(
             f"this update was rolled back: {found.reason}\nto try it again: mmectl deploy --again"
         )
     return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), apply])
+
+
+def _told(step: Step, hidden: Mapping[str, str]) -> dict[str, Any]:
+    """A step for people and logs: secrets in the container's variables are as they are written."""
+    told = dataclasses.asdict(step)
+    variables = told["request"].get("PrimaryContainer", {}).get("Environment", {})
+    for name in variables:
+        variables[name] = hidden.get(f"endpoint.environment.{name}", variables[name])
+    return told
 
 
 @command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mmectl.config.checks import has_disks
 from mmectl.config.sections import Settings
@@ -24,3 +24,17 @@ def _advice(settings: Settings) -> Iterator[tuple[str, str]]:
             "this key is for volumes"
         )
         yield "endpoint.kms_key", text
+
+
+def shared_endpoints(environments: Mapping[str, Settings]) -> list[str]:
+    """Which environments would deploy to one and the same endpoint."""
+    by_place: dict[tuple[object, ...], list[str]] = {}
+    for name, one in environments.items():
+        place = (one.platform, one.aws.profile, one.aws.region, one.endpoint.name)
+        by_place.setdefault(place, []).append(name)
+    return [
+        f"environments: {' and '.join(names)} deploy to one endpoint, {place[-1]}: give each an "
+        "endpoint.name, a profile or a region of its own"
+        for place, names in by_place.items()
+        if len(names) > 1
+    ]

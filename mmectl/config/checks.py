@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
-from mmectl.config import security
+from mmectl.config import environments, security
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
 from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, section_at
@@ -126,8 +126,10 @@ def _words(item: dict[str, Any], written: str | None) -> str:
 
 def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are known where `loc` stands."""
+    if len(loc) == 1:
+        return [*Settings.model_fields, environments.KEY]
     if loc[0] == "models":
-        return list(Model.model_fields if len(loc) > 1 else Settings.model_fields)
+        return list(Model.model_fields)
     if loc[:2] == ("autoscaling", "schedule") and len(loc) > 2:
         return list(Schedule.model_fields)
     section = section_at(loc[:-1])

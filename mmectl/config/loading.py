@@ -1,6 +1,7 @@
 """config.yaml -> Config: every problem at once, each with file:line:column.
 
-Compose the YAML with positions, lay environment and flags over it, validate with pydantic
+Compose the YAML with positions, lay the chosen one of `environments` over it, put variables in
+place, lay environment variables and flags over it, validate with pydantic
 (`sections`), check what else AWS or mmectl would refuse later (`checks`), and resolve paths against
 the file.
 """
@@ -10,15 +11,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
-from mmectl.config import checks
+from mmectl.config import checks, environments, variables
 from mmectl.config.reading import read_text
-from mmectl.config.sections import Settings, flatten, keys, texts
-from mmectl.config.yaml_values import Tree, compose, overlay
+from mmectl.config.sections import Settings, flatten, is_text, keys, texts
+from mmectl.config.yaml_values import Tree, compose, overlay, value_at
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 FILE_NAME = "config.yaml"
@@ -31,17 +33,30 @@ MOST = 20  # problems that are told at once
 class Config:
     """Valid settings, the file they come from and the origin of every value.
 
-    `origins` maps a dotted key to ``default``, ``file:line``, ``environment NAME`` or ``flag``.
+    `origins` maps a dotted key to ``default``, ``file:line:column (environment, ${VARIABLE})``, the
+    name of an environment variable or the flag. `environment` is the chosen one of `environments`;
+    `hidden` has the texts of secret values by their dotted keys, as the file has them.
     """
 
     settings: Settings
     path: Path | None
     origins: Mapping[str, str]
+    environment: str | None = None
+    environments: tuple[str, ...] = ()
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, path: Path) -> Path:
         """A path of the configuration, relative to its file (else the working directory)."""
         base = self.path.parent if self.path else Path.cwd()
         return path if path.is_absolute() else base / path
+
+    def values(self) -> dict[str, Any]:
+        """Dotted key -> value, for people and logs: secrets are as the file has them."""
+        flat = flatten(self.settings)
+        for key, text in self.hidden.items():
+            top = next(name for name in flat if key == name or key.startswith(f"{name}."))
+            flat[top] = _with(flat[top], key[len(top) + 1 :].split("."), text)
+        return flat
 
     @property
     def context(self) -> Path:
@@ -72,35 +87,73 @@ class Config:
         return self.resolve(self.settings.local.state_dir).absolute()
 
 
+def _with(value: Any, place: list[str], text: str) -> Any:
+    """A copy of plain values with another text at a place."""
+    if place == [""]:
+        return text
+    first, *rest = place
+    if isinstance(value, list):
+        changed = _with(value[int(first)], rest or [""], text)
+        return [*value[: int(first)], changed, *value[int(first) + 1 :]]
+    return {**value, first: _with(value.get(first), rest or [""], text)}
+
+
 def load(
     path: Path | None = None,
     *,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
+    chosen: str | None = None,
+    leave_out: bool = False,
 ) -> Config:
     """Read, lay over, validate. Raises ConfigError with every problem found.
 
     `path` None: config.yaml of the working directory, or all defaults when there is none.
-    `flags` are dotted keys with YAML scalars as text.
+    `flags` are dotted keys with YAML scalars as text. `chosen` is one of the file's `environments`.
+    With `leave_out` values whose variables are not set count as left out.
     """
     found = path or (Path(FILE_NAME) if Path(FILE_NAME).exists() else None)
-    tree = compose(read_text(found), found.name) if found else Tree({}, {}, ())
-    problems = list(tree.problems)
+    whole = compose(read_text(found), found.name) if found else Tree({}, {}, ())
     given = environment if environment is not None else os.environ
-    variables = _variables()
-    named = {key: given[name] for key, name in variables.items() if name in given}
-    for source, values in (("environment", named), ("flag", flags or {})):
-        tree, more = overlay(tree, values, source, variables, texts())
-        problems += more
+    tree, problems = environments.select(whole, chosen)
+    expanded = variables.expand(tree, given, is_text, settings=texts(), leave_out=leave_out)
+    tree, more = _overlaid(expanded.tree, given, flags or {})
+    # what is set elsewhere takes no variable of the file
+    mine = {key for key, source in expanded.tree.where.items() if tree.where.get(key) is source}
+    problems = [*whole.problems, *problems, *more]
+    problems += [text for key, text in expanded.problems.items() if key in mine]
+    hidden = {key: text for key, text in expanded.hidden.items() if key in mine}
     settings, more = checks.validate(tree, found)
     told = {problem.partition(": ")[0] for problem in problems}
     problems += [problem for problem in more if problem.partition(": ")[0] not in told]
     if settings is None or problems:
+        secrets = {str(value_at(tree.value, key)): text for key, text in hidden.items()}
         raise ConfigError(
-            _in_order(problems), hint="see the annotated config.yaml, or: mmectl config schema"
+            _in_order([variables.hide(problem, secrets) for problem in problems]),
+            hint="see the annotated config.yaml, or: mmectl config schema",
         )
     origins = {key: tree.origin(key) for key in flatten(settings)}
-    return Config(settings, found.absolute() if found else None, origins)
+    return Config(
+        settings,
+        found.absolute() if found else None,
+        origins,
+        chosen,
+        environments.names(whole),
+        hidden,
+    )
+
+
+def _overlaid(
+    tree: Tree, given: Mapping[str, str], flags: Mapping[str, str]
+) -> tuple[Tree, list[str]]:
+    """The tree under the environment's variables, and under the flags."""
+    problems: list[str] = []
+    names = _variables()
+    named = {key: given[name] for key, name in names.items() if name in given}
+    for source, values in (("environment", named), ("flag", flags)):
+        tree, more = overlay(tree, values, source, names, texts())
+        problems += more
+    return tree, problems
 
 
 def _variables() -> dict[str, str]:

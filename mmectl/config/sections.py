@@ -325,7 +325,20 @@ class Settings(Section):
 
 def schema() -> dict[str, Any]:
     """The JSON schema of config.yaml, for editors."""
-    return Settings.model_json_schema()
+    made = Settings.model_json_schema()
+    one = {
+        "type": "object",
+        "description": "What is different in one environment.",
+        "properties": dict(made["properties"]),
+        "additionalProperties": False,
+    }
+    made["properties"]["environments"] = {
+        "type": "object",
+        "title": "Environments",
+        "description": "name -> what is different there; chosen by --env or MMECTL_ENV",
+        "additionalProperties": {"anyOf": [one, {"type": "null"}]},
+    }
+    return made
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
@@ -373,6 +386,26 @@ def section_at(parts: Sequence[object]) -> type[Section] | None:
 def texts() -> frozenset[str]:
     """The dotted keys whose values are text: words, names, paths."""
     return frozenset(key for key, annotation in _fields(Settings) if _is_text(annotation))
+
+
+def is_text(key: str) -> bool:
+    """Whether a dotted key, also one in a list or a mapping, takes text."""
+    annotation: object = Settings
+    for part in key.split("."):
+        if is_section(annotation):
+            found = annotation.model_fields.get(part)
+            annotation = found.annotation if found else None
+        else:
+            annotation = _inner(annotation)
+    return _is_text(annotation)
+
+
+def _inner(annotation: object) -> object:
+    """What a list or a mapping holds."""
+    some = [one for one in get_args(annotation) if one is not type(None)]
+    if get_origin(annotation) in (tuple, dict):
+        return next((one for one in reversed(some) if one is not ...), None)
+    return _inner(some[0]) if len(some) == 1 else None
 
 
 def _is_text(annotation: object) -> bool:

@@ -24,10 +24,16 @@ _TEXT = {_TAG + "str", _TAG + "value", _TAG + "timestamp"}  # no key of ours tak
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value stands: `text` is ``config.yaml:12:5``, ``MMECTL_X`` or ``--set x``."""
+    """Where a value stands: `text` is ``config.yaml:12:5``, ``MMECTL_X`` or ``--set x``.
+
+    `key` is the dotted key as the file has it, where it is another one; `notes` are the environment
+    and the variables that the value is of.
+    """
 
     text: str
     kind: str
+    key: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +54,32 @@ class Tree:
         probe = key
         while probe and probe not in self.where:
             probe = probe.rpartition(".")[0]
-        place = self.where[probe].text if probe in self.where else f"{self.name}:1:1"
+        source = self.where.get(probe) or Source(f"{self.name}:1:1", "file")
+        place, key = source.text, (source.key or probe) + key[len(probe) :]
         return f"{place}  {plain(key)}: {text}" if key else f"{place}  {text}"
 
     def get(self, key: str) -> Any:
         """The plain value of a dotted key, or None."""
-        value: Any = self.value
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
+        return value_at(self.value, key)
 
     def origin(self, key: str) -> str:
-        """``default``, or where the value was set."""
-        return self.where[key].text if key in self.where else "default"
+        """``default``, or where the value was set; with the notes of what is in it."""
+        source = self.where.get(key)
+        if source is None:
+            return "default"
+        within = (one for name, one in self.where.items() if name.startswith(f"{key}."))
+        notes = dict.fromkeys([*source.notes, *(note for one in within for note in one.notes)])
+        return f"{source.text} ({', '.join(notes)})" if notes else source.text
+
+
+def value_at(value: Any, key: str) -> Any:
+    """What stands at a dotted key of plain values, or None."""
+    for part in key.split("."):
+        if isinstance(value, list):
+            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def compose(text: str, name: str) -> Tree:
@@ -277,6 +296,20 @@ def _parsed(walk: _Walk, key: str, text: str) -> Any:
     except yaml.YAMLError:
         return text
     return None if node is None else walk.value(node, key)
+
+
+def scalar(text: str) -> Any:
+    """A text as YAML's plain scalar: a number, a boolean, null, or the text itself."""
+    import yaml
+
+    loader: Any = yaml.SafeLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    if tag not in _NUMBERS | _WORDS or len(text) > MAX_NUMBER:
+        return text
+    try:
+        return loader.construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, LookupError, ArithmeticError):
+        return text
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -119,7 +120,9 @@ def test_documents(folder: Path, parts: list[tuple[str, str]]) -> None:
 )
 def test_flags_and_variables(values: dict[str, str], flags: bool) -> None:
     named = {f"MMECTL_{key.replace('.', '_').upper()}": text for key, text in values.items()}
-    given = {"flags": values, "environment": {}} if flags else {"environment": named}
+    given: dict[str, Any] = (
+        {"flags": values, "environment": {}} if flags else {"environment": named}
+    )
     body = json.dumps(values).encode()
     config = check("config-flags", body, lambda: load(Path("/dev/null"), **given), (ConfigError,))
     if config is not None:

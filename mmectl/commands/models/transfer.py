@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from mmectl.app import App
-from mmectl.base.errors import Interrupted
+from mmectl.base.errors import Interrupted, UsageError
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.console.output import Result, size
 from mmectl.registry import copying, fetching
-from mmectl.registry.names import model_of
+from mmectl.registry.names import DIGEST, model_of
 
 
 @command(
@@ -67,25 +67,32 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
     examples="mmectl models copy resnet_18 resnet_18_eu\n"
     "mmectl models copy resnet_18_v2 staging/           # keeps its name\n"
     "mmectl models copy s3://other/demo/birds.tar.gz birds\n"
-    "mmectl models copy resnet_18 s3://other/demo/",
+    "mmectl models copy resnet_18 s3://other/demo/\n"
+    "mmectl models copy resnet_18 --from-env dev --env prod",
 )
+@click.option("--from-env", metavar="NAME", help="Environment in which SOURCE is.")
 @click.argument("source")
-@click.argument("destination")
-def copy(app: App, source: str, destination: str) -> Result:
-    """Copy a model on the server: to another name, prefix or bucket.
+@click.argument("destination", required=False)
+def copy(app: App, source: str, destination: str | None, from_env: str | None) -> Result:
+    """Copy a model on the server: to another name, prefix, bucket or environment.
 
     DESTINATION is a name, a folder/ below the models' prefix, or s3://bucket/
     prefix/[name]. Nothing is overwritten: the copy becomes the next version there.
     Content that is there already is not copied again.
+
+    With --env the copy goes to that environment, under the same name unless
+    DESTINATION says another one. It comes from --from-env, or, without that and
+    without DESTINATION, from the configuration outside environments.
     """
+    origin_app = _origin_app(app, destination, from_env)
     if "://" in source:
         bucket, key = fetching.split_url(source)
     else:
-        target = app.inventory.target(source)
-        bucket, key = app.location.bucket, app.location.key(target)
-    about = fetching.look(app.bucket_of(bucket), key)
+        target = origin_app.inventory.target(source)
+        bucket, key = origin_app.location.bucket, origin_app.location.key(target)
+    about = fetching.look(origin_app.bucket_of(bucket), key)
     origin = copying.origin_of(bucket, key, about)
-    place = copying.destination(destination, app.location, origin)
+    place = copying.destination(destination or origin.name, app.location, origin)
     if place.location.bucket == app.location.bucket:
         app.aws.ensure_bucket(app.location.bucket)
     done = copying.copy(app.bucket_of(place.location.bucket), place, origin, about)
@@ -95,6 +102,37 @@ def copy(app: App, source: str, destination: str) -> Result:
         "target_model": done.target_model,
         "copied": done.copied,
         "size": about.size,
+        "digest": about.metadata.get(DIGEST),
+        "environment": app.config.environment,
     }
     text = f"{done.target_model} under {place.location.url}"
     return Result(data, [f"copied: {text}" if done.copied else f"there already: {text}"])
+
+
+def _origin_app(app: App, destination: str | None, from_env: str | None) -> App:
+    """The call in the environment that the model comes from. Raises UsageError."""
+    if destination is not None and from_env is None:
+        return app
+    if destination is None and from_env is None and app.config.environment is None:
+        raise UsageError(
+            "where to?",
+            hint="name a DESTINATION, or an environment: mmectl models copy SOURCE --env NAME",
+        )
+    other = app.elsewhere(from_env)
+    if other.config.environment == app.config.environment:
+        raise UsageError(
+            f"the model comes from {app.config.environment} and goes there",
+            hint="copy it to another --env",
+        )
+    apart = other.local and other.config.state_dir != app.config.state_dir
+    if other.local != app.local or apart:
+        raise UsageError(
+            "the two environments are on different platforms: no server reaches both",
+            hint="mmectl models fetch, then: mmectl upload NAME --from FOLDER --env NAME",
+        )
+    if destination is None and other.location == app.location:
+        raise UsageError(
+            f"both environments have their models under {app.location.url}",
+            hint="give one of them another bucket.name, bucket.prefix or endpoint.name",
+        )
+    return other
