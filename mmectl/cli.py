@@ -24,7 +24,7 @@ import click
 
 from mmectl import __version__
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
-from mmectl.commands.common import Call, CommandGroup, wants_json
+from mmectl.commands.common import Call, CommandGroup, wants, wants_json
 from mmectl.console import menu
 from mmectl.console.menu import COMMANDS
 
@@ -181,6 +181,8 @@ def _failed(call: Call, error: MmectlError, arguments: Sequence[str]) -> int:
     from mmectl.console.options import colour_wanted
     from mmectl.console.output import Mode, Output
 
+    if error.exit_code == UsageError.exit_code and wants(cli, arguments, "detailed_exitcode"):
+        error.exit_code = MmectlError.exit_code  # 2 says there that something is to do
     mode = Mode(json=wants_json(cli, arguments), color=colour_wanted())
     try:
         Output(mode).error(call.command or "mmectl", error)

@@ -114,7 +114,12 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
 
 
 def wants_json(group: click.Group, arguments: Sequence[str]) -> bool:
-    """Whether --json is an option of a command line, even of one that click refuses.
+    """Whether --json is an option of a command line, even of one that click refuses."""
+    return wants(group, arguments, "as_json")
+
+
+def wants(group: click.Group, arguments: Sequence[str], flag: str) -> bool:
+    """Whether a flag, by its parameter's name, stands on a command line.
 
     Read by click's own parser: behind ``--``, or as another option's value, it is no option.
     """
@@ -122,7 +127,7 @@ def wants_json(group: click.Group, arguments: Sequence[str]) -> bool:
     left = list(arguments)
     while command is not None:
         values, left = _read(command, left)
-        if values.get("as_json") or values.get("misplaced_as_json"):
+        if values.get(flag) or values.get(f"misplaced_{flag}"):
             return True
         if not isinstance(command, click.Group) or not left:
             return False
@@ -131,7 +136,7 @@ def wants_json(group: click.Group, arguments: Sequence[str]) -> bool:
             command = command.get_command(click.Context(command), name)
         except MmectlError:  # what is told: its module cannot be imported
             break
-    return bool(_read(_nothing, left)[0].get("as_json"))  # of an unknown command
+    return bool(_read(_nothing, left)[0].get(flag))  # of an unknown command
 
 
 def _read(command: click.Command, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

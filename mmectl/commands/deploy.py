@@ -20,16 +20,27 @@ from mmectl.deploy.wait import Timing, await_outcome
 from mmectl.endpoint import Desired, Observed, Plan, Step
 from mmectl.registry.served import Unserved
 
+CHANGES = 2  # exit code of `plan --detailed-exitcode` where something is to do
 _WHOSE = "the image to be deployed"
 
 
-@command(examples="mmectl plan\nmmectl plan --set endpoint.instance_count=3")
-def plan(app: App) -> Result:
-    """Show what deploy would do, without doing it."""
+@command(
+    examples="mmectl plan\nmmectl plan --set endpoint.instance_count=3\n"
+    "mmectl plan --detailed-exitcode --json > plan.json"
+)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 for changes, 0 for none, 1 failed.")
+def plan(app: App, detailed_exitcode: bool) -> Result:
+    """Show what deploy would do, without doing it.
+
+    With --detailed-exitcode the exit code is 2 where deploy would do something,
+    and that of every failure is 1, also of a wrong configuration.
+    """
     wanted = app.desired()
     found = endpoint.observe(app.sagemaker, wanted)
     steps = _steps(app, wanted, found)
-    return _planned(app, wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
+    planned = _planned(app, wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
+    code = CHANGES if detailed_exitcode and steps else 0
+    return dataclasses.replace(planned, exit_code=code, done=True)
 
 
 def _steps(app: App, wanted: Desired, found: Observed) -> Plan:

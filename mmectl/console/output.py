@@ -40,7 +40,8 @@ class Table:
 class Result:
     """What a command gives back: `data` for machines, `view` for people, `body` as it is.
 
-    `errors` are what failed of something that went on all the same.
+    `errors` are what failed of something that went on all the same. With `done` another exit code
+    than 0 tells of no failure.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Result:
     body: bytes | None = None
     exit_code: int = 0
     errors: Sequence[MmectlError] = ()
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Output:
     def result(self, command: str, result: Result) -> None:
         """Print a command's result."""
         if self.mode.json:
-            self._envelope(command, result.exit_code, result.data, result.errors)
+            ok = result.done or result.exit_code == 0
+            self._envelope(command, result.exit_code, result.data, result.errors, ok=ok)
             return
         if result.body is not None:
             self._write_body(result.body)
@@ -157,12 +160,18 @@ class Output:
             self._status.print(markup, soft_wrap=True)
 
     def _envelope(
-        self, command: str, exit_code: int, data: Mapping[str, Any], errors: Sequence[MmectlError]
+        self,
+        command: str,
+        exit_code: int,
+        data: Mapping[str, Any],
+        errors: Sequence[MmectlError],
+        *,
+        ok: bool = False,
     ) -> None:
         envelope = {
             "mmectl_result_version": RESULT_VERSION,
             "command": command,
-            "status": "ok" if exit_code == 0 else "failed",
+            "status": "ok" if ok else "failed",
             "exit_code": exit_code,
             "data": data,
             "errors": [
