@@ -93,7 +93,7 @@ def _problems(folder: Path, files: Mapping[str, Path]) -> Iterator[str]:
         if path.is_symlink():
             yield f"{name}: is a symbolic link: put the file itself there"
         elif not path.is_file():
-            yield f"{name}: is no file: remove it"
+            yield f"{name}: is not a regular file: remove it"
         elif not name.isprintable():
             yield f"{name}: has a name that cannot be printed: give it another one"
     if other := model_files.taken(folder):
@@ -136,5 +136,5 @@ def _lines(folder: Path) -> Iterator[tuple[int, str]]:
 def _bad_requirements(folder: Path) -> Iterator[str]:
     for number, line in _lines(folder):
         if not REQUIREMENT.fullmatch(line):
-            what = f"{line[:60]!r} is no package with its version, such as pandas==2.3.3"
+            what = f"{line[:60]!r} is not a package with its version, such as pandas==2.3.3"
             yield f"{model_files.REQUIREMENTS}:{number}: {what}"

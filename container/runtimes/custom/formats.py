@@ -47,7 +47,7 @@ def decoded(body: str | bytes, content_type: str | None) -> Any:
     try:
         return readers[kind](body)
     except (*_DAMAGED, RecursionError, TypeError) as error:
-        raise RequestError(f"the body is no {kind}: {str(error)[:300]}") from None
+        raise RequestError(f"the body is not {kind}: {str(error)[:300]}") from None
 
 
 def _text(body: str | bytes) -> str:
@@ -88,7 +88,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[list[Any]]:
         n = texts.index(True)
         row, column = divmod(n, len(rows[0]))
         where = f"row {row + 1}, column {column + 1}"
-        raise ValueError(f"{where}: {fields[n][:40]!r} is no number, others are")
+        raise ValueError(f"{where}: {fields[n][:40]!r} is not a number, other fields are")
     whole = all(_WHOLE.fullmatch(field) for field in fields)
     return [[int(field) if whole else _number(field) for field in row] for row in rows]
 

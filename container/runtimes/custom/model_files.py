@@ -59,9 +59,14 @@ def common(environ: Mapping[str, str], built: Path | None = None) -> Path | None
         return None
     path = Path(place or str(built), environ.get(PROGRAM) or SCRIPT)
     if not path.is_file():
-        told = f"{FOLDER}={place} is no folder of this image that" if place else "image.handler"
-        what = f"{told} holds no {path.name}" if not place else f"{told} holds {path.name}"
-        raise ModelError(what, "", "put the script into the image: nothing is downloaded")
+        told = (
+            f"{FOLDER}={place} is not a folder of this image with"
+            if place
+            else "image.handler has no"
+        )
+        raise ModelError(
+            f"{told} {path.name}", "", "put the script into the image: nothing is downloaded"
+        )
     return path
 
 

@@ -43,7 +43,7 @@ def imported(path: Path) -> ModuleType:
         path.stem, path, submodule_search_locations=[str(path.parent)]
     )
     if spec is None or spec.loader is None:
-        raise ModelError("is no script of Python's", path.name)
+        raise ModelError("is not a Python script", path.name)
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True  # the folder is its owner's, and may be read-only
     sys.path.insert(0, str(path.parent))
@@ -175,7 +175,7 @@ class Toolkit(base.RawModel):
             try:
                 sent = body.decode()
             except UnicodeDecodeError as error:
-                raise RequestError(f"the body is no UTF-8: {error}") from None
+                raise RequestError(f"the body is not UTF-8: {error}") from None
         result = self._answer(sent, content_type, accept, context)
         if isinstance(result, tuple):
             result, accept = result[0], result[1]

@@ -37,7 +37,7 @@ _ALLOWED = ("true", "1")
 # how PyTorch before 1.6 begins its files: a pickle of a number of its own
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 SAVE = "save it with torch.jit.save or torch.export.save"
-ONNX = "convert it to ONNX, which is no code: mmectl models export FILE --to FOLDER"
+ONNX = "convert it to ONNX, which contains no code: mmectl models export FILE --to FOLDER"
 TYPES = (
     "float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool",
 )  # fmt: skip
@@ -182,7 +182,7 @@ def header(path: Path) -> Header:
                 return _export(archive, members)
             return _pickled(path, archive, members)
     except _UNSOUND as error:
-        raise ModelError(f"is no sound file of PyTorch's ({error})", path.name, SAVE) from None
+        raise ModelError(f"is not a valid PyTorch file ({error})", path.name, SAVE) from None
 
 
 def check_whole(path: Path) -> None:
@@ -193,7 +193,7 @@ def check_whole(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
     except _UNSOUND as error:
-        raise ModelError(f"is no sound file of PyTorch's ({error})", path.name, SAVE) from None
+        raise ModelError(f"is not a valid PyTorch file ({error})", path.name, SAVE) from None
     if broken:
         raise ModelError(f"is damaged in {broken}", path.name, SAVE)
 

@@ -73,7 +73,7 @@ def survey(data: bytes) -> tuple[Any, frozenset[tuple[str, str]]]:
         made = reader.load()
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
         what = str(error) or type(error).__name__
-        raise pickle.UnpicklingError(f"is no sound pickle ({what[:160]})") from None
+        raise pickle.UnpicklingError(f"is not a valid pickle ({what[:160]})") from None
     return made, frozenset(reader.names)
 
 

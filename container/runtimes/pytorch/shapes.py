@@ -31,7 +31,7 @@ def inputs(path: Path, header: Header, module: Any, program: Program) -> tuple[V
         listed = ", ".join(found or ())
         raise ModelError(f"takes {listed}, model.json names {len(told)}", path.name, FIX)
     if not found or len(found) != 1:
-        what = "takes " + (", ".join(found) if found else "what is no tensor")
+        what = "takes " + (", ".join(found) if found else "no tensor")
         raise ModelError(f"{what}, of shapes that it does not say", path.name, FIX)
     for value in _candidates(found[0], module):
         made = _taken(value, program)

@@ -22,7 +22,7 @@ def _parsed(source: bytes) -> ast.Module | tuple[str, str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         where = f" in line {line}" if line else ""
-        return f"is no script of Python's{where}: {_first_line(error)} ({_VERSION})", "mend it"
+        return f"is not a Python script{where}: {_first_line(error)} ({_VERSION})", "mend it"
 
 
 def problem(source: bytes) -> tuple[str, str] | None:

@@ -119,7 +119,7 @@ def test_csv_is_read_as_the_toolkit_reads_it(body):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("x,y\n1,2", "row 1, column 1: 'x' is no number"),
+        ("x,y\n1,2", "row 1, column 1: 'x' is not a number"),
         ("1,2\n3", "row 2 has 1 fields, row 1 has 2"),
         ("", "has no body"),
         ("\n", "it has no row"),
@@ -291,7 +291,7 @@ def test_any_folder_is_the_handlers_of_an_image_that_has_one(tmp_path):
     (tmp_path / "model" / "words.txt").write_text("a")
     built = tmp_path / "handler"
     built.mkdir()
-    with pytest.raises(ModelError, match=r"image\.handler holds no inference\.py"):
+    with pytest.raises(ModelError, match=r"image\.handler has no inference\.py"):
         model_files.find(tmp_path / "model", {}, built)
     (built / "inference.py").write_text(HANDLE)
     wanted = (built / "inference.py", tmp_path / "model")
@@ -357,7 +357,7 @@ def test_a_script_for_all_models(tmp_path):
     (model / "factor.txt").write_text("3")
     environ = {model_files.FOLDER: str(tmp_path / "code"), model_files.PROGRAM: "serve.py"}
     assert model_files.find(model, environ) == (tmp_path / "code" / "serve.py", model)
-    with pytest.raises(ModelError, match="no folder of this image"):
+    with pytest.raises(ModelError, match="not a folder of this image"):
         model_files.find(model, {model_files.FOLDER: "s3://bucket/code.tar.gz"})
 
 
@@ -378,7 +378,7 @@ def test_an_upload_needs_leave_and_a_script_that_parses(tmp_path):
     assert any(model_files.ALLOW_CODE in note for note in found.notes)
     folder_of(tmp_path, "def model_fn(")
     (problem,) = look(tmp_path, allow_code=True).problems
-    assert "is no script of Python's" in problem.what
+    assert "is not a Python script" in problem.what
 
 
 def test_numpys_pickles_are_not_read():

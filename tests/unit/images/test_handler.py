@@ -63,9 +63,9 @@ def test_entry_points_of_both_shapes_are_seen(tmp_path, script):
     [
         (b"", "inference.py: is empty: write model_fn"),
         (b"x = 1\n", "inference.py: has no entry point: write model_fn"),
-        (b"def model_fn(:\n", "inference.py: is no script of Python's in line 1"),
-        (b"def handle(d, c): return '\xff'\n", "inference.py: is no script of Python's"),
-        (b"x\0y", "inference.py: is no script of Python's"),
+        (b"def model_fn(:\n", "inference.py: is not a Python script in line 1"),
+        (b"def handle(d, c): return '\xff'\n", "inference.py: is not a Python script"),
+        (b"x\0y", "inference.py: is not a Python script"),
         (b"def model_fn(d): return 1\n", "neither predict_fn nor transform_fn"),
         (SCRIPT.encode() + b"def transform_fn(): pass\n", "transform_fn beside predict_fn"),
         (b"class S:\n  def handle(self, d, c): return d\n", "has no entry point"),
@@ -92,12 +92,12 @@ def test_every_problem_is_told_at_once(tmp_path):
     message = refused(folder)
     for said in (
         "inference.py: is missing: write model_fn",
-        "broken.py: is no script of Python's in line 1",
+        "broken.py: is not a Python script in line 1",
         "serving: has the name of a module of the server's",
-        "requirements.txt:3: '-r more.txt' is no package",
-        "requirements.txt:4: 'git+https://host/x' is no package",
+        "requirements.txt:3: '-r more.txt' is not a package",
+        "requirements.txt:4: 'git+https://host/x' is not a package",
         "out.py: is a symbolic link",
-        "pipe: is no file",
+        "pipe: is not a regular file",
     ):
         assert f"./handler/{said}" in message
     assert "requirements.txt:2" not in message
