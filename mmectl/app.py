@@ -181,6 +181,7 @@ class App:
             port=settings.local.port,
             runtime=settings.local.runtime,
             budgets=self.budgets,
+            scaling_period=self.config.settings.local.scaling_period,
         )
         return Aws(
             region=connection.region,

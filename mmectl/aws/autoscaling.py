@@ -48,11 +48,16 @@ class Autoscaling:
         AWS writes names of endpoints in resources as they were given; they differ in no case alone.
         """
         start = f"endpoint/{endpoint}/variant/".lower()
-        listed = {"ServiceNamespace": "sagemaker", "ScalableDimension": DIMENSION}
+        # a dimension can be asked for with names of resources alone
+        listed = {"ServiceNamespace": "sagemaker"}
         try:
             found = self._all("describe_scalable_targets", "ScalableTargets", listed)
-            ours = [one for one in found if one["ResourceId"].lower().startswith(start)]
-            return tuple(self._target(one) for one in ours)
+            return tuple(
+                self._target(one)
+                for one in found
+                if one["ResourceId"].lower().startswith(start)
+                and one["ScalableDimension"] == DIMENSION
+            )
         except ServiceError as error:
             if error.code in _DENIED:
                 return None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import partial
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -33,6 +33,7 @@ class Schedule:
     next: Next
 
 
+@lru_cache(maxsize=256)
 def read(text: str, zone: str | None = None) -> Schedule:
     """Read a schedule with its time zone (IANA; None: UTC); raises ValueError with the reason.
 
@@ -51,13 +52,14 @@ def read(text: str, zone: str | None = None) -> Schedule:
     return Schedule(text, _cron(inner, where))
 
 
-def zones() -> set[str]:
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
     """The time zones that are known."""
-    return available_timezones()
+    return frozenset(available_timezones())
 
 
 def _zone(name: str | None) -> ZoneInfo:
-    if name is not None and name not in available_timezones():
+    if name is not None and name not in zones():
         raise ValueError(f"time zone {name!r} is not known, must be such as Europe/Berlin")
     return ZoneInfo(name or "UTC")
 

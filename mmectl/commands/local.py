@@ -51,6 +51,7 @@ def _connection(app: App) -> Any:
         port=app.config.settings.local.port,
         runtime=app.config.settings.local.runtime,
         budgets=app.budgets,
+        scaling_period=app.config.settings.local.scaling_period,
     )
 
 

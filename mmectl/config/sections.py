@@ -300,6 +300,9 @@ class Local(Section):
     disk_mb: int | None = Field(
         None, ge=1, description="disk for models on one instance; null: its volume"
     )
+    scaling_period: int = Field(
+        60, ge=1, le=60, description="seconds of autoscaling's datapoints; AWS has 60"
+    )
 
 
 class Settings(Section):

@@ -39,7 +39,8 @@ class Record:
     """The contents of platform.json.
 
     `port` 0 means not chosen yet; `runtime` is what instances run as: auto, process, docker;
-    `budgets` is what models may take on one of them.
+    `budgets` is what models may take on one of them, `scaling_period` the length of autoscaling's
+    datapoints in seconds.
     """
 
     port: int
@@ -50,6 +51,7 @@ class Record:
     server: Process | None = None
     runtime: str = "auto"
     budgets: Budgets = Budgets()
+    scaling_period: int = 60
 
     def __repr__(self) -> str:
         return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"

@@ -1,6 +1,6 @@
 """Requests to the small services, checked against the service's model.
 
-STS and IAM speak Query, ECR and Application Auto Scaling JSON 1.1. Whatever cannot be read is
+STS and IAM speak Query, ECR JSON 1.1. Whatever cannot be read is
 refused here in the service's own words, so that moto sees only what AWS would look at.
 """
 
@@ -13,8 +13,6 @@ from typing import Any
 from mmectl.local.call import Call
 from mmectl.local.control.validate import (
     check,
-    failed,
-    refusal,
     service_model,
     unknown_operation,
 )
@@ -22,7 +20,6 @@ from mmectl.local.payloads import inflated, json_object, query_fields, query_par
 from mmectl.local.values import AwsError
 
 Params = Mapping[str, Any]
-MOST_ACTIVITIES = 50
 _MESSAGE = 128  # characters of a name that are repeated
 
 
@@ -43,7 +40,6 @@ WIRES: Mapping[str, Wire] = {
     "sts": Wire(None, "ValidationError"),
     "iam": Wire(None, "ValidationError"),
     "ecr": Wire("AmazonEC2ContainerRegistry_V20150921", "InvalidParameterException"),
-    "application-autoscaling": Wire("AnyScaleFrontendService", "ValidationException", form=False),
 }
 
 
@@ -109,27 +105,11 @@ def not_carried_out(service: str, operation: str) -> AwsError:
 # what is answered without moto
 
 
-def _scaling_activities(params: Params) -> dict[str, Any]:
-    """DescribeScalingActivities: nothing is scaled here, so there is none."""
-    most = params.get("MaxResults", MOST_ACTIVITIES)
-    if not 1 <= most <= MOST_ACTIVITIES:
-        bound = "greater than or equal to 1" if most < 1 else "less than or equal to 50"
-        raise refusal([failed(most, "maxResults", f"Member must have value {bound}")])
-    if "ScalableDimension" in params and "ResourceId" not in params:
-        raise AwsError(
-            "ValidationException", "A scalable dimension can only be given with a resource ID."
-        )
-    if "NextToken" in params:
-        raise AwsError("InvalidNextTokenException", "Invalid token")
-    return {"ScalingActivities": []}
-
-
 def _authorization_message(_: Params) -> dict[str, Any]:
     """DecodeAuthorizationMessage: nothing is ever encoded here."""
     raise AwsError("InvalidAuthorizationMessageException", "Invalid encoded authorization message.")
 
 
 ANSWERS: Mapping[tuple[str, str], Callable[[Params], dict[str, Any]]] = {
-    ("application-autoscaling", "DescribeScalingActivities"): _scaling_activities,
     ("sts", "DecodeAuthorizationMessage"): _authorization_message,
 }

@@ -9,10 +9,7 @@ from mmectl.base.errors import ServiceError
 from mmectl.spec import scaling
 from mmectl.spec.scaling import Autoscaling, Scheduled, Target
 
-LOOKED = {
-    "ServiceNamespace": "sagemaker",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
+LOOKED = {"ServiceNamespace": "sagemaker"}
 PLACE = scaling.place("demo", "AllTraffic")
 AUTO = Autoscaling(1, 4, 200, schedule=(Scheduled("cron(0 8 * * ? *)", 2, 8, "Europe/Berlin"),))
 

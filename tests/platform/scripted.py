@@ -25,10 +25,13 @@ from mmectl.local.client import ask
 from mmectl.local.client.platform import Connection
 from mmectl.local.control.plane import Control
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
+from mmectl.local.fleet.metering import nowhere
 from mmectl.local.record import Record
 from mmectl.local.s3.service import S3, ObjectStore
+from mmectl.local.scaling.compose import Autoscaling
+from mmectl.local.scaling.counts import Counts
 from mmectl.local.server.gateway import Gateway
-from mmectl.local.server.handlers import SageMaker, Status, body_limit
+from mmectl.local.server.handlers import JsonService, SageMaker, Status, body_limit
 from mmectl.local.server.main import front, hosts
 from mmectl.local.values import ACCOUNT, Image
 
@@ -59,14 +62,29 @@ async def _serve(
     listener: socket.socket, folder: Path, settings: RouterSettings, options: Any, running: Any
 ) -> None:
     store = ObjectStore(folder / "s3")
-    fleets = DataPlane(folder / "f", store, settings, state_dir=folder, runtime="process")
-    control = Control(folder / "control.db", store, Images(), fleets, region="us-east-1", **options)
+    counts = Counts()
+    fleets = DataPlane(
+        folder / "f",
+        store,
+        settings,
+        state_dir=folder,
+        runtime="process",
+        puts=counts.beside(lambda _: nowhere),
+    )
+    options = {"region": "us-east-1", "scaled": lambda name: scaling.operations.variants(name)} | (
+        options
+    )
+    control = Control(folder / "control.db", store, Images(), fleets, **options)
+    file = folder / "scaling.json"
+    scaling: Autoscaling = Autoscaling(file, control, counts, region="us-east-1", period=0.5)
     await store.open()
     await control.open()
+    await scaling.open()
     services: dict[str, Any] = {
         "s3": S3(store),
         "sagemaker": SageMaker(control, fleets),
         "mmectl": Status(control, fleets, {}),
+        "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
     }
     gateway = Gateway(MINE, hosts(listener.getsockname()[1]), services, body_limit)
     runner = web.ServerRunner(front(gateway), shutdown_timeout=0.1)
@@ -76,6 +94,7 @@ async def _serve(
     running.put((asyncio.get_running_loop(), stop))
     await stop.wait()
     await runner.cleanup()
+    await scaling.close()
     await control.close()
     await fleets.close()
     await store.close()
@@ -134,6 +153,7 @@ class Account:
         self.s3 = client_for(connection, "s3")
         self.sagemaker = client_for(connection, "sagemaker")
         self.runtime = client_for(connection, "sagemaker-runtime")
+        self.scaling = client_for(connection, "application-autoscaling")
         self.s3.create_bucket(Bucket="models")
         self.body = b""
         events = self.runtime.meta.events

@@ -205,6 +205,64 @@ def test_size_changes_lose_no_request_and_no_model(account: Account) -> None:
     assert account.describe("demo")["EndpointConfigName"] == "old-2"
 
 
+VARIANT = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/demo/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+
+
+def count(account: Account) -> int:
+    (variant,) = account.describe("demo")["ProductionVariants"]
+    return int(variant["CurrentInstanceCount"])
+
+
+def scaled(account: Account, aim: float) -> None:
+    """Between one and three instances; datapoints of half a second, no cooldowns."""
+    account.scaling.register_scalable_target(**VARIANT, MinCapacity=1, MaxCapacity=3)
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    account.scaling.put_scaling_policy(
+        **VARIANT,
+        PolicyName="traffic",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": aim,
+            "PredefinedMetricSpecification": metric,
+            "ScaleOutCooldown": 0,
+            "ScaleInCooldown": 0,
+        },
+    )
+
+
+def test_the_fleet_follows_the_traffic(account: Account) -> None:
+    account.endpoint("demo", "old-1")
+    scaled(account, 60.0)  # one invocation a second and instance
+    with traffic_of(account) as traffic:
+        until(lambda: count(account) == 3, 60)
+        account.settle("demo")
+        # an update keeps what autoscaling has set, and another type is refused
+        update(account, "new-1", RetainAllVariantProperties=True)
+        account.settle("demo")
+        assert count(account) == 3
+        account.config("typed", {"InstanceType": "ml.m5.2xlarge"})
+        with pytest.raises(ClientError, match="AllTraffic is a scalable target"):
+            update(account, "typed")
+    assert traffic.failures == []
+    until(lambda: count(account) == 1, 60)
+    found = account.scaling.describe_scaling_activities(ServiceNamespace="sagemaker")
+    last, *_, first = found["ScalingActivities"]
+    assert first["StatusCode"] == last["StatusCode"] == "Successful"
+    assert "above 60 for 3 datapoints: policy traffic" in first["Cause"]
+    assert (last["Description"], "below 54 for 15" in last["Cause"]) == (
+        "Setting desired instance count to 1.",
+        True,
+    )
+    account.sagemaker.delete_endpoint(EndpointName="demo")
+    listed = account.scaling.describe_scalable_targets
+    until(lambda: not listed(ServiceNamespace="sagemaker")["ScalableTargets"])
+    until(lambda: not account.sagemaker.list_endpoints()["Endpoints"])
+
+
 def test_variants_by_weight_by_name_and_with_new_weights(account: Account) -> None:
     pair: list[dict[str, Any]] = [
         {"VariantName": "A", "InitialVariantWeight": 3},

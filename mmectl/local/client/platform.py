@@ -138,15 +138,16 @@ def start(
     port: int = 0,
     runtime: str | None = None,
     budgets: Budgets | None = None,
+    scaling_period: int | None = None,
     timeout: float = 30.0,
 ) -> Connection:
     """The running platform of that project, started in the background when there is none.
 
     `port` 0 means the one of last time, or any; another one is that one or none. `runtime` is
-    what instances run as (auto, process, docker), `budgets` what models may take on one of them;
-    None means that of last time, auto and no limit but the instance type's at first. Raises
-    PlatformError with what to do, also when the running platform has another port, region,
-    runtime or budgets.
+    what instances run as (auto, process, docker), `budgets` what models may take on one of them,
+    `scaling_period` the seconds of autoscaling's datapoints; None means that of last time, auto, no
+    limit but the instance type's and 60 at first. Raises PlatformError with what to do, also when
+    the running platform has another port, region, runtime, budgets or period.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -155,9 +156,11 @@ def start(
         check_packages()
         with _locked(state_dir):
             found = find(state_dir, timeout=patience) or _start(
-                state_dir, region, port, runtime, budgets, timeout
+                state_dir, region, port, runtime, budgets, scaling_period, timeout
             )
-    _check_same(found, _read(state_dir), region=region, port=port, runtime=runtime, budgets=budgets)
+    known = _read(state_dir)
+    _check_same(found, known, region=region, port=port, runtime=runtime, budgets=budgets)
+    _check_period(known, scaling_period)
     return found
 
 
@@ -190,6 +193,17 @@ def _check_same(
         f"the local platform cannot be used: {other[0]}",
         hint="mmectl local down, then try again",
         code=other[1],
+    )
+
+
+def _check_period(known: Record | None, period: int | None) -> None:
+    if known is None or period is None or known.scaling_period == period:
+        return
+    raise PlatformError(
+        "the local platform cannot be used: it runs with local.scaling_period "
+        f"{known.scaling_period}, not {period}",
+        hint="mmectl local down, then try again",
+        code="platform_scaling_period",
     )
 
 
@@ -229,6 +243,7 @@ def _start(
     port: int,
     runtime: str | None,
     budgets: Budgets | None,
+    scaling_period: int | None,
     timeout: float,
 ) -> Connection:
     known = _read(state_dir)
@@ -251,6 +266,7 @@ def _start(
         region=region,
         runtime=runtime or known.runtime,
         budgets=budgets or known.budgets,
+        scaling_period=scaling_period or known.scaling_period,
         supervisor=None,
         server=None,
     )

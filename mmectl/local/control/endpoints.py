@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mmectl.local.control import deployments
@@ -21,6 +21,13 @@ QUOTA = 20
 """Instances of one type for all endpoints together, as an account's quota would have it."""
 
 Params = Mapping[str, Any]
+Scaled = Callable[[str], Collection[str]]
+"""Names the variants of an endpoint that autoscaling owns."""
+
+
+def nothing(_: str) -> Collection[str]:
+    """Without autoscaling."""
+    return ()
 
 
 class EndpointOperations:
@@ -39,6 +46,7 @@ class EndpointOperations:
         clock: Callable[[], float],
         quota: int,
         alarm_state: AlarmState | None = None,
+        scaled: Scaled = nothing,
     ) -> None:
         self._records = records
         self._lookup = lookup
@@ -48,6 +56,7 @@ class EndpointOperations:
         self._clock = clock
         self._quota = quota
         self._alarm_state = alarm_state
+        self._scaled = scaled
 
     def _plan(self, endpoint: str, config: str, taken: tuple[str, ...]) -> Fleet:
         return plan_fleet(
@@ -103,12 +112,27 @@ class EndpointOperations:
             excluded = params.get("ExcludeRetainedVariantProperties", ())
             types = {item["VariantPropertyType"] for item in excluded}
             fleet = retained(fleet, serving, types)
+        self._check_scaled(endpoint.name, serving, fleet)
         self._check_quota(fleet)
         deployment = params.get("DeploymentConfig")
         if deployment is None and params.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment
         await self._check_deployment(deployment, fleet)
         return await self._update(endpoint, fleet, deployment)
+
+    def _check_scaled(self, endpoint: str, serving: Fleet, fleet: Fleet) -> None:
+        """Refuse to take a variant from autoscaling, or to change its type under it.
+
+        Source: SageMaker developer guide, endpoint-scaling-update; the text is ours.
+        """
+        scaled = self._scaled(endpoint) if fleet.refusal is None else ()
+        types = {spec.variant: spec.instance_type for spec in fleet.specs}
+        for spec in serving.specs:
+            if spec.variant in scaled and types.get(spec.variant) != spec.instance_type:
+                raise invalid(
+                    f"Variant {spec.variant} is a scalable target: it can be removed, and its "
+                    "instance type changed, once it is deregistered."
+                )
 
     async def _check_deployment(self, deployment: Params | None, fleet: Fleet) -> None:
         deployments.check(deployment, fleet)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from mmectl.local.control import answers
 from mmectl.local.control.database import Records, Synchronous
-from mmectl.local.control.endpoints import QUOTA, EndpointOperations
+from mmectl.local.control.endpoints import QUOTA, EndpointOperations, Scaled, nothing
 from mmectl.local.control.lookup import Lookup
 from mmectl.local.control.models import (
     ImageFinder,
@@ -61,7 +61,8 @@ class Control:
     `call` answers SageMaker's operations, `resolve` and `serving` tell the data plane where an
     endpoint's requests go. `clock` gives epoch seconds, `sleep` waits for some, `alarm_state`
     says how a CloudWatch alarm is (`runner.Surroundings`), `chance` (0 to below 1) decides
-    which fleet gets a request while traffic is being shifted.
+    which fleet gets a request while traffic is being shifted. `scaled` names the variants of an
+    endpoint that autoscaling owns.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Control:
         alarm_state: AlarmState | None = None,
         chance: Callable[[], float] = random.random,
         quota: int = QUOTA,
+        scaled: Scaled = nothing,
         synchronous: Synchronous = "FULL",
     ) -> None:
         self._objects = objects
@@ -98,6 +100,7 @@ class Control:
             clock=self._clock,
             quota=quota,
             alarm_state=alarm_state,
+            scaled=scaled,
         )
         self._operations: Mapping[str, Handler] = {
             "CreateModel": self._create_model,

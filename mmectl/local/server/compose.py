@@ -42,6 +42,8 @@ def compose(state_dir: Path, known: Record) -> Parts:
     from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
     from mmectl.local.metrics.compose import Metrics
+    from mmectl.local.scaling.compose import Autoscaling
+    from mmectl.local.scaling.counts import Counts
 
     local = state_dir / "local"
     logs_dir = local / "logs"
@@ -49,6 +51,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     environment = dict(os.environ)  # moto gets less of it, see aws_small
     small = SmallServices(region=known.region)
     metrics = Metrics(local / "metrics.db", small, region=known.region)
+    counts = Counts()
     fleets = DataPlane(
         local / "fleets",
         store,
@@ -57,7 +60,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
         state_dir=state_dir,
         runtime=known.runtime,
         environment=environment,
-        puts=metrics.puts,
+        puts=counts.beside(metrics.puts),
         puts_by_instance=metrics.puts_by_instance,
     )
     metrics.watch_instances(fleets.instances)
@@ -69,6 +72,14 @@ def compose(state_dir: Path, known: Record) -> Parts:
         fleets,
         region=known.region,
         alarm_state=metrics.alarm_state,
+        scaled=lambda endpoint: scaling.operations.variants(endpoint),
+    )
+    scaling = Autoscaling(
+        local / "scaling.json",
+        control,
+        counts,
+        region=known.region,
+        period=float(known.scaling_period),
     )
 
     async def figures(endpoint: str, seconds: float) -> dict[str, object]:
@@ -82,10 +93,18 @@ def compose(state_dir: Path, known: Record) -> Parts:
         "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
         "mmectl": Status(control, fleets, paths, figures),
         **dict.fromkeys(SERVICES, small),
+        "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
         "monitoring": metrics.monitoring,
     }
     return Parts(
         services,
-        opening=(store.open, metrics.open, control.open),
-        closing=(control.close, fleets.close, metrics.close, store.close, small.close),
+        opening=(store.open, metrics.open, control.open, scaling.open),
+        closing=(
+            scaling.close,
+            control.close,
+            fleets.close,
+            metrics.close,
+            store.close,
+            small.close,
+        ),
     )

@@ -1,0 +1,1 @@
+"""Application Auto Scaling of endpoint variants: records, policies, schedules, and what they do."""
