@@ -23,7 +23,7 @@ from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.console import bench_view
 from mmectl.console.output import Result, Table
 from mmectl.invoke import Request
-from mmectl.traffic import figures, mix
+from mmectl.traffic import figures, mix, proposal
 from mmectl.traffic.driver import Load, Sample, drive
 
 DURATION = 30.0
@@ -56,7 +56,8 @@ def bench() -> None:
     examples="mmectl bench cat.jpg                                # 30 s, one at a time\n"
     "mmectl bench --pattern zipf --concurrency 8 *.jpg\n"
     "mmectl bench --rate 50 --duration 120 --html report.html cat.jpg\n"
-    "mmectl bench -m resnet_18 -m shapes --count 1000 --save a.json cat.jpg",
+    "mmectl bench -m resnet_18 -m shapes --count 1000 --save a.json cat.jpg\n"
+    "mmectl bench --rate 40 --max-p99 200 cat.jpg        # proposes autoscaling.target",
 )
 @click.option(
     "--target-model",
@@ -82,6 +83,12 @@ def bench() -> None:
 @click.option("--content-type", help="Media type of the request [from the file].")
 @click.option("--accept", help="Media type of the answer.")
 @click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait for one answer [420].")
+@click.option(
+    "--max-p99",
+    type=click.FloatRange(0.001),
+    metavar="MS",
+    help="Acceptable p99; proposes autoscaling.target.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of the request order [0].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the figures to PATH (JSON).")
 @click.option("--html", type=click.Path(path_type=Path), help="Write an HTML page with plots.")
@@ -98,6 +105,7 @@ def run(
     content_type: str | None,
     accept: str | None,
     timeout: float | None,
+    max_p99: float | None,
     seed: int,
     save: Path | None,
     html: Path | None,
@@ -109,12 +117,13 @@ def run(
     requests a second, however long the answers take, and counts a latency from the
     time at which the request was due. `reloads` are cold answers of models that
     had answered before: they were evicted and loaded again, or one more instance
-    loaded them.
+    loaded them. With --max-p99 a run that kept within it proposes a value for
+    autoscaling.target: 70 % of the invocations that an instance carried a minute.
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
     _writable(save, html)
-    _in_service(app)
+    before = _in_service(app)
     targets = targets_of(app, models)
     if count is None and duration is None:
         duration = DURATION
@@ -133,6 +142,8 @@ def run(
         "interrupted": interrupted,
         **figures.summary(samples, elapsed),
     }
+    if max_p99 is not None:
+        data["autoscaling"] = proposal.proposal(data, max_p99 / 1000, before, _in_service(app))
     _write(data, save, html)
     failed: list[MmectlError] = [
         InvokeError(f"{item['count']} requests failed: {item['example']}", code=item["code"])
@@ -140,6 +151,8 @@ def run(
     ]
     code = 130 if interrupted else int(bool(failed))
     notes = [f"\nwritten: {path}" for path in (save, html) if path]
+    if max_p99 is not None:
+        notes = [f"\n{proposal.words(data['autoscaling'])}", *notes]
     if interrupted:
         failed.append(Interrupted("stopped by Ctrl-C: these are the figures until then"))
     return Result(data, [*bench_view.view(data), *notes], exit_code=code, errors=failed)
@@ -165,8 +178,8 @@ def compare(app: App, before: Path, after: Path) -> Result:  # noqa: ARG001 - as
     return Result({"before": str(before), "after": str(after), "figures": rows}, view)
 
 
-def _in_service(app: App) -> None:
-    """Thousands of refused requests would say the same."""
+def _in_service(app: App) -> int:
+    """Its instances; raises InvokeError where thousands of refused requests would say the same."""
     found = app.sagemaker.describe_endpoint(app.endpoint_name)
     status = found["EndpointStatus"] if found else "does not exist"
     if found is None or status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
@@ -175,6 +188,8 @@ def _in_service(app: App) -> None:
             hint="mmectl deploy" if found is None else "see: mmectl status",
             code="not_in_service",
         )
+    variants = found.get("ProductionVariants", ())
+    return sum(one.get("CurrentInstanceCount") or 0 for one in variants)
 
 
 def _requests(

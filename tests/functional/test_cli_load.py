@@ -210,3 +210,13 @@ def test_what_was_interrupted_says_so(call, world, runtime, arguments, said, cou
     data = envelope["data"]
     assert data["interrupted"]
     assert data[counted] == 1
+
+
+def test_bench_proposes_a_target_for_an_acceptable_p99(call):
+    call("deploy")
+    out = call("bench", "--count", "20", "--max-p99", "60000", "star.png")[1]
+    assert "\nautoscaling.target: " in out
+    data = result(call("bench", "--count", "20", "--max-p99", "60000", "--json", "star.png")[1])
+    assert data["data"]["autoscaling"]["target"] > 0
+    out = call("bench", "--count", "20", "--max-p99", "0.001", "star.png")[1]
+    assert "no autoscaling.target follows: p99 is" in out
