@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from mmectl.base.errors import DeployError
 from mmectl.spec import capacity, scaling
 from mmectl.spec.capacity import Capacities
+from mmectl.spec.capture import Capture, data_capture_config
+from mmectl.spec.capture import words as captured
 from mmectl.spec.container import Container, primary_container
 from mmectl.spec.metrics import metrics_config
 from mmectl.spec.network import OPEN, Network, model_members, words
@@ -87,6 +89,7 @@ class Spec:
     autoscaling: Autoscaling | None = None
     network: Network = OPEN
     kms_key: str | None = None
+    capture: Capture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,8 @@ def desired(spec: Spec) -> Desired:
         "ProductionVariants": [production_variant(spec.variant, model_name)],
         **({"KmsKeyId": spec.kms_key} if spec.kms_key else {}),
     }
+    if spec.capture is not None:
+        config["DataCaptureConfig"] = data_capture_config(spec.capture)
     if measured := metrics_config(spec.container.measured):
         config["MetricsConfig"] = measured
     config_name = _name(spec.endpoint, config)
@@ -346,8 +351,7 @@ def plan(wanted: Desired, found: Observed) -> Plan:
         why = ", ".join(["new content", *words(wanted.model_request)])
         steps.append(Step("CreateModel", wanted.model, why, wanted.model_request))
     if not found.config_exists:
-        key = wanted.config_request.get("KmsKeyId")
-        why = f"new content, volumes encrypted with {key}" if key else "new content"
+        why = ", ".join(["new content", *_told(wanted.config_request)])
         steps.append(Step("CreateEndpointConfig", wanted.config, why, wanted.config_request))
     before, after = _scaling_steps(wanted, found)
     change = _endpoint_steps(wanted, found)
@@ -368,6 +372,12 @@ def restoring(steps: Plan) -> Plan:
     """Those of the steps that put back what an update had to take from autoscaling."""
     _, after = phases((Step("Scale", "", ""), *steps))
     return tuple(step for step in after if step.action != "Scale")
+
+
+def _told(request: Mapping[str, Any]) -> list[str]:
+    """What of a configuration deserves a word in a plan."""
+    key = request.get("KmsKeyId")
+    return [*([f"volumes encrypted with {key}"] if key else []), *captured(request)]
 
 
 def serving_image(aws: ControlPlane, name: str) -> str | None:

@@ -46,6 +46,7 @@ class Request:
     """One InvokeEndpoint call; `body` at most 6,291,456 bytes, `source` is the file's name.
 
     `attributes` go to the container as the header X-Amzn-SageMaker-Custom-Attributes.
+    `inference_id` names the request in captured data.
     """
 
     endpoint: str
@@ -55,6 +56,7 @@ class Request:
     accept: str | None = None
     source: str = ""
     attributes: str | None = None
+    inference_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,7 @@ class Runtime:
             "Accept": request.accept,
             "TargetModel": request.target_model,
             "CustomAttributes": request.attributes,
+            "InferenceId": request.inference_id,
         }
         try:
             answer = self._client.invoke_endpoint(

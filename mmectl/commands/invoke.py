@@ -64,6 +64,7 @@ _PATTERN = re.compile(r"[*?]")
 @click.option(
     "--timeout", type=click.FloatRange(1), help="Seconds to wait, retries included [420]."
 )
+@click.option("--inference-id", metavar="ID", help="Id of the request in captured data.")
 @click.option("--seed", type=int, default=0, help="Seed of the random choice [0].")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 def invoke(
@@ -74,6 +75,7 @@ def invoke(
     content_type: str | None,
     accept: str | None,
     timeout: float | None,
+    inference_id: str | None,
     seed: int,
     files: tuple[Path, ...],
 ) -> Result:
@@ -85,6 +87,7 @@ def invoke(
     pattern. --random chooses among all uploaded models unless --target-model
     names some.
     """
+    _check_id(inference_id)
     if not models and not count:
         raise UsageError(
             "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
@@ -93,12 +96,33 @@ def invoke(
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
     targets = targets_of(app, models)
     if count:
+        _require_one(inference_id)
         requests = list(random_requests(targets, payloads, count, seed))
         return _many(app, requests, concurrency, wait)
     each = [replace(item, target_model=target) for target in targets for item in payloads]
     if len(each) == 1:
-        return _one(app, each[0], wait)
+        return _one(app, replace(each[0], inference_id=inference_id), wait)
+    _require_one(inference_id)
     return _many(app, each, concurrency, wait, answers=True)
+
+
+def _check_id(inference_id: str | None) -> None:
+    """Raise UsageError for what SageMaker's InferenceId cannot be."""
+    if inference_id is not None and not re.fullmatch(r"[!-~][ -~]{0,63}", inference_id):
+        raise UsageError(
+            f"--inference-id {inference_id!r}: must be 1 to 64 printable ASCII characters, the "
+            "first no blank",
+            hint="for example: --inference-id order-4711",
+        )
+
+
+def _require_one(inference_id: str | None) -> None:
+    """Raise UsageError where an id would be that of several requests."""
+    if inference_id is not None:
+        raise UsageError(
+            "--inference-id is for one request, these are several",
+            hint="name one model and one file",
+        )
 
 
 def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str | None) -> Request:

@@ -24,6 +24,12 @@ def _advice(settings: Settings) -> Iterator[tuple[str, str]]:
             "this key is for volumes"
         )
         yield "endpoint.kms_key", text
+    if settings.capture.enabled:
+        text = (
+            "SageMaker stops capturing while a disk is more than 75 % full, and a multi-model "
+            "endpoint fills its disks with models: watch DiskUtilization"
+        )
+        yield "capture.enabled", text
 
 
 def shared_endpoints(environments: Mapping[str, Settings]) -> list[str]:

@@ -78,6 +78,8 @@ _LIMITED = {
     "endpoint.model_download_timeout": "ProductionVariantModelDataDownloadTimeoutInSeconds",
     "endpoint.startup_timeout": "ProductionVariantContainerStartupHealthCheckTimeoutInSeconds",
     "endpoint.environment": "EnvironmentMap",
+    "capture.percentage": "SamplingPercentage",
+    "capture.destination": "DestinationS3Uri",
 }
 
 
@@ -240,6 +242,8 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     for name in settings.aws.tags:
         if name.lower().startswith("aws:"):
             yield "aws.tags", f"{name!r}: names that begin with aws: belong to AWS"
+    if (refusal := _destination_problem(settings.capture.destination)) is not None:
+        yield "capture.destination", refusal
     prefix = settings.bucket.prefix
     if prefix is None:
         return
@@ -248,6 +252,16 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     if not prefix.endswith("/") or prefix.startswith("/") or "//" in prefix:
         rule = "must end with '/', not start with '/', without '//'"
         yield "bucket.prefix", f"is {shown(prefix)}, {rule}"
+
+
+def _destination_problem(destination: str | None) -> str | None:
+    """What is wrong with where captured requests go."""
+    bucket = _WORDS["bucket.name"][0]
+    if destination is None or re.fullmatch(rf"s3://{bucket}(/[\w!.*'()=/-]*)?", destination):
+        return None
+    bare = destination.removeprefix("https://").removeprefix("s3:").strip("/")
+    meant = f"; did you mean 's3://{bare}'?" if re.fullmatch(rf"{bucket}(/.*)?", bare) else ""
+    return f"is {shown(destination)}, must be s3://BUCKET/PREFIX{meant}"
 
 
 def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -304,4 +318,8 @@ def _limited(tree: Tree) -> dict[str, tuple[str, Any]]:
         role = tree.get(key)
         if isinstance(role, str) and role.startswith("arn:"):
             limited[key] = ("RoleArn", role)
+    for name, shape in (("csv_types", "CsvContentType"), ("json_types", "JsonContentType")):
+        given = tree.get(f"capture.{name}")
+        for number, kind in enumerate(given if isinstance(given, list) else ()):
+            limited[f"capture.{name}.{number}"] = (shape, kind)
     return {key: pair for key, pair in limited.items() if pair[1] is not None}

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mmectl.spec import capture as spec_capture
 from mmectl.spec import network as spec_network
 from mmectl.spec import scaling
 from mmectl.spec.policy import Policy
@@ -180,6 +181,43 @@ class Network(Section):
         return spec_network.Network(self.subnets, self.security_groups, self.isolated)
 
 
+class Capture(Section):
+    """Requests and answers that SageMaker writes into a bucket."""
+
+    enabled: bool = Field(False, description="true: requests are captured")
+    percentage: int = Field(100, description="percent of the requests")
+    destination: str | None = Field(
+        None, description="s3://bucket/prefix; null: data-capture/ in the models' bucket"
+    )
+    part: Literal["both", "input", "output"] = Field("both", description="what of each request")
+    kms_key: str | None = Field(
+        None, description="KMS key of the files; null: bucket.kms_key there"
+    )
+    csv_types: tuple[str, ...] = Field(
+        ("text/csv",), strict=False, max_length=10, description="content types written as CSV"
+    )
+    json_types: tuple[str, ...] = Field(
+        ("application/json",),
+        strict=False,
+        max_length=10,
+        description="content types written as JSON; all others in base64",
+    )
+
+    def as_capture(self, bucket: str, key: str | None) -> spec_capture.Capture | None:
+        """The capture as `endpoint` wants it; bucket and KMS key are those of the models."""
+        if not self.enabled:
+            return None
+        key = None if self.destination else key
+        return spec_capture.Capture(
+            self.destination or f"s3://{bucket}/{spec_capture.FOLDER}",
+            self.percentage,
+            self.part,
+            self.kms_key or key,
+            self.csv_types,
+            self.json_types,
+        )
+
+
 class Update(Section):
     """How deploy changes an endpoint that serves already."""
 
@@ -317,6 +355,7 @@ class Settings(Section):
     build: Build = Build()
     endpoint: Endpoint = Endpoint()
     network: Network = Network()
+    capture: Capture = Capture()
     update: Update = Update()
     autoscaling: Autoscaling = Autoscaling()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")

@@ -20,7 +20,7 @@ _ALIAS = r"alias/[a-zA-Z0-9/_-]{1,250}"
 _KEY_ARN = rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{{12}}:(?:key/{_KEY_ID}|{_ALIAS})"
 _KEY = re.compile(rf"{_KEY_ID}|{_ALIAS}|{_KEY_ARN}")
 _KEY_RULE = "a KMS key: its id, its ARN, alias/NAME or an alias's ARN"
-KEYS = ("bucket.kms_key", "image.kms_key", "endpoint.kms_key")
+KEYS = ("bucket.kms_key", "image.kms_key", "endpoint.kms_key", "capture.kms_key")
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:

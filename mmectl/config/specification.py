@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mmectl.base.errors import ConfigError
 from mmectl.config.sections import Endpoint, Settings
 from mmectl.endpoint import Spec
+from mmectl.spec.capture import Capture, among_models
 from mmectl.spec.container import Container
 from mmectl.spec.metrics import Measured
 from mmectl.spec.variant import Variant
@@ -40,7 +42,20 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         autoscaling=settings.autoscaling.as_values(),
         network=settings.network.as_network(),
         kms_key=wanted.kms_key,
+        capture=_capture(settings, models),
     )
+
+
+def _capture(settings: Settings, models: str) -> Capture | None:
+    """What is captured. Raises ConfigError where it would lie among the models."""
+    bucket = models.removeprefix("s3://").partition("/")[0]
+    found = settings.capture.as_capture(bucket, settings.bucket.kms_key)
+    if found is not None and among_models(found.destination, settings.endpoint.name, models):
+        raise ConfigError(
+            (f"capture.destination: {found.destination} lies under {models}, among the models",),
+            hint="name another prefix, or leave it out: --set capture.destination=null",
+        )
+    return found
 
 
 def _environment(wanted: Endpoint) -> dict[str, str]:

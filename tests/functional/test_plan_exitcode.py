@@ -43,5 +43,3 @@ def test_every_failure_is_1(call, words):
     envelope = json.loads(out)
     assert (code, envelope["exit_code"], envelope["status"]) == (1, 1, "failed")
     assert call("plan", *words)[0] == 2
-
-

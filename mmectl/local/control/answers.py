@@ -58,7 +58,22 @@ def describe_endpoint(endpoint: Endpoint, names: Names) -> dict[str, Any]:
         "FailureReason": endpoint.failure,
         "LastModifiedTime": endpoint.modified,
         "LastDeploymentConfig": endpoint.deployment,
+        "DataCaptureConfig": _capture(endpoint.serving),
         "PendingDeploymentSummary": pending and _pending(pending, endpoint.rollout),
+    }
+
+
+def _capture(serving: Fleet | None) -> dict[str, Any] | None:
+    """DataCaptureConfigSummary of what serves."""
+    found = serving.capture if serving else None
+    if found is None:
+        return None
+    return {
+        "EnableCapture": True,
+        "CaptureStatus": "Started",
+        "CurrentSamplingPercentage": found["InitialSamplingPercentage"],
+        "DestinationS3Uri": found["DestinationS3Uri"],
+        "KmsKeyId": found.get("KmsKeyId", ""),
     }
 
 

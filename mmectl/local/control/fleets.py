@@ -40,7 +40,10 @@ def plan_fleet(
 
     Raises AwsError when a model of the configuration is gone.
     """
-    fleet = Fleet(fleet_key(config.name, taken), config.name, now)
+    capture = config.members.get("DataCaptureConfig")
+    if capture is not None and not capture.get("EnableCapture", True):
+        capture = None
+    fleet = Fleet(fleet_key(config.name, taken), config.name, now, capture=capture)
     for variant in config.members["ProductionVariants"]:
         if variant["ModelName"].lower() not in models:
             raise names.missing("model", variant["ModelName"])

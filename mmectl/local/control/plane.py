@@ -196,7 +196,7 @@ class Control:
         fleet = self._fleet_of(endpoint, endpoint.serving, variant)
         multi_model = all(spec.multi_model for spec in fleet.specs)
         others = tuple(key for key in endpoint.keys if key != fleet.key)
-        return Serving(endpoint.name, fleet.key, multi_model, others)
+        return Serving(endpoint.name, fleet.key, multi_model, others, fleet.capture)
 
     def _fleet_of(self, endpoint: Endpoint, serving: Fleet, variant: str | None) -> Fleet:
         """One of the two fleets of an update, by their shares, if both have the variant."""

@@ -8,6 +8,7 @@ pipelines can be described on AWS before they are served: their endpoints fail w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,6 @@ _VARIANT = (
     "CoreDumpConfig",
     "InstancePools",
 )
-# refused where this member of theirs is true: false says that it is not wanted
-_SWITCHED = {"DataCaptureConfig": "EnableCapture"}
 FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
 DEFAULT_FREQUENCY = 60
 """Seconds between two values of a metric (API reference, MetricsConfig)."""
@@ -47,14 +46,18 @@ def check_container(container: Params) -> None:
 def check_config(params: Params) -> None:
     """Refuse what an endpoint configuration may not ask for; raises AwsError."""
     _refuse(params, _CONFIG, "")
-    for member, switch in _SWITCHED.items():
-        if params.get(member, {}).get(switch, False):
-            raise _not_here(member, "")
+    _check_capture(params.get("DataCaptureConfig", {}))
     check_frequency(params.get("MetricsConfig", {}), "MetricsConfig")
     for member in ("ProductionVariants", "ShadowProductionVariants"):
         path = member[0].lower() + member[1:]
         for number, variant in enumerate(params.get(member, ()), 1):
             _check_variant(variant, f"{path}.{number}.member")
+
+
+def _check_capture(given: Params) -> None:
+    uri = given.get("DestinationS3Uri", "s3://bucket")
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", uri):
+        raise invalid(f"Invalid DestinationS3Uri {uri}: it must be such as s3://bucket/prefix.")
 
 
 def check_frequency(given: Params, member: str) -> None:

@@ -51,7 +51,7 @@ class Fleet:
     `key` names the fleet to the data plane and is unique among the fleets of its endpoint;
     `config` is the endpoint configuration's name. The specs are kept because model,
     configuration and image may be deleted while the endpoint serves. A fleet with a `refusal`
-    cannot be started, and that is why.
+    cannot be started, and that is why. `capture` is the DataCaptureConfig that is switched on.
     """
 
     key: str
@@ -59,6 +59,7 @@ class Fleet:
     since: float
     specs: tuple[FleetSpec, ...] = ()
     refusal: str | None = None
+    capture: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,15 @@ Record: TypeAlias = Resource | Endpoint
 class Serving:
     """Where a request to an endpoint goes: `config` is the fleet's key for the data plane.
 
-    `others` are the keys of fleets that the endpoint has besides.
+    `others` are the keys of fleets that the endpoint has besides. `capture` is the fleet's
+    DataCaptureConfig, None where nothing is captured.
     """
 
     endpoint: str
     config: str
     multi_model: bool
     others: tuple[str, ...] = ()
+    capture: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mmectl.local.call import Handler
@@ -37,11 +38,13 @@ class Parts:
 
 def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
+    from mmectl.local.capture.service import Captures
     from mmectl.local.control.plane import Control
     from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
     from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
     from mmectl.local.metrics.compose import Metrics
+    from mmectl.local.s3.documents import write_document
     from mmectl.local.scaling.compose import Autoscaling
     from mmectl.local.scaling.counts import Counts
 
@@ -86,10 +89,11 @@ def compose(state_dir: Path, known: Record) -> Parts:
         counted = await metrics.figures(endpoint, seconds)
         return {**counted, "moves": fleets.moves(endpoint, seconds)}
 
+    captures = Captures(partial(write_document, store))
     paths = {"platform": local / "platform.log", "containers": logs_dir}
     services: dict[str, Handler] = {
         "s3": S3(store),
-        "sagemaker": SageMaker(control, fleets),
+        "sagemaker": SageMaker(control, fleets, captures),
         "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
         "mmectl": Status(control, fleets, paths, figures),
         **dict.fromkeys(SERVICES, small),
@@ -103,6 +107,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
             scaling.close,
             control.close,
             fleets.close,
+            captures.close,
             metrics.close,
             store.close,
             small.close,

@@ -51,8 +51,27 @@ class Serving(Protocol):
         ...
 
     @property
+    def capture(self) -> Mapping[str, Any] | None:
+        """Its DataCaptureConfig, where requests are captured."""
+        ...
+
+    @property
     def others(self) -> tuple[str, ...]:
         """What names the fleets that the endpoint has besides, while it is updated."""
+        ...
+
+
+class Capturing(Protocol):
+    """What captures requests."""
+
+    def note(
+        self,
+        endpoint: str,
+        config: Mapping[str, Any],
+        request: InvokeRequest,
+        response: InvokeResponse,
+    ) -> None:
+        """Capture an answered request, as its endpoint's DataCaptureConfig says."""
         ...
 
 
@@ -104,8 +123,10 @@ class JsonService:
 class SageMaker:
     """The control plane and, under ``/endpoints/``, the runtime."""
 
-    def __init__(self, control: Control, fleets: Invoker) -> None:
-        self._control, self._fleets = control, fleets
+    def __init__(
+        self, control: Control, fleets: Invoker, captures: Capturing | None = None
+    ) -> None:
+        self._control, self._fleets, self._captures = control, fleets, captures
         self._json = JsonService("SageMaker", control)
 
     async def __call__(self, call: Call) -> web.StreamResponse:
@@ -136,6 +157,8 @@ class SageMaker:
             call.header(RUNTIME + "Inference-Id"),
         )
         answer = await self._fleets.invoke(serving.endpoint, serving.config, request)
+        if serving.capture is not None and self._captures is not None:
+            self._captures.note(serving.endpoint, serving.capture, request, answer)
         headers = {
             "Content-Type": answer.content_type,
             "x-Amzn-Invoked-Production-Variant": answer.variant,

@@ -51,7 +51,7 @@ SAGEMAKER = {
     "CreateEndpointConfig": {
         "EndpointConfigName": DONE,
         "ProductionVariants": DONE,
-        "DataCaptureConfig": REFUSED,
+        "DataCaptureConfig": DONE,
         "Tags": DONE,
         "KmsKeyId": NO_KEYS,
         "AsyncInferenceConfig": FAILS,
@@ -145,13 +145,12 @@ CONTAINERS = {
     "ModelPackageName": "package",
     "InferenceSpecificationName": "name",
 }
+CAPTURE: dict[str, Any] = {
+    "InitialSamplingPercentage": 100,
+    "DestinationS3Uri": "s3://bucket/captured",
+    "CaptureOptions": [{"CaptureMode": "Input"}],
+}
 CONFIGS: dict[str, Any] = {
-    "DataCaptureConfig": {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": 100,
-        "DestinationS3Uri": "s3://bucket/captured",
-        "CaptureOptions": [{"CaptureMode": "Input"}],
-    },
     "ExplainerConfig": {
         "ClarifyExplainerConfig": {
             "ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1"}},
@@ -276,10 +275,8 @@ KEPT: list[tuple[str, dict[str, Any]]] = [
     ("CreateEndpointConfig", {"ExecutionRoleArn": "arn:aws:iam::123456789012:role/r"}),
     ("CreateEndpointConfig", {"VpcConfig": VPC}),
     ("CreateEndpointConfig", {"EnableNetworkIsolation": True}),
-    (
-        "CreateEndpointConfig",
-        {"DataCaptureConfig": {**CONFIGS["DataCaptureConfig"], "EnableCapture": False}},
-    ),
+    ("CreateEndpointConfig", {"DataCaptureConfig": {**CAPTURE, "EnableCapture": False}}),
+    ("CreateEndpointConfig", {"DataCaptureConfig": {**CAPTURE, "EnableCapture": True}}),
     ("ProductionVariant", {"VariantInstanceProvisionTimeoutInSeconds": 300}),
     ("ProductionVariant", {"InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-2"}),
     ("ProductionVariant", {"EnableSSMAccess": False}),

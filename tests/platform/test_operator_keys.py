@@ -1,16 +1,23 @@
-"""Keys and networks through the whole story: no write without the key, no model outside the VPC."""
+"""What operators set in config.yaml, through the whole story on one platform.
+
+No write without the KMS key, no model outside the VPC, and the workflow of docs/ci.md as it stands.
+"""
 
 from __future__ import annotations
 
 import json
 import random
+import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import yaml
 from instant_image import REFERENCE, fake_image
-from projects import PROCESSES, Project, made
+from projects import BIN, PROCESSES, Project, made
 
 from mmectl.app import App
 from mmectl.aws.encryption import WRITES
@@ -20,6 +27,13 @@ from mmectl.images.codebuild import Clients, CodeBuild, Where
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 BUCKET = "guarded"
 SSE = "x-amz-server-side-encryption"
+ENVIRONMENTS = """\
+capture: {enabled: true}
+environments:
+  dev: {endpoint: {name: demo-dev}}
+  prod: {endpoint: {name: demo-prod, environment: {API_KEY: '${API_KEY:-none}'}}}
+models: [{name: listed, path: listed, framework: any}]
+"""
 CONFIG = f"""\
 platform: local
 image: {{uri: '{REFERENCE}'}}
@@ -29,7 +43,7 @@ network:
   subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
   security_groups: [sg-0123456789abcdef0]
   isolated: true
-"""
+{ENVIRONMENTS}"""
 
 
 def denial(condition: str, header: str, value: str) -> dict[str, Any]:
@@ -55,6 +69,8 @@ POLICY = {
 def project(root: Path) -> Iterator[Project]:
     with made(root, CONFIG) as project:
         fake_image(project.state)
+        (project.folder / "listed").mkdir()
+        (project.folder / "listed" / "weights.bin").write_bytes(b"weights")
         project.mmectl("local", "up")
         s3 = project.client("s3")
         s3.create_bucket(Bucket=BUCKET)
@@ -114,6 +130,7 @@ def _build_elsewhere(kind: type[App]) -> None:
             "settings": (),
             "platform": None,
             "config_file": None,
+            "environment": None,
         },
         begins=True,
     )
@@ -181,3 +198,126 @@ def test_without_the_key_the_bucket_refuses_each_kind_of_write(project):
     ):
         with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
             call(Bucket=BUCKET, Key="x", **more)
+
+
+def test_requests_are_captured_as_sagemaker_writes_them(project):
+    project.mmectl("upload", "asked", "--from", str(_folder(project, 30)), "--framework", "any")
+    project.mmectl("deploy")
+    (project.folder / "row.csv").write_text("1,2,3")
+    asked = project.data("invoke", "-m", "asked", "--inference-id", "order-4711", "row.csv")
+    assert asked["body"] == "1,2,3"
+    s3, where = project.client("s3"), {"Bucket": BUCKET, "Prefix": "data-capture/demo/AllTraffic/"}
+    deadline = time.monotonic() + 60
+    while not (found := s3.list_objects_v2(**where).get("Contents")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    answer = s3.get_object(Bucket=BUCKET, Key=found[0]["Key"])
+    assert (answer["ServerSideEncryption"], answer["SSEKMSKeyId"]) == ("aws:kms", KEY)
+    (line,) = map(json.loads, answer["Body"].read().splitlines())
+    assert line["eventMetadata"]["inferenceId"] == "order-4711"
+    for part in ("endpointInput", "endpointOutput"):
+        assert line["captureData"][part]["data"] == "1,2,3"
+        assert line["captureData"][part]["encoding"] == "CSV"
+    shown = project.client("sagemaker").describe_endpoint(EndpointName="demo")
+    assert shown["DataCaptureConfig"]["CaptureStatus"] == "Started"
+
+
+# docs/ci.md
+
+
+@pytest.fixture(scope="module")
+def workflow(root: Path) -> dict[Any, Any]:
+    """The workflow of docs/ci.md; YAML reads its `on` as true."""
+    text = (root / "docs" / "ci.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(name: models\n.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    found: dict[Any, Any] = yaml.safe_load(block)
+    return found
+
+
+class Runner:
+    """A job's steps in a shell, as GitHub's runner runs them: bash -e, and what they export."""
+
+    # what is not mmectl's: installing it, and talking to GitHub
+    STUBS: ClassVar = {"pip": "exit 0", "gh": 'printf "%s\\n" "$*" >> gh.log'}
+
+    def __init__(self, project: Project, workflow: dict[Any, Any]) -> None:
+        self.project = project
+        self.workflow = workflow
+        self.exported = project.folder / "exported"
+        bin_ = project.folder / "stubs"
+        bin_.mkdir(exist_ok=True)
+        for name, body in self.STUBS.items():
+            (bin_ / name).write_text(f"#!/bin/sh\n{body}\n")
+            (bin_ / name).chmod(0o755)
+        self.path = f"{bin_}:{BIN}:{project.environment['PATH']}"
+
+    def run(self, job: str, values: dict[str, str]) -> dict[str, str]:
+        """Run a job; gives the variables that its steps exported. `values`: of expressions."""
+        self.exported.write_text("")
+        done: dict[str, str] = {}
+        for step in self.workflow["jobs"][job]["steps"]:
+            if "run" not in step or not self._wanted(step.get("if"), done):
+                continue
+            own = {k: self._value(v, values) for k, v in step.get("env", {}).items()}
+            given = {**self.project.environment, **self.workflow["env"], **done, **own}
+            given |= {"PATH": self.path, "GITHUB_ENV": str(self.exported)}
+            subprocess.run(
+                ["bash", "-e", "-c", step["run"]],
+                cwd=self.project.folder,
+                env=given,
+                check=True,
+                timeout=300,
+            )
+            lines = self.exported.read_text().splitlines()
+            done = dict(line.split("=", 1) for line in lines)
+        return done
+
+    @staticmethod
+    def _wanted(condition: str | None, done: dict[str, str]) -> bool:
+        if condition is None:
+            return True
+        name, value = re.fullmatch(r"env\.(\w+) == '(.*)'", condition).groups()
+        return done.get(name) == value
+
+    @staticmethod
+    def _value(text: str, values: dict[str, str]) -> str:
+        found = re.fullmatch(r"\$\{\{ (.*) \}\}", text)
+        return values[found[1]] if found else text
+
+
+def test_the_workflow_asks_for_what_it_needs(workflow):
+    assert workflow["permissions"]["id-token"] == "write"
+    assert workflow["permissions"]["pull-requests"] == "write"
+    jobs = workflow["jobs"]
+    for name in ("deploy", "promote"):
+        group = {"group": "mmectl-prod", "cancel-in-progress": False}
+        assert jobs[name]["concurrency"] == group
+    for job in jobs.values():
+        uses = [step["uses"] for step in job["steps"] if "uses" in step]
+        assert uses[-1].startswith("aws-actions/configure-aws-credentials@")
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", ""), "an expression in a script is an injection"
+
+
+def test_the_workflow_of_the_documentation_runs(project, workflow):
+    runner = Runner(project, workflow)
+    number = {"github.token": "t", "github.event.pull_request.number": "7"}
+    assert runner.run("plan", number) == {"PLAN": "2"}
+    assert "CreateEndpoint" in (project.folder / "comment.md").read_text()
+    said = "pr comment 7 --body-file comment.md --edit-last --create-if-none"
+    assert (project.folder / "gh.log").read_text().splitlines() == [said]
+    runner.run("deploy", {})
+    assert runner.run("plan", number) == {"PLAN": "0"}
+    assert (project.folder / "gh.log").read_text().splitlines() == [said]
+
+    project.mmectl("upload", "birds", "--from", "listed", "--framework", "any", "--env", "dev")
+    runner.run("promote", {"inputs.model": "birds"})
+    there, here = (
+        project.data("models", "show", "birds", "--env", env)["versions"][0]["digest"]
+        for env in ("dev", "prod")
+    )
+    assert there == here
+    again = project.data("models", "copy", "birds", "--from-env", "dev", "--env", "prod")
+    assert (again["copied"], again["digest"]) == (False, here)
+    wrong = project.mmectl("plan", "--detailed-exitcode", "--env", "prdo", "--json", code=1)
+    assert json.loads(wrong.stdout)["exit_code"] == 1
