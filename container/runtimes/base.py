@@ -11,6 +11,7 @@ kind.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 
 from runtimes import process, signals
 from runtimes.tables import Dialect, Features, Table
-from runtimes.values import Input, Likelihood
+from runtimes.values import Input, Likelihood, ModelError
 
 
 class Model:
@@ -53,7 +54,12 @@ class TensorModel(Model):
         raise NotImplementedError
 
     def check(self, outputs: Sequence[Any]) -> None:
-        """Raise ModelError where the first outputs show that the folder's files do not match."""
+        """Compare the number of labels with that of classes; raises ModelError."""
+        if self.labels is None:
+            return
+        lines, classes = len(self.labels), math.prod(outputs[0].shape[1:])
+        if lines != classes:
+            raise ModelError(f"synset.txt has {lines} lines, the model answers {classes} classes")
 
 
 class TableModel(Model):

@@ -157,11 +157,7 @@ def await_outcome(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Even
             return
         sizes = capacities_of(found)
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
-    raise DeployError(
-        f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
-        hint="see: mmectl status; to go on waiting: mmectl wait",
-        code="deploy_timeout",
-    )
+    raise _still_changing(name, timing, "see: mmectl status; to go on waiting: mmectl wait")
 
 
 def _outcome(
@@ -234,11 +230,12 @@ def await_gone_or_settled(aws: ControlPlane, name: str, timing: Timing) -> Itera
         if status not in IN_PROGRESS:
             return
         yield Event("progress", name, str(status), int(elapsed), None, "s")
-    raise DeployError(
-        f"endpoint {name} is still being changed after {timing.timeout:.0f} s",
-        hint="see: mmectl status",
-        code="deploy_timeout",
-    )
+    raise _still_changing(name, timing, "see: mmectl status")
+
+
+def _still_changing(name: str, timing: Timing, hint: str) -> DeployError:
+    text = f"endpoint {name} is still being changed after {timing.timeout:.0f} s"
+    return DeployError(text, hint=hint, code="deploy_timeout")
 
 
 def await_gone(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:

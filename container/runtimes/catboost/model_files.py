@@ -15,14 +15,7 @@ from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/catboost links here, and beside it to these values
-from ..folders import (  # noqa: TID252
-    DESCRIPTION,
-    describe,
-    files,
-    first_bytes,
-    prediction,
-    single,
-)
+from .. import folders  # noqa: TID252
 from ..values import ModelError  # noqa: TID252
 from .flat import FlatError, Table
 
@@ -81,25 +74,25 @@ class Options:
 
 def detect(folder: Path) -> bool:
     """Whether a folder holds a file of CatBoost's."""
-    return any(_is_model(path) for path in files(folder))
+    return any(_is_model(path) for path in folders.files(folder))
 
 
 def _is_model(path: Path) -> bool:
-    return first_bytes(path, len(MAGIC)) == MAGIC
+    return folders.first_bytes(path, len(MAGIC)) == MAGIC
 
 
 def find(folder: Path) -> Path:
     """The model's file. Raises ModelError."""
-    return single(folder, _is_model, "CatBoost's", _NEW)
+    return folders.single(folder, _is_model, "CatBoost's", _NEW)
 
 
 def options(folder: Path) -> Options:
     """What model.json says. Raises ModelError."""
-    said = describe(folder).only(OPTIONS)
-    predict, missing = prediction(said, PREDICTIONS), said.get("missing")
+    said = folders.describe(folder).only(OPTIONS)
+    predict, missing = folders.prediction(said, PREDICTIONS), said.get("missing")
     if missing is not None and not isinstance(missing, str):
         what = "names a missing category that is not text"
-        raise ModelError(what, DESCRIPTION, '"missing": "nan"')
+        raise ModelError(what, folders.DESCRIPTION, '"missing": "nan"')
     return Options(predict, missing)
 
 
@@ -107,7 +100,7 @@ def check_prediction(header: Header, chosen: Options) -> None:
     """Raise ModelError where the model cannot answer as model.json chose."""
     if chosen.predict in (PROBABILITY, CLASS) and header.loss not in CLASSIFIERS:
         what = f"chooses {chosen.predict!r}: the model's loss is {header.loss or 'unknown'}"
-        raise ModelError(what, DESCRIPTION, f"only {', '.join(CLASSIFIERS)} have classes")
+        raise ModelError(what, folders.DESCRIPTION, f"only {', '.join(CLASSIFIERS)} have classes")
 
 
 def header(data: bytes, name: str) -> Header:

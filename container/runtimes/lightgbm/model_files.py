@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/lightgbm links here, and beside it to these values
-from ..folders import (  # noqa: TID252
-    DESCRIPTION,
-    describe,
-    files,
-    first_bytes,
-    prediction,
-    single,
-)
+from .. import folders  # noqa: TID252
 from ..values import ModelError  # noqa: TID252
 
 OPTIONS = ("predict", "categorical")  # keys of model.json
@@ -80,35 +73,37 @@ class Options:
 
 def detect(folder: Path) -> bool:
     """Whether a folder holds a file of LightGBM's."""
-    return any(_is_model(path) or _is_dump(path) for path in files(folder))
+    return any(_is_model(path) or _is_dump(path) for path in folders.files(folder))
 
 
 def _is_model(path: Path) -> bool:
-    return _BEGINNING.match(first_bytes(path)) is not None
+    return _BEGINNING.match(folders.first_bytes(path)) is not None
 
 
 def _is_dump(path: Path) -> bool:
-    return _DUMP.match(first_bytes(path)) is not None
+    return _DUMP.match(folders.first_bytes(path)) is not None
 
 
 def find(folder: Path) -> Path:
     """The model's file. Raises ModelError."""
-    held = files(folder)
+    held = folders.files(folder)
     dump = next((path.name for path in held if _is_dump(path)), None)
     if dump is not None and not any(map(_is_model, held)):
         raise ModelError("is a dump as JSON, which LightGBM does not read", dump, _NEW)
-    return single(folder, _is_model, "LightGBM's", _NEW)
+    return folders.single(folder, _is_model, "LightGBM's", _NEW)
 
 
 def options(folder: Path) -> Options:
     """What model.json says. Raises ModelError."""
-    said = describe(folder).only(OPTIONS)
-    predict = prediction(said, PREDICTIONS)
+    said = folders.describe(folder).only(OPTIONS)
+    predict = folders.prediction(said, PREDICTIONS)
     named = said.get("categorical")
     if named is None:
         return Options(predict)
     if not isinstance(named, list) or not all(type(one) in (str, int) for one in named):
-        raise ModelError("has no list of columns as categorical", DESCRIPTION, '["town", "size"]')
+        raise ModelError(
+            "has no list of columns as categorical", folders.DESCRIPTION, '["town", "size"]'
+        )
     return Options(predict, tuple(named))
 
 
@@ -125,7 +120,7 @@ def check_prediction(header: Header, chosen: Options) -> None:
     """Raise ModelError where the model cannot answer as model.json chose."""
     if chosen.predict in (PROBABILITY, CLASS) and header.objective not in CLASSIFIERS:
         what = f"chooses {chosen.predict!r}: the model's objective is {header.objective or 'none'}"
-        raise ModelError(what, DESCRIPTION, f"only {', '.join(CLASSIFIERS)} have classes")
+        raise ModelError(what, folders.DESCRIPTION, f"only {', '.join(CLASSIFIERS)} have classes")
 
 
 def _header(data: bytes, name: str, chosen: Options) -> Header:
@@ -234,7 +229,9 @@ def _indices(chosen: Options, names: Sequence[str]) -> tuple[int, ...] | None:
         elif isinstance(one, int) and 0 <= one < len(names):
             found.append(one)
         else:
-            raise ModelError(f"names the column {one!r}, which the model lacks", DESCRIPTION)
+            raise ModelError(
+                f"names the column {one!r}, which the model lacks", folders.DESCRIPTION
+            )
     return tuple(sorted(set(found)))
 
 
@@ -257,7 +254,7 @@ def _codes(
         raise ModelError(
             f"has the categories of {len(lists)} columns and does not say which these are",
             name,
-            f"name them in the DataFrame's order, in {DESCRIPTION}: "
+            f"name them in the DataFrame's order, in {folders.DESCRIPTION}: "
             '{"framework": "lightgbm", "categorical": ["town", "size"]}',
         )
     return dict(zip(columns, lists))  # noqa: B905 - Python 3.8

@@ -196,15 +196,6 @@ class Tensors(base.TensorModel):
             raise RequestError(f"the model does not take this: {error}") from None
         return [_columns(one) if isinstance(one, list) else np.asarray(one) for one in outputs]
 
-    def check(self, outputs: Sequence[Any]) -> None:
-        """Compare the number of labels with that of classes."""
-        count = 1
-        for size in outputs[0].shape[1:]:
-            count *= size
-        if self.labels is not None and len(self.labels) != count:
-            lines = len(self.labels)
-            raise ModelError(f"synset.txt has {lines} lines, the model answers {count} classes")
-
     def release(self) -> bool:
         """Keep of the weights what is in a file."""
         return self._release()

@@ -86,15 +86,6 @@ class Tensors(base.TensorModel):
         except ValueError as error:
             raise RequestError(f"the model does not take this: {error}") from None
 
-    def check(self, outputs: Sequence[Any]) -> None:
-        """Compare the number of labels with that of classes."""
-        count = 1
-        for size in outputs[0].shape[1:]:
-            count *= size
-        if self.labels is not None and len(self.labels) != count:
-            lines = len(self.labels)
-            raise ModelError(f"synset.txt has {lines} lines, the model answers {count} classes")
-
 
 def asked(values: Sequence[Value], pixels: Pixels | None) -> tuple[int | None, tuple[Input, ...]]:
     """How many items a model computes at once (None: any number), and its inputs."""
