@@ -125,9 +125,9 @@ class Observed:
     back, where AWS tells it. `reason` is that of the last change that failed, `modified` when the
     endpoint changed last, `variants` the names of those that serve. `tags` are those of what
     exists, by (kind, name). `same` are the configurations that differ from the wanted one in
-    instance counts and weights alone, `capacities` what the endpoint is to have of those now.
-    `types` are the instance types by variant, where `targets` has variants that autoscaling owns;
-    None means that we may not look.
+    instance counts and weights alone, `capacities` what the endpoint is to have of those now,
+    `begun` what it began with, `types` the instance types by variant. `targets` are the variants
+    that autoscaling owns; None means that we may not look.
     """
 
     status: str | None = None
@@ -142,6 +142,7 @@ class Observed:
     variants: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
     capacities: Capacities = field(default_factory=dict, hash=False)
+    begun: Capacities = field(default_factory=dict, hash=False)
     targets: tuple[Target, ...] | None = field(default=(), hash=False)
     types: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -250,17 +251,22 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     """Read what exists of what is wanted."""
     endpoint = aws.describe_endpoint(wanted.endpoint) or {}
     serving, tried = endpoint.get("EndpointConfigName"), attempted(endpoint)
+    named = dict.fromkeys(name for name in (serving, tried, wanted.config) if name)
+    configs = {name: aws.describe_endpoint_config(name) for name in named}
     same = tuple(
-        name for name in dict.fromkeys((serving, tried)) if name and _found_same(aws, wanted, name)
+        name
+        for name, described in configs.items()
+        if described and name != wanted.config and _is_same(wanted, name, described)
     )
     # what serves with other counts stays, and needs no other configuration
     config = serving if serving in same and endpoint["EndpointStatus"] == "InService" else None
     config = config or wanted.config
     exists = {
         ("model", wanted.model): aws.describe_model(wanted.model) is not None,
-        ("endpoint-config", config): aws.describe_endpoint_config(config) is not None,
+        ("endpoint-config", config): configs[config] is not None,
         ("endpoint", wanted.endpoint): bool(endpoint),
     }
+    serves = configs.get(serving) or {"ProductionVariants": ()}
     tags = {item: aws.tags(*item) for item, found in exists.items() if found}
     mine = tags.get(("endpoint", wanted.endpoint), {})
     return Observed(
@@ -276,23 +282,12 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         variants=tuple(one["VariantName"] for one in endpoint.get("ProductionVariants", ())),
         same=same,
         capacities=capacity.desired(endpoint),
-        targets=(targets := aws.scalable_targets(wanted.endpoint)),
-        types=_types(aws, serving) if targets and serving else {},
+        begun=capacity.initial(serves),
+        targets=aws.scalable_targets(wanted.endpoint),
+        types={
+            one["VariantName"]: one.get("InstanceType", "") for one in serves["ProductionVariants"]
+        },
     )
-
-
-def _types(aws: ControlPlane, config: str) -> dict[str, str]:
-    """The instance type of each variant of a configuration."""
-    found = aws.describe_endpoint_config(config) or {}
-    return {
-        one["VariantName"]: one.get("InstanceType", "")
-        for one in found.get("ProductionVariants", ())
-    }
-
-
-def _found_same(aws: ControlPlane, wanted: Desired, config: str) -> bool:
-    described = aws.describe_endpoint_config(config) if config != wanted.config else None
-    return described is not None and _is_same(wanted, config, described)
 
 
 def serving_role(aws: ControlPlane, name: str) -> str | None:
@@ -403,10 +398,17 @@ def _rescaled(wanted: Desired, found: Observed) -> list[dict[str, Any]]:
     """What has to change of the counts and weights, but for those of autoscaling."""
     want = capacity.initial(wanted.config_request)
     listed = capacity.changes(want, found.capacities, _owned(wanted, found))
-    if found.targets is None and any("DesiredInstanceCount" in change for change in listed):
+    # counts that nobody has changed since the endpoint got its configuration are not autoscaling's
+    moved = [one for one in listed if _count(found.begun, one) != _count(found.capacities, one)]
+    if found.targets is None and any("DesiredInstanceCount" in change for change in moved):
         said = capacity.words(listed, found.capacities)
         raise _unknown(f"{said}: whether autoscaling wants that count is not known")
     return listed
+
+
+def _count(known: Capacities, change: Mapping[str, Any]) -> int | None:
+    found = known.get(change["VariantName"])
+    return found.count if found else None
 
 
 def _owned(wanted: Desired, found: Observed) -> frozenset[str]:
@@ -488,6 +490,8 @@ def _endpoint_steps(wanted: Desired, found: Observed) -> Plan:
             _require_same_variants(wanted, found)
             change["DeploymentConfig"] = deployment
             why += f"; {wanted.policy}"
+        if listed := _rescaled(wanted, found):
+            why += f"; {capacity.words(listed, found.capacities)}"
         if _owned(wanted, found):
             change |= _retained(wanted, found)
             why += "; counts stay as autoscaling has set them"

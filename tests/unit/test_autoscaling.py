@@ -272,6 +272,12 @@ def test_who_may_not_look_changes_no_count():
     deployed(aws)
     aws.may_look = False
     assert deployed(aws) == []
+    # nobody has changed the count since: it is the configuration's
+    three = ["UpdateEndpointWeightsAndCapacities"]
+    assert deployed(aws, changed_by(variant__instance_count=3)) == three
+    aws = Aws()
+    deployed(aws)
+    aws.may_look = False
     scaled_by(aws, 6)
     with pytest.raises(DeployError, match="from 6 to 2 instances: whether autoscaling") as caught:
         deployed(aws)

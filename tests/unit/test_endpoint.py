@@ -695,6 +695,9 @@ class TestCapacities:
         deployed(aws, changed_by(variant__instance_count=first))
         deployed(aws, changed_by(variant__instance_count=3))
         both = changed_by(container__image="x:2", variant__instance_count=6)
+        found = plan(desired(both), endpoint.observe(aws, desired(both)))
+        (update,) = (step for step in found if step.action == "UpdateEndpoint")
+        assert update.why.endswith("serves until it is done; AllTraffic from 3 to 6 instances")
         assert "UpdateEndpoint" in deployed(aws, both)
         assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 6, 1.0)]
         assert deployed(aws, both) == []
