@@ -14,6 +14,8 @@ import pytest
 
 from mmectl.base.errors import ServiceError
 from mmectl.endpoint import ControlPlane
+from mmectl.spec import scaling
+from mmectl.spec.scaling import Autoscaling, Scheduled
 
 TAG = {"Key": "made-by", "Value": "contract"}
 NAME = "demo"  # the fake's only endpoint
@@ -53,6 +55,12 @@ def config(number: int, model: str = "demo-m") -> dict[str, Any]:
 def endpoint(number: int) -> dict[str, Any]:
     """A request for the endpoint with that configuration."""
     return {"EndpointName": NAME, "EndpointConfigName": f"demo-c{number}"}
+
+
+def capacities(variant: str, count: int) -> dict[str, Any]:
+    """A request for so many instances of a variant."""
+    change = {"VariantName": variant, "DesiredInstanceCount": count}
+    return {"EndpointName": NAME, "DesiredWeightsAndCapacities": [change]}
 
 
 def settled(plane: ControlPlane) -> Mapping[str, Any] | None:
@@ -141,6 +149,37 @@ class ControlContract:
         with pytest.raises(ServiceError, match="in-progress"):
             plane.update_endpoint(endpoint(1))
         assert settled(plane)["EndpointStatus"] == "InService"
+
+    def test_counts_change_in_place(self, plane: ControlPlane, container) -> None:
+        create(plane, container, 1)
+        plane.create_endpoint(endpoint(1))
+        settled(plane)
+        plane.update_capacities(capacities("AllTraffic", 2))
+        (variant,) = plane.describe_endpoint(NAME)["ProductionVariants"]
+        assert variant["DesiredInstanceCount"] == 2
+        found = settled(plane)
+        (variant,) = found["ProductionVariants"]
+        assert (variant["CurrentInstanceCount"], found["EndpointStatus"]) == (2, "InService")
+        assert found["EndpointConfigName"] == "demo-c1"
+        with pytest.raises(ServiceError, match="variant name"):
+            plane.update_capacities(capacities("nobody", 2))
+
+    def test_variants_are_scaled_automatically(self, plane: ControlPlane, container) -> None:
+        create(plane, container, 1)
+        assert plane.scalable_targets(NAME) == ()
+        plane.create_endpoint(endpoint(1))
+        settled(plane)
+        wanted = Autoscaling(1, 2, 5000, schedule=(Scheduled("cron(0 8 ? * 1 2199)", 2),))
+        for change in scaling.settings(NAME, ["AllTraffic"], wanted, ()):
+            plane.autoscale(change.action, change.request)
+        found = plane.scalable_targets(NAME)
+        (target,) = found
+        assert (target.variant, target.min, target.max) == ("AllTraffic", 1, 2)
+        assert list(scaling.settings(NAME, ["AllTraffic"], wanted, found)) == []
+        assert plane.scalable_targets("dem") == ()
+        for change in scaling.destruction(NAME, found, "over"):
+            plane.autoscale(change.action, change.request)
+        assert plane.scalable_targets(NAME) == ()
 
     def test_tags_are_added_replaced_and_removed(self, plane: ControlPlane, container) -> None:
         create(plane, container, 1)

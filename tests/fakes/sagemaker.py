@@ -190,6 +190,8 @@ class Sagemaker:
         self.endpoint = {**(self.endpoint or {}), "ProductionVariants": desires}
 
     def scalable_targets(self, endpoint: str) -> tuple[Target, ...] | None:
+        if endpoint != "demo":
+            return ()
         return tuple(self.targets.values()) if self.may_look else None
 
     def autoscale(self, operation: str, request: Mapping[str, Any]) -> None:
