@@ -234,6 +234,12 @@ def scaled(account: Account, aim: float) -> None:
     )
 
 
+def activities(account: Account) -> list[dict[str, Any]]:
+    """What autoscaling has done, the newest first."""
+    found = account.scaling.describe_scaling_activities(ServiceNamespace="sagemaker")
+    return list(found["ScalingActivities"])
+
+
 def test_the_fleet_follows_the_traffic(account: Account) -> None:
     account.endpoint("demo", "old-1")
     scaled(account, 60.0)  # one invocation a second and instance
@@ -248,9 +254,8 @@ def test_the_fleet_follows_the_traffic(account: Account) -> None:
         with pytest.raises(ClientError, match="AllTraffic is a scalable target"):
             update(account, "typed")
     assert traffic.failures == []
-    until(lambda: count(account) == 1, 60)
-    found = account.scaling.describe_scaling_activities(ServiceNamespace="sagemaker")
-    last, *_, first = found["ScalingActivities"]
+    until(lambda: activities(account)[0]["StatusCode"] != "InProgress" and count(account) == 1, 60)
+    last, *_, first = activities(account)
     assert first["StatusCode"] == last["StatusCode"] == "Successful"
     assert "above 60 for 3 datapoints: policy traffic" in first["Cause"]
     assert (last["Description"], "below 54 for 15" in last["Cause"]) == (
