@@ -20,6 +20,7 @@ from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
     from mmectl.aws.account import Account
+    from mmectl.deploy.watching import Watched, Watcher
     from mmectl.endpoint import ControlPlane
     from mmectl.frameworks.detect import Rest
     from mmectl.images.context import Contents
@@ -189,6 +190,19 @@ class App:
             credentials=connection.credentials,
             storage=storage,
         )
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        """CloudWatch's alarms, dashboards and logs."""
+        from mmectl.aws.watching import Watching
+
+        return Watching(self.aws)
+
+    def watched(self) -> Watched:
+        """What is to watch the endpoint."""
+        from mmectl.config.specification import watched
+
+        return watched(self.config.settings, self.aws.region)
 
     @cached_property
     def sagemaker(self) -> ControlPlane:

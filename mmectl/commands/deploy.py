@@ -15,7 +15,7 @@ from mmectl.base.errors import Interrupted
 from mmectl.commands import unserved
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
-from mmectl.deploy import preflight, rollout
+from mmectl.deploy import preflight, rollout, watching
 from mmectl.deploy.wait import Timing, await_outcome
 from mmectl.endpoint import Desired, Observed, Plan, Step
 from mmectl.registry.served import Unserved
@@ -44,9 +44,12 @@ def plan(app: App, detailed_exitcode: bool) -> Result:
 
 
 def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
+    """What watches the endpoint comes first: alarms are there before an update that they watch."""
     for text in app.advice:
         app.warn(text)
     steps = endpoint.plan(wanted, found)
+    watched = app.watched()
+    steps = (*watching.plan(watched, watching.observe(app.watcher, watched)), *steps)
     preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
     return steps
 
@@ -119,6 +122,8 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     timing = Timing(timeout=timeout or patience(app, wanted))
     try:
         with app.out.progress() as report:
+            for event in watching.execute(app.watcher, watching.only(steps)):
+                report(event)
             for event in rollout.deploy(
                 app.sagemaker, wanted, timing=timing, wait=wait, again=again
             ):

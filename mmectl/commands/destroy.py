@@ -9,7 +9,7 @@ from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
-from mmectl.deploy import preflight
+from mmectl.deploy import preflight, watching
 from mmectl.deploy.destroy import destroy as remove
 from mmectl.deploy.wait import Timing
 from mmectl.registry import tombstones, versions
@@ -19,24 +19,29 @@ from mmectl.registry.catalog import list_models
 @command(
     examples="mmectl destroy\n"
     "mmectl destroy --dry-run\n"
-    "mmectl destroy --artifacts --yes   # the uploaded models, too"
+    "mmectl destroy --artifacts --logs --yes   # uploaded models and logs, too"
 )
 @click.option("--artifacts", is_flag=True, help="Delete the uploaded models, too.")
+@click.option("--logs", is_flag=True, help="Delete the endpoint's log group, too.")
 @click.option("--yes", "-y", is_flag=True, help="Skip the confirmation that platform aws asks for.")
 @click.option("--timeout", type=click.FloatRange(1), default=900.0, help="Seconds to wait [900].")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
-def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool) -> Result:
+def destroy(
+    app: App, artifacts: bool, logs: bool, yes: bool, timeout: float, dry_run: bool
+) -> Result:
     """Remove endpoint, endpoint configurations and models, and verify it.
 
-    Uploaded models stay unless --artifacts is given. A second destroy succeeds.
+    Alarms and the dashboard that deploy made go, too. Uploaded models stay unless
+    --artifacts is given, and logs unless --logs is. A second destroy succeeds.
     """
     name = app.endpoint_name
     if app.untouched:
         nothing = {"endpoint": name, "removed": [], "artifacts": 0}
         return Result(nothing, [f"no resources of {name} exist"])
     steps = endpoint.removal(app.sagemaker, name)
+    around = watching.removal(app.watcher, name, log=logs)
     keys = _keys(app) if artifacts else ()
-    rows = [[step.action, step.name, step.why] for step in steps]
+    rows = [[step.action, step.name, step.why] for step in (*steps, *around)]
     rows += [["DeleteObject", key, "--artifacts"] for key in keys]
     data = {"endpoint": name, "removed": [row[1] for row in rows], "artifacts": len(keys)}
     if dry_run:
@@ -46,6 +51,8 @@ def destroy(app: App, artifacts: bool, yes: bool, timeout: float, dry_run: bool)
     try:
         with app.out.progress() as report:
             for event in remove(app.sagemaker, name, timing=Timing(timeout=timeout)):
+                report(event)
+            for event in watching.execute(app.watcher, around):
                 report(event)
     except KeyboardInterrupt:
         raise Interrupted(

@@ -27,7 +27,7 @@ from mmectl.frameworks.mxnet import zoo
 from mmectl.images import handler
 from mmectl.registry.names import check_name
 from mmectl.sources.origin import parse
-from mmectl.spec import policy
+from mmectl.spec import alarms, policy
 
 MOST = 200  # wrong types that are put into words; each looks for a near miss
 
@@ -148,6 +148,10 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
         urllib.parse.urlsplit(settings.zoo.base_url)
     except ValueError as error:
         yield "zoo.base_url", f"is {shown(settings.zoo.base_url)}: {error}"
+    if alarms.DEFAULTS in settings.update.alarms and not settings.alarms.defaults:
+        yield "update.alarms", "has defaults, which there are with alarms.defaults: true alone"
+    if settings.alarms.sns is not None and not settings.alarms.defaults:
+        yield "alarms.sns", "is told by the alarms of alarms.defaults: true, which is not set"
     refused = policy.problem(settings.update.as_policy())
     if refused is not None:
         yield f"update.{refused[0]}", refused[1]

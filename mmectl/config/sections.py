@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mmectl.spec import alarms
 from mmectl.spec import capture as spec_capture
 from mmectl.spec import network as spec_network
-from mmectl.spec import scaling
 from mmectl.spec.policy import Policy
 
 
@@ -233,8 +233,17 @@ class Update(Section):
     )
     timeout: int | None = Field(None, ge=600, le=28800, description="seconds for the whole update")
     alarms: tuple[str, ...] = Field(
-        (), strict=False, max_length=10, description="CloudWatch alarms that roll back"
+        (),
+        strict=False,
+        max_length=10,
+        description="CloudWatch alarms that roll back; defaults: those of alarms.defaults",
     )
+
+    @field_validator("alarms", mode="before")
+    @classmethod
+    def _one_word(cls, value: Any) -> Any:
+        """`update.alarms: defaults` needs no brackets."""
+        return (value,) if value == alarms.DEFAULTS else value
 
     def as_policy(self) -> Policy:
         """The policy as `endpoint` wants it."""
@@ -278,6 +287,51 @@ class Autoscaling(Section):
         )
         times = self.scale_in_cooldown, self.scale_out_cooldown
         return scaling.Autoscaling(self.min, self.max, self.target, *times, tuple(listed))
+
+
+class Alarms(Section):
+    """Alarms and a dashboard in CloudWatch that suit multi-model endpoints."""
+
+    defaults: bool = Field(
+        False, description="deploy makes alarms and a dashboard, destroy removes them"
+    )
+    sns: str | None = Field(
+        None,
+        pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$",
+        description="ARN of the topic that the alarms tell; null: nobody is told",
+    )
+
+
+class Logs(Section):
+    """The containers' log in CloudWatch Logs."""
+
+    retention_days: (
+        Literal[
+            1,
+            3,
+            5,
+            7,
+            14,
+            30,
+            60,
+            90,
+            120,
+            150,
+            180,
+            365,
+            400,
+            545,
+            731,
+            1096,
+            1827,
+            2192,
+            2557,
+            2922,
+            3288,
+            3653,
+        ]
+        | None
+    ) = Field(None, description="days that log events are kept; null: as it is, at first for ever")
 
 
 class Model(Section):
@@ -357,6 +411,8 @@ class Settings(Section):
     network: Network = Network()
     capture: Capture = Capture()
     update: Update = Update()
+    alarms: Alarms = Alarms()
+    logs: Logs = Logs()
     autoscaling: Autoscaling = Autoscaling()
     models: tuple[Model, ...] = Field((), strict=False, description="what upload --all uploads")
     upload: Upload = Upload()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmectl.base.errors import ConfigError
 from mmectl.config.sections import Endpoint, Settings
+from mmectl.deploy.watching import Watched
 from mmectl.endpoint import Spec
+from mmectl.spec import alarms
 from mmectl.spec.capture import Capture, among_models
 from mmectl.spec.container import Container
 from mmectl.spec.metrics import Measured
+from mmectl.spec.tags import carried
 from mmectl.spec.variant import Variant
 
 
@@ -38,7 +43,10 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
             startup_timeout=wanted.startup_timeout,
         ),
         tags=tuple(settings.aws.tags.items()),
-        policy=settings.update.as_policy(),
+        policy=replace(
+            settings.update.as_policy(),
+            alarms=alarms.named(settings.update.alarms, wanted.name, wanted.variant),
+        ),
         autoscaling=settings.autoscaling.as_values(),
         network=settings.network.as_network(),
         kms_key=wanted.kms_key,
@@ -56,6 +64,21 @@ def _capture(settings: Settings, models: str) -> Capture | None:
             hint="name another prefix, or leave it out: --set capture.destination=null",
         )
     return found
+
+
+def watched(settings: Settings, region: str) -> Watched:
+    """What is to watch the endpoint: alarms, dashboard, retention of its log."""
+    name, variant = settings.endpoint.name, settings.endpoint.variant
+    retention = settings.logs.retention_days
+    if not settings.alarms.defaults:
+        return Watched(name, retention=retention)
+    tags = carried(name, tuple(settings.aws.tags.items()))
+    return Watched(
+        name,
+        alarms=tuple(alarms.requests(name, variant, settings.alarms.sns, tags)),
+        dashboard=alarms.dashboard(name, variant, region),
+        retention=retention,
+    )
 
 
 def _environment(wanted: Endpoint) -> dict[str, str]:

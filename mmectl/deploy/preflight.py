@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Location
+from mmectl.deploy import watching
 from mmectl.endpoint import Desired, Plan
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def require_models(account: Account, bucket: Models, location: Location) -> None
 
 def require_alarms(missing: Missing, wanted: Desired, steps: Plan) -> None:
     """Raise DeployError (code ``no_alarm``) where an update names alarms that do not exist."""
-    names = wanted.policy.alarms
+    made = watching.put(steps)
+    names = tuple(name for name in wanted.policy.alarms if name not in made)
     if not names or not any(step.action == "UpdateEndpoint" for step in steps):
         return
     lacking: Sequence[str] = ()

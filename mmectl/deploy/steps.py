@@ -25,6 +25,13 @@ _NOT_SEEN = "could not find"
 _MADE, _BEGUN = "already existing", "in-progress"
 
 
+# SageMaker developer guide, deployment-guardrails-configuration
+_WATCHES = (
+    "the execution role, too, needs cloudwatch:DescribeAlarms on the alarms of update.alarms: "
+    "SageMaker watches them in its name"
+)
+
+
 class Action(NamedTuple):
     """`execute` asks AWS and yields what happens; `exists`: whether what it removed is left."""
 
@@ -98,7 +105,12 @@ def _update_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[
     """Update it, and note on it what to: SageMaker forgets what it has rolled back."""
     begun = lambda: _brings(aws, step)  # noqa: E731
     before = aws.describe_endpoint(step.name) or {}
-    _persist(lambda: aws.update_endpoint(step.request), timing, _not_seen, begun)
+    try:
+        _persist(lambda: aws.update_endpoint(step.request), timing, _not_seen, begun)
+    except ServiceError as error:
+        if "DeploymentConfig" not in step.request or "alarm" not in error.message.lower():
+            raise
+        raise ServiceError(error.message, hint=_WATCHES, code=error.code) from error
     with contextlib.suppress(ServiceError):  # who may not tag can still update
         known = before.get("EndpointConfigName"), before.get("LastModifiedTime")
         note = update_note(step.request["EndpointConfigName"], *known)

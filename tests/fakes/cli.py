@@ -19,6 +19,7 @@ from mmectl.invoke import Answer
 from .aws import Aws
 from .s3 import FakeS3
 from .sagemaker import Sagemaker
+from .watching import Watching
 
 LINES = json.dumps(["probability=0.900000, class=star", "probability=0.100000, class=cross"])
 
@@ -58,6 +59,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         aws: Any = Aws(s3)
         sagemaker: Any = Sagemaker(looks=0)
         answering: Any = Runtime()
+        watcher: Any = Watching()
         location = Location("bucket", "demo/")
 
         def runtime(self, patience: float) -> Any:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes.cli import LINES, call, result, world
@@ -419,6 +420,36 @@ def test_every_command_has_help_with_examples(call, name):
     assert "Examples:" in out
     assert f"mmectl {name}" in out.split("Examples:")[1]
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_alarms_dashboard_and_retention_come_with_deploy_and_go_with_destroy(call, world):
+    watcher = world.watcher
+    world.aws.clients["cloudwatch"] = SimpleNamespace(
+        describe_alarms=lambda **asked: {"MetricAlarms": list(watcher.put_alarms.values())}
+    )
+    on = ("--set", "alarms.defaults=true", "--set", "logs.retention_days=14")
+    rolling = ("--set", "update.policy=canary", "--set", "update.alarms=defaults")
+    planned = result(call("plan", *on, "--json")[1])["data"]["steps"]
+    actions = [step["action"] for step in planned]
+    assert actions[:9] == [*["PutMetricAlarm"] * 7, "PutDashboard", "PutRetentionPolicy"]
+    assert actions[9:] == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert watcher.calls == []
+    assert call("deploy", *on, *rolling)[0] == 0
+    assert len(watcher.put_alarms) == 7
+    assert result(call("plan", *on, *rolling, "--json")[1])["data"]["up_to_date"]
+    changed = ("--set", "endpoint.model_cache=Disabled")
+    assert call("deploy", *on, *rolling, *changed)[0] == 0
+    assert world.sagemaker.updates[-1]["DeploymentConfig"]["AutoRollbackConfiguration"] == {
+        "Alarms": [{"AlarmName": f"demo-AllTraffic-{key}"} for key in ("errors", "latency")]
+    }
+    shown = call("destroy", "--dry-run", "--logs")[1]
+    assert "DeleteAlarms" in shown
+    assert "DeleteLogGroup" in shown
+    assert call("destroy", "--yes")[0] == 0
+    assert (watcher.put_alarms, watcher.dashboards) == ({}, {})
+    assert watcher.logs == {"demo": {"retentionInDays": 14}}
+    assert call("destroy", "--logs", "--yes")[0] == 0
+    assert watcher.logs == {}
 
 
 def test_config_show_and_schema(call):

@@ -196,6 +196,35 @@ def test_mmectl_metrics_by_model_and_by_instance(project):
     assert (instance["instance_id"], instance["Invocations_Sum"]) == (named, 8)
 
 
+def test_alarms_a_dashboard_and_retention_of_the_log(project):
+    on = ("--set", "alarms.defaults=true", "--set", "logs.retention_days=30")
+    planned = project.data("plan", *on)["steps"]
+    assert [step["action"] for step in planned] == [
+        *["PutMetricAlarm"] * 7,
+        "PutDashboard",
+        "PutRetentionPolicy",
+    ]
+    project.mmectl("deploy", *on)
+    assert project.data("plan", *on)["up_to_date"]
+    cloudwatch = project.client("cloudwatch")
+    found = cloudwatch.describe_alarms(AlarmNamePrefix="demo-AllTraffic-")["MetricAlarms"]
+    assert len(found) == 7
+    assert {alarm["StateValue"] for alarm in found} == {"OK"}  # judged when they were put
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=found[0]["AlarmArn"])["Tags"]
+    assert {"Key": "mmectl:endpoint", "Value": "demo"} in tags
+    body = json.loads(cloudwatch.get_dashboard(DashboardName="mmectl-demo")["DashboardBody"])
+    assert len(body["widgets"]) == 7
+    logs = project.client("logs")
+    (group,) = logs.describe_log_groups(logGroupNamePrefix="/aws/sagemaker/Endpoints/demo")[
+        "logGroups"
+    ]
+    assert group["retentionInDays"] == 30
+    os.kill(project.data("local", "status")["pid"], signal.SIGKILL)
+    assert project.data("plan", *on)["up_to_date"]
+    project.mmectl("deploy")
+    assert cloudwatch.describe_alarms(AlarmNamePrefix="demo-")["MetricAlarms"] == []
+
+
 def test_metrics_survive_a_kill(project):
     assert sums(project, "Sum", COUNTS) == COUNTS  # reading also writes
     os.kill(project.data("local", "status")["pid"], signal.SIGKILL)

@@ -101,6 +101,20 @@ def test_names_are_content_and_fit():
     assert len(long.config) <= 63
 
 
+def test_a_role_that_may_not_look_at_alarms_is_told_so():
+    class Refusing(Aws):
+        def update_endpoint(self, request):
+            raise ServiceError("Access denied to CloudWatch Alarms, check the role", code="x")
+
+    aws = Refusing()
+    deployed(aws)
+    changed = changed_by(container__model_cache="Disabled", policy=Policy(alarms=("a",)))
+    with pytest.raises(ServiceError, match="Access denied") as caught:
+        deployed(aws, changed)
+    assert "the execution role, too, needs cloudwatch:DescribeAlarms" in str(caught.value.hint)
+    assert caught.value.code == "x"
+
+
 def test_what_is_measured_is_a_part_of_the_configuration_and_of_the_model():
     measured = desired(changed_by(container__measured=Measured(False, True, None)))
     assert measured.model == WANTED.model

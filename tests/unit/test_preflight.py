@@ -47,6 +47,20 @@ def test_one_model_is_enough():
     preflight.require_models(Account("b"), Bucket("demo/m.tar.gz"), Location("b", "demo/"))
 
 
+def test_alarms_that_the_plan_makes_need_not_be_there():
+    asked: list[Sequence[str]] = []
+
+    def missing(names: Sequence[str]) -> list[str]:
+        asked.append(names)
+        return []
+
+    made = tuple(Step("PutMetricAlarm", name, "") for name in ("errors", "slow"))
+    preflight.require_alarms(missing, WATCHED, (*made[:1], *UPDATE))
+    assert asked == [("slow",)]
+    preflight.require_alarms(missing, WATCHED, (*made, *UPDATE))
+    assert asked == [("slow",)]
+
+
 def test_alarms_that_an_update_watches_must_exist():
     asked: list[Sequence[str]] = []
 

@@ -1,7 +1,8 @@
-"""CloudWatch Logs over the containers' plain log files: describe, get, filter.
+"""CloudWatch Logs over the containers' plain log files: describe, get, filter, keep, delete.
 
 ``<folder>/<endpoint>/<variant>/<instance>.log`` is the stream ``<variant>/<instance>`` of the
-group ``/aws/sagemaker/Endpoints/<endpoint>``. Nothing is written here.
+group ``/aws/sagemaker/Endpoints/<endpoint>``. Events are written by
+the containers alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import binascii
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,27 +20,41 @@ from typing import Any
 from mmectl.base import partitions
 from mmectl.local.control.validate import check, prune, unknown_operation
 from mmectl.local.logs import lines as log_lines
+from mmectl.local.logs import retention
 from mmectl.local.logs.events import Page, events_backward, events_forward, merged
 from mmectl.local.logs.lines import Place
 from mmectl.local.logs.pattern import filter_for
 from mmectl.local.values import ACCOUNT, AwsError
 
+SWEEP = 600.0  # seconds between two looks for what is too old
 GROUP = "/aws/sagemaker/Endpoints/"
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 Params = Mapping[str, Any]
 
 
 class Logs:
-    """Answers CloudWatch Logs' reading operations; files are read in a thread."""
+    """Answers CloudWatch Logs' operations; files are read in a thread."""
 
-    def __init__(self, folder: Path, *, region: str, account: str = ACCOUNT) -> None:
-        self._folder, self._account = folder, account
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        region: str,
+        account: str = ACCOUNT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._account, self._clock = folder, account, clock
+        self._swept = 0.0
         self._arn = f"arn:{partitions.of(region).name}:logs:{region}:{account}:log-group:"
         self._operations: Mapping[str, Callable[[Params], dict[str, Any]]] = {
             "DescribeLogGroups": self._describe_groups,
             "DescribeLogStreams": self._describe_streams,
             "GetLogEvents": self._get_events,
             "FilterLogEvents": self._filter_events,
+            "CreateLogGroup": self._create_group,
+            "DeleteLogGroup": self._delete_group,
+            "PutRetentionPolicy": self._put_retention,
+            "DeleteRetentionPolicy": self._delete_retention,
         }
 
     async def call(self, operation: str, params: object) -> dict[str, Any]:
@@ -47,7 +63,14 @@ class Logs:
         if handler is None:
             raise unknown_operation(operation)
         known = check("logs", operation, params, "InvalidParameterException")
-        return prune("logs", operation, await asyncio.to_thread(handler, known))
+        return prune("logs", operation, await asyncio.to_thread(self._answer, handler, known))
+
+    def _answer(self, handler: Callable[[Params], dict[str, Any]], known: Params) -> dict[str, Any]:
+        if self._clock() - self._swept > SWEEP:
+            self._swept = self._clock()
+            for group in _folders(self._folder):
+                retention.sweep(group, self._swept)
+        return handler(known)
 
     # groups
 
@@ -83,6 +106,7 @@ class Logs:
             "metricFilterCount": 0,
             "storedBytes": sum(log_lines.size(path) for path in _streams(folder).values()),
             "logGroupClass": "STANDARD",
+            "retentionInDays": retention.days_of(folder),
         }
 
     def _group(self, params: Params) -> tuple[str, Path]:
@@ -96,6 +120,35 @@ class Logs:
         if not name.startswith(GROUP) or not _PART.fullmatch(endpoint) or not folder.is_dir():
             raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
         return name, folder
+
+    def _create_group(self, params: Params) -> dict[str, Any]:
+        name = params["logGroupName"]
+        endpoint = name.removeprefix(GROUP)
+        if not name.startswith(GROUP) or not _PART.fullmatch(endpoint):
+            raise _invalid(f"The embedded platform has log groups below {GROUP} alone.")
+        for member in ("kmsKeyId", "logGroupClass", "deletionProtectionEnabled"):
+            if params.get(member) not in (None, "STANDARD", False):
+                raise _invalid(f"{member} is not supported by the embedded platform: leave it out.")
+        try:
+            (self._folder / endpoint).mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            text = "The specified log group already exists"
+            raise AwsError("ResourceAlreadyExistsException", text) from None
+        return {}
+
+    def _delete_group(self, params: Params) -> dict[str, Any]:
+        retention.remove(self._group(params)[1])
+        return {}
+
+    def _put_retention(self, params: Params) -> dict[str, Any]:
+        _, folder = self._group(params)
+        retention.keep(folder, params["retentionInDays"])
+        retention.sweep(folder, self._clock())
+        return {}
+
+    def _delete_retention(self, params: Params) -> dict[str, Any]:
+        retention.keep_for_ever(self._group(params)[1])
+        return {}
 
     # streams
 
@@ -128,12 +181,20 @@ class Logs:
 
     # events
 
+    def _kept(self, folder: Path, params: Params) -> Params:
+        """A request that reaches back no further than events are kept."""
+        oldest = retention.oldest(folder, self._clock())
+        return (
+            {**params, "startTime": max(params.get("startTime", 0), oldest)} if oldest else params
+        )
+
     def _get_events(self, params: Params) -> dict[str, Any]:
         _, folder = self._group(params)
         path = _streams(folder).get(params["logStreamName"])
         if path is None:
             raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
         ahead, where = _read_token(params.get("nextToken"), params.get("startFromHead", False))
+        params = self._kept(folder, params)
         if ahead:
             return events_forward(path, where, params)
         return events_backward(path, where or log_lines.end(path), params)
@@ -148,6 +209,7 @@ class Logs:
             )
         if not params.get("startFromHead", True):
             raise _invalid("startFromHead false is not supported by the embedded platform.")
+        params = self._kept(folder, params)
         streams = _chosen(_streams(folder), params)
         places = _read_places(params.get("nextToken"))
         begin = params.get("startTime", 0)

@@ -19,6 +19,7 @@ Params = Mapping[str, Any]
 Answer = dict[str, Any]
 
 MOST = 5_000
+_TAGS = "Tags"  # of a record, not of what describes it
 _PAGE = 100
 
 
@@ -35,11 +36,16 @@ class AlarmOperations:
             "SetAlarmState": self._set_state,
             "EnableAlarmActions": self._enable,
             "DisableAlarmActions": self._disable,
+            "ListTagsForResource": self._tags,
+            "TagResource": self._tag,
+            "UntagResource": self._untag,
         }
 
     async def _put(self, params: Params) -> Answer:
         record = {name: value for name, value in params.items() if name != "Tags"}
         _check(record)
+        old = self._watch.records.get(record["AlarmName"])
+        tags = old.get(_TAGS, []) if old is not None else params.get("Tags", [])
         if len(self._watch.records) >= MOST and record["AlarmName"] not in self._watch.records:
             raise AwsError("LimitExceeded", "The maximum number of alarms has been reached.")
         partition = partitions.of(self._region).name
@@ -47,7 +53,7 @@ class AlarmOperations:
         lists: Answer = {"OKActions": [], "AlarmActions": [], "InsufficientDataActions": []}
         single: Answer = {} if "Metrics" in record else {"Dimensions": []}
         fixed: Answer = {"ActionsEnabled": True, "AlarmArn": arn}
-        await self._watch.put({**fixed, **lists, **single, **record})
+        await self._watch.put({**fixed, **lists, **single, **record, _TAGS: tags})
         return {}
 
     async def _describe(self, params: Params) -> Answer:
@@ -58,7 +64,8 @@ class AlarmOperations:
             records = []
         found = [record for record in records if _selected(record, params)]
         rows, token = page(found, params.get("NextToken"), params.get("MaxRecords", _PAGE))
-        return {"MetricAlarms": rows, "CompositeAlarms": [], "NextToken": token}
+        shown = [_shown(row) for row in rows]
+        return {"MetricAlarms": shown, "CompositeAlarms": [], "NextToken": token}
 
     async def _describe_for_metric(self, params: Params) -> Answer:
         wanted = dimensions_of(params.get("Dimensions", ()))
@@ -69,11 +76,33 @@ class AlarmOperations:
             if all(record.get(name) == params[name] for name in same if name in params)
             and dimensions_of(record.get("Dimensions", ())) == wanted
         ]
-        return {"MetricAlarms": found}
+        return {"MetricAlarms": [_shown(record) for record in found]}
 
     async def _delete(self, params: Params) -> Answer:
         await self._watch.remove(list(params["AlarmNames"]))
         return {}
+
+    async def _tags(self, params: Params) -> Answer:
+        return {"Tags": self._by_arn(params).get(_TAGS, [])}
+
+    async def _tag(self, params: Params) -> Answer:
+        record = self._by_arn(params)
+        named = {tag["Key"]: tag for tag in (*record.get(_TAGS, ()), *params["Tags"])}
+        await self._watch.change(record["AlarmName"], **{_TAGS: list(named.values())})
+        return {}
+
+    async def _untag(self, params: Params) -> Answer:
+        record = self._by_arn(params)
+        kept = [tag for tag in record.get(_TAGS, ()) if tag["Key"] not in params["TagKeys"]]
+        await self._watch.change(record["AlarmName"], **{_TAGS: kept})
+        return {}
+
+    def _by_arn(self, params: Params) -> Params:
+        wanted = params["ResourceARN"]
+        for record in self._watch.records.values():
+            if record["AlarmArn"] == wanted:
+                return record
+        raise AwsError("ResourceNotFoundException", f"{wanted} does not exist.", 404)
 
     async def _set_state(self, params: Params) -> Answer:
         state, reason = params["StateValue"], params["StateReason"]
@@ -92,6 +121,10 @@ class AlarmOperations:
         known = [name for name in params["AlarmNames"] if name in self._watch.records]
         await asyncio.gather(*(self._watch.change(n, ActionsEnabled=enabled) for n in known))
         return {}
+
+
+def _shown(record: Params) -> Answer:
+    return {name: value for name, value in record.items() if name != _TAGS}
 
 
 def _selected(record: Params, params: Params) -> bool:

@@ -13,21 +13,19 @@ from mmectl.local.metrics.series import INVOCATIONS, Series, of_instance, of_var
 from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.metrics.store import Store
 from mmectl.local.metrics.watch import Watch
-from mmectl.local.metrics.wire import Dashboards, Monitoring
+from mmectl.local.metrics.wire import Monitoring
 from mmectl.local.values import FleetSpec, Put, PutOf
 
 
 class Metrics:
-    """CloudWatch of one platform; what it has no answer to goes to `others`."""
+    """CloudWatch of one platform."""
 
-    def __init__(self, path: Path, others: Dashboards, *, region: str) -> None:
+    def __init__(self, path: Path, *, region: str) -> None:
         self._store = Store(path)
         self._watch = Watch(self._store)
         self._sampler: Sampler | None = None
         self._scraper: Scraper | None = None
-        self.monitoring: Handler = Monitoring(
-            CloudWatch(self._store, self._watch, region=region), others
-        )
+        self.monitoring: Handler = Monitoring(CloudWatch(self._store, self._watch, region=region))
 
     def puts(self, spec: FleetSpec) -> Put:
         """Where the measures of a variant go."""

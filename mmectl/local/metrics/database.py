@@ -198,6 +198,29 @@ class Database:
         with self._transaction() as db:
             db.executemany("DELETE FROM alarms WHERE name = ?", [(name,) for name in names])
 
+    # dashboards; their table came later
+
+    def dashboards(self) -> dict[str, str]:
+        """The dashboards' records, by name."""
+        has = self._open().execute("SELECT 1 FROM sqlite_master WHERE name = 'dashboards'")
+        if has.fetchone() is None:
+            return {}
+        return dict(self._open().execute("SELECT name, body FROM dashboards"))
+
+    def put_dashboard(self, name: str, body: str) -> None:
+        """Store a dashboard."""
+        with self._transaction() as db:
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS dashboards "
+                "(name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
+            )
+            db.execute("INSERT OR REPLACE INTO dashboards VALUES (?, ?)", (name, body))
+
+    def remove_dashboards(self, names: Iterable[str]) -> None:
+        """Forget dashboards that there are."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM dashboards WHERE name = ?", [(name,) for name in names])
+
     # within
 
     def _open(self) -> sqlite3.Connection:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmectl.local.control.validate import NotFiniteError, check, unknown_operation
 from mmectl.local.metrics.alarm_operations import AlarmOperations
+from mmectl.local.metrics.dashboards import DashboardOperations
 from mmectl.local.metrics.paging import page
 from mmectl.local.metrics.query import (
     Questions,
@@ -54,6 +55,7 @@ class CloudWatch:
             "ListMetrics": self._list,
             "PutMetricData": self._put,
             **AlarmOperations(watch, region=region).operations,
+            **DashboardOperations(store, region=region, clock=clock).operations,
         }
 
     def has(self, operation: str) -> bool:

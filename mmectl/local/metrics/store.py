@@ -174,6 +174,18 @@ class Store:
         """Forget alarms. AwsError if the disk refuses."""
         await self._stored("alarms", lambda: self._database.remove_alarms(names))
 
+    async def dashboards(self) -> dict[str, str]:
+        """The dashboards' records, by name."""
+        return await self._do(self._database.dashboards)
+
+    async def put_dashboard(self, name: str, body: str) -> None:
+        """Store a dashboard; returns when it is on disk. AwsError if the disk refuses."""
+        await self._stored("dashboard", lambda: self._database.put_dashboard(name, body))
+
+    async def remove_dashboards(self, names: Iterable[str]) -> None:
+        """Forget dashboards that there are. AwsError if the disk refuses."""
+        await self._stored("dashboards", lambda: self._database.remove_dashboards(names))
+
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 

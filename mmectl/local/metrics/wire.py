@@ -11,16 +11,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
 from mmectl.local.call import Call
-from mmectl.local.control.validate import check, service_model, unknown_operation
+from mmectl.local.control.validate import service_model, unknown_operation
 from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.payloads import inflated, json_object, query_fields, query_params
 from mmectl.local.refusals import cbor_of_texts, xml_text
-from mmectl.local.small_requests import Asked as Forwarded
 from mmectl.local.values import AwsError
 
 TARGET = "GraniteServiceVersion20100801"
@@ -38,29 +37,17 @@ class Asked:
     params: dict[str, Any]
 
 
-class Dashboards(Protocol):
-    """Who keeps dashboards."""
-
-    async def forward(self, call: Call, asked: Forwarded) -> web.StreamResponse:
-        """Answer a checked call; raises AwsError."""
-        ...
-
-
 class Monitoring:
-    """Answers CloudWatch's requests; those about dashboards go to `dashboards`."""
+    """Answers CloudWatch's requests."""
 
-    def __init__(self, cloudwatch: CloudWatch, dashboards: Dashboards) -> None:
-        self._cloudwatch, self._dashboards = cloudwatch, dashboards
+    def __init__(self, cloudwatch: CloudWatch) -> None:
+        self._cloudwatch = cloudwatch
 
     async def __call__(self, call: Call) -> web.StreamResponse:
         """Decode, answer, encode; errors in the protocol of the request."""
         protocol = protocol_of(call)
         try:
             asked = await asyncio.to_thread(_read, call, protocol)
-            if asked.operation.endswith(("Dashboard", "Dashboards")):
-                known = check("cloudwatch", asked.operation, asked.params, "ValidationError")
-                forwarded = Forwarded("cloudwatch", asked.operation, known)
-                return await self._dashboards.forward(call, forwarded)
             answer = await self._cloudwatch.call(asked.operation, asked.params)
             body = await asyncio.to_thread(encode, asked, answer, call.request_id)
         except AwsError as error:

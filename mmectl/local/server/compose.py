@@ -53,7 +53,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     store = ObjectStore(local / "s3")
     environment = dict(os.environ)  # moto gets less of it, see aws_small
     small = SmallServices(region=known.region)
-    metrics = Metrics(local / "metrics.db", small, region=known.region)
+    metrics = Metrics(local / "metrics.db", region=known.region)
     counts = Counts()
     fleets = DataPlane(
         local / "fleets",

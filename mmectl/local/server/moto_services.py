@@ -1,4 +1,4 @@
-"""STS, IAM, ECR and CloudWatch's dashboards: moto, mounted in-process.
+"""STS, IAM and ECR: moto, mounted in-process.
 
 moto and Flask are imported in a thread by the first call that needs them, then one thread
 answers: moto is not made for several. Its state lives as long as the server.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import chain
 
 import pytest
@@ -440,3 +441,75 @@ def test_a_file_that_was_cut_off_is_followed_from_its_beginning(tmp_path):
         file.truncate(0)
         file.write("new\n")
     assert [line.text for line in log_lines.forward(path, place)] == ["new"]
+
+
+# groups: made, kept for a while, deleted
+
+
+DAY = 86_400
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Logs with a clock, and a stream of an old and a new line."""
+    now = [20_100.0 * DAY]
+    logs = Logs(tmp_path, region="us-east-1", clock=lambda: now[0])
+    path = tmp_path / "demo" / "v" / "i-1.log"
+    path.parent.mkdir(parents=True)
+    old, new = (int((20_100 - days) * DAY * 1000) for days in (5, 1))
+    path.write_text(f"{old} old\n{new} new\n")
+    os.utime(path, (20_099 * DAY, 20_099 * DAY))
+    return logs, path, now
+
+
+async def events(logs):
+    name = {"logGroupName": GROUP + "demo"}
+    found = (await logs.call("FilterLogEvents", name))["events"]
+    got = await logs.call("GetLogEvents", {**name, "logStreamName": "v/i-1", "startFromHead": True})
+    texts = [event["message"] for event in found]
+    assert texts == [event["message"] for event in got["events"]]
+    return texts
+
+
+async def test_events_older_than_the_retention_are_gone(kept):
+    logs, path, now = kept
+    name = {"logGroupName": GROUP + "demo"}
+    assert await events(logs) == ["old", "new"]
+    await logs.call("PutRetentionPolicy", {**name, "retentionInDays": 3})
+    assert await events(logs) == ["new"]
+    (group,) = (await logs.call("DescribeLogGroups", {}))["logGroups"]
+    assert group["retentionInDays"] == 3
+    now[0] += 10 * DAY
+    assert (await logs.call("FilterLogEvents", name))["events"] == []
+    assert not path.exists()
+    await logs.call("DeleteRetentionPolicy", name)
+    (group,) = (await logs.call("DescribeLogGroups", {}))["logGroups"]
+    assert "retentionInDays" not in group
+
+
+async def test_a_retention_that_there_is_not(kept):
+    logs, _, _ = kept
+    asked = {"logGroupName": GROUP + "demo", "retentionInDays": 8}
+    with pytest.raises(AwsError, match="Value '8' at 'retentionInDays'"):
+        await logs.call("PutRetentionPolicy", asked)
+    with pytest.raises(AwsError, match="does not exist"):
+        await logs.call("PutRetentionPolicy", {**asked, "logGroupName": GROUP + "nobody"})
+
+
+async def test_groups_are_made_and_deleted(kept):
+    logs, path, _ = kept
+    name = {"logGroupName": GROUP + "another"}
+    await logs.call("CreateLogGroup", name)
+    with pytest.raises(AwsError) as caught:
+        await logs.call("CreateLogGroup", name)
+    assert caught.value.code == "ResourceAlreadyExistsException"
+    assert (await logs.call("DescribeLogStreams", name))["logStreams"] == []
+    await logs.call("DeleteLogGroup", {"logGroupName": GROUP + "demo"})
+    assert not path.exists()
+    listed = (await logs.call("DescribeLogGroups", {}))["logGroups"]
+    assert [group["logGroupName"] for group in listed] == [GROUP + "another"]
+    for bad in ("/aws/lambda/x", GROUP + "../x", GROUP):
+        with pytest.raises(AwsError, match="log groups below"):
+            await logs.call("CreateLogGroup", {"logGroupName": bad})
+    with pytest.raises(AwsError, match="kmsKeyId is not supported"):
+        await logs.call("CreateLogGroup", {"logGroupName": GROUP + "b", "kmsKeyId": "key"})
