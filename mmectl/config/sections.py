@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mmectl.spec import alarms
+from mmectl.spec import alarms, scaling
 from mmectl.spec import capture as spec_capture
 from mmectl.spec import network as spec_network
 from mmectl.spec.policy import Policy
