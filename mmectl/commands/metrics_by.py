@@ -22,6 +22,8 @@ def by_model(app: App, seconds: float, variant: str | None, sort: str, top: int 
     found = _figures(app, seconds)
     rows = core.counted(found, variant)
     if not rows:
+        if app.untouched or app.sagemaker.describe_endpoint(app.endpoint_name) is None:
+            raise _no_endpoint(app.endpoint_name)
         problems = _problems(found)
         text = f"no model of {app.endpoint_name} was asked or loaded in that time"
         return Result(_data(app, found, [], None, sort), [text, *problems])
@@ -84,14 +86,16 @@ def _data(
     }
 
 
+def _no_endpoint(name: str) -> MmectlError:
+    return MmectlError(f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found")
+
+
 def _elsewhere(app: App) -> MmectlError:
     """CloudWatch has no operation that reads OpenTelemetry metrics: only PromQL does."""
     name = app.endpoint_name
     described = app.sagemaker.describe_endpoint(name)
     if described is None:
-        return MmectlError(
-            f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found"
-        )
+        return _no_endpoint(name)
     config = app.sagemaker.describe_endpoint_config(str(described.get("EndpointConfigName"))) or {}
     measured = described.get("MetricsConfig") or config.get("MetricsConfig") or {}
     if not measured.get("EnableDetailedObservability"):
