@@ -85,6 +85,7 @@ def cloudformation(app: App, output: Path | None, force: bool) -> Result:
 
 def _stack(app: App, output: Path | None, force: bool) -> Stack:
     """What is exported. Raises UsageError for a file that is there."""
+    from mmectl.deploy import watching
     from mmectl.export.stack import stack
 
     if output is not None and output.exists() and not force:
@@ -92,7 +93,8 @@ def _stack(app: App, output: Path | None, force: bool) -> Stack:
             f"{output} exists",
             hint=f"replace it: {_command()} --force",
         )
-    return stack(app.desired(), account=not app.local)
+    watched = watching.plan(app.watched(), watching.Found())
+    return stack(app.desired(), watching=watched, account=not app.local)
 
 
 def _head(app: App, stack: Stack) -> str:

@@ -72,13 +72,14 @@ class Stack:
     resources: tuple[Resource, ...]
 
 
-def stack(wanted: Desired, *, account: bool = True) -> Stack:
-    """The resources of an endpoint, in the order in which a deploy makes them.
+def stack(wanted: Desired, *, watching: Plan = (), account: bool = True) -> Stack:
+    """The resources of an endpoint and what is `watching` it, in the order of a deploy.
 
     Without an `account` that everything is in, what exists there only has no value: the image, the
     models and the role of the embedded platform.
     """
-    return of_steps(wanted.endpoint, plan(wanted, Observed()), _of_updates(wanted), account)
+    steps = (*watching, *plan(wanted, Observed()))
+    return of_steps(wanted.endpoint, steps, _of_updates(wanted), account)
 
 
 def of_steps(endpoint: str, steps: Plan, updates: Mapping[str, Any], account: bool = True) -> Stack:

@@ -452,6 +452,23 @@ def test_alarms_dashboard_and_retention_come_with_deploy_and_go_with_destroy(cal
     assert watcher.logs == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "alarm", "dashboard"),
+    [
+        ("terraform", 'resource "aws_cloudwatch_metric_alarm"', "aws_cloudwatch_dashboard"),
+        ("cloudformation", "Type: AWS::CloudWatch::Alarm", "Type: AWS::CloudWatch::Dashboard"),
+    ],
+)
+def test_what_watches_an_endpoint_is_exported(call, kind, alarm, dashboard):
+    code, out, err = call("export", kind, "--set", "alarms.defaults=true")
+    assert (code, err) == (0, "")
+    assert out.count(alarm) == 7
+    assert dashboard in out
+    kept = call("export", kind, "--set", "logs.retention_days=7")
+    assert "RetentionPolicy has no counterpart there" in kept[2]
+    assert alarm not in kept[1]
+
+
 def test_config_show_and_schema(call):
     assert result(call("config", "show", "--json")[1])["data"]["endpoint.name"] == {
         "value": "demo",
