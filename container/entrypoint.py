@@ -49,10 +49,11 @@ from serving.server.config import (
     server_home,
     worker_environment,
 )
+from serving.server.launches import Launches
 from serving.server.management import Management
 from serving.server.server_home import ForkServer, interpreter, make_home
 from serving.server.socket_keeper import MOST_HOSTS, SocketKeeper
-from serving.workers import ledger
+from serving.workers import launcher, ledger
 
 STOP_SECONDS = 3.0
 OPENING_SECONDS = 0.02
@@ -135,6 +136,7 @@ def wait(
     wakeup: int,
     opening: Path | None = None,
     kept: SocketKeeper | None = None,
+    launches: Launches | None = None,
 ) -> str | None:
     """Wait until something ends the service; None means we were asked to stop.
 
@@ -142,6 +144,7 @@ def wait(
     that the server will make.
     """
     watched = [wakeup] if lifeline is None else [wakeup, lifeline]
+    watched += [] if launches is None else [launches.descriptor]
     while True:
         if opening is not None and let_in(opening):
             opening = None
@@ -151,11 +154,15 @@ def wait(
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
                 return None
             ended = reap()
+            if launches is not None:
+                launches.ended(ended)
             if server in ended:
                 return f"the model server died ({describe_status(ended[server])})"
             if fork_server and fork_server.pid in ended:
                 status = ended[fork_server.pid]
                 fork_server.replace(status, describe_status(status))
+        if launches is not None and launches.descriptor in ready:
+            launches.act()
         if lifeline in ready and not os.read(lifeline, 4096):
             return "whoever started this server is gone"
 
@@ -214,9 +221,10 @@ def serve(environ: Mapping[str, str]) -> int:
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
     python = sys.executable
+    launches = Launches(run_dir / "tmp", say) if settings.warm and known else None
     if settings.warm:
         home = make_home(run_dir, home)
-        python = interpreter(home)
+        python = interpreter(home, run_dir / "tmp" / launcher.PIPE if launches else None)
     server = subprocess.Popen(
         command(settings, java, home, run_dir, python),
         env=environment,
@@ -239,7 +247,9 @@ def serve(environ: Mapping[str, str]) -> int:
             else None
         )
         say(f"serving on {settings.listens}")
-        reason = wait(server.pid, started, settings.lifeline, wakeup, settings.socket, kept)
+        reason = wait(
+            server.pid, started, settings.lifeline, wakeup, settings.socket, kept, launches
+        )
         if reason:
             say(reason)
     finally:

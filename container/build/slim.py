@@ -271,6 +271,19 @@ def python(environment: Path, root: Path) -> list[Path]:
     return [*taken, *(Path("/", p.relative_to(root)) for p in target.rglob("*.py"))]
 
 
+def shell(root: Path) -> list[Path]:
+    """Copy the shell that is started for each model (serving/server/launches.py)."""
+    link = Path(os.path.realpath("/bin"), "sh")
+    program = Path(os.path.realpath(link))
+    if not program.exists():
+        return []
+    taken = place(program, root)
+    target = root / link.relative_to("/")
+    if not target.exists():
+        target.symlink_to(program)
+    return [taken]
+
+
 def compile_below(folder: Path, root: Path) -> None:
     """Compile Python files; the result holds for them whatever their time stamps are."""
     compileall.compile_dir(
@@ -325,6 +338,7 @@ def main(
     unused_libraries(site)
     compile_below(site, Path("/nowhere"))
     taken = python(environment, root)
+    taken += shell(root)
     shipped = names([environment, java])
     packed = Path(tempfile.mkdtemp())
     unpack_libraries(site, packed)

@@ -133,6 +133,21 @@ class Runtime:
     def preload(self) -> None:
         """Make, before any fork, what every worker needs of the framework."""
 
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """Write small models into folders of their own below `folder`, once it is preloaded.
+
+        A process that is to load a model soon loads these first; none where that is no gain.
+        """
+        del folder
+        return ()
+
+    def sample(self, folder: Path, name: str, content: bytes) -> Path:
+        """Write a model of one file, `name`, into a folder of its own below `folder`."""
+        made = folder / f"{self.name}-{name}"
+        made.mkdir(parents=True, exist_ok=True)
+        (made / name).write_bytes(content)
+        return made
+
     def model_name(self, folder: Path) -> str:
         """Name the model in a folder for people."""
         return folder.name

@@ -11,11 +11,13 @@ framework's options. mmectl reads folders by this very module.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 # relative: mmectl/frameworks links here, and beside it to these values
 from .values import ModelError
@@ -33,12 +35,46 @@ _LARGEST = 1 << 20
 _FIRST_BYTES = 512
 
 
+_Look = TypeVar("_Look", bound="Callable[..., Any]")
+_seen: dict[Any, Any] | None = None
+
+
+@contextlib.contextmanager
+def looked_at_once() -> Iterator[None]:
+    """Take what model folders hold as unchanged until the end of the block.
+
+    Every framework looks at a folder, and the load does so again: some twenty times in all.
+    """
+    global _seen
+    before, _seen = _seen, {} if _seen is None else _seen
+    try:
+        yield
+    finally:
+        _seen = before
+
+
+def once(look: _Look) -> _Look:
+    """Remember what a look found, inside of `looked_at_once`."""
+
+    @functools.wraps(look)
+    def looked(*arguments: Any) -> Any:
+        if _seen is None:
+            return look(*arguments)
+        key = (look.__name__, *arguments)
+        if key not in _seen:
+            _seen[key] = look(*arguments)
+        return _seen[key]
+
+    return looked  # type: ignore[return-value]
+
+
 def left_behind(name: str) -> bool:
     """Whether a file of that name is no part of a model: hidden, or an editor's or system's."""
     edited = name.endswith("~") or (name.startswith("#") and name.endswith("#"))
     return name.startswith(".") or name in _LEFT_BEHIND or edited
 
 
+@once
 def inside(folder: Path) -> Path:
     """The folder that holds the files: the only one in `folder` where there is nothing else."""
     while True:
@@ -50,8 +86,13 @@ def inside(folder: Path) -> Path:
 
 def files(folder: Path) -> list[Path]:
     """The files at the top of a model folder that may be a framework's, sorted by name."""
+    return list(_files(folder))
+
+
+@once
+def _files(folder: Path) -> tuple[Path, ...]:
     held = sorted(p for p in inside(folder).iterdir() if p.is_file() and not left_behind(p.name))
-    return [path for path in held if path.name != EXPECTED and not _describes(path)]
+    return tuple(path for path in held if path.name != EXPECTED and not _describes(path))
 
 
 def _describes(path: Path) -> bool:
@@ -78,6 +119,7 @@ def single(folder: Path, is_model: Callable[[Path], bool], whose: str, fix: str)
     raise ModelError(f"holds no file of {whose}: it holds {listed}", "", fix)
 
 
+@once
 def first_bytes(path: Path, count: int = _FIRST_BYTES) -> bytes:
     """How a file begins; empty where it cannot be read."""
     try:
@@ -119,6 +161,7 @@ def describe(folder: Path) -> Description:
     return _described(inside(folder) / DESCRIPTION) or Description()
 
 
+@once
 def _described(path: Path) -> Description | None:
     """The description in a file; None where it is another file: frameworks call theirs so, too."""
     if not path.is_file() or path.stat().st_size > _LARGEST:

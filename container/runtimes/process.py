@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import re
 import sys
@@ -29,9 +30,20 @@ def openmp_libraries(maps: Path = MAPS) -> list[str]:
     return sorted(f"/{path}" for path in paths if _OPENMP.search(f"/{path}"))
 
 
+def loaded_openmp() -> tuple[str, ...]:
+    """The same, looked for again where a module was imported since: that takes 1 to 3 ms."""
+    return _loaded(len(sys.modules))
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(modules: int) -> tuple[str, ...]:
+    del modules
+    return tuple(openmp_libraries())
+
+
 def use_threads(number: int) -> None:
     """Set the number of threads of all OpenMP libraries in this process."""
-    for path in openmp_libraries():
+    for path in loaded_openmp():
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(path).omp_set_num_threads(number)
 

@@ -25,6 +25,7 @@ def known() -> tuple[Runtime, ...]:
     return tuple(importlib.import_module(f"runtimes.{name}.runtime").RUNTIME for name in names)
 
 
+@functools.lru_cache(maxsize=1)
 def installed() -> tuple[Runtime, ...]:
     """The runtimes whose frameworks are in this container."""
     return tuple(runtime for runtime in known() if runtime.installed())
@@ -37,7 +38,7 @@ def of(folder: Path, runtimes: tuple[Runtime, ...] | None = None) -> Runtime:
     what is missing. Raises ModelError.
     """
     candidates = known() if runtimes is None else runtimes
-    there = [runtime for runtime in candidates if runtime.installed()]
+    there = [one for one in candidates if one.installed()] if runtimes else [*installed()]
     found = _meant(folder, candidates)
     if found is None:
         usual = [one for one in there if not one.claims]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,12 @@ class CatBoost(one_file.OneFile):
         from runtimes.catboost import model_files
 
         catboost.CatBoost().load_model(blob=model_files.small())
+
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """The one that was preloaded; asking it starts a thread, in that process."""
+        from runtimes.catboost import model_files
+
+        return [self.sample(folder, "model.cbm", model_files.small())]
 
     def load(self, folder: Path, threads: int) -> Model:
         """Load the file, where there is room for it: CatBoost ends its process without."""

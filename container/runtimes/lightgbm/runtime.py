@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,12 @@ class LightGBM(one_file.OneFile):
         rows: Any = np.arange(40, dtype=np.float64).reshape(20, 2)
         chosen = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 1}
         made = lightgbm.train(chosen, lightgbm.Dataset(rows, rows[:, 0] > 9), 2)
-        lightgbm.Booster(model_str=made.model_to_string()).predict(rows[:1], num_threads=1)
+        self._small = made.model_to_string()
+        lightgbm.Booster(model_str=self._small).predict(rows[:1], num_threads=1)
+
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """The one that was preloaded."""
+        return [self.sample(folder, "model.txt", self._small.encode())]
 
     def load(self, folder: Path, threads: int) -> Model:
         """Check the file to its end, and load it: LightGBM does not survive a damaged one."""

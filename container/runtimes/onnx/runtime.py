@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ class ONNX(base.Runtime):
         from runtimes.onnx import asking, model_files, network, preload  # noqa: F401 - for forks
 
         preload.compute()
+
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """The one that was preloaded."""
+        from runtimes.onnx import sample
+
+        return [self.sample(folder, "model.onnx", sample.model())]
 
     def model_name(self, folder: Path) -> str:
         """Tell the name of the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -71,6 +72,10 @@ def _skops(path: Path) -> Any:
     from skops import io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    # it goes through all that it is given for each object of the file
+    named = model_files.named(path)
+    with contextlib.suppress(UntrustedTypesFoundException):
+        return io.load(path, trusted=[name for name in known.trusted() if name in named])
     try:
         return io.load(path, trusted=known.trusted())
     except UntrustedTypesFoundException:

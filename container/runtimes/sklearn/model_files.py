@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 # relative: mmectl/frameworks/sklearn links here, and beside it to these
-from ..folders import describe, files, first_bytes  # noqa: TID252
+from ..folders import describe, files, first_bytes, once  # noqa: TID252
 from ..values import ModelError  # noqa: TID252
 from . import known, pickles
 
@@ -46,6 +46,7 @@ _BETTER = {
 }
 _OTHERS = re.compile(rb"xgboost\.core.{1,4}?Booster", re.DOTALL)
 _MOST_SCHEMA = 256 << 20
+_NAMED = re.compile(rb'"__class__": "([^"\\]*)",\s*"__module__": "([^"\\]*)"')
 _LISTED = 5
 
 
@@ -60,6 +61,7 @@ class Header:
     code: tuple[str, ...]
 
 
+@once
 def kind_of(path: Path) -> str | None:
     """In which format a file is; None: in none that may be scikit-learn's."""
     start = first_bytes(path)
@@ -216,6 +218,18 @@ def _schema(path: Path) -> Mapping[str, Any]:
     if broken or not isinstance(found, dict):
         raise ModelError("is not a valid skops file", path.name, NEW)
     return found
+
+
+def named(path: Path) -> frozenset[str]:
+    """The names of classes in a skops file, as far as it is written as skops writes it."""
+    with zipfile.ZipFile(path) as archive:
+        found = _NAMED.findall(archive.read(SCHEMA))
+    return frozenset(f"{module}.{name}" for name, module in _texts(found))
+
+
+def _texts(pairs: list[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    return ((first.decode("utf-8", "replace"), second.decode("utf-8", "replace"))
+            for first, second in set(pairs))  # fmt: skip
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ import ctypes
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ class _Threads:
     """The number of threads of OpenMP, set where it changes: that takes some microseconds."""
 
     def __init__(self) -> None:
-        self._libraries = [ctypes.CDLL(path) for path in process.openmp_libraries()]
+        self._libraries = [ctypes.CDLL(path) for path in process.loaded_openmp()]
         self._now = 0
 
     def use(self, number: int) -> None:
@@ -210,6 +210,12 @@ class Sklearn(one_file.OneFile):
         from runtimes.sklearn import warming
 
         warming.rehearse()
+
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """One of each format."""
+        from runtimes.sklearn import warming
+
+        return [self.sample(folder, *one) for one in warming.small().items()]
 
     def load(self, folder: Path, threads: int) -> Model:
         """Load the model's file."""

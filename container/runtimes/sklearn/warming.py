@@ -32,6 +32,23 @@ def rehearse() -> None:
             _once(model)
 
 
+def small() -> dict[str, bytes]:
+    """A small pipeline in each format: the file's name and content."""
+    import joblib
+    import numpy as np
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from skops import io as skops
+
+    rows: Any = np.arange(24, dtype=np.float64).reshape(12, 2) % 7
+    trees = GradientBoostingClassifier(n_estimators=2, max_depth=1, random_state=0)
+    model = make_pipeline(StandardScaler(), trees).fit(rows, np.arange(12) % 2)
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    return {"model.skops": skops.dumps(model), "model.joblib": file.getvalue()}
+
+
 def _models() -> list[Any]:
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression

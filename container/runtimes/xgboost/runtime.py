@@ -161,9 +161,14 @@ class XGBoost(base.Runtime):
         with xgboost.config_context(verbosity=0):
             matrix = xgboost.DMatrix(rows, rows[:, 0] > 1, nthread=1)
             made = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 2)
-        booster = xgboost.Booster(model_file=made.save_raw("ubj"))
+        self._small = made.save_raw("ubj")
+        booster = xgboost.Booster(model_file=self._small)
         _One(booster, model_files.Options()).predict(rows[:1], 1)
         booster.predict(matrix)
+
+    def samples(self, folder: Path) -> Sequence[Path]:
+        """The one that was preloaded."""
+        return [self.sample(folder, "model.ubj", bytes(self._small))]
 
     def model_name(self, folder: Path) -> str:
         """Tell the name of the first file."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtimes import registry
+from runtimes import folders, registry
 from runtimes.base import Runtime
 from runtimes.values import EngineError, ModelError
 
@@ -82,6 +82,10 @@ class Service:
 
     def load(self, folder: Path) -> Loaded:
         """Load a model; raises MemoryError, ModelError or EngineError."""
+        with folders.looked_at_once():
+            return self._load(folder)
+
+    def _load(self, folder: Path) -> Loaded:
         started = time.perf_counter()
         runtime = self._find(folder)
 

@@ -32,6 +32,13 @@ def end_with_us() -> int:
     return reader
 
 
+def leave_signals() -> None:
+    """Hear of no signals in a child of the entrypoint: they are the entrypoint's."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def members() -> list[int]:
     """List the other living processes of our group (Linux's /proc)."""
     own, found = os.getpid(), []

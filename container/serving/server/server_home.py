@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from serving.server import launches
 from serving.server.config import forbids_execution
 from serving.workers import launcher
 
@@ -53,20 +54,28 @@ def make_home(run_dir: Path, home: Path) -> Path:
     return ours
 
 
-def interpreter(home: Path) -> str:
+def interpreter(home: Path, launch: Path | None = None) -> str:
     """The Python for launchers, which need no packages: it starts in two thirds of the time.
 
     Multi Model Server takes the name of a program alone, so options take a script, which is given
     the worker server's name and arguments. Where no script can be run, Python itself does as well.
+    `launch` is the pipe where a shell may ask for a launcher instead (launches.py).
     """
     first_line = f"#!{sys.executable} -IS\n"
     if forbids_execution(home) or len(first_line) > _SHEBANG_BYTES or " " in sys.executable:
         return sys.executable
-    script = home / "python"
     code = _SCRIPT.format(folder=str(WORKERS), worker_server=_WORKER_SERVER)
-    script.write_text(first_line + code, "utf-8")
-    script.chmod(0o700)
-    return str(script)
+    python = _program(home / "python", first_line + code)
+    odd = any(mark in f"{launch}{python}{sys.executable}" for mark in "'\"$`\\")
+    if launch is None or odd or not os.access(launches.SHELL, os.X_OK):
+        return python
+    return _program(home / "shell", launches.script(launch, python, _WORKER_SERVER))
+
+
+def _program(path: Path, text: str) -> str:
+    path.write_text(text, "utf-8")
+    path.chmod(0o700)
+    return str(path)
 
 
 class ForkServer:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from runtimes.folders import MODEL
 
+from serving.server import process_group
 from serving.server.host_slot import PATIENCE, HostSlot, listening
 from serving.workers import handover, host_line, launcher
 
@@ -231,7 +232,7 @@ class SocketKeeper:
 
     def _fork_worker(self, kept: _Kept, client: int) -> None:
         """Ask the fork server for a worker, in a child of ours; or become one that starts cold."""
-        self._leave_signals()
+        process_group.leave_signals()
         if not self._is_registered(kept.name):
             self._withdraw(kept)
             return
@@ -248,13 +249,6 @@ class SocketKeeper:
         os.execve(  # noqa: S606
             sys.executable, launcher.cold(client, kept.arguments), environment
         )
-
-    @staticmethod
-    def _leave_signals() -> None:
-        """Hear of no signals in a child of ours: they are the entrypoint's."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
 
     # Models that are gone
 
@@ -279,7 +273,7 @@ class SocketKeeper:
         if not doubtful or os.fork():
             return
         try:
-            self._leave_signals()
+            process_group.leave_signals()
             for kept in doubtful:
                 if not self._is_registered(kept.name):
                     self._withdraw(kept)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from serving.workers import launcher
 
-_LENGTH = 4  # bytes before a body, which tell its size
+LENGTH = 4  # bytes before a body, which tell its size
 _MOST_FILES = 8 + launcher.MOST_TOGETHER
 
 
@@ -45,9 +45,9 @@ def receive(line: socket.socket) -> tuple[bytes, list[int]]:
 
 def _rest(line: socket.socket, data: bytes) -> bytes | None:
     """The body of a message that begins so; None where it does not come to its end."""
-    if len(data) < _LENGTH:
+    if len(data) < LENGTH:
         return None
-    size, body = int.from_bytes(data[:_LENGTH], "big"), bytearray(data[_LENGTH:])
+    size, body = int.from_bytes(data[:LENGTH], "big"), bytearray(data[LENGTH:])
     while len(body) < size:
         more = line.recv(min(size - len(body), 2**16))
         if not more:

@@ -17,6 +17,8 @@ import sys
 
 # The fork server's socket, in the folder of the model sockets (--tmp-dir)
 SOCKET = "prefork"
+# A pipe beside it, through which shells ask for launchers (serving/server/launches.py)
+PIPE = "launch"
 # That of a model template (template.py), beside it
 TEMPLATE = "template-{}.sock"
 # Variable: for each framework the endings of the files that models with one template have the same

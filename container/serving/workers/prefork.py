@@ -23,15 +23,26 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, NoReturn  # Python 3.8 has no other Callable for aliases
+from typing import NoReturn
 
-from runtimes import process, registry
+from runtimes import folders, process, registry
 from runtimes.base import Runtime
 from runtimes.values import ModelError
 
-from serving.workers import cpu, handover, host_line, idle, launcher, template, tier, worker
+from serving.workers import (
+    cpu,
+    handover,
+    host_line,
+    idle,
+    launcher,
+    standby,
+    template,
+    tier,
+    worker,
+)
+from serving.workers.standby import Standby, Start
 from serving.workers.template import Template
 
 _STDIO = 3
@@ -45,15 +56,16 @@ DELAY_SECONDS, LARGE_DELAY_SECONDS = 0.1, 1.0
 _TEMPLATE_RESTS = 30
 # the server waits a minute or two for a load
 PIPE_SECONDS = 600
+# Where the small models lie that a process which waits has loaded, in the folder of the sockets
+SAMPLES = "samples"
 
 
-Start = Callable[[socket.socket, bytes, "list[int]"], NoReturn]
-
-
-def serve_one(line: socket.socket, listener: socket.socket, start: Start) -> None:
+def serve_one(
+    line: socket.socket, listener: socket.socket, start: Start, waiting: Standby | None = None
+) -> None:
     """Answer one launcher, and clear away; an error is told, and the next one is served."""
     try:
-        answer(line, listener, start)
+        answer(line, listener, start, waiting)
         _broom.sweep()
     except OSError as error:
         sys.stderr.write(f"fork server: cannot start a worker: {error}\n")
@@ -61,16 +73,25 @@ def serve_one(line: socket.socket, listener: socket.socket, start: Start) -> Non
         line.close()
 
 
-def answer(line: socket.socket, listener: socket.socket, start: Start) -> None:
-    """Fork the process that a request asks for; an OSError is the launcher's concern."""
+def answer(
+    line: socket.socket, listener: socket.socket, start: Start, waiting: Standby | None = None
+) -> None:
+    """Have a process be what a request asks for: the one that waits, else one forked for it.
+
+    An OSError is the launcher's concern.
+    """
     line.settimeout(_REQUEST_SECONDS)
     files: list[int] = []
     try:
         body, files = handover.receive(line)
         if not body or len(files) < _LEAST_FILES:
             return
+        if waiting is not None and waiting.give(line, body, files):
+            return
         if os.fork() == 0:
             listener.close()
+            if waiting is not None:
+                waiting.leave()
             start(line, body, files)
     finally:
         for file in files:
@@ -82,12 +103,14 @@ def begin(line: socket.socket, body: bytes, files: list[int]) -> NoReturn:
 
     Or the host, or who hands a model over to it.
     """
+    line.settimeout(_REQUEST_SECONDS)
     (program, *arguments), environment = launcher.unpack(body)
     if program == host_line.ARGUMENT:
         become_host(files, int(arguments[0]))
     settings = {os.fsdecode(n): os.fsdecode(v) for n, v in environment.items()}
-    if tier.shares(Path(launcher.options(arguments)["--model-path"]), settings):
-        hand_over(line, [program, *arguments], files)
+    with folders.looked_at_once():
+        if tier.shares(Path(launcher.options(arguments)["--model-path"]), settings):
+            hand_over(line, [program, *arguments], files)
     with contextlib.suppress(OSError, ModelError):  # a folder that is no model: its worker says so
         found = template.find(Path(launcher.options(arguments)["--model-path"]), Path.cwd())
         if found is not None and found.seen_before() and found.fits():
@@ -285,7 +308,7 @@ def sweep(folder: Path, table: Path = Path("/proc/net/unix")) -> None:
     for path in found:
         with contextlib.suppress(FileNotFoundError):
             state = path.lstat()
-            late = time.time() - state.st_mtime > PIPE_SECONDS
+            late = path.name != launcher.PIPE and time.time() - state.st_mtime > PIPE_SECONDS
             gone = stat.S_ISSOCK(state.st_mode) and os.path.realpath(path) not in bound
             if gone or (stat.S_ISFIFO(state.st_mode) and late):
                 path.unlink()
@@ -326,34 +349,52 @@ def rename(arguments: list[str]) -> None:
     ctypes.memmove(start, text, len(text))
 
 
-def prepare() -> None:
-    """Load and warm everything that workers share."""
+def prepare(samples: Path) -> list[Path]:
+    """Load and warm everything that workers share; small models, made below `samples`.
+
+    A process that has loaded those may have threads, and templates are forked once more.
+    """
     import model_handler
 
     runtimes = registry.installed()
     model_handler.preload(runtimes)
+    fork_again = any(runtime.template_files for runtime in runtimes)
+    made = [] if fork_again else [one for each in runtimes for one in each.samples(samples)]
     share(runtimes)
+    return made
 
 
 def share(runtimes: Sequence[Runtime]) -> None:
     """Get ready to fork: raises SystemExit if another thread runs."""
     if not all(runtime.quiesce() for runtime in runtimes):
         raise SystemExit("fork server: other threads run after the warm-up: cannot fork")
+    process.loaded_openmp()
     gc.collect()
     gc.freeze()  # else the first collection in a worker would copy every page of objects
     ctypes.CDLL(None).malloc_trim(0)
 
 
+def get_ready(samples: Sequence[Path]) -> None:
+    """Be the process that waits for a request, and do beforehand what can be done."""
+    rename([sys.executable, "-m", "serving.workers.prefork", "--standby"])
+    standby.rehearse(samples)
+
+
 def main(listener: socket.socket, ready: int) -> None:
     """Fork workers until killed; `ready` is told when the first could be."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the entrypoint's to answer
-    prepare()
+    samples = prepare(Path.cwd() / SAMPLES)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.write(ready, launcher.READY)
     os.close(ready)
+    waiting = Standby(begin, lambda: get_ready(samples))
     while True:
-        line, _ = listener.accept()
-        serve_one(line, listener, begin)
+        waiting.act(listener)
+        listener.settimeout(waiting.seconds())
+        with contextlib.suppress(socket.timeout, BlockingIOError):
+            line, _ = listener.accept()
+            serve_one(line, listener, begin, waiting)
+            waiting.postpone()
 
 
 if __name__ == "__main__":

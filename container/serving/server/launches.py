@@ -1,0 +1,157 @@
+"""Launchers that are forked, not started: a Python's start takes 10 ms of each load, a shell's 1.
+
+Multi Model Server starts a program for each model, and reads what that prints. Here the program is
+a shell, which writes its number into a pipe and waits. The entrypoint forks, and the fork is the
+launcher (serving/workers/launcher.py) in the shell's place: its output, directory, environment and
+arguments are to be had in /proc. The shell ends when the launcher does; where that failed, the
+shell becomes the launcher itself, by the script that is used where there is no shell. The fork ends
+when the server ends the shell: its standard input is a pipe of the server's, which is closed then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from serving.server import process_group
+from serving.workers import launcher
+
+SHELL = "/bin/sh"
+BECOME = signal.SIGUSR1
+_STDIO = 3
+_WRITING_SECONDS, _LOOK_SECONDS = 2.0, 0.0002
+# $1 is the worker server's name, else it is the server's collector of metrics
+_SCRIPT = """#!{shell}
+case $1 in *{worker_server}) ;; *) exec '{python}' "$@" ;; esac
+trap 'exit 0' TERM
+trap 'exec "{launcher}" "$@"' {become}
+[ -p '{pipe}' ] || exec '{launcher}' "$@"
+echo $$ >'{pipe}'
+read -r nothing
+"""
+
+
+def script(pipe: Path, instead: str, worker_server: str) -> str:
+    """What the server is to start for a model; `instead` is the program that it else would."""
+    return _SCRIPT.format(
+        shell=SHELL,
+        worker_server=worker_server,
+        python=sys.executable,
+        launcher=instead,
+        become=BECOME.name[len("SIG") :],
+        pipe=pipe,
+    )
+
+
+class Launches:
+    """The pipe in `folder`, and the launchers that were forked: by their number the shell's."""
+
+    def __init__(
+        self, folder: Path, say: Callable[[str], None], proc: Path = Path("/proc")
+    ) -> None:
+        self._say, self._proc = say, proc
+        self._pipe = folder / launcher.PIPE
+        os.mkfifo(self._pipe, 0o600)
+        # for writing, too: else it would be at its end whenever no shell has it open
+        self.descriptor = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""
+        self._forked: dict[int, int] = {}
+
+    def act(self) -> None:
+        """Fork a launcher for each shell that has asked."""
+        with contextlib.suppress(BlockingIOError):
+            *whole, self._rest = (self._rest + os.read(self.descriptor, 2**16)).split(b"\n")
+            for word in whole:
+                if word.isdigit():
+                    self._fork(int(word))
+
+    def _fork(self, shell: int) -> None:
+        try:
+            made = os.fork()
+        except OSError as error:
+            self._say(f"cannot fork a launcher: {error}")
+            self._tell(shell, BECOME)
+            return
+        if made:
+            self._forked[made] = shell
+            return
+        try:
+            be_launcher(self._proc / str(shell), self._pipe)
+        except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def ended(self, ended: Mapping[int, int]) -> None:
+        """Let the shells of launchers leave that have ended, with these wait statuses."""
+        for made, status in ended.items():
+            shell = self._forked.pop(made, None)
+            if shell is not None:
+                self._tell(shell, BECOME if status else signal.SIGTERM)
+
+    def _tell(self, shell: int, number: signal.Signals) -> None:
+        """Send a signal to a shell, where there still is one of that number."""
+        with contextlib.suppress(OSError):
+            if (self._proc / str(shell) / "cmdline").read_bytes().startswith(SHELL.encode()):
+                os.kill(shell, number)
+
+
+def be_launcher(shell: Path, pipe: Path) -> NoReturn:
+    """Be the launcher in the place of a shell, by its folder in /proc, that wrote to the pipe.
+
+    Raises OSError.
+    """
+    process_group.leave_signals()
+    close_all()
+    _, _, program, *arguments = (shell / "cmdline").read_bytes().split(b"\0")[:-1]
+    environment = dict(
+        entry.split(b"=", 1) for entry in (shell / "environ").read_bytes().split(b"\0") if entry
+    )
+    wait_for_output(shell / "fd" / "1", pipe)
+    end_with(shell / "fd" / "0")
+    for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        opened = os.open(shell / "fd" / str(number), flags)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.chdir(shell / "cwd")
+    for name in set(os.environb) - set(environment):
+        del os.environb[name]
+    os.environb.update(environment)
+    launcher.main(os.fsdecode(program), [os.fsdecode(one) for one in arguments])
+    os._exit(0)
+
+
+def wait_for_output(output: Path, pipe: Path) -> None:
+    """Wait until a shell's output is its own again: while it writes to the pipe, that is in place.
+
+    Raises OSError.
+    """
+    deadline = time.monotonic() + _WRITING_SECONDS
+    while os.path.samestat(output.stat(), pipe.stat()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{output} is still {pipe}")
+        time.sleep(_LOOK_SECONDS)
+
+
+def close_all() -> None:
+    """Close what was the entrypoint's: sockets would stay open, and the end of others unseen."""
+    held = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
+    os.closerange(_STDIO, max(held) + 1)
+
+
+def end_with(pipe: Path) -> None:
+    """Let the kernel end this process when nobody has the other end of a pipe any more."""
+    descriptor = os.open(pipe, os.O_RDONLY | os.O_CLOEXEC)
+    # a kernel without it is a sandbox's
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_ASYNC)

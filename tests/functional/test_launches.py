@@ -1,0 +1,143 @@
+"""Launchers that are forked for a shell: in its place, gone with it, and replaced by it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CONTAINER = Path(__file__).resolve().parents[2] / "container"
+SECONDS = 20.0
+# What of the entrypoint has to do with launchers
+ENTRYPOINT = """
+import os, select, signal, sys
+from pathlib import Path
+from serving.server import launches
+from serving.workers import launcher
+
+folder = Path(sys.argv[1])
+made = launches.Launches(folder, print)
+woken, waker = os.pipe()
+os.set_blocking(waker, False)
+signal.set_wakeup_fd(waker)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+
+def program(name, text):
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o700)
+    return str(folder / name)
+
+instead = program("python", f'''#!{sys.executable} -IS
+import sys
+sys.path.insert(0, {launcher.HERE!r})
+import launcher
+launcher.main(sys.argv[1], sys.argv[2:])
+''')
+shell = launches.script(folder / launcher.PIPE, instead, "mms/model_service_worker.py")
+print(program("shell", shell), flush=True)
+while True:
+    ready, _, _ = select.select([made.descriptor, woken, 0], [], [])
+    if 0 in ready:
+        break
+    if woken in ready:
+        os.read(woken, 100)
+        made.ended(dict([os.waitpid(-1, os.WNOHANG)]))
+    if made.descriptor in ready:
+        made.act()
+"""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """The program that the server would start for a model."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ENTRYPOINT, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CONTAINER)},
+    ) as started:
+        assert started.stdout is not None
+        yield started.stdout.readline().strip()
+        started.kill()
+
+
+@pytest.fixture
+def model(shell, tmp_path):
+    """That program, started for a model as the server does."""
+    (tmp_path / "model").mkdir()
+    given = {
+        "--sock-type": "unix",
+        "--sock-name": str(tmp_path / "socket"),
+        "--handler": "none:handle",
+        "--model-path": str(tmp_path / "model"),
+        "--model-name": "m",
+        "--tmp-dir": str(tmp_path),
+    }
+    words = [word for pair in given.items() for word in pair]
+    with subprocess.Popen(
+        [shell, str(tmp_path / "mms/model_service_worker.py"), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path / "model",
+        text=True,
+    ) as started:
+        yield started
+        started.kill()
+
+
+def _launcher(model: subprocess.Popen[str]) -> int:
+    """The number that a launcher says when it listens."""
+    assert model.stdout is not None
+    lines = [model.stdout.readline() for _ in range(3)]
+    assert lines[0].startswith("Listening on port: "), lines
+    assert lines[2] == "MMS worker started.\n"
+    return int(lines[1].split()[1])
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while Path(f"/proc/{pid}/cwd").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}/cwd").exists()
+
+
+def test_the_launcher_is_forked_and_works_in_the_model_s_folder(model, tmp_path):
+    pid = _launcher(model)
+    assert pid != model.pid
+    assert Path(f"/proc/{pid}/cwd").readlink() == tmp_path / "model"
+    assert (tmp_path / "socket").is_socket()
+    held = {one.readlink().name for one in Path(f"/proc/{pid}/fd").iterdir()}
+    assert "launch" not in held
+
+
+def test_it_ends_when_the_server_ends_the_shell(model):
+    pid = _launcher(model)
+    model.kill()
+    model.communicate(timeout=SECONDS)
+    _wait_until_gone(pid)
+
+
+def test_the_shell_takes_its_place_where_it_was_killed(model):
+    pid = _launcher(model)
+    os.kill(pid, signal.SIGKILL)
+    assert _launcher(model) == model.pid
+
+
+def test_where_no_pipe_is_the_shell_is_the_launcher(shell, tmp_path):
+    (tmp_path / "launch").unlink()
+    words = ["--sock-type", "unix", "--sock-name", str(tmp_path / "other"), "--handler", "none:h"]
+    words += ["--model-path", str(tmp_path), "--model-name", "m", "--tmp-dir", str(tmp_path)]
+    with subprocess.Popen(
+        [shell, str(tmp_path / "mms/model_service_worker.py"), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert _launcher(started) == started.pid
+        started.kill()
