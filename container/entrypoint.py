@@ -37,7 +37,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from serving.server import patch, process_group
+from serving.server import patch, process_group, rights
 from serving.server.config import (
     CLASSES,
     Settings,
@@ -218,6 +218,7 @@ def serve(environ: Mapping[str, str]) -> int:
     ledger.remove(environ)
     process_group.lead()
     allow_descriptors()
+    rights.drop()
     wakeup = catch_signals()
     environment = worker_environment(environ, run_dir, settings.workers)
     python = sys.executable

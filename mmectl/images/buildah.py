@@ -102,6 +102,8 @@ class Buildah:
         if facts is None:
             raise BuildError(f"{request.reference} was built, but buildah does not have it")
         checks.require(facts, request.platform, request.reference)
+        for remark in checks.remarks(facts):
+            report(Event("warning", "checks", remark))
         report(Event("done", "checks", f"labels, {facts.architecture}"))
         if not request.trial.wanted:
             report(Event("note", "smoke test", "skipped: build.smoke_test is off"))

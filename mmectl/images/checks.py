@@ -31,6 +31,7 @@ def facts_of_engine(inspected: Mapping[str, Any]) -> Facts:
         facts.entrypoint,
         facts.command,
         int(inspected.get("Size") or 0),
+        facts.user,
     )
 
 
@@ -43,6 +44,7 @@ def facts_of_config(config: Mapping[str, Any]) -> Facts:
         labels=dict(inner.get("Labels") or {}),
         entrypoint=tuple(inner.get("Entrypoint") or ()),
         command=tuple(inner.get("Cmd") or ()),
+        user=str(inner.get("User") or ""),
     )
 
 
@@ -55,6 +57,16 @@ def problems(facts: Facts, platform: str) -> list[str]:
     if real != platform:
         found.append(f"it is for {real}, endpoint.instance_type needs {platform}")
     return found
+
+
+def remarks(facts: Facts) -> list[str]:
+    """What may go wrong on SageMaker, and need not."""
+    if facts.is_root:
+        return []
+    return [
+        f"it runs as the user {facts.user}, and SageMaker expects root: models with files that not "
+        "everybody may read do not load; leave USER out of its Dockerfile"
+    ]
 
 
 def problems_of_ours(facts: Facts, platform: str) -> list[str]:

@@ -24,8 +24,11 @@ from mmectl.images import asking
 from mmectl.images.asking import AskingError, Server
 from mmectl.images.engine_relay import Relay, relayed
 from mmectl.images.trial import Trial
+from mmectl.images.values import is_root
 
 LABEL = "mmectl.smoke"  # its value: the owner, who builds nothing else at the same time
+# Whose the model's files are that root is asked to serve: SageMaker unpacks them as they come
+STRANGER = 54321
 _LAST_LINES = 15
 _FORGOTTEN = 1800  # seconds; nobody's smoke test takes so long
 _NO_PYTHON = (126, 127)  # what exec ends with where there is no such program
@@ -148,7 +151,8 @@ def _container(
             name=name,
         )
         made = True
-        api.put_archive(name, "/", archive(trial))
+        user = str((api.inspect_image(reference).get("Config") or {}).get("User") or "")
+        api.put_archive(name, "/", archive(trial, STRANGER if is_root(user) else None))
         api.start(name)
         yield name
     except OSError as error:  # the SDK's errors are of this kind
@@ -168,8 +172,8 @@ def _remove(api: Any, name: str, tries: int) -> None:
             time.sleep(0.1)
 
 
-def archive(trial: Trial) -> bytes:
-    """A tar of what is tried, where `asking` finds it inside."""
+def archive(trial: Trial, owner: int | None = None) -> bytes:
+    """A tar of what is tried, where `asking` finds it inside; for `owner` alone to read, if any."""
     buffer = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
         folder = Path(name)
@@ -179,7 +183,8 @@ def archive(trial: Trial) -> bytes:
                 content = path.read_bytes()
                 inner = f"{asking.FOLDER}/{path.relative_to(folder).as_posix()}"
                 entry = tarfile.TarInfo(inner.lstrip("/"))
-                entry.size, entry.mode = len(content), 0o644
+                entry.size, entry.mode = len(content), 0o644 if owner is None else 0o600
+                entry.uid = entry.gid = owner or 0
                 packed.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 

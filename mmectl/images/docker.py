@@ -163,6 +163,8 @@ class Docker:
                 hint="docker buildx use default, or set build.backend",
             )
         checks.require(facts, request.platform, request.reference)
+        for remark in checks.remarks(facts):
+            report(Event("warning", "checks", remark))
         report(Event("done", "checks", f"labels, {facts.architecture}, {facts.size / 1e6:.0f} MB"))
         if not request.trial.wanted:
             report(Event("note", "smoke test", "skipped: build.smoke_test is off"))

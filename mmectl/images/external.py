@@ -101,6 +101,8 @@ def _check(ecr: Ecr, found: Manifest, platform: str, uri: str, warn: Callable[[s
     if facts is None:
         warn("labels and architecture of image.uri cannot be read from ECR; not checked")
         return
+    for remark in checks.remarks(facts):
+        warn(f"image.uri: {remark}")
     problems = checks.problems(facts, platform)
     if problems:
         raise BuildError(

@@ -66,6 +66,11 @@ class RepositoryPolicy:
     kms_key: str | None = None
 
 
+def is_root(user: str) -> bool:
+    """Whether an image's user is root: ``user[:group]``, by name or number."""
+    return user.partition(":")[0] in ("", "0", "root")
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What an image says of itself; `size` in bytes as its source counts (0: unknown)."""
@@ -76,6 +81,12 @@ class Facts:
     entrypoint: tuple[str, ...]
     command: tuple[str, ...] = ()
     size: int = 0
+    user: str = ""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it runs as root, where nobody says otherwise."""
+        return is_root(self.user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -438,4 +438,7 @@ def test_the_model_of_the_smoke_test_lies_where_sagemaker_puts_it():
     with tarfile.open(fileobj=io.BytesIO(container_smoke.archive(Trial()))) as archive:
         entries = {entry.name: entry.mode for entry in archive.getmembers()}
     assert set(entries.values()) == {0o644}
+    with tarfile.open(fileobj=io.BytesIO(container_smoke.archive(Trial(), 54321))) as archive:
+        found = {(entry.uid, entry.gid, entry.mode) for entry in archive.getmembers()}
+    assert found == {(54321, 54321, 0o600)}
     assert "opt/ml/models/smoke/model/smoke-symbol.json" in entries

@@ -106,11 +106,24 @@ def test_a_bad_image_is_refused(facts, said):
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize("user", ["", "0", "root", "0:0", "root:root"])
+def test_an_image_that_runs_as_root_is_what_sagemaker_expects(user):
+    assert checks.remarks(changed(user=user)) == []
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "serving", "1000", "rooty"])
+def test_another_user_is_told(user):
+    (remark,) = checks.remarks(changed(user=user))
+    assert f"runs as the user {user}" in remark
+    assert "leave USER out" in remark
+    checks.require(changed(user=user), "linux/amd64", "x")
+
+
 def test_facts_of_an_engine_and_of_a_configuration():
-    inner = {"Labels": {"a": "b"}, "Entrypoint": ["x"], "Cmd": ["serve"]}
+    inner = {"Labels": {"a": "b"}, "Entrypoint": ["x"], "Cmd": ["serve"], "User": "1:2"}
     found = checks.facts_of_engine(
         {"Architecture": "amd64", "Os": "linux", "Config": inner, "Size": 7}
     )
-    assert found == Facts("amd64", "linux", {"a": "b"}, ("x",), ("serve",), 7)
+    assert found == Facts("amd64", "linux", {"a": "b"}, ("x",), ("serve",), 7, "1:2")
     empty = checks.facts_of_config({"architecture": "amd64", "os": "linux", "config": None})
     assert empty == Facts("amd64", "linux", {}, ())
