@@ -221,7 +221,7 @@ def test_sigterm_leaves_nothing(lab, image, models, user):
         assert container.invoke("one", picture())[0] == 200
         # a title, the entrypoint, the fork server, Java, the model's worker
         lines = lab.run("top", container.name).splitlines()
-        assert len([line for line in lines if "--standby" not in line]) == 5
+        assert len([line for line in lines if "workers.standby" not in line]) == 5
         assert container.groups()
         began = time.monotonic()
         lab.run("stop", "--time", "30", container.name)

@@ -37,6 +37,9 @@ _SMALL = (
 )
 
 
+_WITHOUT = "train it with a column for each number, or serve it with a script (image.handler)"
+
+
 def small() -> bytes:
     """A small model's file, for trying out CatBoost: `1,0` is answered with 3."""
     return zlib.decompress(base64.b64decode(_SMALL))
@@ -106,12 +109,12 @@ def check_prediction(header: Header, chosen: Options) -> None:
 def header(data: bytes, name: str) -> Header:
     """Read what a file's bytes say of the model in it. Raises ModelError."""
     try:
-        return _header(data)
+        return _header(data, name)
     except (FlatError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"is damaged: {error}"[:200], name, _NEW) from None
 
 
-def _header(data: bytes) -> Header:
+def _header(data: bytes, name: str) -> Header:
     size = int.from_bytes(data[4:8], "little")
     if data[:4] != MAGIC or not 0 < size <= len(data) - 8:
         raise FlatError(f"its model has {size:,} bytes, the file {len(data):,}")
@@ -120,7 +123,8 @@ def _header(data: bytes) -> Header:
         raise FlatError(f"its format is {core.text(_FORMAT)[:40]!r}, not {FORMAT}")
     trees = core.table(_TREES)
     if trees.length(_EMBEDDINGS):
-        raise FlatError("it takes embeddings, which no table has")
+        what = "takes embeddings, and the rows of a request have numbers and texts alone"
+        raise ModelError(what, name, _WITHOUT)
     floats = {one.integer(2, -1): one.text(4) for one in trees.tables(_FLOATS)}
     categories, texts = (
         {one.integer(1, -1): one.text(2) for one in trees.tables(number)}

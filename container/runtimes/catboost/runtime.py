@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtimes import base, one_file
+from runtimes.catboost import flags
 from runtimes.tables import Features, Table
 from runtimes.values import EngineError, ModelError, RequestError, ran_out_of_memory
 
@@ -32,6 +33,7 @@ class Model(base.TableModel):
         self._missing, self._size = chosen.missing, max(header.dimension, 1)
         self._categorical, self._texts = list(header.categorical), list(header.texts)
         self._as_text = {*header.categorical, *header.texts}
+        self._flags: dict[int, bool] = {}
         self.features = Features(
             names=header.names,
             categorical=tuple(sorted(self._as_text)),
@@ -60,6 +62,9 @@ class Model(base.TableModel):
             if index in self._as_text:
                 values = [self._text(value, row, index) for row, value in enumerate(values)]
             made[:, index] = values
+        return self._pooled(made)
+
+    def _pooled(self, made: Any) -> Any:
         return self._pool(
             made,
             cat_features=self._categorical or None,
@@ -70,7 +75,8 @@ class Model(base.TableModel):
     def _text(self, value: Any, row: int, index: int) -> str:
         """A category as CatBoost knows it, which takes texts and whole numbers alone."""
         if isinstance(value, str):
-            return value
+            flag = flags.WORDS.get(value.lower())
+            return flag if flag is not None and self._is_flag(index) else value
         where = f"row {row + 1}, column {index + 1} ({self.features.key(index)!r})"
         if value is None:
             if self._missing is not None:
@@ -82,6 +88,18 @@ class Model(base.TableModel):
         if value != int(value):  # of a flag CatBoost, too, makes 1 or 0
             raise RequestError(f"{where}: {value} is not a category: send it as text")
         return str(int(value))
+
+    def _is_flag(self, index: int) -> bool:
+        """Whether the categories of a column are 1 and 0, as flags are, and not words for them."""
+        if index not in self._flags:
+            self._flags[index] = index in self._categorical and flags.are(
+                index, self.features.width or 0, self._as_text, self._model.get_borders(), self._raw
+            )
+        return self._flags[index]
+
+    def _raw(self, rows: Any) -> Any:
+        kind = _TYPES["raw"]
+        return self._model.predict(self._pooled(rows), prediction_type=kind, thread_count=1)
 
 
 def _kind(loss: str, predict: str | None) -> str:

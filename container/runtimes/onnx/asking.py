@@ -27,7 +27,7 @@ class Tables(base.TableModel):
         self, files: ModelFiles, run: Run, release: Callable[[], bool], *, missing: bool
     ) -> None:
         one = files.inputs[0]
-        rows, columns = one.shape or (None, None)
+        rows, columns = (*(one.shape or ()), None, None)[:2]
         self.name = files.path.stem
         self._input, self._run, self._release = one.name, run, release
         self._outputs = [value.name for value in files.outputs]
@@ -70,17 +70,17 @@ class Columns(Tables):
         super().__init__(files, run, release, missing=missing)
         self._inputs = files.inputs
         names = [value.name for value in files.inputs]
-        count = (files.inputs[0].shape or (0, 0))[1]
+        count = (files.inputs[0].shape or (0, 0))[1:] or (1,)
         if len(names) > 1:
             texts = [value.name for value in files.inputs if value.dtype == TEXT]
             self.features = Features(
                 names=names, dtype="float64", categorical=texts, missing_allowed=missing
             )
-        elif isinstance(count, int):
+        elif isinstance(count[0], int):
             self.features = Features(
-                count=count,
+                count=count[0],
                 dtype="float64",
-                categorical=range(count),
+                categorical=range(count[0]),
                 missing_allowed=False,
                 title=names[0],
             )
@@ -96,14 +96,19 @@ class Columns(Tables):
         columns = list(table.array.T) if held is None else list(held.values())
         if len(self._inputs) == 1:
             texts = [_texts(column, f"column {n + 1}") for n, column in enumerate(columns)]
-            feeds = [{self._inputs[0].name: np.stack(texts, 1)}]
+            feeds = [{self._inputs[0].name: _of_shape(np.stack(texts, 1), self._inputs[0])}]
         else:
             pairs = zip(self._inputs, columns)  # noqa: B905 - Python 3.8
-            feeds = [{value.name: _cast(column, value)[:, None] for value, column in pairs}]
+            feeds = [{v.name: _of_shape(_cast(column, v)[:, None], v) for v, column in pairs}]
         rows = self._rows
         if rows is None:
             return feeds
         return _filled(feeds[0], rows)
+
+
+def _of_shape(table: Any, value: Value) -> Any:
+    """A column as its input takes it: of (rows, 1), or of (rows)."""
+    return table[:, 0] if len(value.shape or ()) == 1 else table
 
 
 def _cast(column: Any, value: Value) -> Any:

@@ -204,17 +204,17 @@ def is_columns(model: ModelFiles) -> bool:
     """
     inputs = model.inputs
     if len(inputs) == 1:
-        return inputs[0].dtype == TEXT and _is_table(model)
-    narrow = all((value.shape or ())[1:] == (1,) for value in inputs)
-    return bool(inputs) and narrow and _is_table(model)
+        return inputs[0].dtype == TEXT and _is_table(model, (1, 2))
+    narrow = all((value.shape or (0, 0))[1:] in ((1,), ()) for value in inputs)
+    return bool(inputs) and narrow and _is_table(model, (1, 2))
 
 
-def _is_table(model: ModelFiles) -> bool:
-    """Whether all that goes in is of (rows, columns), and what comes out is a row's."""
+def _is_table(model: ModelFiles, axes: Collection[int] = (2,)) -> bool:
+    """Whether all that goes in is of (rows, columns), or (rows), and what comes out is a row's."""
     if model.labels is not None or model.pixels is not None:
         return False
     rows = {(value.shape or (0,))[0] for value in model.inputs}
-    if len(rows) != 1 or any(len(value.shape or ()) != 2 for value in model.inputs):
+    if len(rows) != 1 or any(len(value.shape or ()) not in axes for value in model.inputs):
         return False
     # converters of trees say that labels are of the shape (1), and they are of (rows)
     converted = "ai.onnx.ml" in model.proto.opsets

@@ -53,6 +53,14 @@ def of(model: Any) -> Columns:
     )
 
 
+def takes_objects(model: Any) -> bool:
+    """Whether a row is an object of keys and values, of which a model knows no list."""
+    entry = first(model)
+    if type(entry).__name__ == "FeatureUnion":
+        return any(takes_objects(one) for _, one in entry.transformer_list)
+    return type(entry).__name__ == "DictVectorizer"
+
+
 def _reads_texts(entry: Any) -> bool:
     """Whether all of it takes one text a row."""
     if type(entry).__name__ == "FeatureUnion":

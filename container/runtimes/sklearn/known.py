@@ -7,6 +7,8 @@ without looking (trees, support vectors) is looked at after the load (sound.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _ESTIMATORS = """
 sklearn.calibration CalibratedClassifierCV
 sklearn.cluster._affinity_propagation AffinityPropagation
@@ -46,6 +48,7 @@ sklearn.ensemble._iforest IsolationForest
 sklearn.ensemble._stacking StackingClassifier StackingRegressor
 sklearn.ensemble._voting VotingClassifier VotingRegressor
 sklearn.ensemble._weight_boosting AdaBoostClassifier AdaBoostRegressor
+sklearn.feature_extraction._dict_vectorizer DictVectorizer
 sklearn.feature_extraction.text CountVectorizer HashingVectorizer TfidfTransformer TfidfVectorizer
 sklearn.feature_selection._from_model SelectFromModel
 sklearn.feature_selection._rfe RFE RFECV
@@ -163,6 +166,7 @@ sklearn.tree._tree Tree
 sklearn.utils Bunch
 sklearn.utils._bunch Bunch
 sklearn.utils._metadata_requests MetadataRequest MethodMetadataRequest
+sklearn.utils.validation check_array
 scipy.interpolate._bsplines BSpline
 scipy._lib.array_api_compat.numpy._aliases asarray
 """
@@ -243,6 +247,10 @@ NAMES = frozenset(MODELS | _pairs(_PARTS) | _pairs(_OTHERS))
 """All names that are no code, by module and name."""
 
 
+PARTIAL, CHECK = ("functools", "partial"), ("sklearn.utils.validation", "check_array")
+"""HistGradientBoosting has a partial of that function for columns that are no categories."""
+
+
 def today(module: str) -> str:
     """The module's name in NumPy 2, also for one of NumPy 1; in Python 3 for one of Python 2."""
     if module == "__builtin__":
@@ -261,6 +269,13 @@ def is_known(module: str, name: str) -> bool:
     return (today(module), name) in NAMES or is_ufunc(module, name)
 
 
+def unknown(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Which of a file's names may be code."""
+    found = set(names)
+    allowed = {PARTIAL} if CHECK in found else set()
+    return sorted(one for one in found - allowed if not is_known(*one))
+
+
 def trusted() -> list[str]:
-    """The names as skops takes them."""
-    return sorted(f"{module}.{name}" for module, name in NAMES)
+    """The names as skops takes them; what a partial is of is looked at after the load."""
+    return sorted(f"{module}.{name}" for module, name in {*NAMES, PARTIAL})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import pickle
@@ -111,6 +112,8 @@ class Known(pickles.Reader):
             return pickles.Wrapper
         if (module, name) in (("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")):
             return _reconstructed
+        if (module, name) == known.PARTIAL:
+            return functools.partial
         if not known.is_known(module, name):
             raise _UnknownNameError(f"names {module}.{name}, which may be any code"[:300])
         if known.is_ufunc(module, name):
@@ -125,6 +128,7 @@ class Known(pickles.Reader):
         """Call a known name, but make no array of somebody's addresses."""
         _no_array(self.stack[-2])
         super().load_reduce()
+        _require_known_partial(self.stack[-1])
 
     dispatch[pickle.REDUCE[0]] = load_reduce
 
@@ -132,6 +136,7 @@ class Known(pickles.Reader):
         """Make an instance of a known class, but no array of somebody's addresses."""
         _no_array(self.stack[-2])
         super().load_newobj()
+        _require_known_partial(self.stack[-1])
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
@@ -139,12 +144,14 @@ class Known(pickles.Reader):
         """The same, with arguments by name."""
         _no_array(self.stack[-3])
         super().load_newobj_ex()
+        _require_known_partial(self.stack[-1])
 
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
 
     def load_build(self) -> None:
         """Set a state; NumPy believes what a type's says."""
         super().load_build()
+        _require_known_partial(self.stack[-1])
         _require_sound_type(self.stack[-1])
 
     dispatch[pickle.BUILD[0]] = load_build
@@ -174,6 +181,12 @@ def _no_array(made: Any) -> None:
 
     if isinstance(made, type) and issubclass(made, np.ndarray):
         raise pickle.UnpicklingError("makes an array in an unknown way")
+
+
+def _require_known_partial(made: Any) -> None:
+    """Raise UnpicklingError for a partial of any function but the one that models have."""
+    if isinstance(made, functools.partial) and made.func is not sound.known_function():
+        raise _UnknownNameError("names functools.partial, which may be any code")
 
 
 def _require_sound_type(made: Any) -> None:

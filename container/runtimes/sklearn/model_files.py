@@ -38,6 +38,10 @@ _TRUST = (
     f"endpoint.environment: {{{ALLOW_CODE}: 'true'}}"
 )
 CODE = f"{NEW}; or, {_TRUST}"
+_LAMBDA = (
+    "it holds functions of its own (a lambda, or one of the script that wrote it): take one of "
+    "NumPy's instead, FunctionTransformer(numpy.log1p)"
+)
 # How a model of another package is saved without code, by the first part of its module
 _BETTER = {
     "xgboost": "model.save_model('model.ubj')",
@@ -131,6 +135,8 @@ def require_data(found: Header, name: str) -> None:
 def _fix(code: tuple[str, ...]) -> str:
     """What to do about such names; boosters have formats of their own."""
     packages = {one.partition(".")[0] for one in code}
+    if "cloudpickle" in packages:
+        return f"{_LAMBDA}; or, {_TRUST}"
     package = next((name for name in _BETTER if name in packages), None)
     if package is None:
         return CODE
@@ -141,7 +147,7 @@ def _fix(code: tuple[str, ...]) -> str:
 
 
 def _unknown(names: Any) -> tuple[str, ...]:
-    return tuple(f"{m}.{n}"[:100] for m, n in sorted(names) if not known.is_known(m, n))
+    return tuple(f"{m}.{n}"[:100] for m, n in known.unknown(names))
 
 
 def _pickle(path: Path) -> Header:

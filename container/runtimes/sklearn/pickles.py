@@ -256,6 +256,8 @@ class Survey(Reader):
 def _made(what: Any, arguments: Any) -> Any:
     if what is Wrapper:
         return Wrapper()
+    if isinstance(what, Stand):  # cloudpickle makes a class by a call, and calls that
+        return Stand(what.name, arguments)
     if not isinstance(what, Name):
         raise pickle.UnpicklingError("calls what is neither a class nor a function")
     return what(*arguments)

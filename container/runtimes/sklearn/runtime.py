@@ -22,6 +22,12 @@ SHAREABLE_BYTES = 4 * MIB  # a larger file may take long to answer, and others w
 MANY_ROWS = 256  # below, waking another thread takes longer than what it computes
 
 
+_ENCODE = (
+    "fit a ColumnTransformer with a OneHotEncoder on a DataFrame, or serve it with a script "
+    "(image.handler)"
+)
+
+
 class Model(base.TableModel):
     """One estimator or pipeline, of which one method answers."""
 
@@ -31,6 +37,9 @@ class Model(base.TableModel):
         from runtimes.sklearn import columns
 
         self.name = name
+        if columns.takes_objects(estimator):
+            what = "begins with a DictVectorizer, whose rows are objects of any keys"
+            raise ModelError(what, name, _ENCODE)
         found = self._columns = columns.of(estimator)
         self._answer = _bound(estimator, method, name)
         self._frame = _frames(name) if found.frame else None

@@ -7,9 +7,11 @@ model's. Raises ModelError where numbers lead nowhere.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from runtimes.sklearn import model_files
 from runtimes.values import ModelError
 
 _PLAIN = (str, bytes, bytearray, int, float, complex, type, type(None))
@@ -50,6 +52,8 @@ def _inside(one: Any) -> list[Any]:
         return list(one.values())
     if isinstance(one, (list, tuple, set, frozenset)):
         return list(one)
+    if isinstance(one, functools.partial):
+        return [*one.args, *one.keywords.values()]
     if getattr(getattr(one, "dtype", None), "hasobject", False) and hasattr(one, "ravel"):
         return list(one.ravel().tolist())
     return list(getattr(one, "__dict__", {}).values())
@@ -143,6 +147,20 @@ def _words(model: Any) -> None:
         raise ValueError(f"reads files: input={model.input!r}")
 
 
+def known_function() -> Any:
+    """What a partial in a model may be of."""
+    from sklearn.utils.validation import check_array
+
+    return check_array
+
+
+def _partial(made: Any) -> None:
+    """The one that HistGradientBoosting has for columns that are no categories."""
+    if made.func is not known_function():
+        what = f"holds a functools.partial of {getattr(made.func, '__name__', made.func)}"
+        raise ModelError(f"{what}, which may be any code", "", model_files.CODE)
+
+
 _SVM = ("SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM")
 _NEIGHBOURS = (
     "KNeighborsClassifier", "KNeighborsRegressor", "RadiusNeighborsClassifier",
@@ -162,6 +180,7 @@ _WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 _CHECKS: dict[str, tuple[Callable[[Any], None], str]] = {
     "Tree": (_tree, ""),
     "KernelDensity": (_density, ""),
+    "partial": (_partial, ""),
     **dict.fromkeys(_TREES, (_single_tree, "tree_")),
     **dict.fromkeys(_FORESTS, (_forest_width, "estimators_")),
     **dict.fromkeys(_BOOSTING, (_boosting, "_predictors")),

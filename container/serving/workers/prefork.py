@@ -376,7 +376,7 @@ def share(runtimes: Sequence[Runtime]) -> None:
 
 def get_ready(samples: Sequence[Path]) -> None:
     """Be the process that waits for a request, and do beforehand what can be done."""
-    rename([sys.executable, "-m", "serving.workers.prefork", "--standby"])
+    rename([sys.executable, "-m", "serving.workers.standby"])
     standby.rehearse(samples)
 
 

@@ -117,6 +117,19 @@ def mixed(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
     numbers = ask.astype({"new": int}).to_csv(index=False).encode()
     yield "flags as numbers", place, numbers, "text/csv", answer
     yield "flags, JSON", place, ask.to_json(orient="records").encode(), "application/json", answer
+    # pandas writes a flag as a word, which is a category of its own in a column of texts
+    yield "flags as words", place, ask.to_csv(index=False).encode(), "text/csv", answer
+    for name, values in (("True", "False"), ("true", "false")):
+        frame["new"] = np.where(random.random(400) > 0.4, name, values)
+        likes = labels + 3 * (frame["new"] == name)
+        for most in (1, 2):  # hashes of one table, or of the other
+            of_texts = regressor(
+                frame[["new", "floor"]], likes, cat_features=["new"], one_hot_max_size=most
+            )
+            ask = frame[["new", "floor"]][:ROWS]
+            place = written(folder, f"texts {name} {most}", of_texts)
+            body, answer = ask.to_csv(index=False).encode(), listed(of_texts.predict(ask))
+            yield f"texts {name} {most}", place, body, "text/csv", answer
     frame["words"] = random.choice(["good red car", "bad blue sea", "red sea", "old car"], 400)
     words = classifier(
         frame[["size m", "words"]], frame["words"].str.contains("red"), text_features=["words"]

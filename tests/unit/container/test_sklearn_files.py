@@ -272,3 +272,22 @@ def test_xgboosts_pickles_are_not_ours(tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x0cxgboost.core\x94\x8c\x07Booster\x94.")
     assert model_files.kind_of(path) is None
+
+
+def test_a_function_of_cloudpickle_s_is_named_as_code(tmp_path):
+    """It makes a type by a call, and calls that type."""
+    made = b"ccloudpickle.cloudpickle\n_builtin_type\n(X\x08\0\0\0CodeTypetR(tR"
+    found = header(tmp_path, b"\x80\x02" + made + b".")
+    assert found.code == ("cloudpickle.cloudpickle._builtin_type",)
+    with pytest.raises(ModelError) as caught:
+        model_files.require_data(found, "model.joblib")
+    assert "lambda" in caught.value.fix
+
+
+def test_the_classes_of_a_skops_file_are_found_without_reading_it_whole(tmp_path):
+    path = tmp_path / "model.skops"
+    inner = {"__class__": "Tree", "__module__": "sklearn.tree._tree", "content": 1}
+    schema = {"__class__": "list", "__module__": "builtins", "content": [inner]}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema, indent=2))
+    assert model_files.named(path) == {"builtins.list", "sklearn.tree._tree.Tree"}

@@ -172,3 +172,14 @@ def test_many_cells_do_not_come_of_few_bytes():
 def test_blanks_are_part_of_a_text():
     found = read(b"good day\nbad\n", "text/csv", Features(count=1, categorical=[0]))
     assert [list(one) for one in found.columns.values()] == [["good day", "bad"]]
+
+
+@pytest.mark.parametrize("body", [b"a, b , c\n1,2,3", b" c,b, a\n3,2,1", b"a, b ,c\n1,2,3"])
+def test_names_with_blanks_around_them_are_those_of_the_header(body):
+    """As pandas reads `a, b , c`: the blanks are in the names that the model was trained with."""
+    assert same(read(body, "text/csv", Features(names=["a", " b ", " c"])), [[1, 2, 3]])
+
+
+def test_names_that_differ_in_blanks_alone_are_told_apart():
+    twins = Features(names=["a", " a"])
+    assert same(read(b" a,a\n2,1", "text/csv; header=present", twins), [[1, 2]])

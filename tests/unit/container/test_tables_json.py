@@ -176,3 +176,18 @@ def test_names_with_blanks_are_those_that_the_framework_wrote():
         assert read(body, "application/json", features).array.tolist() == [[1, 2]]
     with pytest.raises(PayloadError, match="no column 'numa'"):
         read(b'{"numa": 1, "b": 2}', "application/json", features)
+
+
+@pytest.mark.parametrize(
+    "value", ["good", ["good"], [["good"]], {"inputs": "good"}, {"instances": ["good"]}]
+)
+def test_one_text_for_a_model_of_one_column(value):
+    one = Features(count=1, categorical=[0])
+    table = read(json.dumps(value).encode(), JSON, one)
+    assert (table.columns or {})["0"].tolist() == ["good"]
+
+
+@pytest.mark.parametrize("value", ["good", 5, {"inputs": "good"}])
+def test_one_value_is_no_row_of_several_columns(value):
+    with pytest.raises(PayloadError, match="is not a list of rows"):
+        read(json.dumps(value).encode(), JSON, Features(count=2, categorical=[0]))

@@ -41,7 +41,7 @@ def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect
     names = None
     if _has_header(lines, parameters.get("header"), features):
         if features.names is not None:
-            names = [field.strip() for field in lines.head[label:]]
+            names = _named(lines.head[label:], features.names)
         lines = lines.after_header()
     return _table(lines, label, names, features, dialect)
 
@@ -140,11 +140,19 @@ def _has_header(lines: _Lines, told: str | None, features: Features) -> bool:
         if told.lower() not in _HEADER:
             raise PayloadError(f"header={brief(told)} is neither present nor absent")
         return _HEADER[told.lower()]
-    fields = {field.strip() for field in lines.head}
-    if features.names is None or any(map(_is_number, fields)):
+    if features.names is None or any(_is_number(field.strip()) for field in lines.head):
         return False
+    fields = set(_named(lines.head, features.names))
     known = len(set(features.spelled(fields)) & set(features.names))
     return known > 0 and (not features.has_text or known >= len(fields) / 2)
+
+
+def _named(fields: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What a header's fields call; names may have blanks around them, as files of CSV may."""
+    meant = {name.strip(): name for name in names}
+    if len(meant) < len(names):
+        meant = {}
+    return [one if one in names else meant.get(one.strip(), one.strip()) for one in fields]
 
 
 def _is_number(field: str) -> bool:

@@ -69,6 +69,8 @@ def table(value: Any, features: Features, *, has_text: bool) -> Table:
     value = _unwrapped(value, features)
     if isinstance(value, dict):
         return _object(value, features, has_text=has_text)
+    if features.width == 1 and isinstance(value, (str, int, float)):
+        value = [value]
     if not isinstance(value, list):
         raise PayloadError(f"{brief(str(value))} is not a list of rows")
     if value and not isinstance(value[0], (list, dict)):
