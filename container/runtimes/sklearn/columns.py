@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,8 @@ def _uses(
         return
     if kind in _WORDS:
         yield from ((index, True) for index in at)
+    elif kind == "FunctionTransformer" and isinstance(part.func, functools.partial):
+        yield from ((index, False) for index in at)  # HistGradientBoosting's, of numbers
     elif kind == "FunctionTransformer" and part.func is not None:
         yield from ((index, None) for index in at)
     else:

@@ -82,6 +82,8 @@ sklearn.linear_model._ransac RANSACRegressor
 sklearn.linear_model._ridge Ridge RidgeCV RidgeClassifier RidgeClassifierCV
 sklearn.linear_model._stochastic_gradient SGDClassifier SGDOneClassSVM SGDRegressor
 sklearn.linear_model._theil_sen TheilSenRegressor
+sklearn.manifold._isomap Isomap
+sklearn.manifold._locally_linear LocallyLinearEmbedding
 sklearn.mixture._bayesian_mixture BayesianGaussianMixture
 sklearn.mixture._gaussian_mixture GaussianMixture
 sklearn.model_selection._classification_threshold FixedThresholdClassifier
@@ -113,6 +115,7 @@ sklearn.preprocessing._label LabelBinarizer LabelEncoder MultiLabelBinarizer
 sklearn.preprocessing._polynomial PolynomialFeatures SplineTransformer
 sklearn.preprocessing._target_encoder TargetEncoder
 sklearn.random_projection GaussianRandomProjection SparseRandomProjection
+sklearn.semi_supervised._label_propagation LabelPropagation LabelSpreading
 sklearn.semi_supervised._self_training SelfTrainingClassifier
 sklearn.svm._classes LinearSVC LinearSVR NuSVC NuSVR OneClassSVM SVC SVR
 sklearn.tree._classes DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier
@@ -177,6 +180,8 @@ collections OrderedDict defaultdict
 numpy dtype ndarray matrix
 numpy bool bool_ float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc
 numpy longlong ulonglong str_ bytes_ object_ mean median nan_to_num
+numpy generic number integer signedinteger unsignedinteger inexact floating complexfloating
+numpy flexible character datetime64 timedelta64
 numpy.ma MaskedArray
 numpy.ma.core MaskedArray MaskedConstant _mareconstruct
 numpy._core.multiarray _reconstruct scalar

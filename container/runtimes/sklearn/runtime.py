@@ -77,9 +77,9 @@ class Model(base.TableModel):
     def _answered(self, rows: Any) -> Any:
         try:
             return self._answer(rows)
-        except ValueError as error:
-            # compiled code of some (KMeans) takes the type that they were fitted with alone
-            if "Buffer dtype mismatch" not in str(error) or getattr(rows, "dtype", "") != "float32":
+        except (ValueError, TypeError):
+            # some (KMeans, NMF) take the type that they were fitted with alone
+            if getattr(rows, "dtype", "") != "float32":
                 raise
             return self._answer(rows.astype("float64"))
 

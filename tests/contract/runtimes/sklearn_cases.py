@@ -176,10 +176,11 @@ def by_name(folder: Path) -> Made:
     for form, save in SAVED.items():
         trees = ensemble.HistGradientBoostingClassifier(max_iter=5)
         kinds = frame[["age", "town"]].astype({"town": "category"})
-        trees.fit(kinds, labels)
         name = f"categories {form}"
         place = folder / name.replace(" ", "-")
         place.mkdir()
+        kinds["paid"] = frame["paid"] > 0
+        trees.fit(kinds, labels)
         save(trees, place / form)
         asked = kinds.head(20)
         body, answer = asked.to_csv(index=False).encode(), trees.predict(asked).tolist()
@@ -195,10 +196,15 @@ def together(folder: Path, frame: Any, labels: Any) -> Made:
         (preprocessing.OneHotEncoder(), compose.make_column_selector(dtype_exclude="number")),
     )
     tree_pipe = pipeline.make_pipeline(encode, tree.DecisionTreeClassifier(max_depth=3))
+    by_type = compose.make_column_transformer(
+        (impute.SimpleImputer(), compose.make_column_selector(dtype_include=np.number)),
+        (preprocessing.OneHotEncoder(), compose.make_column_selector(dtype_exclude=np.number)),
+    )
     parts = [("line", pipeline.make_pipeline(encode, logistic())), ("tree", tree_pipe)]
     models = {
         "vote": ensemble.VotingClassifier(parts, voting="soft"),
         "stack": ensemble.StackingClassifier(parts, cv=2),
+        "by type": pipeline.make_pipeline(by_type, logistic()),
         "calibrated by name": calibration.CalibratedClassifierCV(parts[0][1], cv=2),
     }
     asked = frame.head(20)
