@@ -15,13 +15,20 @@ _SHOWN = 5
 class Categories:
     """The categories of one column, in the order of their codes.
 
-    `strict`: one that was not there in training is refused, else it is missing.
+    `strict`: one that was not there in training is refused, else it is missing. `note` is said with
+    what is refused.
     """
 
     def __init__(
-        self, values: Sequence[Any], column: int, name: str, *, strict: bool = False
+        self,
+        values: Sequence[Any],
+        column: int,
+        name: str,
+        *,
+        strict: bool = False,
+        note: str = "",
     ) -> None:
-        self._strict = strict
+        self._strict, self._note = strict, note
         self._place = f"column {column + 1} ({name!r})"
         self._values = values
         self._texts = {one: code for code, one in enumerate(values) if isinstance(one, str)}
@@ -85,7 +92,7 @@ class Categories:
         shown = ", ".join(repr(one) for one in self._values[:_SHOWN])
         return RequestError(
             f"row {row + 1}, {self._place}: {str(value)[:40]} {why}; "
-            f"there are {len(self._values)}: {shown}"
+            f"there are {len(self._values)}: {shown}{self._note}"
         )
 
 

@@ -136,10 +136,10 @@ def _uses(
         return
     if kind in _WORDS:
         yield from ((index, True) for index in at)
-    elif kind == "FunctionTransformer" and isinstance(part.func, functools.partial):
-        yield from ((index, False) for index in at)  # HistGradientBoosting's, of numbers
     elif kind == "FunctionTransformer" and part.func is not None:
-        yield from ((index, None) for index in at)
+        # a partial is HistGradientBoosting's, of numbers
+        of_numbers = isinstance(part.func, functools.partial)
+        yield from ((index, False if of_numbers else None) for index in at)
     else:
         known = _attribute(part, "categories_")
         if isinstance(known, list) and len(known) == len(at):

@@ -49,7 +49,9 @@ class Model(base.TableModel):
             categorical=tuple(categories),
         )
         self._codes = {
-            index: Categories(values, index, self.features.key(index), strict=True)
+            index: Categories(
+                values, index, self.features.key(index), strict=True, note=_note(values)
+            )
             for index, values in categories.items()
         }
 
@@ -79,6 +81,16 @@ class Model(base.TableModel):
         if self._prediction == "probability" and answers.ndim == 1:
             return np.stack([1.0 - answers, answers], 1)
         return answers
+
+
+def _note(values: Sequence[Any]) -> str:
+    """What is to be said of categories that XGBoost cuts wrongly where it writes them."""
+    if all(one.isascii() for one in values if isinstance(one, str)):
+        return ""
+    return (
+        "; XGBoost counts letters outside ASCII wrongly where it writes categories into a file: "
+        "train it with names in ASCII"
+    )
 
 
 class _One:
