@@ -15,18 +15,14 @@ import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
 STARTING = ("tests/platform", "tests/docker")  # their tests start servers
-# What takes longest begins first. Each of the two groups that need a Docker lab has its own.
+# What takes longest begins first, as measured; the two groups that need a Docker lab before all.
 LONG = (
-    "lab",
-    "lab-servers",
-    "test_models",
-    "test_container",
-    "test_check_and_endpoint",
-    "test_clients_awscli",
-    "test_build",
-    "test_labelled",
-    "test_observe_story",
-    "test_own_containers",
+    *("lab", "lab-servers"),
+    *("test_container", "test_story", "test_build", "test_check_and_endpoint"),
+    *("test_own_handler", "test_export", "test_labelled", "test_durability", "test_onnx"),
+    *("test_platform_process", "test_own_containers", "test_clients_awscli", "test_models"),
+    *("test_data_plane", "test_host", "test_installed", "test_operators", "test_partitions_story"),
+    *("test_trees", "test_observe_story", "test_clients_sagemaker_core", "test_load_commands"),
 )
 
 

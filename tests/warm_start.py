@@ -34,7 +34,7 @@ MODULES = {  # by the name of the program
     "mmectl": (
         *("mmectl.cli", "mmectl.app", "mmectl.console.output", "mmectl.local.client.platform"),
         *(f"mmectl.commands.{name}" for name in (*_COMMANDS, "models.change", "models.check")),
-        *("mmectl.aws.session", "mmectl.aws.sagemaker", "boto3"),
+        *("mmectl.aws.session", "mmectl.aws.sagemaker", "boto3", "docker"),
     ),
 }
 MOST = 1 << 17  # bytes of a request: a folder, words and an environment

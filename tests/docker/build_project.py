@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 from lab import Lab
+from projects import BIN
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -57,12 +58,16 @@ class Project:
             **self.more,
         }
 
+    def command(self, *arguments: str) -> list[str | Path]:
+        """The command line of `mmectl` for this project."""
+        own = ("--set", f"image.repository={self.repository}", *self.settings)
+        return [BIN / "mmectl", *arguments, *own, "--platform", "aws"]
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        settings = ("--set", f"image.repository={self.repository}", *self.settings)
         process = subprocess.Popen(
-            [sys.executable, "-m", "mmectl", *arguments, *settings, "--platform", "aws"],
+            self.command(*arguments),
             cwd=self.folder,
-            env={**self.environment, "PYTHONPATH": str(self.lab.project)},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -78,10 +83,11 @@ class Project:
 
     def mmectl(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
         """Run with `--json`; give the envelope and what was said on stderr."""
-        process = self.start(*arguments, "--json")
-        out, err = process.communicate(timeout=600)
-        assert process.returncode == code, (out, err)
-        return json.loads(out), err
+        command = self.command(*arguments, "--json")
+        done = warm_start.run(*command, cwd=self.folder, env=self.environment)
+        said = done.stderr.decode()
+        assert done.returncode == code, (done.stdout.decode(), said)
+        return json.loads(done.stdout), said
 
     def manifest(self, **image: str) -> dict[str, Any] | None:
         """What ECR has."""

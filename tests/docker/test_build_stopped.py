@@ -72,7 +72,7 @@ def sleepers(project: Project) -> list[int]:
 @pytest.mark.parametrize("sign", STOPS)
 def test_in_the_push(small: Project, sign: signal.Signals) -> None:
     entry = small.folder / "container" / "entrypoint.py"
-    entry.write_bytes(os.urandom(150_000_000))  # a push that can be caught in the middle
+    entry.write_bytes(os.urandom(80_000_000))  # a push that can be caught in the middle
     process = small.start("build", "--json")
     wait_until(lambda: small.pushes() > 0)
     stop(small, process, sign)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from collecting import CHEAP, STARTING, group_of
+from collecting import CHEAP, LONG, STARTING, group_of
 from lab_machine import asked_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +94,10 @@ def test_a_group_stays_on_one_worker(
     workers = {(group_of(nodeid), worker) for worker, nodeid in told}
     assert sorted(group for group, _ in workers) == ["lab", "lab-servers", "test_one", "test_two"]
     assert {group_of(nodeid) for _, nodeid in told[:2]} <= {"lab", "lab-servers"}
+
+
+def test_what_begins_first_exists(tracked: set[Path]) -> None:
+    assert set(LONG) <= {"lab", "lab-servers", *(path.stem for path in tracked)}
 
 
 def test_what_runs_containers_is_in_the_group_of_a_lab() -> None:
