@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmectl.base.errors import BuildError, ConfigError, PlatformError
 from mmectl.base.values import Location
+from mmectl.config import accelerators
 from mmectl.config.loading import Config, load
 from mmectl.config.specification import specification
 from mmectl.console.options import colour_wanted, flags_of
@@ -527,6 +528,8 @@ class App:
     def desired(self) -> Desired:
         """What the configuration asks for, as requests to SageMaker."""
         settings = self.config.settings
+        for note in accelerators.notes(settings):
+            self.warn(note)
         wanted = settings.aws.role or serving_role(self.sagemaker, self.endpoint_name)
         role = self.aws.role(wanted)
         return desired(

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).resolve().parent.parent / "mmectl" / "base" / "instances.json"
-FIELDS = ("vcpus", "memory_mib", "nvme_gb", "architecture", "accelerated")
+FIELDS = ("vcpus", "memory_mib", "nvme_gb", "architecture", "accelerated", "gpus")
 # as AWS listed them: https://aws.amazon.com/ec2/previous-generation/, .../instance-types/dl1/
-RETIRED: dict[str, tuple[int, int, int, str, int]] = {
-    "dl1.24xlarge": (96, 768 << 10, 4000, "x86_64", 1),
-    "p2.xlarge": (4, 61 << 10, 0, "x86_64", 1),
-    "p2.8xlarge": (32, 488 << 10, 0, "x86_64", 1),
-    "p2.16xlarge": (64, 732 << 10, 0, "x86_64", 1),
-    "p3.2xlarge": (8, 61 << 10, 0, "x86_64", 1),
-    "p3.8xlarge": (32, 244 << 10, 0, "x86_64", 1),
-    "p3.16xlarge": (64, 488 << 10, 0, "x86_64", 1),
+RETIRED: dict[str, tuple[int, int, int, str, int, int]] = {
+    "dl1.24xlarge": (96, 768 << 10, 4000, "x86_64", 1, 0),
+    "p2.xlarge": (4, 61 << 10, 0, "x86_64", 1, 1),
+    "p2.8xlarge": (32, 488 << 10, 0, "x86_64", 1, 8),
+    "p2.16xlarge": (64, 732 << 10, 0, "x86_64", 1, 16),
+    "p3.2xlarge": (8, 61 << 10, 0, "x86_64", 1, 1),
+    "p3.8xlarge": (32, 244 << 10, 0, "x86_64", 1, 4),
+    "p3.16xlarge": (64, 488 << 10, 0, "x86_64", 1, 8),
 }
 _ACCELERATORS = ("GpuInfo", "NeuronInfo", "InferenceAcceleratorInfo")
 
@@ -74,7 +74,7 @@ def table(types: dict[str, dict[str, Any]], wanted: set[str]) -> str:
     return f'{{"fields": {json.dumps(FIELDS)}, "types": {{\n{joined}\n}}}}\n'
 
 
-def row(about: dict[str, Any]) -> tuple[int, int, int, str, int]:
+def row(about: dict[str, Any]) -> tuple[int, int, int, str, int, int]:
     """What the file keeps of a description."""
     architectures = about["ProcessorInfo"]["SupportedArchitectures"]
     return (
@@ -83,7 +83,13 @@ def row(about: dict[str, Any]) -> tuple[int, int, int, str, int]:
         about.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0),
         "arm64" if "arm64" in architectures else "x86_64",
         int(any(kind in about for kind in _ACCELERATORS)),
+        sum(gpu["Count"] for gpu in _gpus(about) if gpu["Manufacturer"] == "NVIDIA"),
     )
+
+
+def _gpus(about: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = about.get("GpuInfo", {}).get("Gpus", [])
+    return found
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Instance types: vCPUs, memory and disk, and the share that models may take.
 
 The types are in ``instances.json``, which ``scripts/instances.py`` writes: vCPUs, memory (MiB),
-NVMe disks (GB), architecture, and whether there is an accelerator (GPU, Inferentia, Trainium). A
-type with NVMe disks takes no other volume; the others have an EBS volume, of 30 GB unless the
-variant says otherwise.
+NVMe disks (GB), architecture, whether there is an accelerator (GPU, Inferentia, Trainium), and how
+many of NVIDIA's GPUs. A type with NVMe disks takes no other volume; the others have an EBS volume,
+of 30 GB unless the variant says otherwise.
 
 There are no prices: neither moto nor botocore carries them, AWS's Price List answers only to an
 account, and a figure kept here would be wrong without anybody noticing.
@@ -36,6 +36,12 @@ class InstanceType:
     architecture: str = "x86_64"
     accelerated: bool = False
     known: bool = True
+    gpus: int = 0
+
+    @property
+    def multi_model(self) -> bool:
+        """Whether SageMaker runs multi-model endpoints on it: no accelerator, or a single GPU."""
+        return not self.accelerated or self.gpus == 1
 
 
 DEFAULT = InstanceType(4, 16 * GIB, known=False)
@@ -55,13 +61,34 @@ def instance_type(name: str) -> InstanceType:
     row = _types().get(name.removeprefix("ml.")) if name.startswith("ml.") else None
     if row is None:
         return _unknown(name)
-    vcpus, memory_mib, nvme_gb, architecture, accelerated = row
-    return InstanceType(vcpus, memory_mib << 20, nvme_gb * GB, architecture, bool(accelerated))
+    vcpus, memory_mib, nvme_gb, architecture, accelerated, gpus = row
+    return InstanceType(
+        vcpus, memory_mib << 20, nvme_gb * GB, architecture, bool(accelerated), gpus=gpus
+    )
+
+
+# SageMaker developer guide, multi-model-support: its table has those of one GPU
+_LISTED = ("p2", "p3", "g4dn", "g5")
+
+
+def listed_for_multi_model(name: str) -> bool:
+    """Whether AWS's page lists the type, or it is one of the CPU types, which all are supported."""
+    kind = instance_type(name)
+    family = name.removeprefix("ml.").partition(".")[0]
+    return not kind.accelerated or (kind.multi_model and family in _LISTED)
+
+
+def single_gpu_types(family: str) -> tuple[str, ...]:
+    """SageMaker's names of the types of a family that have one GPU, smallest first."""
+    found = [
+        name for name, row in _types().items() if name.startswith(f"{family}.") and row[5] == 1
+    ]
+    return tuple(f"ml.{name}" for name in sorted(found, key=lambda name: _types()[name][:2]))
 
 
 @lru_cache(maxsize=1)
-def _types() -> dict[str, tuple[int, int, int, str, int]]:
-    types: dict[str, tuple[int, int, int, str, int]] = json.loads(_TABLE.read_bytes())["types"]
+def _types() -> dict[str, tuple[int, int, int, str, int, int]]:
+    types: dict[str, tuple[int, int, int, str, int, int]] = json.loads(_TABLE.read_bytes())["types"]
     return types
 
 

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
-from mmectl.config import environments, security
+from mmectl.config import accelerators, environments, security
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
 from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, section_at
-from mmectl.config.yaml_values import Tree, near_miss, shown
+from mmectl.config.yaml_values import Tree, near_miss, shown, unknown_key
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
 from mmectl.images import handler
@@ -76,6 +76,7 @@ _LIMITED = {
     "endpoint.variant": "VariantName",
     "endpoint.volume_size_gb": "ProductionVariantVolumeSizeInGB",
     "endpoint.model_download_timeout": "ProductionVariantModelDataDownloadTimeoutInSeconds",
+    "endpoint.inference_ami": "ProductionVariantInferenceAmiVersion",
     "endpoint.startup_timeout": "ProductionVariantContainerStartupHealthCheckTimeoutInSeconds",
     "endpoint.environment": "EnvironmentMap",
     "capture.percentage": "SamplingPercentage",
@@ -113,7 +114,7 @@ def _words(item: dict[str, Any], written: str | None) -> str:
     if kind in _EXPECTED and written is not None and item.get("input") is not None:
         value = written
     if kind == "extra_forbidden":
-        return "unknown key" + near_miss(str(item["loc"][-1]), _siblings(item["loc"]))
+        return unknown_key(str(item["loc"][-1]), _siblings(item["loc"]))
     if kind == "missing":
         return "missing"
     if kind == "literal_error":
@@ -143,6 +144,7 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     yield from _word_problems(settings)
     yield from _sagemaker_problems(settings)
     yield from security.problems(settings)
+    yield from accelerators.problems(settings)
     yield from _models_problems(settings, path)
     try:
         urllib.parse.urlsplit(settings.zoo.base_url)

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmectl.base.instances import instance_type
 from mmectl.config.yaml_values import near_miss, shown
 
 
@@ -22,13 +21,6 @@ def problems_of_limits(values: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[
     for key, (shape, value) in values.items():
         for text in _check(shape_of(shape), value):
             yield key, text
-        # On GPU instances multi-model endpoints need NVIDIA Triton, on other accelerators there
-        # are none: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
-        if shape == "ProductionVariantInstanceType" and instance_type(str(value)).accelerated:
-            yield (
-                key,
-                f"is {shown(value)}: its container serves multi-model endpoints on CPU instances",
-            )
 
 
 @cache

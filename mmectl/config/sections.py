@@ -139,7 +139,9 @@ class Endpoint(Section):
     """The multi-model endpoint."""
 
     name: str = Field("multi-model", description="letters, digits and hyphens, at most 63")
-    instance_type: str = Field("ml.m5.xlarge", description="a CPU instance type")
+    instance_type: str = Field(
+        "ml.m5.xlarge", description="a CPU type; one with one GPU where image.uri has Triton"
+    )
     instance_count: int = Field(1, description="instances behind the endpoint")
     variant: str = Field("AllTraffic", description="name of the production variant")
     model_cache: Literal["Enabled", "Disabled"] = Field(
@@ -157,6 +159,9 @@ class Endpoint(Section):
     volume_size_gb: int | None = Field(None, description="size of an instance's volume, GB")
     model_download_timeout: int | None = Field(None, description="seconds")
     startup_timeout: int | None = Field(None, description="seconds until the container answers")
+    inference_ami: str | None = Field(
+        None, description="drivers of a GPU instance, an InferenceAmiVersion; null: SageMaker's own"
+    )
     environment: dict[str, str] = Field({}, description="further variables for the container")
     kms_key: str | None = Field(
         None, description="KMS key of the instances' volumes; null: a key of SageMaker's"

@@ -41,6 +41,7 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
             volume_size_gb=wanted.volume_size_gb,
             model_download_timeout=wanted.model_download_timeout,
             startup_timeout=wanted.startup_timeout,
+            inference_ami=wanted.inference_ami,
         ),
         tags=tuple(settings.aws.tags.items()),
         policy=replace(

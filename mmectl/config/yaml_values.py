@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from mmectl.base.errors import ConfigError
+from mmectl.config.refused import why_not
 
 MAX_DEPTH = 20
 MAX_VALUES = 100_000  # aliases counted as often as they are named
@@ -259,7 +260,7 @@ def overlay(
     for key, text in values.items():
         place = f"--set {key}" if kind == "flag" else keys[key]
         if key not in keys:
-            problems.append(f"--set {plain(key)}  unknown key{near_miss(key, keys)}")
+            problems.append(f"--set {plain(key)}  {unknown_key(key, keys)}")
             continue
         walk = _Walk(kind, lambda _, place=place: place)  # type: ignore[misc]
         parsed = _parsed(walk, key, text)
@@ -316,6 +317,12 @@ def near_miss(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` or nothing."""
     close = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """What to say of a dotted key that nobody knows: why there is none, or what comes near."""
+    why = next(filter(None, map(why_not, key.split("."))), None)
+    return f"there is no such key: {why}" if why else f"unknown key{near_miss(key, known)}"
 
 
 _SHORT = reprlib.Repr()

@@ -16,6 +16,7 @@ class Variant:
     volume_size_gb: int | None = None
     model_download_timeout: int | None = None
     startup_timeout: int | None = None
+    inference_ami: str | None = None
 
 
 def production_variant(variant: Variant, model: str) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def production_variant(variant: Variant, model: str) -> dict[str, Any]:
         "VolumeSizeInGB": variant.volume_size_gb,
         "ModelDataDownloadTimeoutInSeconds": variant.model_download_timeout,
         "ContainerStartupHealthCheckTimeoutInSeconds": variant.startup_timeout,
+        "InferenceAmiVersion": variant.inference_ami,
     }
     return {
         "VariantName": variant.name,

@@ -12,10 +12,11 @@ from botocore.loaders import Loader
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
-from mmectl.config import checks, limits
+from mmectl.config import accelerators, checks, limits
 from mmectl.config.loading import load
 from mmectl.config.reading import read_text
-from mmectl.config.sections import Settings, flatten, schema
+from mmectl.config.refused import WHY, why_not
+from mmectl.config.sections import Settings, flatten, keys, schema
 
 BAD = [
     # (file, flags, what must be said)
@@ -54,7 +55,94 @@ BAD = [
     (
         "endpoint: {instance_type: ml.g4dn.xlarge}\n",
         {},
-        "is 'ml.g4dn.xlarge': its container serves multi-model endpoints on CPU instances",
+        "instance_type: is 'ml.g4dn.xlarge': on GPUs SageMaker runs multi-model endpoints with "
+        "NVIDIA Triton alone: name an image that has it in image.uri; what mmectl builds computes",
+    ),
+    (
+        "image: {uri: 'triton:1'}\nendpoint: {instance_type: ml.g5.12xlarge}\n",
+        {},
+        "config.yaml:2:12  endpoint.instance_type: is 'ml.g5.12xlarge', which has 4 GPUs: "
+        "multi-model endpoints run on CPU instances, and on those with one GPU, such as ml.g5.16x",
+    ),
+    (
+        "endpoint: {instance_type: ml.p4d.24xlarge}\n",
+        {},
+        "which has 8 GPUs: multi-model endpoints run on CPU instances, and on those with one GPU",
+    ),
+    (
+        "image: {uri: 'triton:1'}\nendpoint: {instance_type: ml.inf2.xlarge}\n",
+        {},
+        "is 'ml.inf2.xlarge', whose accelerator is no GPU: multi-model endpoints run on CPU",
+    ),
+    (
+        "image: {uri: 'triton:1'}\nendpoint: {instance_type: ml.p6e-gb200.36xlarge}\n",
+        {},
+        "is 'ml.p6e-gb200.36xlarge', of whose GPUs nothing is known: multi-model endpoints",
+    ),
+    (
+        "endpoint: {inference_ami: al2-ami-sagemaker-inference-gpu-3-1}\n",
+        {},
+        "endpoint.inference_ami: is 'al2-ami-sagemaker-inference-gpu-3-1', which is for GPUs: "
+        "ml.m5.xlarge has none, leave it out",
+    ),
+    (
+        "image: {uri: 'triton:1'}\n"
+        "endpoint:\n  instance_type: ml.g5.xlarge\n"
+        "  inference_ami: al2-ami-sagemaker-inference-gpu-3\n",
+        {},
+        "inference_ami: is 'al2-ami-sagemaker-inference-gpu-3', not one that SageMaker knows; "
+        "did you mean 'al2-ami-sagemaker-inference-gpu-3-1'?",
+    ),
+    (
+        "image: {uri: 'triton:1'}\n"
+        "endpoint:\n  instance_type: ml.g5.xlarge\n"
+        "  inference_ami: al2-ami-sagemaker-inference-neuron-2\n",
+        {},
+        "is 'al2-ami-sagemaker-inference-neuron-2', which has no driver for GPUs",
+    ),
+    (
+        "endpoint: {serverless: {memory: 2048}}\n",
+        {},
+        "config.yaml:1:12  endpoint.serverless: there is no such key: SageMaker has no serverless "
+        "multi-model endpoints; what serves is endpoint.instance_type",
+    ),
+    ("serverless_config: {}\n", {}, "serverless_config: there is no such key: SageMaker has no"),
+    (
+        "",
+        {"endpoint.serverless.memory": "1"},
+        "--set endpoint.serverless.memory  there is no such key",
+    ),
+    (
+        "endpoint: {async: true}\n",
+        {},
+        "endpoint.async: there is no such key: InvokeEndpointAsync takes",
+    ),
+    ("endpoint: {streaming: true}\n", {}, "there is no such key: InvokeEndpointWithResponseStream"),
+    (
+        "endpoint: {ManagedInstanceScaling: {}}\n",
+        {},
+        "SageMaker has it for inference components only; write autoscaling with min, max",
+    ),
+    (
+        "bucket: {model_data_source: {}}\n",
+        {},
+        "SageMaker takes no ModelDataSource with Mode MultiModel",
+    ),
+    (
+        "endpoint: {inference_components: []}\n",
+        {},
+        "an inference component keeps memory for one model",
+    ),
+    ("endpoint: {containers: []}\n", {}, "mmectl makes models of one container"),
+    (
+        "endpoint: {shadow_variants: []}\n",
+        {},
+        "AWS does not say that multi-model endpoints have shadow",
+    ),
+    (
+        "endpoint: {routing_config: {}}\n",
+        {},
+        "SageMaker sends a model's requests to the instances that",
     ),
     ("endpoint: {volume_size_gb: 900}\n", {}, "endpoint.volume_size_gb: is 900, must be 1 to 512"),
     ("endpoint: {startup_timeout: 5}\n", {}, "startup_timeout: is 5, must be 60 to 3600"),
@@ -454,3 +542,42 @@ def test_shapes_are_read_as_botocore_reads_them():
         assert limits.shape_of(name) == model[name], name
     with pytest.raises(KeyError):
         limits.shape_of("NoSuchShape")
+
+
+@pytest.mark.parametrize(
+    "name", ["ml.p2.xlarge", "ml.p3.2xlarge", "ml.g5.16xlarge", "ml.g4dn.xlarge", "ml.g6.8xlarge"]
+)
+def test_types_with_one_gpu_are_accepted_with_an_image_of_one_s_own(tmp_path, name):
+    found = load_text(
+        tmp_path, f"image: {{uri: 'triton:1'}}\nendpoint: {{instance_type: {name}}}\n"
+    )
+    assert found.settings.endpoint.instance_type == name
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "said"),
+    [
+        ("aws", "ml.m5.xlarge", []),
+        ("aws", "ml.g5.xlarge", []),
+        ("aws", "ml.g6.xlarge", ["AWS does not list it for multi-model endpoints"]),
+        ("local", "ml.g5.xlarge", ["the embedded platform has no GPU for ml.g5.xlarge"]),
+        ("local", "ml.m5.xlarge", []),
+    ],
+)
+def test_what_is_to_know_of_a_gpu_is_said(tmp_path, platform, name, said):
+    text = (
+        f"platform: {platform}\nimage: {{uri: 'triton:1'}}\nendpoint: {{instance_type: {name}}}\n"
+    )
+    notes = list(accelerators.notes(load_text(tmp_path, text).settings))
+    assert len(notes) == len(said)
+    assert all(word in note for word, note in zip(said, notes, strict=True))
+
+
+def test_every_reason_of_a_refused_key_is_found_by_its_own_word():
+    assert {word: why_not(word) for word in WHY} == WHY
+    assert why_not("instance_tpye") is None
+
+
+def test_no_key_that_there_is_is_refused():
+    parts = {part for key in keys() for part in key.split(".")}
+    assert [part for part in parts if why_not(part)] == []

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from mmectl.base import partitions
+from mmectl.base.instances import instance_type
 from mmectl.local.control import unsupported
 from mmectl.local.control.validate import failed, refusal
 from mmectl.local.control.values import Names, Resource, invalid
@@ -147,11 +148,20 @@ def check_config(params: Mapping[str, Any], models: Mapping[str, Resource], name
         for variant in variants:
             if variant["ModelName"].lower() not in models:
                 raise names.missing("model", variant["ModelName"])
+            _check_type(variant, models[variant["ModelName"].lower()])
     every = params["ProductionVariants"] + params.get("ShadowProductionVariants", [])
     repeated = _repeated(variant["VariantName"] for variant in every)
     if repeated is not None:
         raise invalid(f"Variant names must be unique: {repeated} is used more than once.")
     unsupported.check_config(params)
+
+
+def _check_type(variant: Mapping[str, Any], model: Resource) -> None:
+    """Of accelerators SageMaker gives multi-model endpoints a single GPU only, in these words."""
+    name = variant.get("InstanceType", "")
+    multi = any(one["Mode"] == "MultiModel" for one in containers(model.members))
+    if multi and not instance_type(name).multi_model:
+        raise invalid(f"MultiModel mode is not supported for instance type {name}.")
 
 
 def _check_variants(variants: Iterable[Mapping[str, Any]], path: str) -> None:

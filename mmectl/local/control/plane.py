@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from mmectl.local.control import answers
+from mmectl.local.control import answers, unsupported
 from mmectl.local.control.database import Records, Synchronous
 from mmectl.local.control.endpoints import QUOTA, EndpointOperations, Scaled, nothing
 from mmectl.local.control.lookup import Lookup
@@ -162,7 +162,7 @@ class Control:
         """
         handler = self._operations.get(operation)
         if handler is None:
-            raise unknown_operation(operation)
+            raise unsupported.operation(operation) or unknown_operation(operation)
         known = check("sagemaker", operation, params)
         if operation in _READS:
             return prune("sagemaker", operation, await handler(known))

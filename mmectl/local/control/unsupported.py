@@ -106,3 +106,33 @@ def _refuse(given: Params, members: tuple[str, ...], where: str) -> None:
 
 def _not_here(member: str, where: str) -> AwsError:
     return invalid(f"{member}{where} is not supported by the embedded platform: leave it out.")
+
+
+# operations of SageMaker's that no multi-model endpoint has a use for
+_COMPONENTS = (
+    "Inference components are not for multi-model endpoints, which are what the embedded platform "
+    "serves: give a variant a ModelName."
+)
+_NO_TARGET = (
+    "takes no TargetModel, so it reaches no model of a multi-model endpoint: use InvokeEndpoint."
+)
+# last part of a path of SageMaker Runtime's -> its operation
+_PATHS = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
+}
+
+
+def operation(name: str) -> AwsError | None:
+    """Why the control plane has no such operation, where there is a reason."""
+    if "InferenceComponent" not in name:
+        return None
+    return AwsError("UnknownOperationException", f"{name}: {_COMPONENTS}")
+
+
+def invocation(path: str) -> AwsError:
+    """Why a path of the runtime's below an endpoint answers nothing."""
+    name = _PATHS.get(path)
+    text = f"{name} {_NO_TARGET}" if name else "Only InvokeEndpoint is implemented of the runtime."
+    return AwsError("ValidationError", text, 400)

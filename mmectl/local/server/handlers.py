@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mmectl.local.call import Call, unquote
+from mmectl.local.control import unsupported
 from mmectl.local.payloads import inflated, json_object
 from mmectl.local.refusals import JSON_1_1
 from mmectl.local.values import MAX_INVOKE, AwsError, InvokeRequest, InvokeResponse
@@ -135,9 +136,7 @@ class SageMaker:
             return await self._json(call)
         name, _, rest = call.path.removeprefix("/endpoints/").partition("/")
         if call.request.method != "POST" or "/" + rest != INVOCATIONS:
-            raise AwsError(
-                "ValidationError", "Only InvokeEndpoint is implemented of the runtime.", 400
-            )
+            raise unsupported.invocation(rest)
         return await self._invoke(call, unquote(name))
 
     async def _invoke(self, call: Call, name: str) -> web.StreamResponse:

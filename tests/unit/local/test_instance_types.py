@@ -10,6 +10,7 @@ from mmectl.base.instances import (
     GIB,
     InstanceType,
     instance_type,
+    listed_for_multi_model,
     model_disk,
     model_memory,
 )
@@ -44,7 +45,7 @@ def test_known_types(name: str, vcpus: int, gib: float) -> None:
 
 def test_types_that_break_every_rule_of_names() -> None:
     assert instance_type("ml.g7e.12xlarge") == InstanceType(
-        48, 512 * GIB, 3800 * 10**9, accelerated=True
+        48, 512 * GIB, 3800 * 10**9, accelerated=True, gpus=2
     )
     assert instance_type("ml.trn1.32xlarge").nvme == 7600 * 10**9
     assert instance_type("ml.p5.4xlarge").vcpus == 16
@@ -64,6 +65,31 @@ def test_types_that_break_every_rule_of_names() -> None:
 def test_architecture_and_accelerators(name: str, architecture: str, accelerated: bool) -> None:
     found = instance_type(name)
     assert (found.architecture, found.accelerated) == (architecture, accelerated)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "multi_model", "listed"),
+    [
+        ("ml.m5.xlarge", 0, True, True),
+        ("ml.g4dn.16xlarge", 1, True, True),
+        ("ml.g4dn.12xlarge", 4, False, False),
+        ("ml.g6e.xlarge", 1, True, False),
+        ("ml.p3.2xlarge", 1, True, True),
+        ("ml.p3.8xlarge", 4, False, False),
+        ("ml.p5.4xlarge", 1, True, False),
+        ("ml.inf2.xlarge", 0, False, False),
+        ("ml.trn1.2xlarge", 0, False, False),
+        ("ml.dl1.24xlarge", 0, False, False),
+        ("ml.p99.xlarge", 0, False, False),
+    ],
+)
+def test_a_single_gpu_serves_many_models(name, gpus, multi_model, listed) -> None:
+    found = instance_type(name)
+    assert (found.gpus, found.multi_model, listed_for_multi_model(name)) == (
+        gpus,
+        multi_model,
+        listed,
+    )
 
 
 def test_every_type_of_an_endpoint_is_known_but_one_that_nobody_describes() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.control import HeldFleets, config, control, endpoint, model
 
+from mmectl.local.control import unsupported
 from mmectl.local.control.validate import service_model
 from mmectl.local.server.handlers import _ELSEWHERE, RUNTIME
 from mmectl.local.values import AwsError
@@ -330,6 +331,38 @@ async def test_serverless_variants_are_checked(plane, given, more, says):
     variant = {**SERVERLESS, "ServerlessConfig": dict(zip(names, given, strict=False)), **more}
     with pytest.raises(AwsError, match=says):
         await plane.call("CreateEndpointConfig", config(**variant))
+
+
+@pytest.mark.parametrize("name", ["ml.g5.12xlarge", "ml.p4d.24xlarge", "ml.inf2.xlarge"])
+async def test_accelerators_but_a_single_gpu_serve_no_multi_model_endpoint(plane, name):
+    with pytest.raises(AwsError) as caught:
+        await plane.call("CreateEndpointConfig", config(InstanceType=name))
+    assert caught.value.message == f"MultiModel mode is not supported for instance type {name}."
+
+
+@pytest.mark.parametrize("name", ["ml.g5.xlarge", "ml.g4dn.16xlarge", "ml.g6.xlarge"])
+async def test_a_single_gpu_does(plane, name):
+    await plane.call("CreateEndpointConfig", config(InstanceType=name))
+
+
+@pytest.mark.parametrize("operation", ["CreateInferenceComponent", "ListInferenceComponents"])
+async def test_why_there_are_no_inference_components_is_said(plane, operation):
+    with pytest.raises(AwsError, match="not for multi-model endpoints") as caught:
+        await plane.call(operation, {})
+    assert caught.value.code == "UnknownOperationException"
+    assert operation in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("async-invocations", "InvokeEndpointAsync takes no TargetModel"),
+        ("invocations-response-stream", "InvokeEndpointWithResponseStream takes no TargetModel"),
+        ("elsewhere", "Only InvokeEndpoint is implemented"),
+    ],
+)
+def test_why_there_is_no_other_way_to_invoke_is_said(path, says):
+    assert says in unsupported.invocation(path).message
 
 
 async def test_containers_by_host_name_are_not_served(tmp_path):
