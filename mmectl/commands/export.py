@@ -109,6 +109,8 @@ def _command() -> str:
     words = [*context.command_path.split()]
     if given["config_file"]:
         words += ["--config", str(given["config_file"])]
+    if given["environment"]:
+        words += ["--env", given["environment"]]
     if given["platform"]:
         words += ["--platform", given["platform"]]
     words += [word for one in given["settings"] for word in ("--set", one)]

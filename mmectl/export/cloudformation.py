@@ -52,12 +52,18 @@ def template(stack: Stack, head: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _scheduled(resources: Sequence[Resource]) -> list[Resource]:
-    """Schedules as CloudFormation has them: in what they scale."""
-    schedules = [one.request for one in resources if one.action == "PutScheduledAction"]
+    """Schedules as CloudFormation has them: in what they scale, which they need not name."""
+    place = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+    actions: dict[Any, list[dict[str, Any]]] = {}
+    for one in resources:
+        if one.action == "PutScheduledAction":
+            own = {key: value for key, value in one.request.items() if key not in place}
+            actions.setdefault(one.request["ResourceId"], []).append(own)
     return [
-        replace(one, request={**one.request, "ScheduledActions": actions})
-        if one.action == "RegisterScalableTarget"
-        and (actions := [it for it in schedules if it["ResourceId"] == one.request["ResourceId"]])
+        replace(
+            one, request={**one.request, "ScheduledActions": actions[one.request["ResourceId"]]}
+        )
+        if one.action == "RegisterScalableTarget" and one.request["ResourceId"] in actions
         else one
         for one in resources
         if one.action != "PutScheduledAction"

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from mmectl.endpoint import Desired, Observed, Plan, Step, plan
+from mmectl.spec.scaling import Target
 
 MANAGED = "mmectl:"  # the tags by which mmectl knows its own; what is exported belongs to others
 
@@ -90,8 +91,11 @@ def of_steps(endpoint: str, steps: Plan, updates: Mapping[str, Any], account: bo
 
 
 def _of_updates(wanted: Desired) -> Mapping[str, Any]:
-    """What `deploy` says to UpdateEndpoint beside the names: how the traffic shifts."""
-    serving = Observed(status="InService", config="another", model_exists=True, config_exists=True)
+    """What `deploy` says to UpdateEndpoint beside the names: how traffic shifts, and what stays."""
+    types = {one["VariantName"]: one["InstanceType"] for one in wanted.variants}
+    scaled = wanted.autoscaling
+    targets = [Target(name, scaled.min, scaled.max) for name in types] if scaled else []
+    serving = Observed(status="InService", config="another", targets=tuple(targets), types=types)
     names = ("EndpointName", "EndpointConfigName")
     return next(
         {key: value for key, value in step.request.items() if key not in names}

@@ -30,9 +30,23 @@ endpoint:
   name: demo
   volume_size_gb: 100
   startup_timeout: 600
-  environment: {TEMPLATE: '${x} %{y} "q" \\n $${z} back\\slash', "ON": "on", ODD: "1e3"}
+  environment: {TEMPLATE: '$${x} %{y} "q" \\n $$${z} back\\slash', "ON": "on", ODD: "1e3"}
 update: {policy: canary, step: 20, wait: 60, timeout: 900, alarms: [errors]}
 """
+SCALED = (
+    CONFIG
+    + """\
+autoscaling:
+  min: 1
+  max: 4
+  target: 600
+  schedule: [{when: "cron(0 20 ? * MON-FRI *)", min: 1, max: 2, timezone: Europe/Berlin}]
+network:
+  subnets: [subnet-0a1b2c3d, subnet-1a1b2c3d]
+  security_groups: [sg-0a1b2c3d]
+  isolated: true
+"""
+)
 POLICIES = [
     "{policy: all_at_once}",
     "{policy: canary, step: 20, wait: 60, alarms: [errors]}",
@@ -118,6 +132,19 @@ def test_cfn_lint_finds_nothing(exported, policy):
     assert [str(found) for found in cfnlint.api.lint(text)] == []
 
 
+def test_cfn_lint_finds_nothing_in_what_is_scaled(exported):
+    text = exported("cloudformation", SCALED)
+    assert [str(found) for found in cfnlint.api.lint(text)] == []
+    template = yaml.load(text, Loader=Template)  # noqa: S506
+    properties = {name: one["Properties"] for name, one in template["Resources"].items()}
+    target = properties["ScalableTarget"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
+    assert target["ResourceId"] == ("!Sub", "endpoint/${Endpoint.EndpointName}/variant/AllTraffic")
+    (night,) = target["ScheduledActions"]
+    assert night["Schedule"] == "cron(0 20 ? * MON-FRI *)"
+    assert properties["Model"]["EnableNetworkIsolation"] is True
+
+
 def test_cfn_lint_would_find_something(exported):
     text = exported("cloudformation").replace("InitialInstanceCount", "InitialInstances")
     assert cfnlint.api.lint(text)
@@ -127,7 +154,7 @@ def test_cfn_lint_would_find_something(exported):
 def judged(tree: Any, value: Any, where: str) -> list[str]:
     """What the provider's schema has against a value."""
     kinds = {
-        "string": (str,),
+        "string": (str, int),  # Terraform makes a text of a number
         "number": (int, float),
         "bool": (bool,),
         "list": (list,),
@@ -173,6 +200,21 @@ def test_terraform_s_provider_takes_it(exported, policy):
     found = resources(text)
     assert len(found) == 3
     assert [it for kind, body in found.items() for it in judged(schema[kind], body, kind)] == []
+
+
+def test_terraform_s_provider_takes_what_is_scaled(call, tmp_path):
+    (tmp_path / "config.yaml").write_text(SCALED)
+    code, text, err = call("export", "terraform")
+    assert (code, "not exported: Endpoint.RetainAllVariantProperties" in err) == (0, True)
+    schema = known("terraform").resources
+    found = resources(text)
+    assert {kind for kind in found if "autoscaling" in kind} == {
+        "aws_appautoscaling_target",
+        "aws_appautoscaling_policy",
+        "aws_appautoscaling_scheduled_action",
+    }
+    assert [it for kind, body in found.items() for it in judged(schema[kind], body, kind)] == []
+    assert found["aws_appautoscaling_policy"]["depends_on"]
 
 
 @pytest.mark.parametrize(

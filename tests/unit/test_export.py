@@ -12,6 +12,7 @@ from mmectl.export.attributes import known
 from mmectl.export.stack import Joined, NameOf, Ref, of_steps, stack
 from mmectl.spec.container import Container
 from mmectl.spec.policy import Policy
+from mmectl.spec.scaling import Autoscaling
 from mmectl.spec.variant import Variant
 
 
@@ -157,6 +158,12 @@ def test_scaling_names_the_endpoint_and_comes_after_its_target():
         "PutScalingPolicy": ("ScalableTarget",),
         "PutScheduledAction": ("ScalableTarget",),
     }
+
+
+def test_updates_of_what_is_scaled_keep_its_counts():
+    plain, scaled = spec(), spec(autoscaling=Autoscaling(1, 4, target=100.0))
+    assert "RetainAllVariantProperties" not in request_of(stack(plain), "CreateEndpoint")
+    assert request_of(stack(scaled), "CreateEndpoint")["RetainAllVariantProperties"] is True
 
 
 def test_alarms_that_are_made_here_are_referred_to():
