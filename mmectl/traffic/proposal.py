@@ -42,8 +42,9 @@ def words(found: Mapping[str, Any]) -> str:
     """The proposal for people."""
     if found["target"] is None:
         return f"no autoscaling.target follows: {found['reason']}"
+    number = found["instances"]
+    whose = "the instance" if number == 1 else f"each of {number} instances"
     return (
         f"autoscaling.target: {found['target']}   # invocations per instance and minute: "
-        f"{SHARE:.0%} of what each of {found['instances']} carried at a p99 of "
-        f"{found['p99'] * 1000:.0f} ms"
+        f"{SHARE:.0%} of what {whose} carried at a p99 of {found['p99'] * 1000:.0f} ms"
     )

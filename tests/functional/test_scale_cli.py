@@ -146,3 +146,26 @@ def test_what_a_deploy_leaves_that_does_not_wait(call, world):
     data = result(call("deploy", "--json", *AUTO)[1])["data"]
     assert (data["left"], data["changed"]) == ([], True)
     assert set(world.sagemaker.targets) == {"AllTraffic"}
+
+
+def test_ctrl_c_claims_nothing(call, world):
+    call("deploy")
+
+    def interrupted(request):
+        raise KeyboardInterrupt
+
+    world.sagemaker.update_capacities = interrupted
+    try:
+        code, out, err = call("scale", "3")
+    finally:
+        del world.sagemaker.update_capacities
+    assert (code, out) == (130, "")
+    assert "a change that SageMaker has accepted goes on" in err
+
+
+def test_the_deadline_is_kept_and_said(call, world):
+    call("deploy")
+    world.sagemaker.looks = 10**6
+    code, out, err = call("scale", "3", "--timeout", "1")
+    assert (code, out) == (1, "")
+    assert "demo is not scaled after 1 s; SageMaker goes on" in err

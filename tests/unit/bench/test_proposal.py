@@ -23,7 +23,11 @@ def test_seven_tenths_of_what_an_instance_carries_a_minute():
         "target": 840,
         "reason": None,
     }
-    assert words(found).startswith("autoscaling.target: 840   # invocations per instance and ")
+    assert words(found) == (
+        "autoscaling.target: 840   # invocations per instance and minute: 70% of what each of 2 "
+        "instances carried at a p99 of 180 ms"
+    )
+    assert "70% of what the instance carried" in words(proposal(run(), 0.2, 1, 1))
     assert proposal(run(throughput=0.001), 0.2, 1, 1)["target"] == 1
 
 
