@@ -110,8 +110,13 @@ def forwarded(request: InvokeRequest) -> dict[str, str]:
     if request.inference_id:
         headers["X-Amzn-SageMaker-Inference-Id"] = request.inference_id
     if request.target_model:
-        headers["X-Amzn-SageMaker-Target-Model"] = quote(request.target_model, _HEADER_SAFE)
+        headers["X-Amzn-SageMaker-Target-Model"] = in_header(request.target_model)
     return headers
+
+
+def in_header(target: str) -> str:
+    """The name of a model as a header has it, which is plain ASCII."""
+    return quote(target, _HEADER_SAFE)
 
 
 _HEADER_SAFE = "".join(map(chr, range(0x20, 0x7F)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.local.instance.http_client import Wire, WireError
+from mmectl.local.instance.mms import in_header
 from mmectl.local.metrics.background import Background
 from mmectl.local.metrics.exposition import Count, Counts, UnreadableError, read
 
@@ -142,7 +143,13 @@ def _models(seen: _Seen, since: float) -> list[dict[str, Any]]:
     _, before = _first(seen, since)
     _, last = seen.kept[-1]
     grown = {model: count.since(before.get(model)) for model, count in last.items()}
-    return [_row(seen, model, count) for model, count in grown.items() if count.requests]
+    # containers know models by the header that they were asked with
+    names = {in_header(target): target for target in seen.row.get("answers", ())}
+    return [
+        _row(seen, names.get(model, model), count)
+        for model, count in grown.items()
+        if count.requests
+    ]
 
 
 def _row(seen: _Seen, model: str, count: Count) -> dict[str, Any]:

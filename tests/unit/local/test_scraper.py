@@ -38,12 +38,13 @@ class Container:
         self.requests = 5
         self.asked: list[str] = []
         self.error: Exception | None = None
+        self.text = TEXT
 
     async def __call__(self, socket, path):
         self.asked.append(path)
         if self.error is not None:
             raise self.error
-        return TEXT % self.requests
+        return self.text.replace("%d", str(self.requests))
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -114,6 +115,14 @@ async def test_figures_are_of_the_time_that_is_asked_for(made):
     assert (await scraper.figures("demo", HOUR))["models"][0]["requests"] == 10
     assert found["models"][0]["buckets"][-1][0] is None
     assert (await scraper.figures("another", 60)) == {"instances": [], "models": []}
+
+
+async def test_a_model_has_the_name_that_its_callers_use(made):
+    scraper, _, container, rows = made
+    container.text = TEXT.replace('a\\"b', "mod%C3%A8le%20x")
+    rows[:] = [row(answers={"mod\u00e8le%20x": 1, "another": 2})]
+    found = (await scraper.figures("demo", 60))["models"]
+    assert [model["target_model"] for model in found] == ["mod\u00e8le%20x"]
 
 
 async def test_an_hour_is_kept(made):
