@@ -47,7 +47,7 @@ class ControlPlane(Protocol):
     def update_capacities(self, request: Mapping[str, Any]) -> None: ...  # noqa: D102
 
     def scalable_targets(self, endpoint: str) -> tuple[Target, ...] | None:
-        """The endpoint's variants that are scalable targets; None for who may not look."""
+        """The endpoint's variants that are scalable targets; None for who cannot look."""
         ...
 
     def autoscale(self, operation: str, request: Mapping[str, Any]) -> None:
@@ -442,7 +442,9 @@ def _scaling_steps(wanted: Desired, found: Observed) -> tuple[Plan, Plan]:
 def _unknown(what: str) -> DeployError:
     needs = "application-autoscaling:DescribeScalableTargets"
     return DeployError(
-        what, hint=f"the caller needs the permission for: {needs}", code="scaling_unknown"
+        what,
+        hint=f"the caller needs the permission for {needs}, and must reach that service",
+        code="scaling_unknown",
     )
 
 

@@ -43,7 +43,9 @@ class Autoscaling:
         self._client = client
 
     def targets(self, endpoint: str) -> tuple[Target, ...] | None:
-        """The variants of an endpoint that are scalable targets; None for who may not look.
+        """The variants of an endpoint that are scalable targets; None for who cannot look.
+
+        That is who may not, and who does not reach the service, as in a VPC without its endpoint.
 
         AWS writes names of endpoints in resources as they were given; they differ in no case alone.
         """
@@ -59,7 +61,8 @@ class Autoscaling:
                 and one["ScalableDimension"] == DIMENSION
             )
         except ServiceError as error:
-            if error.code in _DENIED:
+            answered = str(error.code).startswith("aws_") or error.code == "no_credentials"
+            if error.code in _DENIED or not answered:
                 return None
             raise
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from mmectl.aws.autoscaling import Autoscaling
 from mmectl.aws.sagemaker import Sagemaker
 from mmectl.base.errors import ServiceError
 from mmectl.spec import scaling
-from mmectl.spec.scaling import Autoscaling, Scheduled, Target
+from mmectl.spec.scaling import Autoscaling as Wanted
+from mmectl.spec.scaling import Scheduled, Target
 
 LOOKED = {"ServiceNamespace": "sagemaker"}
 PLACE = scaling.place("demo", "AllTraffic")
-AUTO = Autoscaling(1, 4, 200, schedule=(Scheduled("cron(0 8 * * ? *)", 2, 8, "Europe/Berlin"),))
+AUTO = Wanted(1, 4, 200, schedule=(Scheduled("cron(0 8 * * ? *)", 2, 8, "Europe/Berlin"),))
 
 
 def row(endpoint: str) -> dict:
@@ -100,3 +103,14 @@ def test_scaling_in_place(aws, stub):
         request,
     )
     Sagemaker(aws).update_capacities(request)
+
+
+class Unreachable:
+    """A client in a network that does not lead to the service."""
+
+    def get_paginator(self, operation: str):
+        raise EndpointConnectionError(endpoint_url="https://application-autoscaling.x")
+
+
+def test_who_does_not_reach_the_service_cannot_look():
+    assert Autoscaling(Unreachable).targets("demo") is None

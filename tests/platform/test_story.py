@@ -102,7 +102,8 @@ def test_the_story(project, image):
 def test_a_change_updates_the_endpoint(project, endpoint):
     before = project.data("status")
     canary = [f"update.{key}" for key in ("policy=canary", "step=20", "wait=2")]
-    settings = ["endpoint.instance_count=1", *canary, "aws.tags={team: vision}"]
+    changed = ["endpoint.instance_count=1", "endpoint.volume_size_gb=20"]
+    settings = [*changed, *canary, "aws.tags={team: vision}"]
     options = [word for setting in settings for word in ("--set", setting)]
     planned = project.mmectl("plan", *options).stdout.decode()
     done = project.mmectl("deploy", *options, "--json")
