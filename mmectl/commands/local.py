@@ -33,15 +33,26 @@ def local() -> None:
     """
 
 
-@command(parent=local, examples="mmectl local up", begins=True)
-def up(app: App) -> Result:
-    """Start the platform, unless it runs already."""
-    connection = _connection(app)
+@command(
+    parent=local,
+    examples="mmectl local up\nmmectl local up --bad-day 7     # with faults, as AWS on a bad day",
+    begins=True,
+)
+@click.option(
+    "--bad-day", type=click.IntRange(0), metavar="SEED", help="Play faults of AWS, by this seed."
+)
+def up(app: App, bad_day: int | None) -> Result:
+    """Start the platform, unless it runs already.
+
+    With --bad-day it answers as AWS on a bad day, until `mmectl local down`: late
+    reads, throttles, failures, lost answers. Equal seeds play equal faults.
+    """
+    connection = _connection(app, bad_day)
     data = {"endpoint_url": connection.endpoint_url, "pid": connection.pid}
     return Result(data, [f"serving at {connection.endpoint_url} (pid {connection.pid})"])
 
 
-def _connection(app: App) -> Any:
+def _connection(app: App, bad_day: int | None = None) -> Any:
     from mmectl.app import LOCAL_REGION
     from mmectl.local.client import platform
 
@@ -52,6 +63,7 @@ def _connection(app: App) -> Any:
         runtime=app.config.settings.local.runtime,
         budgets=app.budgets,
         scaling_period=app.config.settings.local.scaling_period,
+        bad_day=bad_day,
     )
 
 
@@ -85,9 +97,13 @@ def status_(app: App) -> Result:
         f"supervisor  {_told(found.get('supervisor'))}",
         f"state in    {app.config.state_dir}",
     ]
+    if (seed := platform.bad_day(app.config.state_dir)) is not None:
+        view.append(f"bad day     seed {seed}: faults are played; end it: mmectl local down")
     if rows:
         view += ["", Table(("ENDPOINT", "INSTANCE", "STATE", "PID"), rows, frozenset({"PID"}))]
     data = {"running": True, "answers": True, "endpoint_url": connection.endpoint_url, **found}
+    if seed is not None:
+        data["bad_day"] = seed
     return Result(data, view)
 
 

@@ -40,7 +40,7 @@ class Record:
 
     `port` 0 means not chosen yet; `runtime` is what instances run as: auto, process, docker;
     `budgets` is what models may take on one of them, `scaling_period` the length of autoscaling's
-    datapoints in seconds.
+    datapoints in seconds, `bad_day` the seed of faults, None: none.
     """
 
     port: int
@@ -52,6 +52,7 @@ class Record:
     runtime: str = "auto"
     budgets: Budgets = Budgets()
     scaling_period: int = 60
+    bad_day: int | None = None
 
     def __repr__(self) -> str:
         return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"

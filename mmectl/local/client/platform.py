@@ -114,6 +114,12 @@ def figures(
         raise not_answering(state_dir, str(error)) from None
 
 
+def bad_day(state_dir: Path) -> int | None:
+    """The seed of the faults that the platform plays; None where it plays none."""
+    known = _read(state_dir.resolve())
+    return known.bad_day if known else None
+
+
 def moved_from(state_dir: Path, known: Record) -> Path | None:
     """The folder that the running platform was started for, if it is another one."""
     marks = (processes.mark_of(process) for process in (known.supervisor, known.server))
@@ -139,6 +145,7 @@ def start(
     runtime: str | None = None,
     budgets: Budgets | None = None,
     scaling_period: int | None = None,
+    bad_day: int | None = None,
     timeout: float = 30.0,
 ) -> Connection:
     """The running platform of that project, started in the background when there is none.
@@ -146,8 +153,9 @@ def start(
     `port` 0 means the one of last time, or any; another one is that one or none. `runtime` is
     what instances run as (auto, process, docker), `budgets` what models may take on one of them,
     `scaling_period` the seconds of autoscaling's datapoints; None means that of last time, auto, no
-    limit but the instance type's and 60 at first. Raises PlatformError with what to do, also when
-    the running platform has another port, region, runtime, budgets or period.
+    limit but the instance type's and 60 at first. `bad_day` is the seed of faults, None: none, or
+    those of the platform that runs. Raises PlatformError with what to do, also when the running
+    platform has another port, region, runtime, budgets, period or seed.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -156,11 +164,13 @@ def start(
         check_packages()
         with _locked(state_dir):
             found = find(state_dir, timeout=patience) or _start(
-                state_dir, region, port, runtime, budgets, scaling_period, timeout
+                state_dir, region, port, runtime, budgets, scaling_period, bad_day, timeout
             )
     known = _read(state_dir)
     _check_same(found, known, region=region, port=port, runtime=runtime, budgets=budgets)
     _check_period(known, scaling_period)
+    if bad_day is not None and known is not None and known.bad_day != bad_day:
+        raise _another(_day(known.bad_day), "platform_bad_day")
     return found
 
 
@@ -189,10 +199,18 @@ def _check_same(
         other = text, "platform_budgets"
     else:
         return
-    raise PlatformError(
-        f"the local platform cannot be used: {other[0]}",
+    raise _another(*other)
+
+
+def _day(seed: int | None) -> str:
+    return "it runs without a bad day" if seed is None else f"it runs with --bad-day {seed}"
+
+
+def _another(how: str, code: str) -> PlatformError:
+    return PlatformError(
+        f"the local platform cannot be used: {how}",
         hint="mmectl local down, then try again",
-        code=other[1],
+        code=code,
     )
 
 
@@ -244,6 +262,7 @@ def _start(
     runtime: str | None,
     budgets: Budgets | None,
     scaling_period: int | None,
+    bad_day: int | None,
     timeout: float,
 ) -> Connection:
     known = _read(state_dir)
@@ -267,6 +286,7 @@ def _start(
         runtime=runtime or known.runtime,
         budgets=budgets or known.budgets,
         scaling_period=scaling_period or known.scaling_period,
+        bad_day=bad_day,
         supervisor=None,
         server=None,
     )

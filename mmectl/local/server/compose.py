@@ -100,6 +100,10 @@ def compose(state_dir: Path, known: Record) -> Parts:
         "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
         "monitoring": metrics.monitoring,
     }
+    if known.bad_day is not None:
+        from mmectl.local.bad_day.layer import BadDay
+
+        services = BadDay(known.bad_day, known.region).around(services)
     return Parts(
         services,
         opening=(store.open, metrics.open, control.open, scaling.open),
