@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
     from mmectl.aws.account import Account
+    from mmectl.deploy.wait import Timing
     from mmectl.deploy.watching import Watched, Watcher
     from mmectl.endpoint import ControlPlane
     from mmectl.frameworks.detect import Rest
@@ -44,8 +46,12 @@ LOCAL_REGION = "us-east-1"
 class App:
     """Configuration, output and services of one command.
 
-    `begins`: the command may start the embedded platform where none was ever started.
+    `begins`: the command may start the embedded platform where none was ever started. `pause`
+    waits for some seconds, of which `clock` tells how many went by; both for what AWS takes.
     """
+
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    pause: Callable[[float], None] = staticmethod(time.sleep)
 
     def __init__(
         self,
@@ -211,6 +217,12 @@ class App:
         from mmectl.aws.sagemaker import Sagemaker
 
         return Sagemaker(self.aws)
+
+    def timing(self, timeout: float) -> Timing:
+        """How to wait for endpoints, for `timeout` seconds at most."""
+        from mmectl.deploy.wait import Timing
+
+        return Timing(timeout=timeout, clock=self.clock, sleep=self.pause)
 
     def runtime(self, patience: float) -> Runtime:
         """The data plane; one answer of the endpoint may take `patience` seconds."""

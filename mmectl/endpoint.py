@@ -71,6 +71,10 @@ class ControlPlane(Protocol):
         """Names of that kind (endpoint, endpoint-config, model) that match and carry the tag."""
         ...
 
+    def role_age(self, arn: str) -> float | None:
+        """Seconds since a role was made; None where nobody may tell us."""
+        ...
+
     def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
         """The last lines of a container that began after `since` (epoch seconds); () for none."""
         ...
@@ -310,11 +314,25 @@ def attempted(described: Mapping[str, Any]) -> str | None:
 def was_rolled_back(wanted: Desired, found: Observed) -> bool:
     """Whether what is wanted is what the endpoint was updated to last, and did not keep."""
     asked = found.asked
-    if found.config is None or found.serves(wanted) or asked.wanted != wanted.config:
+    if not _was_asked(wanted, found) or is_unseen(wanted, found):
         return False
     # a change of the count since then, as autoscaling makes them, takes the reason away
-    settled = found.status not in IN_PROGRESS and moment(found.modified) != asked.modified
+    settled = found.status not in IN_PROGRESS
     return bool(found.reason) or (asked.before == found.config and settled)
+
+
+def is_unseen(wanted: Desired, found: Observed) -> bool:
+    """Whether what is wanted was asked for, and the endpoint is shown as it was before that.
+
+    So it is for seconds after an update, and where the update was never accepted.
+    """
+    shown = found.status not in IN_PROGRESS and moment(found.modified) == found.asked.modified
+    return shown and _was_asked(wanted, found)
+
+
+def _was_asked(wanted: Desired, found: Observed) -> bool:
+    kept = found.config is None or found.serves(wanted)
+    return not kept and found.asked.wanted == wanted.config
 
 
 def require_ours(aws: ControlPlane, name: str) -> None:
@@ -553,14 +571,35 @@ def removal(aws: ControlPlane, name: str) -> Plan:
     """
     pattern = re.escape(_stem(name)) + r"-[0-9a-f]{8}"
     steps: list[Step] = []
-    if aws.describe_endpoint(name) is not None:
+    endpoint = aws.describe_endpoint(name)
+    if endpoint is not None:
         require_ours(aws, name)
         steps.append(Step("DeleteEndpoint", name, "it exists"))
     targets = aws.scalable_targets(name) or ()
     if steps or any(target.ours for target in targets):
         away = scaling.destruction(name, targets, f"autoscaling of {name}")
         steps = [*(Step(*change) for change in away), *steps]
+
+    serving = _serving(aws, endpoint or {})
     for kind, action in (("endpoint-config", "DeleteEndpointConfig"), ("model", "DeleteModel")):
-        names = sorted(aws.tagged(kind, _stem(name), pattern, (TAG, name)))
-        steps += [Step(action, item, f"carries the tag {TAG}={name}") for item in names]
+        names = {*aws.tagged(kind, _stem(name), pattern, (TAG, name))}
+        names |= {item for item in serving[kind] - names if _made_for(aws, kind, item, name)}
+        steps += [Step(action, item, f"carries the tag {TAG}={name}") for item in sorted(names)]
     return tuple(steps)
+
+
+def _serving(aws: ControlPlane, endpoint: Mapping[str, Any]) -> dict[str, set[str]]:
+    """What an endpoint serves or is brought to, by kind: lists may not show it for seconds."""
+    configs = {endpoint.get("EndpointConfigName"), attempted(endpoint)} - {None}
+    found = {name: aws.describe_endpoint_config(str(name)) for name in configs}
+    models = {
+        variant["ModelName"]
+        for config in found.values()
+        for variant in (config or {}).get("ProductionVariants", ())
+        if variant.get("ModelName")
+    }
+    return {"endpoint-config": {str(name) for name in found if found[name]}, "model": models}
+
+
+def _made_for(aws: ControlPlane, kind: str, item: str, endpoint: str) -> bool:
+    return aws.tags(kind, item).get(TAG) == endpoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError
@@ -40,6 +41,7 @@ class Sagemaker:
         self._arns: dict[tuple[str, str], str] = {}
         self._scaling = Autoscaling(lambda: aws.client("application-autoscaling"))
         self._logs: Callable[[], Any] = lambda: aws.client("logs")
+        self._iam: Callable[[], Any] = lambda: aws.client("iam")
 
     def describe_model(self, name: str) -> Mapping[str, Any] | None:
         """The model or None."""
@@ -72,6 +74,7 @@ class Sagemaker:
                 raise
         except NO_ANSWER as error:
             raise offline(f"sagemaker:{operation}", error) from error
+        answer.pop("ResponseMetadata", None)  # of the request; equal things are equal
         return answer
 
     def create_model(self, request: Mapping[str, Any]) -> None:
@@ -176,6 +179,15 @@ class Sagemaker:
             if "could not find" in error.message.lower():
                 return {}
             raise
+
+    def role_age(self, arn: str) -> float | None:
+        """Seconds since a role was made; None where IAM does not tell."""
+        try:
+            found = self._iam().get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        except (ClientError, *NO_ANSWER):
+            return None
+        made: datetime = found["CreateDate"]
+        return (datetime.now(timezone.utc) - made).total_seconds()
 
     def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
         """The last lines of the container that wrote last of those that began after `since`.

@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     EndpointConnectionError,
     NoCredentialsError,
     ReadTimeoutError,
@@ -103,6 +104,9 @@ def offline(doing: str, error: Exception) -> ServiceError:
     if isinstance(error, (settings.NotAws, ResponseParserError)):
         place = "check the network and HTTPS_PROXY: something answers in place of AWS"
         return ServiceError(f"{doing}: {error}", hint=place, code="not_aws")
+    if isinstance(error, ConnectionClosedError):
+        again = "nobody knows whether it was done; run the same command again"
+        return ServiceError(f"{doing}: {error}", hint=again, code="unreachable")
     if isinstance(error, ReadTimeoutError):
         return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
     variable = settings.culprit(error)
@@ -116,6 +120,16 @@ def offline(doing: str, error: Exception) -> ServiceError:
 
 
 _UNFINISHED_DAYS = 7
+ATTEMPTS = 8  # of a call that is throttled, or fails on AWS's side
+UNANSWERED = 3  # of a call to what cannot be reached, or says nothing
+
+
+def _give_up_early(attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """Raise what was met where there is no answer: no network gets better within a minute."""
+    if caught_exception is None or isinstance(caught_exception, ConnectionClosedError):
+        return
+    if attempts >= UNANSWERED:
+        raise caught_exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,8 @@ class Aws:
     def client(self, service: str, read_timeout: float = 60.0, region: str | None = None) -> Any:
         """A cached boto3 client; the runtime's has no retries (invoke has its own).
 
+        Others ask ATTEMPTS times: SageMaker takes few calls a second of a whole account.
+
         `region` is another one than the session's.
         """
         key = f"{service} {region}" if region else service
@@ -177,7 +193,7 @@ class Aws:
             config = Config(
                 connect_timeout=5,
                 read_timeout=read_timeout,
-                retries={"mode": "standard", **({"total_max_attempts": 1} if runtime else {})},
+                retries={"mode": "standard", "total_max_attempts": 1 if runtime else ATTEMPTS},
                 max_pool_connections=256,
                 proxies={} if self.local else None,
             )
@@ -187,6 +203,8 @@ class Aws:
                 )
             if service == "s3" and self._storage.kms_key:
                 encrypt_writes(self._clients[key], self._own_bucket, self._storage.kms_key)
+
+            self._clients[key].meta.events.register_first("needs-retry", _give_up_early)
         return self._clients[key]
 
     def identity(self) -> Identity:
@@ -256,13 +274,12 @@ class Aws:
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             self._same_region(name, headers.get("x-amz-bucket-region"))
-            if status != 404:
-                text = error.response["Error"].get("Message", status)
-                raise ServiceError(
-                    f"bucket {name} cannot be used: {text}",
-                    hint="set bucket.name to a bucket of this account",
-                ) from error
-            return False
+            if status == 404:
+                return False
+            if status == 403:
+                raise _no_bucket(name, theirs=guessed) from error
+            with translated(f"s3:HeadBucket {name}"):
+                raise
         except NO_ANSWER as error:
             raise offline(f"s3:HeadBucket {name}", error) from error
         else:
@@ -312,6 +329,17 @@ class Aws:
                 hint=f"set aws.region: {region}, or name another bucket",
                 code="bucket_region",
             )
+
+
+def _no_bucket(name: str, *, theirs: bool) -> ServiceError:
+    """A 403 of HeadBucket, which has no text: S3 does not say which of the two it is."""
+    whose = "it belongs to another account" if theirs else "it is another account's"
+    return ServiceError(
+        f"bucket {name} may not be looked at: {whose}, or the caller lacks s3:ListBucket on it",
+        hint="set bucket.name to a bucket of this account, or allow the caller "
+        f"s3:ListBucket on arn:aws:s3:::{name}",
+        code="bucket_forbidden",
+    )
 
 
 def timestamp(value: Any) -> datetime:

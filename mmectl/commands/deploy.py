@@ -16,7 +16,7 @@ from mmectl.commands import unserved
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout, watching
-from mmectl.deploy.wait import Timing, await_outcome
+from mmectl.deploy.wait import LAG, await_outcome
 from mmectl.endpoint import Desired, Observed, Plan, Step
 from mmectl.registry.served import Unserved
 
@@ -36,7 +36,7 @@ def plan(app: App, detailed_exitcode: bool) -> Result:
     and that of every failure is 1, also of a wrong configuration.
     """
     wanted = app.desired()
-    found = endpoint.observe(app.sagemaker, wanted)
+    found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     planned = _planned(app, wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
     code = CHANGES if detailed_exitcode and steps else 0
@@ -113,13 +113,13 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     """
     wanted = app.desired()
     preflight.require_models(app.aws, app.bucket, app.location)
-    found = endpoint.observe(app.sagemaker, wanted)
+    found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image, _WHOSE)
     if dry_run:
         return _planned(app, wanted, found, steps, not_served)
     preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
-    timing = Timing(timeout=timeout or patience(app, wanted))
+    timing = app.timing(timeout or patience(app, wanted))
     try:
         with app.out.progress() as report:
             for event in watching.execute(app.watcher, watching.only(steps)):
@@ -161,7 +161,7 @@ def wait(app: App, timeout: float | None) -> Result:
     under way. 1: the change failed or was rolled back; the reason is printed.
     """
     name = app.endpoint_name
-    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    timing = app.timing(timeout or float(app.config.settings.endpoint.deploy_timeout))
     said = ""
     with app.out.progress() as report:
         for event in await_outcome(app.sagemaker, name, timing):

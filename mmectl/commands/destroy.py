@@ -11,7 +11,6 @@ from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, watching
 from mmectl.deploy.destroy import destroy as remove
-from mmectl.deploy.wait import Timing
 from mmectl.registry import tombstones, versions
 from mmectl.registry.catalog import list_models
 
@@ -50,7 +49,7 @@ def destroy(
     _confirm(app, name, yes, len(rows))
     try:
         with app.out.progress() as report:
-            for event in remove(app.sagemaker, name, timing=Timing(timeout=timeout)):
+            for event in remove(app.sagemaker, name, timing=app.timing(timeout)):
                 report(event)
             for event in watching.execute(app.watcher, around):
                 report(event)

@@ -179,7 +179,7 @@ def _matching(app: App, pattern: str) -> list[str]:
 
 
 def _one(app: App, request: Request, timeout: float) -> Result:
-    prediction = ask(app.runtime(timeout), request, timeout=timeout)
+    prediction = ask(app.runtime(timeout), request, timeout=timeout, sleep=app.pause)
     app.out.note(_how(prediction))
     return Result(_row(prediction), body=prediction.answer.body)
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from mmectl.base.errors import DeployError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
-from mmectl.deploy.wait import Timing, await_scaled, await_serving, rolled_back
+from mmectl.deploy.wait import LAG, Timing, await_scaled, await_serving, rolled_back
 from mmectl.endpoint import (
     ControlPlane,
     Desired,
     Observed,
     Plan,
     is_under_way,
+    is_unseen,
     observe,
     phases,
     plan,
@@ -35,7 +36,7 @@ def deploy(
     """
     awaited = False  # a change that was to bring what is wanted, but for counts
     for _ in range(4):
-        found = observe(aws, wanted)
+        found = observed(aws, wanted, timing)
         todo = plan(wanted, found)
         failed = awaited and found.config is not None and not found.serves(wanted)
         if failed or (was_rolled_back(wanted, found) and not again):
@@ -86,6 +87,16 @@ def _finish(
         yield from execute(aws, (step,), timing=timing)
         if step.action == "Scale":
             yield from await_scaled(aws, step, timing)
+
+
+def observed(aws: ControlPlane, wanted: Desired, timing: Timing) -> Observed:
+    """Read what exists; again while AWS shows the endpoint as it was before its last update."""
+    found = observe(aws, wanted)
+    for elapsed in timing.pauses():
+        if elapsed > LAG or not is_unseen(wanted, found):
+            break
+        found = observe(aws, wanted)
+    return found
 
 
 def _await(

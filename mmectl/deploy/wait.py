@@ -18,7 +18,7 @@ from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Observed, Step, 
 from mmectl.spec.capacity import Capacities, reached, summary
 from mmectl.spec.capacity import desired as capacities_of
 from mmectl.spec.policy import progress
-from mmectl.spec.tags import noted_update
+from mmectl.spec.tags import Update, moment, noted_update
 
 LOG_LINES = 15
 # Seconds for which what AWS shows may still be older than what we asked for.
@@ -83,7 +83,7 @@ def await_serving(
             yield Event("done", name, f"InService after {elapsed:.1f} s, serving {wanted.config}")
             return
         shown = found.get("EndpointConfigName"), found.get("FailureReason")
-        stale = shown == (previous, before.reason) and _unmodified(found, before)
+        stale = (shown == (previous, before.reason) and _unmodified(found, before)) or not found
         if status not in IN_PROGRESS and not (stale and elapsed < LAG):
             raise _failure(aws, wanted, found, previous, since)
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
@@ -150,24 +150,39 @@ def await_outcome(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Even
     for elapsed, described in looks(aws, name, timing):
         found = described or {}
         wanted = attempted(found) or wanted
-        if found.get("EndpointStatus") not in IN_PROGRESS:
+        noted = noted_update(aws.tags("endpoint", name)) if found else Update()
+        if found.get("EndpointStatus") not in IN_PROGRESS and not (
+            elapsed < LAG and _is_unseen(found, noted)
+        ):
             if sizes and found and wanted is None and sizes != capacities_of(found):
                 raise _not_scaled(name, found)
-            yield _outcome(aws, name, found, wanted, elapsed)
+            yield _outcome(name, found, wanted, noted, elapsed)
             return
         sizes = capacities_of(found)
         yield Event("progress", name, progress(found), int(elapsed), None, "s")
     raise _still_changing(name, timing, "see: mmectl status; to go on waiting: mmectl wait")
 
 
+def _is_unseen(found: Mapping[str, Any], noted: Update) -> bool:
+    """Whether an update was asked for, and the endpoint is shown as it was before that."""
+    if noted.wanted in (None, found.get("EndpointConfigName")):
+        return False
+    return noted.modified == moment(found.get("LastModifiedTime"))
+
+
 def _outcome(
-    aws: ControlPlane, name: str, found: Mapping[str, Any], wanted: str | None, elapsed: float
+    name: str,
+    found: Mapping[str, Any],
+    wanted: str | None,
+    noted: Update,
+    elapsed: float,
 ) -> Event:
     status, reason = found.get("EndpointStatus"), found.get("FailureReason")
     if status is None:
         raise DeployError(f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found")
     serving = found.get("EndpointConfigName")
-    wanted = wanted or (noted_update(aws.tags("endpoint", name)).wanted if reason else serving)
+    failed = reason and not _is_unseen(found, noted)
+    wanted = wanted or (noted.wanted if failed else serving)
     if status == "InService" and serving == (wanted or serving):
         return Event("done", name, f"InService after {elapsed:.1f} s, serving {serving}")
     if status == "InService":
@@ -238,12 +253,18 @@ def _still_changing(name: str, timing: Timing, hint: str) -> DeployError:
     return DeployError(text, hint=hint, code="deploy_timeout")
 
 
-def await_gone(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Event]:
-    """Wait until the endpoint is gone. Raises DeployError with the reason where it stays."""
+def await_gone(
+    aws: ControlPlane, name: str, timing: Timing, *, before: Mapping[str, Any] | None = None
+) -> Iterator[Event]:
+    """Wait until the endpoint is gone. Raises DeployError with the reason where it stays.
+
+    `before` is what AWS showed before the removal was asked for, and may show for a while.
+    """
     for elapsed, found in looks(aws, name, timing):
         if found is None:
             return
-        if found.get("EndpointStatus") not in IN_PROGRESS:
+        stale = elapsed < LAG and found == before
+        if found.get("EndpointStatus") not in IN_PROGRESS and not stale:
             reason = found.get("FailureReason")
             if reason is None:
                 status = found.get("EndpointStatus")

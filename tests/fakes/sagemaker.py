@@ -58,6 +58,7 @@ class Sagemaker:
         self.targets: dict[str, Target] = {}
         self.may_look = True
         self.modified = 0
+        self.role_made: float | None = 1e6  # seconds ago
         self._pending: tuple[int, dict[str, Any] | None] | None = None
 
     def _settle_later(self, status: str, then: dict[str, Any] | None) -> None:
@@ -66,6 +67,9 @@ class Sagemaker:
         self._pending = (self.looks, then and {**then, "LastModifiedTime": self.modified + 1})
         times = {"LastModifiedTime": self.modified}
         self.endpoint = {**(self.endpoint or {}), **times, "EndpointStatus": status}
+
+    def role_age(self, arn: str) -> float | None:
+        return self.role_made
 
     def _require_config(self, request: Mapping[str, Any]) -> None:
         _require(request["EndpointConfigName"] in self.configs, "Could not find configuration")

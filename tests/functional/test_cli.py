@@ -124,7 +124,7 @@ def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker(call, world):
     world.aws.clients["cloudwatch"] = Alarms()
     call("deploy")
     code, _, _ = call("deploy", "--set", "update.alarms=[x]", "--set", "endpoint.volume_size_gb=30")
-    assert (code, world.sagemaker.calls[-2:]) == (0, ["UpdateEndpoint", "AddTags"])
+    assert (code, world.sagemaker.calls[-2:]) == (0, ["AddTags", "UpdateEndpoint"])
 
 
 def test_dry_run_is_the_plan(call, world):

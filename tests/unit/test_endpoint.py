@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -41,18 +42,18 @@ def test_second_deploy_does_nothing():
     ("change", "calls"),
     [
         ({"variant__instance_count": 3}, ["UpdateEndpointWeightsAndCapacities"]),
-        ({"variant__volume_size_gb": 9}, ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"]),
+        ({"variant__volume_size_gb": 9}, ["CreateEndpointConfig", "AddTags", "UpdateEndpoint"]),
         (
             {"variant__instance_type": "ml.c5.large"},
-            ["CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
+            ["CreateEndpointConfig", "AddTags", "UpdateEndpoint"],
         ),
         (
             {"container__image": "x:2"},
-            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
+            ["CreateModel", "CreateEndpointConfig", "AddTags", "UpdateEndpoint"],
         ),
         (
             {"container__environment": (("A", "1"),)},
-            ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"],
+            ["CreateModel", "CreateEndpointConfig", "AddTags", "UpdateEndpoint"],
         ),
         ({"tags": (("team", "a"),)}, ["AddTags", "AddTags", "AddTags"]),
         ({"policy": Policy("canary", wait=60)}, []),
@@ -70,7 +71,7 @@ def test_going_back_is_an_update_to_the_previous_configuration():
     first = aws.endpoint["EndpointConfigName"]
     deployed(aws, changed_by(variant__volume_size_gb=3))
     assert aws.endpoint["EndpointConfigName"] != first
-    assert deployed(aws) == ["UpdateEndpoint", "AddTags"]
+    assert deployed(aws) == ["AddTags", "UpdateEndpoint"]
     assert aws.endpoint["EndpointConfigName"] == first
 
 
@@ -318,11 +319,14 @@ def test_blips_do_not_end_a_long_wait():
         list(await_serving(aws, WANTED, timing()))
 
 
-@pytest.mark.parametrize(
-    "said", ["Could not assume role arn:...", "its policy must allow the action sts:AssumeRole"]
-)
-def test_a_role_that_was_just_made_is_waited_for(said):
+NO_ROLE = "Could not assume role arn:..."
+UNREADABLE = 'Could not access model data ... the action "sts:AssumeRole" ...'
+
+
+@pytest.mark.parametrize(("said", "age"), [(NO_ROLE, 1e6), (UNREADABLE, 5.0), (UNREADABLE, None)])
+def test_a_role_that_was_just_made_is_waited_for(said, age):
     aws: Any = Aws()
+    aws.role_made = age
     answers = [ServiceError(said), None]
     create = aws.create_model
 
@@ -338,6 +342,20 @@ def test_a_role_that_was_just_made_is_waited_for(said):
         deployed(aws, changed_by(container__image="x:2"))
 
 
+def test_models_that_an_old_role_cannot_read_are_told_at_once():
+    aws: Any = Aws()
+    asked: list[str] = []
+
+    def refused(request):
+        asked.append(request["ModelName"])
+        raise ServiceError(UNREADABLE)
+
+    aws.create_model = refused
+    with pytest.raises(ServiceError, match="Could not access model data"):
+        deployed(aws)
+    assert len(asked) == 1
+
+
 def test_what_the_role_needs_is_told():
     aws: Any = Aws()
 
@@ -347,10 +365,17 @@ def test_what_the_role_needs_is_told():
     aws.create_model = refused
     with pytest.raises(ServiceError, match="Could not access model data") as caught:
         deployed(aws)
-    assert caught.value.hint == (
+    said, _, policy = str(caught.value.hint).partition(": aws iam put-role-policy ")
+    assert said == (
         "the role r must trust sagemaker.amazonaws.com, and needs s3:GetObject on bucket/demo/* "
         "and s3:ListBucket on bucket"
     )
+    assert policy.startswith("--role-name r --policy-name mmectl-models --policy-document '{")
+    allowed = json.loads(policy.partition("--policy-document ")[2].strip("'"))["Statement"]
+    assert [(one["Action"], one["Resource"]) for one in allowed] == [
+        ("s3:GetObject", "arn:aws:s3:::bucket/demo/*"),
+        ("s3:ListBucket", "arn:aws:s3:::bucket"),
+    ]
 
 
 def test_somebody_elses_endpoint_is_left_alone():
@@ -393,7 +418,7 @@ def test_an_update_that_was_rolled_back_is_not_issued_again():
         assert "deploy --again" in str(caught.value.hint)
         assert aws.calls == []
     list(rollout.deploy(aws, desired(changed), timing=timing(), again=True))
-    assert aws.calls == ["UpdateEndpoint", "AddTags"]
+    assert aws.calls == ["AddTags", "UpdateEndpoint"]
     assert deployed(aws, changed) == []
 
 
@@ -404,7 +429,7 @@ def test_what_was_deployed_before_or_is_new_is_no_retry_of_what_was_rolled_back(
     three(aws)
     aws.fails = None
     assert deployed(aws) == []  # what serves
-    assert deployed(aws, changed_by(variant__volume_size_gb=5)) == ["UpdateEndpoint", "AddTags"]
+    assert deployed(aws, changed_by(variant__volume_size_gb=5)) == ["AddTags", "UpdateEndpoint"]
 
 
 def test_a_rollback_while_somebody_waits_is_told_and_not_mended():
@@ -496,6 +521,128 @@ def test_another_change_under_way_is_no_success_of_ours():
         deployed(aws)
 
 
+class Late(Aws):
+    """Shows the endpoint as it was for some more looks after every change that it accepts."""
+
+    def __init__(self, behind: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.behind, self._left = behind, 0
+        self._old: Any = None
+
+    def _settle_later(self, status: str, then: Any) -> None:
+        self._old = None if status == "Creating" else self.endpoint
+        self._left = self.behind
+        super()._settle_later(status, then)
+
+    def describe_endpoint(self, name: str) -> Any:
+        if self._left:
+            self._left -= 1
+            return self._old
+        return super().describe_endpoint(name)
+
+
+def test_a_lost_update_that_is_not_shown_yet_was_made():
+    aws: Any = Late(looks=9)
+    deployed(aws, changed_by(container__image="x:0"))
+
+    def lost(request):
+        Late.update_endpoint(aws, request)
+        raise ServiceError("Cannot update in-progress endpoint")
+
+    aws.update_endpoint = lost
+    assert deployed(aws).count("UpdateEndpoint") == 1
+    assert aws.endpoint["EndpointConfigName"] == WANTED.config
+
+
+def test_who_does_not_wait_returns_when_the_update_is_shown():
+    aws = Late(looks=9)
+    deployed(aws, changed_by(container__image="x:0"))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    assert aws.describe_endpoint("demo")["EndpointStatus"] == "Updating"
+
+
+def test_an_update_is_not_issued_again_while_aws_does_not_show_the_first():
+    aws = Late(behind=0, looks=9)
+    deployed(aws, changed_by(container__image="x:0"))
+    aws.fails = "alarms entered ALARM"
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws.calls.clear()
+    aws._left = 3
+    with pytest.raises(DeployError, match="was rolled back: alarms"):
+        list(rollout.deploy(aws, WANTED, timing=timing()))
+    assert aws.calls == []
+
+
+def test_an_outcome_is_not_told_while_aws_does_not_show_the_update():
+    aws = Late(behind=0, looks=3)
+    deployed(aws, changed_by(container__image="x:0"))
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    aws._left = 2
+    assert WANTED.config in list(await_outcome(aws, "demo", timing()))[-1].text
+
+
+def test_a_refused_update_leaves_no_note_of_it():
+    aws: Any = Aws()
+    deployed(aws)
+    aws.update_endpoint = lambda request: (_ for _ in ()).throw(
+        ServiceError("no such quota", code="aws_ResourceLimitExceeded")
+    )
+    with pytest.raises(ServiceError):
+        deployed(aws, changed_by(container__image="x:2"))
+    assert UPDATE_TAG not in {tag["Key"] for tag in aws.endpoint_tags}
+
+
+def test_an_update_that_was_never_accepted_is_issued_again():
+    aws: Any = Aws()
+    deployed(aws)
+    aws.endpoint["FailureReason"] = "something of last week"
+    real, changed = aws.update_endpoint, changed_by(container__image="x:2")
+    aws.update_endpoint = lambda request: (_ for _ in ()).throw(
+        ServiceError("the connection was closed", code="unreachable")
+    )
+    with pytest.raises(ServiceError):
+        deployed(aws, changed)
+    aws.update_endpoint = real
+    assert "UpdateEndpoint" in deployed(aws, changed)
+
+
+def test_an_endpoint_that_is_shown_for_a_while_after_its_removal_was_not_made_again():
+    aws = Late()
+    deployed(aws)
+    list(destroy(aws, "demo", timing=timing()))
+    assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
+
+
+def test_a_removal_whose_answer_was_lost_is_waited_for():
+    aws: Any = Late(looks=4)
+    deployed(aws)
+    real = aws.delete_endpoint
+
+    def lost(name):
+        if aws._pending is None:
+            real(name)
+        raise ServiceError("Cannot update in-progress endpoint")
+
+    aws.delete_endpoint = lost
+    list(destroy(aws, "demo", timing=timing()))
+    assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
+
+
+def test_destroy_removes_what_lists_do_not_show_yet():
+    class Behind(Aws):
+        lists = 0
+
+        def tagged(self, *asked: Any) -> tuple[str, ...]:
+            self.lists += 1
+            return super().tagged(*asked) if self.lists > 2 else ()
+
+    aws = Behind()
+    deployed(aws)
+    aws.create_model({**WANTED.model_request, "ModelName": "demo-0badcafe"})  # of a failed deploy
+    list(destroy(aws, "demo", timing=timing()))
+    assert (aws.endpoint, aws.configs, aws.models) == (None, {}, {})
+
+
 def test_long_names_with_the_same_beginning_share_nothing():
     one, two = (desired(changed_by(endpoint="e" * 60 + end)) for end in "ab")
     assert one.model != two.model
@@ -542,7 +689,7 @@ def test_tags_come_with_an_update():
     aws = Aws()
     deployed(aws)
     changed = changed_by(tags=(("team", "a"),), variant__volume_size_gb=3)
-    expected = ["CreateEndpointConfig", "UpdateEndpoint", "AddTags", "AddTags", "AddTags"]
+    expected = ["CreateEndpointConfig", "AddTags", "UpdateEndpoint", "AddTags", "AddTags"]
     assert deployed(aws, changed) == expected
 
 
@@ -680,7 +827,7 @@ class TestCapacities:
                 ],
             }
         ]
-        assert (last.kind, last.text) == ("done", "InService after 1.1 s, 3 instances")
+        assert (last.kind, last.text) == ("done", "InService after 0.5 s, 3 instances")
         assert aws.endpoint["EndpointConfigName"] == serving
         assert deployed(aws, changed_by(variant__instance_count=3)) == []
 

@@ -17,7 +17,7 @@ from mmectl.local.bad_day.asked import RUNTIME, Asked
 How = Literal["refused", "dropped", "lost", "embedded"]
 RATE = 0.15  # of the requests that meet a fault before they are carried out
 LOST = 0.10  # of the writes whose answer is lost
-BURST = 0.004  # of the requests that meet the first of many faults
+BURST = 0.002  # of the requests that meet the first of many faults
 BURST_LENGTH = 12
 DEEPEST = 3  # reads in a row, or refusals in a row, that are behind a change
 

@@ -5,6 +5,7 @@ Nothing behind it knows of it. Not in front of the platform's own status.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mmectl.local.values import ACCOUNT, AwsError
 
 SPARED = ("mmectl",)  # services that are no part of AWS
 _CONTROL = "sagemaker"
+_LISTS = "lists"  # which any change changes
 # of an operation that creates: the kind and the member that names it
 _CREATES: Mapping[str, tuple[Kind, str]] = {
     "CreateModel": ("model", "ModelName"),
@@ -79,12 +81,15 @@ class BadDay:
         if fault is not None and fault.how != "lost":
             return _met(call, ask, fault)
         if ask.service == _CONTROL and ask.reads:
-            return self._replicas.answer(ask.key, await _outcome(call, handler)).response()
+            subject = _LISTS if ask.operation.startswith("List") else ask.subject
+            newest = await _outcome(call, handler)
+            return self._replicas.answer(ask.key, subject, newest).response()
         if ask.service == _CONTROL:
             self._refuse_unseen(ask)
         response = await handler(call)
         if not ask.reads:
-            self._replicas.wrote()
+            self._replicas.wrote(ask.subject)
+            self._replicas.wrote(_LISTS)
         if ask.operation in _CREATES and ask.service == _CONTROL:
             self._created(ask)
         if fault is not None and not response.prepared:
@@ -160,12 +165,14 @@ def _closed(call: Call) -> ConnectionError:
 
 
 def _null_message(ask: Asked, fault: Fault) -> web.Response:
+    """REST services name the error in a header, JSON ones in the body."""
     runtime = ask.service == RUNTIME
+    body = {"message": None} if runtime else {"__type": fault.code, "message": None}
     headers = {
         "Content-Type": "application/json" if runtime else JSON_1_1,
         "x-amzn-ErrorType": fault.code,
     }
-    return web.Response(status=fault.status, body=b'{"message":null}', headers=headers)
+    return web.Response(status=fault.status, body=json.dumps(body).encode(), headers=headers)
 
 
 def _embedded(call: Call, fault: Fault) -> web.Response:

@@ -27,13 +27,13 @@ class Replicas(Generic[Answer]):
     def __init__(self, depth: Callable[[str], int], clock: Callable[[], float]) -> None:
         self._depth, self._clock = depth, clock
         self._seen: dict[str, _Seen[Answer]] = {}
-        self._written = float("-inf")
+        self._written: dict[str, float] = {}
 
-    def wrote(self) -> None:
-        """Something was changed just now."""
-        self._written = self._clock()
+    def wrote(self, subject: str) -> None:
+        """That thing was changed just now."""
+        self._written[subject] = self._clock()
 
-    def answer(self, key: str, newest: Answer) -> Answer:
+    def answer(self, key: str, subject: str, newest: Answer) -> Answer:
         """What this read gets: the newest answer, or the one before it."""
         now = self._clock()
         seen = self._seen.get(key)
@@ -41,7 +41,8 @@ class Replicas(Generic[Answer]):
             self._seen[key] = _Seen(newest, now)
             return newest
         if seen.newest != newest:
-            recent = now - max(seen.read, self._written) < BEHIND
+            written = self._written.get(subject, float("-inf"))
+            recent = now - max(seen.read, written) < BEHIND
             seen.before, seen.newest, seen.changed = seen.newest, newest, now
             seen.left = self._depth(key) if recent else 0
         seen.read = now
