@@ -211,8 +211,8 @@ class Lab:
             **dict.fromkeys(SERVICES, small),
             "monitoring": metrics.monitoring,
         }
-        for part in (store, metrics, control):
-            await part.open()
+        for opened in (store, metrics, control):
+            await opened.open()
         doors = [self._door(name) for name in ("_layered", "_services")]
         runners = [await self._open(*pair) for pair in zip(doors, self._listeners, strict=True)]
         stop = asyncio.Event()
@@ -220,8 +220,8 @@ class Lab:
         await stop.wait()
         for runner in runners:
             await runner.cleanup()
-        for part in (control, metrics, store, small):
-            await part.close()
+        for closed in (control, metrics, store, small):
+            await closed.close()
 
     async def _alarm_state(self, name: str) -> str | None:
         return self.alarms.get(name)

@@ -126,17 +126,21 @@ class Call:
         return self.target if name == "X-Amz-Target" else None
 
 
+def call_of(operation: str) -> Any:
+    return Call(operation)
+
+
 def test_a_null_message_is_one():
     fault = Fault("refused", "ThrottlingException", 400, None)
-    control = _met(Call("X"), asked(), fault)
-    runtime = _met(Call("X"), asked(service=RUNTIME), fault)
+    control: Any = _met(call_of("X"), asked(), fault)
+    runtime: Any = _met(call_of("X"), asked(service=RUNTIME), fault)
     assert json.loads(control.body) == {"__type": "ThrottlingException", "message": None}
     assert json.loads(runtime.body) == {"message": None}
     assert runtime.headers["x-amzn-ErrorType"] == "ThrottlingException"
 
 
 def test_a_dropped_connection_is_closed_without_a_word():
-    call = Call("X")
+    call = call_of("X")
     with pytest.raises(ConnectionError):
         _met(call, asked(), Fault("dropped"))
     assert call.transport.aborted
