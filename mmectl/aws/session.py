@@ -189,23 +189,30 @@ class Aws:
         """
         key = f"{service} {region}" if region else service
         if key not in self._clients:
-            runtime = service == "sagemaker-runtime"
-            config = Config(
-                connect_timeout=5,
-                read_timeout=read_timeout,
-                retries={"mode": "standard", "total_max_attempts": 1 if runtime else ATTEMPTS},
-                max_pool_connections=256,
-                proxies={} if self.local else None,
-            )
             with settings.named(f"cannot create a client for {service}", self._inner):
                 self._clients[key] = self._session.client(
-                    service, region_name=region, endpoint_url=self._endpoint_url, config=config
+                    service,
+                    region_name=region,
+                    endpoint_url=self._endpoint_url,
+                    config=self._client_config(service, read_timeout),
                 )
             if service == "s3" and self._storage.kms_key:
                 encrypt_writes(self._clients[key], self._own_bucket, self._storage.kms_key)
 
             self._clients[key].meta.events.register_first("needs-retry", _give_up_early)
         return self._clients[key]
+
+    def _client_config(self, service: str, read_timeout: float) -> Config:
+        """Timeouts and retries; who has set AWS_MAX_ATTEMPTS knows better."""
+        attempts = 1 if service == "sagemaker-runtime" else ATTEMPTS
+        theirs = attempts > 1 and self._inner.get_config_variable("max_attempts") is not None
+        return Config(
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", **({} if theirs else {"total_max_attempts": attempts})},
+            max_pool_connections=256,
+            proxies={} if self.local else None,
+        )
 
     def identity(self) -> Identity:
         """Who we are, from STS."""
@@ -299,8 +306,9 @@ class Aws:
             tags = self._storage.tags.items()
             wanted["Tags"] = [{"Key": key, "Value": value} for key, value in tags]
         options = {"CreateBucketConfiguration": wanted} if wanted else {}
+        tagging = " with aws.tags (s3:TagResource)" if self._storage.tags else ""
         try:
-            with translated(f"s3:CreateBucket {name}"):
+            with translated(f"s3:CreateBucket {name}{tagging}"):
                 self.client("s3").create_bucket(Bucket=name, **options)
         except ServiceError as error:
             if error.code != "aws_BucketAlreadyOwnedByYou":  # somebody of ours was quicker

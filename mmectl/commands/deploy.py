@@ -50,6 +50,7 @@ def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
     steps = endpoint.plan(wanted, found)
     watched = app.watched()
     steps = (*watching.plan(watched, watching.observe(app.watcher, watched)), *steps)
+    preflight.warn_of_one_instance(wanted, steps, app.warn)
     preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
     return steps
 
@@ -112,7 +113,7 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     or --again is given.
     """
     wanted = app.desired()
-    preflight.require_models(app.aws, app.bucket, app.location)
+    preflight.require_models(app.aws, app.bucket, app.location, app.warn)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image, _WHOSE)

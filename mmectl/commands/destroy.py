@@ -61,7 +61,19 @@ def destroy(
     preflight.release(app.kept_images, name, None, app.warn)
     _delete(app, keys)
     kept = "" if artifacts else f"; the models under {app.location.url} are kept"
-    return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}"])
+    return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}", *_beside(app, name)])
+
+
+def _beside(app: App, name: str) -> list[str]:
+    """What AWS keeps of an endpoint, made by SageMaker or by somebody for it."""
+    if app.local:
+        return []
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    return [
+        f"its log stays, without an end unless it has a retention: {group}",
+        f"to remove it: aws logs delete-log-group --log-group-name {group}",
+        "alarms and dashboards of the endpoint stay, too, as far as there are any",
+    ]
 
 
 def _confirm(app: App, name: str, yes: bool, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,12 @@ from mmectl.console.output import Result, Table
 from mmectl.traffic import metrics as core
 from mmectl.traffic.by_model import SORTS
 
+if TYPE_CHECKING:
+    from mmectl.aws.cloudwatch import Ask
+
 SHORTEST = 60  # seconds of a period
+_EVERY = 30.0  # seconds between two looks at AWS
+_USD_PER_1000 = 0.01  # metrics of GetMetricData, https://aws.amazon.com/cloudwatch/pricing/
 MOST_PERIODS = 1_440
 SHOWN = 20  # models
 
@@ -49,7 +54,8 @@ def metrics(
     """Show the endpoint's CloudWatch metrics: counts, latencies, cache hits, load.
 
     The same metrics on AWS and on the embedded platform. Counts and statistics
-    cover the whole span; the curve shows the values over time. --by-model shows what
+    cover the whole span; the curve shows the values over time. AWS takes money for each
+    metric asked for; --watch says how much. --by-model shows what
     the containers of the embedded platform counted in the last hour at most; AWS keeps that
     where only PromQL reads it. --by-instance needs endpoint.metrics.enhanced.
     """
@@ -70,8 +76,10 @@ def metrics(
             return metrics_by.by_instance(app, within, since, variant)
         return _result(app, core.span(time.time(), length, step), since, variant)
 
+    if watch and not app.local:
+        app.out.note(cost_of_watching(_EVERY))
     if watch:
-        _watched(app, look, every=3.0 if app.local else 30.0)
+        _watched(app, look, every=3.0 if app.local else _EVERY)
     return look()
 
 
@@ -83,6 +91,16 @@ def _check(*, by_model: bool, by_instance: bool, period: str | None, models: obj
         raise UsageError("--period is for curves, which a table of models or instances has not")
     if models and not by_model:
         raise UsageError("--top and --sort are for models", hint="add: --by-model")
+
+
+def cost_of_watching(every: float) -> str:
+    """What it costs on AWS to look at one variant every so many seconds."""
+    asks = len(_asks(core.span(0, 3600, None)))
+    hourly = asks * 3600 / every
+    return (
+        f"each look asks CloudWatch for {asks} metrics of a variant: "
+        f"{hourly:,.0f} an hour, about USD {hourly / 1000 * _USD_PER_1000:.2f}"
+    )
 
 
 def _watched(
@@ -167,19 +185,8 @@ Found = tuple[core.Metric, Mapping[str, float], core.Points]
 
 def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
     """What there is of each metric: statistics of the whole span, and the curve."""
-    from mmectl.aws.cloudwatch import Ask
-
-    whole = {
-        (metric, name): Ask(metric.namespace, metric.name, name, within.seconds)
-        for metric in core.METRICS
-        for name in metric.statistics
-    }
-    curves = {
-        metric: Ask(metric.namespace, metric.name, metric.curve, within.period)
-        for metric in core.METRICS
-    }
-    asks = dict.fromkeys((*whole.values(), *curves.values()))
-    points = source.points(variant, tuple(asks), within.start, within.end)
+    whole, curves = _whole(within), _curves(within)
+    points = source.points(variant, _asks(within), within.start, within.end)
     found: list[Found] = []
     for metric in core.METRICS:
         values = {
@@ -190,6 +197,30 @@ def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
         if values:
             found.append((metric, values, points[curves[metric]]))
     return found
+
+
+def _whole(within: core.Span) -> dict[tuple[core.Metric, str], Ask]:
+    from mmectl.aws.cloudwatch import Ask
+
+    return {
+        (metric, name): Ask(metric.namespace, metric.name, name, within.seconds)
+        for metric in core.METRICS
+        for name in metric.statistics
+    }
+
+
+def _curves(within: core.Span) -> dict[core.Metric, Ask]:
+    from mmectl.aws.cloudwatch import Ask
+
+    return {
+        metric: Ask(metric.namespace, metric.name, metric.curve, within.period)
+        for metric in core.METRICS
+    }
+
+
+def _asks(within: core.Span) -> tuple[Ask, ...]:
+    """What is asked of CloudWatch for one variant."""
+    return tuple(dict.fromkeys((*_whole(within).values(), *_curves(within).values())))
 
 
 def _one(statistic: str, points: core.Points) -> float:

@@ -59,6 +59,8 @@ _WORDS = {
     ),
 }
 
+# API reference, ContainerDefinition: the environment of a container has 32 KB at most in all
+_MOST_ENVIRONMENT = 32 * 1024
 # TagList: 50; those of spec/tags.py
 _AWS_TAGS, _OWN_TAGS = 50, 3
 _MOST_TAGS = _AWS_TAGS - _OWN_TAGS
@@ -276,6 +278,10 @@ def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         rule = f"mmectl adds {_OWN_TAGS} to the {_AWS_TAGS} that SageMaker takes"
         yield "aws.tags", f"has {len(settings.aws.tags)}, must be at most {_MOST_TAGS}: {rule}"
     endpoint = settings.endpoint
+    taken = sum(len(text.encode()) for pair in endpoint.environment.items() for text in pair)
+    if taken > _MOST_ENVIRONMENT:
+        text = f"has {taken:,} bytes in all, SageMaker takes {_MOST_ENVIRONMENT:,}"
+        yield "endpoint.environment", f"{text}: put large values into a file of the image"
     if endpoint.volume_size_gb is not None and has_disks(endpoint.instance_type):
         text = f"{endpoint.instance_type} has disks of its own, and takes no volume: leave it out"
         yield "endpoint.volume_size_gb", text

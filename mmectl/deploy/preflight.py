@@ -22,6 +22,9 @@ Warn = Callable[[str], None]
 Missing = Callable[[Sequence[str]], Sequence[str]]
 
 
+_FORBIDDEN = ("bucket_forbidden", "aws_AccessDenied", "aws_403")
+
+
 class Account(Protocol):
     """What we ask of the account."""
 
@@ -38,9 +41,19 @@ class Models(Protocol):
         ...
 
 
-def require_models(account: Account, bucket: Models, location: Location) -> None:
-    """Raise DeployError (code ``no_models``) where CreateModel would refuse an empty prefix."""
-    if not account.bucket_exists(location.bucket) or not bucket.holds(location.prefix):
+def require_models(account: Account, bucket: Models, location: Location, warn: Warn) -> None:
+    """Raise DeployError (code ``no_models``) where CreateModel would refuse an empty prefix.
+
+    CreateModel looks with the role: a caller who may not look is warned, and deploys.
+    """
+    try:
+        found = account.bucket_exists(location.bucket) and bucket.holds(location.prefix)
+    except ServiceError as error:
+        if error.code not in _FORBIDDEN:
+            raise
+        warn(f"the models under {location.url} are not looked at: {error.message}")
+        return
+    if not found:
         raise DeployError(
             f"no models found under {location.url}: SageMaker needs at least one",
             hint="mmectl upload --all",
@@ -63,6 +76,24 @@ def require_alarms(missing: Missing, wanted: Desired, steps: Plan) -> None:
             hint="fix update.alarms, or create the alarm: aws cloudwatch put-metric-alarm",
             code="no_alarm",
         )
+
+
+def warn_of_one_instance(wanted: Desired, steps: Plan, warn: Warn) -> None:
+    """Say where a policy would shift a part of one instance.
+
+    Source: API reference, CapacitySize and RollingUpdatePolicy: at most 50 % of a variant's
+    instances; what becomes of half an instance is not documented.
+    """
+    updates = any(step.action == "UpdateEndpoint" for step in steps)
+    if not updates or wanted.policy.kind == "all_at_once":
+        return
+    for variant in wanted.config_request.get("ProductionVariants", ()):
+        if variant.get("InitialInstanceCount") == 1:
+            warn(
+                f"update.policy {wanted.policy.kind} with one instance: SageMaker shifts a part of "
+                "the instances, and may refuse the change or shift all at once; "
+                "2 or more instances are safe: endpoint.instance_count"
+            )
 
 
 def protect(images: Ecr | None, endpoint: str, image: str, warn: Warn) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import ssl
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -25,9 +27,20 @@ def fetch(url: str) -> bytes:
     """GET a presigned URL; OSError when it cannot be had."""
     if not url.startswith("https://"):
         raise OSError(f"not an https URL: {url[:40]}")
-    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - https, checked above
+    trusted = trust(os.environ)
+    with urllib.request.urlopen(url, timeout=20, context=trusted) as answer:  # noqa: S310 - https
         content: bytes = answer.read(_MAX_CONFIG)
     return content
+
+
+def trust(environment: Mapping[str, str]) -> ssl.SSLContext:
+    """The certificates that AWS's clients trust here; OSError for a bundle that is not one."""
+    bundle = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or None
+    if bundle is None:
+        return ssl.create_default_context()
+    if os.path.isdir(bundle):  # noqa: PTH112 - as it is given
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
 
 
 class Ecr:

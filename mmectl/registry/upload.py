@@ -27,6 +27,7 @@ from mmectl.frameworks.folders import DESCRIPTION, inside, left_behind
 from mmectl.frameworks.values import ModelError
 from mmectl.registry import ambiguous, signatures, tombstones
 from mmectl.registry.catalog import listed, looked_at, next_free
+from mmectl.registry.copying import LARGEST
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import (
     DIGEST,
@@ -236,6 +237,19 @@ def _copies(job: _Job, source: str, newest: Mapping[str, int]) -> dict[str, str]
         raise Interrupted(f"{job.request.name}: {there:,} of {wanted:,} copies are made") from None
 
 
+def _require_copyable(job: _Job, source: str) -> None:
+    """Raise ArtifactError for what is too large to be copied on the server in one go."""
+    key = job.location.key(source)
+    size = next((stored.size for stored in job.bucket.list(key) if stored.key == key), 0)
+    if size > LARGEST:
+        raise ArtifactError(
+            f"{source}: has {size:,} bytes, S3 copies at most {LARGEST:,} in one go: "
+            "no copies of it were made",
+            hint="upload it under each name: mmectl upload NAME --from FOLDER",
+            code="too_large",
+        )
+
+
 def _remembered(job: _Job, names: tuple[str, ...]) -> Uploaded | None:
     """What an unchanged model is, by one look at the object that it became; None to look closer."""
     targets = job.upload_cache.targets([job.place(name) for name in names], job.digest)
@@ -271,6 +285,7 @@ def _run(job: _Job, names: tuple[str, ...]) -> Uploaded:
         done[first], sent = _send(job, first, last[first])
         created.append(done[first])
     if missing:
+        _require_copyable(job, next(iter(done.values())))
         copies = _copies(job, next(iter(done.values())), {name: last[name] for name in missing})
         done |= copies
         created += copies.values()

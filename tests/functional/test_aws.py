@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import time
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.stub import Stubber
 from botocore.utils import parse_timestamp
 
-from mmectl.aws.session import Aws, Storage, timestamp
+from mmectl.aws.session import ATTEMPTS, Aws, Storage, _give_up_early, timestamp, translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Credentials
 
@@ -209,8 +211,58 @@ def test_the_users_configuration_has_no_say_on_the_embedded_platform(tmp_path, m
 
 def test_foreign_bucket_is_refused(aws, stub):
     stub("s3").add_client_error("head_bucket", "403", "Forbidden", 403)
-    with pytest.raises(ServiceError, match="bucket b cannot be used: Forbidden"):
+    with pytest.raises(ServiceError, match="bucket b may not be looked at") as caught:
         aws.ensure_bucket("b")
+    assert caught.value.code == "bucket_forbidden"
+    assert "arn:aws:s3:::b" in caught.value.hint
+
+
+def test_a_bucket_that_s3_cannot_tell_of_now_is_no_foreign_one(aws, stub):
+    stub("s3").add_client_error("head_bucket", "503", "Service Unavailable", 503)
+    with pytest.raises(ServiceError, match="s3:HeadBucket b") as caught:
+        aws.bucket_exists("b")
+    assert (caught.value.code, caught.value.hint) == ("aws_503", None)
+
+
+def test_who_may_not_tag_a_new_bucket_is_told_the_permission():
+    aws = Aws(
+        region="us-east-1",
+        endpoint_url="http://127.0.0.1:9",
+        credentials=Credentials("AKIDEXAMPLE", "secret"),
+        storage=Storage(tags={"team": "a"}),
+    )
+    with Stubber(aws.client("s3")) as s3:
+        s3.add_client_error("head_bucket", "404", "Not Found", 404)
+        s3.add_client_error("create_bucket", "AccessDenied", "Access Denied", 403)
+        with pytest.raises(ServiceError) as caught:
+            aws.ensure_bucket("b")
+    assert caught.value.hint.endswith("s3:CreateBucket b with aws.tags (s3:TagResource)")
+
+
+def raised(error: Exception, attempts: int) -> bool:
+    try:
+        _give_up_early(attempts=attempts, caught_exception=error, response=None)
+    except type(error):
+        return True
+    return False
+
+
+def test_throttles_are_waited_for_longer_than_what_cannot_be_reached(aws):
+    config = aws.client("sagemaker").meta.config.retries
+    assert config == {"mode": "standard", "total_max_attempts": ATTEMPTS}
+    nobody = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+    assert [raised(nobody, count) for count in (1, 2, 3)] == [False, False, True]
+    closed = ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
+    assert not raised(closed, ATTEMPTS - 1)
+    _give_up_early(attempts=ATTEMPTS, caught_exception=None)
+
+
+def test_nobody_who_is_there_is_asked_three_times(aws):
+    started = time.monotonic()
+    with pytest.raises(ServiceError) as caught, translated("sts:GetCallerIdentity"):
+        aws.client("sts").get_caller_identity()
+    assert caught.value.code == "unreachable"
+    assert time.monotonic() - started < 10
 
 
 def test_bucket_of_another_region_is_named(aws, stub):

@@ -370,7 +370,13 @@ def test_destroy_removes_and_keeps_models(call, world):
     call("deploy")
     code, out, _ = call("destroy", "--yes")
     assert code == 0
-    assert out == "demo: 3 removed, nothing left; the models under s3://bucket/demo/ are kept\n"
+    first, *beside = out.splitlines()
+    assert first == "demo: 3 removed, nothing left; the models under s3://bucket/demo/ are kept"
+    assert beside == [
+        "its log stays, without an end unless it has a retention: /aws/sagemaker/Endpoints/demo",
+        "to remove it: aws logs delete-log-group --log-group-name /aws/sagemaker/Endpoints/demo",
+        "alarms and dashboards of the endpoint stay, too, as far as there are any",
+    ]
     assert (world.sagemaker.models, world.sagemaker.configs) == ({}, {})
     assert len(world.aws.s3.all_keys()) == 3
     assert call("destroy", "--yes")[0] == 0

@@ -253,11 +253,18 @@ def removed_document(s3, name):
 
 class TestRemove:
     def test_an_old_version(self, call, s3):
-        code, out, err = call("remove", "resnet_18.tar.gz")
+        code, out, err = call("remove", "resnet_18.tar.gz", "--yes")
         assert (code, err) == (0, "")
         assert out == ("MODEL               SIZE\nresnet_18.tar.gz  1.0 kB\n\n1 removed, 1.0 kB\n")
         assert "demo/resnet_18.tar.gz" not in s3.all_keys()
         assert removed_document(s3, "resnet_18")["highest"] == 1
+
+    def test_on_aws_nobody_knows_what_is_in_memory_so_it_needs_a_yes(self, call, s3):
+        code, _, err = call("remove", "resnet_18.tar.gz")
+        assert code == 1
+        assert "not removed: AWS does not tell which versions are in memory" in err
+        assert "mmectl models remove --yes resnet_18.tar.gz" in err
+        assert "demo/resnet_18.tar.gz" in s3.all_keys()
 
     def test_what_is_current_needs_a_yes(self, call, data, s3):
         code, out, err = call("remove", "resnet_18_v2")
@@ -300,8 +307,9 @@ class TestPrune:
             "resnet_18_v3.tar.gz",
             "resnet_18_v4.tar.gz",
         ]
-        code, out, _ = call("prune", "--all", "--keep", "1")
+        code, out, err = call("prune", "--all", "--keep", "1")
         assert code == 0
+        assert err.startswith("warning: AWS does not tell which versions are in memory")
         assert out.splitlines()[-1] == "3 removed, 3.0 kB"
         assert data("show", "resnet_18")["current"] == 2
         assert [item["version"] for item in data("show", "resnet_18")["versions"]] == [2, 5]

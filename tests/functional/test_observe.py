@@ -19,6 +19,7 @@ from mmectl.base.errors import MmectlError, ServiceError
 from mmectl.cli import run
 from mmectl.commands import metrics_by
 from mmectl.commands.logs import PATIENCE, _followed, _plain, _short
+from mmectl.commands.metrics import cost_of_watching
 from mmectl.console import top
 from mmectl.local.logs.service import Logs
 from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_instance, of_variant
@@ -123,6 +124,12 @@ async def filled(path):
                 store.put(of_variant(INVOCATIONS, name, ENDPOINT, variant), value)
         store.gauge(of_variant(INSTANCES, "CPUUtilization", ENDPOINT, variant), "i-1", 12.5)
     await store.close()
+
+
+def test_watching_says_what_it_costs_on_aws():
+    said = cost_of_watching(30.0)
+    assert said.startswith("each look asks CloudWatch for ")
+    assert "an hour, about USD 0.0" in said
 
 
 def test_metrics_as_a_table(call, project):

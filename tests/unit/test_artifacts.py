@@ -6,6 +6,7 @@ import io
 import signal
 import tarfile
 import threading
+from dataclasses import replace
 
 import pytest
 from fakes.bucket import NOW, Memory, MemoryWriter
@@ -161,6 +162,19 @@ class TestCopies:
             "net_0_v2.tar.gz",
             "net_1_v2.tar.gz",
         )
+
+    def test_what_is_too_large_for_one_copy_is_named(self, bucket, model):
+        put(bucket, "net", model)
+        real = bucket.list
+        bucket.list = lambda prefix: (
+            replace(stored, size=(5 << 30) + 1) for stored in real(prefix)
+        )
+        bucket.objects["demo/net_0.tar.gz"] = bucket.objects["demo/net.tar.gz"]
+        bucket.objects["demo/net_0.tar.gz"][1]["mmectl-model"] = "net_0"
+        with pytest.raises(ArtifactError, match=r"net_0\.tar\.gz: has 5,368,709,121 bytes") as said:
+            put(bucket, "net", model, copies=3)
+        assert said.value.code == "too_large"
+        assert not [call for call in bucket.calls if call[0] == "copy"]
 
     @pytest.mark.parametrize("copies", [0, -1, 10_001])
     def test_numbers_that_are_none(self, bucket, model, copies):

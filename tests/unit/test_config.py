@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -581,3 +582,14 @@ def test_every_reason_of_a_refused_key_is_found_by_its_own_word():
 def test_no_key_that_there_is_is_refused():
     parts = {part for key in keys() for part in key.split(".")}
     assert [part for part in parts if why_not(part)] == []
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1000, False), (1024, True)])
+def test_an_environment_larger_than_sagemaker_takes_is_refused(tmp_path, size, refused):
+    values = {f"V{n:02}": "x" * size for n in range(32)}
+    text = f"endpoint: {{environment: {json.dumps(values)}}}\n"
+    if not refused:
+        assert load_text(tmp_path, text)
+        return
+    with pytest.raises(ConfigError, match=r"endpoint\.environment: has 32,864 bytes in all"):
+        load_text(tmp_path, text)

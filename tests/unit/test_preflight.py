@@ -39,12 +39,12 @@ class Bucket:
 )
 def test_an_endpoint_without_models_is_refused(account, bucket):
     with pytest.raises(DeployError, match="under s3://b/demo/") as refused:
-        preflight.require_models(account, bucket, Location("b", "demo/"))
+        preflight.require_models(account, bucket, Location("b", "demo/"), print)
     assert refused.value.code == "no_models"
 
 
 def test_one_model_is_enough():
-    preflight.require_models(Account("b"), Bucket("demo/m.tar.gz"), Location("b", "demo/"))
+    preflight.require_models(Account("b"), Bucket("demo/m.tar.gz"), Location("b", "demo/"), print)
 
 
 def test_alarms_that_the_plan_makes_need_not_be_there():
@@ -80,3 +80,45 @@ def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker():
         raise ServiceError("AccessDenied")
 
     preflight.require_alarms(refused, WATCHED, UPDATE)
+
+
+class Closed(Account):
+    """An account that refuses every look, with that code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("b")
+        self.code = code
+
+    def bucket_exists(self, name: str) -> bool:
+        raise ServiceError("may not be looked at", code=self.code)
+
+
+@pytest.mark.parametrize("code", ["bucket_forbidden", "aws_AccessDenied"])
+def test_who_may_not_look_at_the_models_deploys_with_a_warning(code):
+    said: list[str] = []
+    preflight.require_models(Closed(code), Bucket(), Location("b", "demo/"), said.append)
+    assert said == ["the models under s3://b/demo/ are not looked at: may not be looked at"]
+
+
+def test_a_bucket_that_cannot_be_reached_ends_a_deploy():
+    with pytest.raises(ServiceError):
+        preflight.require_models(Closed("unreachable"), Bucket(), Location("b", "demo/"), print)
+
+
+@pytest.mark.parametrize(
+    ("policy", "count", "steps", "warned"),
+    [
+        (Policy("canary", wait=60), 1, UPDATE, True),
+        (Policy("rolling"), 1, UPDATE, True),
+        (Policy("canary", wait=60), 2, UPDATE, False),
+        (Policy("canary", wait=60), 1, CREATE, False),
+        (Policy(alarms=("errors",)), 1, UPDATE, False),
+    ],
+)
+def test_a_policy_that_shifts_a_part_of_one_instance_is_warned_of(policy, count, steps, warned):
+    config = {"ProductionVariants": [{"VariantName": "A", "InitialInstanceCount": count}]}
+    said: list[str] = []
+    preflight.warn_of_one_instance(
+        Desired("demo", "m", "c", {}, config, policy=policy), steps, said.append
+    )
+    assert bool(said) is warned

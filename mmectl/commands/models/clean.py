@@ -18,6 +18,11 @@ from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
 from mmectl.registry.prune import breaks, pruned
 
+_UNKNOWN = (
+    "AWS does not tell which versions are in memory: requests that name a removed one fail as soon "
+    "as an instance has to load it"
+)
+
 
 @command(
     parent=models,
@@ -32,7 +37,8 @@ def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result
     """Remove versions (NAME_v2, NAME.tar.gz) or whole models (NAME).
 
     A version that is current or loaded is removed only with --yes: requests to it
-    fail from then on.
+    fail from then on. AWS does not tell which versions are loaded: there --yes is
+    always needed.
     """
     chosen: list[Artifact] = []
     met: dict[str, Model] = {}
@@ -50,9 +56,10 @@ def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result
         for model in met.values()
         if all(item.target_model in gone for item in model.versions)
     ]
-    if why and not yes and not dry_run:
+    doubts = why if app.local else [*why, _UNKNOWN]
+    if doubts and not yes and not dry_run:
         raise ArtifactError(
-            "not removed: " + "\n".join(why),
+            "not removed: " + "\n".join(doubts),
             hint=f"remove anyway: mmectl models remove --yes {' '.join(names)}",
             code="in_use",
         )
@@ -84,7 +91,7 @@ def prune(
     """Remove old versions; keep the current one and the --keep newest.
 
     Loaded versions, and objects that mmectl did not write, stay unless --yes is
-    given.
+    given. AWS does not tell which versions are loaded.
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name them, or: mmectl models prune --all")
@@ -102,6 +109,8 @@ def prune(
             if yes or not told.holders.get(item.target_model)
         ]
     )
+    if chosen and not app.local:
+        app.warn(_UNKNOWN)
     others = [item.target_model for item in chosen if not item.ours]
     if others and not yes:
         app.out.note(
