@@ -26,6 +26,7 @@ YOUNG = 60.0  # seconds after which a role is known everywhere
 _NOT_SEEN = "could not find"
 # A call whose answer was lost was made; a client that asks again hears so
 _MADE, _BEGUN = "already existing", "in-progress"
+_UNANSWERED = 3  # calls without an answer, after each of which nothing was to be seen
 # what was surely not done; after any other failure it may have been
 _REFUSED = (
     "aws_ValidationException",
@@ -137,8 +138,8 @@ def _create_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[
 
 def _update_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     """Update it, and note on it before what to: SageMaker forgets what it has rolled back."""
-    begun = lambda: _brings(aws, step)  # noqa: E731
     before = aws.describe_endpoint(step.name) or {}
+    begun = lambda: _brings(aws, step, before)  # noqa: E731
     earlier = aws.tags("endpoint", step.name).get(UPDATE_TAG)
     known = before.get("EndpointConfigName"), before.get("LastModifiedTime")
     note = update_note(step.request["EndpointConfigName"], *known)[UPDATE_TAG]
@@ -192,16 +193,22 @@ def _not_seen(text: str) -> bool:
     return _NOT_SEEN in text
 
 
-def _brings(aws: ControlPlane, step: Step) -> bool | None:
+def _brings(aws: ControlPlane, step: Step, before: Mapping[str, Any] | None = None) -> bool | None:
     """Whether the endpoint is being brought to what the step asks for, or has it already.
 
-    None where AWS shows neither this nor another change.
+    So it is, too, where a change was taken back since `before`. None where AWS shows neither this
+    nor another change.
     """
     found = aws.describe_endpoint(step.name) or {}
     wanted, coming = step.request["EndpointConfigName"], attempted(found)
     if wanted in (coming, found.get("EndpointConfigName")):
         return True
-    return None if coming is None else False
+    if coming is not None:
+        return False
+    taken_back = before is not None and all(
+        found.get(key) != before.get(key) for key in ("LastModifiedTime", "FailureReason")
+    )
+    return True if taken_back else None
 
 
 def _persist(
@@ -214,15 +221,21 @@ def _persist(
 
     A call that is refused because it was made before, as that of a client whose answer was lost or
     of another deploy of the same, has succeeded where `made` says so: names come from content.
+    One without an answer is looked for before it is made again.
     """
+    unanswered = 0
     for elapsed in timing.pauses():
         try:
             call()
         except ServiceError as error:
             text = error.message.lower()
-            if _MADE in text or _BEGUN in text:
+            silent = error.code == "unreachable"
+            unanswered += silent
+            if silent or _MADE in text or _BEGUN in text:
                 if _turns_out(made, timing):
                     return
+                if silent and unanswered < _UNANSWERED:
+                    continue
                 raise
             if not passing(text) or elapsed > LAG:
                 raise

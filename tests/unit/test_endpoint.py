@@ -554,6 +554,44 @@ def test_a_lost_update_that_is_not_shown_yet_was_made():
     assert aws.endpoint["EndpointConfigName"] == WANTED.config
 
 
+def closed() -> ServiceError:
+    return ServiceError("the connection was closed", code="unreachable")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_an_update_without_an_answer_is_looked_for_before_it_is_made_again(done):
+    aws: Any = Late(looks=1)
+    deployed(aws, changed_by(container__image="x:0"))
+    answers = [closed()]
+
+    def silent(request):
+        if done or not answers:
+            Late.update_endpoint(aws, request)
+        if answers:
+            raise answers.pop()
+
+    aws.update_endpoint = silent
+    assert deployed(aws).count("UpdateEndpoint") == 1
+    assert aws.endpoint["EndpointConfigName"] == WANTED.config
+
+
+def test_an_update_without_an_answer_that_was_rolled_back_is_not_made_again():
+    aws: Any = Late(behind=0, looks=0)
+    deployed(aws, changed_by(container__image="x:0"))
+    aws.fails = "alarms entered ALARM"
+
+    def silent(request):
+        Late.update_endpoint(aws, request)
+        aws.describe_endpoint("demo")  # and soon over
+        raise closed()
+
+    aws.update_endpoint = silent
+    aws.calls.clear()
+    with pytest.raises(DeployError, match="was rolled back: alarms"):
+        deployed(aws)
+    assert aws.calls.count("UpdateEndpoint") == 1
+
+
 def test_who_does_not_wait_returns_when_the_update_is_shown():
     aws = Late(looks=9)
     deployed(aws, changed_by(container__image="x:0"))
@@ -597,9 +635,7 @@ def test_an_update_that_was_never_accepted_is_issued_again():
     deployed(aws)
     aws.endpoint["FailureReason"] = "something of last week"
     real, changed = aws.update_endpoint, changed_by(container__image="x:2")
-    aws.update_endpoint = lambda request: (_ for _ in ()).throw(
-        ServiceError("the connection was closed", code="unreachable")
-    )
+    aws.update_endpoint = lambda request: (_ for _ in ()).throw(closed())
     with pytest.raises(ServiceError):
         deployed(aws, changed)
     aws.update_endpoint = real
