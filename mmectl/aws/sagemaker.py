@@ -23,6 +23,7 @@ ANSWER_SECONDS = 75.0
 PASSING = (500, 502, 503, 504, 530)  # statuses of what may be well a moment later
 THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 _NO_ENDPOINT = re.compile(r"Endpoint \S+ of account \d+ not found")
+FEW = 3  # things whose tags are listed one by one
 CLOCKS = 5.0  # seconds that two clocks may differ
 
 
@@ -42,6 +43,7 @@ class Sagemaker:
         self._scaling = Autoscaling(lambda: aws.client("application-autoscaling"))
         self._logs: Callable[[], Any] = lambda: aws.client("logs")
         self._iam: Callable[[], Any] = lambda: aws.client("iam")
+        self._tagging: Callable[[], Any] = lambda: aws.client("resourcegroupstaggingapi")
 
     def describe_model(self, name: str) -> Mapping[str, Any] | None:
         """The model or None."""
@@ -164,7 +166,33 @@ class Sagemaker:
             pages = self._client.get_paginator(operation).paginate(NameContains=contains)
             listed = [item for page in pages for item in page[items]]
         found = [item for item in listed if re.fullmatch(pattern, item[name])]
-        return tuple(item[name] for item in found if self._carries(item[arn], tag))
+        known = self._arns_with(kind, tag) if len(found) > FEW else frozenset()
+        return tuple(
+            item[name] for item in found if item[arn] in known or self._carries(item[arn], tag)
+        )
+
+    def _arns_with(self, kind: str, tag: tuple[str, str]) -> frozenset[str]:
+        """What the tagging service knows to carry the tag, 100 a request; nothing if it is mute.
+
+        It hears of changes later, so that what it does not name is looked at by ListTags.
+        """
+        filters = [{"Key": tag[0], "Values": [tag[1]]}]
+        try:
+            with translated("tag:GetResources"):
+                pages = (
+                    self._tagging()
+                    .get_paginator("get_resources")
+                    .paginate(
+                        TagFilters=filters,
+                        ResourceTypeFilters=[f"sagemaker:{kind}"],
+                        ResourcesPerPage=100,
+                    )
+                )
+                return frozenset(
+                    item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"]
+                )
+        except ServiceError:  # who may not ask it asks for each one
+            return frozenset()
 
     def _carries(self, arn: str, tag: tuple[str, str]) -> bool:
         """Whether it carries the tag; what was deleted since it was listed does not."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from mmectl.app import App
-from mmectl.base.errors import BuildError, Interrupted
+from mmectl.base.errors import BuildError, Interrupted, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, size
 
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     examples="mmectl build\n"
     "mmectl build --json           # the image reference is data.image\n"
     "mmectl build --platform aws   # into ECR\n"
-    "mmectl build --platform aws --set build.backend=codebuild",
+    "mmectl build --platform aws --set build.backend=codebuild\n"
+    "mmectl build --platform aws --rebuild   # with what the base image has by now",
 )
-def build(app: App) -> Result:
+@click.option("--rebuild", is_flag=True, help="Build anew, from the newest base image.")
+def build(app: App, rebuild: bool) -> Result:
     """Build the image that serves the models, from the folder `image.context`.
 
     Where that is null, the folder is ./container, or the one that comes with mmectl.
@@ -33,7 +38,8 @@ def build(app: App) -> Result:
     On the local platform this is an isolated serving environment with the real
     Multi Model Server and the frameworks of the models, tested with one request. On
     AWS it is a container image: tested before the push to ECR, and verified there
-    after it. An unchanged folder is not built again.
+    after it. An unchanged folder is not built again, unless --rebuild is given: the
+    image then has the patches of its base image, and deploy updates to it.
     """
     uri = app.config.settings.image.uri
     if uri:
@@ -43,7 +49,7 @@ def build(app: App) -> Result:
     for note in app.handler.notes if app.handler else ():
         app.warn(note)
     try:
-        return _local(app) if app.local else _aws(app)
+        return _local(app, rebuild) if app.local else _aws(app, rebuild)
     except KeyboardInterrupt:
         raise Interrupted(
             "the build was interrupted; no image is registered",
@@ -51,9 +57,14 @@ def build(app: App) -> Result:
         ) from None
 
 
-def _local(app: App) -> Result:
+def _local(app: App, rebuild: bool) -> Result:
     if app.config.settings.local.runtime == "docker":
-        return _into_engine(app)
+        return _into_engine(app, rebuild)
+    if rebuild:
+        raise UsageError(
+            "--rebuild is for container images: the serving environment has no base image",
+            hint="mmectl build   # or: --platform aws, or --set local.runtime=docker",
+        )
     from mmectl.image import build_local
 
     settings = app.config.settings.image
@@ -81,9 +92,8 @@ def _local(app: App) -> Result:
     return _made(data)
 
 
-def _into_engine(app: App) -> Result:
+def _into_engine(app: App, rebuild: bool) -> Result:
     """Build the image for instances that are containers; it is not pushed anywhere."""
-    import dataclasses
     import platform
     import time
 
@@ -94,7 +104,7 @@ def _into_engine(app: App) -> Result:
 
     started = time.monotonic()
     request = dataclasses.replace(
-        app.build_request, platform=platform_of_machine(platform.machine())
+        app.build_request, platform=platform_of_machine(platform.machine()), fresh=rebuild
     )
     with (
         app.out.progress() as report,
@@ -104,7 +114,7 @@ def _into_engine(app: App) -> Result:
         docker = _docker()
         found = docker.identity(request)
         known = tried_image(app.state_dir, request.digest)
-        fresh = found is None or found != known
+        fresh = rebuild or found is None or found != known
         fresh = fresh or not tried_as(app.state_dir, request.digest, request.trial)
         if fresh:
             docker.prepare(request, report)
@@ -127,14 +137,14 @@ def _made(data: dict[str, Any]) -> Result:
     return Result(data, [f"image    {data['image']}", f"state    {state}"])
 
 
-def _aws(app: App) -> Result:
+def _aws(app: App, rebuild: bool) -> Result:
     from mmectl.images import aws_build
     from mmectl.images.assembled import assembled
     from mmectl.images.local_build import locked
     from mmectl.images.values import RepositoryPolicy
 
     settings = app.config.settings
-    request = app.build_request
+    request = dataclasses.replace(app.build_request, fresh=rebuild)
     policy = RepositoryPolicy(
         settings.build.scan_on_push,
         settings.build.keep_images,

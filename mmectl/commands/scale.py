@@ -12,7 +12,6 @@ from mmectl.base.text import counted
 from mmectl.commands.common import command
 from mmectl.console.output import Result
 from mmectl.deploy import scale as core
-from mmectl.deploy.wait import Timing
 from mmectl.spec import capacity
 from mmectl.spec.scaling import Target
 
@@ -45,7 +44,7 @@ def scale(
     described = core.serving(app.sagemaker, name)
     chosen = core.chosen(described, variant)
     before = capacity.desired(described)[chosen].count
-    timing = Timing(timeout=timeout or float(app.config.settings.endpoint.deploy_timeout))
+    timing = app.timing(timeout or float(app.config.settings.endpoint.deploy_timeout))
     try:
         with app.out.progress() as report:
             for event in core.scale(

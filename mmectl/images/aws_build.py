@@ -12,7 +12,7 @@ from mmectl.base.values import Event, Report
 from mmectl.images import checks, manifests
 from mmectl.images.buildah import Buildah
 from mmectl.images.codebuild import CodeBuild
-from mmectl.images.context import context_digest
+from mmectl.images.context import context_digest, mirrored
 from mmectl.images.docker import Docker
 from mmectl.images.ecr import Ecr
 from mmectl.images.pushed import settle
@@ -109,10 +109,10 @@ def build(
     `base` gives a login for the base image, where that lies in a private registry of ECR.
 
     The tag is given last: whatever is interrupted before is not there and is made again,
-    from the layers that are.
+    from the layers that are. A fresh one takes the tag over from what it was built as before.
     """
     started = clock()
-    found = ecr.find(tag=request.tag)
+    found = None if request.fresh else ecr.find(tag=request.tag)
     if found is not None:
         return _built(settle(found, request, ecr, report), request, "", clock() - started)
     chosen = backend()
@@ -173,7 +173,11 @@ def _elsewhere(
     backend: CodeBuild, request: BuildRequest, policy: RepositoryPolicy, ecr: Ecr, report: Report
 ) -> Manifest:
     """Build under another tag, and give it the real one when it has passed the checks."""
-    staged = dataclasses.replace(request, reference=f"{request.reference}-unchecked")
+    staged = dataclasses.replace(
+        request,
+        reference=f"{request.reference}-unchecked",
+        base_image=request.base_image or mirrored(request.context),
+    )
     _ensure(ecr, policy, report)
     try:
         backend.make(staged, report)

@@ -60,7 +60,8 @@ class Buildah:
         With `base` it pulls the base image with that login.
         """
         facts = self._facts(request.reference)
-        if facts is not None and facts.labels.get(command_lines.DIGEST_LABEL) == request.digest:
+        held = facts is not None and facts.labels.get(command_lines.DIGEST_LABEL) == request.digest
+        if held and not request.fresh:
             report(Event("note", "build", "buildah holds this image already"))
             return
         with ExitStack() as stack:

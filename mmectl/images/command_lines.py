@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmectl.base import relay
-from mmectl.images import asking, index_login
+from mmectl.images import asking, external, index_login
 from mmectl.images.values import BuildRequest
 
 # the image says which context it was made of, so that an interrupted push goes on without a build
@@ -56,11 +56,19 @@ def buildkit(request: BuildRequest, docker: str = "docker") -> Command:
 def _shared(request: BuildRequest) -> tuple[str, ...]:
     pairs = [("--build-arg", f"{name}={value}") for name, value in request.arguments.items()]
     return (
+        *_fresh(request),
         *(word for pair in pairs for word in pair),
         "--label",
         f"{DIGEST_LABEL}={request.digest}",
         str(request.context),
     )
+
+
+def _fresh(request: BuildRequest) -> tuple[str, ...]:
+    """Use nothing again; a base image in a private registry was pulled before, with its login."""
+    if not request.fresh:
+        return ()
+    return ("--no-cache",) if external.parse(request.base_image or "") else ("--no-cache", "--pull")
 
 
 def with_secret(command: Command, folder: Path) -> Command:

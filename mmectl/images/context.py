@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,3 +153,19 @@ def index_of(requirements: Sequence[Path], contents: Contents) -> str | None:
     lines = [line for path in requirements for line in path.read_text("utf-8").splitlines()]
     own = [line[len(INDEX_LINE) :].strip() for line in lines if line.startswith(INDEX_LINE)]
     return contents.index or next(iter(own), None)
+
+
+_BASE = re.compile(r"^ARG BASE_IMAGE=([a-z0-9._-]+(?::[\w.-]+)?)\s*$", re.MULTILINE)
+_MIRROR = "public.ecr.aws/docker/library/"
+
+
+def mirrored(context: Path) -> str | None:
+    """AWS's mirror of the Dockerfile's own base image; None where it is no official one.
+
+    The machines of AWS CodeBuild share addresses, which Docker Hub lets pull a few images an hour.
+    """
+    try:
+        found = _BASE.search((context / "Dockerfile").read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
+    return f"{_MIRROR}{found[1]}" if found else None

@@ -126,7 +126,7 @@ class Docker:
         With `base` the base image is pulled first, with that login: builders take it from the
         engine then, and no credential reaches their files or arguments.
         """
-        if self._engine.holds(request):
+        if self._engine.holds(request) and not request.fresh:
             report(Event("note", "build", "the engine holds this image already"))
             return
         if base is not None and request.base_image:

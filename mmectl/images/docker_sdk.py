@@ -11,7 +11,7 @@ from typing import Any
 
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
-from mmectl.images import failures
+from mmectl.images import external, failures
 from mmectl.images.checks import facts_of_engine
 from mmectl.images.command_lines import DIGEST_LABEL
 from mmectl.images.progress import Classic
@@ -159,6 +159,8 @@ class Engine:
                 buildargs=dict(request.arguments),
                 labels={DIGEST_LABEL: request.digest},
                 platform=request.platform,
+                nocache=request.fresh,
+                pull=request.fresh and external.parse(request.base_image or "") is None,
                 rm=True,
                 forcerm=True,
                 decode=True,

@@ -16,7 +16,8 @@ class BuildRequest:
 
     `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
     letters and digits; nobody else of that name builds at the same time. `netrc` is the login of
-    the package index, as that file has it: no command line, log or layer may hold it.
+    the package index, as that file has it: no command line, log or layer may hold it. `fresh`:
+    nothing that was built or pulled before is used again.
     """
 
     context: Path
@@ -28,6 +29,7 @@ class BuildRequest:
     trial: Trial = field(default_factory=Trial)
     owner: str = "nobody"
     netrc: str = field(default="", repr=False)
+    fresh: bool = False
 
     @property
     def arguments(self) -> Mapping[str, str]:

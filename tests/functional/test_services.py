@@ -56,6 +56,44 @@ def test_only_what_carries_the_tag_is_ours(aws, stub):
     assert found == ("demo-1",)
 
 
+def five_models(sagemaker) -> None:
+    models = [
+        {"ModelName": f"demo-{i}", "ModelArn": f"{ARN}{i}", "CreationTime": 1.0} for i in range(5)
+    ]
+    sagemaker.add_response("list_models", {"Models": models}, {"NameContains": "demo"})
+
+
+TAG = {"Tags": [{"Key": "mmectl:endpoint", "Value": "demo"}]}
+
+
+def test_the_tags_of_many_things_are_asked_for_at_once(aws, stub):
+    sagemaker = stub("sagemaker")
+    five_models(sagemaker)
+    known = [{"ResourceARN": f"{ARN}{i}", **TAG} for i in range(4)]
+    stub("resourcegroupstaggingapi").add_response(
+        "get_resources",
+        {"ResourceTagMappingList": known},
+        {
+            "TagFilters": [{"Key": "mmectl:endpoint", "Values": ["demo"]}],
+            "ResourceTypeFilters": ["sagemaker:model"],
+            "ResourcesPerPage": 100,
+        },
+    )
+    sagemaker.add_response("list_tags", TAG, {"ResourceArn": f"{ARN}4"})  # made just now
+    found = Sagemaker(aws).tagged("model", "demo", r"demo-\d", ("mmectl:endpoint", "demo"))
+    assert found == tuple(f"demo-{i}" for i in range(5))
+
+
+def test_who_may_not_ask_for_tags_at_once_asks_one_by_one(aws, stub):
+    sagemaker = stub("sagemaker")
+    five_models(sagemaker)
+    stub("resourcegroupstaggingapi").add_client_error("get_resources", "AccessDeniedException")
+    for number in range(5):
+        sagemaker.add_response("list_tags", TAG, {"ResourceArn": f"{ARN}{number}"})
+    found = Sagemaker(aws).tagged("model", "demo", r"demo-\d", ("mmectl:endpoint", "demo"))
+    assert len(found) == 5
+
+
 def test_last_words_come_from_the_stream_that_wrote_last(aws, stub):
     logs = stub("logs")
     group = "/aws/sagemaker/Endpoints/demo"

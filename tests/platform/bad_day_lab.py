@@ -30,10 +30,11 @@ from mmectl.cli import run
 from mmectl.local.bad_day.layer import BadDay
 from mmectl.local.call import Call, Handler
 from mmectl.local.control.plane import Control
+from mmectl.local.control.tagging import Tagging
 from mmectl.local.metrics.compose import Metrics
 from mmectl.local.s3.service import S3, ObjectStore
 from mmectl.local.server.gateway import Gateway
-from mmectl.local.server.handlers import SageMaker, body_limit
+from mmectl.local.server.handlers import JsonService, SageMaker, body_limit
 from mmectl.local.server.main import front, hosts
 from mmectl.local.server.moto_services import SERVICES, SmallServices
 from mmectl.local.values import AwsError, FleetSpec, Image, InvokeRequest, InvokeResponse
@@ -210,6 +211,7 @@ class Lab:
             "sagemaker": SageMaker(self._recorded, fleets),
             **dict.fromkeys(SERVICES, small),
             "monitoring": metrics.monitoring,
+            "tagging": JsonService("ResourceGroupsTaggingAPI_20170126", Tagging(control)),
         }
         for opened in (store, metrics, control):
             await opened.open()

@@ -40,6 +40,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
     from mmectl.local.capture.service import Captures
     from mmectl.local.control.plane import Control
+    from mmectl.local.control.tagging import Tagging
     from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
     from mmectl.local.images import Images, engine_images
     from mmectl.local.logs.service import Logs
@@ -99,6 +100,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
         **dict.fromkeys(SERVICES, small),
         "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
         "monitoring": metrics.monitoring,
+        "tagging": JsonService("ResourceGroupsTaggingAPI_20170126", Tagging(control)),
     }
     if known.bad_day is not None:
         from mmectl.local.bad_day.layer import BadDay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.loaders import Loader
 from mmectl.base.errors import BuildError
 from mmectl.image import image_digest
 from mmectl.images import command_lines, docker, platforms
+from mmectl.images.context import mirrored
 from mmectl.images.values import BuildRequest, Login, pin
 
 DIGEST = "sha256:" + "ab" * 32
@@ -162,3 +164,39 @@ def test_the_digest_of_an_image_counts_platform_and_base():
     assert plain == DIGEST
     assert len(others | {plain}) == 3
     assert all(other.startswith("sha256:") for other in others)
+
+
+@pytest.mark.parametrize(
+    ("base", "pulls"), [(None, True), ("debian:12", True), (f"{REQUEST.registry}/base:1", False)]
+)
+def test_a_fresh_image_uses_nothing_again(base, pulls):
+    fresh = replace(REQUEST, base_image=base, fresh=True)
+    for command in (
+        command_lines.buildx(fresh, driver="docker", raw_json=False),
+        command_lines.buildkit(fresh),
+        command_lines.buildah(fresh),
+    ):
+        assert "--no-cache" in command.arguments
+        # a private base was pulled before, with its login
+        assert ("--pull" in command.arguments) is pulls
+    assert "--no-cache" not in command_lines.buildkit(REQUEST).arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "mirror"),
+    [
+        ("ARG BASE_IMAGE=python:3.11-slim", "public.ecr.aws/docker/library/python:3.11-slim"),
+        ("ARG BASE_IMAGE=ubuntu", "public.ecr.aws/docker/library/ubuntu"),
+        ("ARG BASE_IMAGE=nvidia/cuda:12", None),
+        ("ARG BASE_IMAGE=ghcr.io/x/y:1", None),
+        ("FROM python:3.11", None),
+    ],
+)
+def test_codebuild_takes_official_images_from_awss_mirror(tmp_path, line, mirror):
+    (tmp_path / "Dockerfile").write_text(f"# x\n{line}\nFROM ${{BASE_IMAGE}}\n")
+    assert mirrored(tmp_path) == mirror
+    assert mirrored(tmp_path / "nowhere") is None
+
+
+def test_the_dockerfile_that_comes_along_has_a_mirror(root):
+    assert mirrored(root / "container").startswith("public.ecr.aws/docker/library/python:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,12 @@ class TestBuild:
         made, events = build(wanted, ecr, again)
         assert (made.reused, again.steps, events) == (True, [], [])
         assert client.calls == ["batch_get_image"]
+
+    def test_a_fresh_image_is_built_though_the_tag_is_there(self, wanted, ecr, client):
+        build(wanted, ecr, Backend(client))
+        again = Backend(client)
+        made, _ = build(dataclasses.replace(wanted, fresh=True), ecr, again)
+        assert (made.reused, again.steps) == (False, ["prepare", "build", "check", "push"])
 
     @pytest.mark.parametrize("step", ["prepare", "build", "check", "push"])
     def test_whatever_fails_or_is_interrupted_registers_nothing(self, wanted, ecr, client, step):
