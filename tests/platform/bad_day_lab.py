@@ -33,6 +33,8 @@ from mmectl.local.control.plane import Control
 from mmectl.local.control.tagging import Tagging
 from mmectl.local.metrics.compose import Metrics
 from mmectl.local.s3.service import S3, ObjectStore
+from mmectl.local.scaling.compose import Autoscaling
+from mmectl.local.scaling.counts import Counts
 from mmectl.local.server.gateway import Gateway
 from mmectl.local.server.handlers import JsonService, SageMaker, body_limit
 from mmectl.local.server.main import front, hosts
@@ -205,15 +207,17 @@ class Lab:
             alarm_state=self._alarm_state,
             synchronous="OFF",
         )
+        scaling = Autoscaling(self._folder / "scaling.json", control, Counts(), region=REGION)
         self._recorded = Recorded(control)
         self._services = {
             "s3": S3(store),
             "sagemaker": SageMaker(self._recorded, fleets),
             **dict.fromkeys(SERVICES, small),
+            "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
             "monitoring": metrics.monitoring,
             "tagging": JsonService("ResourceGroupsTaggingAPI_20170126", Tagging(control)),
         }
-        for opened in (store, metrics, control):
+        for opened in (store, metrics, control, scaling):
             await opened.open()
         doors = [self._door(name) for name in ("_layered", "_services")]
         runners = [await self._open(*pair) for pair in zip(doors, self._listeners, strict=True)]
@@ -222,7 +226,7 @@ class Lab:
         await stop.wait()
         for runner in runners:
             await runner.cleanup()
-        for closed in (control, metrics, store, small):
+        for closed in (scaling, control, metrics, store, small):
             await closed.close()
 
     async def _alarm_state(self, name: str) -> str | None:
