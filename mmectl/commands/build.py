@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "mmectl build --json           # the image reference is data.image\n"
     "mmectl build --platform aws   # into ECR\n"
     "mmectl build --platform aws --set build.backend=codebuild\n"
-    "mmectl build --platform aws --rebuild   # with what the base image has by now",
+    "mmectl build --platform aws --rebuild   # from the newest base image",
 )
 @click.option("--rebuild", is_flag=True, help="Build anew, from the newest base image.")
 def build(app: App, rebuild: bool) -> Result:

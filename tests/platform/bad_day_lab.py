@@ -42,6 +42,20 @@ from mmectl.local.server.moto_services import SERVICES, SmallServices
 from mmectl.local.values import AwsError, FleetSpec, Image, InvokeRequest, InvokeResponse
 
 REGION = "us-east-1"
+# AWS did not do it, and says so: true, and to be tried again
+PASSING = {
+    "aws_Throttling",
+    "aws_ThrottlingException",
+    "aws_InternalFailure",
+    "aws_InternalError",
+    "aws_ServiceUnavailable",
+    "aws_ServerException",
+    "aws_SlowDown",
+    "aws_InternalDependencyException",
+    "aws_500",
+    "aws_503",
+    "unreachable",
+}
 MOMENT = 0.0005  # seconds of the real clock that a wait takes, for others to go on
 
 
