@@ -209,7 +209,7 @@ class Lab:
         store = ObjectStore(self._folder / "s3")
         fleets = InstantFleets(store)
         small = SmallServices(region=REGION)
-        metrics = Metrics(self._folder / "metrics.db", small, region=REGION)
+        metrics = Metrics(self._folder / "metrics.db", region=REGION)
         control = Control(
             self._folder / "control.db",
             store,
