@@ -260,6 +260,12 @@ def test_a_port_that_was_asked_for_is_that_one_or_none(project):
     assert found.endpoint_url == f"http://127.0.0.1:{port}"
     with pytest.raises(PlatformError, match=f"serves at http://127.0.0.1:{port}, not at"):
         platform.start(project, region=REGION, port=port + 1)
+    with pytest.raises(PlatformError, match=r"local\.scaling_period 60, not 2") as caught:
+        platform.start(project, region=REGION, scaling_period=2)
+    assert (caught.value.code, "local down" in caught.value.hint) == (
+        "platform_scaling_period",
+        True,
+    )
     assert platform.start(project, region=REGION) == found
 
 
