@@ -107,6 +107,12 @@ def npy(array) -> bytes:
     return stream.getvalue()
 
 
+def test_metrics_are_served_beside_the_models(server):
+    status, kind, body = server.ask("GET", "/metrics")
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert b"\nmmectl_models_loaded 2\n" in body
+
+
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request, server, shared_models) -> Iterator[str]:
     status, text = server.load(request.param, shared_models / request.param)
@@ -338,6 +344,8 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
         for _ in range(3):  # nothing is left of it: no DELETE is needed, however soon it is tried
             assert server.load("big", folder / "big")[0] == 507
         until(lambda: not pids(server, "--model-name big"), 10)
+        refused = b'mmectl_no_memory_total{operation="load"} 3\n'
+        assert refused in server.ask("GET", "/metrics")[2]
         assert server.ask("GET", "/models/big")[0] == 404
         assert json.loads(server.ask("GET", "/models")[2]) == {"models": []}
         assert server.load("small", folder / "small")[0] == 200

@@ -6,7 +6,9 @@ import pytest
 from fakes.metrics import NOON, bench
 
 from mmectl.local.metrics.alarms import judge
+from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
 from mmectl.local.values import AwsError
+from mmectl.spec.alarms import RULES, requests
 
 ALARM = {
     "AlarmName": "errors",
@@ -168,3 +170,38 @@ async def test_alarms_that_are_refused(tmp_path, change, says):
         with pytest.raises(AwsError, match=says):
             await aws("PutMetricAlarm", **{**ALARM, **change})
         assert (await aws("DescribeAlarms"))["MetricAlarms"] == []
+
+
+# the alarms that deploy makes, on what the platform measures
+
+
+DEFAULTS = {rule.key: rule for rule in RULES}
+# (key, metric's namespace and name, a bad value and a good one, how many of them a minute)
+MEASURED = [
+    ("errors", (INVOCATIONS, "Invocation5XXErrors"), (1.0, 0.0), 5),
+    ("latency", (INVOCATIONS, "ModelLatency"), (6e6, 4e6), 5),
+    ("loading-wait", (INVOCATIONS, "ModelLoadingWaitTime"), (11e6, 9e6), 2),
+    ("thrash", (INVOCATIONS, "ModelUnloadingTime"), (1e4, None), 7),
+    ("cache-hit", (INVOCATIONS, "ModelCacheHit"), (0.0, 1.0), 5),
+    ("memory", (INSTANCES, "MemoryUtilization"), (96.0, 94.0), 1),
+    ("disk", (INSTANCES, "DiskUtilization"), (91.0, 89.0), 1),
+]
+
+
+@pytest.mark.parametrize(("key", "metric", "values", "times"), MEASURED)
+async def test_default_alarms_judge_what_the_platform_measures(
+    tmp_path, key, metric, values, times
+):
+    rule = DEFAULTS[key]
+    series = of_variant(metric[0], metric[1], "demo", "v")
+    (request,) = (r for r in requests("demo", "v", None, ()) if r["AlarmName"] == f"demo-v-{key}")
+    async with bench(tmp_path) as aws:
+        await aws("PutMetricAlarm", **request)
+        assert await state(aws, request["AlarmName"]) == "OK"  # nothing was measured
+        for value, wanted in zip(values, ("ALARM", "OK"), strict=True):
+            for _ in range(rule.period // 60 * rule.periods + 5):
+                for _ in range(times if value is not None else 0):
+                    aws.store.put(series, value)
+                aws.clock.now += 60
+            await aws.watch.judge_all()
+            assert await state(aws, request["AlarmName"]) == wanted
