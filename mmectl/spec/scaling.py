@@ -170,12 +170,16 @@ def planned(
     stay = [one for one in found if one.variant not in gone]
     changed = {name for name, kind in now.items() if types.get(name) != kind}
     leaving = changed & {one.variant for one in stay}
+    _require_place(endpoint, wanted, [one for one in stay if one.variant not in types])
     parted = list(parting(endpoint, leaving, wanted, stay, tags))
     noted_now = [change.request["tags"] for change in parted if change.action == "AddTags"]
     notes = {**tags, **(noted_now[0] if noted_now else {})}
     left = [one for one in stay if one.variant not in leaving]
-    again = settings(endpoint, types, wanted, left, noted(notes))
-    return [*away, *parted], [*again, *forgetting(endpoint, notes)]
+    kept = noted(notes)
+    again = [*settings(endpoint, types, wanted, left, kept)]
+    if all(one.variant in types for one in kept):
+        again += forgetting(endpoint, notes)
+    return [*away, *parted], again
 
 
 def deregistered(changes: Iterable[Change]) -> frozenset[str]:
@@ -343,6 +347,13 @@ def parting(
         yield Change("AddTags", endpoint, "notes the autoscaling that comes back", request)
     for target in targets:
         yield _deregister(endpoint, target, "SageMaker refuses the update otherwise; it comes back")
+
+
+def _require_place(endpoint: str, wanted: Autoscaling | None, targets: Iterable[Target]) -> None:
+    """What somebody else set on a variant that goes would have nowhere to come back to."""
+    for target in targets:
+        if wanted is None or target.others.parts:
+            raise _cannot(endpoint, f"its variant {target.variant} is no longer in config.yaml")
 
 
 def _require_restorable(endpoint: str, kept: Iterable[Target]) -> None:

@@ -251,6 +251,24 @@ def test_step_scaling_cannot_be_put_back_and_is_left_alone():
     assert (caught.value.code, aws.calls) == ("autoscaled", [])
 
 
+def test_a_variant_that_goes_takes_nobody_elses_autoscaling_along():
+    aws = Aws()
+    with_theirs(aws)
+    with pytest.raises(DeployError, match="variant AllTraffic is no longer in") as caught:
+        deployed(aws, changed_by(variant__name="main"))
+    assert (caught.value.code, aws.calls) == ("autoscaled", [])
+    # interrupted while it was away: the note stays until its variant is back
+    note = scaling.note_of([aws.targets.pop("AllTraffic")])
+    aws.add_tags("endpoint", "demo", note)
+    deployed(aws, changed_by(variant__name="main"))
+    assert note.items() <= aws.tags("endpoint", "demo").items()
+    # ours follows the name
+    aws = Aws()
+    deployed(aws, SCALED)
+    deployed(aws, dataclasses.replace(changed_by(variant__name="main"), autoscaling=AUTO))
+    assert set(aws.targets) == {"main"}
+
+
 def test_a_note_that_does_not_fit_is_refused_before_anything_is_done():
     tags = {f"k{number}": "v" for number in range(50)}
     target = Target("AllTraffic", 1, 8, (THEIRS,))
