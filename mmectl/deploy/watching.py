@@ -6,6 +6,7 @@ the dashboard by its name.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,17 +72,26 @@ class Found:
 
 
 def observe(watcher: Watcher, wanted: Watched) -> Found:
-    """Look what there is. Who may not look at alarms, and wants none, has none."""
-    try:
-        found = _alarms(watcher, wanted.endpoint)
-        dashboard = watcher.dashboard(alarms.dashboard_name(wanted.endpoint))
-    except ServiceError as error:
-        if wanted.alarms or error.code not in _REFUSED:
-            raise
-        found, dashboard = {}, None
+    """Look what there is.
+
+    A deploy that wants no alarms does not fail for a look at them: what is left of earlier ones
+    goes with the next.
+    """
+    with contextlib.suppress(*(() if wanted.alarms else (ServiceError,))):
+        return _looked(watcher, wanted)
+    return Found(retention=_retention(watcher, wanted))
+
+
+def _looked(watcher: Watcher, wanted: Watched) -> Found:
+    found = _alarms(watcher, wanted.endpoint)
     ours = frozenset(name for name, alarm in found.items() if _is_ours(watcher, wanted, alarm))
+    dashboard = watcher.dashboard(alarms.dashboard_name(wanted.endpoint))
+    return Found(found, ours, dashboard, _retention(watcher, wanted))
+
+
+def _retention(watcher: Watcher, wanted: Watched) -> int | None:
     log = watcher.log(wanted.endpoint) if wanted.retention else None
-    return Found(found, ours, dashboard, (log or {}).get("retentionInDays"))
+    return (log or {}).get("retentionInDays")
 
 
 def _alarms(watcher: Watcher, endpoint: str) -> dict[str, Request]:
@@ -163,8 +173,13 @@ def _ordered(value: Any) -> Any:
 
 def removal(watcher: Watcher, endpoint: str, *, log: bool) -> Plan:
     """The steps that remove what watches an endpoint, and with `log` its log group."""
-    nothing = Watched(endpoint)
-    steps = list(plan(nothing, observe(watcher, nothing)))
+    nothing, found = Watched(endpoint), Found()
+    try:
+        found = _looked(watcher, nothing)
+    except ServiceError as error:
+        if error.code not in _REFUSED:  # who may not look has made none
+            raise
+    steps = list(plan(nothing, found))
     if log and watcher.log(endpoint) is not None:
         steps.append(Step("DeleteLogGroup", endpoint, "--logs"))
     return tuple(steps)

@@ -119,6 +119,9 @@ def test_who_may_not_look_at_alarms_can_still_deploy_without():
     with pytest.raises(ServiceError, match="not authorized"):
         observe(aws, WANTED)
     aws.refused = "aws_Throttling"
+    assert plan(NOTHING, observe(aws, NOTHING)) == ()
+    kept = dataclasses.replace(NOTHING, retention=7)
+    assert [step.action for step in plan(kept, observe(aws, kept))] == ["PutRetentionPolicy"]
     with pytest.raises(ServiceError):
         removal(aws, "demo", log=False)
 
