@@ -82,7 +82,10 @@ class ControlPlane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is asked for, in parts, with identity, bucket and image resolved."""
+    """What is asked for, in parts, with identity, bucket and image resolved.
+
+    `others` are the variants beside the first one.
+    """
 
     endpoint: str
     role_arn: str
@@ -94,6 +97,7 @@ class Spec:
     network: Network = OPEN
     kms_key: str | None = None
     capture: Capture | None = None
+    others: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,9 @@ def desired(spec: Spec) -> Desired:
     }
     model_name = _name(spec.endpoint, model)
     config: dict[str, Any] = {
-        "ProductionVariants": [production_variant(spec.variant, model_name)],
+        "ProductionVariants": [
+            production_variant(one, model_name) for one in (spec.variant, *spec.others)
+        ],
         **({"KmsKeyId": spec.kms_key} if spec.kms_key else {}),
     }
     if spec.capture is not None:
@@ -555,11 +561,12 @@ def _require_same_variants(wanted: Desired, found: Observed) -> None:
     names = {one["VariantName"] for one in wanted.config_request["ProductionVariants"]}
     if not found.variants or names == set(found.variants):
         return
+    one_each = len(names) == len(found.variants) == 1
+    change = "rename the variant" if one_each else "change the variants"
     raise DeployError(
-        f"update.policy {wanted.policy} cannot rename the variant "
-        f"{', '.join(found.variants)} to {', '.join(sorted(names))}: SageMaker shifts traffic "
-        "between variants of one name",
-        hint="rename it alone, all at once: mmectl deploy --set update.policy=all_at_once",
+        f"update.policy {wanted.policy} cannot {change} {', '.join(found.variants)} to "
+        f"{', '.join(sorted(names))}: SageMaker shifts traffic between variants of one name",
+        hint="do that alone, all at once: mmectl deploy --set update.policy=all_at_once",
         code="variant_renamed",
     )
 

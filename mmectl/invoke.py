@@ -46,7 +46,8 @@ class Request:
     """One InvokeEndpoint call; `body` at most 6,291,456 bytes, `source` is the file's name.
 
     `attributes` go to the container as the header X-Amzn-SageMaker-Custom-Attributes.
-    `inference_id` names the request in captured data.
+    `inference_id` names the request in captured data, `variant` the variant that is to answer
+    (None: by the weights).
     """
 
     endpoint: str
@@ -57,6 +58,7 @@ class Request:
     source: str = ""
     attributes: str | None = None
     inference_id: str | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

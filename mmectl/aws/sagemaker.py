@@ -258,6 +258,7 @@ class Runtime:
             "TargetModel": request.target_model,
             "CustomAttributes": request.attributes,
             "InferenceId": request.inference_id,
+            "TargetVariant": request.variant,
         }
         try:
             answer = self._client.invoke_endpoint(

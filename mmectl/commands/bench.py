@@ -89,6 +89,7 @@ def bench() -> None:
     metavar="MS",
     help="Acceptable p99; proposes autoscaling.target.",
 )
+@click.option("--compare-variants", is_flag=True, help="Send each request to every variant.")
 @click.option("--seed", type=int, default=0, help="Seed of the request order [0].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the figures to PATH (JSON).")
 @click.option("--html", type=click.Path(path_type=Path), help="Write an HTML page with plots.")
@@ -106,6 +107,7 @@ def run(
     accept: str | None,
     timeout: float | None,
     max_p99: float | None,
+    compare_variants: bool,
     seed: int,
     save: Path | None,
     html: Path | None,
@@ -119,6 +121,8 @@ def run(
     had answered before: they were evicted and loaded again, or one more instance
     loaded them. With --max-p99 a run that kept within it proposes a value for
     autoscaling.target: 70 % of the invocations that an instance carried a minute.
+    With --compare-variants every request goes to all variants in turn, whatever
+    their weights, and their figures stand side by side.
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
@@ -128,7 +132,10 @@ def run(
     if count is None and duration is None:
         duration = DURATION
     load = Load(concurrency or (_AT_MOST if rate else 1), count, duration, wait)
+    variants = _variants(before) if compare_variants else ()
     requests = _requests(targets, payloads, pattern, exponent, seed)
+    if variants:
+        requests = (replace(one, variant=name) for one in requests for name in variants)
     due = mix.arrivals(rate, seed) if rate else None
     started = datetime.now(timezone.utc)
     samples, elapsed, interrupted = _measured(app, requests, load, due)
@@ -142,8 +149,13 @@ def run(
         "interrupted": interrupted,
         **figures.summary(samples, elapsed),
     }
+    if variants:
+        data["load"] += f", to {' and '.join(variants)} in turn"
+        data["variants"] = figures.by_variant(samples, elapsed, variants)
     if max_p99 is not None:
-        data["autoscaling"] = proposal.proposal(data, max_p99 / 1000, before, _in_service(app))
+        data["autoscaling"] = proposal.proposal(
+            data, max_p99 / 1000, _instances(before), _instances(_in_service(app))
+        )
     _write(data, save, html)
     failed: list[MmectlError] = [
         InvokeError(f"{item['count']} requests failed: {item['example']}", code=item["code"])
@@ -178,8 +190,8 @@ def compare(app: App, before: Path, after: Path) -> Result:  # noqa: ARG001 - as
     return Result({"before": str(before), "after": str(after), "figures": rows}, view)
 
 
-def _in_service(app: App) -> int:
-    """Its instances; raises InvokeError where thousands of refused requests would say the same."""
+def _in_service(app: App) -> Mapping[str, Any]:
+    """The endpoint; raises InvokeError where thousands of refused requests would say the same."""
     found = app.sagemaker.describe_endpoint(app.endpoint_name)
     status = found["EndpointStatus"] if found else "does not exist"
     if found is None or status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
@@ -188,8 +200,23 @@ def _in_service(app: App) -> int:
             hint="mmectl deploy" if found is None else "see: mmectl status",
             code="not_in_service",
         )
-    variants = found.get("ProductionVariants", ())
+    return found
+
+
+def _instances(described: Mapping[str, Any]) -> int:
+    variants = described.get("ProductionVariants", ())
     return sum(one.get("CurrentInstanceCount") or 0 for one in variants)
+
+
+def _variants(described: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variants of an endpoint; raises UsageError where there are not two to compare."""
+    names = tuple(one["VariantName"] for one in described.get("ProductionVariants", ()))
+    if len(names) < 2:
+        raise UsageError(
+            f"--compare-variants: the endpoint has one variant, {', '.join(names)}",
+            hint="list several: endpoint.variants in config.yaml, then: mmectl deploy",
+        )
+    return names
 
 
 def _requests(

@@ -64,6 +64,7 @@ _PATTERN = re.compile(r"[*?]")
 @click.option(
     "--timeout", type=click.FloatRange(1), help="Seconds to wait, retries included [420]."
 )
+@click.option("--variant", help="The variant that answers [by the weights].")
 @click.option("--inference-id", metavar="ID", help="Id of the request in captured data.")
 @click.option("--seed", type=int, default=0, help="Seed of the random choice [0].")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
@@ -75,6 +76,7 @@ def invoke(
     content_type: str | None,
     accept: str | None,
     timeout: float | None,
+    variant: str | None,
     inference_id: str | None,
     seed: int,
     files: tuple[Path, ...],
@@ -93,7 +95,10 @@ def invoke(
             "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
-    payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
+    payloads = [
+        replace(payload_of(path, app.endpoint_name, content_type, accept), variant=variant)
+        for path in files
+    ]
     targets = targets_of(app, models)
     if count:
         _require_one(inference_id)

@@ -142,8 +142,8 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
         return _nothing(app, within, since, variant)
     source = Metrics(app.aws, app.endpoint_name)
     # AWS lists a metric up to 15 minutes after its first value, and not after two quiet weeks
-    ours = app.config.settings.endpoint.variant
-    known = [variant] if variant else sorted({*source.variants(), ours})
+    ours = app.config.settings.endpoint.variant_names
+    known = [variant] if variant else sorted({*source.variants(), *ours})
     rows = {name: _read(source, name, within) for name in known}
     found = {name: values for name, values in rows.items() if values}
     data = {

@@ -17,10 +17,20 @@ from pydantic import ValidationError
 
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
+from mmectl.base.instances import instance_type
 from mmectl.config import accelerators, environments, security
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
-from mmectl.config.sections import Image, Model, Schedule, Settings, flatten, section_at
+from mmectl.config.sections import (
+    Endpoint,
+    Image,
+    Model,
+    ProductionVariant,
+    Schedule,
+    Settings,
+    flatten,
+    section_at,
+)
 from mmectl.config.yaml_values import Tree, near_miss, shown, unknown_key
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
@@ -86,6 +96,14 @@ _LIMITED = {
 }
 
 
+_OF_VARIANT = {
+    "name": "VariantName",
+    "instance_type": "ProductionVariantInstanceType",
+    "instance_count": "InitialTaskCount",
+    "volume_size_gb": "ProductionVariantVolumeSizeInGB",
+}
+
+
 def validate(tree: Tree, path: Path | None) -> tuple[Settings | None, list[str]]:
     """The settings, None where they have not even the right types, and every problem.
 
@@ -135,6 +153,8 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
         return [*Settings.model_fields, environments.KEY]
     if loc[0] == "models":
         return list(Model.model_fields)
+    if loc[:2] == ("endpoint", "variants") and len(loc) > 2:
+        return list(ProductionVariant.model_fields)
     if loc[:2] == ("autoscaling", "schedule") and len(loc) > 2:
         return list(Schedule.model_fields)
     section = section_at(loc[:-1])
@@ -147,6 +167,7 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     yield from _sagemaker_problems(settings)
     yield from security.problems(settings)
     yield from accelerators.problems(settings)
+    yield from _variants_problems(settings)
     yield from _models_problems(settings, path)
     try:
         urllib.parse.urlsplit(settings.zoo.base_url)
@@ -287,6 +308,31 @@ def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "endpoint.volume_size_gb", text
 
 
+def _variants_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What does not fit together of several variants."""
+    endpoint, seen = settings.endpoint, set[str]()
+    if not endpoint.variants:
+        return
+    if endpoint.variant != Endpoint.model_fields["variant"].default:
+        yield "endpoint.variant", "names the only variant, endpoint.variants several: leave it out"
+    if not any(one.weight for one in endpoint.variants):
+        yield "endpoint.variants", "all have the weight 0: no request would go anywhere"
+    if settings.update.policy == "rolling" and len(endpoint.variants) > 1:
+        yield "update.policy", "is rolling, which SageMaker has for one variant alone"
+    architecture = instance_type(endpoint.instance_type).architecture
+    for number, one in enumerate(endpoint.variants):
+        where, kind = f"endpoint.variants.{number}", one.instance_type or endpoint.instance_type
+        if one.name in seen:
+            yield f"{where}.name", f"{shown(one.name)} appears twice"
+        seen.add(one.name)
+        if instance_type(kind).architecture != architecture:
+            text = f"is {kind}, of another architecture than endpoint.instance_type: "
+            yield f"{where}.instance_type", text + "one image serves all variants"
+        if one.volume_size_gb is not None and has_disks(kind):
+            text = f"{kind} has disks of its own, and takes no volume: leave it out"
+            yield f"{where}.volume_size_gb", text
+
+
 def _models_problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     for index, model in enumerate(settings.models):
@@ -334,4 +380,9 @@ def _limited(tree: Tree) -> dict[str, tuple[str, Any]]:
         given = tree.get(f"capture.{name}")
         for number, kind in enumerate(given if isinstance(given, list) else ()):
             limited[f"capture.{name}.{number}"] = (shape, kind)
+    variants = tree.get("endpoint.variants")
+    for number, one in enumerate(variants if isinstance(variants, list) else ()):
+        for name, shape in _OF_VARIANT.items():
+            found = one.get(name) if isinstance(one, dict) else None
+            limited[f"endpoint.variants.{number}.{name}"] = (shape, found)
     return {key: pair for key, pair in limited.items() if pair[1] is not None}

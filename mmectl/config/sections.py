@@ -135,6 +135,16 @@ class EndpointMetrics(Section):
     )
 
 
+class ProductionVariant(Section):
+    """One of several variants, which share the requests; null: as `endpoint` says."""
+
+    name: str = Field(description="name of the variant")
+    weight: float = Field(1.0, ge=0, description="its part of the requests: weight by all weights")
+    instance_type: str | None = Field(None, description="CPU instance type")
+    instance_count: int | None = Field(None, description="instances of this variant")
+    volume_size_gb: int | None = Field(None, description="size of an instance's volume, GB")
+
+
 class Endpoint(Section):
     """The multi-model endpoint."""
 
@@ -144,6 +154,9 @@ class Endpoint(Section):
     )
     instance_count: int = Field(1, description="instances behind the endpoint")
     variant: str = Field("AllTraffic", description="name of the production variant")
+    variants: tuple[ProductionVariant, ...] = Field(
+        (), strict=False, max_length=10, description="several variants instead, A/B"
+    )
     model_cache: Literal["Enabled", "Disabled"] = Field(
         "Enabled", description="Disabled: a model is unloaded after every request"
     )
@@ -168,6 +181,11 @@ class Endpoint(Section):
     )
     deploy_timeout: int = Field(1800, ge=1, description="seconds that deploy waits")
     metrics: EndpointMetrics = Field(EndpointMetrics(), description="what is measured besides")
+
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        """The names of the variants, of one or of several."""
+        return tuple(one.name for one in self.variants) or (self.variant,)
 
 
 class Network(Section):

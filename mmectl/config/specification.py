@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from mmectl.base.errors import ConfigError
-from mmectl.config.sections import Endpoint, Settings
+from mmectl.config.sections import Endpoint, ProductionVariant, Settings
 from mmectl.deploy.watching import Watched
 from mmectl.endpoint import Spec
 from mmectl.spec import alarms
@@ -22,6 +23,7 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
     `image` is a reference, `models` the URL of the prefix that they are below, `role` an ARN.
     """
     wanted = settings.endpoint
+    variant, *others = _variants(wanted)
     return Spec(
         endpoint=wanted.name,
         role_arn=role,
@@ -34,15 +36,8 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
                 wanted.metrics.detailed, wanted.metrics.enhanced, wanted.metrics.frequency
             ),
         ),
-        variant=Variant(
-            name=wanted.variant,
-            instance_type=wanted.instance_type,
-            instance_count=wanted.instance_count,
-            volume_size_gb=wanted.volume_size_gb,
-            model_download_timeout=wanted.model_download_timeout,
-            startup_timeout=wanted.startup_timeout,
-            inference_ami=wanted.inference_ami,
-        ),
+        variant=variant,
+        others=tuple(others),
         tags=tuple(settings.aws.tags.items()),
         policy=replace(
             settings.update.as_policy(),
@@ -53,6 +48,25 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         kms_key=wanted.kms_key,
         capture=_capture(settings, models),
     )
+
+
+def _variants(wanted: Endpoint) -> tuple[Variant, ...]:
+    """The variants: those that are listed, or the one that `endpoint` describes."""
+    one = Variant(
+        name=wanted.variant,
+        instance_type=wanted.instance_type,
+        instance_count=wanted.instance_count,
+        volume_size_gb=wanted.volume_size_gb,
+        model_download_timeout=wanted.model_download_timeout,
+        startup_timeout=wanted.startup_timeout,
+        inference_ami=wanted.inference_ami,
+    )
+    return tuple(replace(one, **_own(item)) for item in wanted.variants) or (one,)
+
+
+def _own(variant: ProductionVariant) -> dict[str, Any]:
+    """What a variant says itself."""
+    return {key: value for key, value in variant.model_dump().items() if value is not None}
 
 
 def _capture(settings: Settings, models: str) -> Capture | None:

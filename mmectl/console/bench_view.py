@@ -9,6 +9,7 @@ from mmectl.base.text import counted
 from mmectl.console.output import Table, milliseconds
 
 _RIGHT = frozenset({"COUNT", "P50", "P90", "P99", "MAX", "BEFORE", "AFTER", "RATIO"})
+_TIMES = ("p50", "p90", "p99", "max")
 _BAR = 44
 _ROWS = 24
 
@@ -16,6 +17,8 @@ _ROWS = 24
 def view(run: Mapping[str, Any]) -> list[str | Table]:
     """What people see of a run."""
     blocks: list[str | Table] = [_headline(run), "", _latencies(run["latency"])]
+    if run.get("variants"):
+        blocks += ["", _variants(run["variants"])]
     if run["histogram"]:
         blocks += ["", *histogram(run["histogram"])]
     if run["errors"]:
@@ -52,6 +55,20 @@ def _latencies(latency: Mapping[str, Any]) -> Table:
         if row["count"] and not (kind == "all" and row["count"] == _largest(latency))
     ]
     return Table(("LATENCY", "COUNT", "P50", "P90", "P99", "MAX"), rows, _RIGHT)
+
+
+def _variants(variants: Sequence[Mapping[str, Any]]) -> Table:
+    """The variants side by side; the ratio is that of the p50 to the first one's."""
+    first = variants[0]["latency"]["all"].get("p50")
+    rows = []
+    for one in variants:
+        latency = one["latency"]["all"]
+        times = [milliseconds(latency[key]) if key in latency else "-" for key in _TIMES]
+        ratio = f"{latency['p50'] / first:.2f}" if first and "p50" in latency else "-"
+        counts = (str(one[key]) for key in ("requests", "failed", "cold"))
+        rows.append([one["variant"], *counts, *times, ratio])
+    names = ("VARIANT", "COUNT", "FAILED", "COLD", *(key.upper() for key in _TIMES), "RATIO")
+    return Table(names, rows, _RIGHT | {"FAILED", "COLD"})
 
 
 def _largest(latency: Mapping[str, Any]) -> int:

@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The production variant; sizes in GB, times in s, None: SageMaker's default."""
+    """A production variant; sizes in GB, times in s, None: SageMaker's default.
+
+    Of several, each gets its weight's part of the requests that name none.
+    """
 
     instance_type: str
     instance_count: int = 1
@@ -17,6 +20,7 @@ class Variant:
     model_download_timeout: int | None = None
     startup_timeout: int | None = None
     inference_ami: str | None = None
+    weight: float = 1.0
 
 
 def production_variant(variant: Variant, model: str) -> dict[str, Any]:
@@ -32,6 +36,6 @@ def production_variant(variant: Variant, model: str) -> dict[str, Any]:
         "ModelName": model,
         "InstanceType": variant.instance_type,
         "InitialInstanceCount": variant.instance_count,
-        "InitialVariantWeight": 1.0,
+        "InitialVariantWeight": variant.weight,
         **{key: value for key, value in optional.items() if value is not None},
     }

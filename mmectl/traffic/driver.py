@@ -25,6 +25,7 @@ class Sample:
     """One request: `due` and `sent` in seconds since the start, `seconds` from due to the answer.
 
     `error` is the error's code; `kind` is unknown where the container does not tell cold from warm.
+    `variant` is the one that answered, or was asked for; "" where neither is known.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Sample:
     error: str | None = None
     message: str = ""
     attempts: int = 1
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,22 @@ def _sample(runtime: Runtime, request: Request, due: float, timeout: float, now:
         answer = ask(runtime, request, timeout=timeout)
     except MmectlError as error:
         return Sample(
-            request.target_model, due, sent, now() - due, "error", error.code, error.message
+            request.target_model,
+            due,
+            sent,
+            now() - due,
+            "error",
+            error.code,
+            error.message,
+            variant=request.variant or "",
         )
     kinds: dict[bool | None, Kind] = {True: "cold", False: "warm", None: "unknown"}
     return Sample(
-        request.target_model, due, sent, now() - due, kinds[answer.cold], attempts=answer.attempts
+        request.target_model,
+        due,
+        sent,
+        now() - due,
+        kinds[answer.cold],
+        attempts=answer.attempts,
+        variant=answer.answer.variant or request.variant or "",
     )

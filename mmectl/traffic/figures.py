@@ -76,13 +76,29 @@ def summary(samples: Sequence[Sample], elapsed: float) -> dict[str, Any]:
     }
 
 
+_OF_VARIANT = ("requests", "failed", "throughput", "hit_rate", "cold", "reloads", "latency")
+
+
+def by_variant(
+    samples: Sequence[Sample], elapsed: float, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The figures of each variant of that run, in the order of the names."""
+    each = {name: [item for item in samples if item.variant == name] for name in names}
+    found = {name: summary(some, elapsed) for name, some in each.items()}
+    return [
+        {"variant": name, **{key: figures[key] for key in _OF_VARIANT}}
+        for name, figures in found.items()
+    ]
+
+
 def _reloads(samples: Iterable[Sample]) -> int:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     reloads = 0
     for item in sorted(samples, key=lambda item: item.due + item.seconds):
-        reloads += item.kind == "cold" and item.model in seen
+        held = item.model, item.variant
+        reloads += item.kind == "cold" and held in seen
         if item.kind != "error":
-            seen.add(item.model)
+            seen.add(held)
     return reloads
 
 
