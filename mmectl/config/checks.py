@@ -319,6 +319,9 @@ def _variants_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "endpoint.variants", "all have the weight 0: no request would go anywhere"
     if settings.update.policy == "rolling" and len(endpoint.variants) > 1:
         yield "update.policy", "is rolling, which SageMaker has for one variant alone"
+    if settings.alarms.defaults and len(endpoint.variants) > 1:
+        text = "are for one variant, endpoint.variants names several: put alarms of your own "
+        yield "alarms.defaults", text + "into update.alarms"
     architecture = instance_type(endpoint.instance_type).architecture
     for number, one in enumerate(endpoint.variants):
         where, kind = f"endpoint.variants.{number}", one.instance_type or endpoint.instance_type

@@ -41,7 +41,7 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         tags=tuple(settings.aws.tags.items()),
         policy=replace(
             settings.update.as_policy(),
-            alarms=alarms.named(settings.update.alarms, wanted.name, wanted.variant),
+            alarms=alarms.named(settings.update.alarms, wanted.name, wanted.variant_names[0]),
         ),
         autoscaling=settings.autoscaling.as_values(),
         network=settings.network.as_network(),
@@ -83,7 +83,7 @@ def _capture(settings: Settings, models: str) -> Capture | None:
 
 def watched(settings: Settings, region: str) -> Watched:
     """What is to watch the endpoint: alarms, dashboard, retention of its log."""
-    name, variant = settings.endpoint.name, settings.endpoint.variant
+    name, variant = settings.endpoint.name, settings.endpoint.variant_names[0]
     retention = settings.logs.retention_days
     if not settings.alarms.defaults:
         return Watched(name, retention=retention)
