@@ -22,22 +22,41 @@ _RULE = "multi-model endpoints run on CPU instances, and on those with one GPU"
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    """(key, what is wrong) of an instance type and what goes with it."""
-    name, ami = settings.endpoint.instance_type, settings.endpoint.inference_ami
-    kind = instance_type(name)
-    if not kind.multi_model:
-        yield "endpoint.instance_type", f"is {shown(name)}, {_why_not(name, kind)}"
-    elif kind.accelerated and settings.image.uri is None:
-        yield (
-            "endpoint.instance_type",
-            f"is {shown(name)}: on GPUs SageMaker runs multi-model endpoints with NVIDIA Triton "
-            "alone: name an image that has it in image.uri; what mmectl builds computes on CPUs",
-        )
-    if ami is not None and not kind.gpus:
-        text = f"is {shown(ami)}, which is for GPUs: {name} has none, leave it out"
+    """(key, what is wrong) of instance types and what goes with them."""
+    for key, name in _types(settings):
+        yield from _of_type(key, name, settings)
+    ami = settings.endpoint.inference_ami
+    bare = next((name for _, name in _types(settings) if not instance_type(name).gpus), None)
+    if ami is not None and bare is not None:
+        text = f"is {shown(ami)}, which is for GPUs: {bare} has none, leave it out"
         yield "endpoint.inference_ami", text
     elif ami is not None and "neuron" in ami:
         yield "endpoint.inference_ami", f"is {shown(ami)}, which has no driver for GPUs"
+
+
+def _types(settings: Settings) -> list[tuple[str, str]]:
+    """The instance types of the endpoint and of its variants, by key."""
+    endpoint = settings.endpoint
+    own = [
+        (f"endpoint.variants.{number}.instance_type", one.instance_type)
+        for number, one in enumerate(endpoint.variants)
+    ]
+    return [
+        ("endpoint.instance_type", endpoint.instance_type),
+        *((key, name) for key, name in own if name is not None),
+    ]
+
+
+def _of_type(key: str, name: str, settings: Settings) -> Iterator[tuple[str, str]]:
+    kind = instance_type(name)
+    if not kind.multi_model:
+        yield key, f"is {shown(name)}, {_why_not(name, kind)}"
+    elif kind.accelerated and settings.image.uri is None:
+        yield (
+            key,
+            f"is {shown(name)}: on GPUs SageMaker runs multi-model endpoints with NVIDIA Triton "
+            "alone: name an image that has it in image.uri; what mmectl builds computes on CPUs",
+        )
 
 
 def _why_not(name: str, kind: InstanceType) -> str:

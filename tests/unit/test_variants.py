@@ -47,7 +47,7 @@ ELEVEN = ", ".join(f"{{name: v{number}}}" for number in range(11))
         ),
         (
             "{variants: [{name: A, instance_type: ml.g4dn.xlarge}]}",
-            "variants.0.instance_type: is 'ml.g4dn.xlarge': its container serves multi-model",
+            "variants.0.instance_type: is 'ml.g4dn.xlarge': on GPUs SageMaker runs multi-model",
         ),
         (
             "{variants: [{name: A, instance_type: ml.c7g.large}]}",
