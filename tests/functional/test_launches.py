@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,7 +76,7 @@ def model(shell, tmp_path):
     given = {
         "--sock-type": "unix",
         "--sock-name": str(tmp_path / "socket"),
-        "--handler": "none:handle",
+        "--handler": f"{CONTAINER}/model_handler.py:handle",
         "--model-path": str(tmp_path / "model"),
         "--model-name": "m",
         "--tmp-dir": str(tmp_path),
@@ -89,6 +91,37 @@ def model(shell, tmp_path):
     ) as started:
         yield started
         started.kill()
+
+
+def test_nobody_but_the_worker_is_left_when_the_worker_hears_that_it_is_alone(model, tmp_path):
+    """Who watches the processes of a model takes the end of any for the worker's."""
+    with socket.socket(socket.AF_UNIX) as forks:
+        forks.bind(str(tmp_path / "prefork"))
+        forks.listen()
+        pid = _launcher(model)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(str(tmp_path / "socket"))
+            line, _ = forks.accept()
+            with line:
+                line.settimeout(SECONDS)
+                assert line.recv(2**16)
+                line.sendall(b"k")
+                assert line.recv(1) == b"g"
+                assert _works_in(tmp_path / "model") == {pid}
+                line.shutdown(socket.SHUT_WR)
+                assert line.recv(1) == b""
+                assert _works_in(tmp_path / "model") == set()
+    assert model.wait(SECONDS) == 0
+    _wait_until_gone(pid)
+
+
+def _works_in(folder: Path) -> set[int]:
+    found = set()
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if place.readlink() == folder:
+                found.add(int(place.parent.name))
+    return found
 
 
 def _launcher(model: subprocess.Popen[str]) -> int:
@@ -127,6 +160,7 @@ def test_the_shell_takes_its_place_where_it_was_killed(model):
     pid = _launcher(model)
     os.kill(pid, signal.SIGKILL)
     assert _launcher(model) == model.pid
+    assert Path(f"/proc/{model.pid}/cwd").readlink().name == "model"
 
 
 def test_where_no_pipe_is_the_shell_is_the_launcher(shell, tmp_path):

@@ -2,8 +2,8 @@
 
 Multi Model Server starts a program for each model, and reads what that prints. Here the program is
 a shell, which writes its number into a pipe and waits. The entrypoint forks, and the fork is the
-launcher (serving/workers/launcher.py) in the shell's place: its output, directory, environment and
-arguments are to be had in /proc. The shell ends when the launcher does; where that failed, the
+launcher (serving/workers/launcher.py) in the shell's place: its output, environment and arguments
+are to be had in /proc. The shell ends when the launcher does; where that failed, the
 shell becomes the launcher itself, by the script that is used where there is no shell. The fork ends
 when the server ends the shell: its standard input is a pipe of the server's, which is closed then.
 """
@@ -28,12 +28,15 @@ SHELL = "/bin/sh"
 BECOME = signal.SIGUSR1
 _STDIO = 3
 _WRITING_SECONDS, _LOOK_SECONDS = 2.0, 0.0002
-# $1 is the worker server's name, else it is the server's collector of metrics
+# $1 is the worker server's name, else it is the server's collector of metrics. Who works in a
+# model's folder is taken for its worker by whoever watches it, so the shell does not
 _SCRIPT = """#!{shell}
 case $1 in *{worker_server}) ;; *) exec '{python}' "$@" ;; esac
-trap 'exit 0' TERM
-trap 'exec "{launcher}" "$@"' {become}
 [ -p '{pipe}' ] || exec '{launcher}' "$@"
+model=$PWD
+cd /
+trap 'exit 0' TERM
+trap 'cd "$model" && exec "{launcher}" "$@"' {become}
 echo $$ >'{pipe}'
 read -r nothing
 """
@@ -116,17 +119,33 @@ def be_launcher(shell: Path, pipe: Path) -> NoReturn:
         entry.split(b"=", 1) for entry in (shell / "environ").read_bytes().split(b"\0") if entry
     )
     wait_for_output(shell / "fd" / "1", pipe)
-    end_with(shell / "fd" / "0")
+    watched = end_with(shell / "fd" / "0")
     for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
         opened = os.open(shell / "fd" / str(number), flags)
         os.dup2(opened, number)
         os.close(opened)
-    os.chdir(shell / "cwd")
+    words = [os.fsdecode(one) for one in arguments]
+    os.chdir(launcher.options(words)["--model-path"])
     for name in set(os.environb) - set(environment):
         del os.environb[name]
     os.environb.update(environment)
-    launcher.main(os.fsdecode(program), [os.fsdecode(one) for one in arguments])
+    launcher.main(os.fsdecode(program), words, lambda: end_shell(shell, watched))
     os._exit(0)
+
+
+def end_shell(shell: Path, watched: int) -> None:
+    """End the shell, and wait until it is gone: who watches the model is to see its worker alone.
+
+    That is no reason to end for this process any more, as it was while `watched` was.
+    """
+    fcntl.fcntl(watched, fcntl.F_SETFL, 0)
+    os.chdir("/")
+    deadline = time.monotonic() + _WRITING_SECONDS
+    with contextlib.suppress(OSError):
+        os.kill(int(shell.name), signal.SIGTERM)
+        while time.monotonic() < deadline:
+            (shell / "cwd").readlink()  # fails where it has ended
+            time.sleep(_LOOK_SECONDS)
 
 
 def wait_for_output(output: Path, pipe: Path) -> None:
@@ -147,11 +166,15 @@ def close_all() -> None:
     os.closerange(_STDIO, max(held) + 1)
 
 
-def end_with(pipe: Path) -> None:
-    """Let the kernel end this process when nobody has the other end of a pipe any more."""
+def end_with(pipe: Path) -> int:
+    """Let the kernel end this process when nobody has the other end of a pipe any more.
+
+    Returns the descriptor by which it knows.
+    """
     descriptor = os.open(pipe, os.O_RDONLY | os.O_CLOEXEC)
     # a kernel without it is a sandbox's
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_ASYNC)
+    return descriptor

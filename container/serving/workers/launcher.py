@@ -15,6 +15,8 @@ import _socket
 import os
 import sys
 
+TYPE_CHECKING = False  # of typing, which takes as long to import as all of this
+
 # The fork server's socket, in the folder of the model sockets (--tmp-dir)
 SOCKET = "prefork"
 # A pipe beside it, through which shells ask for launchers (serving/server/launches.py)
@@ -39,6 +41,16 @@ HANDLER = f"{ROOT}/model_handler.py:handle"
 # once the model is loaded: until then the server reads what is printed through it
 READY, GO, KEPT = b"+", b"g", b"k"
 _SCM_RIGHTS, _INTS = 1, 4
+
+
+def _stay() -> None:
+    """What is to be done before this program leaves: nothing."""
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Leave = Callable[[], None]
 
 
 def options(arguments: list[str]) -> dict[str, str]:
@@ -126,11 +138,11 @@ def connections(server: _socket.socket, wanted: int) -> list[int]:
     return found
 
 
-def ask(path: str, request: bytes, server: int, clients: list[int]) -> bytes:
+def ask(path: str, request: bytes, server: int, clients: list[int], leave: Leave = _stay) -> bytes:
     """Let who listens there fork a worker for those connections: READY or KEPT; b"" if not.
 
     The worker begins only once it is told to, so that there is never a second one for a
-    connection when that process dies in between.
+    connection when that process dies in between. It hears of our end once `leave` was called.
     """
     here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -147,6 +159,7 @@ def ask(path: str, request: bytes, server: int, clients: list[int]) -> bytes:
         if answer == KEPT:
             line.settimeout(None)
             line.recv(1)
+            leave()
     except OSError:
         return b""
     else:
@@ -181,8 +194,8 @@ def say(text: str) -> None:
     os.write(1, text.encode() + b"\n")
 
 
-def main(program: str, arguments: list[str]) -> None:
-    """Serve connections until killed."""
+def main(program: str, arguments: list[str], leave: Leave = _stay) -> None:
+    """Serve connections until killed; `leave` is called before this program leaves."""
     given = options(arguments)
     ours = given["--handler"] == HANDLER
     started, environment = [program, *arguments], dict(os.environb)
@@ -205,7 +218,7 @@ def main(program: str, arguments: list[str]) -> None:
         clients = connections(server, wanted)
         wanted = 1
         answers = (
-            ask(path, pack(started, wanting), server.fileno(), clients)
+            ask(path, pack(started, wanting), server.fileno(), clients, leave)
             for path, wanting in tries
             if ours
         )

@@ -159,6 +159,7 @@ def hand_over(line: socket.socket, started: list[str], files: list[int]) -> NoRe
         os._exit(1)
     with contextlib.suppress(OSError):  # of a host that died: the next one will have the sockets
         if wanted(line, launcher.KEPT):
+            line.shutdown(socket.SHUT_WR)  # the launcher leaves meanwhile
             host_line.give(host_line.front(chosen), host_line.HOSTED, started, {}, sockets)
         else:
             part(host_line.WITHDRAWN, started)
