@@ -68,14 +68,21 @@ def test_sockets_and_pipes_that_nobody_uses_are_swept_away(prefork, tmp_path):
     for name in ("live", "dead"):
         with socket.socket(socket.AF_UNIX) as made:
             made.bind(str(tmp_path / name))
-    for name in ("old", "new"):
+    for name in ("old", "new", launcher.PIPE):
         os.mkfifo(tmp_path / name)
+    os.utime(tmp_path / launcher.PIPE, (0, 0))
     (tmp_path / "file").write_text("stays")
     os.utime(tmp_path / "old", (0, 0))
     table = tmp_path / "table"
     table.write_text(f"Num RefCount Path\n0: 2 0 10000 1 1 77 {tmp_path / 'live'}\n")
     prefork.sweep(tmp_path, table)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "live", "new", "table"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "file",
+        launcher.PIPE,
+        "live",
+        "new",
+        "table",
+    ]
 
 
 def test_the_socket_of_a_killed_template_is_bound_anew(prefork, tmp_path):
