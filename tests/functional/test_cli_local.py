@@ -271,13 +271,14 @@ def test_options_before_the_command_are_shown_their_place(call, arguments, comma
 @pytest.mark.parametrize("group", ["", "bench", "config", "local", "models"])
 def test_every_group_knows_the_options_that_all_commands_take(group):
     known = cli.get_command(None, group) if group else cli
+    settings = ("config_file", "settings", "platform", "environment")
     shared = [
         option.opts
         for option in build.params
-        if option.name in ("config_file", "settings", "platform", "as_json", "quiet", "verbose")
+        if option.name in (*settings, "as_json", "quiet", "verbose")
     ]
     hidden = [option.opts for option in known.params if getattr(option, "hidden", False)]
-    assert len(shared) == 6
+    assert len(shared) == 7
     assert sorted(hidden) == sorted(shared)
 
 
