@@ -39,6 +39,7 @@ from mmectl.registry.names import check_name
 from mmectl.sources.origin import parse
 from mmectl.spec import alarms, policy
 
+MOST_ALARMS = 10  # AutoRollbackConfig
 MOST = 200  # wrong types that are put into words; each looks for a near miss
 
 _EXPECTED = {
@@ -175,6 +176,10 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
         yield "zoo.base_url", f"is {shown(settings.zoo.base_url)}: {error}"
     if alarms.DEFAULTS in settings.update.alarms and not settings.alarms.defaults:
         yield "update.alarms", "has defaults, which there are with alarms.defaults: true alone"
+    named = alarms.named(settings.update.alarms, "endpoint", "variant")
+    if len(named) > MOST_ALARMS:
+        text = f"stands for {len(named)} alarms, of which SageMaker takes {MOST_ALARMS}"
+        yield "update.alarms", f"{text}: defaults are two"
     if settings.alarms.sns is not None and not settings.alarms.defaults:
         yield "alarms.sns", "is told by the alarms of alarms.defaults: true, which is not set"
     refused = policy.problem(settings.update.as_policy())

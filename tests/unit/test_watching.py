@@ -154,6 +154,13 @@ def test_every_key_is_a_rule_with_its_metric():
     ("given", "says"),
     [
         ({"update": {"alarms": "defaults"}}, "update.alarms: has defaults"),
+        (
+            {
+                "update": {"alarms": ["defaults", *"abcdefghi"]},
+                "alarms": {"defaults": True},
+            },
+            "update.alarms: stands for 11 alarms, of which SageMaker takes 10",
+        ),
         ({"alarms": {"sns": SNS}}, "alarms.sns: is told by the alarms of alarms.defaults"),
     ],
 )
