@@ -93,8 +93,19 @@ def _stack(app: App, output: Path | None, force: bool) -> Stack:
             f"{output} exists",
             hint=f"replace it: {_command()} --force",
         )
+    _require_no_secrets(app)
     watched = watching.plan(app.watched(), watching.Found())
     return stack(app.desired(), watching=watched, account=not app.local)
+
+
+def _require_no_secrets(app: App) -> None:
+    """Raise UsageError for values of variables that are shown nowhere: a file would show them."""
+    secrets = [key for key in app.config.hidden if key.startswith(("endpoint.env", "aws.tags"))]
+    if secrets:
+        raise UsageError(
+            f"{', '.join(secrets)}: the value of a variable that may be a secret is not exported",
+            hint="leave it out, and set it in the stack: --set 'endpoint.environment={}'",
+        )
 
 
 def _head(app: App, stack: Stack) -> str:

@@ -85,3 +85,14 @@ def test_a_copy_goes_to_another_environment(two, call):
     code, _, err = call("models", "copy", "shapes", "--from-env", "dev", "--env", "dev")
     assert code == 2
     assert "the model comes from dev and goes there" in err
+
+
+@pytest.mark.parametrize("kind", ["terraform", "cloudformation"])
+def test_no_secret_is_exported_into_a_file(two, call, monkeypatch, kind):
+    monkeypatch.setenv("API_KEY", "hunter2")
+    code, out, err = call("export", kind)
+    assert code == 2
+    assert "endpoint.environment.KEY: the value of a variable that may be a secret" in err
+    assert "hunter2" not in out + err
+    code, out, _ = call("export", kind, "--set", "endpoint.environment={}")
+    assert (code, "hunter2" in out) == (0, False)
