@@ -24,7 +24,17 @@ from mmectl.spec.metrics import metrics_config
 from mmectl.spec.network import OPEN, Network, model_members, words
 from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
 from mmectl.spec.scaling import Autoscaling, Target
-from mmectl.spec.tags import KEYS_TAG, TAG, Pairs, Update, carried, moment, noted_update, tag_list
+from mmectl.spec.tags import (
+    ADOPTED,
+    KEYS_TAG,
+    TAG,
+    Pairs,
+    Update,
+    carried,
+    moment,
+    noted_update,
+    tag_list,
+)
 from mmectl.spec.variant import Variant, production_variant
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -239,10 +249,10 @@ def _name(endpoint: str, content: Mapping[str, Any]) -> str:
     return f"{_stem(endpoint)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _is_same(wanted: Desired, config: str, described: Mapping[str, Any]) -> bool:
-    """Whether a configuration differs from the wanted one in counts and weights alone.
+def counted_name(wanted: Desired, described: Mapping[str, Any]) -> str:
+    """The name that the wanted configuration had with the counts and weights of a described one.
 
-    Names come from content: it has the name that the wanted one had with its counts and weights.
+    Names come from content: a configuration that has it differs in counts and weights alone.
     """
     content = {
         key: value
@@ -250,7 +260,7 @@ def _is_same(wanted: Desired, config: str, described: Mapping[str, Any]) -> bool
         if key not in ("EndpointConfigName", "Tags")
     }
     counted = capacity.begun_with(content, capacity.initial(described))
-    return _name(wanted.endpoint, counted) == config
+    return _name(wanted.endpoint, counted)
 
 
 def _stem(endpoint: str) -> str:
@@ -266,13 +276,14 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     same = tuple(
         name
         for name, described in configs.items()
-        if described and name != wanted.config and _is_same(wanted, name, described)
+        if described and name != wanted.config and _is_same(aws, wanted, name, described)
     )
     # what serves with other counts stays, and needs no other configuration
     config = serving if serving in same and endpoint["EndpointStatus"] == "InService" else None
     config = config or wanted.config
+    model = _model_of(wanted, config, configs[config])
     exists = {
-        ("model", wanted.model): aws.describe_model(wanted.model) is not None,
+        ("model", model): aws.describe_model(model) is not None,
         ("endpoint-config", config): configs[config] is not None,
         ("endpoint", wanted.endpoint): bool(endpoint),
     }
@@ -284,7 +295,7 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
         config=serving,
         reason=endpoint.get("FailureReason"),
         ours=not endpoint or mine.get(TAG) == wanted.endpoint,
-        model_exists=exists["model", wanted.model],
+        model_exists=exists["model", model],
         config_exists=exists["endpoint-config", config],
         tags=tags,
         attempted=tried,
@@ -298,6 +309,25 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
             one["VariantName"]: one.get("InstanceType", "") for one in serves["ProductionVariants"]
         },
     )
+
+
+def _is_same(aws: ControlPlane, wanted: Desired, config: str, described: Mapping[str, Any]) -> bool:
+    """Whether it is the wanted one, but for counts and weights; an adopted one says for which."""
+    name = counted_name(wanted, described)
+    if config == name or _NAME.fullmatch(config):
+        return config == name
+    return aws.tags("endpoint-config", config).get(ADOPTED) == name
+
+
+_NAME = re.compile(r".+-[0-9a-f]{8}")
+
+
+def _model_of(wanted: Desired, config: str, described: Mapping[str, Any] | None) -> str:
+    """The model of the wanted configuration; an adopted one has its own."""
+    if config == wanted.config or _NAME.fullmatch(config):
+        return wanted.model
+    found = (described or {}).get("ProductionVariants", ())
+    return next((one["ModelName"] for one in found), wanted.model)
 
 
 def serving_role(aws: ControlPlane, name: str) -> str | None:

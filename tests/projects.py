@@ -22,6 +22,7 @@ import pytest
 import warm_start
 from botocore.config import Config
 
+from mmectl.base.values import Credentials
 from mmectl.local import processes
 from mmectl.local.client import platform
 from mmectl.local.instance.docker_cli import Engine
@@ -76,6 +77,18 @@ class Project:
             aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
             config=Config(read_timeout=75),
         )
+
+
+def client_of_key(project: Project, service: str, key: Credentials) -> Any:
+    """A boto3 client with another key than the project's own; it asks once."""
+    return boto3.client(
+        service,
+        endpoint_url=project.told["AWS_ENDPOINT_URL"],
+        region_name=project.told["AWS_REGION"],
+        aws_access_key_id=key.access_key_id,
+        aws_secret_access_key=key.secret_access_key,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
 
 def share_environments(project: Project, request: pytest.FixtureRequest) -> None:

@@ -108,20 +108,6 @@ class Metrics:
         )
 
 
-def missing_alarms(aws: Account, names: Sequence[str]) -> list[str]:
-    """Those of the names that no alarm of the account and region has; at most 100 are asked."""
-    with translated("cloudwatch:DescribeAlarms"):
-        found = aws.client("cloudwatch").describe_alarms(
-            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-        )
-    there = {
-        alarm["AlarmName"]
-        for kind in ("MetricAlarms", "CompositeAlarms")
-        for alarm in found.get(kind, ())
-    }
-    return [name for name in names if name not in there]
-
-
 @dataclass(frozen=True, slots=True)
 class LogEvent:
     """A line that a container printed; `time` in epoch milliseconds, `id` unlike any other's."""

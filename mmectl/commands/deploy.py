@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -12,11 +11,13 @@ import click
 from mmectl import endpoint
 from mmectl.app import App
 from mmectl.base.errors import Interrupted
-from mmectl.commands import unserved
+from mmectl.commands import cost, unserved
 from mmectl.commands.common import command
+from mmectl.commands.subject import subject_of
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout, watching
 from mmectl.deploy.wait import LAG, await_outcome
+from mmectl.doctor import alarms, checks, models
 from mmectl.endpoint import Desired, Observed, Plan, Step
 from mmectl.registry.served import Unserved
 
@@ -51,19 +52,18 @@ def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
     watched = app.watched()
     steps = (*watching.plan(watched, watching.observe(app.watcher, watched)), *steps)
     preflight.warn_of_one_instance(wanted, steps, app.warn)
-    preflight.require_alarms(partial(_missing_alarms, app), wanted, steps)
+    made = watching.put(steps)
+    names = tuple(name for name in wanted.policy.alarms if name not in made)
+    if names and any(step.action == "UpdateEndpoint" for step in steps):
+        policy = dataclasses.replace(wanted.policy, alarms=names)
+        checks.require(checks.findings(alarms.look, subject_of(app, policy)), app.warn)
     return steps
-
-
-def _missing_alarms(app: App, names: Sequence[str]) -> list[str]:
-    from mmectl.aws.cloudwatch import missing_alarms
-
-    return missing_alarms(app.aws, names)
 
 
 def _planned(
     app: App, wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
 ) -> Result:
+    costs = cost.of_plan(app, wanted, found, steps)
     again = endpoint.was_rolled_back(wanted, found)
     data = {
         "endpoint": wanted.endpoint,
@@ -72,6 +72,7 @@ def _planned(
         "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
         "warnings": app.advice,
+        "cost": cost.data(costs),
     }
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {found.config}"])
@@ -81,7 +82,8 @@ def _planned(
         apply = (
             f"this update was rolled back: {found.reason}\nto try it again: mmectl deploy --again"
         )
-    return Result(data, [Table(("#", "ACTION", "NAME", "WHY"), rows), apply])
+    table = Table(("#", "ACTION", "NAME", "WHY"), rows)
+    return Result(data, [table, *cost.lines(costs), apply])
 
 
 def _told(step: Step, hidden: Mapping[str, str]) -> dict[str, Any]:
@@ -113,12 +115,15 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     or --again is given.
     """
     wanted = app.desired()
-    preflight.require_models(app.aws, app.bucket, app.location, app.warn)
+    checks.demand(models.look, subject_of(app), app.warn)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image, _WHOSE)
     if dry_run:
         return _planned(app, wanted, found, steps, not_served)
+    costs = cost.of_plan(app, wanted, found, steps)
+    for line in cost.lines(costs) if steps else ():
+        app.out.note(line)
     preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
     timing = app.timing(timeout or patience(app, wanted))
     try:
@@ -136,7 +141,8 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
     left = () if wait else endpoint.phases(steps)[1]
-    return Result(*_deployed(app, wanted, steps, not_served, left))
+    data, lines = _deployed(app, wanted, steps, not_served, left)
+    return Result({**data, "cost": cost.data(costs)}, lines)
 
 
 def _interrupted(wanted: Desired, steps: Plan) -> Interrupted:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.prices import Cost
 from mmectl.base.text import counted
+from mmectl.commands import cost
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.registry.inventory import Model
@@ -44,6 +46,7 @@ def status(app: App, show_all: bool) -> Result:
         current = _current(app, models, shown)
         app.inventory.save()
     targets = app.sagemaker.scalable_targets(app.endpoint_name) if found else ()
+    costs = cost.of_endpoint(app, found) if found else None
     instances = instances_of(app)
     held = _held(instances)
     rows = [_model_row(item, held, current.get(item.name)) for item in shown]
@@ -57,8 +60,14 @@ def status(app: App, show_all: bool) -> Result:
         "instances": instances,
         "models": [_model_data(item, held, current.get(item.name)) for item in shown],
         "models_total": len(artifacts),
+        "cost": cost.data(costs),
     }
-    view: list[str | Table] = [*_endpoint_lines(app, found), *_scaling_lines(targets or ()), ""]
+    view: list[str | Table] = [
+        *_endpoint_lines(app, found),
+        *_scaling_lines(targets or ()),
+        *_cost(costs),
+        "",
+    ]
     if instances:
         view += [_instance_table(instances), ""]
     view.append(Table(_COLUMNS, rows, _RIGHT))
@@ -67,6 +76,10 @@ def status(app: App, show_all: bool) -> Result:
     if not models:
         view[-1] = f"no models found under {app.location.url}; upload: mmectl upload --all"
     return Result(data, view)
+
+
+def _cost(found: Cost | None) -> list[str]:
+    return [f"cost       {found}", f"price      {found.source}"] if found else []
 
 
 def _models(app: App) -> Sequence[Model]:

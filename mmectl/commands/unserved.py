@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +57,25 @@ def by_deployed(app: App, uploaded: Sequence[Artifact]) -> tuple[Unserved, ...]:
 
 def say(app: App, found: Iterable[Unserved], served: Sequence[str], whose: str) -> None:
     """Warn of each framework, with what to type."""
+    for text in texts(app, found, served, whose):
+        app.warn(text)
+
+
+def texts(app: App, found: Iterable[Unserved], served: Sequence[str], whose: str) -> Iterator[str]:
+    """A line for each framework, and below it what to type."""
     for one in found:
         fix = to_type([one.framework], app.served or served)
         if app.served and one.framework in app.served:  # as soon as it is deployed
             fix = "mmectl build and mmectl deploy"
-        app.warn(f"{told(one, served, whose)}\n  next: {fix}")
+        yield f"{told(one, served, whose)}\n  next: {fix}"
+
+
+def lines(app: App, image: str, whose: str) -> list[str]:
+    """What `by_image` warns of, for who tells it otherwise. Raises ServiceError."""
+    served = app.serves(image)
+    if served is None or not app.aws.bucket_exists(app.location.bucket):
+        return []
+    return list(texts(app, unserved(_current(app), served), served, whose))
 
 
 def data(found: Iterable[Unserved]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ from mmectl.frameworks.mxnet import zoo
 from mmectl.images import handler
 from mmectl.registry.names import check_name
 from mmectl.sources.origin import parse
-from mmectl.spec import alarms, policy
+from mmectl.spec import alarms, policy, tags
 
 MOST_ALARMS = 10  # AutoRollbackConfig
 MOST = 200  # wrong types that are put into words; each looks for a near miss
@@ -72,9 +72,6 @@ _WORDS = {
 
 # API reference, ContainerDefinition: the environment of a container has 32 KB at most in all
 _MOST_ENVIRONMENT = 32 * 1024
-# TagList: 50; those of spec/tags.py
-_AWS_TAGS, _OWN_TAGS = 50, 3
-_MOST_TAGS = _AWS_TAGS - _OWN_TAGS
 # Types with instance storage, where SageMaker refuses VolumeSizeInGB (SageMaker developer guide,
 # host-instance-storage): a `d` after the generation, and families that always have it
 _DISKS = re.compile(r"ml\.(?:[a-z]+\d[a-z]*d[a-z]*|g5|g6e?|gr6|p4de?|p5e?n?|trn\d\w*|i\d\w*)\.\w+")
@@ -300,9 +297,8 @@ def _destination_problem(destination: str | None) -> str | None:
 
 def _sagemaker_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """What SageMaker would refuse though each value is right."""
-    if len(settings.aws.tags) > _MOST_TAGS:
-        rule = f"mmectl adds {_OWN_TAGS} to the {_AWS_TAGS} that SageMaker takes"
-        yield "aws.tags", f"has {len(settings.aws.tags)}, must be at most {_MOST_TAGS}: {rule}"
+    if (refusal := tags.problem(len(settings.aws.tags))) is not None:
+        yield "aws.tags", refusal
     endpoint = settings.endpoint
     taken = sum(len(text.encode()) for pair in endpoint.environment.items() for text in pair)
     if taken > _MOST_ENVIRONMENT:

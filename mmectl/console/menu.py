@@ -4,6 +4,7 @@ import os
 
 # command -> (module in mmectl.commands, what it does)
 COMMANDS = {
+    "doctor": ("doctor", "Check account, permissions, image and models."),
     "build": ("build", "Build the image that serves the models."),
     "upload": ("upload", "Package models and upload their tarballs to S3."),
     "plan": ("deploy", "Show what deploy would do."),
@@ -19,6 +20,9 @@ COMMANDS = {
     "logs": ("logs", "Show the output of the endpoint's containers."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, and verify it."),
     "export": ("export", "Print the endpoint for Terraform or CloudFormation."),
+    "gc": ("gc", "Show and remove what is left over; name idle endpoints."),
+    "adopt": ("adopt", "Take over a multi-model endpoint that exists."),
+    "iam": ("iam", "Print IAM policies of least privilege for this configuration."),
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "completion": ("completion", "Print the shell completion script."),

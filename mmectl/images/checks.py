@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,15 +25,7 @@ def facts_of_engine(inspected: Mapping[str, Any]) -> Facts:
             "config": inspected.get("Config"),
         }
     )
-    return Facts(
-        facts.architecture,
-        facts.os,
-        facts.labels,
-        facts.entrypoint,
-        facts.command,
-        int(inspected.get("Size") or 0),
-        facts.user,
-    )
+    return dataclasses.replace(facts, size=int(inspected.get("Size") or 0))
 
 
 def facts_of_config(config: Mapping[str, Any]) -> Facts:

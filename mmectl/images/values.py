@@ -75,7 +75,10 @@ def is_root(user: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an image says of itself; `size` in bytes as its source counts (0: unknown)."""
+    """What an image says of itself; `size` in bytes as its source counts (0: unknown).
+
+    `user` is what its programs run as, "" where it names none.
+    """
 
     architecture: str
     os: str

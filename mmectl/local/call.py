@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from mmectl.base.policies import Asked
 from mmectl.local.auth import sigv2
 from mmectl.local.auth.claims import Claim, pairs
 from mmectl.local.values import AwsError
@@ -33,11 +34,17 @@ def _merged(given: CIMultiDictProxy[str], more: Mapping[str, str]) -> CIMultiDic
     return CIMultiDictProxy(both)
 
 
+def owner_may(_: Asked) -> str:
+    """What a call with the project's own key may do: everything."""
+    return "allowed"
+
+
 @dataclass
 class Call:
     """A request: `path` and `query` raw; `key` the signing key once the signature is verified.
 
-    `payload` is the whole body, verified, for every service but S3, which streams it.
+    `payload` is the whole body, verified, for every service but S3, which streams it. `may` judges
+    what stands in such a body: what the caller's policies say ("allowed", or not).
     """
 
     request: web.BaseRequest
@@ -48,6 +55,7 @@ class Call:
     key: bytes = b""
     payload: bytes = b""
     continued: bool = False
+    may: Callable[[Asked], str] = owner_may
 
     @cached_property
     def _fields(self) -> dict[str, str]:

@@ -94,8 +94,8 @@ def not_carried_out(service: str, operation: str) -> AwsError:
         # clients ask this before they begin, and go on where they may not ask
         return AwsError(
             "AccessDenied",
-            f"Not authorized to perform {service}:{operation}: the embedded platform does not "
-            "judge policies.",
+            f"Not authorized to perform {service}:{operation}: the embedded platform judges the "
+            "policies of its users and roles alone.",
             403,
         )
     error = unknown_operation(operation)

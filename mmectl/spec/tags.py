@@ -12,12 +12,26 @@ KEYS_TAG = "mmectl:tags"
 # On an endpoint: the configuration that it was last updated to, whether or not that worked; the
 # one that it had before, and when it had changed last by then
 UPDATE_TAG = "mmectl:updated-to"
+# On a configuration that was adopted: the name that mmectl would have given it
+ADOPTED = "mmectl:adopted-as"
+OURS = "mmectl:"
+# TagList takes so many, of which those above are ours
+TAKEN, OWN = 50, 3
 MOST = 256  # characters of a tag's value
 
 
 def carried(endpoint: str, wanted: Pairs) -> Pairs:
     """The tags that everything of an endpoint carries."""
     return (*dict([*wanted, *_managed(wanted), (TAG, endpoint)]).items(),)
+
+
+def problem(count: int) -> str | None:
+    """What is wrong with so many tags of one's own; None where SageMaker takes them."""
+    most = TAKEN - OWN
+    if count <= most:
+        return None
+    rule = f"mmectl adds {OWN} to the {TAKEN} that SageMaker takes"
+    return f"has {count}, must be at most {most}: {rule}"
 
 
 def tag_list(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

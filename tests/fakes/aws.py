@@ -6,7 +6,27 @@ from typing import Any
 
 from mmectl.base.values import Identity
 
+from .s3 import refused
+
 ANN = "arn:aws:iam::123456789012:user/ann"
+
+
+class Prices:
+    """The Price List, which nobody lets us ask until `products` are there."""
+
+    def __init__(self) -> None:
+        self.products: list[str] | None = None
+        self.asked = 0
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "get_products"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        self.asked += 1
+        if self.products is None:
+            raise refused("AccessDeniedException", 400)
+        return [{"PriceList": self.products}]
 
 
 class Aws:
@@ -15,7 +35,7 @@ class Aws:
 
     def __init__(self, s3: Any) -> None:
         self.s3 = s3
-        self.clients = {"s3": s3}
+        self.clients = {"s3": s3, "pricing": Prices()}
 
     def client(self, service: str, region: str | None = None) -> Any:
         return self.clients[service]

@@ -202,7 +202,7 @@ def test_nothing_was_scaled(platform, client_for):
 @pytest.mark.parametrize(
     ("service", "name", "params", "code"),
     [
-        ("iam", "SimulatePrincipalPolicy", {"PolicySourceArn": "a", "ActionNames": ["a"]}, 403),
+        ("iam", "SimulateCustomPolicy", {"PolicyInputList": ["a"], "ActionNames": ["a"]}, 403),
         ("iam", "GenerateServiceLastAccessedDetails", {"Arn": "a"}, 400),
         ("ecr", "DescribePullThroughCacheRules", {}, 400),
         ("application-autoscaling", "GetPredictiveScalingForecast", None, 400),

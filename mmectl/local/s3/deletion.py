@@ -6,6 +6,8 @@ from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
+from mmectl.base import partitions
+from mmectl.base.policies import Asked
 from mmectl.local.s3 import xml as s3_xml
 from mmectl.local.s3.body import given_checksums
 from mmectl.local.s3.conditions import unquoted
@@ -36,9 +38,12 @@ async def delete_objects(context: Context) -> web.StreamResponse:
     if not 0 < len(items) <= MOST or not all(item.findtext("Key") for item in items):
         raise s3_xml.malformed()
     _refuse_conditions(tree)
-    plain = [_key(item) for item in items if _is_plain(item)]
+    kept = [item for item in items if not _allowed(context, item)]
+    others = [item for item in items if item not in kept]
+    plain = [_key(item) for item in others if _is_plain(item)]
     await context.store.delete(context.bucket, plain)
-    refused = [node for item in items if not _is_plain(item) for node in await _one(context, item)]
+    refused = [(item, _told(item, "AccessDenied", "Access Denied")) for item in kept]
+    refused += [node for one in others if not _is_plain(one) for node in await _one(context, one)]
     failed = {_key(item) for item, node in refused}
     quiet = (tree.findtext("Quiet") or "").strip().lower() == "true"
     done: list[s3_xml.Node] = [
@@ -57,6 +62,17 @@ def _refuse_conditions(tree: ET.Element) -> None:
                 501,
                 {"Header": name},
             )
+
+
+def _allowed(context: Context, item: ET.Element) -> bool:
+    partition = partitions.of(context.call.claim.region).name
+    resource = f"arn:{partition}:s3:::{context.bucket}/{_key(item)}"
+    return context.call.may(Asked("s3:DeleteObject", resource)) == "allowed"
+
+
+def _told(item: ET.Element, code: str, message: str) -> s3_xml.Node:
+    """What is said of an object that stays."""
+    return "Error", [("Key", _key(item)), ("Code", code), ("Message", message)]
 
 
 def _key(item: ET.Element) -> str:
@@ -80,6 +96,5 @@ async def _one(context: Context, item: ET.Element) -> list[tuple[ET.Element, s3_
         _check_version(item)
         await context.store.delete(context.bucket, [key], Condition(etag=unquoted(etag or "")))
     except AwsError as error:
-        told: list[s3_xml.Node] = [("Key", key), ("Code", error.code), ("Message", error.message)]
-        return [(item, ("Error", told))]
+        return [(item, _told(item, error.code, error.message))]
     return []

@@ -11,6 +11,7 @@ from pathlib import Path
 from mmectl.local.call import Handler
 from mmectl.local.record import Record
 from mmectl.local.s3.service import S3, ObjectStore
+from mmectl.local.server.gateway import Keys
 from mmectl.local.server.handlers import JsonService, SageMaker, Status
 from mmectl.local.server.moto_services import SERVICES, SmallServices
 
@@ -19,9 +20,10 @@ Step = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Handlers by signing name; `opening` in order, `closing` in order."""
+    """Handlers by signing name; `keys` of users; `opening` in order, `closing` in order."""
 
     services: Mapping[str, Handler]
+    keys: Keys | None = None
     opening: tuple[Step, ...] = ()
     closing: tuple[Step, ...] = ()
 
@@ -108,6 +110,7 @@ def compose(state_dir: Path, known: Record) -> Parts:
         services = BadDay(known.bad_day, known.region).around(services)
     return Parts(
         services,
+        small,
         opening=(store.open, metrics.open, control.open, scaling.open),
         closing=(
             scaling.close,

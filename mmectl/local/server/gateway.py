@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 from aiohttp import web
 
@@ -21,12 +22,25 @@ from mmectl.local.auth import claims, sigv2, sigv4
 from mmectl.local.call import Call, Handler
 from mmectl.local.refusals import RUNTIME_PATH, protocol_of, refusal, render
 from mmectl.local.server.bodies import BodyBudget, patience
+from mmectl.local.server.principals import Principal
 from mmectl.local.values import AwsError
 
 log = logging.getLogger(__name__)
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 HASH_INLINE = 512 * 1024  # bytes above which a body is hashed in a thread
+
+
+class Keys(Protocol):
+    """Access keys beside the project's own."""
+
+    async def find(self, access_key_id: str) -> Principal | None:
+        """Whose key it is; None: nobody's."""
+        ...
+
+    async def require(self, who: Principal, call: Call) -> None:
+        """Raise AwsError where their policies do not allow a call whose signature is right."""
+        ...
 
 
 class Gateway:
@@ -45,6 +59,7 @@ class Gateway:
         *,
         clock: Callable[[], float] = time.time,
         patience: Callable[[int], float] = patience,
+        keys: Keys | None = None,
     ) -> None:
         self._credentials, self._hosts, self._services = (
             credentials,
@@ -53,6 +68,7 @@ class Gateway:
         )
         self._limit, self._clock = body_limits, clock
         self._bodies, self._patience = BodyBudget(), patience
+        self._keys = keys
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
@@ -103,32 +119,49 @@ class Gateway:
                 f"The embedded platform has no service '{service}'; it has {known}.",
                 404,
             )
-        claims.check_key(call.claim, self._credentials)
+        who = await self._whose(call.claim)
+        credentials = who.credentials if who else self._credentials
         if old:
-            sigv2.verify(signed, call.claim, self._credentials, self._clock())
+            sigv2.verify(signed, call.claim, credentials, self._clock())
         else:
-            await self._verify(call, signed)
+            await self._verify(call, signed, credentials)
+        if who is not None and self._keys is not None:
+            await self._keys.require(who, call)
+            call.may = who.may
         return await handler(call)
 
-    async def _verify(self, call: Call, signed: claims.Request) -> None:
+    async def _whose(self, claim: claims.Claim) -> Principal | None:
+        """Whose key a request names; None: the project's own. Raises Refused for any other."""
+        try:
+            claims.check_key(claim, self._credentials)
+        except claims.Refused:
+            who = await self._keys.find(claim.access_key_id) if self._keys else None
+            if who is None:
+                raise
+            return who
+        return None
+
+    async def _verify(self, call: Call, signed: claims.Request, credentials: Credentials) -> None:
         """Verify version 4: before the body is read where its digest is in a header."""
         claims.check_time(call.claim, self._clock())
         claims.check_signed_headers(signed, call.claim)
         said = call.header("x-amz-content-sha256") or ""
         if call.claim.service == "s3":
-            self._check(call, signed, said or sigv4.UNSIGNED)
+            self._check(call, signed, said or sigv4.UNSIGNED, credentials)
         elif _DIGEST.fullmatch(said):
-            self._check(call, signed, said)
+            self._check(call, signed, said, credentials)
             await self._read(call)
             if await _sha256(call.payload) != said:
                 raise claims.mismatch(call.claim.access_key_id, call.claim.signature)
         else:
             async with self._bodies.of(self._size(call)):
                 await self._read(call)
-                self._check(call, signed, await _sha256(call.payload))
+                self._check(call, signed, await _sha256(call.payload), credentials)
 
-    def _check(self, call: Call, signed: claims.Request, digest: str) -> None:
-        call.key = sigv4.verify(signed, call.claim, self._credentials, digest, self._clock())
+    def _check(
+        self, call: Call, signed: claims.Request, digest: str, credentials: Credentials
+    ) -> None:
+        call.key = sigv4.verify(signed, call.claim, credentials, digest, self._clock())
 
     def _size(self, call: Call) -> int:
         """Bytes that the body will take; as many as it may where it does not say."""

@@ -86,7 +86,11 @@ class Server:
     def __init__(self, known: record.Record, parts: Parts, listener: socket.socket) -> None:
         self._parts = parts
         gateway = Gateway(
-            known.credentials, hosts(listener.getsockname()[1]), parts.services, body_limit
+            known.credentials,
+            hosts(listener.getsockname()[1]),
+            parts.services,
+            body_limit,
+            keys=parts.keys,
         )
         self._runner = web.ServerRunner(front(gateway), shutdown_timeout=1.0)
         drop_stalled(listener)

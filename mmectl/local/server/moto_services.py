@@ -12,15 +12,16 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
-from mmectl.base import partitions
+from mmectl.base import partitions, policies
 from mmectl.local.call import Call, unquote
-from mmectl.local.refusals import JSON_1_1
+from mmectl.local.refusals import JSON_1_1, xml_text
+from mmectl.local.server import authorization, principals
 from mmectl.local.small_requests import ANSWERS, WIRES, Asked, not_carried_out, read
 from mmectl.local.values import ACCOUNT, AwsError
 
@@ -39,6 +40,18 @@ TRUST = {
         }
     ],
 }
+ALLOWED = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:*", "ecr:*", "logs:*", "cloudwatch:*", "kms:*", "ec2:*"],
+            "Resource": "*",
+        }
+    ],
+}
+"""What the role may do, for who asks SimulatePrincipalPolicy; the platform fetches by itself."""
+T = TypeVar("T")
 Wsgi = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
 
 
@@ -59,7 +72,7 @@ def load(region: str) -> Wsgi:
         description="The role of models on the embedded platform",
         tags=[],
         max_session_duration=3600,
-    )
+    ).put_policy("local", json.dumps(ALLOWED))
     application: Wsgi = DomainDispatcherApplication(create_backend_app)
     return application
 
@@ -101,11 +114,70 @@ class SmallServices:
     async def __call__(self, call: Call) -> web.StreamResponse:
         """Check the call, then answer it or hand it to moto."""
         asked = await asyncio.to_thread(read, call, MOST_INFLATED)
+        if asked.operation == "SimulatePrincipalPolicy":
+            return await self._simulate(call, asked)
         own = ANSWERS.get((asked.service, asked.operation))
         if own is not None:
             body = json.dumps(own(asked.params)).encode()
             return web.Response(body=body, headers={"Content-Type": JSON_1_1})
         return await self.forward(call, asked)
+
+    async def find(self, access_key_id: str) -> principals.Principal | None:
+        """The user whose access key it is; there are none before IAM was first asked."""
+        if self._application is None:
+            return None
+        return await self._in_thread(lambda: principals.of_key(self._backend(), access_key_id))
+
+    async def require(self, who: principals.Principal, call: Call) -> None:
+        """Raise AwsError for what the policies of a user do not allow."""
+        place = authorization.Place(self._region, self._role_arn)
+
+        def look() -> tuple[policies.Asked, ...]:
+            return authorization.asked_of(call, place)
+
+        # only IAM's ARNs are moto's to tell
+        wanted = await self._in_thread(look) if call.claim.service == "iam" else look()
+        for asked in wanted:
+            decision = who.may(asked)
+            if decision != "allowed":
+                raise authorization.refused(call, who.arn, asked, decision)
+
+    def _role_arn(self, name: str) -> str | None:
+        return principals.role_arn(self._backend(), name)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _backend(self) -> Any:
+        from moto.iam.models import iam_backends
+
+        return iam_backends[ACCOUNT][partitions.of(self._region).name]
+
+    async def _simulate(self, call: Call, asked: Asked) -> web.StreamResponse:
+        """SimulatePrincipalPolicy: what the policies of a user, group or role allow."""
+        params = asked.params
+        arn = params["PolicySourceArn"]
+        who = await self._in_thread(lambda: self._judge(arn))
+        rows = principals.simulated(
+            who,
+            params.get("ActionNames", ()),
+            params.get("ResourceArns") or ("*",),
+            _context_of(params.get("ContextEntries", ())),
+        )
+        body = _evaluated(rows, call.request_id)
+        return web.Response(body=body.encode(), headers={"Content-Type": "text/xml"})
+
+    def _judge(self, arn: str) -> principals.Judge:
+        """The policies of an ARN; the project's own key may do everything."""
+        if self._application is None:
+            self._application = self._loader(self._region)
+        owner = f"arn:{partitions.of(self._region).name}:sts::{ACCOUNT}:user/moto"
+        if arn == owner:
+            return lambda _: "allowed"
+        found = principals.of_arn(self._backend(), arn)
+        if found is None:
+            raise AwsError("NoSuchEntity", f"{arn[:256]} cannot be found.", 404)
+        return found.may
 
     async def forward(self, call: Call, asked: Asked) -> web.StreamResponse:
         """Hand a checked call to moto; raises AwsError where moto has no answer."""
@@ -137,6 +209,32 @@ class SmallServices:
     async def close(self) -> None:
         """Take no more calls."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _context_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """ContextEntries as keys with their values."""
+    return {
+        str(entry.get("ContextKeyName", "")).lower(): list(entry.get("ContextKeyValues", ()))
+        for entry in entries
+    }
+
+
+def _evaluated(rows: Iterable[tuple[str, str, str]], request_id: str) -> str:
+    """The answer of SimulatePrincipalPolicy."""
+    members = "".join(
+        f"<member><EvalActionName>{xml_text(action)}</EvalActionName>"
+        f"<EvalResourceName>{xml_text(resource)}</EvalResourceName>"
+        f"<EvalDecision>{decision}</EvalDecision><MatchedStatements/><MissingContextValues/>"
+        "</member>"
+        for action, resource, decision in rows
+    )
+    name, space = "SimulatePrincipalPolicy", "https://iam.amazonaws.com/doc/2010-05-08/"
+    return (
+        f'<{name}Response xmlns="{space}"><{name}Result><EvaluationResults>{members}'
+        f"</EvaluationResults><IsTruncated>false</IsTruncated></{name}Result>"
+        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        f"</{name}Response>"
+    )
 
 
 def _without_answer(asked: Asked, error: NotImplementedError) -> AwsError:

@@ -1,0 +1,168 @@
+"""`mmectl iam deployer`, `execution` and `invoker`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmectl.app import App
+from mmectl.base import partitions
+from mmectl.base.errors import ServiceError
+from mmectl.commands.common import CommandGroup, command
+from mmectl.console.output import Result
+from mmectl.registry.names import check_folder
+
+if TYPE_CHECKING:
+    from mmectl.iam.grants import Who
+    from mmectl.iam.policy import Names
+
+
+_EXAMPLES = """\b
+Examples:
+  mmectl iam deployer > deployer.json
+  mmectl iam execution
+  mmectl iam invoker --folder tenant-a/"""
+
+
+@click.group(cls=CommandGroup, epilog=_EXAMPLES)
+def iam() -> None:
+    """Print IAM policies of least privilege, made for this configuration.
+
+    Each is narrowed to the bucket, prefix, endpoint and repository that
+    config.yaml names, and grants what mmectl's calls need and nothing else.
+    """
+
+
+@command(
+    parent=iam,
+    begins=True,
+    examples="mmectl iam deployer > deployer.json\n"
+    "aws iam put-user-policy --user-name ci --policy-name mmectl \\\n"
+    "    --policy-document file://deployer.json",
+)
+def deployer(app: App) -> Result:
+    """For who builds, uploads and deploys: a person or a CI job."""
+    return _shown(app, "deployer")
+
+
+@command(
+    parent=iam,
+    begins=True,
+    examples="mmectl iam execution > execution.json\n"
+    "aws iam put-role-policy --role-name NAME --policy-name mmectl \\\n"
+    "    --policy-document file://execution.json",
+)
+def execution(app: App) -> Result:
+    """For the endpoint's execution role: it fetches image and models, and logs."""
+    return _shown(app, "execution")
+
+
+@command(
+    parent=iam,
+    begins=True,
+    examples="mmectl iam invoker\n"
+    "mmectl iam invoker --folder tenant-a/   # the models below tenant-a/ alone",
+)
+@click.option("--folder", default="", metavar="FOLDER/", help="Only models below this folder.")
+def invoker(app: App, folder: str) -> Result:
+    """For clients of the endpoint: InvokeEndpoint on all models, or on a folder's.
+
+    SageMaker compares the TargetModel of each request with the folder, and the
+    embedded platform does so, too, for access keys of users with such a policy.
+    """
+    return _shown(app, "invoker", check_folder(folder))
+
+
+def _shown(app: App, who: Who, folder: str = "") -> Result:
+    from mmectl.iam.policy import LARGEST, document
+
+    found = document(who, names_of(app, folder))
+    length = len("".join(json.dumps(found).split()))
+    if length > LARGEST:
+        app.warn(f"the policy has {length:,} characters, a managed policy takes {LARGEST:,}")
+    data: dict[str, Any] = {"who": who, "endpoint": app.endpoint_name, "document": found}
+    if folder:
+        data["folder"] = folder
+    return Result(data, [json.dumps(found, indent=2)])
+
+
+def names_of(app: App, folder: str = "") -> Names:
+    """What the configuration names, for policies."""
+    from mmectl.iam.policy import Names
+
+    return Names(
+        region=app.aws.region,
+        account=app.aws.identity().account,
+        endpoint=app.endpoint_name,
+        location=app.location,
+        repository=_repository(app),
+        role=_role(app, app.config.settings.aws.role),
+        build_role=_build_role(app),
+        folder=folder,
+        features=frozenset(_features(app)),
+        keys=tuple(_keys(app)),
+        capture=_captured(app),
+    )
+
+
+def _repository(app: App) -> tuple[str, str, str] | None:
+    from mmectl.images.external import parse
+
+    image = app.config.settings.image
+    if image.uri is None:
+        return app.aws.identity().account, app.aws.region, image.repository
+    name = parse(image.uri)
+    return (name.account, name.region, name.repository) if name else None
+
+
+def _role(app: App, wanted: str | None) -> str | None:
+    """The ARN of a role; None where it is not known, or nobody lets us look."""
+    try:
+        return app.aws.role(wanted)
+    except ServiceError:
+        return None
+
+
+def _build_role(app: App) -> str | None:
+    wanted = app.config.settings.build.codebuild_role
+    return _role(app, wanted) if wanted else None
+
+
+def _keys(app: App) -> list[str]:
+    """ARNs of the KMS keys; what an alias leads to is any key of the account."""
+    settings = app.config.settings
+    capture = settings.capture.kms_key if settings.capture.enabled else None
+    named = (settings.bucket.kms_key, settings.endpoint.kms_key, settings.image.kms_key, capture)
+    account, region = app.aws.identity().account, app.aws.region
+    start = f"arn:{partitions.of(region).name}:kms:{region}:{account}:key/"
+    found = []
+    for key in filter(None, named):
+        alias = "alias/" in key
+        found.append(
+            key if key.startswith("arn:") and not alias else start + ("*" if alias else key)
+        )
+    return sorted(set(found))
+
+
+def _captured(app: App) -> str | None:
+    settings = app.config.settings
+    found = settings.capture.as_capture(app.location.bucket, settings.bucket.kms_key)
+    return found.destination if found else None
+
+
+def _features(app: App) -> list[str]:
+    settings = app.config.settings
+    codebuild = settings.build.codebuild_role is not None
+    found = {
+        "build": settings.image.uri is None,
+        "ecr": _repository(app) is not None,
+        "codebuild": settings.image.uri is None and codebuild,
+        "alarms": bool(settings.update.alarms),
+        "found_role": settings.aws.role is None,
+        "network": bool(settings.network.subnets),
+        "kms": bool(_keys(app)),
+        "capture": settings.capture.enabled,
+    }
+    return [name for name, used in found.items() if used]

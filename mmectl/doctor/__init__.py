@@ -1,0 +1,1 @@
+"""Checks of an account, a configuration and what was uploaded: one file a check."""

@@ -1,0 +1,1 @@
+"""IAM policies of least privilege, made from what the code calls. Pure."""

@@ -1,0 +1,112 @@
+"""Policies of least privilege: narrowed to what the configuration names, and enough for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+
+import pytest
+
+from mmectl.base.policies import Asked, decide
+from mmectl.base.values import Location
+from mmectl.iam.grants import GRANTS, WHO
+from mmectl.iam.policy import LARGEST, Names, document
+
+ALL = frozenset(grant.feature for grant in GRANTS) - {""}
+NAMES = Names(
+    region="eu-central-1",
+    account="123456789012",
+    endpoint="demo",
+    location=Location("models", "demo/"),
+    repository=("123456789012", "eu-central-1", "mmectl-mxnet"),
+    role="arn:aws:iam::123456789012:role/mme",
+)
+HERE = "arn:aws:sagemaker:eu-central-1:123456789012"
+
+
+def may(who, action, resource, names=NAMES, **context):
+    given = {key.replace("__", ":").lower(): [value] for key, value in context.items()}
+    return decide([document(who, names)], Asked(action, resource, given)) == "allowed"
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "resource", "allowed"),
+    [
+        ("deployer", "sagemaker:DeleteEndpoint", f"{HERE}:endpoint/demo", True),
+        ("deployer", "sagemaker:DeleteEndpoint", f"{HERE}:endpoint/other", False),
+        ("deployer", "sagemaker:DeleteModel", f"{HERE}:model/demo-0a1b2c3d", True),
+        ("deployer", "sagemaker:DeleteModel", f"{HERE}:model/demo-favourite", False),
+        ("deployer", "s3:PutObject", "arn:aws:s3:::models/demo/a.tar.gz", True),
+        ("deployer", "s3:PutObject", "arn:aws:s3:::models/demo.mmectl/current/a.json", True),
+        ("deployer", "s3:PutObject", "arn:aws:s3:::models/others/a.tar.gz", False),
+        ("deployer", "sagemaker:InvokeEndpoint", f"{HERE}:endpoint/demo", False),
+        ("execution", "s3:GetObject", "arn:aws:s3:::models/demo/a.tar.gz", True),
+        ("execution", "s3:PutObject", "arn:aws:s3:::models/demo/a.tar.gz", False),
+        ("execution", "s3:GetObject", "arn:aws:s3:::models/demo.mmectl/current/a.json", False),
+        ("invoker", "sagemaker:InvokeEndpoint", f"{HERE}:endpoint/demo", True),
+        ("invoker", "sagemaker:InvokeEndpoint", f"{HERE}:endpoint/other", False),
+        ("invoker", "sagemaker:DescribeEndpoint", f"{HERE}:endpoint/demo", False),
+    ],
+)
+def test_what_each_may_do(who, action, resource, allowed):
+    assert may(who, action, resource) is allowed
+
+
+def test_a_role_is_passed_to_sagemaker_alone():
+    passed = "iam:PassRole", NAMES.role
+    assert may("deployer", *passed, iam__PassedToService="sagemaker.amazonaws.com")
+    assert not may("deployer", *passed, iam__PassedToService="ec2.amazonaws.com")
+    assert not may("deployer", *passed)
+    other = "arn:aws:iam::123456789012:role/admin"
+    assert not may(
+        "deployer", "iam:PassRole", other, iam__PassedToService="sagemaker.amazonaws.com"
+    )
+
+
+def test_a_folder_narrows_clients_to_its_models():
+    names = dataclasses.replace(NAMES, folder="tenant-a/")
+    ask = "invoker", "sagemaker:InvokeEndpoint", f"{HERE}:endpoint/demo", names
+    assert may(*ask, sagemaker__TargetModel="tenant-a/m.tar.gz")
+    assert not may(*ask, sagemaker__TargetModel="tenant-b/m.tar.gz")
+    assert not may(*ask, sagemaker__TargetModel="tenant-a")
+    assert not may(*ask)
+
+
+def test_the_listing_of_models_is_narrowed_to_their_prefix():
+    ask = "execution", "s3:ListBucket", "arn:aws:s3:::models"
+    assert may(*ask, s3__prefix="demo/")
+    assert not may(*ask, s3__prefix="secret/")
+    whole = dataclasses.replace(NAMES, location=Location("models", ""))
+    assert may(*ask, whole)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("features", [frozenset(), ALL])
+def test_documents_are_well_formed_and_small_enough(who, features):
+    names = dataclasses.replace(
+        NAMES,
+        features=features,
+        build_role="arn:aws:iam::123456789012:role/build",
+        keys=("arn:aws:kms:eu-central-1:123456789012:key/1",),
+        capture="s3://captured/here",
+    )
+    made = document(who, names)
+    statements = made["Statement"]
+    assert {s["Effect"] for s in statements} == {"Allow"}
+    assert max(Counter(s["Sid"] for s in statements).values()) == 1
+    assert all(s["Sid"].isalnum() and s["Action"] and s["Resource"] for s in statements)
+    assert len("".join(json.dumps(made).split())) <= LARGEST
+    granted = {action for s in statements for action in s["Action"]}
+    wanted = {g.action for g in GRANTS if g.who == who and g.feature in {"", *features}}
+    assert granted == wanted
+
+
+def test_partitions_and_capital_letters():
+    names = dataclasses.replace(NAMES, region="cn-north-1", endpoint="Demo")
+    text = json.dumps(document("deployer", names))
+    assert "arn:aws-cn:sagemaker:cn-north-1:123456789012:endpoint/Demo" in text
+    assert "arn:aws-cn:sagemaker:cn-north-1:123456789012:endpoint/demo" in text
+    assert '"arn:aws:' not in text.replace('"arn:aws:iam::123456789012:role/mme"', "").replace(
+        '"arn:aws:ecr', ""
+    )
