@@ -15,6 +15,7 @@ from mmectl.aws.s3 import S3Bucket
 from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.files import JsonFile
+from mmectl.registry.names import DIGEST
 from mmectl.registry.upload_cache import Begun, UploadCache
 
 PART = 1000
@@ -141,6 +142,18 @@ def test_other_content_gives_up_what_was_begun(s3, cache):
     assert begin(s3, cache, digest="d2").commit()
     assert sorted(s3.sent) == [1, 2, 3, 4, 5]
     assert s3.uploads == {}
+
+
+@pytest.mark.parametrize("key", ["alias/new", None])
+def test_an_upload_begun_with_another_kms_key_does_not_go_on(s3, cache, key):
+    metadata = {DIGEST: "d"}
+    before = S3Bucket(s3, "b", translated, cache, kms_key="alias/old").writer("k", metadata, 1)
+    before.write(bytes(8 << 20))
+    before.pause()
+    after = S3Bucket(s3, "b", translated, cache, kms_key=key).writer("k", metadata, 1)
+    after.write(bytes(8 << 20))
+    assert after.commit()
+    assert (s3.sent, s3.uploads) == ([1, 1], {})
 
 
 def test_an_upload_that_s3_has_dropped_begins_anew(s3, cache):
