@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmectl.app import App
 from mmectl.commands import unserved
 from mmectl.commands.iam import names_of
+from mmectl.config.sections import Endpoint
 from mmectl.doctor.values import ImageFacts, ModelSizes, Subject, Wanted
 from mmectl.endpoint import serving_role
 from mmectl.images.platforms import platform_of
@@ -33,14 +34,16 @@ def subject_of(app: App, policy: Policy | None = None) -> Subject:
 
 def _wanted(app: App, policy: Policy) -> Wanted:
     settings = app.config.settings
+    (kind, count), *more = _fleets(settings.endpoint)
     memory = settings.local.memory_mb if app.local else None
     disk = settings.local.disk_mb if app.local else None
     return Wanted(
         region=app.aws.region,
         endpoint=app.endpoint_name,
         location=app.location,
-        instance_type=settings.endpoint.instance_type,
-        instance_count=settings.endpoint.instance_count,
+        instance_type=kind,
+        instance_count=count,
+        more=tuple(more),
         policy=policy,
         volume_gb=settings.endpoint.volume_size_gb,
         tags=len(settings.aws.tags),
@@ -49,6 +52,15 @@ def _wanted(app: App, policy: Policy) -> Wanted:
         memory=memory and memory << 20,
         disk=disk and disk << 20,
     )
+
+
+def _fleets(wanted: Endpoint) -> list[tuple[str, int]]:
+    """Every instance type with its instances, of one variant or of several."""
+    counts: dict[str, int] = {}
+    for one in wanted.variants:
+        kind = one.instance_type or wanted.instance_type
+        counts[kind] = counts.get(kind, 0) + (one.instance_count or wanted.instance_count)
+    return list(counts.items()) or [(wanted.instance_type, wanted.instance_count)]
 
 
 def _role(app: App) -> str | None:

@@ -37,7 +37,7 @@ def refusals(endpoint: Described, config: Described, model: Described | None) ->
     if config.get("ShadowProductionVariants"):
         yield "it has shadow variants"
     if len(variants) != 1:
-        yield f"it has {len(variants)} production variants, mmectl serves one"
+        yield f"it has {len(variants)} production variants; one can be adopted"
     yield from (text for variant in variants for text in _of_variant(variant))
     if model is not None:
         yield from _of_model(model)

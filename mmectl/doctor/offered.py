@@ -8,17 +8,21 @@ from mmectl.doctor.values import Finding, Subject, fail, ok, warn
 
 
 def look(subject: Subject) -> Iterator[Finding]:
-    """AWS's price list of the region names the type."""
-    kind, region = subject.wanted.instance_type, subject.wanted.region
+    """AWS's price list of the region names every type."""
+    for kind, _ in subject.wanted.fleets:
+        yield _of_type(subject, kind)
+
+
+def _of_type(subject: Subject, kind: str) -> Finding:
+    region = subject.wanted.region
     found = subject.account.offered(kind)
     if found:
-        yield ok(f"{kind} is to be had in {region}")
-    elif found is None:
-        yield warn(f"whether {region} has {kind} is not known: its price list is empty")
-    else:
-        yield fail(
-            f"{region} does not have {kind} for endpoints",
-            "CreateEndpointConfig or CreateEndpoint is refused",
-            "set endpoint.instance_type or aws.region to another one",
-            "not_offered",
-        )
+        return ok(f"{kind} is to be had in {region}")
+    if found is None:
+        return warn(f"whether {region} has {kind} is not known: its price list is empty")
+    return fail(
+        f"{region} does not have {kind} for endpoints",
+        "CreateEndpointConfig or CreateEndpoint is refused",
+        "set endpoint.instance_type or aws.region to another one",
+        "not_offered",
+    )

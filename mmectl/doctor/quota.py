@@ -11,38 +11,39 @@ from mmectl.spec.policy import Policy
 
 
 def look(subject: Subject) -> Iterator[Finding]:
-    """Enough instances of the type for the endpoint, and for an update of it."""
+    """Enough instances of each type for the endpoint, and for an update of it."""
     wanted = subject.wanted
-    name = f"{wanted.instance_type} for endpoint usage"
+    total = subject.running()
+    for kind, count in wanted.fleets:
+        # of several types nobody tells how many run of which: as many as are wanted, at most
+        yield _of_type(subject, kind, count, min(total, count) if wanted.more else total)
+
+
+def _of_type(subject: Subject, kind: str, count: int, running: int) -> Finding:
+    wanted = subject.wanted
+    name = f"{kind} for endpoint usage"
     found = subject.account.quota(name)
     if found is None:
-        yield fail(
+        return fail(
             f"{wanted.region} has no quota '{name}'",
             "the type is not to be had for endpoints there",
             "set endpoint.instance_type to another one",
             "quota",
         )
-        return
-    running = subject.running()
     others = max((found.used if found.used is not None else running) - running, 0)
-    first = wanted.instance_count + others
-    most = (
-        at_once(wanted.policy, wanted.instance_count, max(running, wanted.instance_count)) + others
-    )
+    most = at_once(wanted.policy, count, max(running, count)) + others
     told = f"{name}: {found.value:.0f}, of which {others:.0f} are in use elsewhere"
     console = partitions.of(wanted.region).console
     fix = (
         f"ask for more: https://{console}/servicequotas/home/services/sagemaker/quotas"
         f"?region={wanted.region}"
     )
-    if found.value < first:
-        why = f"the endpoint needs {wanted.instance_count}: ResourceLimitExceeded"
-        yield fail(told, why, fix, "quota")
-    elif found.value < most:
+    if found.value < count + others:
+        return fail(told, f"the endpoint needs {count}: ResourceLimitExceeded", fix, "quota")
+    if found.value < most:
         why = f"an update by {wanted.policy.kind} needs {most - others:.0f} at once"
-        yield warn(told, why, fix, "quota")
-    else:
-        yield ok(f"{told}; {most - others:.0f} needed at most")
+        return warn(told, why, fix, "quota")
+    return ok(f"{told}; {most - others:.0f} needed at most")
 
 
 def at_once(policy: Policy, count: int, running: int) -> int:

@@ -151,6 +151,8 @@ class Wanted:
     instance_count: int
     policy: Policy
     volume_gb: int | None = None
+    more: tuple[tuple[str, int], ...] = ()
+    """Further instance types of several variants, with their instances."""
     tags: int = 0
     subnets: tuple[str, ...] = ()
     bucket_key: str | None = None
@@ -158,6 +160,11 @@ class Wanted:
     """Bytes for models in memory of an instance; None: as its type has."""
     disk: int | None = None
     """The same of its disk."""
+
+    @property
+    def fleets(self) -> tuple[tuple[str, int], ...]:
+        """Every instance type with its instances."""
+        return ((self.instance_type, self.instance_count), *self.more)
 
 
 @dataclass(frozen=True, slots=True)

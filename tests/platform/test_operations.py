@@ -207,7 +207,7 @@ def test_nothing_was_scaled(platform, client_for):
         ("ecr", "DescribePullThroughCacheRules", {}, 400),
         ("application-autoscaling", "GetPredictiveScalingForecast", None, 400),
         ("cloudwatch", "PutMetricStream", None, 400),
-        ("logs", "CreateLogGroup", {"logGroupName": "a"}, 400),
+        ("logs", "CreateLogStream", {"logGroupName": "a", "logStreamName": "b"}, 400),
         ("sagemaker", "CreateTrainingJob", None, 400),
     ],
 )

@@ -281,6 +281,14 @@ def test_instances_that_an_update_needs_at_once(policy, count, needed):
     assert quota.at_once(policy, count, 2) == needed
 
 
+def test_each_type_of_several_variants_has_its_quota():
+    several = subject({"quota": Quota(3, 0)}, more=(("ml.c5.large", 4),), running=0)
+    rows = found("quota", several)
+    assert [row[0] for row in rows] == ["warn", "fail"]
+    assert "ml.c5.large for endpoint usage" in rows[1][1]
+    assert len(found("offered", several)) == 2
+
+
 def test_measured_memory_goes_before_an_estimate():
     sizes = ModelSizes({"a": 100, "b": 100}, {"b": 900})
     assert fit.estimate(sizes, "b") == 900
