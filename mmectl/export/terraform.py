@@ -60,6 +60,7 @@ def configuration(stack: Stack, head: str, region: str) -> tuple[str, tuple[str,
             _requirements(),
             Block("provider", ("aws",), [Attribute("region", Expression("var.region"))]),
             *(_variable(one) for one in (region_, *stack.parameters)),
+            *(_looked_up(writer.keys, one) for one in writer.keys),
             *blocks,
             *_outputs(types),
         ]
@@ -105,6 +106,7 @@ class _Writer:
     def __init__(self, types: Mapping[str, str]) -> None:
         self._types = types
         self.left: list[str] = []
+        self.keys: list[str] = []
 
     def resource(self, resource: Resource, named: Sequence[Item]) -> Block:
         """One resource; `named` is what it has beside its request."""
@@ -133,6 +135,8 @@ class _Writer:
                     yield Block(name, (), self._sorted(kind, taken, one, (*path, member)))
             elif taken == "map":
                 yield Attribute(name, _map(value))
+            elif name == "kms_key_arn":
+                yield Attribute(name, self._key(value))
             else:
                 yield Attribute(name, self._expression(value))
 
@@ -141,6 +145,14 @@ class _Writer:
     ) -> list[Item]:
         items = list(self._items(kind, tree, given, path))
         return sorted(items, key=lambda item: isinstance(item, Block))
+
+    def _key(self, value: str) -> Any:
+        """The ARN of a key, which the provider wants where AWS takes ids and aliases, too."""
+        if value.startswith("arn:"):
+            return value
+        if value not in self.keys:
+            self.keys.append(value)
+        return Expression(f"data.aws_kms_key.{_key_label(self.keys, value)}.arn")
 
     def _expression(self, value: Any) -> Any:
         if isinstance(value, Ref):
@@ -155,6 +167,15 @@ class _Writer:
     def _address(self, name: NameOf) -> str:
         kind = self._types[name.label]
         return f"{kind}.{snake(name.label)}.{_NAMED_BY.get(kind, 'name')}"
+
+
+def _key_label(keys: Sequence[str], key: str) -> str:
+    return f"key{keys.index(key) + 1}"
+
+
+def _looked_up(keys: Sequence[str], key: str) -> Block:
+    """What finds the ARN of a key by its id or alias."""
+    return Block("data", ("aws_kms_key", _key_label(keys, key)), [Attribute("key_id", key)])
 
 
 def _map(value: Any) -> Any:

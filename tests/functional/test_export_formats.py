@@ -45,8 +45,10 @@ network:
   subnets: [subnet-0a1b2c3d, subnet-1a1b2c3d]
   security_groups: [sg-0a1b2c3d]
   isolated: true
+capture: {enabled: true, percentage: 20, destination: s3://captured/demo}
+alarms: {defaults: true, sns: "arn:aws:sns:us-east-1:123456789012:oncall"}
 """
-)
+).replace("  volume_size_gb: 100\n", "  volume_size_gb: 100\n  kms_key: alias/volumes\n")
 POLICIES = [
     "{policy: all_at_once}",
     "{policy: canary, step: 20, wait: 60, alarms: [errors]}",
@@ -183,14 +185,19 @@ def _(tree: dict, value: Any, where: str) -> list[str]:
     return problems
 
 
+def everything(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Type and body of every resource."""
+    return [
+        (kind.strip('"'), body)
+        for one in hcl2.loads(text)["resource"]
+        for kind, labelled in one.items()
+        for body in labelled.values()
+    ]
+
+
 def resources(text: str) -> dict[str, dict[str, Any]]:
-    """Resource type -> the only resource of that type."""
-    found = {}
-    for one in hcl2.loads(text)["resource"]:
-        ((kind, labelled),) = one.items()
-        ((_, body),) = labelled.items()
-        found[kind.strip('"')] = body
-    return found
+    """Resource type -> the last resource of that type."""
+    return dict(everything(text))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -213,7 +220,9 @@ def test_terraform_s_provider_takes_what_is_scaled(call, tmp_path):
         "aws_appautoscaling_policy",
         "aws_appautoscaling_scheduled_action",
     }
-    assert [it for kind, body in found.items() for it in judged(schema[kind], body, kind)] == []
+    assert [it for kind, body in everything(text) for it in judged(schema[kind], body, kind)] == []
+    assert len([kind for kind, _ in everything(text) if kind == "aws_cloudwatch_metric_alarm"]) > 5
+    assert found["aws_sagemaker_endpoint_configuration"]["data_capture_config"]
     assert found["aws_appautoscaling_policy"]["depends_on"]
 
 

@@ -275,3 +275,18 @@ def test_a_parameter_without_a_value_has_no_default():
         'variable "image" {\n  description = "The image that serves"\n  type        = string\n}'
         in text
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "looked_up"),
+    [
+        ("alias/volumes", "= data.aws_kms_key.key1.arn", 'key_id = "alias/volumes"'),
+        ("arn:aws:kms:eu-west-1:1:key/k", '= "arn:aws:kms:eu-west-1:1:key/k"', ""),
+    ],
+)
+def test_terraform_s_provider_gets_the_arn_of_a_key(key, written, looked_up):
+    text, left = terraform.configuration(stack(spec(kms_key=key)), "head", "eu-west-1")
+    (line,) = [line for line in text.splitlines() if "kms_key_arn" in line]
+    assert line.endswith(written)
+    assert (looked_up in text, left) == (True, ())
+    assert ('data "aws_kms_key"' in text) is bool(looked_up)
