@@ -51,6 +51,7 @@ class Leftovers:
             "builds": self.builds,
             "unfinished uploads": self.uploads,
             "scalable targets": self.targets,
+            "alarms": self.alarms,
             "logs": self.logs,
         }
         if local:
@@ -192,6 +193,19 @@ class Leftovers:
                 ours = endpoint == self._endpoint
                 yield Leftover("scalable target", row["ResourceId"], why, ours, request)
 
+    def alarms(self) -> Iterator[Leftover]:
+        """Alarms on endpoints that are gone; only mmectl's of the configured one are ours."""
+        with translated("cloudwatch:DescribeAlarms"):
+            pages = self._aws.client("cloudwatch").get_paginator("describe_alarms").paginate()
+            found = [row for page in pages for row in page.get("MetricAlarms", ())]
+        for row in found:
+            named = {one["Name"]: one["Value"] for one in row.get("Dimensions", ())}
+            endpoint = named.get("EndpointName")
+            if endpoint is not None and endpoint not in self.endpoints:
+                name = row["AlarmName"]
+                ours = endpoint == self._endpoint and name.startswith(f"{endpoint}-")
+                yield Leftover("alarm", name, f"its endpoint {endpoint} is gone", ours)
+
     def logs(self) -> Iterator[Leftover]:
         """Log groups of endpoints that are gone; only the configured one's is ours."""
         with translated("logs:DescribeLogGroups"):
@@ -274,6 +288,9 @@ class Leftovers:
                 ServiceNamespace="sagemaker",
                 ResourceId=one.name,
                 ScalableDimension=one.request["dimension"],
+            ),
+            "alarm": lambda one: self._aws.client("cloudwatch").delete_alarms(
+                AlarmNames=[one.name]
             ),
             "log group": lambda one: self._aws.client("logs").delete_log_group(
                 logGroupName=one.name

@@ -42,7 +42,7 @@ def gc(app: App, yes: bool, keep: int) -> Result:
 
     What mmectl made and nobody needs goes with --yes: models and configurations
     of endpoints that are gone, superseded ones but the last 5, image tags,
-    builds, unfinished uploads, scalable targets, logs. The configuration that
+    builds, unfinished uploads, scalable targets, alarms, logs. The configuration that
     serves or is being rolled out never goes. What others made is shown alone.
     """
     from mmectl.aws.leftovers import Leftovers

@@ -172,6 +172,22 @@ def test_targets_and_logs_of_others_are_told_alone(aws, stub):
     assert logs[0].why == "its endpoint demo is gone; 2.0 MB"
 
 
+def test_alarms_on_endpoints_that_are_gone(aws, stub):
+    rows = [
+        {"AlarmName": name, "Dimensions": [{"Name": "EndpointName", "Value": endpoint}]}
+        for name, endpoint in (("demo-v-errors", "demo"), ("x", "theirs"), ("y", "alive"))
+    ]
+    stub("cloudwatch").add_response(
+        "describe_alarms", {"MetricAlarms": [*rows, {"AlarmName": "z", "Dimensions": []}]}
+    )
+    endpoints(stub, "alive")
+    found = leftovers(aws)
+    alarms = list(found.alarms())
+    assert [(one.name, one.ours) for one in alarms] == [("demo-v-errors", True), ("x", False)]
+    stub("cloudwatch").add_response("delete_alarms", {}, {"AlarmNames": ["demo-v-errors"]})
+    found.remove(alarms[0])
+
+
 def test_builds_that_were_killed(aws, stub):
     codebuild = stub("codebuild")
     codebuild.add_response("list_projects", {"projects": ["mmectl-build-a", "other"]})
@@ -225,6 +241,7 @@ def _gc(call: Any, world: Any, aws: Any, stub: Any, *more: str) -> tuple[int, st
     stub("application-autoscaling").add_response(
         "describe_scalable_targets", {"ScalableTargets": []}
     )
+    stub("cloudwatch").add_response("describe_alarms", {"MetricAlarms": []})
     groups = [{"logGroupName": "/aws/sagemaker/Endpoints/demo", "storedBytes": 0}]
     stub("logs").add_response("describe_log_groups", {"logGroups": groups})
     if "--yes" in more:
