@@ -31,7 +31,9 @@ class FakeControl:
     async def serving(self, name, variant=None):
         if name not in ("many", "one"):
             raise AwsError("ValidationError", f"Endpoint {name} of account 1 not found.")
-        return SimpleNamespace(endpoint=name, config="c", multi_model=name == "many", others=())
+        return SimpleNamespace(
+            endpoint=name, config="c", multi_model=name == "many", others=(), capture=None
+        )
 
 
 class FakeFleets:
