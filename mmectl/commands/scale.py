@@ -64,7 +64,10 @@ def _result(
     app: App, variant: str, before: int | None, wanted: int, target: Target | None
 ) -> Result:
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
-    configured = app.config.settings.endpoint.instance_count
+    usual = app.config.settings.endpoint.instance_count
+    key, configured = app.config.settings.endpoint.counts().get(
+        variant, ("endpoint.instance_count", usual)
+    )
     data: dict[str, Any] = {
         "endpoint": app.endpoint_name,
         "variant": variant,
@@ -81,14 +84,16 @@ def _result(
         limits = f"{target.min} to {counted(target.max, 'instance')}"
         lines.append(f"autoscaling goes on from there, with {limits}: see mmectl status")
     elif configured != wanted:
-        lines.append(_kept(app, configured, wanted))
+        lines.append(_kept(app, key, configured, wanted))
     return Result(data, lines)
 
 
-def _kept(app: App, configured: int, wanted: int) -> str:
-    where = app.config.origins.get("endpoint.instance_count", "config.yaml")
+def _kept(app: App, key: str, configured: int, wanted: int) -> str:
+    """What the next deploy does about it; `key` is where config.yaml says so."""
+    where = app.config.origins.get(key, "config.yaml")
+    name = key if key.endswith("instance_count") else f"{key}.instance_count"
     back = counted(configured, "instance")
     return (
-        f"endpoint.instance_count is {configured} ({where}): the next mmectl deploy goes back to "
-        f"{back}; to keep {wanted}, set endpoint.instance_count: {wanted}"
+        f"{name} is {configured} ({where}): the next mmectl deploy goes back to {back}; "
+        f"to keep {wanted}, set {name}: {wanted}"
     )

@@ -182,7 +182,7 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
     refused = policy.problem(settings.update.as_policy())
     if refused is not None:
         yield f"update.{refused[0]}", refused[1]
-    yield from scaling_problems(settings.autoscaling, settings.endpoint.instance_count)
+    yield from scaling_problems(settings.autoscaling, settings.endpoint)
     if (refusal := _no_path(settings.local.state_dir)) is not None:
         yield "local.state_dir", refusal
     yield from _image_problems(settings.image)

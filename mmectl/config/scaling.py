@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmectl.config.sections import Autoscaling, Schedule
+from mmectl.config.sections import Autoscaling, Endpoint, Schedule
 from mmectl.config.yaml_values import near_miss, shown
 
 Problem = tuple[str, str]
 _HINTS = ("target", "schedule")
 
 
-def scaling_problems(section: Autoscaling, count: int) -> Iterator[Problem]:
-    """(dotted key, what is wrong); `count` is endpoint.instance_count."""
+def scaling_problems(section: Autoscaling, endpoint: Endpoint) -> Iterator[Problem]:
+    """(dotted key, what is wrong) of the section beside the endpoint that it scales."""
     if section.min is None and section.max is None:
         for key in _HINTS:
             if getattr(section, key):
@@ -24,12 +24,10 @@ def scaling_problems(section: Autoscaling, count: int) -> Iterator[Problem]:
         return
     if section.min > section.max:
         yield "autoscaling.min", f"is {section.min}, must be at most max, which is {section.max}"
-    elif not section.min <= count <= section.max:
-        yield (
-            "endpoint.instance_count",
-            f"is {count}, must be {section.min} to {section.max}: autoscaling would change it at "
-            "once",
-        )
+    for key, count in dict.fromkeys(endpoint.counts().values()):
+        if section.min <= section.max and not section.min <= count <= section.max:
+            limits = f"{section.min} to {section.max}"
+            yield key, f"is {count}, must be {limits}: autoscaling would change it at once"
     if section.target is None and not section.schedule:
         yield "autoscaling", "needs a target or a schedule: nothing would be scaled"
     for number, one in enumerate(section.schedule):

@@ -187,6 +187,15 @@ class Endpoint(Section):
         """The names of the variants, of one or of several."""
         return tuple(one.name for one in self.variants) or (self.variant,)
 
+    def counts(self) -> dict[str, tuple[str, int]]:
+        """Instances by variant, each with the dotted key that says so."""
+        counted = {}
+        for number, one in enumerate(self.variants):
+            own = one.instance_count
+            key = "endpoint.instance_count" if own is None else f"endpoint.variants.{number}"
+            counted[one.name] = (key, self.instance_count if own is None else own)
+        return counted or {self.variant: ("endpoint.instance_count", self.instance_count)}
+
 
 class Network(Section):
     """Where the containers run."""

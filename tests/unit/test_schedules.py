@@ -118,6 +118,14 @@ def test_the_section_as_a_value(tmp_path):
     assert load_text(tmp_path, "").settings.autoscaling.as_values() is None
 
 
+def test_each_variants_own_count_is_within_the_limits(tmp_path):
+    variants = "endpoint: {variants: [{name: A, instance_count: 2}, {name: B, instance_count: 9}]}"
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, f"{variants}\nautoscaling: {{min: 1, max: 4, target: 9}}\n")
+    (problem,) = caught.value.problems
+    assert "endpoint.variants.1: is 9, must be 1 to 4: autoscaling would change it" in problem
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
