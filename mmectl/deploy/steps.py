@@ -26,6 +26,7 @@ YOUNG = 60.0  # seconds after which a role is known everywhere
 _NOT_SEEN = "could not find"
 # A call whose answer was lost was made; a client that asks again hears so
 _MADE, _BEGUN = "already existing", "in-progress"
+_FORBIDDEN = ("aws_AccessDeniedException", "aws_AccessDenied")
 _UNANSWERED = 3  # calls without an answer, after each of which nothing was to be seen
 # what was surely not done; after any other failure it may have been
 _REFUSED = (
@@ -148,7 +149,8 @@ def _update_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[
         _persist(lambda: aws.update_endpoint(step.request), timing, _not_seen, begun)
     except ServiceError as error:
         if error.code in _REFUSED and _BEGUN not in error.message.lower():
-            _write_note(aws, step.name, earlier, timing)
+            with contextlib.suppress(ServiceError):  # what was met before is what counts
+                _write_note(aws, step.name, earlier, timing)
         if "DeploymentConfig" not in step.request or "alarm" not in error.message.lower():
             raise
         raise ServiceError(error.message, hint=_WATCHES, code=error.code) from error
@@ -169,15 +171,22 @@ def _scale(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
 
 
 def _write_note(aws: ControlPlane, name: str, value: str | None, timing: Timing) -> None:
-    """Note an update, until AWS shows the note; who may not tag can still update."""
-    with contextlib.suppress(ServiceError):
-        if value is None:
-            aws.delete_tags("endpoint", name, [UPDATE_TAG])
-            return
+    """Note an update, until AWS shows the note; who may not tag can still update.
+
+    Any other failure ends the deploy before the update: without the note it might be made twice.
+    """
+    if value is None:
+        aws.delete_tags("endpoint", name, [UPDATE_TAG])
+        return
+    try:
         aws.add_tags("endpoint", name, {UPDATE_TAG: value})
-        for elapsed in timing.pauses():
-            if aws.tags("endpoint", name).get(UPDATE_TAG) == value or elapsed > LAG:
-                return
+    except ServiceError as error:
+        if error.code not in _FORBIDDEN:
+            raise
+        return
+    for elapsed in timing.pauses():
+        if aws.tags("endpoint", name).get(UPDATE_TAG) == value or elapsed > LAG:
+            return
 
 
 def _await_shown(aws: ControlPlane, step: Step, timing: Timing, before: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -617,6 +618,23 @@ def test_an_outcome_is_not_told_while_aws_does_not_show_the_update():
     list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
     aws._left = 2
     assert WANTED.config in list(await_outcome(aws, "demo", timing()))[-1].text
+
+
+@pytest.mark.parametrize(
+    ("code", "updates"), [("aws_AccessDeniedException", 1), ("aws_ThrottlingException", 0)]
+)
+def test_without_a_note_only_who_may_not_write_it_updates(code, updates):
+    aws: Any = Aws()
+    deployed(aws)
+
+    def refused(*_):
+        raise ServiceError("no tags", code=code)
+
+    aws.add_tags = refused
+    aws.calls.clear()
+    with contextlib.nullcontext() if updates else pytest.raises(ServiceError, match="no tags"):
+        deployed(aws, changed_by(container__image="x:2"))
+    assert aws.calls.count("UpdateEndpoint") == updates
 
 
 def test_a_refused_update_leaves_no_note_of_it():
