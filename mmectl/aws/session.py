@@ -5,7 +5,6 @@ Nothing of botocore leaves this module: its errors become `ServiceError`, with A
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,6 +33,7 @@ from mmectl.aws import settings
 from mmectl.aws.encryption import encrypt_writes
 from mmectl.base import partitions
 from mmectl.base.errors import ServiceError
+from mmectl.base.policies import trusts
 from mmectl.base.values import Credentials, Identity
 
 ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
@@ -409,14 +409,15 @@ def _own_session(
 
 
 def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
-    """Whether the role's trust policy names the SageMaker service."""
-    policy = role.get("AssumeRolePolicyDocument", {})
-    text = policy if isinstance(policy, str) else json.dumps(policy)
+    """Whether the role's trust policy lets the SageMaker service assume it, for its account."""
     principals = {
         "sagemaker.amazonaws.com",
         *(f"sagemaker.{each.suffix}" for each in partitions.known()),
     }
-    return any(f'"{principal}"' in text for principal in principals)
+    account = str(role.get("Arn", "")).split(":")[4:5]
+    document = role.get("AssumeRolePolicyDocument")
+    context = {"aws:sourceaccount": account}
+    return any(trusts(document, each, context) == "allowed" for each in principals)
 
 
 def _role_of_sagemaker(session: boto3.Session) -> str:

@@ -13,11 +13,22 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.stub import Stubber
 from botocore.utils import parse_timestamp
 
-from mmectl.aws.session import ATTEMPTS, Aws, Storage, _give_up_early, timestamp, translated
+from mmectl.aws.session import (
+    ATTEMPTS,
+    Aws,
+    Storage,
+    _give_up_early,
+    timestamp,
+    translated,
+    trusts_sagemaker,
+)
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Credentials
 
-TRUST = '{"Statement":[{"Principal":{"Service":"sagemaker.amazonaws.com"}}]}'
+TRUST = (
+    '{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
+    '"Principal":{"Service":"sagemaker.amazonaws.com"}}]}'
+)
 
 
 def role(name: str, *, day: int = 1, trust: str = TRUST) -> dict:
@@ -29,6 +40,20 @@ def role(name: str, *, day: int = 1, trust: str = TRUST) -> dict:
         "CreateDate": dt.datetime(2024, 1, day, tzinfo=dt.timezone.utc),
         "AssumeRolePolicyDocument": trust,
     }
+
+
+@pytest.mark.parametrize(
+    ("trust", "trusted"),
+    [
+        (TRUST, True),
+        (TRUST.replace("amazonaws.com", "amazonaws.com.cn"), True),
+        (TRUST.replace("Allow", "Deny"), False),
+        (TRUST.replace("sts:AssumeRole", "sts:TagSession"), False),
+        (TRUST.replace('"Service"', '"AWS"'), False),
+    ],
+)
+def test_a_role_is_trusted_where_a_statement_allows_it(trust, trusted):
+    assert trusts_sagemaker(role("a", trust=trust)) is trusted
 
 
 def test_identity_is_of_sts(aws, stub):
