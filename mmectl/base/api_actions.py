@@ -28,7 +28,13 @@ _S3: Mapping[str, tuple[str, ...]] = {
     "PutBucketLifecycleConfiguration": ("PutLifecycleConfiguration",),
 }
 # signing name of a service -> prefix of its actions, where they differ
-_PREFIXES = {"monitoring": "cloudwatch", "sagemaker-runtime": "sagemaker"}
+_PREFIXES = {
+    "monitoring": "cloudwatch",
+    "sagemaker-runtime": "sagemaker",
+    "resourcegroupstaggingapi": "tag",
+    "tagging": "tag",
+    "service-quotas": "servicequotas",
+}
 FREE = frozenset({"sts:GetCallerIdentity"})
 """What needs no permission."""
 

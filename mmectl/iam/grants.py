@@ -71,6 +71,7 @@ DEPLOYER: tuple[Grant, ...] = (
         "sagemaker:ListEndpointConfigs sagemaker:ListModels",
     ),
     *_rows("deployer", "*", "sagemaker:ListEndpoints", why=GC),
+    *_rows("deployer", "*", "tag:GetResources", why="asks for the tags of many at once"),
     *_rows("deployer", "role", "iam:GetRole"),
     *_rows("deployer", "role", "iam:PassRole", why="CreateModel hands the role to SageMaker"),
     *_rows("deployer", "*", "iam:ListRoles", "found_role", "finds the role where none is named"),
