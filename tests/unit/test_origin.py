@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mmectl.base.errors import ArtifactError, UsageError
@@ -38,7 +40,9 @@ def test_unknown_names_get_the_near_miss():
         ("./shapes.tar.gz", "mmectl upload shapes --from ./shapes.tar.gz"),
     ],
 )
-def test_sources_in_place_of_names_get_the_command(name, typed):
+def test_sources_in_place_of_names_get_the_command(name, typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("shapes.tar.gz").touch()
     with pytest.raises(UsageError) as caught:
         chosen([name], KNOWN)
     assert caught.value.hint == f"type: {typed}"
