@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def settings(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     """Keys for --set; ``=`` follows."""
-    from mmectl.config.sections import keys
+    from mmectl.config.keys import keys
 
     return [f"{key}=" for key in keys() if key.startswith(start)]
 

@@ -75,7 +75,7 @@ def _text(value: object) -> str:
 @command(parent=config, examples="mmectl config schema > config.schema.json")
 def schema(_app: App) -> Result:
     """Print the JSON schema of config.yaml, for editors."""
-    from mmectl.config.sections import schema as schema_of_config
+    from mmectl.config.sections.settings import schema as schema_of_config
 
     found = schema_of_config()
     return Result({"schema": found}, [json.dumps(found, indent=2)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmectl.app import App
 from mmectl.commands import unserved
 from mmectl.commands.iam import names_of
-from mmectl.config.sections import Endpoint
+from mmectl.config.sections.endpoint import Endpoint
 from mmectl.doctor.values import ImageFacts, ModelSizes, Subject, Wanted
 from mmectl.endpoint import serving_role
 from mmectl.images.platforms import platform_of

@@ -15,7 +15,7 @@ from mmectl.base.instances import (
     listed_for_multi_model,
     single_gpu_types,
 )
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 from mmectl.config.yaml_values import shown
 
 _RULE = "multi-model endpoints run on CPU instances, and on those with one GPU"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mmectl.config.checks import has_disks
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 
 
 def advice(settings: Settings) -> list[str]:

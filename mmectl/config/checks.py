@@ -19,18 +19,14 @@ from mmectl.base import partitions
 from mmectl.base.errors import UsageError
 from mmectl.base.instances import instance_type
 from mmectl.config import accelerators, environments, security
+from mmectl.config.keys import flatten, section_at
 from mmectl.config.limits import problems_of_limits
 from mmectl.config.scaling import scaling_problems
-from mmectl.config.sections import (
-    Endpoint,
-    Image,
-    Model,
-    ProductionVariant,
-    Schedule,
-    Settings,
-    flatten,
-    section_at,
-)
+from mmectl.config.sections.autoscaling import Schedule
+from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
+from mmectl.config.sections.image import Image
+from mmectl.config.sections.models import Model
+from mmectl.config.sections.settings import Settings
 from mmectl.config.yaml_values import Tree, near_miss, shown, unknown_key
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo

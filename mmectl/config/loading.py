@@ -18,8 +18,9 @@ from typing import Any
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
 from mmectl.config import checks, environments, variables
+from mmectl.config.keys import flatten, is_text, keys, texts
 from mmectl.config.reading import read_text
-from mmectl.config.sections import Settings, flatten, is_text, keys, texts
+from mmectl.config.sections.settings import Settings
 from mmectl.config.yaml_values import Tree, compose, overlay, value_at
 
 ENVIRONMENT_PREFIX = "MMECTL_"

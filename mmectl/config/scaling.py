@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmectl.config.sections import Autoscaling, Endpoint, Schedule
+from mmectl.config.sections.autoscaling import Autoscaling, Schedule
+from mmectl.config.sections.endpoint import Endpoint
 from mmectl.config.yaml_values import near_miss, shown
 
 Problem = tuple[str, str]

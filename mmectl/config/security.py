@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mmectl.config.sections import Network, Settings
+from mmectl.config.sections.network import Network
+from mmectl.config.sections.settings import Settings
 from mmectl.config.yaml_values import near_miss, shown
 
 # EC2: 8 hexadecimal digits, or 17 since 2018

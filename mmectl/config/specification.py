@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from mmectl.base.errors import ConfigError
-from mmectl.config.sections import Endpoint, ProductionVariant, Settings
+from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
+from mmectl.config.sections.settings import Settings
 from mmectl.deploy.watching import Watched
 from mmectl.endpoint import Spec
 from mmectl.spec import alarms

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from fuzz.fuzzing import check, files, mutated, seeds
 from mmectl.base.errors import ConfigError
+from mmectl.config.keys import flatten, keys
 from mmectl.config.loading import Config, load
-from mmectl.config.sections import Settings, flatten, keys
+from mmectl.config.sections.settings import Settings
 
 FUZZ = settings.get_profile("fuzz")
 KEYS = keys()

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from mmectl.base.errors import DeployError
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
 from mmectl.deploy import adoption
 from mmectl.endpoint import counted_name, desired

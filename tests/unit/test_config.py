@@ -14,10 +14,11 @@ from botocore.loaders import Loader
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
 from mmectl.config import accelerators, checks, limits
+from mmectl.config.keys import flatten, keys
 from mmectl.config.loading import load
 from mmectl.config.reading import read_text
 from mmectl.config.refused import WHY, why_not
-from mmectl.config.sections import Settings, flatten, keys, schema
+from mmectl.config.sections.settings import Settings, schema
 
 BAD = [
     # (file, flags, what must be said)

@@ -7,7 +7,7 @@ import pytest
 from mmectl.base.errors import ConfigError
 from mmectl.config.advice import shared_endpoints
 from mmectl.config.loading import Config, load
-from mmectl.config.sections import schema
+from mmectl.config.sections.settings import schema
 
 FILE = """\
 platform: local

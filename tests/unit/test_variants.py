@@ -8,7 +8,7 @@ import pytest
 
 from mmectl.base.errors import ConfigError, DeployError
 from mmectl.config.loading import load
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
 from mmectl.endpoint import Observed, desired, plan
 from mmectl.spec.capacity import Capacity, initial

@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 from fakes.watching import Watching
 
 from mmectl.base.errors import DeployError, ServiceError
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import watched
 from mmectl.deploy import watching
 from mmectl.deploy.watching import Watched, execute, observe, plan, removal

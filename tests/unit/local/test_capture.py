@@ -13,7 +13,7 @@ import pytest
 from mmectl.base.errors import ConfigError
 from mmectl.config.advice import advice
 from mmectl.config.loading import load
-from mmectl.config.sections import Settings
+from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
 from mmectl.endpoint import Observed, desired, plan
 from mmectl.local.capture.lines import Event, folder, line, name

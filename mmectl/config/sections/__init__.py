@@ -1,0 +1,1 @@
+"""The sections of config.yaml as pydantic models: defaults, descriptions, ranges."""
