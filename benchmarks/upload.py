@@ -18,8 +18,8 @@ import boto3
 
 from benchmarks.report import Result, seconds
 from mmectl.artifacts import upload_many
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.values import Location
 from mmectl.frameworks.mxnet import untrained
 from mmectl.local.client import platform

@@ -247,8 +247,8 @@ class App:
 
     def bucket_of(self, name: str) -> ModelBucket:
         """Any bucket that these credentials may read."""
+        from mmectl.aws.errors import translated
         from mmectl.aws.s3 import S3Bucket
-        from mmectl.aws.session import translated
 
         key = self.config.settings.bucket.kms_key if name == self.location.bucket else None
         client = self.aws.client("s3")
@@ -510,7 +510,7 @@ class App:
         self, repository: str, registry_id: str | None = None, region: str | None = None
     ) -> Ecr:
         """A repository of the account's registry, or of another account's or region's."""
-        from mmectl.aws.session import translated
+        from mmectl.aws.errors import translated
         from mmectl.images.ecr import Ecr
 
         client = self.aws.client("ecr", region=region)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.base.errors import ServiceError
 from mmectl.spec.scaling import DIMENSION, Target
 

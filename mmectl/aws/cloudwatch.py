@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from mmectl.aws.account import Account
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.base.errors import ServiceError
 
 GROUP = "/aws/sagemaker/Endpoints/"

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmectl.aws.account import Account
 from mmectl.aws.cloudwatch import GROUP
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Location
 from mmectl.deploy.leftovers import KEPT, Leftover, Made, superseded

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from mmectl.aws.account import Account
+from mmectl.aws.errors import translated
 from mmectl.aws.pricing import hourly
-from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.policies import Context
 from mmectl.base.values import Identity

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mmectl.aws.account import Account
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 
 # Where the Price List answers, by partition (AWS General Reference, "AWS Price List endpoints")
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}

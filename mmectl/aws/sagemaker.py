@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws.account import Account
 from mmectl.aws.autoscaling import Autoscaling
-from mmectl.aws.session import NO_ANSWER, message_of, offline, translated
+from mmectl.aws.errors import NO_ANSWER, message_of, offline, translated
 from mmectl.base.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 from mmectl.spec.scaling import Target

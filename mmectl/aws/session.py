@@ -1,143 +1,26 @@
-"""boto3 sessions and clients: identity, role, bucket; errors translated.
-
-Nothing of botocore leaves this module: its errors become `ServiceError`, with AWS's code.
-"""
+"""boto3 sessions and clients, with the user's AWS settings or the embedded platform's."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ReadTimeoutError,
-    SSLError,
-)
-from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
-from mmectl.aws import settings
+from mmectl.aws import buckets, roles, settings
 from mmectl.aws.encryption import encrypt_writes
-from mmectl.base import partitions
+from mmectl.aws.errors import translated
+from mmectl.aws.retries import ATTEMPTS, give_up_early
 from mmectl.base.errors import ServiceError
-from mmectl.base.policies import trusts
 from mmectl.base.values import Credentials, Identity
-
-ROLE_PREFIX = "AmazonSageMaker-ExecutionRole-"
-# What a notebook or Studio, a training job and a processing job find on their disk.
-SAGEMAKER_MARKS = (
-    Path("/opt/ml/metadata/resource-metadata.json"),
-    Path("/opt/ml/config/resourceconfig.json"),
-    Path("/opt/ml/config/processingjobconfig.json"),
-)
-_ROLES_SHOWN = 10
-_ROLE_HINT = (
-    "set aws.role, or create one: aws iam create-role "
-    "--role-name AmazonSageMaker-ExecutionRole-mmectl "
-    '--assume-role-policy-document \'{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
-    '"Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}\''
-    " and attach AmazonSageMakerFullAccess"
-)
-
-# what is raised where there is no answer of the service
-NO_ANSWER = (BotoCoreError, ResponseParserError)
-
-
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn botocore's errors into ours; `doing` says what was tried."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "Unknown")
-        text = message_of(error)
-        raise ServiceError(
-            f"{doing}: {text}", hint=_hint(code, doing, text), code=f"aws_{code}"
-        ) from error
-    except NO_ANSWER as error:
-        raise offline(doing, error) from error
-
-
-def message_of(error: ClientError) -> str:
-    """What AWS says; the code where the message is null, as SageMaker Runtime throttles."""
-    said = error.response.get("Error", {})
-    return str(said.get("Message") or said.get("Code") or error)
-
-
-def _hint(code: str, doing: str, text: str) -> str | None:
-    if code in ("AccessDenied", "AccessDeniedException", "403"):
-        return f"the caller needs the permission for: {doing}"
-    if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
-        return "log in again, for example: aws sso login"
-    if "in-progress" in text:
-        return "another change is under way; see: mmectl status; wait for it: mmectl deploy"
-    if code == "NoSuchBucket":
-        return "check the bucket's name; the configured one is created by: mmectl upload --all"
-    if code in ("ResourceLimitExceeded",):
-        return "request a higher quota in the Service Quotas console"
-    return None
-
-
-def offline(doing: str, error: Exception) -> ServiceError:
-    """An error without an answer: no credentials, no network, no time."""
-    if isinstance(error, NoCredentialsError):
-        path = settings.unreadable()
-        log_in = "set aws.profile, or log in: aws configure; without an account: --platform local"
-        return ServiceError(
-            f"{doing}: no AWS credentials found",
-            hint=f"make {path} readable" if path else log_in,
-            code="no_credentials",
-        )
-    if isinstance(error, (settings.NotAws, ResponseParserError)):
-        place = "check the network and HTTPS_PROXY: something answers in place of AWS"
-        return ServiceError(f"{doing}: {error}", hint=place, code="not_aws")
-    if isinstance(error, ConnectionClosedError):
-        again = "nobody knows whether it was done; run the same command again"
-        return ServiceError(f"{doing}: {error}", hint=again, code="unreachable")
-    if isinstance(error, ReadTimeoutError):
-        return ServiceError(f"{doing}: no answer in time: {error}", code="read_timeout")
-    variable = settings.culprit(error)
-    hint = f"fix or unset {variable}" if variable else None
-    if isinstance(error, EndpointConnectionError):
-        hint = f"check the network, or {hint}" if hint else "check the network"
-        return ServiceError(f"{doing}: {error}", hint=hint, code="unreachable")
-    if isinstance(error, SSLError) and hint is None:
-        hint = "name the certificates of your network: AWS_CA_BUNDLE=/path/to/bundle.pem"
-    return ServiceError(f"{doing}: {error}", hint=hint)
-
-
-_UNFINISHED_DAYS = 7
-ATTEMPTS = 8  # of a call that is throttled, or fails on AWS's side
-UNANSWERED = 3  # of a call to what cannot be reached, or says nothing
-
-
-# what may have been done without an answer, and must not be done again unseen
-_LOOK_FIRST = ("UpdateEndpoint",)
-
-
-def _give_up_early(
-    operation: Any, attempts: int, caught_exception: Exception | None, **_: Any
-) -> None:
-    """Raise what was met where there is no answer: no network gets better within a minute."""
-    if caught_exception is None:
-        return
-    closed = isinstance(caught_exception, ConnectionClosedError)
-    most = 1 if operation.name in _LOOK_FIRST else ATTEMPTS if closed else UNANSWERED
-    if attempts >= most:
-        raise caught_exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +90,7 @@ class Aws:
             if service == "s3" and self._storage.kms_key:
                 encrypt_writes(self._clients[key], self._own_bucket, self._storage.kms_key)
 
-            self._clients[key].meta.events.register_first("needs-retry", _give_up_early)
+            self._clients[key].meta.events.register_first("needs-retry", give_up_early)
         return self._clients[key]
 
     def _client_config(self, service: str, read_timeout: float) -> Config:
@@ -230,40 +113,9 @@ class Aws:
 
     def role(self, wanted: str | None) -> str:
         """The ARN of the execution role: given, of the SageMaker we run in, or found in IAM."""
-        if wanted and wanted.startswith("arn:"):
-            return wanted
-        if wanted:
-            with translated(f"iam:GetRole {wanted}"):
-                name = wanted.rpartition("/")[2]  # IAM finds a role without its path
-                return str(self.client("iam").get_role(RoleName=name)["Role"]["Arn"])
-        if not self.local and any(path.exists() for path in SAGEMAKER_MARKS):
-            return _role_of_sagemaker(self._session)
-        return self._found_role()
-
-    def _found_role(self) -> str:
-        with translated("iam:ListRoles"):
-            pages = self.client("iam").get_paginator("list_roles").paginate()
-            roles = [
-                role
-                for page in pages
-                for role in page["Roles"]
-                if role["RoleName"].startswith(ROLE_PREFIX) and trusts_sagemaker(role)
-            ]
-        if not roles:
-            raise ServiceError(
-                f"no IAM role {ROLE_PREFIX}* that SageMaker may assume",
-                hint=_ROLE_HINT,
-                code="no_role",
-            )
-        if len(roles) > 1:
-            newest = sorted(roles, key=lambda role: role["CreateDate"], reverse=True)
-            raise ServiceError(
-                f"{len(roles)} IAM roles {ROLE_PREFIX}* that SageMaker may assume: "
-                + ", ".join(role["RoleName"] for role in newest[:_ROLES_SHOWN]),
-                hint=f"choose one, for example: aws.role: {newest[0]['RoleName']}",
-                code="several_roles",
-            )
-        return str(roles[0]["Arn"])
+        if not (wanted or self.local) and roles.in_sagemaker():
+            return roles.role_of_sagemaker(self._session)
+        return roles.execution_role(self, wanted)
 
     def bucket_name(self, wanted: str | None) -> str:
         """The given bucket, or the name that SageMaker's own tools use by default."""
@@ -276,86 +128,12 @@ class Aws:
         return self._bucket
 
     def bucket_exists(self, name: str) -> bool:
-        """Whether the bucket is there for us.
-
-        Raises ServiceError when it belongs to somebody else or is in another region. A name
-        that anybody can guess must belong to our own account.
-        """
-        guessed = name.startswith(f"sagemaker-{self.region}-")
-        owner = {"ExpectedBucketOwner": self.identity().account} if guessed else {}
-        try:
-            answer = self.client("s3").head_bucket(Bucket=name, **owner)
-        except ClientError as error:
-            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            self._same_region(name, headers.get("x-amz-bucket-region"))
-            if status == 404:
-                return False
-            if status == 403:
-                raise _no_bucket(name, theirs=guessed) from error
-            with translated(f"s3:HeadBucket {name}"):
-                raise
-        except NO_ANSWER as error:
-            raise offline(f"s3:HeadBucket {name}", error) from error
-        else:
-            headers = answer["ResponseMetadata"]["HTTPHeaders"]
-            self._same_region(name, headers.get("x-amz-bucket-region"))
-            return True
+        """Whether the bucket is there for us; see `buckets`."""
+        return buckets.bucket_exists(self, name)
 
     def ensure_bucket(self, name: str) -> bool:
         """Create the bucket if it is missing; True when it was created. Raises ServiceError."""
-        if self.bucket_exists(name):
-            return False
-        # us-east-1 is the one region that must not be named.
-        wanted: dict[str, Any] = {}
-        if self.region != "us-east-1":
-            wanted["LocationConstraint"] = self.region
-        if self._storage.tags:
-            tags = self._storage.tags.items()
-            wanted["Tags"] = [{"Key": key, "Value": value} for key, value in tags]
-        options = {"CreateBucketConfiguration": wanted} if wanted else {}
-        tagging = " with aws.tags (s3:TagResource)" if self._storage.tags else ""
-        try:
-            with translated(f"s3:CreateBucket {name}{tagging}"):
-                self.client("s3").create_bucket(Bucket=name, **options)
-        except ServiceError as error:
-            if error.code != "aws_BucketAlreadyOwnedByYou":  # somebody of ours was quicker
-                raise
-            return False
-        self._drop_unfinished(name)
-        return True
-
-    def _drop_unfinished(self, name: str) -> None:
-        """Let S3 delete the parts of uploads that nobody went on with; they cost money, unseen."""
-        rule = {
-            "ID": "mmectl-unfinished-uploads",
-            "Status": "Enabled",
-            "Filter": {"Prefix": ""},
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _UNFINISHED_DAYS},
-        }
-        with suppress(ServiceError), translated(f"s3:PutLifecycleConfiguration {name}"):
-            self.client("s3").put_bucket_lifecycle_configuration(
-                Bucket=name, LifecycleConfiguration={"Rules": [rule]}
-            )
-
-    def _same_region(self, name: str, region: str | None) -> None:
-        if region and region != self.region:
-            raise ServiceError(
-                f"bucket {name} is in {region}, the endpoint in {self.region}",
-                hint=f"set aws.region: {region}, or name another bucket",
-                code="bucket_region",
-            )
-
-
-def _no_bucket(name: str, *, theirs: bool) -> ServiceError:
-    """A 403 of HeadBucket, which has no text: S3 does not say which of the two it is."""
-    whose = "it belongs to another account" if theirs else "it is another account's"
-    return ServiceError(
-        f"bucket {name} may not be looked at: {whose}, or the caller lacks s3:ListBucket on it",
-        hint="set bucket.name to a bucket of this account, or allow the caller "
-        f"s3:ListBucket on arn:aws:s3:::{name}",
-        code="bucket_forbidden",
-    )
+        return buckets.ensure_bucket(self, name, self._storage.tags)
 
 
 def timestamp(value: Any) -> datetime:
@@ -406,32 +184,3 @@ def _own_session(
         aws_secret_access_key=credentials.secret_access_key,
         aws_session_token=credentials.session_token,
     )
-
-
-def trusts_sagemaker(role: Mapping[str, Any]) -> bool:
-    """Whether the role's trust policy lets the SageMaker service assume it, for its account."""
-    principals = {
-        "sagemaker.amazonaws.com",
-        *(f"sagemaker.{each.suffix}" for each in partitions.known()),
-    }
-    account = str(role.get("Arn", "")).split(":")[4:5]
-    document = role.get("AssumeRolePolicyDocument")
-    context = {"aws:sourceaccount": account}
-    return any(trusts(document, each, context) == "allowed" for each in principals)
-
-
-def _role_of_sagemaker(session: boto3.Session) -> str:
-    """The role of the notebook or job we run in, by the SageMaker SDK (extra `sagemaker`)."""
-    try:
-        from sagemaker.core.helper.session_helper import Session, get_execution_role
-    except ImportError as error:
-        raise ServiceError(
-            "running inside SageMaker, but its SDK (version 3) is not installed",
-            hint="pip install 'mmectl[sagemaker]', or set aws.role",
-        ) from error
-    doing = "the execution role of this SageMaker notebook or job"
-    try:
-        with translated(doing):
-            return str(get_execution_role(sagemaker_session=Session(boto_session=session)))
-    except ValueError as error:
-        raise ServiceError(f"{doing}: {error}", hint="set aws.role") from error

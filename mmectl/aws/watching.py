@@ -8,7 +8,7 @@ from typing import Any
 
 from mmectl.aws.account import Account
 from mmectl.aws.cloudwatch import GROUP
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.base.errors import ServiceError
 
 _GONE = ("aws_ResourceNotFound", "aws_ResourceNotFoundException")

@@ -213,7 +213,7 @@ def _backends(app: App) -> Backends:
 
 
 def _codebuild(app: App) -> CodeBuild:
-    from mmectl.aws.session import translated
+    from mmectl.aws.errors import translated
     from mmectl.images.codebuild import Clients, CodeBuild, Where
 
     aws: Any = app.aws

@@ -7,8 +7,8 @@ from bucket_contract import BucketContract, StoreContract
 from fakes.bucket import Memory
 from fakes.s3 import FakeS3
 
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 
 
 class TestMemory(StoreContract):

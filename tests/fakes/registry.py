@@ -19,7 +19,7 @@ class Refused(Exception):
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Word the fake's refusals as `mmectl.aws.session.translated` does the real ones."""
+    """Word the fake's refusals as `mmectl.aws.errors.translated` does the real ones."""
     try:
         yield
     except Refused as error:

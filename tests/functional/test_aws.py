@@ -13,15 +13,10 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.stub import Stubber
 from botocore.utils import parse_timestamp
 
-from mmectl.aws.session import (
-    ATTEMPTS,
-    Aws,
-    Storage,
-    _give_up_early,
-    timestamp,
-    translated,
-    trusts_sagemaker,
-)
+from mmectl.aws.errors import translated
+from mmectl.aws.retries import ATTEMPTS, give_up_early
+from mmectl.aws.roles import trusts_sagemaker
+from mmectl.aws.session import Aws, Storage, timestamp
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Credentials
 
@@ -268,7 +263,7 @@ def test_who_may_not_tag_a_new_bucket_is_told_the_permission():
 def raised(error: Exception, attempts: int, name: str = "CreateModel") -> bool:
     operation = SimpleNamespace(name=name)
     try:
-        _give_up_early(operation, attempts=attempts, caught_exception=error, response=None)
+        give_up_early(operation, attempts=attempts, caught_exception=error, response=None)
     except type(error):
         return True
     return False
@@ -282,7 +277,7 @@ def test_throttles_are_waited_for_longer_than_what_cannot_be_reached(aws):
     closed = ConnectionClosedError(endpoint_url="http://127.0.0.1:9")
     assert not raised(closed, ATTEMPTS - 1)
     assert raised(closed, 1, "UpdateEndpoint")  # it may have been accepted
-    _give_up_early(SimpleNamespace(name="UpdateEndpoint"), ATTEMPTS, None)
+    give_up_early(SimpleNamespace(name="UpdateEndpoint"), ATTEMPTS, None)
 
 
 def test_nobody_who_is_there_is_asked_three_times(aws):

@@ -12,7 +12,7 @@ import pytest
 from botocore.stub import ANY
 from fakes.registry import image_config, manifest
 
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.base.errors import BuildError, ServiceError
 from mmectl.images import manifests
 from mmectl.images.codebuild import Clients, CodeBuild, Where

@@ -25,7 +25,8 @@ from botocore.retries import standard
 from in_process import MINE, in_thread
 
 from mmectl.app import App
-from mmectl.aws.session import ATTEMPTS, Aws
+from mmectl.aws.retries import ATTEMPTS
+from mmectl.aws.session import Aws
 from mmectl.cli import run
 from mmectl.local.bad_day.layer import BadDay
 from mmectl.local.call import Call, Handler

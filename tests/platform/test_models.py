@@ -19,8 +19,8 @@ from projects import Project, config_of, made, share_environments, surroundings_
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
 from mmectl.archive import pack
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.values import Location
 from mmectl.registry.current_version import Switch
 from mmectl.registry.inventory import Inventory

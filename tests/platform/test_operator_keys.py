@@ -138,7 +138,7 @@ def _build_elsewhere(kind: type[App]) -> None:
         },
         begins=True,
     )
-    from mmectl.aws.session import translated
+    from mmectl.aws.errors import translated
 
     clients = Clients(None, app.aws.client("s3"), None, translated)
     CodeBuild(clients, Where(BUCKET, "role", "us-east-1", {}))._upload("source.zip", b"PK")

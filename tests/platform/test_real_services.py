@@ -11,9 +11,10 @@ from control_contract import ControlContract, plane
 from instant_image import REFERENCE, fake_image
 from registry_contract import RegistryContract
 
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
 from mmectl.aws.sagemaker import Sagemaker
-from mmectl.aws.session import Aws, translated
+from mmectl.aws.session import Aws
 from mmectl.images.ecr import Ecr
 from mmectl.local.client.platform import Connection
 

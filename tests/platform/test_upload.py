@@ -17,8 +17,8 @@ from wide_models import write_wide_model
 
 from mmectl.archive import pack
 from mmectl.artifacts import upload_many
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import PART, S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError
 from mmectl.base.values import Location
 from mmectl.registry import upload

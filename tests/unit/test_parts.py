@@ -10,9 +10,9 @@ import zlib
 import pytest
 from botocore.exceptions import ClientError
 
+from mmectl.aws.errors import translated
 from mmectl.aws.multipart import PartWriter
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.errors import ServiceError
 from mmectl.base.files import JsonFile
 from mmectl.registry.names import DIGEST

@@ -16,8 +16,8 @@ from fakes.s3 import FakeS3
 from model_folders import make_model
 
 from mmectl.archive import pack
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.errors import ArtifactError, Interrupted, UsageError
 from mmectl.registry.fetching import download, fetch, look, split_url
 from mmectl.sources.origin import Source, parse, prepare

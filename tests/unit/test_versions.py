@@ -7,8 +7,8 @@ import json
 import pytest
 from fakes.s3 import FakeS3
 
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
-from mmectl.aws.session import translated
 from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.base.values import Location
 from mmectl.registry import current_version, versions
