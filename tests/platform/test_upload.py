@@ -197,7 +197,7 @@ from pathlib import Path
 import boto3
 from mmectl.artifacts import upload_many
 from mmectl.registry.upload import Upload
-from mmectl.aws.session import translated
+from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
 from mmectl.base.values import Location
 
