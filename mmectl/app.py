@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,35 +9,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmectl.base.errors import BuildError, ConfigError, PlatformError
+from mmectl.base.errors import ConfigError, PlatformError
 from mmectl.base.values import Location
-from mmectl.config import accelerators
-from mmectl.config.loading import Config, load
-from mmectl.config.specification import specification
+from mmectl.config.loading import Config, load, load_each
 from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
-from mmectl.endpoint import Desired, desired, serving_role
-from mmectl.images.platforms import platform_of
 
 if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.deploy.wait import Timing
     from mmectl.deploy.watching import Watched, Watcher
-    from mmectl.endpoint import ControlPlane
-    from mmectl.frameworks.detect import Rest
-    from mmectl.images.context import Contents
+    from mmectl.endpoint import ControlPlane, Desired
     from mmectl.images.ecr import Ecr
-    from mmectl.images.external import Name
-    from mmectl.images.handler import Handler
-    from mmectl.images.trial import Trial
-    from mmectl.images.values import BuildRequest
     from mmectl.invoke import Runtime
     from mmectl.local.record import Budgets
     from mmectl.registry.inventory import Inventory
     from mmectl.registry.metadata_cache import MetadataCache
     from mmectl.registry.store import ModelBucket
     from mmectl.registry.upload_cache import UploadCache
-    from mmectl.sources.origin import Source
+    from mmectl.serving_image import ServingImage
 
 LOCAL_REGION = "us-east-1"
 
@@ -108,19 +97,7 @@ class App:
 
         Raises ConfigError with the problems of all. A pipe cannot be read again: then none.
         """
-        found: dict[str, Config] = {}
-        problems: dict[str, None] = {}
-        again = self.config.path is not None and self.config.path.is_file()
-        for name in self.config.environments if again else ():
-            try:
-                found[name] = load(
-                    self._config_file, flags=self._flags, chosen=name, leave_out=True
-                )
-            except ConfigError as error:
-                problems |= dict.fromkeys(error.problems)
-        if problems:
-            raise ConfigError(tuple(problems), hint="look at one of them: mmectl config show --env")
-        return found
+        return load_each(self.config, self._config_file, self._flags)
 
     @property
     def local(self) -> bool:
@@ -292,220 +269,6 @@ class App:
                 return found
         return None
 
-    @cached_property
-    def image(self) -> str:
-        """The image to serve: given, or built from the context as it is now; on AWS by digest.
-
-        Raises BuildError when it is not built yet, or cannot serve.
-        """
-        from mmectl.image import is_built, tried_image
-        from mmectl.images import external
-
-        settings = self.config.settings
-        if settings.image.uri and self.local:
-            return settings.image.uri
-        if settings.image.uri:
-            platform = platform_of(settings.endpoint.instance_type)
-            return external.pinned(
-                settings.image.uri, platform, self.aws.region, self._ecr_of, self.warn
-            )
-        if not self.local:
-            request = self.build_request
-            return external.of_build(request.reference, self.ecr(request.repository), self._context)
-        known = tried_image if settings.local.runtime == "docker" else is_built
-        if not known(self.state_dir, self.build_request.digest):
-            raise BuildError(
-                f"the image of {self._context}/ is not built",
-                hint="mmectl build",
-                code="not_built",
-            )
-        return self.build_request.reference
-
-    @property
-    def _context(self) -> str:
-        return self.config.shown(self.config.context)
-
-    @cached_property
-    def build_request(self) -> BuildRequest:
-        """What `mmectl build` has to make of the context as it is now."""
-        from mmectl.image import contents_digest, image_digest, owner, reference
-        from mmectl.images import index_login
-        from mmectl.images.context import context_digest, context_requirements, index_of
-        from mmectl.images.values import BuildRequest
-
-        settings = self.config.settings
-        context = self.config.context
-        digest = contents_digest(context_digest(context), self.contents)
-        platform = platform_of(settings.endpoint.instance_type)
-        if not self.local:
-            digest = image_digest(digest, platform, settings.build.base_image)
-        account = self.aws.identity().account
-        return BuildRequest(
-            context=context,
-            reference=reference(account, self.aws.region, settings.image.repository, digest),
-            digest=digest,
-            platform=platform,
-            base_image=settings.build.base_image,
-            contents=self.contents,
-            trial=self.trial,
-            owner=owner(self.state_dir),
-            netrc=index_login.netrc(
-                index_of(context_requirements(context, self.contents), self.contents), os.environ
-            ),
-        )
-
-    @cached_property
-    def contents(self) -> Contents:
-        """What the image that is built here holds beside its context."""
-        from mmectl.images.context import Contents
-
-        more = self.handler.requirements if self.handler else ()
-        wanted = (*self.config.settings.image.requirements, *more)
-        index = self.config.settings.image.index
-        return Contents(self.frameworks, tuple(dict.fromkeys(wanted)), self.handler, index)
-
-    @cached_property
-    def handler(self) -> Handler | None:
-        """The handler that is built into the image. Raises BuildError where it would not serve."""
-        from mmectl.images import handler
-
-        folder = self.config.settings.image.handler
-        if folder is None:
-            return None
-        return handler.read(self.config.resolve(folder).absolute(), self.config.shown(folder))
-
-    @property
-    def handled(self) -> bool:
-        """Whether a handler in the image serves models that name no framework."""
-        return self.config.settings.image.handler is not None
-
-    @property
-    def rest(self) -> Rest:
-        """Which models that name no framework the image serves all the same."""
-        from mmectl.frameworks.detect import Rest
-
-        if self.handled:
-            return Rest.ALL
-        return Rest.UNKNOWN if self.served is None else Rest.NONE
-
-    @cached_property
-    def frameworks(self) -> tuple[str, ...]:
-        """The frameworks that the image serves that is built here, by name."""
-        from mmectl.frameworks import detect
-        from mmectl.images.context import DEFAULT_FRAMEWORKS
-        from mmectl.sources.frameworks import framework_of
-
-        chosen = self.config.settings.image.frameworks
-        if chosen is None:
-            told = (
-                source.framework if self.handled else framework_of(source)
-                for source in self.known_sources
-            )
-            chosen = tuple(name for name in told if name)
-        named = {*chosen, *(detect.claiming() if self.handled else ())} - {detect.ANY}
-        return tuple(sorted(named)) or DEFAULT_FRAMEWORKS
-
-    @property
-    def served(self) -> tuple[str, ...] | None:
-        """The frameworks that the endpoint's image serves; None for an image that is not ours."""
-        from mmectl.frameworks.detect import ANY
-        from mmectl.images.context import Contents, context_requirements
-
-        if self.config.settings.image.uri:
-            return None
-        ours = len(context_requirements(self.config.context, Contents(self.frameworks))) > 1
-        if not ours:
-            return None
-        return (*self.frameworks, *([ANY] if self.handled or not self._unchanged else []))
-
-    def serves(self, image: str) -> tuple[str, ...] | None:
-        """The frameworks that an image says that it serves; None where nothing is known of it.
-
-        Of an image in ECR that is remembered by its digest. Raises ServiceError.
-        """
-        from mmectl.images import external, label
-
-        if self.local:
-            return label.of_record(self.state_dir, image) or self._engine_serves(image)
-        name = external.parse(image)
-        if name is None:
-            return None
-        cached = self.metadata_cache.get(f"image/{image}", name.digest or "")
-        if cached is None:
-            ecr = self.ecr(name.repository, name.account, name.region)
-            platform = platform_of(self.config.settings.endpoint.instance_type)
-            cached = label.of_ecr(ecr, name, platform)
-            if cached is not None:
-                self.metadata_cache.put(f"image/{image}", name.digest or "", list(cached))
-        return tuple(cached or ()) or None
-
-    def _engine_serves(self, image: str) -> tuple[str, ...] | None:
-        """What an image of the Docker engine says, where instances may be containers."""
-        import os
-
-        from mmectl.images import label
-        from mmectl.local.instance.docker_cli import Engine, EngineError
-
-        if self.config.settings.local.runtime == "process":
-            return None
-        try:
-            found = Engine(os.environ).image(image)
-        except EngineError:
-            return None
-        return label.of_labels(found.labels) if found else None
-
-    @property
-    def _unchanged(self) -> bool:
-        """Whether the image's context is mmectl's own, as it is."""
-        from mmectl.base import packaged
-        from mmectl.images.context import context_digest
-
-        context, own = self.config.context, packaged.container()
-        return context == own or context_digest(context) == context_digest(own)
-
-    @cached_property
-    def known_sources(self) -> tuple[Source, ...]:
-        """The models of config.yaml."""
-        from mmectl.sources import origin
-
-        return tuple(
-            origin.Source(
-                item.name,
-                self.config.resolve(item.path) if item.path else None,
-                item.zoo,
-                framework=item.framework,
-            )
-            if item.source is None
-            else dataclasses.replace(
-                origin.parse(item.name, item.source, item.sha256, self.config.resolve(Path())),
-                framework=item.framework,
-            )
-            for item in self.config.settings.models
-        )
-
-    @property
-    def trial(self) -> Trial:
-        """How far an image is tried when it is built, and with what."""
-        from mmectl.frameworks import detect
-        from mmectl.images.trial import Trial
-
-        build = self.config.settings.build
-        model, body = (
-            self.config.resolve(path).absolute() if path else None
-            for path in (build.smoke_model, build.smoke_body)
-        )
-        # with a handler every model is the handler's, but for its own trial
-        tried = detect.claiming() if self.handled else self.frameworks
-        return Trial(
-            build.smoke_test,
-            model,
-            body,
-            build.smoke_content_type,
-            build.smoke_accept,
-            build.smoke_expect,
-            tried,
-        )
-
     def ecr(
         self, repository: str, registry_id: str | None = None, region: str | None = None
     ) -> Ecr:
@@ -515,13 +278,6 @@ class App:
 
         client = self.aws.client("ecr", region=region)
         return Ecr(client, translated, repository, registry_id=registry_id)
-
-    @property
-    def kept_images(self) -> Ecr | None:
-        """The repository where a rule expires images that nobody serves; None: it is not ours."""
-        if self.local or self.config.settings.image.uri:
-            return None
-        return self.ecr(self.config.settings.image.repository)
 
     def warn(self, text: str) -> None:
         """Say it on stderr; work goes on."""
@@ -534,16 +290,35 @@ class App:
 
         return advice(self.config.settings)
 
-    def _ecr_of(self, name: Name) -> Ecr:
-        return self.ecr(name.repository, name.account)
+    @cached_property
+    def image(self) -> ServingImage:
+        """The image that serves."""
+        from mmectl.serving_image import ServingImage
+
+        return ServingImage(self.config, self)
+
+    def engine_labels(self, image: str) -> Mapping[str, str]:
+        """The labels of an image of the Docker engine, where instances may be containers."""
+        from mmectl.local.instance.docker_cli import Engine, EngineError
+
+        if self.config.settings.local.runtime == "process":
+            return {}
+        try:
+            found = Engine(os.environ).image(image)
+        except EngineError:
+            return {}
+        return found.labels if found else {}
 
     def desired(self) -> Desired:
         """What the configuration asks for, as requests to SageMaker."""
+        from mmectl.config import accelerators
+        from mmectl.config.specification import specification
+        from mmectl.endpoint import desired, serving_role
+
         settings = self.config.settings
         for note in accelerators.notes(settings):
             self.warn(note)
         wanted = settings.aws.role or serving_role(self.sagemaker, self.endpoint_name)
         role = self.aws.role(wanted)
-        return desired(
-            specification(settings, image=self.image, models=self.location.url, role=role)
-        )
+        image = self.image.reference
+        return desired(specification(settings, image=image, models=self.location.url, role=role))

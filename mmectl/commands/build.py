@@ -46,7 +46,7 @@ def build(app: App, rebuild: bool) -> Result:
         return Result(
             {"image": uri, "built": False}, [f"image.uri is set, nothing to build: {uri}"]
         )
-    for note in app.handler.notes if app.handler else ():
+    for note in app.image.handler.notes if app.image.handler else ():
         app.warn(note)
     try:
         return _local(app, rebuild) if app.local else _aws(app, rebuild)
@@ -75,9 +75,9 @@ def _local(app: App, rebuild: bool) -> Result:
             account=app.aws.identity().account,
             region=app.aws.region,
             repository=settings.repository,
-            contents=app.contents,
+            contents=app.image.contents,
             python=settings.python,
-            trial=app.trial,
+            trial=app.image.trial,
             report=report,
         )
     data = {
@@ -104,7 +104,7 @@ def _into_engine(app: App, rebuild: bool) -> Result:
 
     started = time.monotonic()
     request = dataclasses.replace(
-        app.build_request, platform=platform_of_machine(platform.machine()), fresh=rebuild
+        app.image.request, platform=platform_of_machine(platform.machine()), fresh=rebuild
     )
     with (
         app.out.progress() as report,
@@ -144,7 +144,7 @@ def _aws(app: App, rebuild: bool) -> Result:
     from mmectl.images.values import RepositoryPolicy
 
     settings = app.config.settings
-    request = dataclasses.replace(app.build_request, fresh=rebuild)
+    request = dataclasses.replace(app.image.request, fresh=rebuild)
     policy = RepositoryPolicy(
         settings.build.scan_on_push,
         settings.build.keep_images,

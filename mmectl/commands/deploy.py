@@ -39,7 +39,9 @@ def plan(app: App, detailed_exitcode: bool) -> Result:
     wanted = app.desired()
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
-    planned = _planned(app, wanted, found, steps, unserved.by_image(app, app.image, _WHOSE))
+    planned = _planned(
+        app, wanted, found, steps, unserved.by_image(app, app.image.reference, _WHOSE)
+    )
     code = CHANGES if detailed_exitcode and steps else 0
     return dataclasses.replace(planned, exit_code=code, done=True)
 
@@ -118,13 +120,13 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     checks.demand(models.look, subject_of(app), app.warn)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
-    not_served = unserved.by_image(app, app.image, _WHOSE)
+    not_served = unserved.by_image(app, app.image.reference, _WHOSE)
     if dry_run:
         return _planned(app, wanted, found, steps, not_served)
     costs = cost.of_plan(app, wanted, found, steps)
     for line in cost.lines(costs) if steps else ():
         app.out.note(line)
-    preflight.protect(app.kept_images, wanted.endpoint, app.image, app.warn)
+    preflight.protect(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     timing = app.timing(timeout or patience(app, wanted))
     try:
         with app.out.progress() as report:
@@ -137,7 +139,7 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     except KeyboardInterrupt:
         raise _interrupted(wanted, steps) from None
     if wait:
-        preflight.release(app.kept_images, wanted.endpoint, app.image, app.warn)
+        preflight.release(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
     left = () if wait else endpoint.phases(steps)[1]

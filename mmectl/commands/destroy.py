@@ -58,7 +58,7 @@ def destroy(
             f"stopped while removing {name}; removals already requested go on",
             hint="finish with: mmectl destroy",
         ) from None
-    preflight.release(app.kept_images, name, None, app.warn)
+    preflight.release(app.image.kept_in, name, None, app.warn)
     _delete(app, keys)
     kept = "" if artifacts else f"; the models under {app.location.url} are kept"
     return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}", *_beside(app, name)])

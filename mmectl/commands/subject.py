@@ -28,7 +28,7 @@ def subject_of(app: App, policy: Policy | None = None) -> Subject:
         running=lambda: _running(app),
         has_models=lambda: _has_models(app),
         sizes=lambda: _sizes(app),
-        unserved=lambda: unserved.lines(app, app.image, "the image"),
+        unserved=lambda: unserved.lines(app, app.image.reference, "the image"),
     )
 
 
@@ -72,7 +72,7 @@ def _image(app: App) -> ImageFacts:
     """The image that deploy would take; where only its name is known, nothing else is told."""
     from mmectl.images import checks, external, manifests
 
-    reference = app.image
+    reference = app.image.reference
     if app.local:  # the build tried it, whatever it runs as
         return ImageFacts(reference, user="")
     name = external.parse(reference)

@@ -25,7 +25,7 @@ def by_image(app: App, image: str, whose: str) -> tuple[Unserved, ...]:
     the image tells nothing, or the models may not be listed, nothing is known and nothing asked.
     """
     try:
-        served = app.serves(image)
+        served = app.image.serves(image)
         if served is None or not app.aws.bucket_exists(app.location.bucket):
             return ()
         found = unserved(_current(app), served)
@@ -44,7 +44,7 @@ def by_deployed(app: App, uploaded: Sequence[Artifact]) -> tuple[Unserved, ...]:
         return ()
     try:
         image = serving_image(app.sagemaker, app.endpoint_name)
-        served = app.serves(image) if image else None
+        served = app.image.serves(image) if image else None
         app.metadata_cache.save()
     except ServiceError:  # who may upload need not be one who may look at the endpoint
         return ()
@@ -64,15 +64,15 @@ def say(app: App, found: Iterable[Unserved], served: Sequence[str], whose: str) 
 def texts(app: App, found: Iterable[Unserved], served: Sequence[str], whose: str) -> Iterator[str]:
     """A line for each framework, and below it what to type."""
     for one in found:
-        fix = to_type([one.framework], app.served or served)
-        if app.served and one.framework in app.served:  # as soon as it is deployed
+        fix = to_type([one.framework], app.image.served or served)
+        if app.image.served and one.framework in app.image.served:  # as soon as it is deployed
             fix = "mmectl build and mmectl deploy"
         yield f"{told(one, served, whose)}\n  next: {fix}"
 
 
 def lines(app: App, image: str, whose: str) -> list[str]:
     """What `by_image` warns of, for who tells it otherwise. Raises ServiceError."""
-    served = app.serves(image)
+    served = app.image.serves(image)
     if served is None or not app.aws.bucket_exists(app.location.bucket):
         return []
     return list(texts(app, unserved(_current(app), served), served, whose))

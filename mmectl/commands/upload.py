@@ -20,6 +20,7 @@ from mmectl.base.text import counted
 from mmectl.base.values import Event, Report
 from mmectl.commands import candidates, unserved
 from mmectl.commands.common import command
+from mmectl.config.sources import known_sources
 from mmectl.console.output import Result, Table, size
 from mmectl.frameworks import detect
 from mmectl.registry import current_version
@@ -127,9 +128,9 @@ def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code:
         allow_code,
         source.url,
         source.framework,
-        app.served,
+        app.image.served,
         app.config.settings.upload.compression,
-        app.rest,
+        app.image.rest,
     )
 
 
@@ -175,7 +176,7 @@ def _sources(
         return (parse_source(check_name(names[0]), origin, sha256),)
     if sha256 is not None:
         raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
-    known = app.known_sources
+    known = known_sources(app.config)
     if every and not known:
         raise UsageError("config.yaml lists no models", hint="add them under models:")
     return known if every else chosen(names, known)
@@ -215,7 +216,7 @@ def _prepared(
                     random_weights=wish.untrained and not (wish.every and own),
                     seed=wish.seed,
                     allow_code=wish.allow_code,
-                    flat=app.rest is detect.Rest.NONE,
+                    flat=app.image.rest is detect.Rest.NONE,
                     open_bucket=app.bucket_of,
                     report=report,
                 )

@@ -144,6 +144,27 @@ def load(
     )
 
 
+def load_each(
+    config: Config, path: Path | None, flags: Mapping[str, str] | None = None
+) -> dict[str, Config]:
+    """The configuration in each of its environments, without what is of unset variables.
+
+    `path` and `flags` are those that `config` was loaded with. Raises ConfigError with the
+    problems of all. A pipe cannot be read again: then none.
+    """
+    found: dict[str, Config] = {}
+    problems: dict[str, None] = {}
+    again = config.path is not None and config.path.is_file()
+    for name in config.environments if again else ():
+        try:
+            found[name] = load(path, flags=flags, chosen=name, leave_out=True)
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise ConfigError(tuple(problems), hint="look at one of them: mmectl config show --env")
+    return found
+
+
 def _overlaid(
     tree: Tree, given: Mapping[str, str], flags: Mapping[str, str]
 ) -> tuple[Tree, list[str]]:

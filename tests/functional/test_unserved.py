@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any, ClassVar
 
 import pytest
 from fakes.cli import call, result, world
 
 from mmectl.endpoint import serving_image
+from mmectl.serving_image import ServingImage
 
 __all__ = ["call", "world"]
 
@@ -21,9 +23,14 @@ def serves(world: Any) -> Any:
         label: Any = ("mxnet",)
         asked: ClassVar[list[str]] = []
 
+        @cached_property
+        def image(self) -> Any:
+            return Image(self.config, self)
+
+    class Image(ServingImage):
         def serves(self, image: str) -> Any:
-            self.asked.append(image)
-            return self.label
+            Served.asked.append(image)
+            return Served.label
 
     return Served
 

@@ -21,6 +21,7 @@ from mmectl.base.text import counted
 from mmectl.base.values import Event
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
+from mmectl.config.sources import known_sources
 from mmectl.console.output import Result, Table, milliseconds
 from mmectl.frameworks.base import summed
 from mmectl.frameworks.check import Checked, Forward
@@ -85,7 +86,7 @@ def check(
     """
     if bool(names) == every:
         raise UsageError("which models?", hint="name folders, or: mmectl models check --all")
-    sources = {source.name: source for source in app.known_sources}
+    sources = {source.name: source for source in known_sources(app.config)}
     if every:
         targets = [Target(name, source) for name, source in sources.items()]
     else:
@@ -127,7 +128,7 @@ def _serving(app: App, *, allow_code: bool) -> Forward:
     from mmectl.image import serving
     from mmectl.images.forward import ALLOWED, forward
 
-    found = serving(app.config.context, app.state_dir, app.contents)
+    found = serving(app.config.context, app.state_dir, app.image.contents)
     return functools.partial(forward, found, more=ALLOWED if allow_code else {})
 
 
@@ -178,7 +179,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
             folder,
             allow_code=allow_code,
             framework=source.framework,
-            rest=app.rest,
+            rest=app.image.rest,
             tarball=target.tarball,
             forward=run,
             kind_of=content_type_of,
