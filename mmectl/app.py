@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.deploy.wait import Timing
     from mmectl.deploy.watching import Watched, Watcher
-    from mmectl.endpoint import ControlPlane, Desired
+    from mmectl.endpoint import ControlPlane
     from mmectl.images.ecr import Ecr
     from mmectl.invoke import Runtime
     from mmectl.local.record import Budgets
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mmectl.registry.store import ModelBucket
     from mmectl.registry.upload_cache import UploadCache
     from mmectl.serving_image import ServingImage
+    from mmectl.spec.desired import Desired
 
 LOCAL_REGION = "us-east-1"
 
@@ -313,7 +314,8 @@ class App:
         """What the configuration asks for, as requests to SageMaker."""
         from mmectl.config import accelerators
         from mmectl.config.specification import specification
-        from mmectl.endpoint import desired, serving_role
+        from mmectl.endpoint import serving_role
+        from mmectl.spec.desired import desired
 
         settings = self.config.settings
         for note in accelerators.notes(settings):

@@ -7,8 +7,6 @@ deploy finds what the first one made, and going back is an update to the previou
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,25 +15,21 @@ from typing import Any, Protocol
 from mmectl.base.errors import DeployError
 from mmectl.spec import capacity, scaling
 from mmectl.spec.capacity import Capacities
-from mmectl.spec.capture import Capture, data_capture_config
 from mmectl.spec.capture import words as captured
-from mmectl.spec.container import Container, primary_container
-from mmectl.spec.metrics import metrics_config
-from mmectl.spec.network import OPEN, Network, model_members, words
-from mmectl.spec.policy import AT_ONCE, Policy, deployment_config
-from mmectl.spec.scaling import Autoscaling, Target
+from mmectl.spec.desired import Desired, counted_name
+from mmectl.spec.names import has_digest, stem
+from mmectl.spec.network import words
+from mmectl.spec.policy import deployment_config
+from mmectl.spec.scaling import Target
 from mmectl.spec.tags import (
     ADOPTED,
     KEYS_TAG,
     TAG,
-    Pairs,
     Update,
-    carried,
     moment,
     noted_update,
     tag_list,
 )
-from mmectl.spec.variant import Variant, production_variant
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Statuses from which UpdateEndpoint is not possible and only a new endpoint helps.
@@ -88,48 +82,6 @@ class ControlPlane(Protocol):
     def log_tail(self, endpoint: str, lines: int, since: float) -> tuple[str, ...]:
         """The last lines of a container that began after `since` (epoch seconds); () for none."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What is asked for, in parts, with identity, bucket and image resolved.
-
-    `others` are the variants beside the first one.
-    """
-
-    endpoint: str
-    role_arn: str
-    container: Container
-    variant: Variant
-    tags: Pairs = ()
-    policy: Policy = AT_ONCE
-    autoscaling: Autoscaling | None = None
-    network: Network = OPEN
-    kms_key: str | None = None
-    capture: Capture | None = None
-    others: tuple[Variant, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """The requests that make the endpoint; `model` and `config` are their names.
-
-    `policy` says how an endpoint that serves already is changed.
-    """
-
-    endpoint: str
-    model: str
-    config: str
-    model_request: Mapping[str, Any] = field(hash=False)
-    config_request: Mapping[str, Any] = field(hash=False)
-    tags: Pairs = ()
-    policy: Policy = AT_ONCE
-    autoscaling: Autoscaling | None = None
-
-    @property
-    def variants(self) -> tuple[Mapping[str, Any], ...]:
-        """The production variants."""
-        return tuple(self.config_request["ProductionVariants"])
 
 
 Tags = Mapping[str, str]
@@ -210,63 +162,6 @@ class Step:
 Plan = tuple[Step, ...]
 
 
-def desired(spec: Spec) -> Desired:
-    """The requests for a specification; equal specifications give equal names."""
-    tags = carried(spec.endpoint, spec.tags)
-    model = {
-        "PrimaryContainer": primary_container(spec.container),
-        "ExecutionRoleArn": spec.role_arn,
-        **model_members(spec.network),
-    }
-    model_name = _name(spec.endpoint, model)
-    config: dict[str, Any] = {
-        "ProductionVariants": [
-            production_variant(one, model_name) for one in (spec.variant, *spec.others)
-        ],
-        **({"KmsKeyId": spec.kms_key} if spec.kms_key else {}),
-    }
-    if spec.capture is not None:
-        config["DataCaptureConfig"] = data_capture_config(spec.capture)
-    if measured := metrics_config(spec.container.measured):
-        config["MetricsConfig"] = measured
-    config_name = _name(spec.endpoint, config)
-    listed = {"Tags": tag_list(tags)}
-    return Desired(
-        endpoint=spec.endpoint,
-        model=model_name,
-        config=config_name,
-        model_request={"ModelName": model_name, **model, **listed},
-        config_request={"EndpointConfigName": config_name, **config, **listed},
-        tags=tags,
-        policy=spec.policy,
-        autoscaling=spec.autoscaling,
-    )
-
-
-def _name(endpoint: str, content: Mapping[str, Any]) -> str:
-    """`<endpoint>-<digest8>`, at most 63 characters as SageMaker's names are."""
-    text = json.dumps([endpoint, content], sort_keys=True, separators=(",", ":"))
-    return f"{_stem(endpoint)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def counted_name(wanted: Desired, described: Mapping[str, Any]) -> str:
-    """The name that the wanted configuration had with the counts and weights of a described one.
-
-    Names come from content: a configuration that has it differs in counts and weights alone.
-    """
-    content = {
-        key: value
-        for key, value in wanted.config_request.items()
-        if key not in ("EndpointConfigName", "Tags")
-    }
-    counted = capacity.begun_with(content, capacity.initial(described))
-    return _name(wanted.endpoint, counted)
-
-
-def _stem(endpoint: str) -> str:
-    return endpoint[:54].rstrip("-")
-
-
 def observe(aws: ControlPlane, wanted: Desired) -> Observed:
     """Read what exists of what is wanted."""
     endpoint = aws.describe_endpoint(wanted.endpoint) or {}
@@ -314,17 +209,14 @@ def observe(aws: ControlPlane, wanted: Desired) -> Observed:
 def _is_same(aws: ControlPlane, wanted: Desired, config: str, described: Mapping[str, Any]) -> bool:
     """Whether it is the wanted one, but for counts and weights; an adopted one says for which."""
     name = counted_name(wanted, described)
-    if config == name or _NAME.fullmatch(config):
+    if config == name or has_digest(config):
         return config == name
     return aws.tags("endpoint-config", config).get(ADOPTED) == name
 
 
-_NAME = re.compile(r".+-[0-9a-f]{8}")
-
-
 def _model_of(wanted: Desired, config: str, described: Mapping[str, Any] | None) -> str:
     """The model of the wanted configuration; an adopted one has its own."""
-    if config == wanted.config or _NAME.fullmatch(config):
+    if config == wanted.config or has_digest(config):
         return wanted.model
     found = (described or {}).get("ProductionVariants", ())
     return next((one["ModelName"] for one in found), wanted.model)
@@ -606,7 +498,7 @@ def removal(aws: ControlPlane, name: str) -> Plan:
 
     Raises DeployError where the endpoint is somebody else's.
     """
-    pattern = re.escape(_stem(name)) + r"-[0-9a-f]{8}"
+    pattern = re.escape(stem(name)) + r"-[0-9a-f]{8}"
     steps: list[Step] = []
     endpoint = aws.describe_endpoint(name)
     if endpoint is not None:
@@ -619,7 +511,7 @@ def removal(aws: ControlPlane, name: str) -> Plan:
 
     serving = _serving(aws, endpoint or {})
     for kind, action in (("endpoint-config", "DeleteEndpointConfig"), ("model", "DeleteModel")):
-        names = {*aws.tagged(kind, _stem(name), pattern, (TAG, name))}
+        names = {*aws.tagged(kind, stem(name), pattern, (TAG, name))}
         names |= {item for item in serving[kind] - names if _made_for(aws, kind, item, name)}
         steps += [Step(action, item, f"carries the tag {TAG}={name}") for item in sorted(names)]
     return tuple(steps)

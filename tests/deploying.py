@@ -9,8 +9,8 @@ from fakes.sagemaker import Sagemaker as Aws
 
 from mmectl.deploy import rollout
 from mmectl.deploy.wait import Timing
-from mmectl.endpoint import Spec, desired
 from mmectl.spec.container import Container
+from mmectl.spec.desired import Spec, desired
 from mmectl.spec.variant import Variant
 
 SPEC = Spec(

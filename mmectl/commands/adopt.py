@@ -17,7 +17,8 @@ from mmectl.commands.common import command
 from mmectl.config.loading import FILE_NAME
 from mmectl.console.output import Result
 from mmectl.deploy import adoption
-from mmectl.endpoint import Desired, Step
+from mmectl.endpoint import Step
+from mmectl.spec.desired import Desired, counted_name
 from mmectl.spec.tags import ADOPTED, TAG
 
 Described = Mapping[str, Any]
@@ -135,7 +136,7 @@ def _written(
 def _tag(app: App, wanted: Desired, config: Described, model: Described) -> None:
     """Give all three mmectl's tags; the configuration says what it stands for."""
     tags = dict(wanted.tags)
-    stands = {ADOPTED: endpoints.counted_name(wanted, config)}
+    stands = {ADOPTED: counted_name(wanted, config)}
     app.sagemaker.add_tags("model", model["ModelName"], tags)
     app.sagemaker.add_tags("endpoint-config", config["EndpointConfigName"], {**tags, **stands})
     app.sagemaker.add_tags("endpoint", wanted.endpoint, tags)

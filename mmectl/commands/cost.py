@@ -12,7 +12,8 @@ from mmectl.doctor.quota import at_once
 
 if TYPE_CHECKING:
     from mmectl.app import App
-    from mmectl.endpoint import Desired, Observed, Plan
+    from mmectl.endpoint import Observed, Plan
+    from mmectl.spec.desired import Desired
 
 Fleet = tuple[str, int, int]
 """Instance type, instances, and how many more run beside them during an update."""

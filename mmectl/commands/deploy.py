@@ -18,8 +18,9 @@ from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout, watching
 from mmectl.deploy.wait import LAG, await_outcome
 from mmectl.doctor import alarms, checks, models
-from mmectl.endpoint import Desired, Observed, Plan, Step
+from mmectl.endpoint import Observed, Plan, Step
 from mmectl.registry.served import Unserved
+from mmectl.spec.desired import Desired
 
 CHANGES = 2  # exit code of `plan --detailed-exitcode` where something is to do
 _WHOSE = "the image to be deployed"

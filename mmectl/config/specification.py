@@ -9,10 +9,10 @@ from mmectl.base.errors import ConfigError
 from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
 from mmectl.config.sections.settings import Settings
 from mmectl.deploy.watching import Watched
-from mmectl.endpoint import Spec
 from mmectl.spec import alarms
 from mmectl.spec.capture import Capture, among_models
 from mmectl.spec.container import Container
+from mmectl.spec.desired import Spec
 from mmectl.spec.metrics import Measured
 from mmectl.spec.tags import carried
 from mmectl.spec.variant import Variant

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from mmectl.base.errors import DeployError
-from mmectl.endpoint import Desired
+from mmectl.spec.desired import Desired
 from mmectl.spec.tags import OURS
 
 Described = Mapping[str, Any]

@@ -10,7 +10,6 @@ from mmectl.deploy import steps
 from mmectl.deploy.wait import LAG, Timing, await_scaled, await_serving, rolled_back
 from mmectl.endpoint import (
     ControlPlane,
-    Desired,
     Observed,
     Plan,
     is_under_way,
@@ -21,6 +20,7 @@ from mmectl.endpoint import (
     restoring,
     was_rolled_back,
 )
+from mmectl.spec.desired import Desired
 
 
 def deploy(

@@ -14,9 +14,10 @@ from typing import Any
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Desired, Observed, Step, attempted
+from mmectl.endpoint import IN_PROGRESS, ControlPlane, Observed, Step, attempted
 from mmectl.spec.capacity import Capacities, reached, summary
 from mmectl.spec.capacity import desired as capacities_of
+from mmectl.spec.desired import Desired
 from mmectl.spec.policy import progress
 from mmectl.spec.tags import Update, moment, noted_update
 

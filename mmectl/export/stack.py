@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from mmectl.endpoint import Desired, Observed, Plan, Step, plan
+from mmectl.endpoint import Observed, Plan, Step, plan
+from mmectl.spec.desired import Desired
 from mmectl.spec.scaling import Target
 
 MANAGED = "mmectl:"  # the tags by which mmectl knows its own; what is exported belongs to others

@@ -10,7 +10,7 @@ from mmectl.base.errors import DeployError
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
 from mmectl.deploy import adoption
-from mmectl.endpoint import counted_name, desired
+from mmectl.spec.desired import counted_name, desired
 
 ROLE = "arn:aws:iam::123456789012:role/mme"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mme:1"

@@ -15,8 +15,9 @@ from mmectl import endpoint
 from mmectl.base.errors import DeployError
 from mmectl.deploy import rollout
 from mmectl.deploy.destroy import destroy
-from mmectl.endpoint import desired, plan
+from mmectl.endpoint import plan
 from mmectl.spec import scaling
+from mmectl.spec.desired import desired
 from mmectl.spec.scaling import Autoscaling, Scheduled, Target
 
 AUTO = Autoscaling(1, 4, 200)

@@ -16,9 +16,10 @@ from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
 from mmectl.deploy.wait import await_outcome, await_serving
-from mmectl.endpoint import Observed, Spec, desired, plan
+from mmectl.endpoint import Observed, plan
 from mmectl.spec import capacity
 from mmectl.spec.container import Container
+from mmectl.spec.desired import Spec, desired
 from mmectl.spec.metrics import Measured
 from mmectl.spec.policy import Policy, deployment_config, problem, progress
 from mmectl.spec.tags import TAG, UPDATE_TAG

@@ -6,11 +6,12 @@ import pytest
 
 from mmectl import endpoint
 from mmectl.base.errors import UsageError
-from mmectl.endpoint import Spec, Step, desired
+from mmectl.endpoint import Step
 from mmectl.export import cloudformation, hcl, terraform
 from mmectl.export.attributes import known
 from mmectl.export.stack import Joined, NameOf, Ref, of_steps, stack
 from mmectl.spec.container import Container
+from mmectl.spec.desired import Spec, desired
 from mmectl.spec.policy import Policy
 from mmectl.spec.scaling import Autoscaling
 from mmectl.spec.variant import Variant
@@ -21,9 +22,7 @@ def spec(**changes):
     wanted = Spec(
         "demo", "arn:aws:iam::123456789012:role/serving", container, Variant("ml.m5.xlarge")
     )
-    return desired(
-        endpoint.Spec(**{**{f: getattr(wanted, f) for f in wanted.__slots__}, **changes})
-    )
+    return desired(Spec(**{**{f: getattr(wanted, f) for f in wanted.__slots__}, **changes}))
 
 
 def request_of(made, action):

@@ -12,10 +12,11 @@ from mmectl.config.advice import advice
 from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
-from mmectl.endpoint import Observed, Spec, desired, plan
+from mmectl.endpoint import Observed, plan
 from mmectl.local.s3 import denials
 from mmectl.local.values import AwsError
 from mmectl.spec.container import Container
+from mmectl.spec.desired import Spec, desired
 from mmectl.spec.network import Network
 from mmectl.spec.variant import Variant
 

@@ -10,8 +10,9 @@ from mmectl.base.errors import ConfigError, DeployError
 from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
-from mmectl.endpoint import Observed, desired, plan
+from mmectl.endpoint import Observed, plan
 from mmectl.spec.capacity import Capacity, initial
+from mmectl.spec.desired import desired
 from mmectl.spec.policy import Policy
 from mmectl.traffic import figures
 from mmectl.traffic.driver import Sample
