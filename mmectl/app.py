@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.deploy.wait import Timing
     from mmectl.deploy.watching import Watched, Watcher
-    from mmectl.endpoint import ControlPlane
     from mmectl.images.ecr import Ecr
     from mmectl.invoke import Runtime
     from mmectl.local.record import Budgets
+    from mmectl.planning.control_plane import ControlPlane
     from mmectl.registry.inventory import Inventory
     from mmectl.registry.metadata_cache import MetadataCache
     from mmectl.registry.store import ModelBucket
@@ -314,7 +314,7 @@ class App:
         """What the configuration asks for, as requests to SageMaker."""
         from mmectl.config import accelerators
         from mmectl.config.specification import specification
-        from mmectl.endpoint import serving_role
+        from mmectl.planning.serving import serving_role
         from mmectl.spec.desired import desired
 
         settings = self.config.settings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmectl.base.errors import ServiceError
-from mmectl.endpoint import ControlPlane
+from mmectl.planning.control_plane import ControlPlane
 from mmectl.spec import scaling
 from mmectl.spec.scaling import Autoscaling, Scheduled
 

@@ -1,4 +1,4 @@
-"""Application Auto Scaling of an endpoint's variants, as `endpoint.ControlPlane` needs it."""
+"""Application Auto Scaling of an endpoint's variants, as `planning.control_plane` needs it."""
 
 from __future__ import annotations
 

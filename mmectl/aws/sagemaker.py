@@ -35,7 +35,7 @@ _DESCRIBES = {
 
 
 class Sagemaker:
-    """SageMaker's control plane as `endpoint.ControlPlane` wants it."""
+    """SageMaker's control plane as `planning.control_plane` wants it."""
 
     def __init__(self, aws: Account) -> None:
         self._client = aws.client("sagemaker")

@@ -17,7 +17,8 @@ from mmectl.commands.common import command
 from mmectl.config.loading import FILE_NAME
 from mmectl.console.output import Result
 from mmectl.deploy import adoption
-from mmectl.endpoint import Step
+from mmectl.planning.observe import observe
+from mmectl.planning.step import Step
 from mmectl.spec.desired import Desired, counted_name
 from mmectl.spec.tags import ADOPTED, TAG
 
@@ -59,7 +60,7 @@ def adopt(app: App, name: str, output: Path) -> Result:
     content = _with_platform(app, adoption.settings(name, described, config, model, tags))
     wanted = _written(app, output, content, config, model)
     _tag(app, wanted, config, model)
-    found = endpoints.observe(app.sagemaker, wanted)
+    found = observe(app.sagemaker, wanted)
     steps = endpoints.plan(wanted, found)
     data = {
         "endpoint": name,

@@ -12,7 +12,8 @@ from mmectl.doctor.quota import at_once
 
 if TYPE_CHECKING:
     from mmectl.app import App
-    from mmectl.endpoint import Observed, Plan
+    from mmectl.planning.observed import Observed
+    from mmectl.planning.step import Plan
     from mmectl.spec.desired import Desired
 
 Fleet = tuple[str, int, int]

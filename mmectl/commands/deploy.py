@@ -18,7 +18,9 @@ from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, rollout, watching
 from mmectl.deploy.wait import LAG, await_outcome
 from mmectl.doctor import alarms, checks, models
-from mmectl.endpoint import Observed, Plan, Step
+from mmectl.planning.observe import observe
+from mmectl.planning.observed import Observed, was_rolled_back
+from mmectl.planning.step import Plan, Step, phases
 from mmectl.registry.served import Unserved
 from mmectl.spec.desired import Desired
 
@@ -67,7 +69,7 @@ def _planned(
     app: App, wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
 ) -> Result:
     costs = cost.of_plan(app, wanted, found, steps)
-    again = endpoint.was_rolled_back(wanted, found)
+    again = was_rolled_back(wanted, found)
     data = {
         "endpoint": wanted.endpoint,
         "up_to_date": not steps,
@@ -143,14 +145,14 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
         preflight.release(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
-    left = () if wait else endpoint.phases(steps)[1]
+    left = () if wait else phases(steps)[1]
     data, lines = _deployed(app, wanted, steps, not_served, left)
     return Result({**data, "cost": cost.data(costs)}, lines)
 
 
 def _interrupted(wanted: Desired, steps: Plan) -> Interrupted:
     hint = "see: mmectl status; to go on waiting: mmectl wait"
-    if endpoint.phases(steps)[1]:
+    if phases(steps)[1]:
         hint += "; then, for autoscaling: mmectl deploy"
     text = f"no longer waiting for {wanted.endpoint}; the deployment goes on"
     return Interrupted(text, hint=hint)
@@ -190,7 +192,7 @@ def _deployed(
     app: App, wanted: Desired, steps: Plan, not_served: Sequence[Unserved], left: Plan
 ) -> tuple[dict[str, Any], list[str]]:
     """`left` are the steps that need the endpoint in service, where nobody has waited for that."""
-    found = endpoint.observe(app.sagemaker, wanted)
+    found = observe(app.sagemaker, wanted)
     data = {
         "endpoint": wanted.endpoint,
         "status": found.status,

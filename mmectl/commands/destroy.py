@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mmectl import endpoint
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, watching
 from mmectl.deploy.destroy import destroy as remove
+from mmectl.planning.removal import removal
 from mmectl.registry import tombstones, versions
 from mmectl.registry.catalog import list_models
 
@@ -37,7 +37,7 @@ def destroy(
     if app.untouched:
         nothing = {"endpoint": name, "removed": [], "artifacts": 0}
         return Result(nothing, [f"no resources of {name} exist"])
-    steps = endpoint.removal(app.sagemaker, name)
+    steps = removal(app.sagemaker, name)
     around = watching.removal(app.watcher, name, log=logs)
     keys = _keys(app) if artifacts else ()
     rows = [[step.action, step.name, step.why] for step in (*steps, *around)]

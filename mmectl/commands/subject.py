@@ -7,8 +7,8 @@ from mmectl.commands import unserved
 from mmectl.commands.iam import names_of
 from mmectl.config.sections.endpoint import Endpoint
 from mmectl.doctor.values import ImageFacts, ModelSizes, Subject, Wanted
-from mmectl.endpoint import serving_role
 from mmectl.images.platforms import platform_of
+from mmectl.planning.serving import serving_role
 from mmectl.spec.policy import Policy
 
 

@@ -38,7 +38,7 @@ def by_image(app: App, image: str, whose: str) -> tuple[Unserved, ...]:
 
 def by_deployed(app: App, uploaded: Sequence[Artifact]) -> tuple[Unserved, ...]:
     """Which of the models just uploaded the image would not load that is deployed now."""
-    from mmectl.endpoint import serving_image
+    from mmectl.planning.serving import serving_image
 
     if not uploaded:
         return ()

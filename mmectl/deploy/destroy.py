@@ -9,7 +9,9 @@ from mmectl.base.values import Event
 from mmectl.deploy.rollout import execute
 from mmectl.deploy.steps import exists
 from mmectl.deploy.wait import LAG, Timing
-from mmectl.endpoint import ControlPlane, Plan, removal
+from mmectl.planning.control_plane import ControlPlane
+from mmectl.planning.removal import removal
+from mmectl.planning.step import Plan
 
 
 def destroy(aws: ControlPlane, name: str, *, timing: Timing) -> Iterator[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mmectl.endpoint import Plan
+from mmectl.planning.step import Plan
 from mmectl.spec.desired import Desired
 
 if TYPE_CHECKING:

@@ -8,18 +8,11 @@ from mmectl.base.errors import DeployError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
 from mmectl.deploy.wait import LAG, Timing, await_scaled, await_serving, rolled_back
-from mmectl.endpoint import (
-    ControlPlane,
-    Observed,
-    Plan,
-    is_under_way,
-    is_unseen,
-    observe,
-    phases,
-    plan,
-    restoring,
-    was_rolled_back,
-)
+from mmectl.endpoint import is_under_way, plan
+from mmectl.planning.control_plane import ControlPlane
+from mmectl.planning.observe import observe
+from mmectl.planning.observed import Observed, is_unseen, was_rolled_back
+from mmectl.planning.step import Plan, phases, restoring
 from mmectl.spec.desired import Desired
 
 

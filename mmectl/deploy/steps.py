@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
 from mmectl.deploy.wait import LAG, Timing, await_gone, await_gone_or_settled
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Step, attempted
+from mmectl.planning.control_plane import IN_PROGRESS, ControlPlane
+from mmectl.planning.serving import attempted
+from mmectl.planning.step import Step
 from mmectl.spec.capacity import reached
 from mmectl.spec.tags import UPDATE_TAG, update_note
 

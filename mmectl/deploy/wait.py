@@ -14,7 +14,10 @@ from typing import Any
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
-from mmectl.endpoint import IN_PROGRESS, ControlPlane, Observed, Step, attempted
+from mmectl.planning.control_plane import IN_PROGRESS, ControlPlane
+from mmectl.planning.observed import Observed
+from mmectl.planning.serving import attempted
+from mmectl.planning.step import Step
 from mmectl.spec.capacity import Capacities, reached, summary
 from mmectl.spec.capacity import desired as capacities_of
 from mmectl.spec.desired import Desired

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.base.values import Event
-from mmectl.endpoint import Plan, Step
+from mmectl.planning.step import Plan, Step
 from mmectl.spec import alarms
 from mmectl.spec.tags import TAG
 

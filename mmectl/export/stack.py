@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from mmectl.endpoint import Observed, Plan, Step, plan
+from mmectl.endpoint import plan
+from mmectl.planning.observed import Observed
+from mmectl.planning.step import Plan, Step
 from mmectl.spec.desired import Desired
 from mmectl.spec.scaling import Target
 

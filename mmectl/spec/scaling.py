@@ -30,7 +30,7 @@ Request = Mapping[str, Any]
 
 
 class Change(NamedTuple):
-    """A step of a plan: see `endpoint.Step`."""
+    """A step of a plan: see `planning.Step`."""
 
     action: str
     name: str

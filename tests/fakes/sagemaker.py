@@ -1,4 +1,4 @@
-"""SageMaker's control plane in a dictionary, as `endpoint.ControlPlane` wants it."""
+"""SageMaker's control plane in a dictionary, as `planning.control_plane` wants it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmectl.base.errors import ServiceError
-from mmectl.endpoint import ControlPlane
+from mmectl.planning.control_plane import ControlPlane
 from mmectl.spec import scaling
 from mmectl.spec.scaling import Target
 

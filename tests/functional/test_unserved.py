@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from fakes.cli import call, result, world
 
-from mmectl.endpoint import serving_image
+from mmectl.planning.serving import serving_image
 from mmectl.serving_image import ServingImage
 
 __all__ = ["call", "world"]

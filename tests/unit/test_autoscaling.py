@@ -11,11 +11,11 @@ from deploying import SPEC, changed_by, deployed, timing
 from fakes.sagemaker import Sagemaker as Aws
 from fakes.sagemaker import variant
 
-from mmectl import endpoint
 from mmectl.base.errors import DeployError
 from mmectl.deploy import rollout
 from mmectl.deploy.destroy import destroy
 from mmectl.endpoint import plan
+from mmectl.planning.observe import observe
 from mmectl.spec import scaling
 from mmectl.spec.desired import desired
 from mmectl.spec.scaling import Autoscaling, Scheduled, Target
@@ -42,7 +42,7 @@ def of(spec: Any, **changes: Any) -> Any:
 
 
 def steps(aws: Aws, spec: Any) -> list[tuple[str, str]]:
-    found = plan(desired(spec), endpoint.observe(aws, desired(spec)))
+    found = plan(desired(spec), observe(aws, desired(spec)))
     return [(step.action, step.why) for step in found]
 
 

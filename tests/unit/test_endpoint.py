@@ -11,12 +11,17 @@ from deploying import SPEC, changed_by, deployed, timing
 from fakes.sagemaker import Sagemaker as Aws
 from fakes.sagemaker import variant
 
-from mmectl import endpoint
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
 from mmectl.deploy.wait import await_outcome, await_serving
-from mmectl.endpoint import Observed, plan
+from mmectl.endpoint import plan
+from mmectl.planning.control_plane import IN_PROGRESS
+from mmectl.planning.observe import observe
+from mmectl.planning.observed import Observed
+from mmectl.planning.removal import removal
+from mmectl.planning.serving import serving_role
+from mmectl.planning.step import Step
 from mmectl.spec import capacity
 from mmectl.spec.container import Container
 from mmectl.spec.desired import Spec, desired
@@ -79,9 +84,9 @@ def test_going_back_is_an_update_to_the_previous_configuration():
 
 def test_the_role_that_serves_is_that_of_the_model():
     aws = Aws()
-    assert endpoint.serving_role(aws, "demo") is None
+    assert serving_role(aws, "demo") is None
     deployed(aws)
-    assert endpoint.serving_role(aws, "demo") == SPEC.role_arn
+    assert serving_role(aws, "demo") == SPEC.role_arn
 
 
 def test_a_policy_that_cannot_shift_traffic_to_another_variant_is_refused():
@@ -287,7 +292,7 @@ def test_destroy_waits_where_aws_refuses_during_a_change():
     assert aws.endpoint is None
 
 
-@pytest.mark.parametrize("status", sorted(endpoint.IN_PROGRESS))
+@pytest.mark.parametrize("status", sorted(IN_PROGRESS))
 def test_plan_waits_while_something_goes_on(status):
     steps = plan(WANTED, Observed(status=status))
     assert [step.action for step in steps] == ["Wait"]
@@ -295,7 +300,7 @@ def test_plan_waits_while_something_goes_on(status):
 
 def test_plan_and_execution_are_the_same_value():
     aws = Aws()
-    steps = plan(WANTED, endpoint.observe(aws, WANTED))
+    steps = plan(WANTED, observe(aws, WANTED))
     assert [step.action for step in steps] == deployed(aws)
     assert steps[0].request == aws.models[WANTED.model]
 
@@ -721,7 +726,7 @@ def test_changed_tags_reach_what_exists_and_ours_that_are_no_longer_wanted_go():
     deployed(aws, changed_by(tags=(("team", "a"), ("stage", "test"))))
     aws.add_tags("endpoint", "demo", {"cost": "theirs"})
     changed = changed_by(tags=(("team", "b"),))
-    steps = plan(desired(changed), endpoint.observe(aws, desired(changed)))
+    steps = plan(desired(changed), observe(aws, desired(changed)))
 
     assert [(step.action, step.name, step.why) for step in steps][-2:] == [
         ("AddTags", "demo", "mmectl:tags=team, team=b"),
@@ -789,7 +794,7 @@ def test_a_policy_becomes_the_deployment_config(policy, config, words):
     aws = Aws()
     deployed(aws)
     changed = changed_by(variant__volume_size_gb=3, policy=policy)
-    found = endpoint.observe(aws, desired(changed))
+    found = observe(aws, desired(changed))
     deployed(aws, changed)
 
     assert aws.updates[-1]["DeploymentConfig"] == config
@@ -843,21 +848,21 @@ def test_a_rollback_that_failed_says_what_serves():
 class TestSteps:
     def test_every_action_of_a_plan_is_known(self):
         aws = Aws()
-        made = {step.action for step in plan(WANTED, endpoint.observe(aws, WANTED))}
+        made = {step.action for step in plan(WANTED, observe(aws, WANTED))}
         deployed(aws)
-        removed = {step.action for step in endpoint.removal(aws, "demo")}
+        removed = {step.action for step in removal(aws, "demo")}
         assert made | removed <= set(steps.ACTIONS)
 
     def test_an_unknown_action_is_an_error_and_nothing_is_asked(self):
         aws = Aws()
-        step = endpoint.Step("CreateTrouble", "demo", "nobody knows")
+        step = Step("CreateTrouble", "demo", "nobody knows")
         with pytest.raises(DeployError, match="CreateTrouble demo") as caught:
             list(steps.execute(aws, step, timing()))
         assert (caught.value.code, aws.calls) == ("unknown_step", [])
 
     def test_what_removes_nothing_cannot_be_looked_for(self):
         with pytest.raises(DeployError, match="removes nothing"):
-            steps.exists(Aws(), endpoint.Step("CreateModel", "demo", "x"))
+            steps.exists(Aws(), Step("CreateModel", "demo", "x"))
 
 
 class TestCapacities:
@@ -868,7 +873,7 @@ class TestCapacities:
         deployed(aws)
         serving = aws.endpoint["EndpointConfigName"]
         changed = desired(changed_by(variant__instance_count=3))
-        (step,) = plan(changed, endpoint.observe(aws, changed))
+        (step,) = plan(changed, observe(aws, changed))
         assert (step.action, step.name) == ("Scale", "demo")
         assert step.why == (
             "AllTraffic from 2 to 3 instances; the instances that stay keep their models"
@@ -899,7 +904,7 @@ class TestCapacities:
         aws = Aws()
         deployed(aws)
         aws.endpoint["ProductionVariants"] = [variant("AllTraffic", 7, 0.5)]
-        (step,) = plan(WANTED, endpoint.observe(aws, WANTED))
+        (step,) = plan(WANTED, observe(aws, WANTED))
         assert step.why.startswith("AllTraffic from 7 to 2 instances and from weight 0.5 to 1;")
         deployed(aws)
         assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 2, 1.0)]
@@ -911,7 +916,7 @@ class TestCapacities:
         deployed(aws, changed_by(variant__instance_count=first))
         deployed(aws, changed_by(variant__instance_count=3))
         both = changed_by(container__image="x:2", variant__instance_count=6)
-        found = plan(desired(both), endpoint.observe(aws, desired(both)))
+        found = plan(desired(both), observe(aws, desired(both)))
         (update,) = (step for step in found if step.action == "UpdateEndpoint")
         assert update.why.endswith("serves until it is done; AllTraffic from 3 to 6 instances")
         assert "UpdateEndpoint" in deployed(aws, both)

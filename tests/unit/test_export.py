@@ -6,10 +6,11 @@ import pytest
 
 from mmectl import endpoint
 from mmectl.base.errors import UsageError
-from mmectl.endpoint import Step
 from mmectl.export import cloudformation, hcl, terraform
 from mmectl.export.attributes import known
 from mmectl.export.stack import Joined, NameOf, Ref, of_steps, stack
+from mmectl.planning.observed import Observed
+from mmectl.planning.step import Step
 from mmectl.spec.container import Container
 from mmectl.spec.desired import Spec, desired
 from mmectl.spec.policy import Policy
@@ -65,7 +66,7 @@ SCALING = (
 
 def with_steps(*more, wanted=None):
     wanted = wanted or spec()
-    steps = endpoint.plan(wanted, endpoint.Observed())
+    steps = endpoint.plan(wanted, Observed())
     return of_steps("demo", (*steps, *more), {})
 
 
@@ -107,7 +108,7 @@ def test_tags_of_mmectl_are_left_to_mmectl():
 
 def test_how_an_update_shifts_traffic_is_the_request_of_deploy():
     wanted = spec(policy=Policy("rolling", 25, wait=30, alarms=("errors",)))
-    serving = endpoint.Observed("InService", "old", model_exists=True, config_exists=True)
+    serving = Observed("InService", "old", model_exists=True, config_exists=True)
     (update,) = [step for step in endpoint.plan(wanted, serving) if step.action == "UpdateEndpoint"]
     made = request_of(stack(wanted), "CreateEndpoint")
     assert made["DeploymentConfig"] == update.request["DeploymentConfig"]
@@ -130,7 +131,7 @@ def test_each_variant_has_parameters_of_its_own():
         Step(step.action, step.name, "", {**step.request, "ProductionVariants": two})
         if step.action == "CreateEndpointConfig"
         else step
-        for step in endpoint.plan(wanted, endpoint.Observed())
+        for step in endpoint.plan(wanted, Observed())
     ]
     made = of_steps("demo", tuple(steps), {})
     assert [one.name for one in made.parameters if one.name.startswith("InstanceType")] == [
@@ -141,8 +142,8 @@ def test_each_variant_has_parameters_of_its_own():
 
 def test_two_models_have_labels_and_parameters_of_their_own():
     first, second = (spec(container=Container(f"image:{n}", "s3://bucket/demo/")) for n in (1, 2))
-    one = endpoint.plan(first, endpoint.Observed())[0]
-    other = endpoint.plan(second, endpoint.Observed())[0]
+    one = endpoint.plan(first, Observed())[0]
+    other = endpoint.plan(second, Observed())[0]
     made = of_steps("demo", (one, other), {})
     assert [one.label for one in made.resources] == ["Model", "Model2"]
     assert [one.name for one in made.parameters] == ["Image", "ModelsUrl", "RoleArn", "Image2"]
@@ -167,7 +168,7 @@ def test_updates_of_what_is_scaled_keep_its_counts():
 
 def test_alarms_that_are_made_here_are_referred_to():
     alarm = Step("PutMetricAlarm", "errors", "", {"AlarmName": "errors", "Namespace": "X"})
-    steps = (*endpoint.plan(spec(), endpoint.Observed()), alarm)
+    steps = (*endpoint.plan(spec(), Observed()), alarm)
     rollback = {"Alarms": [{"AlarmName": "errors"}, {"AlarmName": "other"}]}
     made = of_steps("demo", steps, {"DeploymentConfig": {"AutoRollbackConfiguration": rollback}})
     deployment = request_of(made, "CreateEndpoint")["DeploymentConfig"]
@@ -193,7 +194,7 @@ def test_what_terraform_s_provider_does_not_know_is_left_out_by_name():
         Step(step.action, step.name, "", {**step.request, "MetricsConfig": {"EnableX": True}})
         if step.action == "CreateEndpointConfig"
         else step
-        for step in endpoint.plan(wanted, endpoint.Observed())
+        for step in endpoint.plan(wanted, Observed())
     ]
     text, left = terraform.configuration(of_steps("demo", tuple(steps), {}), "head", "us-east-1")
     assert left == ("EndpointConfig.MetricsConfig",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmectl.deploy import preflight
-from mmectl.endpoint import Step
+from mmectl.planning.step import Step
 from mmectl.spec.desired import Desired
 from mmectl.spec.policy import Policy
 

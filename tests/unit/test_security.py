@@ -12,9 +12,10 @@ from mmectl.config.advice import advice
 from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
-from mmectl.endpoint import Observed, plan
+from mmectl.endpoint import plan
 from mmectl.local.s3 import denials
 from mmectl.local.values import AwsError
+from mmectl.planning.observed import Observed
 from mmectl.spec.container import Container
 from mmectl.spec.desired import Spec, desired
 from mmectl.spec.network import Network

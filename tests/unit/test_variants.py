@@ -10,7 +10,8 @@ from mmectl.base.errors import ConfigError, DeployError
 from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
-from mmectl.endpoint import Observed, plan
+from mmectl.endpoint import plan
+from mmectl.planning.observed import Observed
 from mmectl.spec.capacity import Capacity, initial
 from mmectl.spec.desired import desired
 from mmectl.spec.policy import Policy

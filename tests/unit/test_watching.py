@@ -15,8 +15,8 @@ from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import watched
 from mmectl.deploy import watching
 from mmectl.deploy.watching import Watched, execute, observe, plan, removal
-from mmectl.endpoint import Step
 from mmectl.local.control.validate import service_model
+from mmectl.planning.step import Step
 from mmectl.spec import alarms
 
 SNS = "arn:aws:sns:us-east-1:123456789012:told"

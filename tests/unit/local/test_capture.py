@@ -15,10 +15,11 @@ from mmectl.config.advice import advice
 from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
-from mmectl.endpoint import Observed, plan
+from mmectl.endpoint import plan
 from mmectl.local.capture.lines import Event, folder, line, name
 from mmectl.local.capture.service import Captures
 from mmectl.local.values import AwsError, InvokeRequest, InvokeResponse
+from mmectl.planning.observed import Observed
 from mmectl.spec.desired import desired
 
 MODELS = "s3://bucket/demo/"
