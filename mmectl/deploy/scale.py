@@ -9,8 +9,8 @@ from mmectl.base.errors import DeployError, UsageError
 from mmectl.base.values import Event
 from mmectl.deploy.rollout import execute
 from mmectl.deploy.wait import Timing, await_gone_or_settled, await_scaled
-from mmectl.endpoint import rescale
 from mmectl.planning.control_plane import IN_PROGRESS, ControlPlane
+from mmectl.planning.counts import rescale
 from mmectl.planning.observed import Observed
 from mmectl.planning.ownership import require_ours
 from mmectl.planning.step import Plan

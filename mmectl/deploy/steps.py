@@ -353,4 +353,4 @@ ACTIONS: Mapping[str, Action] = {
         Action(_once(_autoscaling).execute, _is_scaled),
     ),
 }
-"""The steps that plans have (`endpoint.plan`, `endpoint.removal`)."""
+"""The steps that plans have (`endpoint.plan`, `removal.removal`)."""

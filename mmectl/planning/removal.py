@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from mmectl.planning.control_plane import ControlPlane
 from mmectl.planning.ownership import require_ours
@@ -18,24 +19,32 @@ def removal(aws: ControlPlane, name: str) -> Plan:
 
     Raises DeployError where the endpoint is somebody else's.
     """
-    pattern = re.escape(stem(name)) + r"-[0-9a-f]{8}"
-    steps: list[Step] = []
     endpoint = aws.describe_endpoint(name)
     if endpoint is not None:
         require_ours(aws, name)
-        steps.append(Step("DeleteEndpoint", name, "it exists"))
-    targets = aws.scalable_targets(name) or ()
-    if steps or any(target.ours for target in targets):
-        away = scaling.destruction(name, targets, f"autoscaling of {name}")
-        steps = [*(Step(*change) for change in away), *steps]
-
+    scaled = _scaling(aws, name, is_there=endpoint is not None)
+    itself = (Step("DeleteEndpoint", name, "it exists"),) if endpoint is not None else ()
     serving = parts(aws, endpoint or {})
-    for kind, action in (("endpoint-config", "DeleteEndpointConfig"), ("model", "DeleteModel")):
-        names = {*aws.tagged(kind, stem(name), pattern, (TAG, name))}
-        names |= {item for item in serving[kind] - names if _made_for(aws, kind, item, name)}
-        steps += [Step(action, item, f"carries the tag {TAG}={name}") for item in sorted(names)]
-    return tuple(steps)
+    configs = _made(aws, "endpoint-config", "DeleteEndpointConfig", name, serving)
+    models = _made(aws, "model", "DeleteModel", name, serving)
+    return (*scaled, *itself, *configs, *models)
 
 
-def _made_for(aws: ControlPlane, kind: str, item: str, endpoint: str) -> bool:
-    return aws.tags(kind, item).get(TAG) == endpoint
+def _scaling(aws: ControlPlane, name: str, *, is_there: bool) -> Plan:
+    """The end of its autoscaling; what is left of an endpoint that is gone is ended if ours."""
+    targets = aws.scalable_targets(name) or ()
+    if not is_there and not any(target.ours for target in targets):
+        return ()
+    return tuple(
+        Step(*change) for change in scaling.destruction(name, targets, f"autoscaling of {name}")
+    )
+
+
+def _made(
+    aws: ControlPlane, kind: str, action: str, name: str, serving: Mapping[str, set[str]]
+) -> Plan:
+    """Those of that kind that carry the endpoint's tag: lists may not show what serves."""
+    pattern = re.escape(stem(name)) + r"-[0-9a-f]{8}"
+    found = set(aws.tagged(kind, stem(name), pattern, (TAG, name)))
+    found |= {item for item in serving[kind] - found if aws.tags(kind, item).get(TAG) == name}
+    return tuple(Step(action, item, f"carries the tag {TAG}={name}") for item in sorted(found))
