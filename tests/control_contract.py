@@ -14,7 +14,8 @@ import pytest
 
 from mmectl.base.errors import ServiceError
 from mmectl.planning.control_plane import ControlPlane
-from mmectl.spec import scaling
+from mmectl.planning.scaling_calls import destruction
+from mmectl.planning.scaling_changes import settings
 from mmectl.spec.scaling import Autoscaling, Scheduled
 
 TAG = {"Key": "made-by", "Value": "contract"}
@@ -170,14 +171,14 @@ class ControlContract:
         plane.create_endpoint(endpoint(1))
         settled(plane)
         wanted = Autoscaling(1, 2, 5000, schedule=(Scheduled("cron(0 8 ? * 1 2199)", 2),))
-        for change in scaling.settings(NAME, ["AllTraffic"], wanted, ()):
+        for change in settings(NAME, ["AllTraffic"], wanted, ()):
             plane.autoscale(change.action, change.request)
         found = plane.scalable_targets(NAME)
         (target,) = found
         assert (target.variant, target.min, target.max) == ("AllTraffic", 1, 2)
-        assert list(scaling.settings(NAME, ["AllTraffic"], wanted, found)) == []
+        assert list(settings(NAME, ["AllTraffic"], wanted, found)) == []
         assert plane.scalable_targets("dem") == ()
-        for change in scaling.destruction(NAME, found, "over"):
+        for change in destruction(NAME, found, "over"):
             plane.autoscale(change.action, change.request)
         assert plane.scalable_targets(NAME) == ()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mmectl.base.errors import DeployError
 from mmectl.planning.control_plane import BROKEN
 from mmectl.planning.observed import Observed
-from mmectl.planning.step import Plan, Step
-from mmectl.spec import scaling
+from mmectl.planning.scaling_changes import deregistered, planned, removals
+from mmectl.planning.step import Plan
 from mmectl.spec.desired import Desired
 
 
@@ -15,7 +15,7 @@ def scaling_steps(wanted: Desired, found: Observed) -> tuple[Plan, Plan]:
     if found.targets is None and wanted.autoscaling is not None:
         raise unknown("autoscaling: what is registered cannot be looked at")
     broken = found.status in BROKEN  # its targets go with it
-    before, after = scaling.planned(
+    return planned(
         wanted.endpoint,
         wanted.autoscaling,
         _types_of(wanted),
@@ -23,15 +23,12 @@ def scaling_steps(wanted: Desired, found: Observed) -> tuple[Plan, Plan]:
         found.types,
         {} if broken else found.noted,
     )
-    return tuple(Step(*change) for change in before), tuple(Step(*change) for change in after)
 
 
 def owned(wanted: Desired, found: Observed) -> frozenset[str]:
     """The variants whose count stays autoscaling's business."""
-    removed = scaling.removals(
-        wanted.endpoint, _types_of(wanted), wanted.autoscaling, found.targets or ()
-    )
-    return found.owned - scaling.deregistered(removed)
+    removed = removals(wanted.endpoint, _types_of(wanted), wanted.autoscaling, found.targets or ())
+    return found.owned - deregistered(removed)
 
 
 def _types_of(wanted: Desired) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmectl.planning.control_plane import IN_PROGRESS
-from mmectl.spec import scaling
+from mmectl.planning.scaling_note import noted
 from mmectl.spec.capacity import Capacities
 from mmectl.spec.desired import Desired
 from mmectl.spec.scaling import Target
@@ -53,7 +53,7 @@ class Observed:
     @property
     def kept(self) -> tuple[Target, ...]:
         """The targets that an update has deregistered, and that must come back."""
-        return scaling.noted(self.noted)
+        return noted(self.noted)
 
     @property
     def owned(self) -> frozenset[str]:

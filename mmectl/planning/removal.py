@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from mmectl.planning.control_plane import ControlPlane
 from mmectl.planning.ownership import require_ours
+from mmectl.planning.scaling_calls import destruction
 from mmectl.planning.serving import parts
 from mmectl.planning.step import Plan, Step
-from mmectl.spec import scaling
 from mmectl.spec.names import stem
 from mmectl.spec.tags import TAG
 
@@ -35,9 +35,7 @@ def _scaling(aws: ControlPlane, name: str, *, is_there: bool) -> Plan:
     targets = aws.scalable_targets(name) or ()
     if not is_there and not any(target.ours for target in targets):
         return ()
-    return tuple(
-        Step(*change) for change in scaling.destruction(name, targets, f"autoscaling of {name}")
-    )
+    return tuple(destruction(name, targets, f"autoscaling of {name}"))
 
 
 def _made(

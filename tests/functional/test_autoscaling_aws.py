@@ -8,6 +8,8 @@ from botocore.exceptions import EndpointConnectionError
 from mmectl.aws.autoscaling import Autoscaling
 from mmectl.aws.sagemaker import Sagemaker
 from mmectl.base.errors import ServiceError
+from mmectl.planning.scaling_calls import destruction
+from mmectl.planning.scaling_changes import settings
 from mmectl.spec import scaling
 from mmectl.spec.scaling import Autoscaling as Wanted
 from mmectl.spec.scaling import Scheduled, Target
@@ -40,7 +42,7 @@ def test_targets_with_what_is_set_on_them(aws, stub):
     found = Sagemaker(aws).scalable_targets("demo")
     policies, actions = (scaling.policy_of(AUTO),), tuple(scaling.actions_of(AUTO))
     assert found == (Target("AllTraffic", 1, 4, policies, actions),)
-    assert list(scaling.settings("demo", ["AllTraffic"], AUTO, found)) == []
+    assert list(settings("demo", ["AllTraffic"], AUTO, found)) == []
 
 
 def test_who_may_not_look_and_who_cannot(aws, stub):
@@ -55,8 +57,8 @@ def test_who_may_not_look_and_who_cannot(aws, stub):
 def test_every_change_is_a_call_that_aws_takes(aws, stub):
     client, plane = stub("application-autoscaling"), Sagemaker(aws)
     changes = [
-        *scaling.settings("demo", ["AllTraffic"], AUTO, ()),
-        *scaling.destruction(
+        *settings("demo", ["AllTraffic"], AUTO, ()),
+        *destruction(
             "demo",
             [
                 Target(

@@ -16,6 +16,8 @@ from mmectl.deploy import rollout
 from mmectl.deploy.destroy import destroy
 from mmectl.endpoint import plan
 from mmectl.planning.observe import observe
+from mmectl.planning.parting import parting
+from mmectl.planning.scaling_note import KEPT, note_of, noted
 from mmectl.spec import scaling
 from mmectl.spec.desired import desired
 from mmectl.spec.scaling import Autoscaling, Scheduled, Target
@@ -205,7 +207,7 @@ def test_somebody_elses_target_is_noted_on_the_endpoint_until_it_is_back():
     back = aws.targets["AllTraffic"]
     assert (back.min, back.max, back.policies) == (1, 8, (THEIRS,))
     assert back.actions == ({**NIGHT, "StartTime": STARTS.timestamp()},)
-    assert not any(key.startswith(scaling.KEPT) for key in aws.tags("endpoint", "demo"))
+    assert not any(key.startswith(KEPT) for key in aws.tags("endpoint", "demo"))
     assert deployed(aws, other) == []
 
 
@@ -223,7 +225,7 @@ def test_nothing_is_lost_where_it_is_interrupted(after):
     back = aws.targets["AllTraffic"]
     assert (back.min, back.max, back.policies, len(back.actions)) == (1, 8, (THEIRS,), 1)
     assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 6, 1.0)]
-    assert not any(key.startswith(scaling.KEPT) for key in aws.tags("endpoint", "demo"))
+    assert not any(key.startswith(KEPT) for key in aws.tags("endpoint", "demo"))
 
 
 def test_an_update_that_was_rolled_back_gets_its_autoscaling_back():
@@ -235,7 +237,7 @@ def test_an_update_that_was_rolled_back_gets_its_autoscaling_back():
         deployed(aws, other)
     assert aws.targets["AllTraffic"].policies == (THEIRS,)
     # interrupted before that: the next deploy refuses the update, and puts it back
-    aws.add_tags("endpoint", "demo", scaling.note_of([aws.targets.pop("AllTraffic")]))
+    aws.add_tags("endpoint", "demo", note_of([aws.targets.pop("AllTraffic")]))
     with pytest.raises(DeployError, match="was rolled back"):
         deployed(aws, other)
     assert aws.targets["AllTraffic"].policies == (THEIRS,)
@@ -259,7 +261,7 @@ def test_a_variant_that_goes_takes_nobody_elses_autoscaling_along():
         deployed(aws, changed_by(variant__name="main"))
     assert (caught.value.code, aws.calls) == ("autoscaled", [])
     # interrupted while it was away: the note stays until its variant is back
-    note = scaling.note_of([aws.targets.pop("AllTraffic")])
+    note = note_of([aws.targets.pop("AllTraffic")])
     aws.add_tags("endpoint", "demo", note)
     deployed(aws, changed_by(variant__name="main"))
     assert note.items() <= aws.tags("endpoint", "demo").items()
@@ -274,7 +276,7 @@ def test_a_note_that_does_not_fit_is_refused_before_anything_is_done():
     tags = {f"k{number}": "v" for number in range(50)}
     target = Target("AllTraffic", 1, 8, (THEIRS,))
     with pytest.raises(DeployError, match="does not fit"):
-        list(scaling.parting("demo", {"AllTraffic"}, None, [target], tags))
+        list(parting("demo", {"AllTraffic"}, None, [target], tags))
 
 
 def test_who_does_not_wait_hears_what_is_left():
@@ -339,9 +341,9 @@ def test_an_endpoint_that_failed_is_made_anew_with_its_autoscaling():
 def test_a_note_survives_tags_and_what_is_damaged_is_none():
     many = tuple({**THEIRS, "PolicyName": f"policy-{number}"} for number in range(9))
     targets = (Target("A", 1, 2, many, (NIGHT,)), Target("B", 3, 4))
-    note = scaling.note_of(targets)
+    note = note_of(targets)
     assert all(len(value) <= 256 for value in note.values())
-    back = scaling.noted({"team": "a", **note})
+    back = noted({"team": "a", **note})
     assert [(one.variant, one.min, one.max) for one in back] == [("A", 1, 2), ("B", 3, 4)]
     assert back[0].policies == many
-    assert scaling.noted({f"{scaling.KEPT}1": "nonsense"}) == ()
+    assert noted({f"{KEPT}1": "nonsense"}) == ()
