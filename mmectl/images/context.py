@@ -168,4 +168,6 @@ def mirrored(context: Path) -> str | None:
         found = _BASE.search((context / "Dockerfile").read_text())
     except (OSError, UnicodeDecodeError):
         return None
-    return f"{_MIRROR}{found[1]}" if found else None
+    if found is None or found[1] == "scratch":  # a word of Dockerfiles, no image
+        return None
+    return f"{_MIRROR}{found[1]}"

@@ -34,13 +34,13 @@ def fetch(url: str) -> bytes:
 
 
 def trust(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """The certificates that AWS's clients trust here; OSError for a bundle that is not one."""
+    """What the machine trusts, and the bundle of AWS's clients; OSError for one that is none."""
+    context = ssl.create_default_context()
     bundle = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or None
-    if bundle is None:
-        return ssl.create_default_context()
-    if os.path.isdir(bundle):  # noqa: PTH112 - as it is given
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    if bundle is not None:
+        folder = os.path.isdir(bundle)  # noqa: PTH112 - as it is given
+        context.load_verify_locations(**{"capath" if folder else "cafile": bundle})
+    return context
 
 
 class Ecr:

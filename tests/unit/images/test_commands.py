@@ -187,6 +187,7 @@ def test_a_fresh_image_uses_nothing_again(base, pulls):
     [
         ("ARG BASE_IMAGE=python:3.11-slim", "public.ecr.aws/docker/library/python:3.11-slim"),
         ("ARG BASE_IMAGE=ubuntu", "public.ecr.aws/docker/library/ubuntu"),
+        ("ARG BASE_IMAGE=scratch", None),
         ("ARG BASE_IMAGE=nvidia/cuda:12", None),
         ("ARG BASE_IMAGE=ghcr.io/x/y:1", None),
         ("FROM python:3.11", None),
