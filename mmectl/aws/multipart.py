@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,8 @@ Guard = Callable[[str], AbstractContextManager[None]]
 """Says what is being done, for the error; see `session.translated`."""
 
 _AT_ONCE = 3
+# seconds by which this clock and that of S3 may differ
+_CLOCKS = 300.0
 # what S3 says where a condition of a write does not hold, or two such writes meet
 _TAKEN = {"aws_PreconditionFailed", "aws_412", "aws_ConditionalRequestConflict", "aws_409"}
 
@@ -117,6 +120,8 @@ class PartWriter:
             return self._upload_id
 
     def _begun(self) -> str:
+        asked = Begun("", self._digest, self._part_size, time.time())
+        self._upload_cache.begin(self._place, asked)  # until the answer is noted
         answer = self._bucket.client.create_multipart_upload(**self._where, **self._about)
         upload_id = str(answer["UploadId"])
         self._upload_cache.begin(self._place, Begun(upload_id, self._digest, self._part_size))
@@ -125,6 +130,9 @@ class PartWriter:
     def _resumed(self) -> str | None:
         known = self._upload_cache.begun(self._place)
         if known is None:
+            return None
+        if not known.upload_id:
+            self._give_up_unanswered(known.at)
             return None
         if (known.digest, known.part_size) != (self._digest, self._part_size):
             self._give_up(known.upload_id)
@@ -190,6 +198,21 @@ class PartWriter:
     def _stop(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._buffer.clear()
+
+    def _give_up_unanswered(self, asked: float) -> None:
+        """Give up what S3 began for who was ended before the answer was noted."""
+        try:
+            with self._bucket.guard(self._doing):
+                pages = self._bucket.client.get_paginator("list_multipart_uploads").paginate(
+                    Bucket=self._where["Bucket"], Prefix=self._where["Key"]
+                )
+                rows = [row for page in pages for row in page.get("Uploads", ())]
+        except ServiceError:
+            return  # who may not list them leaves them to the bucket's rule
+        for row in rows:
+            then = abs(row["Initiated"].timestamp() - asked) < _CLOCKS
+            if row["Key"] == self._where["Key"] and then:
+                self._give_up(row["UploadId"])
 
     def _give_up(self, upload_id: str) -> None:
         try:

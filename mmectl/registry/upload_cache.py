@@ -21,11 +21,16 @@ Entries = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A multipart upload that was begun: of which content, in parts of how many bytes."""
+    """A multipart upload that was begun: of which content, in parts of how many bytes.
+
+    Without an `upload_id` it was asked for, `at` a time in seconds since the epoch, and whoever
+    asked was ended before S3's answer was noted.
+    """
 
     upload_id: str
     digest: str
     part_size: int
+    at: float = 0.0
 
 
 class UploadCache:
@@ -39,12 +44,13 @@ class UploadCache:
         """The upload in parts that was begun there and not ended."""
         found = self._read()["begun"].get(place, {})
         try:
-            return Begun(str(found["upload_id"]), str(found["digest"]), int(found["part_size"]))
+            size, at = int(found["part_size"]), float(found.get("at", 0))
+            return Begun(str(found["upload_id"]), str(found["digest"]), size, at)
         except (KeyError, TypeError, ValueError):
             return None
 
     def begin(self, place: str, upload: Begun) -> None:
-        """Remember that parts are sent, before the first is."""
+        """Remember that parts are sent, before the first is; or that S3 is asked to take some."""
         self._change(lambda entries: _put(entries["begun"], place, asdict(upload)))
 
     def end(self, place: str) -> None:
@@ -55,7 +61,8 @@ class UploadCache:
         """Upload ids by ``bucket/key`` of what was begun for any version of the name there."""
         begun = self._read()["begun"]
         of_name = [key for key in begun if place in (stem(key), (parse(key) or ("", 0))[0])]
-        return {key: str(begun[key].get("upload_id", "")) for key in of_name}
+        ids = {key: str(begun[key].get("upload_id", "")) for key in of_name}
+        return {key: upload_id for key, upload_id in ids.items() if upload_id}
 
     def targets(self, places: Sequence[str], digest: str) -> list[str | None]:
         """The TargetModels that this content became when it was last uploaded as these names."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 import zlib
+from datetime import datetime, timezone
 
 import pytest
 from botocore.exceptions import ClientError
@@ -30,6 +32,7 @@ class Multipart:
         self.checksums = checksums
         self.fails_at = None
         self.secret = False
+        self.begun = {}  # when and of which key, where it is not just now and k
 
     def create_multipart_upload(self, **request):
         self.uploads[f"id{len(self.uploads)}"] = {}
@@ -51,10 +54,14 @@ class Multipart:
         return part
 
     def get_paginator(self, operation):
-        assert operation == "list_parts"
+        assert operation in ("list_parts", "list_multipart_uploads")
         return self
 
     def paginate(self, **request):
+        if "UploadId" not in request:
+            assert request == {"Bucket": "b", "Prefix": "k"}
+            yield from self._pages_of_uploads()
+            return
         if request["UploadId"] not in self.uploads:
             raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "no"}}, "ListParts")
         if self.secret:
@@ -62,6 +69,15 @@ class Multipart:
         found = sorted(self.uploads[request["UploadId"]].items())
         for number, part in found:  # a page each
             yield {"Parts": [{"PartNumber": number, **part}]}
+
+    def _pages_of_uploads(self):
+        if self.secret:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListUploads")
+        for upload_id in self.uploads:
+            at, key = self.begun.get(upload_id, (time.time(), "k"))
+            initiated = datetime.fromtimestamp(at, tz=timezone.utc)
+            yield {"Uploads": [{"UploadId": upload_id, "Key": key, "Initiated": initiated}]}
+        yield {}
 
     def complete_multipart_upload(self, **request):
         parts = self.uploads.pop(request["UploadId"])
@@ -176,6 +192,44 @@ def test_a_kill_is_an_interruption_too(s3, cache):
     s3.sent.clear()
     assert begin(s3, cache).commit()
     assert s3.sent == [5]
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+class TestKilledWhileS3Begins:
+    """S3 has begun an upload whose id its owner never noted."""
+
+    @pytest.fixture(autouse=True)
+    def _killed(self, s3, cache):
+        begins = s3.create_multipart_upload
+
+        def and_kills(**request):
+            begins(**request)
+            raise Killed
+
+        s3.create_multipart_upload = and_kills
+        begin(s3, cache)._pool.shutdown(wait=True)
+        s3.create_multipart_upload = begins
+        assert cache.begun("b/k").upload_id == ""
+        assert cache.unended("b/k") == {}
+
+    def test_it_is_given_up_by_the_next_try(self, s3, cache):
+        assert begin(s3, cache).commit()
+        assert (s3.objects, s3.uploads, cache.begun("b/k")) == ({"k": BODY}, {}, None)
+
+    def test_others_go_on(self, s3, cache):
+        s3.uploads |= {"old": {}, "other": {}}
+        s3.begun = {"old": (time.time() - 3600, "k"), "other": (time.time(), "k_v2")}
+        assert begin(s3, cache).commit()
+        assert s3.objects == {"k": BODY}
+        assert set(s3.uploads) == {"old", "other"}
+
+    def test_who_may_not_list_uploads_goes_on(self, s3, cache):
+        s3.secret = True
+        assert begin(s3, cache).commit()
+        assert s3.objects == {"k": BODY}
 
 
 def test_without_an_upload_cache_nothing_is_left(s3):
