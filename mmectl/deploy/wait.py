@@ -133,7 +133,9 @@ def await_scaled(
 def _not_scaled(name: str, found: Mapping[str, Any]) -> DeployError:
     if not found:
         return _elsewhere(f"endpoint {name} was deleted meanwhile")
-    reason = found.get("FailureReason") or "SageMaker gives no reason"
+    reason = found.get("FailureReason") or (
+        "SageMaker gives no reason; autoscaling or somebody else may have changed it meanwhile"
+    )
     return DeployError(
         f"endpoint {name} was not scaled: {reason}"
         f"\nit is {found.get('EndpointStatus')}, with {summary(capacities_of(found))}",
