@@ -221,7 +221,7 @@ def _holds(
     name, optional = rest.removesuffix("IfExists"), rest.endswith("IfExists")
     values = context.get(key.lower())
     if name == "Null":
-        return (values is None) == (wanted[:1] == ["true"])
+        return (values is None) == ([one.lower() for one in wanted[:1]] == ["true"])
     if name not in _TESTS and name not in _NEGATED:
         return unknown
     if values is None:

@@ -76,8 +76,8 @@ def metrics(
             return metrics_by.by_instance(app, within, since, variant)
         return _result(app, core.span(time.time(), length, step), since, variant)
 
-    if watch and not app.local:
-        app.out.note(cost_of_watching(_EVERY))
+    if watch and not app.local and not by_model:
+        app.out.note(cost_of_watching(_EVERY, by_instance=by_instance))
     if watch:
         _watched(app, look, every=3.0 if app.local else _EVERY)
     return look()
@@ -93,12 +93,13 @@ def _check(*, by_model: bool, by_instance: bool, period: str | None, models: obj
         raise UsageError("--top and --sort are for models", hint="add: --by-model")
 
 
-def cost_of_watching(every: float) -> str:
-    """What it costs on AWS to look at one variant every so many seconds."""
-    asks = len(_asks(core.span(0, 3600, None)))
+def cost_of_watching(every: float, *, by_instance: bool = False) -> str:
+    """What it costs on AWS to look at one variant, or one instance, every so many seconds."""
+    asks = len(metrics_by.INSTANCE if by_instance else _asks(core.span(0, 3600, None)))
     hourly = asks * 3600 / every
+    whose = "an instance" if by_instance else "a variant"
     return (
-        f"each look asks CloudWatch for {asks} metrics of a variant: "
+        f"each look asks CloudWatch for {asks} metrics of {whose}: "
         f"{hourly:,.0f} an hour, about USD {hourly / 1000 * _USD_PER_1000:.2f}"
     )
 
@@ -190,7 +191,7 @@ def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
     found: list[Found] = []
     for metric in core.METRICS:
         values = {
-            name: _one(name, points[whole[metric, name]])
+            name: core.whole(name, points[whole[metric, name]])
             for name in metric.statistics
             if points[whole[metric, name]]
         }
@@ -221,12 +222,6 @@ def _curves(within: core.Span) -> dict[core.Metric, Ask]:
 def _asks(within: core.Span) -> tuple[Ask, ...]:
     """What is asked of CloudWatch for one variant."""
     return tuple(dict.fromkeys((*_whole(within).values(), *_curves(within).values())))
-
-
-def _one(statistic: str, points: core.Points) -> float:
-    """The value of the whole span, which may come in two periods."""
-    values = [value for _, value in points]
-    return {"Sum": sum(values), "Maximum": max(values)}.get(statistic, values[-1])
 
 
 def _table(found: Sequence[Found], within: core.Span, *, trend: bool) -> Table:

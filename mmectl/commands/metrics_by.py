@@ -119,7 +119,7 @@ def _elsewhere(app: App) -> MmectlError:
 
 
 # What a column shows: namespace, metric and statistic
-_INSTANCE = (
+INSTANCE = (
     ("REQUESTS", usual.INVOCATIONS, "Invocations", "Sum"),
     ("4XX", usual.INVOCATIONS, "Invocation4XXErrors", "Sum"),
     ("5XX", usual.INVOCATIONS, "Invocation5XXErrors", "Sum"),
@@ -142,13 +142,17 @@ def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -
         source = Metrics(app.aws, name)
         asks = {
             column: Ask(space, metric, stat, within.seconds)
-            for column, space, metric, stat in _INSTANCE
+            for column, space, metric, stat in INSTANCE
         }
         for of, instance in source.instances(variant):
             points = source.points(
                 of, tuple(asks.values()), within.start, within.end, instance=instance
             )
-            values = {column: points[ask][-1][1] for column, ask in asks.items() if points[ask]}
+            values = {
+                column: usual.whole(ask.statistic, points[ask])
+                for column, ask in asks.items()
+                if points[ask]
+            }
             if values:
                 found.append({"variant": of, "instance_id": instance, "values": values})
     data = {
@@ -157,7 +161,7 @@ def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -
             {"variant": row["variant"], "instance_id": row["instance_id"]}
             | {
                 f"{metric}_{stat}": row["values"].get(column)
-                for column, _, metric, stat in _INSTANCE
+                for column, _, metric, stat in INSTANCE
             }
             for row in found
         ],
@@ -168,7 +172,7 @@ def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -
             "mmectl deploy --set endpoint.metrics.enhanced=true"
         )
         return Result(data, [text])
-    names = ("INSTANCE", *(column for column, *_ in _INSTANCE))
+    names = ("INSTANCE", *(column for column, *_ in INSTANCE))
     rows = [[row["instance_id"], *_cells(row["values"])] for row in found]
     table = Table(names, rows, frozenset(names[1:]))
     return Result(data, [f"{name}, by instance, last {since}", "", table])
@@ -176,7 +180,7 @@ def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -
 
 def _cells(values: Mapping[str, float]) -> list[str]:
     cells = []
-    for column, _, metric, _ in _INSTANCE:
+    for column, _, metric, _ in INSTANCE:
         value = values.get(column)
         if metric.endswith("Utilization") and value is not None:
             cells.append(f"{value:.0f}%")

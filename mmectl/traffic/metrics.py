@@ -100,6 +100,12 @@ def span(now: float, since: float, period: int | None = None) -> Span:
     return Span(end - periods * step, end, step)
 
 
+def whole(statistic: str, points: Points) -> float:
+    """The value of the whole span, which may come in two periods."""
+    values = [value for _, value in points]
+    return {"Sum": sum(values), "Maximum": max(values)}.get(statistic, values[-1])
+
+
 def curve(points: Points, within: Span) -> str:
     """A value per period as bars from 0 to the largest; a blank where there is none."""
     steps = -(-within.seconds // within.period)

@@ -27,6 +27,7 @@ from mmectl.local.metrics.service import CloudWatch
 from mmectl.local.metrics.store import Store
 from mmectl.local.metrics.watch import Watch
 from mmectl.local.values import AwsError
+from mmectl.traffic.metrics import span
 
 ENDPOINT = "demo"
 
@@ -130,6 +131,7 @@ def test_watching_says_what_it_costs_on_aws():
     said = cost_of_watching(30.0)
     assert said.startswith("each look asks CloudWatch for ")
     assert "an hour, about USD 0.0" in said
+    assert "for 8 metrics of an instance: 960 an hour" in cost_of_watching(30.0, by_instance=True)
 
 
 def test_metrics_as_a_table(call, project):
@@ -214,6 +216,35 @@ def test_metrics_by_instance(call, project):
         ]
         == []
     )
+
+
+class TwoPeriods:
+    """CloudWatch where the span lies across the end of one of its periods."""
+
+    def __init__(self, operation: str = "") -> None:
+        self._operation = operation
+
+    def client(self, _service):
+        return self
+
+    def get_paginator(self, operation):
+        return TwoPeriods(operation)
+
+    def paginate(self, **asked):
+        if self._operation == "list_metrics":
+            names = {"EndpointName": "demo", "VariantName": "v", "InstanceId": "i-1"}
+            return [{"Metrics": [{"Dimensions": [{"Name": n, "Value": names[n]} for n in names]}]}]
+        times = [asked["StartTime"], asked["EndTime"]]
+        queries = asked["MetricDataQueries"]
+        rows = [{"Id": one["Id"], "Timestamps": times, "Values": [3.0, 4.0]} for one in queries]
+        return [{"MetricDataResults": rows}]
+
+
+def test_metrics_by_instance_are_of_both_periods_of_a_span():
+    app: Any = SimpleNamespace(endpoint_name="demo", untouched=False, aws=TwoPeriods())
+    (row,) = metrics_by.by_instance(app, span(1_000_000, 3600), "1h", None).data["instances"]
+    assert row["Invocations_Sum"] == 7.0
+    assert row["ModelLatency_p99"] == 4.0
 
 
 def test_no_metrics_by_instance_say_how_to_get_them(call):

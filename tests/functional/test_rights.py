@@ -55,3 +55,17 @@ def test_what_it_could_not_do_before_it_still_cannot(tmp_path):
     code += "from serving.server import rights\nrights.drop(); rights.drop()\nprint('again')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "again\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
+def test_what_older_engines_let_programs_inherit_is_given_up_too():
+    given = ("setpriv", "--inh-caps", "+chown,+kill")
+    done = subprocess.run(
+        [*given, sys.executable, "-c", DROP, "/bin/cat", "/proc/self/status"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(CONTAINER)},
+    )
+    assert _rights(done.stdout, "CapInh") == 0
+    assert _rights(done.stdout, "CapPrm") & ~0b110 == 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from mmectl.base.policies import Asked, decide, like, trusts
+from mmectl.local.server import authorization
 
 ENDPOINT = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/demo"
 INVOKE = "sagemaker:InvokeEndpoint"
@@ -65,6 +69,8 @@ FOLDER = {"StringLike": {"sagemaker:TargetModel": ["tenant-a/*"]}}
         ({"StringEqualsIfExists": {"sagemaker:TargetModel": "a"}}, None, "allowed"),
         ({"Null": {"sagemaker:TargetModel": "true"}}, None, "allowed"),
         ({"Null": {"sagemaker:TargetModel": "false"}}, None, "implicitDeny"),
+        ({"Null": {"sagemaker:TargetModel": True}}, None, "allowed"),
+        ({"Null": {"sagemaker:TargetModel": True}}, ["a"], "implicitDeny"),
         ({"ForAnyValue:StringLike": {"sagemaker:TargetModel": "a"}}, ["b", "a"], "allowed"),
         ({"ForAllValues:StringLike": {"sagemaker:TargetModel": "a"}}, ["b", "a"], "implicitDeny"),
         ({"NumericLessThan": {"sagemaker:TargetModel": "3"}}, ["2"], "allowed"),
@@ -142,3 +148,19 @@ def test_patterns_are_not_regular_expressions():
     assert like("a.b*", "a.bc")
     assert not like("a.b", "axb")
     assert like("*", "a\nb")
+
+
+def test_a_large_body_is_judged_by_what_it_asks_for():
+    """The services inflate up to 32 MB, so what is judged must reach as far."""
+    body = b"Action=DeleteRole&RoleName=r&Filler=" + b"x" * (9 << 20)
+    headers = {"Content-Encoding": "gzip"}
+    call: Any = SimpleNamespace(
+        claim=SimpleNamespace(service="iam"),
+        path="/",
+        payload=gzip.compress(body),
+        request=SimpleNamespace(method="POST"),
+        params={},
+        header=headers.get,
+    )
+    (asked,) = authorization.asked_of(call, authorization.Place("us-east-1"))
+    assert asked.action == "iam:DeleteRole"

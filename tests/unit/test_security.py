@@ -235,3 +235,4 @@ def test_other_statements_deny_nothing(changes):
     assert denied(ABSENT, {}) is True
     assert denied(ABSENT, {}, **changes) is False
     assert denied(ABSENT, {}, Principal={"AWS": "*"}, Action=["s3:Put*"]) is True
+    assert denied(ABSENT, {}, Resource="arn:aws-cn:s3:::b/*") is True

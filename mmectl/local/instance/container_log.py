@@ -72,10 +72,19 @@ class ContainerLog:
         whole = b"".join(stamp + line.rstrip(b"\r") + b"\n" for line in lines)
         self.recent.extend(line.decode("utf-8", "replace") for line in lines)
         self.count += len(lines)
+        with contextlib.suppress(OSError):
+            if os.fstat(self._file).st_nlink == 0:  # its group was deleted, or it was too old
+                self._reopen()
         if self._size and self._size + len(whole) > self._limit:
             self._rotate()
         with contextlib.suppress(OSError):  # a full disk must not stop the service
             self._size += os.write(self._file, whole)
+
+    def _reopen(self) -> None:
+        gone = self._file
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._open()
+        os.close(gone)
 
     def _rotate(self) -> None:
         os.close(self._file)

@@ -87,7 +87,7 @@ def _check(body: str) -> None:
     """Refuse what is no dashboard; its widgets are not looked into."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     sound = isinstance(found, dict) and isinstance(found.get("widgets", []), list)
     if not sound or len(body.encode()) > MOST_BYTES:

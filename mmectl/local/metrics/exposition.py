@@ -5,6 +5,7 @@ Only what mmectl's own container counts by model is understood; other containers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,8 @@ def _counts(families: Iterable[Any]) -> dict[str, Count]:
         for sample in family.samples:
             model = sample.labels.get("model")
             if model is not None and sample.name.startswith("mmectl_model_"):
+                if not math.isfinite(sample.value):
+                    raise ValueError(f"{sample.name} of {model!r} is {sample.value}")
                 count = found.setdefault(model, Count())
                 _add(count, sample.name, sample.labels.get("le"), sample.value)
     return found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from mmectl.base import partitions
 from mmectl.local.values import AwsError
 
 _ACTION = "s3:putobject"
@@ -52,9 +53,10 @@ def refuse_write(policy: str | None, bucket: str, key: str, headers: Mapping[str
     `headers` are the encryption headers of the request, by their names in lower case.
     """
     statements = json.loads(policy).get("Statement", []) if policy else []
-    resource = f"arn:aws:s3:::{bucket}/{key}"
+    resources = [f"arn:{one.name}:s3:::{bucket}/{key}" for one in partitions.known()]
     for statement in _listed(statements):
-        if _denies(statement, resource) and _holds(statement["Condition"], headers):
+        resource = next((one for one in resources if _denies(statement, one)), None)
+        if resource is not None and _holds(statement["Condition"], headers):
             raise AwsError(
                 "AccessDenied",
                 f'User is not authorized to perform: s3:PutObject on resource: "{resource}" with '

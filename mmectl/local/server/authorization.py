@@ -18,7 +18,7 @@ from mmectl.local.refusals import RUNTIME_PATH, protocol_of
 from mmectl.local.s3.service import operation_name, subresource
 from mmectl.local.values import ACCOUNT, AwsError
 
-MOST = 8 * 1024 * 1024  # bytes of a body that is looked into
+MOST = 32 * 1024 * 1024  # bytes of a body that is looked into: the most that a service inflates
 TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 RoleArn = Callable[[str], str | None]
 Params = Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -102,3 +103,16 @@ def test_logs_of_past_instances_are_bounded_in_bytes(tmp_path: Path) -> None:
         os.utime(path, (number, number))
     prune(tmp_path, set(), most=1000)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_lines_go_on_after_the_file_or_its_folder_was_removed(tmp_path: Path) -> None:
+    made = log(tmp_path, limit=60)
+    made.say("old")
+    made.path.unlink()
+    made.say("new")
+    assert made.path.read_text() == "1700000000000 new\n"
+    shutil.rmtree(tmp_path / "ep")
+    for _ in range(5):  # more than the bound
+        made.say("newer")
+    assert made.path.read_text().endswith("1700000000000 newer\n")
+    made.close()

@@ -44,7 +44,7 @@ async def test_dashboards_outlive_a_restart(tmp_path):
             await aws("GetDashboard", DashboardName="a")
 
 
-@pytest.mark.parametrize("body", ["", "[]", "no json", '{"widgets": 1}', '"x"'])
+@pytest.mark.parametrize("body", ["", "[]", "no json", '{"widgets": 1}', '"x"', "[" * 200_000])
 async def test_what_is_no_dashboard_is_refused(tmp_path, body):
     async with bench(tmp_path) as aws:
         with pytest.raises(AwsError, match="DashboardBody"):

@@ -72,6 +72,12 @@ def test_what_is_no_text_of_prometheus(text):
         read(text)
 
 
+@pytest.mark.parametrize("value", ["NaN", "+Inf"])
+def test_a_count_that_is_no_number(value):
+    with pytest.raises(UnreadableError, match="of 'm' is"):
+        read(f'mmectl_model_requests_total{{model="m"}} {value}\n')
+
+
 def test_there_is_a_bound_of_models():
     line = 'mmectl_model_requests_total{model="%d"} 1'
     text = "\n".join(line % number for number in range(MOST_MODELS + 1))
