@@ -12,6 +12,7 @@ from typing import Any
 from mmectl.aws.account import Account
 from mmectl.aws.cloudwatch import GROUP
 from mmectl.aws.errors import translated
+from mmectl.aws.watching import Watching
 from mmectl.base.errors import ServiceError
 from mmectl.base.values import Location
 from mmectl.deploy.leftovers import KEPT, Leftover, Made, superseded
@@ -70,7 +71,11 @@ class Leftovers:
 
     def superseded(self) -> Iterator[Leftover]:
         """Configurations and models with mmectl's tag that nobody needs any more."""
-        yield from superseded(list(self._made()), self._in_use(), self._now(), self._kept)
+        made, in_use = list(self._made()), self._in_use()
+        ours = {one.name for one in made if one.kind == "endpoint-config"}
+        foreign = {name for names in in_use.values() for name in names} - ours
+        others = {model for name in sorted(foreign) for model in self._models(name)}
+        yield from superseded(made, in_use, self._now(), self._kept, others)
 
     def _made(self) -> Iterator[Made]:
         kinds = (
@@ -194,7 +199,8 @@ class Leftovers:
                 yield Leftover("scalable target", row["ResourceId"], why, ours, request)
 
     def alarms(self) -> Iterator[Leftover]:
-        """Alarms on endpoints that are gone; only mmectl's of the configured one are ours."""
+        """Alarms on endpoints that are gone; of the configured one those with our tag are ours."""
+        watching = Watching(self._aws)
         with translated("cloudwatch:DescribeAlarms"):
             pages = self._aws.client("cloudwatch").get_paginator("describe_alarms").paginate()
             found = [row for page in pages for row in page.get("MetricAlarms", ())]
@@ -202,9 +208,9 @@ class Leftovers:
             named = {one["Name"]: one["Value"] for one in row.get("Dimensions", ())}
             endpoint = named.get("EndpointName")
             if endpoint is not None and endpoint not in self.endpoints:
-                name = row["AlarmName"]
-                ours = endpoint == self._endpoint and name.startswith(f"{endpoint}-")
-                yield Leftover("alarm", name, f"its endpoint {endpoint} is gone", ours)
+                ours = endpoint == self._endpoint and watching.alarm_tags(row["AlarmArn"]).get(TAG)
+                why = f"its endpoint {endpoint} is gone"
+                yield Leftover("alarm", row["AlarmName"], why, ours == endpoint)
 
     def logs(self) -> Iterator[Leftover]:
         """Log groups of endpoints that are gone; only the configured one's is ours."""

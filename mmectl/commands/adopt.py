@@ -15,6 +15,7 @@ from mmectl.app import App
 from mmectl.base.errors import ConfigError, DeployError, UsageError
 from mmectl.commands.common import command
 from mmectl.config.loading import FILE_NAME
+from mmectl.config.variables import plain
 from mmectl.console.output import Result
 from mmectl.deploy import adoption
 from mmectl.planning.observe import observe
@@ -113,7 +114,7 @@ def _written(
     import yaml
 
     head = "# written by mmectl adopt; every key: mmectl config show\n"
-    text = head + yaml.safe_dump(content, sort_keys=False, default_flow_style=False)
+    text = head + yaml.safe_dump(plain(content), sort_keys=False, default_flow_style=False)
     draft = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         with draft.open("x", encoding="utf-8") as file:

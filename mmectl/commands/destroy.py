@@ -61,18 +61,23 @@ def destroy(
     preflight.release(app.image.kept_in, name, None, app.warn)
     _delete(app, keys)
     kept = "" if artifacts else f"; the models under {app.location.url} are kept"
-    return Result(data, [f"{name}: {len(rows)} removed, nothing left{kept}", *_beside(app, name)])
+    return Result(
+        data, [f"{name}: {len(rows)} removed, nothing left{kept}", *_beside(app, name, logs)]
+    )
 
 
-def _beside(app: App, name: str) -> list[str]:
+def _beside(app: App, name: str, logs: bool) -> list[str]:
     """What AWS keeps of an endpoint, made by SageMaker or by somebody for it."""
     if app.local:
         return []
+    others = "alarms and dashboards that mmectl did not make stay, too, as far as there are any"
+    if logs:
+        return [others.replace(" stay, too,", " stay,")]
     group = f"/aws/sagemaker/Endpoints/{name}"
     return [
         f"its log stays, without an end unless it has a retention: {group}",
         f"to remove it: aws logs delete-log-group --log-group-name {group}",
-        "alarms and dashboards of the endpoint stay, too, as far as there are any",
+        others,
     ]
 
 

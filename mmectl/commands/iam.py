@@ -17,6 +17,7 @@ from mmectl.registry.names import check_folder
 if TYPE_CHECKING:
     from mmectl.iam.grants import Who
     from mmectl.iam.policy import Names
+    from mmectl.spec.capture import Capture
 
 
 _EXAMPLES = """\b
@@ -92,6 +93,7 @@ def names_of(app: App, folder: str = "") -> Names:
     """What the configuration names, for policies."""
     from mmectl.iam.policy import Names
 
+    captured = _captured(app)
     return Names(
         region=app.aws.region,
         account=app.aws.identity().account,
@@ -103,7 +105,7 @@ def names_of(app: App, folder: str = "") -> Names:
         folder=folder,
         features=frozenset(_features(app)),
         keys=tuple(_keys(app)),
-        capture=_captured(app),
+        capture=captured.destination if captured else None,
     )
 
 
@@ -118,11 +120,14 @@ def _repository(app: App) -> tuple[str, str, str] | None:
 
 
 def _role(app: App, wanted: str | None) -> str | None:
-    """The ARN of a role; None where it is not known, or nobody lets us look."""
+    """The ARN of a role; by its name where nobody lets us look; None where none is named."""
     try:
         return app.aws.role(wanted)
     except ServiceError:
-        return None
+        if wanted is None:
+            return None
+        account, partition = app.aws.identity().account, partitions.of(app.aws.region).name
+        return f"arn:{partition}:iam::{account}:role/{wanted}"
 
 
 def _build_role(app: App) -> str | None:
@@ -131,7 +136,7 @@ def _build_role(app: App) -> str | None:
 
 
 def _keys(app: App) -> list[str]:
-    """ARNs of the KMS keys; what an alias leads to is any key of the account."""
+    """ARNs of the KMS keys; what an alias leads to is any key of its account and region."""
     settings = app.config.settings
     capture = settings.capture.kms_key if settings.capture.enabled else None
     named = (settings.bucket.kms_key, settings.endpoint.kms_key, settings.image.kms_key, capture)
@@ -139,22 +144,23 @@ def _keys(app: App) -> list[str]:
     start = f"arn:{partitions.of(region).name}:kms:{region}:{account}:key/"
     found = []
     for key in filter(None, named):
-        alias = "alias/" in key
-        found.append(
-            key if key.startswith("arn:") and not alias else start + ("*" if alias else key)
-        )
+        before, alias, _ = key.partition("alias/")
+        if alias:
+            found.append(f"{before}key/*" if before else f"{start}*")
+        else:
+            found.append(key if key.startswith("arn:") else start + key)
     return sorted(set(found))
 
 
-def _captured(app: App) -> str | None:
+def _captured(app: App) -> Capture | None:
     settings = app.config.settings
-    found = settings.capture.as_capture(app.location.bucket, settings.bucket.kms_key)
-    return found.destination if found else None
+    return settings.capture.as_capture(app.location.bucket, settings.bucket.kms_key)
 
 
 def _features(app: App) -> list[str]:
     settings = app.config.settings
     codebuild = settings.build.codebuild_role is not None
+    captured = _captured(app)
     found = {
         "build": settings.image.uri is None,
         "ecr": _repository(app) is not None,
@@ -163,6 +169,7 @@ def _features(app: App) -> list[str]:
         "found_role": settings.aws.role is None,
         "network": bool(settings.network.subnets),
         "kms": bool(_keys(app)),
-        "capture": settings.capture.enabled,
+        "capture": captured is not None,
+        "capture_kms": captured is not None and captured.kms_key is not None,
     }
     return [name for name, used in found.items() if used]

@@ -61,6 +61,8 @@ def is_text(key: str) -> bool:
     """Whether a dotted key, also one in a list or a mapping, takes text."""
     annotation: object = Settings
     for part in key.split("."):
+        if get_origin(annotation) is dict:  # a name in it may hold dots
+            return _is_text(_inner(annotation))
         if is_section(annotation):
             found = annotation.model_fields.get(part)
             annotation = found.annotation if found else None

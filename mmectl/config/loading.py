@@ -89,14 +89,14 @@ class Config:
 
 
 def _with(value: Any, place: list[str], text: str) -> Any:
-    """A copy of plain values with another text at a place."""
+    """A copy of plain values with another text at a place; no mapping in them holds another."""
     if place == [""]:
         return text
     first, *rest = place
     if isinstance(value, list):
         changed = _with(value[int(first)], rest or [""], text)
         return [*value[: int(first)], changed, *value[int(first) + 1 :]]
-    return {**value, first: _with(value.get(first), rest or [""], text)}
+    return {**value, ".".join(place): text}  # a name may hold dots
 
 
 def load(

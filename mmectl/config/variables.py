@@ -78,7 +78,7 @@ def expand(
             source = where[key]
             notes = (*source.notes, *(f"${{{name}}}" for name in used))
             where[key] = replace(source, notes=notes)
-            if key.startswith(_SECRETS) or any(_SECRET.search(name) for name in used):
+            if f"{key}.".startswith(_SECRETS) or any(_SECRET.search(name) for name in used):
                 done.hidden[key] = value
         plain = scalar(text) if used else text
         return text if is_text(key) and (plain is not None or key not in settings) else plain
@@ -113,6 +113,15 @@ def _expanded(text: str, given: Mapping[str, str]) -> tuple[str, list[str]]:
         return value
 
     return _FORM.sub(put, text), used
+
+
+def plain(value: Any) -> Any:
+    """Values as a file has to have them, so that none of their texts is taken for a variable."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def hide(problem: str, values: Mapping[str, str]) -> str:

@@ -75,7 +75,11 @@ class Tree:
 
 def value_at(value: Any, key: str) -> Any:
     """What stands at a dotted key of plain values, or None."""
-    for part in key.split("."):
+    parts = key.split(".")
+    for number, part in enumerate(parts):
+        rest = ".".join(parts[number:])
+        if isinstance(value, dict) and rest in value:  # a name may hold dots
+            return value[rest]
         if isinstance(value, list):
             value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
         else:

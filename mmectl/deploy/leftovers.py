@@ -44,14 +44,16 @@ def superseded(
     in_use: Mapping[str, Collection[str]],
     now: float,
     kept: int = KEPT,
+    others: Collection[str] = (),
 ) -> tuple[Leftover, ...]:
     """The configurations and models to remove, configurations first.
 
-    `in_use` maps every endpoint that there is to its live and pending configurations.
+    `in_use` maps every endpoint that there is to its live and pending configurations; `others` are
+    the models of those that somebody else made.
     """
     configs = [one for one in made if one.kind == "endpoint-config"]
     gone = [one for one in configs if _is_left(one, configs, in_use, now, kept)]
-    needed = {name for one in configs if one not in gone for name in one.models}
+    needed = {name for one in configs if one not in gone for name in one.models} | set(others)
     models = [one for one in made if one.kind == "model" and one.name not in needed]
     old = [one for one in models if now - one.made > YOUNG]
     return tuple(Leftover(one.kind, one.name, _why(one, in_use)) for one in (*gone, *old))

@@ -8,14 +8,15 @@ from mmectl.doctor.values import Finding, Subject, fail, ok, warn
 
 
 def look(subject: Subject) -> Iterator[Finding]:
-    """Every alarm of update.alarms exists, and none is in alarm."""
+    """Every alarm of update.alarms exists or is made by deploy, and none is in alarm."""
     names = subject.wanted.policy.alarms
     if not names:
         yield ok("update.alarms names none: nothing rolls an update back by itself")
         return
     states = subject.account.alarms(names)
     problems: list[Finding] = []
-    missing = [name for name in names if name not in states]
+    absent = [name for name in names if name not in states]
+    missing = [name for name in absent if name not in subject.wanted.made]
     if missing:
         problems.append(
             fail(
@@ -35,4 +36,5 @@ def look(subject: Subject) -> Iterator[Finding]:
                 "alarm",
             )
         )
-    yield from problems or [ok(f"{len(names)} of update.alarms exist, none is in alarm")]
+    made = f"; {len(absent)} are made by deploy" if absent else ""
+    yield from problems or [ok(f"{len(states)} of update.alarms exist, none is in alarm{made}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmectl.base.instances import GIB, VOLUME_GB, instance_type
-from mmectl.doctor.values import Finding, ModelSizes, Subject, fail, ok, warn
+from mmectl.doctor.values import Finding, ModelSizes, Subject, Wanted, fail, ok, warn
 
 # What the server itself takes, and what a model takes beyond its file: measured for the runtimes
 # that come with mmectl (docs/performance.md); a tarball of weights shrinks by 7 % at least
@@ -19,14 +19,18 @@ def look(subject: Subject) -> Iterator[Finding]:
     if not sizes.packed:
         yield warn("no models are uploaded: nothing to compare", "", "mmectl upload --all")
         return
-    wanted = subject.wanted
-    kind = instance_type(wanted.instance_type)
+    for name, _ in subject.wanted.fleets:
+        yield from _on(name, sizes, subject.wanted)
+
+
+def _on(name: str, sizes: ModelSizes, wanted: Wanted) -> Iterator[Finding]:
+    kind = instance_type(name)
     if not kind.known:
-        yield warn(f"the memory of {wanted.instance_type} is not known; not compared")
+        yield warn(f"the memory of {name} is not known; not compared")
         return
     memory = wanted.memory or kind.memory - SERVER
     disk = wanted.disk or kind.nvme or (wanted.volume_gb or VOLUME_GB) << 30
-    yield from _memory(sizes, memory, wanted.instance_type)
+    yield from _memory(sizes, memory, name)
     yield from _disk(sizes, disk)
 
 

@@ -17,7 +17,8 @@ def look(subject: Subject) -> Iterator[Finding]:
         yield ok("no subnets: SageMaker's own network")
         return
     found = subject.account.subnets(wanted)
-    problems = [*_problems(wanted, found), *_addresses(found, subject.wanted.instance_count)]
+    instances = sum(count for _, count in subject.wanted.fleets)
+    problems = [*_problems(wanted, found), *_addresses(found, instances)]
     problems += _cut_off(subject, found)
     yield from problems
     if not problems:

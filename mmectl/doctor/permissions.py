@@ -13,7 +13,9 @@ from mmectl.iam.policy import Names, granted
 
 _NAMED = 6
 # what a command does only where something is missing or asked for
-_RARE = ("gc", "doctor", "autoscaling", "creates the bucket")
+_RARE = ("gc", "doctor", "autoscaling", "creates the bucket", "logs.retention_days")
+# resources that differ in more than their form: each is asked for
+_EACH = ("objects", "keys")
 
 
 def look(subject: Subject) -> Iterator[Finding]:
@@ -69,11 +71,12 @@ def denied(subject: Subject, arn: str, names: Names, rows: Iterable[Grant]) -> t
         groups.setdefault((grant.on, _passed(grant)), []).append(grant)
     missing: list[Grant] = []
     for (on, passed), grants in groups.items():
-        resources = names.resources(on)[:1]
-        actions = sorted({grant.action for grant in grants})
+        resources = names.resources(on)[: None if on in _EACH else 1]
+        allowed = actions = {grant.action for grant in grants}
         context = _context(names, passed)
-        said = subject.account.simulate(arn, actions, [_example(resources[0])], context)
-        allowed = {action for (action, _), decision in said.items() if decision == "allowed"}
+        for resource in resources:
+            said = subject.account.simulate(arn, sorted(actions), [_example(resource)], context)
+            allowed = allowed & {a for (a, _), decision in said.items() if decision == "allowed"}
         missing += [grant for grant in grants if grant.action not in allowed]
     return tuple(missing)
 

@@ -160,6 +160,8 @@ class Wanted:
     """Bytes for models in memory of an instance; None: as its type has."""
     disk: int | None = None
     """The same of its disk."""
+    made: tuple[str, ...] = ()
+    """Alarms that deploy makes where they are missing."""
 
     @property
     def fleets(self) -> tuple[tuple[str, int], ...]:

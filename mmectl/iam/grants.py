@@ -31,6 +31,7 @@ DOCTOR = "mmectl doctor looks at it"
 GC = "mmectl gc lists and removes what is left over"
 SCALING = "autoscaling: of the endpoint's variants"
 WATCHED = "autoscaling, and alarms and dashboard of config.yaml"
+RETENTION = "logs.retention_days is set on the log group before SageMaker makes it"
 CODEBUILD = "build.backend: codebuild"
 
 DEPLOYER: tuple[Grant, ...] = (
@@ -169,6 +170,7 @@ DEPLOYER: tuple[Grant, ...] = (
     *_rows("deployer", "bucket", "s3:ListBucketMultipartUploads", why=GC),
     *_rows("deployer", "*", "logs:DescribeLogGroups", why=GC),
     *_rows("deployer", "logs", "logs:DeleteLogGroup logs:PutRetentionPolicy", why=GC),
+    *_rows("deployer", "logs", "logs:CreateLogGroup", why=RETENTION),
     *_rows(
         "deployer",
         "keys",
@@ -217,6 +219,13 @@ EXECUTION: tuple[Grant, ...] = (
         "SageMaker developer guide, host-vpc",
     ),
     *_rows("execution", "captured", "s3:PutObject", "capture", "writes what is captured"),
+    *_rows(
+        "execution",
+        "keys",
+        "kms:GenerateDataKey",
+        "capture_kms",
+        "encrypts what is captured",
+    ),
 )
 
 INVOKER: tuple[Grant, ...] = (*_rows("invoker", "targets", "sagemaker:InvokeEndpoint"),)

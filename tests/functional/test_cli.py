@@ -375,11 +375,18 @@ def test_destroy_removes_and_keeps_models(call, world):
     assert beside == [
         "its log stays, without an end unless it has a retention: /aws/sagemaker/Endpoints/demo",
         "to remove it: aws logs delete-log-group --log-group-name /aws/sagemaker/Endpoints/demo",
-        "alarms and dashboards of the endpoint stay, too, as far as there are any",
+        "alarms and dashboards that mmectl did not make stay, too, as far as there are any",
     ]
     assert (world.sagemaker.models, world.sagemaker.configs) == ({}, {})
     assert len(world.aws.s3.all_keys()) == 3
     assert call("destroy", "--yes")[0] == 0
+
+
+def test_destroy_says_of_no_log_that_it_stays_when_it_went(call):
+    call("deploy")
+    code, out, err = call("destroy", "--yes", "--logs")
+    assert code == 0, err
+    assert "its log stays" not in out
 
 
 def test_destroy_artifacts(call, world):

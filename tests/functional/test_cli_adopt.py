@@ -70,6 +70,14 @@ def test_afterwards_plan_has_nothing_to_do(call, legacy):
     assert len(sagemaker.updates) == calls
 
 
+def test_a_value_that_looks_like_a_variable_stays_text(call, legacy):
+    container = legacy.sagemaker.models["their-model"]["PrimaryContainer"]
+    container["Environment"] = {"OPTIONS": "${HOME}/x $${y} ${"}
+    code, _, err = call(*ADOPT)
+    assert code == 0, err
+    assert call("plan")[1] == "demo is up to date, serving their-config\n"
+
+
 def test_a_count_is_scaled_in_place_and_a_change_updates_to_a_configuration_of_ours(call, legacy):
     call(*ADOPT)
     scaled = ("--set", "endpoint.instance_count=3")

@@ -17,6 +17,7 @@ __all__ = ["call", "world"]
 NOW = 1_750_000_000.0
 DAY = 86_400.0
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
+ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:demo-v-errors"
 
 
 def at(seconds: float) -> datetime:
@@ -113,6 +114,18 @@ def test_of_what_carries_the_tag_the_live_and_the_pending_one_stay(aws, stub):
     assert found == [("endpoint-config", "demo-old"), ("model", "m-old")]
 
 
+def test_a_model_that_serves_by_somebody_elses_configuration_stays(aws, stub):
+    sagemaker = stub("sagemaker")
+    sagemaker.add_response("list_endpoint_configs", {"EndpointConfigs": []})
+    model = {"ModelName": "m", "ModelArn": f"{ARN}:model/m", "CreationTime": at(NOW - DAY)}
+    sagemaker.add_response("list_models", {"Models": [model]})
+    tags(stub, f"{ARN}:model/m", "demo")
+    endpoints(stub, "theirs")
+    described(stub, "theirs", "by-hand")
+    config_described(stub, "by-hand", "m")
+    assert list(leftovers(aws).superseded()) == []
+
+
 def test_image_tags_of_endpoints_that_are_gone(aws, stub):
     names = ["in-use.demo.0a1b2c3d4e5f", "in-use.gone.0a1b2c3d4e5f", "0a1b2c3d4e5f"]
     rows = [{"imageTag": name, "imageDigest": "sha256:" + "0" * 64} for name in names]
@@ -174,18 +187,33 @@ def test_targets_and_logs_of_others_are_told_alone(aws, stub):
 
 def test_alarms_on_endpoints_that_are_gone(aws, stub):
     rows = [
-        {"AlarmName": name, "Dimensions": [{"Name": "EndpointName", "Value": endpoint}]}
+        {
+            "AlarmName": name,
+            "AlarmArn": ALARM,
+            "Dimensions": [{"Name": "EndpointName", "Value": endpoint}],
+        }
         for name, endpoint in (("demo-v-errors", "demo"), ("x", "theirs"), ("y", "alive"))
     ]
     stub("cloudwatch").add_response(
         "describe_alarms", {"MetricAlarms": [*rows, {"AlarmName": "z", "Dimensions": []}]}
     )
+    tagged = {"Tags": [{"Key": "mmectl:endpoint", "Value": "demo"}]}
+    stub("cloudwatch").add_response("list_tags_for_resource", tagged, {"ResourceARN": ALARM})
     endpoints(stub, "alive")
     found = leftovers(aws)
     alarms = list(found.alarms())
     assert [(one.name, one.ours) for one in alarms] == [("demo-v-errors", True), ("x", False)]
     stub("cloudwatch").add_response("delete_alarms", {}, {"AlarmNames": ["demo-v-errors"]})
     found.remove(alarms[0])
+
+
+def test_an_alarm_without_mmectls_tag_is_somebody_elses(aws, stub):
+    named = [{"Name": "EndpointName", "Value": "demo"}]
+    row = {"AlarmName": "demo-by-hand", "AlarmArn": ALARM, "Dimensions": named}
+    stub("cloudwatch").add_response("describe_alarms", {"MetricAlarms": [row]})
+    stub("cloudwatch").add_response("list_tags_for_resource", {"Tags": []}, {"ResourceARN": ALARM})
+    endpoints(stub, "alive")
+    assert [(one.name, one.ours) for one in leftovers(aws).alarms()] == [("demo-by-hand", False)]
 
 
 def test_builds_that_were_killed(aws, stub):

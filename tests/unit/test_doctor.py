@@ -324,3 +324,35 @@ def test_denials_are_told_apart_from_other_trouble():
     assert checks.unknown(DENIED).fix == "grant it, see: mmectl iam deployer"
     away = checks.unknown(ServiceError("no network", hint="check the network", code="unreachable"))
     assert (away.severity, away.fix) == ("warn", "check the network")
+
+
+def test_alarms_that_deploy_makes_need_not_be_there():
+    ours: dict[str, Any] = {"policy": Policy(alarms=("errors", "mine")), "made": ("errors",)}
+    assert found("alarms", subject({"alarms": {"mine": "OK"}}, **ours))[0][0] == "ok"
+    ((severity, text),) = found("alarms", subject({"alarms": {}}, **ours))
+    assert severity == "fail"
+    assert "no such CloudWatch alarm: mine |" in text
+
+
+def test_models_fit_on_each_type_of_several_variants():
+    one: dict[str, Any] = {"sizes": ModelSizes({"a.tar.gz": 4 * 10**9}, {})}
+    assert {row[0] for row in found("fit", subject(**one))} == {"ok"}
+    rows = found("fit", subject(more=(("ml.c5.large", 1),), **one))
+    assert next(text for severity, text in rows if severity == "fail").startswith("a.tar.gz takes")
+    assert "ml.c5.large has" in " ".join(text for _, text in rows)
+
+
+def test_addresses_are_counted_for_the_instances_of_all_variants():
+    near = {"subnets": [Subnet("s-1", "a", "vpc", 99), Subnet("s-2", "b", "vpc", 9)]}
+    assert found("network", subject(near))[0][0] == "ok"
+    ((severity, text),) = found("network", subject(near, more=(("ml.c5.large", 3),)))
+    assert (severity, "5 instances may need 10" in text) == ("warn", True)
+
+
+def test_permissions_are_asked_for_every_key_and_folder():
+    keys = ("arn:aws:kms:r:123456789012:key/1", "arn:aws:kms:r:123456789012:key/2")
+    one = subject(names=dataclasses.replace(NAMES, keys=keys, features=frozenset({"kms"})))
+    account: Any = one.account
+    list(examine(one))
+    asked = {resource for _, (_, resources, _) in account.simulated for resource in resources}
+    assert {*keys, "arn:aws:s3:::models/demo/x", "arn:aws:s3:::models/demo.mmectl/x"} <= asked

@@ -283,3 +283,18 @@ def test_environments_of_one_endpoint_are_told(loaded):
     each = {name: loaded(text, chosen=name).settings for name in "abc"}
     (warning,) = shared_endpoints(each)
     assert warning.startswith("environments: a and b deploy to one endpoint, multi-model: give")
+
+
+TAGGED = "aws: {tags: {'cost.center': '${CENTER_TOKEN}'}}\n"
+
+
+def test_a_name_with_a_dot_is_one_name(loaded, refused):
+    config = loaded(TAGGED, {"CENTER_TOKEN": "4711"})
+    assert config.settings.aws.tags == {"cost.center": "4711"}
+    assert config.values()["aws.tags"] == {"cost.center": "${CENTER_TOKEN}"}
+    said = refused(TAGGED, {"CENTER_TOKEN": "hunter2" * 40})
+    assert "hunter" not in said
+
+
+def test_variables_that_are_the_whole_environment_are_told_by_no_error(refused):
+    assert "hunter" not in refused("endpoint: {environment: '${ALL}'}\n", {"ALL": "A=hunter2"})

@@ -110,3 +110,17 @@ def test_partitions_and_capital_letters():
     assert '"arn:aws:' not in text.replace('"arn:aws:iam::123456789012:role/mme"', "").replace(
         '"arn:aws:ecr', ""
     )
+
+
+def test_the_log_group_that_a_retention_is_set_on_may_be_made():
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/sagemaker/Endpoints/"
+    assert may("deployer", "logs:CreateLogGroup", f"{group}demo")
+    assert not may("deployer", "logs:CreateLogGroup", f"{group}other")
+
+
+def test_captured_requests_are_encrypted_by_the_execution_role():
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    ask = "execution", "kms:GenerateDataKey", key
+    read = dataclasses.replace(NAMES, keys=(key,), features=frozenset({"kms"}))
+    assert not may(*ask, read)
+    assert may(*ask, dataclasses.replace(read, features=frozenset({"kms", "capture_kms"})))

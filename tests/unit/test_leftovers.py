@@ -84,3 +84,9 @@ def test_nothing_that_serves_ever_goes(ages, kept, live, pending):
 @pytest.mark.parametrize("kept", [0, 5])
 def test_nothing_is_left_over_where_nothing_was_made(kept):
     assert superseded([], {"demo": {"a"}}, NOW, kept) == ()
+
+
+def test_a_model_that_somebody_elses_configuration_uses_stays():
+    made = [config("a", "x"), model("x"), model("y")]
+    found = superseded(made, {"theirs": {"c"}}, NOW, others={"x"})
+    assert names(found) == ["endpoint-config a", "model y"]
