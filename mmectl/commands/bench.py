@@ -154,7 +154,7 @@ def run(
         data["variants"] = figures.by_variant(samples, elapsed, variants)
     if max_p99 is not None:
         data["autoscaling"] = proposal.proposal(
-            data, max_p99 / 1000, _instances(before), _instances(_in_service(app))
+            data, max_p99 / 1000, _instances(before), _instances_now(app)
         )
     _write(data, save, html)
     failed: list[MmectlError] = [
@@ -206,6 +206,14 @@ def _in_service(app: App) -> Mapping[str, Any]:
 def _instances(described: Mapping[str, Any]) -> int:
     variants = described.get("ProductionVariants", ())
     return sum(one.get("CurrentInstanceCount") or 0 for one in variants)
+
+
+def _instances_now(app: App) -> int | None:
+    """None where it cannot be told: the figures of a run are not lost for that."""
+    try:
+        return _instances(_in_service(app))
+    except MmectlError:
+        return None
 
 
 def _variants(described: Mapping[str, Any]) -> tuple[str, ...]:

@@ -45,23 +45,31 @@ def scale(
     chosen = core.chosen(described, variant)
     before = capacity.desired(described)[chosen].count
     timing = app.timing(timeout or float(app.config.settings.endpoint.deploy_timeout))
+    changed = False  # the count may be another one once a change that goes on has ended
     try:
         with app.out.progress() as report:
             for event in core.scale(
                 app.sagemaker, name, chosen, instances, timing=timing, wait=wait
             ):
                 report(event)
+                changed = changed or event.kind == "start"
     except KeyboardInterrupt:
         raise Interrupted(
             f"no longer waiting for {name}; a change that SageMaker has accepted goes on",
             hint="see: mmectl status; to go on waiting: mmectl wait",
         ) from None
     target = core.owner(app.sagemaker, name, chosen)
-    return _result(app, chosen, before, instances, target)
+    return _result(app, chosen, before, instances, target, changed=changed)
 
 
 def _result(
-    app: App, variant: str, before: int | None, wanted: int, target: Target | None
+    app: App,
+    variant: str,
+    before: int | None,
+    wanted: int,
+    target: Target | None,
+    *,
+    changed: bool,
 ) -> Result:
     found = app.sagemaker.describe_endpoint(app.endpoint_name) or {}
     usual = app.config.settings.endpoint.instance_count
@@ -75,11 +83,11 @@ def _result(
         "before": before,
         "instances": wanted,
         "configured": configured,
-        "changed": before != wanted,
+        "changed": changed,
         "autoscaled": target is not None,
     }
     said = f"{app.endpoint_name} is {found.get('EndpointStatus')}, {core.counted(found)}"
-    lines = [said if before != wanted else f"{said} (nothing to do)"]
+    lines = [said if changed else f"{said} (nothing to do)"]
     if target is not None:
         limits = f"{target.min} to {counted(target.max, 'instance')}"
         lines.append(f"autoscaling goes on from there, with {limits}: see mmectl status")

@@ -53,8 +53,14 @@ def _of_variant(variant: Described) -> Iterator[str]:
 def _of_model(model: Described) -> Iterator[str]:
     if model.get("Containers"):
         yield "its model is a pipeline of containers"
-    elif (model.get("PrimaryContainer") or {}).get("Mode") != "MultiModel":
+        return
+    container = model.get("PrimaryContainer") or {}
+    if container.get("Mode") != "MultiModel":
         yield "it is no multi-model endpoint: its container's Mode is SingleModel"
+        return
+    for member in ("Image", "ModelDataUrl"):
+        if not container.get(member):
+            yield f"its container has no {member}, which config.yaml would have to name"
 
 
 def settings(

@@ -76,11 +76,13 @@ def scale(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
 def delete_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[Event]:
     """AWS may refuse while a change is under way: then wait for its end and ask again."""
     name = step.name
+    met: ServiceError | None = None
     for _ in timing.pauses():
         before = aws.describe_endpoint(name)
         try:
             aws.delete_endpoint(name)
         except ServiceError as error:
+            met = error
             busy = (aws.describe_endpoint(name) or {}).get("EndpointStatus") in IN_PROGRESS
             if not busy and BEGUN not in error.message.lower():
                 raise
@@ -90,6 +92,8 @@ def delete_endpoint(aws: ControlPlane, step: Step, timing: Timing) -> Iterator[E
         else:
             yield from await_gone(aws, name, timing, before=before)
             return
+    if met is not None:  # the time is over, and it is there still
+        raise met
 
 
 def _await_shown(aws: ControlPlane, step: Step, timing: Timing, before: Mapping[str, Any]) -> None:

@@ -21,18 +21,19 @@ def persist(
     passing: Callable[[str], bool],
     made: Callable[[], bool | None],
 ) -> None:
-    """Call until SageMaker sees what is there, for LAG seconds at most.
+    """Call until SageMaker sees what is there, for LAG seconds or the whole timeout at most.
 
     A call that is refused because it was made before, as that of a client whose answer was lost or
     of another deploy of the same, has succeeded where `made` says so: names come from content.
     One without an answer is looked for before it is made again.
     """
     unanswered = 0
+    met: ServiceError | None = None
     for elapsed in timing.pauses():
         try:
             call()
         except ServiceError as error:
-            text = error.message.lower()
+            met, text = error, error.message.lower()
             silent = error.code == "unreachable"
             unanswered += silent
             if silent or _MADE in text or BEGUN in text:
@@ -45,6 +46,8 @@ def persist(
                 raise
         else:
             return
+    if met is not None:  # the time is over, and it is not made
+        raise met
 
 
 def _turns_out(made: Callable[[], bool | None], timing: Timing) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
-from mmectl.base.errors import DeployError
+from mmectl.base.errors import DeployError, MmectlError
 from mmectl.base.values import Event
 from mmectl.deploy import steps
 from mmectl.deploy.wait import LAG, Timing, await_scaled, await_serving, rolled_back
@@ -12,6 +13,7 @@ from mmectl.endpoint import is_under_way, plan
 from mmectl.planning.control_plane import ControlPlane
 from mmectl.planning.observe import observe
 from mmectl.planning.observed import Observed, is_unseen, was_rolled_back
+from mmectl.planning.scaling_changes import deregistered
 from mmectl.planning.step import Plan, phases, restoring
 from mmectl.spec.desired import Desired
 
@@ -48,7 +50,7 @@ def deploy(
             yield from execute(aws, todo, timing=timing)
             continue
         now, later = phases(todo)
-        yield from execute(aws, now, timing=timing, serving=found.config)
+        yield from _begin(aws, found, now, later, timing)
         if wait:
             yield from _finish(aws, wanted, found, now, later, timing)
         elif later:
@@ -66,6 +68,19 @@ def left_over(later: Plan) -> str:
     return f"left for when it is InService: {names}; then run: mmectl deploy"
 
 
+def _begin(
+    aws: ControlPlane, found: Observed, now: Plan, later: Plan, timing: Timing
+) -> Iterator[Event]:
+    """Take the steps at once; where AWS refuses one, what serves gets its autoscaling back."""
+    try:
+        yield from execute(aws, now, timing=timing, serving=found.config)
+    except MmectlError:
+        if found.status == "InService" and deregistered(now):
+            with contextlib.suppress(MmectlError):  # what was met before is what counts
+                yield from execute(aws, restoring(later), timing=timing)
+        raise
+
+
 def _finish(
     aws: ControlPlane, wanted: Desired, found: Observed, done: Plan, later: Plan, timing: Timing
 ) -> Iterator[Event]:
@@ -75,6 +90,9 @@ def _finish(
     except DeployError as error:
         if error.code == "rolled_back":  # what serves gets its autoscaling back
             yield from execute(aws, restoring(later), timing=timing)
+        if error.code == "deploy_timeout" and later:
+            hint = f"{error.hint}; {left_over(later)}"
+            raise DeployError(error.message, hint=hint, code=error.code) from error
         raise
     for step in later:
         yield from execute(aws, (step,), timing=timing)

@@ -40,10 +40,18 @@ def _count(known: Capacities, change: Mapping[str, Any]) -> int | None:
 
 
 def others_scaled(wanted: Desired, found: Observed, change: Plan) -> Plan:
-    """After an update that keeps all counts: bring those that are not autoscaling's."""
+    """After an update that keeps all counts: bring those that are not autoscaling's.
+
+    Weights that differ are not kept (`retained`), so that the update has brought them.
+    """
     if not any("RetainAllVariantProperties" in step.request for step in change):
         return ()
-    return rescale(wanted.endpoint, rescaled(wanted, found), found.capacities)
+    counts = [
+        {key: value for key, value in one.items() if key != "DesiredWeight"}
+        for one in rescaled(wanted, found)
+        if "DesiredInstanceCount" in one
+    ]
+    return rescale(wanted.endpoint, counts, found.capacities)
 
 
 def retained(wanted: Desired, found: Observed) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mmectl.base.errors import DeployError
 from mmectl.planning.scaling_calls import deregister
-from mmectl.planning.scaling_note import note_of
+from mmectl.planning.scaling_note import note_of, noted
 from mmectl.planning.step import Step
-from mmectl.spec.scaling import Autoscaling, Target
+from mmectl.spec.scaling import Autoscaling, Target, name_of
+from mmectl.spec.tags import UPDATE_TAG
 
 MOST_TAGS = 50
 
@@ -28,13 +30,32 @@ def parting(
     kept = [target.others for target in targets if wanted is None or target.others.parts]
     _require_restorable(endpoint, kept)
     if kept:
-        note = note_of(kept)
-        if len({*tags, *note}) > MOST_TAGS:
+        note = note_of(_joined(kept, noted(tags)))
+        if len({*tags, *note, UPDATE_TAG}) > MOST_TAGS:
             raise _cannot(endpoint, "the note of it does not fit into the endpoint's tags")
         request = {"kind": "endpoint", "name": endpoint, "tags": note}
         yield Step("AddTags", endpoint, "notes the autoscaling that comes back", request)
     for target in targets:
         yield deregister(endpoint, target, "SageMaker refuses the update otherwise; it comes back")
+
+
+def _joined(kept: Sequence[Target], before: Sequence[Target]) -> list[Target]:
+    """With what an earlier update has noted and nobody has put back yet."""
+    earlier = {one.variant: one for one in before}
+    joined = [_with(one, earlier.pop(one.variant, None)) for one in kept]
+    return [*joined, *earlier.values()]
+
+
+def _with(target: Target, earlier: Target | None) -> Target:
+    if earlier is None:
+        return target
+    policies = [one for one in earlier.policies if name_of(one) not in target.names]
+    actions = [one for one in earlier.actions if name_of(one) not in target.names]
+    return replace(
+        target,
+        policies=(*target.policies, *policies),
+        actions=(*target.actions, *actions),
+    )
 
 
 def require_place(endpoint: str, wanted: Autoscaling | None, targets: Iterable[Target]) -> None:

@@ -23,7 +23,9 @@ def put(endpoint: str, variant: str, part: Request, old: Request | None) -> Step
     action = "PutScalingPolicy" if "PolicyName" in part else "PutScheduledAction"
     why = said(part) + (f" instead of: {said(old)}" if old is not None else "")
     name = f"{name_of(part)} of {resource(endpoint, variant)}"
-    return Step(action, name, why, {**place(endpoint, variant), **part})
+    # what is left out of an update stays as it was
+    zone = {"Timezone": "UTC"} if old and old.get("Timezone") else {}
+    return Step(action, name, why, {**place(endpoint, variant), **zone, **part})
 
 
 def delete(endpoint: str, variant: str, part: Request, why: str) -> Step:

@@ -10,27 +10,31 @@ SHARE = 0.7
 MINUTE = 60
 
 
-def proposal(run: Mapping[str, Any], acceptable: float, before: int, after: int) -> dict[str, Any]:
+def proposal(
+    run: Mapping[str, Any], acceptable: float, before: int, after: int | None
+) -> dict[str, Any]:
     """The target for an acceptable p99 (seconds), or the reason why none follows.
 
-    `run` are the figures, `before` and `after` the instances that the endpoint had.
+    `run` are the figures, `before` and `after` the instances that the endpoint had; None: unknown.
     """
     p99 = run["latency"]["all"].get("p99")
     found = {"acceptable_p99": acceptable, "p99": p99, "instances": after, "target": None}
     reason = _against(run, acceptable, p99, before, after)
-    if reason is not None:
+    if after is None or reason is not None:
         return {**found, "reason": reason}
     per_minute = run["throughput"] / after * MINUTE * SHARE
     return {**found, "target": max(int(per_minute), 1), "reason": None}
 
 
 def _against(
-    run: Mapping[str, Any], acceptable: float, p99: float | None, before: int, after: int
+    run: Mapping[str, Any], acceptable: float, p99: float | None, before: int, after: int | None
 ) -> str | None:
     if run.get("interrupted"):
         return "the run was stopped early"
     if run["failed"] or p99 is None:
         return f"{run['failed']} requests failed"
+    if after is None:
+        return "the endpoint is no longer in service, or does not tell its instances"
     if not before or before != after:
         return f"the number of instances changed, from {before} to {after}"
     if p99 > acceptable:

@@ -75,14 +75,16 @@ class Sagemaker:
         _require(request["EndpointConfigName"] in self.configs, "Could not find configuration")
 
     def _variants(self, config: str, **kept: dict[str, Any]) -> list[dict[str, Any]]:
-        """What an endpoint runs of a configuration; `kept`: of the variants that stay as is."""
+        """What an endpoint runs of a configuration; `kept`: what stays of variants as it is."""
         return [
-            kept.get(one["VariantName"])
-            or variant(
-                one["VariantName"],
-                one["InitialInstanceCount"],
-                one.get("InitialVariantWeight", 1.0),
-            )
+            {
+                **variant(
+                    one["VariantName"],
+                    one["InitialInstanceCount"],
+                    one.get("InitialVariantWeight", 1.0),
+                ),
+                **kept.get(one["VariantName"], {}),
+            }
             for one in self.configs[config]["ProductionVariants"]
         ]
 
@@ -152,6 +154,12 @@ class Sagemaker:
         _require(all(same), "The variant is a scalable target")
         now = {one["VariantName"]: one for one in old["ProductionVariants"]}
         kept = now if request.get("RetainAllVariantProperties") else {}
+        for other in request.get("ExcludeRetainedVariantProperties", ()):
+            name = other["VariantPropertyType"].removeprefix("Desired")
+            kept = {
+                key: {k: value for k, value in one.items() if not k.endswith(name)}
+                for key, one in kept.items()
+            }
         then = {"EndpointConfigName": config, "ProductionVariants": self._variants(config, **kept)}
         if self.fails:
             then = {

@@ -220,3 +220,19 @@ def test_bench_proposes_a_target_for_an_acceptable_p99(call):
     assert data["data"]["autoscaling"]["target"] > 0
     out = call("bench", "--count", "20", "--max-p99", "0.001", "star.png")[1]
     assert "no autoscaling.target follows: p99 is" in out
+
+
+def test_bench_keeps_its_figures_where_the_endpoint_goes_meanwhile(call, world, tmp_path):
+    call("deploy")
+
+    class Leaving(Loading):
+        def invoke(self, request):
+            world.sagemaker.endpoint = None
+            return super().invoke(request)
+
+    world.answering = Leaving()
+    saved = tmp_path / "figures.json"
+    arguments = ("--count", "5", "--max-p99", "60000", "--save", str(saved), "star.png")
+    code, out, _ = call("bench", *arguments)
+    assert (code, "follows: the endpoint is no longer in service" in out) == (0, True)
+    assert json.loads(saved.read_text())["requests"] == 5

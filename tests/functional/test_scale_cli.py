@@ -47,6 +47,17 @@ def test_nothing_to_do(call, world):
     assert world.sagemaker.scales == []
 
 
+def test_what_another_change_could_not_bring_is_told_as_changed(call, world):
+    call("deploy")
+    world.sagemaker.fails, world.sagemaker.looks = "no capacity", 5
+    four = {"VariantName": "AllTraffic", "DesiredInstanceCount": 4}
+    world.sagemaker.update_capacities({"DesiredWeightsAndCapacities": [four]})
+    world.sagemaker.fails = None
+    found = result(call("scale", "4", "--json")[1])["data"]
+    assert (found["changed"], len(world.sagemaker.scales)) == (True, 2)
+    assert world.sagemaker.endpoint["ProductionVariants"] == [variant("AllTraffic", 4, 1.0)]
+
+
 def test_what_cannot_be_scaled_is_named(call, world):
     code, _, err = call("scale", "2")
     assert (code, "endpoint demo does not exist\nnext:  mmectl deploy" in err) == (1, True)

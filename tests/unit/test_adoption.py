@@ -93,6 +93,8 @@ def test_the_configuration_says_all_that_the_endpoint_is():
         ({}, {"ProductionVariants__0__ModelName": None}, {}, "inference components"),
         ({}, {}, {"Containers": [{}, {}]}, "pipeline"),
         ({}, {}, {"PrimaryContainer__Mode": "SingleModel"}, "no multi-model endpoint"),
+        ({}, {}, {"PrimaryContainer__Image": None}, "has no Image"),
+        ({}, {}, {"PrimaryContainer__ModelDataUrl": None}, "has no ModelDataUrl"),
     ],
 )
 def test_what_cannot_be_adopted_is_refused_with_the_reason(endpoint, config, model, text):

@@ -11,7 +11,7 @@ from deploying import SPEC, changed_by, deployed, timing
 from fakes.sagemaker import Sagemaker as Aws
 from fakes.sagemaker import variant
 
-from mmectl.base.errors import DeployError
+from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout
 from mmectl.deploy.destroy import destroy
 from mmectl.endpoint import plan
@@ -111,6 +111,9 @@ def test_weights_stay_those_of_the_configuration():
     deployed(aws, changed_by(container__image="x:2"))
     excluded = aws.updates[-1]["ExcludeRetainedVariantProperties"]
     assert excluded == [{"VariantPropertyType": "DesiredWeight"}]
+    # the update alone has brought them
+    assert aws.endpoint["ProductionVariants"] == [variant("AllTraffic", 6, 1.0)]
+    assert aws.scales == []
 
 
 def test_what_changes_is_set_anew_and_told():
@@ -347,3 +350,51 @@ def test_a_note_survives_tags_and_what_is_damaged_is_none():
     assert [(one.variant, one.min, one.max) for one in back] == [("A", 1, 2), ("B", 3, 4)]
     assert back[0].policies == many
     assert noted({f"{KEPT}1": "nonsense"}) == ()
+
+
+class Refusing(Aws):
+    """Takes no update."""
+
+    def update_endpoint(self, request: Any) -> None:
+        self.calls.append("UpdateEndpoint")
+        raise ServiceError("quota", code="aws_ResourceLimitExceeded")
+
+
+def test_an_update_that_is_refused_leaves_autoscaling_as_it_was():
+    aws = Refusing()
+    with_theirs(aws)
+    with pytest.raises(ServiceError, match="quota"):
+        deployed(aws, changed_by(variant__instance_type="ml.m5.2xlarge"))
+    back = aws.targets["AllTraffic"]
+    assert (back.min, back.max, back.policies, len(back.actions)) == (1, 8, (THEIRS,), 1)
+    assert not any(key.startswith(KEPT) for key in aws.tags("endpoint", "demo"))
+
+
+def test_whose_time_is_over_hears_what_is_left():
+    aws = Aws(looks=1000)
+    with pytest.raises(DeployError) as caught:
+        deployed(aws, SCALED)
+    assert caught.value.code == "deploy_timeout"
+    assert "left for when it is InService: RegisterScalableTarget" in str(caught.value.hint)
+
+
+def test_a_schedule_without_its_time_zone_is_one_in_utc():
+    aws = Aws()
+    there = Scheduled("cron(0 8 ? * * *)", 2, timezone="Europe/Berlin")
+    deployed(aws, of(SPEC, schedule=(there,)))
+    todo = plan(*seen(aws, of(SPEC, schedule=(dataclasses.replace(there, timezone=None),))))
+    assert [step.request["Timezone"] for step in todo] == ["UTC"]
+
+
+def seen(aws: Aws, spec: Any) -> Any:
+    return desired(spec), observe(aws, desired(spec))
+
+
+def test_a_note_holds_what_an_earlier_one_held():
+    more = {**THEIRS, "PolicyName": "more"}
+    earlier = note_of([Target("A", 1, 2, (THEIRS, more)), Target("B", 3, 4, (THEIRS,), (NIGHT,))])
+    now = [Target("A", 1, 5, (THEIRS,))]
+    (step, _) = parting("demo", {"A"}, None, now, earlier)
+    back = {one.variant: one for one in noted({**earlier, **step.request["tags"]})}
+    assert (back["A"].max, back["A"].policies) == (5, (THEIRS, more))
+    assert (back["B"].policies, len(back["B"].actions)) == ((THEIRS,), 1)

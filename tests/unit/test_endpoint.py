@@ -14,6 +14,7 @@ from fakes.sagemaker import variant
 from mmectl.base.errors import DeployError, ServiceError
 from mmectl.deploy import rollout, steps
 from mmectl.deploy.destroy import destroy
+from mmectl.deploy.persist import persist
 from mmectl.deploy.wait import await_outcome, await_serving
 from mmectl.endpoint import plan
 from mmectl.planning.control_plane import IN_PROGRESS
@@ -1001,3 +1002,24 @@ class TestCapacities:
         calls = ["UpdateEndpointWeightsAndCapacities", "AddTags", "AddTags", "AddTags"]
         assert deployed(aws, changed) == calls
         assert aws.tags("endpoint-config", WANTED.config)["team"] == "a"
+
+
+@pytest.mark.parametrize("timeout", [5.0, 100.0])
+def test_a_step_whose_time_is_over_is_not_told_as_done(timeout):
+    """Also where the whole time is shorter than what SageMaker may need to see a new role."""
+    spreading = "Could not assume role"
+
+    def refused() -> None:
+        raise ServiceError(spreading)
+
+    with pytest.raises(ServiceError, match=spreading):
+        persist(refused, timing(timeout), lambda _: True, lambda: None)
+
+
+def test_an_endpoint_that_stays_is_not_told_as_deleted():
+    aws = Aws()
+    deployed(aws)
+    aws.refuse_delete = 1000
+    step = Step("DeleteEndpoint", "demo", "")
+    with pytest.raises(ServiceError, match="in-progress"):
+        list(rollout.execute(aws, (step,), timing=timing(5.0)))

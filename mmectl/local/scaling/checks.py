@@ -88,13 +88,15 @@ def policy(params: Params, old: Part | None, others: Mapping[str, Part]) -> Part
     return {"PolicyName": params["PolicyName"], "PolicyType": kind, _TRACKING: dict(wanted)}
 
 
-_ACTION = ("Schedule", "Timezone", "StartTime", "EndTime", "ScalableTargetAction")
+# of an action that is updated; times that are not given are deleted (API, PutScheduledAction)
+_STAYS = ("Schedule", "Timezone", "ScalableTargetAction")
+_ACTION = (*_STAYS, "StartTime", "EndTime")
 
 
 def action(params: Params, old: Part | None) -> Part:
     """The scheduled action that a request makes."""
     given = {key: params[key] for key in _ACTION if key in params}
-    made = {**({key: old[key] for key in _ACTION if key in old} if old else {}), **given}
+    made = {**({key: old[key] for key in _STAYS if key in old} if old else {}), **given}
     change = made.get("ScalableTargetAction", {})
     if "Schedule" not in made:
         raise invalid("Schedule is required for a new scheduled action")

@@ -196,7 +196,8 @@ class Scaler:
         if reason is None:
             text = f"Successfully set desired instance count to {wanted}. Change successfully "
             _end(activity, now, "Successful", f"{text}fulfilled by sagemaker.")
-            target.cause = None
+            if within(target, wanted) == wanted:  # other limits may have been set meanwhile
+                target.cause = None
         else:
             text = f"Failed to set desired instance count to {wanted}. Reason: {reason}"
             _end(activity, now, "Failed", text)

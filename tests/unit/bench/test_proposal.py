@@ -37,6 +37,12 @@ def test_seven_tenths_of_what_an_instance_carries_a_minute():
         ({}, 0.1, (2, 2), "p99 is 180 ms, above 100 ms: send less"),
         ({}, 0.2, (2, 3), "the number of instances changed, from 2 to 3"),
         ({}, 0.2, (0, 0), "the number of instances changed, from 0 to 0"),
+        (
+            {},
+            0.2,
+            (2, None),
+            "the endpoint is no longer in service, or does not tell its instances",
+        ),
         ({"failed": 3}, 0.2, (2, 2), "3 requests failed"),
         ({"interrupted": True}, 0.2, (2, 2), "the run was stopped early"),
         ({"latency": {"all": {"count": 0}}, "failed": 5}, 0.2, (2, 2), "5 requests failed"),

@@ -247,6 +247,24 @@ class TestScaling:
         (activity,) = await world.activities()
         assert activity["Cause"] == "the limits were set to 3 and 6"
 
+    async def test_limits_that_are_set_while_it_scales_hold_after_it(self, world):
+        await world.register(3, 6)
+        await world.look()
+        await world.register(5, 6)
+        await world.settled()
+        await world.look()
+        assert world.endpoints.asked == [3, 5]
+
+    async def test_an_action_that_is_updated_keeps_its_zone_and_loses_its_times(self, world):
+        await world.register()
+        name = {"ScheduledActionName": "day", "Schedule": "rate(1 hour)"}
+        given = {"StartTime": NIGHT + 60, "Timezone": "Europe/Berlin"}
+        for change, more in (({"MinCapacity": 2}, given), ({"MinCapacity": 3}, {})):
+            await world.call("PutScheduledAction", **name, ScalableTargetAction=change, **more)
+        (found,) = (await world.call("DescribeScheduledActions"))["ScheduledActions"]
+        assert found["ScalableTargetAction"] == {"MinCapacity": 3}
+        assert (found["Timezone"], "StartTime" in found) == ("Europe/Berlin", False)
+
     async def test_nothing_is_scaled_while_the_endpoint_is_updated(self, world):
         await world.register(3, 6)
         world.endpoints.found = Capacity(2, 2, "Updating")
