@@ -164,3 +164,18 @@ def test_a_large_body_is_judged_by_what_it_asks_for():
     )
     (asked,) = authorization.asked_of(call, authorization.Place("us-east-1"))
     assert asked.action == "iam:DeleteRole"
+
+
+def test_a_copy_is_judged_by_the_very_object_that_it_reads():
+    for given, key in (("pub%3Fx", "pub?x"), ("pub?x", "pub?x"), ("a%20b?versionId=null", "a b")):
+        headers = {"x-amz-copy-source": f"/b/{given}"}
+        call: Any = SimpleNamespace(
+            claim=SimpleNamespace(service="s3", region="us-east-1"),
+            path="/b/to",
+            request=SimpleNamespace(method="PUT"),
+            params={},
+            header=headers.get,
+        )
+        asked = authorization.asked_of(call, authorization.Place("us-east-1"))
+        read = [one.resource for one in asked if one.action == "s3:GetObject"]
+        assert read == [f"arn:aws:s3:::b/{key}"]

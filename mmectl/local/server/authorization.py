@@ -213,7 +213,8 @@ def _of_s3(call: Call) -> tuple[Asked, ...]:
     operation = _OPERATIONS.get((method, level, sub), usual)
     where = f"arn:{partition}:s3:::{bucket}" + (f"/{key}" if key else "")
     context = {"s3:prefix": [call.params.get("prefix", "")]} if level == "Bucket" else {}
-    source = f"arn:{partition}:s3:::{unquote(copied or '').removeprefix('/').partition('?')[0]}"
+    origin = unquote((copied or "").partition("?versionId=")[0]).removeprefix("/")
+    source = f"arn:{partition}:s3:::{origin}"
     return tuple(
         Asked(action, source if copied and action == "s3:GetObject" else where or "*", context)
         for action in actions_of("s3", operation)
