@@ -62,7 +62,17 @@ def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
     if names and any(step.action == "UpdateEndpoint" for step in steps):
         policy = dataclasses.replace(wanted.policy, alarms=names)
         checks.require(checks.findings(alarms.look, subject_of(app, policy)), app.warn)
-    return steps
+    return tuple(_explained(step, app.config.hidden) for step in steps)
+
+
+def _explained(step: Step, hidden: Mapping[str, str]) -> Step:
+    """A step whose reason tells tags; those of secrets as they are written."""
+    tags = step.request.get("tags") if step.action == "AddTags" else None
+    if not tags:
+        return step
+    shown = {key: hidden.get(f"aws.tags.{key}", value) for key, value in tags.items()}
+    why = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    return dataclasses.replace(step, why=why)
 
 
 def _planned(
@@ -92,11 +102,15 @@ def _planned(
 
 
 def _told(step: Step, hidden: Mapping[str, str]) -> dict[str, Any]:
-    """A step for people and logs: secrets in the container's variables are as they are written."""
+    """A step for people and logs: secrets in variables and tags are as they are written."""
     told = dataclasses.asdict(step)
-    variables = told["request"].get("PrimaryContainer", {}).get("Environment", {})
-    for name in variables:
-        variables[name] = hidden.get(f"endpoint.environment.{name}", variables[name])
+    request = told["request"]
+    variables = request.get("PrimaryContainer", {}).get("Environment", {})
+    for key, values in (("endpoint.environment", variables), ("aws.tags", request.get("tags", {}))):
+        for name in values:
+            values[name] = hidden.get(f"{key}.{name}", values[name])
+    for tag in request.get("Tags", ()):
+        tag["Value"] = hidden.get(f"aws.tags.{tag['Key']}", tag["Value"])
     return told
 
 

@@ -16,7 +16,8 @@ from mmectl.config.yaml_values import Tree, scalar, shown
 _FORM = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^{}]*)?\}|\$\{")
 # Variables whose values are shown nowhere; a KMS key's name is none
 _SECRET = re.compile(
-    r"secret|token|passw|pwd|credential|login|private|auth|(?<!kms)(?<!kms_)key", re.IGNORECASE
+    r"secret|token|pass|pwd|(?<![a-z])pw(?![a-z])|cred|login|private|auth|(?<!kms)(?<!kms_)key",
+    re.IGNORECASE,
 )
 # where an endpoint's secrets belong, whatever their variables are called
 _SECRETS = "endpoint.environment."

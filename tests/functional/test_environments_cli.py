@@ -68,6 +68,20 @@ def test_the_plan_shows_no_secret(two, call, monkeypatch):
     assert "hunter2" not in out + err + call("deploy", "--dry-run", "--json")[1]
 
 
+def test_the_plan_shows_no_secret_in_a_tag(two, call, monkeypatch):
+    text = CONFIG.replace("environments:", "aws: {tags: {owner: '${OWNER_PASS}'}}\nenvironments:")
+    (two / "config.yaml").write_text(text)
+    monkeypatch.setenv("OWNER_PASS", "hunter1")
+    assert call("deploy", "--json")[0] == 0
+    monkeypatch.setenv("OWNER_PASS", "hunter2")
+    other = ("--set", "endpoint.model_cache=Disabled")
+    for command in (("plan",), ("plan", "--json"), ("plan", "--json", *other), ("deploy",)):
+        code, out, err = call(*command)
+        assert code == 0, err
+        assert "hunter2" not in out + err
+    assert "${OWNER_PASS}" in call("config", "show")[1]
+
+
 def test_the_model_gets_the_value_itself(two, call, world, monkeypatch):
     monkeypatch.setenv("API_KEY", "hunter2")
     assert call("deploy", "--json")[0] == 0
