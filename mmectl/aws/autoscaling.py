@@ -76,6 +76,7 @@ class Autoscaling:
             found["MaxCapacity"],
             tuple(_only(_POLICY, one) for one in policies),
             tuple(_only(_ACTION, one) for one in actions),
+            tuple(sorted(key for key, is_on in found.get("SuspendedState", {}).items() if is_on)),
         )
 
     def _all(self, operation: str, member: str, asked: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -27,7 +27,11 @@ def parting(
     Raises DeployError where that cannot be done without a loss.
     """
     targets = [target for target in found if target.variant in leaving]
-    kept = [target.others for target in targets if wanted is None or target.others.parts]
+    kept = [
+        target.others
+        for target in targets
+        if wanted is None or target.others.parts or target.suspended
+    ]
     _require_restorable(endpoint, kept)
     if kept:
         note = note_of(_joined(kept, noted(tags)))

@@ -9,12 +9,25 @@ from mmectl.planning.step import Step
 from mmectl.spec.scaling import Request, Target, name_of, place, resource, said
 
 
-def register(endpoint: str, variant: str, low: int, high: int, old: Target | None) -> Step:
-    """Make the variant a scalable target, or change its limits."""
+def register(
+    endpoint: str,
+    variant: str,
+    low: int,
+    high: int,
+    old: Target | None,
+    suspended: Iterable[str] = (),
+) -> Step:
+    """Make the variant a scalable target, suspended as it was, or change its limits."""
     why = f"{low} to {counted(high, 'instance')}"
     if old is not None:
         why += f" instead of {old.min} to {old.max}"
-    request = {**place(endpoint, variant), "MinCapacity": low, "MaxCapacity": high}
+    state = dict.fromkeys(suspended, True)
+    request = {
+        **place(endpoint, variant),
+        "MinCapacity": low,
+        "MaxCapacity": high,
+        **({"SuspendedState": state} if state else {}),
+    }
     return Step("RegisterScalableTarget", resource(endpoint, variant), why, request)
 
 

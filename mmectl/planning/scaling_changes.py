@@ -86,10 +86,11 @@ def _setting(
     target: Target | None,
     kept: Target | None,
 ) -> Iterator[Step]:
+    was = kept.suspended if kept is not None and target is None else ()
     if wanted is not None and not (target and _within(wanted, target)):
-        yield register(endpoint, variant, wanted.min, wanted.max, target)
+        yield register(endpoint, variant, wanted.min, wanted.max, target, was)
     elif wanted is None and kept is not None and target is None:
-        yield register(endpoint, variant, kept.min, kept.max, None)
+        yield register(endpoint, variant, kept.min, kept.max, None, was)
     parts = [
         *(_parts(wanted) if wanted else []),
         *((*kept.policies, *kept.actions) if kept else ()),

@@ -42,8 +42,9 @@ def noted(tags: Mapping[str, str]) -> tuple[Target, ...]:
         return ()
     try:
         text = zlib.decompress(base64.b64decode("".join(value for _, value in parts)))
+        lists = ("policies", "actions", "suspended")  # the last one is not in older notes
         return tuple(
-            Target(**{**one, "policies": tuple(one["policies"]), "actions": tuple(one["actions"])})
+            Target(**{**one, **{key: tuple(one.get(key, ())) for key in lists}})
             for one in json.loads(text)
         )
     except (ValueError, KeyError, TypeError, zlib.error):

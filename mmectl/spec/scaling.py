@@ -7,7 +7,7 @@ there has names that begin with ``mmectl-``; everything else is somebody else's,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -42,13 +42,17 @@ class Autoscaling:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A variant that is registered, with the requests that made its policies and schedules."""
+    """A variant that is registered, with the requests that made its policies and schedules.
+
+    `suspended` are the members of SuspendedState that are true.
+    """
 
     variant: str
     min: int
     max: int
     policies: tuple[Request, ...] = ()
     actions: tuple[Request, ...] = ()
+    suspended: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Request, ...]:
@@ -70,7 +74,7 @@ class Target:
         """The target with what is not mmectl's."""
         policies = tuple(one for one in self.policies if not is_ours(one))
         actions = tuple(one for one in self.actions if not is_ours(one))
-        return Target(self.variant, self.min, self.max, policies, actions)
+        return replace(self, policies=policies, actions=actions)
 
 
 def name_of(part: Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mmectl.base.errors import ServiceError
@@ -214,15 +215,16 @@ class Sagemaker:
         if operation == "RegisterScalableTarget":
             _require(self.endpoint is not None and self._pending is None, "No endpoint in service")
             limits = (request["MinCapacity"], request["MaxCapacity"])
-            known = (old.policies, old.actions) if old else ()
-            self.targets[variant] = Target(variant, *limits, *known)
+            known = (old.policies, old.actions, old.suspended) if old else ((), (), ())
+            suspended = tuple(request.get("SuspendedState", known[2]))
+            self.targets[variant] = Target(variant, *limits, *known[:2], suspended)
         elif operation == "DeregisterScalableTarget":
             self.targets.pop(variant, None)
         else:
             assert old is not None, f"{operation} without a target"
             policies = _with(old.policies, "PolicyName", operation, part)
             actions = _with(old.actions, "ScheduledActionName", operation, part)
-            self.targets[variant] = Target(variant, old.min, old.max, policies, actions)
+            self.targets[variant] = replace(old, policies=policies, actions=actions)
 
     def delete_endpoint(self, name: str) -> None:
         self.calls.append("DeleteEndpoint")

@@ -27,7 +27,8 @@ def row(endpoint: str) -> dict:
 
 def test_targets_with_what_is_set_on_them(aws, stub):
     client = stub("application-autoscaling")
-    rows = [row("demo"), row("demo-2"), row("other")]
+    state = {"DynamicScalingInSuspended": True, "DynamicScalingOutSuspended": False}
+    rows = [{**row("demo"), "SuspendedState": state}, row("demo-2"), row("other")]
     client.add_response("describe_scalable_targets", {"ScalableTargets": rows}, LOOKED)
     of = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/demo/variant/AllTraffic"}
     policy = {**scaling.policy_of(AUTO), **PLACE, "PolicyARN": "arn", "CreationTime": 1.0}
@@ -41,7 +42,7 @@ def test_targets_with_what_is_set_on_them(aws, stub):
     client.add_response("describe_scheduled_actions", {"ScheduledActions": [action]}, of)
     found = Sagemaker(aws).scalable_targets("demo")
     policies, actions = (scaling.policy_of(AUTO),), tuple(scaling.actions_of(AUTO))
-    assert found == (Target("AllTraffic", 1, 4, policies, actions),)
+    assert found == (Target("AllTraffic", 1, 4, policies, actions, ("DynamicScalingInSuspended",)),)
     assert list(settings("demo", ["AllTraffic"], AUTO, found)) == []
 
 

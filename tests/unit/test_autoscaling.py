@@ -398,3 +398,17 @@ def test_a_note_holds_what_an_earlier_one_held():
     back = {one.variant: one for one in noted({**earlier, **step.request["tags"]})}
     assert (back["A"].max, back["A"].policies) == (5, (THEIRS, more))
     assert (back["B"].policies, len(back["B"].actions)) == ((THEIRS,), 1)
+
+
+@pytest.mark.parametrize("autoscaling", [None, AUTO])
+def test_what_is_suspended_comes_back_suspended(autoscaling):
+    aws = Aws()
+    spec = dataclasses.replace(SPEC, autoscaling=autoscaling)
+    deployed(aws, spec)
+    there = aws.targets.get("AllTraffic") or Target("AllTraffic", 1, 8, (THEIRS,))
+    still = dataclasses.replace(there, suspended=("DynamicScalingInSuspended",))
+    aws.targets["AllTraffic"] = still
+    other = changed_by(variant__instance_type="ml.m5.2xlarge")
+    deployed(aws, dataclasses.replace(other, autoscaling=autoscaling))
+    assert aws.targets["AllTraffic"] == still
+    assert not any(key.startswith(KEPT) for key in aws.tags("endpoint", "demo"))
