@@ -156,10 +156,9 @@ def await_outcome(aws: ControlPlane, name: str, timing: Timing) -> Iterator[Even
     for elapsed, described in looks(aws, name, timing):
         found = described or {}
         wanted = attempted(found) or wanted
-        noted = noted_update(aws.tags("endpoint", name)) if found else Update()
-        if found.get("EndpointStatus") not in IN_PROGRESS and not (
-            elapsed < LAG and _is_unseen(found, noted)
-        ):
+        settled = found.get("EndpointStatus") not in IN_PROGRESS
+        noted = noted_update(aws.tags("endpoint", name)) if found and settled else Update()
+        if settled and not (elapsed < LAG and _is_unseen(found, noted)):
             if sizes and found and wanted is None and sizes != capacities_of(found):
                 raise _not_scaled(name, found)
             yield _outcome(name, found, wanted, noted, elapsed)

@@ -1023,3 +1023,16 @@ def test_an_endpoint_that_stays_is_not_told_as_deleted():
     step = Step("DeleteEndpoint", "demo", "")
     with pytest.raises(ServiceError, match="in-progress"):
         list(rollout.execute(aws, (step,), timing=timing(5.0)))
+
+
+def test_a_wait_asks_for_tags_once_the_change_has_ended():
+    class Busy(Aws):
+        def tags(self, kind: str, name: str) -> Any:
+            if self._pending:
+                raise ServiceError("Rate exceeded")
+            return super().tags(kind, name)
+
+    aws = Busy(looks=4)
+    list(rollout.deploy(aws, WANTED, timing=timing(), wait=False))
+    *_, last = await_outcome(aws, "demo", timing())
+    assert (last.kind, "InService after" in last.text) == ("done", True)
