@@ -85,7 +85,8 @@ def _example(resource: str) -> str:
     """A resource that a pattern stands for: a wildcard in it would be taken by its letters."""
     if resource == "*":
         return resource
-    return re.sub(r"\$\{aws:username\}|\*", "x", resource.replace("?", "0"))
+    wild = re.sub(r"\$\{aws:username\}|(?<!\{)\*", "x", resource.replace("?", "0"))
+    return wild.replace("${*}", "*")
 
 
 def _passed(grant: Grant) -> str:

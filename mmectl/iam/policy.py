@@ -65,10 +65,15 @@ def _s3(names: Names, path: str) -> str:
     return f"arn:{partitions.of(names.region).name}:s3:::{path}"
 
 
+def _literal(text: str) -> str:
+    """A text in a pattern, of which no letter stands for others: a folder may have stars."""
+    return text.replace("*", "${*}")
+
+
 def _objects(names: Names) -> list[str]:
     where = names.location
     beside = where.prefix.rstrip("/") + ".mmectl/"
-    return [_s3(names, f"{where.bucket}/{each}*") for each in (where.prefix, beside)]
+    return [_s3(names, f"{where.bucket}/{_literal(each)}*") for each in (where.prefix, beside)]
 
 
 def _role(names: Names, arn: str | None) -> list[str]:
@@ -106,7 +111,7 @@ _RESOURCES: Mapping[str, Callable[[Names], list[str]]] = {
     "models": lambda names: _objects(names)[:1],
     "source": lambda names: [_s3(names, f"{names.location.bucket}/mmectl-build/*")],
     "captured": lambda names: (
-        [_s3(names, names.capture.removeprefix("s3://").rstrip("/") + "/*")]
+        [_s3(names, _literal(names.capture.removeprefix("s3://").rstrip("/")) + "/*")]
         if names.capture
         else []
     ),
@@ -147,7 +152,7 @@ def _condition(names: Names, grant: Grant) -> Condition:
         service = "sagemaker.application-autoscaling.amazonaws.com"
         return {"StringEquals": {"iam:AWSServiceName": service}}
     if grant.on == "listed_models" and names.location.prefix:
-        prefix = names.location.prefix
+        prefix = _literal(names.location.prefix)
         return {"StringLike": {"s3:prefix": [prefix, f"{prefix}*"]}}
     if grant.on == "targets" and names.folder:
         return {"StringLike": {"sagemaker:TargetModel": [f"{names.folder}*"]}}

@@ -81,6 +81,22 @@ def test_the_listing_of_models_is_narrowed_to_their_prefix():
     assert may(*ask, whole)
 
 
+def test_a_star_in_a_prefix_stands_for_itself():
+    names = dataclasses.replace(
+        NAMES,
+        location=Location("models", "de*mo/"),
+        features=ALL,
+        capture="s3://captured/a*b",
+        build_role=NAMES.role,
+    )
+    for allowed, key in ((True, "de*mo/a.tar.gz"), (False, "deXmo/a.tar.gz")):
+        assert may("execution", "s3:GetObject", f"arn:aws:s3:::models/{key}", names) is allowed
+        asked = "execution", "s3:ListBucket", "arn:aws:s3:::models", names
+        assert may(*asked, s3__prefix=key) is allowed
+    assert may("execution", "s3:PutObject", "arn:aws:s3:::captured/a*b/x", names)
+    assert not may("execution", "s3:PutObject", "arn:aws:s3:::captured/aXb/x", names)
+
+
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("features", [frozenset(), ALL])
 def test_documents_are_well_formed_and_small_enough(who, features):
