@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 from mmectl.base.errors import DeployError, MmectlError
@@ -74,11 +73,25 @@ def _begin(
     """Take the steps at once; where AWS refuses one, what serves gets its autoscaling back."""
     try:
         yield from execute(aws, now, timing=timing, serving=found.config)
-    except MmectlError:
+    except MmectlError as error:
         if found.status == "InService" and deregistered(now):
-            with contextlib.suppress(MmectlError):  # what was met before is what counts
-                yield from execute(aws, restoring(later), timing=timing)
+            yield from _give_back(aws, later, error, timing)
         raise
+
+
+def _give_back(
+    aws: ControlPlane, later: Plan, error: MmectlError, timing: Timing
+) -> Iterator[Event]:
+    """Put autoscaling back after an error, whose hint says so where that cannot be done."""
+    back = restoring(later)
+    try:
+        yield from execute(aws, back, timing=timing)
+    except MmectlError:  # what was met before is what counts
+        _say_left(error, back)
+
+
+def _say_left(error: MmectlError, later: Plan) -> None:
+    error.hint = "; ".join(filter(None, (error.hint, left_over(later))))
 
 
 def _finish(
@@ -89,10 +102,9 @@ def _finish(
         yield from _await(aws, wanted, done, found, timing)
     except DeployError as error:
         if error.code == "rolled_back":  # what serves gets its autoscaling back
-            yield from execute(aws, restoring(later), timing=timing)
-        if error.code == "deploy_timeout" and later:
-            hint = f"{error.hint}; {left_over(later)}"
-            raise DeployError(error.message, hint=hint, code=error.code) from error
+            yield from _give_back(aws, later, error, timing)
+        elif error.code == "deploy_timeout" and later:
+            _say_left(error, later)
         raise
     for step in later:
         yield from execute(aws, (step,), timing=timing)

@@ -11,7 +11,7 @@ from deploying import SPEC, changed_by, deployed, timing
 from fakes.sagemaker import Sagemaker as Aws
 from fakes.sagemaker import variant
 
-from mmectl.base.errors import DeployError, ServiceError
+from mmectl.base.errors import DeployError, MmectlError, ServiceError
 from mmectl.deploy import rollout
 from mmectl.deploy.destroy import destroy
 from mmectl.endpoint import plan
@@ -353,11 +353,21 @@ def test_a_note_survives_tags_and_what_is_damaged_is_none():
 
 
 class Refusing(Aws):
-    """Takes no update."""
+    """Takes no update, or registers no target."""
+
+    takes, down = False, False
 
     def update_endpoint(self, request: Any) -> None:
+        if self.takes:
+            super().update_endpoint(request)
+            return
         self.calls.append("UpdateEndpoint")
         raise ServiceError("quota", code="aws_ResourceLimitExceeded")
+
+    def autoscale(self, operation: str, request: Any) -> None:
+        if self.down and operation == "RegisterScalableTarget":
+            raise ServiceError("autoscaling is down")
+        super().autoscale(operation, request)
 
 
 def test_an_update_that_is_refused_leaves_autoscaling_as_it_was():
@@ -412,3 +422,13 @@ def test_what_is_suspended_comes_back_suspended(autoscaling):
     deployed(aws, dataclasses.replace(other, autoscaling=autoscaling))
     assert aws.targets["AllTraffic"] == still
     assert not any(key.startswith(KEPT) for key in aws.tags("endpoint", "demo"))
+
+
+@pytest.mark.parametrize(("takes", "said"), [(False, "quota"), (True, "was rolled back")])
+def test_an_error_says_what_could_not_be_put_back(takes, said):
+    aws = Refusing()
+    with_theirs(aws)
+    aws.takes, aws.down, aws.fails = takes, True, "alarms entered ALARM"
+    with pytest.raises(MmectlError, match=said) as caught:
+        deployed(aws, changed_by(variant__instance_type="ml.m5.2xlarge"))
+    assert "left for when it is InService: RegisterScalableTarget" in str(caught.value.hint)
