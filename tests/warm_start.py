@@ -39,6 +39,7 @@ MODULES = {  # by the name of the program
 }
 MOST = 1 << 17  # bytes of a request: a folder, words and an environment
 CHUNK = 1 << 16
+READY = b"ready"
 
 
 def run(
@@ -93,6 +94,8 @@ def _template(program: str) -> socket.socket:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+    if ours.recv(len(READY)) != READY:  # its imports are nobody's time
+        raise RuntimeError(process.communicate()[1].decode())
 
     def end() -> None:
         ours.close()
@@ -162,7 +165,8 @@ def serve(control: socket.socket) -> dict[str, Any]:
                     sys.exit()
                 if (pid := os.fork()) == 0:
                     break
-                os.write(descriptors[3], b"%d " % pid)
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(descriptors[3], b"%d " % pid)
                 running[pid] = descriptors.pop()
                 for descriptor in descriptors:
                     os.close(descriptor)
@@ -199,7 +203,9 @@ def main() -> NoReturn:
     added = {n: value for n, value in os.environ.items() if before.get(n) != value}
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()
-    request = serve(socket.socket(fileno=int(sys.argv[2])))
+    control = socket.socket(fileno=int(sys.argv[2]))
+    control.send(READY)
+    request = serve(control)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(added | request["env"])
