@@ -49,23 +49,18 @@ def doctor(app: App) -> Result:
 
 def _lines(name: str, finding: Finding) -> Iterator[str]:
     """A finding on lines of 80 columns; what is to type stays on one line, to be copied."""
-    head = f"{finding.severity:<5} {name:<12}  "
-    yield from textwrap.wrap(
-        finding.what,
+    yield from _wrapped(finding.what, f"{finding.severity:<5} {name:<12}  ")
+    yield from _wrapped(finding.why, _HANG)
+    if finding.fix:
+        yield f"{_HANG}next: {finding.fix}"
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    return textwrap.wrap(
+        text,
         WIDTH,
         initial_indent=head,
         subsequent_indent=_HANG,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    if finding.why:
-        yield from textwrap.wrap(
-            finding.why,
-            WIDTH,
-            initial_indent=_HANG,
-            subsequent_indent=_HANG,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    if finding.fix:
-        yield f"{_HANG}next: {finding.fix}"

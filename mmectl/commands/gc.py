@@ -49,8 +49,9 @@ def gc(app: App, yes: bool, keep: int) -> Result:
 
     repository = None if app.local else app.config.settings.image.repository
     leftovers = Leftovers(app.aws, app.endpoint_name, app.location, repository, kept=keep)
-    found, errors = _found(app, leftovers)
-    idle = _idle(app, leftovers, errors)
+    found, all_looked = _found(app, leftovers)
+    errors: list[MmectlError] = []
+    idle = _idle(app, leftovers)
     ours = [one for one in found if one.ours]
     removed = _removed(app, leftovers, ours, errors) if yes else []
     data = {
@@ -62,22 +63,24 @@ def gc(app: App, yes: bool, keep: int) -> Result:
             {"endpoint": one.name, "instances": one.instances, "cost": one.price} for one in idle
         ],
     }
-    view = _view(found, idle, len(ours), len(removed) if yes else None)
+    view = _view(found, idle, len(ours), len(removed) if yes else None, all_looked)
     return Result(data, view, exit_code=1 if yes and errors else 0, errors=errors if yes else ())
 
 
-def _found(app: App, leftovers: Leftovers) -> tuple[list[Leftover], list[MmectlError]]:
-    """Everything that is left over; what could not be looked for is warned of."""
+def _found(app: App, leftovers: Leftovers) -> tuple[list[Leftover], bool]:
+    """Everything that is left over; False where something could not be looked for, as is warned."""
     found: list[Leftover] = []
+    all_looked = True
     for name, look in leftovers.looks(local=app.local).items():
         try:
             found += look()
         except ServiceError as error:
             app.warn(f"{name} were not looked for: {error.message}")
-    return found, []
+            all_looked = False
+    return found, all_looked
 
 
-def _idle(app: App, leftovers: Leftovers, _: list[MmectlError]) -> list[Idle]:
+def _idle(app: App, leftovers: Leftovers) -> list[Idle]:
     found: list[Idle] = []
     try:
         for name, described in leftovers.idle():
@@ -105,7 +108,11 @@ def _removed(
 
 
 def _view(
-    found: Sequence[Leftover], idle: Sequence[Idle], ours: int, removed: int | None
+    found: Sequence[Leftover],
+    idle: Sequence[Idle],
+    ours: int,
+    removed: int | None,
+    all_looked: bool,
 ) -> list[str | Table]:
     view: list[str | Table] = []
     if found:
@@ -119,8 +126,10 @@ def _view(
         view.append(f"{counted(removed, 'thing')} removed")
     elif ours:
         view.append(f"{counted(ours, 'thing')} of mmectl's may go: mmectl gc --yes")
-    else:
+    elif all_looked:
         view.append("nothing of mmectl's is left over")
+    else:
+        view.append("nothing of mmectl's was found, as far as was looked for")
     return view
 
 

@@ -10,6 +10,7 @@ from fakes.cli import call, result, world
 
 from mmectl.aws.leftovers import Leftovers
 from mmectl.base.values import Location
+from mmectl.commands.gc import _view
 from mmectl.deploy.leftovers import Leftover
 
 __all__ = ["call", "world"]
@@ -255,6 +256,12 @@ def test_nothing_is_removed_unless_asked(call, world, aws, stub):
     assert "image tags were not looked for" in err
     code, out, _ = _gc(call, world, aws, stub, "--yes")
     assert result(out)["data"]["removed"] == ["/aws/sagemaker/Endpoints/demo"]
+
+
+def test_nothing_found_is_not_nothing_left_where_something_was_not_looked_for():
+    assert _view([], [], 0, None, all_looked=True) == ["nothing of mmectl's is left over"]
+    (said,) = _view([], [], 0, None, all_looked=False)
+    assert said == "nothing of mmectl's was found, as far as was looked for"
 
 
 def _gc(call: Any, world: Any, aws: Any, stub: Any, *more: str) -> tuple[int, str, str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class Background:
@@ -18,6 +21,15 @@ class Background:
         """Run it from now on."""
         self._task = asyncio.create_task(work, name=self._name)
 
+    def repeat(
+        self,
+        look: Callable[[], Awaitable[None]],
+        pause: Callable[[], Awaitable[object]],
+        failed: str,
+    ) -> None:
+        """Look after each pause from now on; a look that fails is logged, and the next is made."""
+        self.start(_repeated(look, pause, failed))
+
     async def stop(self) -> bool:
         """Cancel it and wait for its end; False where none was running, so that twice is fine."""
         if self._task is None:
@@ -26,3 +38,14 @@ class Background:
         await asyncio.wait((self._task,))
         self._task = None
         return True
+
+
+async def _repeated(
+    look: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[object]], failed: str
+) -> None:
+    while True:
+        await pause()
+        try:
+            await look()
+        except Exception:
+            log.exception(failed)

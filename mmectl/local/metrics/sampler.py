@@ -64,19 +64,13 @@ class Sampler:
 
     async def open(self) -> None:
         """Look from now on."""
-        self._background.start(self._run())
+        self._background.repeat(
+            self.look, lambda: asyncio.sleep(EVERY), "the instances could not be measured"
+        )
 
     async def close(self) -> None:
         """Look no more; twice is fine."""
         await self._background.stop()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("the instances could not be measured")
 
     async def look(self) -> None:
         """Look once."""

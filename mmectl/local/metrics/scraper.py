@@ -57,19 +57,13 @@ class Scraper:
 
     async def open(self) -> None:
         """Scrape from now on."""
-        self._background.start(self._run())
+        self._background.repeat(
+            self.look, lambda: asyncio.sleep(EVERY), "the containers could not be scraped"
+        )
 
     async def close(self) -> None:
         """Scrape no more; twice is fine."""
         await self._background.stop()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("the containers could not be scraped")
 
     async def look(self, endpoint: str | None = None) -> None:
         """Scrape what is due; of that endpoint everything."""

@@ -34,16 +34,14 @@ class Watch:
     async def open(self) -> None:
         """Read the alarms and judge them from now on."""
         self._records = {name: json.loads(b) for name, b in (await self._store.alarms()).items()}
-        self._background.start(self._run())
+        self._background.repeat(self.judge_all, self._pause, "the alarms could not be judged")
 
     async def close(self) -> None:
         """Judge no more; twice is fine."""
         await self._background.stop()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY - (self._clock() - LATE) % EVERY)
-            await self.judge_all()
+    async def _pause(self) -> None:
+        await asyncio.sleep(EVERY - (self._clock() - LATE) % EVERY)
 
     # what others ask
 

@@ -62,7 +62,11 @@ class Scaler:
                 _end(activity, self._clock(), "Failed", "The platform was stopped meanwhile.")
         self._begin_period()
         if begin:
-            self._background.start(self._run())
+            self._background.repeat(
+                self.look,
+                lambda: self._sleep(min(EVERY, self._period)),
+                "the variants could not be scaled",
+            )
 
     async def close(self) -> None:
         """Look no more; twice is fine. What was asked for goes on."""
@@ -76,14 +80,6 @@ class Scaler:
         """Wait until no activity is under way."""
         while self._busy:
             await asyncio.wait(self._busy.values())
-
-    async def _run(self) -> None:
-        while True:
-            await self._sleep(min(EVERY, self._period))
-            try:
-                await self.look()
-            except Exception:
-                log.exception("the variants could not be scaled")
 
     async def look(self) -> None:
         """Look once."""
