@@ -124,6 +124,7 @@ def load(
     problems = [*whole.problems, *problems, *more]
     problems += [text for key, text in expanded.problems.items() if key in mine]
     hidden = {key: text for key, text in expanded.hidden.items() if key in mine}
+    hidden |= variables.hidden_whole(tree, _variables()["endpoint.environment"])
     settings, more = checks.validate(tree, found)
     told = {problem.partition(": ")[0] for problem in problems}
     problems += [problem for problem in more if problem.partition(": ")[0] not in told]

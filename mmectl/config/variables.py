@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmectl.config.yaml_values import Tree, scalar, shown
+from mmectl.config.yaml_values import Tree, scalar, shown, value_at
 
 _FORM = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^{}]*)?\}|\$\{")
 # Variables whose values are shown nowhere; a KMS key's name is none
@@ -34,6 +34,15 @@ class Expanded:
     tree: Tree
     problems: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)
+
+
+def hidden_whole(tree: Tree, name: str) -> dict[str, str]:
+    """The secrets of an endpoint's environment that the variable `name` brings as a whole."""
+    key = _SECRETS.removesuffix(".")
+    found = value_at(tree.value, key)
+    if tree.origin(key) != name or not isinstance(found, dict):
+        return {}
+    return {f"{_SECRETS}{one}": f"${{{name}}}" for one in found}
 
 
 class _Unset(Exception):

@@ -298,3 +298,14 @@ def test_a_name_with_a_dot_is_one_name(loaded, refused):
 
 def test_variables_that_are_the_whole_environment_are_told_by_no_error(refused):
     assert "hunter" not in refused("endpoint: {environment: '${ALL}'}\n", {"ALL": "A=hunter2"})
+
+
+def test_an_environment_that_a_variable_brings_as_a_whole_is_shown_nowhere(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint: {environment: {PLAIN: here}}\n")
+    given = {"MMECTL_ENDPOINT_ENVIRONMENT": "{TOKEN: hush}"}
+    config = load(path, environment=given)
+    assert config.settings.endpoint.environment == {"TOKEN": "hush"}
+    shown = {"TOKEN": "${MMECTL_ENDPOINT_ENVIRONMENT}"}
+    assert config.values()["endpoint.environment"] == shown
+    assert load(path, environment={}).values()["endpoint.environment"] == {"PLAIN": "here"}
