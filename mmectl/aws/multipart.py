@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
 from mmectl.base.errors import MmectlError, ServiceError
@@ -138,16 +138,20 @@ class PartWriter:
             self._give_up(known.upload_id)
             return None
         try:
-            with self._bucket.guard(self._doing):
-                pages = self._bucket.client.get_paginator("list_parts").paginate(
-                    **self._where, UploadId=known.upload_id
-                )
-                self._there = {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
+            self._there = self._sent(known.upload_id)
         except ServiceError:  # given up meanwhile, or may not be listed: begin anew
             self._there = {}
             self._give_up(known.upload_id)
             return None
         return known.upload_id
+
+    def _sent(self, upload_id: str) -> dict[int, Mapping[str, Any]]:
+        """The parts of an upload that S3 has, by their number."""
+        with self._bucket.guard(self._doing):
+            pages = self._bucket.client.get_paginator("list_parts").paginate(
+                **self._where, UploadId=upload_id
+            )
+            return {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
 
     def commit(self) -> bool:
         """Make the object appear; False where the key is taken. Raises what a part met."""
@@ -200,19 +204,20 @@ class PartWriter:
         self._buffer.clear()
 
     def _give_up_unanswered(self, asked: float) -> None:
-        """Give up what S3 began for who was ended before the answer was noted."""
-        try:
-            with self._bucket.guard(self._doing):
-                pages = self._bucket.client.get_paginator("list_multipart_uploads").paginate(
-                    Bucket=self._where["Bucket"], Prefix=self._where["Key"]
-                )
-                rows = [row for page in pages for row in page.get("Uploads", ())]
-        except ServiceError:
-            return  # who may not list them leaves them to the bucket's rule
-        for row in rows:
-            then = abs(row["Initiated"].timestamp() - asked) < _CLOCKS
-            if row["Key"] == self._where["Key"] and then:
-                self._give_up(row["UploadId"])
+        """Give up what S3 began for who was ended before the answer was noted.
+
+        That has no parts; one with parts is somebody else's who sends the same name just now.
+        """
+        doing = self._bucket.guard(self._doing)
+        with suppress(ServiceError), doing:  # else they are left to the bucket's rule
+            pages = self._bucket.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._where["Bucket"], Prefix=self._where["Key"]
+            )
+            rows = [row for page in pages for row in page.get("Uploads", ())]
+            for row in rows:
+                then = abs(row["Initiated"].timestamp() - asked) < _CLOCKS
+                if row["Key"] == self._where["Key"] and then and not self._sent(row["UploadId"]):
+                    self._give_up(row["UploadId"])
 
     def _give_up(self, upload_id: str) -> None:
         try:

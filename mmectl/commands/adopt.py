@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,11 @@ def adopt(app: App, name: str, output: Path) -> Result:
     if tags.get(TAG) not in (None, name):
         raise DeployError(f"{name} carries the tag {TAG}={tags[TAG]}", code="cannot_adopt")
     content = _with_platform(app, adoption.settings(name, described, config, model, tags))
-    wanted = _written(app, output, content, config, model)
-    _tag(app, wanted, config, model)
+    with _drafted(output, content) as draft:
+        wanted = type(app)(app.out, draft).desired()
+        adoption.require(adoption.differences(wanted, config, model), name)
+        _tag(app, wanted, config, model)  # again by the next try, where this one ends early
+        _link(draft, output)
     found = observe(app.sagemaker, wanted)
     steps = endpoints.plan(wanted, found)
     data = {
@@ -107,10 +110,9 @@ def _with_platform(app: App, content: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _written(
-    app: App, output: Path, content: dict[str, Any], config: Described, model: Described
-) -> Desired:
-    """Write the file where it says all that the endpoint is; what it asks for, then."""
+@contextmanager
+def _drafted(output: Path, content: dict[str, Any]) -> Iterator[Path]:
+    """The file beside its place, while it is judged; it is gone afterwards."""
     import yaml
 
     head = "# written by mmectl adopt; every key: mmectl config show\n"
@@ -119,11 +121,7 @@ def _written(
     try:
         with draft.open("x", encoding="utf-8") as file:
             file.write(text)
-        wanted = type(app)(app.out, draft).desired()
-        adoption.require(adoption.differences(wanted, config, model), wanted.endpoint)
-        os.link(draft, output)  # never over a file that came meanwhile
-    except FileExistsError:
-        raise UsageError(f"{output} exists, and is not overwritten") from None
+        yield draft
     except ConfigError as error:
         adoption.require([problem.partition(" ")[2] for problem in error.problems], output.stem)
         raise
@@ -132,7 +130,14 @@ def _written(
     finally:
         with suppress(OSError):
             draft.unlink()
-    return wanted
+
+
+def _link(draft: Path, output: Path) -> None:
+    """Have the file in its place, never over one that came meanwhile."""
+    try:
+        os.link(draft, output)
+    except FileExistsError:
+        raise UsageError(f"{output} exists, and is not overwritten") from None
 
 
 def _tag(app: App, wanted: Desired, config: Described, model: Described) -> None:

@@ -154,7 +154,11 @@ def run(
         data["variants"] = figures.by_variant(samples, elapsed, variants)
     if max_p99 is not None:
         data["autoscaling"] = proposal.proposal(
-            data, max_p99 / 1000, _instances(before), _instances_now(app)
+            data,
+            max_p99 / 1000,
+            _instances(before),
+            _instances_now(app),
+            len(before.get("ProductionVariants", ())),
         )
     _write(data, save, html)
     failed: list[MmectlError] = [

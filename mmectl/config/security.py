@@ -59,8 +59,8 @@ def _elsewhere(one: str, name: str) -> str:
     for other, (prefix, _) in _KINDS.items():
         if other != name and one.startswith(f"{prefix}-"):
             return f"; did you mean network.{other}?"
-    prefix = _KINDS[name][0]
-    return near_miss(one.partition("-")[0] + "-", [f"{prefix}-"]) if "-" in one else ""
+    own, found = f"{_KINDS[name][0]}-", one.partition("-")[0] + "-"
+    return near_miss(found, [own]) if "-" in one and found != own else ""
 
 
 def _key(value: str, region: str | None) -> str | None:

@@ -49,8 +49,9 @@ def superseded(
     """The configurations and models to remove, configurations first.
 
     `in_use` maps every endpoint that there is to its live and pending configurations; `others` are
-    the models of those that somebody else made.
+    the models of those that somebody else made. SageMaker compares names without case.
     """
+    in_use = {name.lower(): used for name, used in in_use.items()}
     configs = [one for one in made if one.kind == "endpoint-config"]
     gone = [one for one in configs if _is_left(one, configs, in_use, now, kept)]
     needed = {name for one in configs if one not in gone for name in one.models} | set(others)
@@ -68,15 +69,15 @@ def _is_left(
 ) -> bool:
     if any(one.name in names for names in in_use.values()) or now - one.made < YOUNG:
         return False
-    if one.endpoint not in in_use:
+    if one.endpoint.lower() not in in_use:
         return True
-    used = in_use[one.endpoint]
-    rest = [c for c in configs if c.endpoint == one.endpoint and c.name not in used]
+    used = in_use[one.endpoint.lower()]
+    rest = [c for c in configs if c.endpoint.lower() == one.endpoint.lower() and c.name not in used]
     newest = sorted(rest, key=lambda c: (c.made, c.name), reverse=True)[:kept]
     return one not in newest
 
 
 def _why(one: Made, in_use: Mapping[str, Collection[str]]) -> str:
-    if one.endpoint not in in_use:
+    if one.endpoint.lower() not in in_use:
         return f"its endpoint {one.endpoint} is gone"
     return f"superseded on endpoint {one.endpoint}"

@@ -11,15 +11,18 @@ MINUTE = 60
 
 
 def proposal(
-    run: Mapping[str, Any], acceptable: float, before: int, after: int | None
+    run: Mapping[str, Any], acceptable: float, before: int, after: int | None, variants: int = 1
 ) -> dict[str, Any]:
     """The target for an acceptable p99 (seconds), or the reason why none follows.
 
     `run` are the figures, `before` and `after` the instances that the endpoint had; None: unknown.
+    A target is that of one variant, and `run` tells the requests of all `variants` together.
     """
     p99 = run["latency"]["all"].get("p99")
     found = {"acceptable_p99": acceptable, "p99": p99, "instances": after, "target": None}
     reason = _against(run, acceptable, p99, before, after)
+    if variants > 1:
+        reason = f"the endpoint has {variants} variants, and each carries a part of the requests"
     if after is None or reason is not None:
         return {**found, "reason": reason}
     per_minute = run["throughput"] / after * MINUTE * SHARE

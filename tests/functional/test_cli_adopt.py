@@ -9,6 +9,8 @@ import pytest
 import yaml
 from fakes.cli import call, result, world
 
+from mmectl.base.errors import ServiceError
+
 __all__ = ["call", "world"]
 
 IMAGE = "example.com/image:1"
@@ -123,3 +125,19 @@ def test_there_is_no_such_endpoint(call, world):
     code, _, err = call("adopt", "demo", "--output", "new.yaml")
     assert code == 1
     assert "there is no endpoint demo in us-east-1" in err
+
+
+def test_where_tags_are_refused_the_next_try_begins_anew(call, legacy):
+    add_tags = legacy.sagemaker.add_tags
+
+    def refused(kind, name, tags):
+        if kind == "endpoint-config":
+            raise ServiceError("tag it: AccessDeniedException", code="aws_AccessDenied")
+        add_tags(kind, name, tags)
+
+    legacy.sagemaker.add_tags = refused
+    assert call(*ADOPT)[0] == 1
+    assert list(Path().glob("*config.yaml*")) == list(Path().glob(".*")) == []
+    legacy.sagemaker.add_tags = add_tags
+    assert call(*ADOPT)[0] == 0
+    assert call("plan")[1] == "demo is up to date, serving their-config\n"

@@ -90,3 +90,10 @@ def test_a_model_that_somebody_elses_configuration_uses_stays():
     made = [config("a", "x"), model("x"), model("y")]
     found = superseded(made, {"theirs": {"c"}}, NOW, others={"x"})
     assert names(found) == ["endpoint-config a", "model y"]
+
+
+def test_an_endpoint_is_the_same_one_in_other_letters():
+    made = [config("a", "x", endpoint="Demo"), model("x", endpoint="Demo")]
+    assert superseded(made, {"demo": {"a"}}, NOW) == ()
+    made += [config(f"c{n}", made=1.0 + n, endpoint="dEMO") for n in range(3)]
+    assert names(superseded(made, {"demo": {"a"}}, NOW, kept=2)) == ["endpoint-config c0"]

@@ -226,6 +226,11 @@ class TestKilledWhileS3Begins:
         assert s3.objects == {"k": BODY}
         assert set(s3.uploads) == {"old", "other"}
 
+    def test_who_sends_the_same_name_just_now_goes_on(self, s3, cache):
+        s3.uploads["theirs"] = {1: {"body": b"x"}}
+        assert begin(s3, cache).commit()
+        assert set(s3.uploads) == {"theirs"}
+
     def test_who_may_not_list_uploads_goes_on(self, s3, cache):
         s3.secret = True
         assert begin(s3, cache).commit()

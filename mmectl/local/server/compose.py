@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,9 +34,10 @@ class Parts:
             await step()
 
     async def close(self) -> None:
-        """Close every part, the data plane first."""
-        for step in self.closing:
-            await step()
+        """Close every part, the data plane first, also where closing another one failed."""
+        async with AsyncExitStack() as parts:
+            for step in reversed(self.closing):
+                parts.push_async_callback(step)
 
 
 def compose(state_dir: Path, known: Record) -> Parts:

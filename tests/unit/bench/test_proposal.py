@@ -52,3 +52,9 @@ def test_when_no_value_follows(changes, acceptable, instances, reason):
     found = proposal(run(**changes), acceptable, *instances)
     assert (found["target"], found["reason"]) == (None, reason)
     assert words(found) == f"no autoscaling.target follows: {reason}"
+
+
+def test_no_target_follows_from_the_requests_of_several_variants():
+    found = proposal(run(), 0.2, 2, 2, variants=2)
+    assert found["target"] is None
+    assert "the endpoint has 2 variants" in words(found)
