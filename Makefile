@@ -11,7 +11,7 @@ demo: setup
 # The tests in three parts; `make --keep-going test` runs all three, also where one found something.
 # Tests of one file of SERVERS share a worker (tests/collecting.py); what judges times runs last, alone.
 QUICK := $(wildcard tests/unit tests/functional tests/contract)
-SERVERS := tests/platform tests/docker
+SERVERS := tests/platform tests/docker tests/docs
 WORKERS := 3
 .PHONY: test-quick test-servers test-alone
 test: test-quick test-servers test-alone

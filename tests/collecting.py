@@ -1,9 +1,10 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
-Tests of `tests/platform` and `tests/docker` start servers, which the tests of a file share. With
-`--dist loadscope` a file stays on one worker, and so does what shares a Docker lab. Tests that
-judge times or load are marked `alone`: `make test` runs them at the end, one by one. The tests of
-the other folders share nothing and run in random order.
+Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which the tests of a file
+share. With `--dist loadscope` a file stays on one worker, and so does what shares a Docker lab; a
+page of `tests/docs` is a group of its own. Tests that judge times or load are marked `alone`:
+`make test` runs them at the end, one by one. The tests of the other folders share nothing and run
+in random order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
-STARTING = ("tests/platform", "tests/docker")  # their tests start servers
+STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start servers
 # What takes longest begins first, as measured; the two groups that need a Docker lab before all.
 LONG = (
     *("lab", "lab-servers"),
@@ -31,6 +32,8 @@ def group_of(nodeid: str) -> str:
     path, _, name = nodeid.partition("::")
     if path.startswith("tests/docker/"):
         return "lab"
+    if path.startswith("tests/docs/"):
+        return name or path  # each page has a platform of its own
     parameters = name.partition("[")[2].removesuffix("]").split("-")
     return "lab-servers" if "docker" in parameters else PurePath(path).stem
 

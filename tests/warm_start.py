@@ -64,7 +64,7 @@ def run(
     pipes = [os.pipe() for _ in range(4)]  # stdin, stdout, stderr, and the outcome
     theirs = [pipes[0][0], *(writer for _, writer in pipes[1:])]
     try:
-        socket.send_fds(_template(Path(words[0]).name), [json.dumps(request).encode()], theirs)
+        socket.send_fds(template(Path(words[0]).name), [json.dumps(request).encode()], theirs)
     finally:
         for descriptor in theirs:
             os.close(descriptor)
@@ -82,7 +82,7 @@ def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def _template(program: str) -> socket.socket:
+def template(program: str) -> socket.socket:
     """The way to the Python that is forked for a program; it ends with us."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MOST)

@@ -1,0 +1,131 @@
+"""A page of the documentation as a session: what it types, and what it says comes back.
+
+The convention stands in tests/docs/README.md.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+PROMPT, MORE = "$ ", "> "
+_TITLE = re.compile(r'\btitle="([^"]+)"')
+_SETUP = re.compile(r"<!--\s*setup:\s*(.*?)-->", re.DOTALL)
+_CONSOLE = re.compile(r"\s*(```|~~~)\s*console\b")
+
+
+class BadPage(ValueError):
+    """A page that does not keep to the convention."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and the lines of output that the page shows after it.
+
+    `lines` are those of the page (counted from 0, the end excluded) that hold the output.
+    """
+
+    command: str
+    output: str = ""
+    lines: range = range(0)
+    indent: str = ""
+    shown: bool = True  # else its output is not compared
+
+    @property
+    def line(self) -> int:
+        """The line of the command, as editors count."""
+        return self.lines.start
+
+
+def steps(text: str) -> list[Step]:
+    """What is to be done for a page, from top to bottom."""
+    found = [step for token in _blocks(text) for step in _of(token, text.splitlines())]
+    prompts = sum(step.shown for step in found)
+    fences = sum(bool(_CONSOLE.match(line)) for line in text.splitlines())
+    if fences > sum(_language(token) == "console" for token in _blocks(text)):
+        raise BadPage("a console block is indented by four spaces or more: it is no block")
+    if fences and not prompts:
+        raise BadPage("its console blocks hold no command")
+    return found
+
+
+def rewritten(text: str, outputs: Mapping[Step, str]) -> str:
+    """The page with other output after these steps."""
+    lines = text.splitlines()
+    for step in sorted(outputs, key=lambda step: step.lines.start, reverse=True):
+        new = [(step.indent + line).rstrip() for line in outputs[step].splitlines()]
+        lines[step.lines.start : step.lines.stop] = new
+    return "\n".join(lines) + "\n"
+
+
+def played(folder: Path) -> list[Path]:
+    """The pages below a folder that have a console block."""
+    return sorted(
+        path
+        for path in folder.rglob("*.md")
+        if any(map(_CONSOLE.match, path.read_text(encoding="utf-8").splitlines()))
+    )
+
+
+def _blocks(text: str) -> list[Token]:
+    tokens = MarkdownIt("commonmark").parse(text)
+    return [token for token in tokens if token.type in ("fence", "html_block")]
+
+
+def _language(token: Token) -> str:
+    return token.info.split()[0] if token.info.split() else ""
+
+
+def _of(token: Token, lines: list[str]) -> Iterator[Step]:
+    title = _TITLE.search(token.info)
+    if token.type == "html_block":
+        for command in _SETUP.findall(token.content):
+            yield Step(command.strip(), lines=_range(token), shown=False)
+    elif _language(token) == "console":
+        yield from _commands(token, lines)
+    elif title:
+        yield Step(_writing(title[1], token.content), lines=_range(token), shown=False)
+
+
+def _range(token: Token) -> range:
+    assert token.map is not None
+    return range(token.map[0] + 1, token.map[1])
+
+
+def _writing(name: str, content: str) -> str:
+    """The command that writes a file that the page shows."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise BadPage(f"{name}: files are written below the page's folder alone")
+    target = shlex.quote(name)
+    makes = f"mkdir -p {shlex.quote(str(Path(name).parent))}"
+    return f"{makes} && cat > {target} <<'END-OF-FILE'\n{content}END-OF-FILE"
+
+
+def _commands(token: Token, lines: list[str]) -> Iterator[Step]:
+    """The commands of a console block, each with its output."""
+    first = _range(token).start
+    content = token.content.splitlines()
+    indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
+    starts = [number for number, line in enumerate(content) if line.startswith(PROMPT)]
+    if not content:
+        return
+    if starts[:1] != [0]:
+        raise BadPage(f"line {first + 1}: a console block begins with a command, `$ ...`")
+    for start, stop in zip(starts, [*starts[1:], len(content)], strict=True):
+        words = [content[start].removeprefix(PROMPT)]
+        output = start + 1
+        while output < stop and content[output].startswith(MORE):
+            words.append(content[output].removeprefix(MORE))
+            output += 1
+        yield Step(
+            "\n".join(words),
+            "".join(f"{line}\n" for line in content[output:stop]),
+            range(first + output, first + stop),
+            indent,
+        )

@@ -1,0 +1,52 @@
+"""Playing a page: run its commands, compare, and write what they print now."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import shell
+from pages import Step, rewritten, steps
+from varying import agree, plain
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a page: its steps with what each printed."""
+
+    path: Path
+    text: str
+    printed: Mapping[Step, str]
+
+    @property
+    def stale(self) -> dict[Step, str]:
+        """The steps that print something else than the page shows, with what they print."""
+        return {
+            step: printed
+            for step, printed in self.printed.items()
+            if (step.shown and not agree(step.output, printed)) or (not step.shown and printed)
+        }
+
+    def renewed(self) -> str:
+        """The page with what was printed, where it shows something else."""
+        return rewritten(self.text, {step: out for step, out in self.stale.items() if step.shown})
+
+    def report(self) -> str:
+        """What differs, step by step; empty where nothing does."""
+        return "\n".join(self._difference(*item) for item in self.stale.items())
+
+    def _difference(self, step: Step, printed: str) -> str:
+        shown = plain(step.output).splitlines()
+        lines = difflib.unified_diff(
+            shown, plain(printed).splitlines(), "shown", "printed", lineterm=""
+        )
+        return "\n".join([f"{self.path}:{step.line}: $ {step.command}", *lines, ""])
+
+
+def play(path: Path) -> Played:
+    """Run all that a page types, in a new empty folder."""
+    text = path.read_text(encoding="utf-8")
+    with shell.opened() as running:
+        return Played(path, text, {step: running.run(step.command) for step in steps(text)})
