@@ -62,7 +62,8 @@ class App:
     def of_options(cls, options: dict[str, Any], *, begins: bool) -> App:
         """Take the options that every command has out of `options`."""
         mode = Mode(
-            json=options.pop("as_json"),
+            json=options.pop("as_json") | (lines := options.pop("json_lines")),
+            lines=lines,
             quiet=options.pop("quiet"),
             verbose=options.pop("verbose"),
             color=colour_wanted(),
@@ -282,7 +283,7 @@ class App:
 
     def warn(self, text: str) -> None:
         """Say it on stderr; work goes on."""
-        self.out.note(f"warning: {text}")
+        self.out.note(text, warning=True)
 
     @property
     def advice(self) -> list[str]:

@@ -24,7 +24,7 @@ import click
 
 from mmectl import __version__
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
-from mmectl.commands.common import Call, CommandGroup, wants, wants_json
+from mmectl.commands.common import Call, CommandGroup, wants, wants_json, wants_lines
 from mmectl.console import menu
 from mmectl.console.menu import COMMANDS
 
@@ -183,13 +183,14 @@ def _failed(call: Call, error: MmectlError, arguments: Sequence[str]) -> int:
 
     if error.exit_code == UsageError.exit_code and wants(cli, arguments, "detailed_exitcode"):
         error.exit_code = MmectlError.exit_code  # 2 says there that something is to do
-    mode = Mode(json=wants_json(cli, arguments), color=colour_wanted())
+    lines = wants_lines(cli, arguments)
+    mode = Mode(json=lines or wants_json(cli, arguments), lines=lines, color=colour_wanted())
     try:
         Output(mode).error(call.command or "mmectl", error)
     except OSError:
         _discard(sys.stdout if mode.json else sys.stderr)
         if mode.json:
-            Output(replace(mode, json=False)).error(call.command or "mmectl", error)
+            Output(replace(mode, json=False, lines=False)).error(call.command or "mmectl", error)
     return error.exit_code
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mmectl.console.output import Result
 
 Body = Callable[..., "Result"]
-_COMMON = {"config_file", "environment", "settings", "platform", "as_json", "quiet", "verbose"}
+_COMMON = {"config_file", "environment", "settings", "platform", "as_json", "json_lines"}
+_COMMON |= {"quiet", "verbose"}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,6 +61,7 @@ def command(
             call = context.ensure_object(Call)
             call.found(context.command_path)
             app = (call.app or App).of_options(options, begins=begins)
+            app.out.begin(call.command)
             result = function(app, **options)
             app.out.result(call.command, result)
             return result
@@ -85,6 +87,11 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--verbose", "-v", is_flag=True, help="Print more on stderr."),
     click.option("--quiet", "-q", is_flag=True, help="Print nothing on stderr but errors."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON envelope."),
+    click.option(
+        "--json-lines",
+        is_flag=True,
+        help="Print what happens as JSON, a line each; the result last.",
+    ),
     click.option("--platform", type=click.Choice(["local", "aws"]), help="Override `platform`."),
     click.option(
         "--set",
@@ -116,6 +123,11 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
 def wants_json(group: click.Group, arguments: Sequence[str]) -> bool:
     """Whether --json is an option of a command line, even of one that click refuses."""
     return wants(group, arguments, "as_json")
+
+
+def wants_lines(group: click.Group, arguments: Sequence[str]) -> bool:
+    """As `wants_json`, for --json-lines."""
+    return wants(group, arguments, "json_lines")
 
 
 def wants(group: click.Group, arguments: Sequence[str], flag: str) -> bool:

@@ -207,10 +207,10 @@ def logs(app: App, lines: int, follow: bool, every: bool, platform_log: bool) ->
     The last lines of all running instances, in order of time. Where no instance
     runs, the last lines of past instances.
     """
-    if follow and app.out.mode.json:
+    if follow and app.out.mode.json and not app.out.mode.lines:
         raise UsageError(
             "--follow has no end and --json prints one envelope at the end",
-            hint="leave one of them out",
+            hint="leave one of them out, or: mmectl local logs --follow --json-lines",
         )
     folder = app.config.state_dir / "local"
     streams = _platform_log(folder) if platform_log else _streams(folder, app.endpoint_name)

@@ -72,7 +72,7 @@ def logs(
         for event in _followed(source, events, instance, pattern, note=app.out.note):
             app.out.line(say(event))
     except KeyboardInterrupt:
-        if app.out.mode.json:  # JSON lines end without an envelope
+        if app.out.mode.json and not app.out.mode.lines:  # these end without an envelope
             raise click.exceptions.Exit(130) from None
         raise
     raise AssertionError("following has no end")

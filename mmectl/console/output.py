@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +16,14 @@ from typing import Any, Literal, TextIO
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mmectl.base.errors import MmectlError
+from mmectl.base.text import size as size
 from mmectl.base.values import Event, Report
+from mmectl.console.events import Stream
+from mmectl.console.progress import Bars, Lines, bars, said
 
 RESULT_VERSION = 1
 
@@ -54,9 +55,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How to speak."""
+    """How to speak. With `lines` (and `json`) what happens is told as it happens, a line each."""
 
     json: bool = False
+    lines: bool = False
     quiet: bool = False
     verbose: bool = False
     color: bool = True
@@ -74,6 +76,7 @@ class Output:
         colour = None if mode.color else True
         self._console = Console(file=self._stdout, no_color=colour, highlight=False)
         self._status = Console(file=self._stderr, no_color=colour, highlight=False)
+        self._stream = Stream(self._written) if mode.lines else None
 
     @property
     def interactive(self) -> bool:
@@ -114,8 +117,19 @@ class Output:
         for error in result.errors:
             self.error(command, error)
 
+    def begin(self, command: str) -> None:
+        """Tell, where what happens is told, which command begins."""
+        if self._stream:
+            self._stream.start(command)
+
     def line(self, text: str) -> None:
         """Print one line of a result that comes bit by bit."""
+        if self._stream:
+            self._stream.line(text)
+        else:
+            self._written(text)
+
+    def _written(self, text: str) -> None:
         self._stdout.write(text + "\n")
         self._stdout.flush()
 
@@ -179,120 +193,42 @@ class Output:
                 for error in errors
             ],
         }
-        self.line(json.dumps(envelope, indent=2, default=str))
+        if self._stream:
+            self._stream.result(envelope)
+        else:
+            self._written(json.dumps(envelope, indent=2, default=str))
 
     @contextmanager
     def progress(self) -> Iterator[Report]:
         """Give a place to report events to, while long work goes on."""
         if self.mode.quiet:
             yield lambda event: self._warning(event)
+        elif self._stream:
+            yield self._stream.happened
         elif self._status.is_terminal and not self.mode.json:
-            with _bars(self._status) as progress:
-                yield _Bars(progress)
+            with bars(self._status) as progress:
+                yield Bars(progress)
         else:
-            yield _Lines(self._stderr, self.mode.verbose)
+            yield Lines(self._stderr, self.mode.verbose)
 
     def _warning(self, event: Event) -> None:
-        if event.kind == "warning":
-            self._stderr.write(f"warning: {_said(event)}\n")
+        if event.kind == "warning" and self._stream:
+            self._stream.happened(event)
+        elif event.kind == "warning":
+            self._stderr.write(f"warning: {said(event)}\n")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, warning: bool = False) -> None:
         """One line beside the result, unless --quiet."""
-        if not self.mode.quiet:
-            self._sentence(escape(text))
-
-
-class _Lines:
-    """Events as plain lines; of progress only what changes."""
-
-    def __init__(self, stream: TextIO, verbose: bool) -> None:
-        self._stream = stream
-        self._verbose = verbose
-        self._last: dict[str, str] = {}
-
-    def __call__(self, event: Event) -> None:
-        if event.kind == "start" and not self._verbose:
+        if self.mode.quiet:
             return
-        if event.kind == "progress":
-            text = event.text or "..."
-            if self._last.get(event.subject) == text:
-                return
-            self._last[event.subject] = text
-        if event.kind == "progress" and event.total is not None and not self._verbose:
-            return
-        prefix = "warning: " if event.kind == "warning" else ""
-        self._stream.write(f"{prefix}{_said(event)}\n")
-        self._stream.flush()
-
-
-class _Bars:
-    """Events as rich progress bars; what is done becomes a line above them."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-        self._began: dict[str, float] = {}
-
-    def __call__(self, event: Event) -> None:
-        if event.kind in ("start", "progress"):
-            self._update(event)
-            return
-        if event.subject in self._tasks and event.kind == "done":
-            self._progress.remove_task(self._tasks.pop(event.subject))
-        mark = {"done": "[green]✓[/]", "warning": "[yellow]![/]"}.get(event.kind, "[dim]·[/]")
-        self._progress.console.print(f"{mark} {escape(_said(event))}", soft_wrap=True)
-
-    def _update(self, event: Event) -> None:
-        if event.subject not in self._tasks:
-            self._tasks[event.subject] = self._progress.add_task("", total=None, note="")
-            self._began[event.subject] = time.monotonic()
-        amount = _amount(event)
-        self._progress.update(
-            self._tasks[event.subject],
-            description=escape(_shortened(event.subject, 36)),
-            completed=event.done if event.total else 0,
-            total=event.total,
-            note=escape(_shortened(amount or event.text, 24)),
-        )
-
-
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=16),
-        TextColumn("{task.fields[note]}", markup=True),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-
-
-def _said(event: Event) -> str:
-    return f"{event.subject}: {event.text}" if event.text else event.subject
-
-
-def _amount(event: Event) -> str:
-    if event.total is None:
-        return ""
-    shown = size if event.unit == "B" else str
-    return f"{shown(event.done)} of {shown(event.total)}"
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+        if self._stream:
+            self._stream.happened(Event("warning" if warning else "note", "", text))
+        else:
+            self._sentence(escape(f"warning: {text}" if warning else text))
 
 
 def _is_text(body: bytes) -> bool:
     return b"\x00" not in body[:1024]
-
-
-def size(number: float) -> str:
-    """A number of bytes for people: '12.3 MB' (powers of 1000, as S3's console has them)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(number) < 1000 or unit == "GB":
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    raise AssertionError("unreachable")
 
 
 def milliseconds(seconds: float) -> str:

@@ -172,10 +172,15 @@ class Buildah:
         """Push; gives the digest. The password is in a file of this user alone, in memory."""
         report(Event("start", "push", request.reference))
         lines: list[str] = []
+
+        def said(line: str) -> None:
+            lines.append(line)
+            report(Event("progress", "push", line.strip(), unit="step"))
+
         with _secrets(request.registry, login) as folder:
             authfile, digestfile = folder / "auth.json", folder / "digest"
             command = command_lines.buildah_push(request.reference, authfile, digestfile)
-            if self._run(command, self._environment, lines.append) != 0:
+            if self._run(command, self._environment, said) != 0:
                 raise failures.of_push("\n".join(lines), request.reference)
             return digestfile.read_text().strip()
 

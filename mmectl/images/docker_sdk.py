@@ -18,6 +18,7 @@ from mmectl.images.progress import Classic
 from mmectl.images.values import BuildRequest, Facts, Login
 
 _DEFAULT = "unix:///var/run/docker.sock"
+_ENDS = {"Pushed": "pushed", "Pull complete": "pulled"}  # the engine's words and ours
 _TIMEOUT = 1800  # a step of the classic builder may say nothing for long
 
 
@@ -129,7 +130,19 @@ class Engine:
         report(Event("start", f"pull {reference}"))
         name, tag = _parts(reference)
         try:
-            self.api.pull(name, tag=tag, platform=platform, auth_config=login.auth_config)
+            stream = self.api.pull(
+                name,
+                tag=tag,
+                platform=platform,
+                auth_config=login.auth_config,
+                stream=True,
+                decode=True,
+            )
+            layers = _Layers(report)
+            for item in stream:
+                if "error" in item:
+                    raise _Refused(str(item["error"]))
+                layers.item(item)
         except OSError as error:  # the SDK's errors are of this kind
             said = str(getattr(error, "explanation", None) or error)
             if "no space left" in said.lower():
@@ -195,6 +208,10 @@ class Engine:
         return progress.digest
 
 
+class _Refused(OSError):
+    """What the engine says in its stream instead of a layer."""
+
+
 def _parts(reference: str) -> tuple[str, str]:
     """Name and tag or digest; ``latest`` where it has none."""
     name, _, digest = reference.partition("@")
@@ -209,8 +226,7 @@ class PushProgress:
 
     def __init__(self, reference: str, report: Report) -> None:
         self._reference = reference
-        self._report = report
-        self._sizes: dict[str, int] = {}
+        self._layers = _Layers(report)
         self._digest: str | None = None
 
     @property
@@ -229,17 +245,29 @@ class PushProgress:
         aux = item.get("aux") or {}
         if aux.get("Digest"):
             self._digest = str(aux["Digest"])
+        self._layers.item(item)
+
+
+class _Layers:
+    """What a stream of the engine tells of layers: how far each is."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._sizes: dict[str, int] = {}
+
+    def item(self, item: Mapping[str, Any]) -> None:
+        """One item of the stream."""
         if item.get("id") and item.get("status"):
             self._layer(f"layer {item['id']}", str(item["status"]), item.get("progressDetail"))
 
     def _layer(self, subject: str, status: str, detail: Mapping[str, Any] | None) -> None:
-        if status == "Pushing" and detail and detail.get("total"):
+        if status in ("Pushing", "Downloading") and detail and detail.get("total"):
             total = int(detail["total"])
             self._sizes[subject] = total
             done = min(int(detail.get("current", 0)), total)  # it counts the framing too
             self._report(Event("progress", subject, "", done, total))
-        elif status == "Pushed":
+        elif status in _ENDS:
             size = self._sizes.get(subject, 0)
-            self._report(Event("done", subject, "pushed", size, size))
-        elif status == "Layer already exists" or status.startswith("Mounted from"):
+            self._report(Event("done", subject, _ENDS[status], size, size))
+        elif status in ("Layer already exists", "Already exists") or status.startswith("Mounted"):
             self._report(Event("done", subject, "is there already"))

@@ -150,7 +150,11 @@ class _Build:
         report(Event("start", "python", "looking for a Python that can serve"))
         index = index_of(self.requirements, self.contents)
         index = index and with_login(index, os.environ)
-        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv", index)
+
+        def told(line: str) -> None:
+            report(Event("progress", "environment", line, unit="step"))
+
+        uv = Uv(find_uv(), lock, self.environments.parent / "cache" / "uv", index, told)
         interpreter = local_env.find_python(python, uv.program)
         report(Event("done", "python", f"{interpreter.version}, {interpreter.path}"))
         java = local_env.find_java(dict(os.environ))

@@ -8,12 +8,16 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmectl.base.errors import BuildError
 from mmectl.images.index_login import hidden
 
+# what uv says of packages as it goes on; no address, no login
+_GOING_ON = re.compile(r"\s*((?:Downloading|Downloaded|Prepared|Resolved|Installed|Building) .+)")
+_KEPT = 200  # lines of uv's that are read again when it fails
 _CERTIFICATE = re.compile(r"invalid peer certificate|certificate verify failed|unknownissuer")
 # What uv says (lower case), what it means, what to do; the first that fits counts.
 _WORDS = (
@@ -100,7 +104,7 @@ class Uv:
     `held` is a descriptor that uv inherits: the lock of the build lasts as long as uv runs,
     also when we are killed. `cache` is where packages are kept if the usual place cannot be
     written. `index` is a package index beside the user's own, perhaps with a login: it stands in
-    uv's environment alone.
+    uv's environment alone. `told` hears what is downloaded and installed.
     """
 
     def __init__(
@@ -109,8 +113,10 @@ class Uv:
         held: int | None = None,
         cache: Path | None = None,
         index: str | None = None,
+        told: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.program = program
+        self._told = told
         self._index = index
         self._held = held
         self._cache = cache
@@ -135,23 +141,28 @@ class Uv:
 
     def _failure(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
         """What uv said when it failed; None where it did what was asked."""
+        kept: deque[str] = deque(maxlen=_KEPT)
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 [self.program, *arguments],
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                check=False,
                 pass_fds=() if self._held is None else (self._held,),
                 env=environment,
-            )
+            ) as process:
+                for line in process.stderr or ():
+                    kept.append(line)
+                    if found := _GOING_ON.match(line):
+                        self._told(found[1])
         except OSError as error:
             raise BuildError(
                 f"cannot run {self.program}: {error.strerror or error}",
                 hint="pip install --force-reinstall uv",
             ) from error
-        return None if done.returncode == 0 else done.stderr
+        return None if process.returncode == 0 else "".join(kept)
 
 
 SYSTEM_CERTIFICATES = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # new and old name

@@ -127,6 +127,35 @@ def test_who_may_not_look_at_alarms_leaves_them_to_sagemaker(call, world):
     assert (code, world.sagemaker.calls[-2:]) == (0, ["AddTags", "UpdateEndpoint"])
 
 
+def _events(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_json_lines_tell_what_happens_and_end_with_the_envelope(call):
+    code, out, err = call("deploy", "--json-lines")
+    lines = _events(out)
+    assert (code, err) == (0, "")
+    assert [lines[0]["event"], lines[0]["command"]] == ["started", "deploy"]
+    warned = [line["text"] for line in lines if line["event"] == "warning"]
+    assert warned == ["image.uri is not in ECR, so it is not checked: example.com/image:1"]
+    steps = [line["subject"] for line in lines if line["event"] == "step_done"]
+    assert "CreateEndpoint demo" in steps
+    last = result(json.dumps(lines[-1]["result"]))
+    assert (lines[-1]["event"], last["data"]["status"]) == ("result", "InService")
+
+
+def test_json_lines_of_a_failure_name_its_code_and_end_with_the_envelope(call, world):
+    world.sagemaker.fails = "did not pass the ping health check"
+    code, out, err = call("deploy", "--json-lines")
+    *_, error, last = _events(out)
+    assert (code, err, error["event"], error["code"]) == (1, "", "error", "deploy")
+    assert (last["event"], last["result"]["exit_code"]) == ("result", 1)
+    for words in (("deploy", "--json-lines", "--nope"), ("--json-lines", "deploy")):
+        code, out, err = call(*words)
+        assert (code, err) == (2, "")
+        assert [line["event"] for line in _events(out)] == ["error", "result"]
+
+
 def test_dry_run_is_the_plan(call, world):
     planned = call("plan", "--json")[1]
     dry = call("deploy", "--dry-run", "--json")[1]

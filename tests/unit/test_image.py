@@ -388,3 +388,11 @@ def test_a_tried_container_image_is_remembered_by_the_engines_id(tmp_path):
     assert image.tried_image(tmp_path, "sha256:ef") is None
     (tmp_path / "images" / "ab.engine").write_text("torn")
     assert image.tried_image(tmp_path, "sha256:ab") is None
+
+
+def test_uv_tells_what_it_downloads_and_no_address(tmp_path):
+    said = ["Downloading numpy (16.5MiB)", " Downloaded numpy", "at https://me:secret@host/x"]
+    script = "".join(f"echo '{line}' >&2\n" for line in said)
+    told = []
+    serving_uv.Uv(program(tmp_path, "uv", script), told=told.append).run("venv")
+    assert told == ["Downloading numpy (16.5MiB)", "Downloaded numpy"]

@@ -35,8 +35,8 @@ LABELS = {
 class Api:
     """The SDK's low level client; `streams` are what build and push answer."""
 
-    def __init__(self, *, image=None, build=(), push=(), pull=None, machine="x86_64"):
-        self.refusal = pull
+    def __init__(self, *, image=None, build=(), push=(), pull=(), machine="x86_64"):
+        self.pulled = pull
         self.image, self.streams, self.machine = image, {"build": build, "push": push}, machine
         self.requests = []
 
@@ -54,8 +54,9 @@ class Api:
 
     def pull(self, name, **request):
         self.requests.append({"name": name, **request})
-        if self.refusal:
-            raise self.refusal
+        if isinstance(self.pulled, Exception):
+            raise self.pulled
+        return iter(self.pulled)
 
     def push(self, name, **request):
         self.requests.append({"name": name, **request})
@@ -297,6 +298,28 @@ class TestEngine:
         pulled = api.requests[0]
         assert (pulled["name"].partition(":")[0], pulled["tag"]) == (f"{REGISTRY}/base", tag)
         assert pulled["auth_config"] == {"username": "AWS", "password": "secret"}
+
+    def test_layers_of_a_base_image_are_told_as_they_come(self):
+        part = {"current": 5, "total": 10}
+        stream = [
+            {"status": "Pulling from base", "id": "1"},
+            {"status": "Already exists", "id": "a", "progressDetail": {}},
+            {"status": "Downloading", "id": "b", "progressDetail": part},
+            {"status": "Pull complete", "id": "b", "progressDetail": {}},
+            {"status": "Digest: sha256:1"},
+        ]
+        events = []
+        Engine(Api(pull=stream)).pull(f"{REGISTRY}/base:1", "linux/amd64", LOGIN, events.append)
+        assert [(e.kind, e.subject, e.text, e.done, e.total) for e in events[1:-1]] == [
+            ("done", "layer a", "is there already", 0, None),
+            ("progress", "layer b", "", 5, 10),
+            ("done", "layer b", "pulled", 10, 10),
+        ]
+
+    def test_a_failure_in_the_stream_of_a_pull_is_one(self):
+        stream = [{"error": "unexpected EOF", "errorDetail": {"message": "unexpected EOF"}}]
+        with pytest.raises(BuildError, match="unexpected EOF"):
+            Engine(Api(pull=stream)).pull(f"{REGISTRY}/b:1", "linux/amd64", LOGIN, lambda _: None)
 
     def test_a_base_image_that_may_not_be_pulled_is_taken_from_the_engine_or_refused(self):
         denied = APIError("x", explanation="pull access denied for base")
