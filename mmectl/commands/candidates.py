@@ -27,6 +27,13 @@ def settings(_context: click.Context, _parameter: click.Parameter, start: str) -
     return [f"{key}=" for key in keys() if key.startswith(start)]
 
 
+def keys(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Keys of the configuration."""
+    from mmectl.config.keys import keys as every
+
+    return [key for key in every() if key.startswith(start)]
+
+
 def environments(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     """Environments of the configuration."""
     from mmectl.config.loading import load

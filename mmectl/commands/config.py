@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Sequence
 
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
 
@@ -47,20 +51,68 @@ def check(app: App) -> Result:
 
 @command(
     parent=config,
-    examples="mmectl config show\nmmectl config show --set endpoint.name=test\n"
-    "mmectl config show --env prod",
+    examples="mmectl config show\nmmectl config show endpoint autoscaling\n"
+    "mmectl config show --set endpoint.name=test\n"
+    "mmectl config show --env prod\nmmectl config show --variables    # MMECTL_*",
 )
-def show(app: App) -> Result:
-    """Show every value and where it comes from.
+@click.option("--variables", is_flag=True, help="Show the variables MMECTL_* and what they do.")
+@click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=candidates.keys)
+def show(app: App, variables: bool, keys: tuple[str, ...]) -> Result:
+    """Show every value and where it comes from; or those of KEYs and sections.
+
+    Each key can be given by --set KEY=VALUE, else by the variable MMECTL_ with the
+    key in capitals and _ for dots. Both are taken as they are: ${NAME} is
+    replaced in config.yaml alone, and the shell has replaced its own before.
 
     Secrets are shown as they are written: values of endpoint.environment that come
-    from variables, and of variables that are named like secrets.
+    from variables, and of variables that are named like secrets. What --set brings
+    there is ***.
     """
     found = app.config
-    values = found.values()
+    if variables:
+        return _variables(app, keys)
+    values = {key: value for key, value in found.values().items() if _asked(key, keys)}
+    _demand(keys, list(values), found.origins)
     rows = [[key, _text(value), found.origins[key]] for key, value in values.items()]
     data = {key: {"value": value, "origin": found.origins[key]} for key, value in values.items()}
-    return Result(data, [Table(("KEY", "VALUE", "FROM"), rows)])
+    return Result(data, [Table(("KEY", "VALUE", "FROM"), rows), *_set_lines(app, keys)])
+
+
+def _asked(key: str, keys: Sequence[str]) -> bool:
+    return not keys or any(key == one or key.startswith(f"{one}.") for one in keys)
+
+
+def _demand(asked: Sequence[str], found: Sequence[str], known: Iterable[str]) -> None:
+    """Raise UsageError for a key or section that there is not."""
+    from mmectl.config.yaml_values import plain, unknown_key
+
+    for one in asked:
+        if not any(_asked(key, [one]) for key in found):
+            raise UsageError(
+                f"{plain(one)}: {unknown_key(one, known)}", hint="list them: mmectl config show"
+            )
+
+
+def _variables(app: App, keys: Sequence[str]) -> Result:
+    from mmectl.config.own_variables import own_variables
+
+    every = own_variables(app.config, os.environ)
+    _demand(keys, [one.key for one in every if one.key], app.config.origins)
+    shown = [one for one in every if not keys or (one.key and _asked(one.key, keys))]
+    rows = [[one.name, "yes" if one.is_set else "-", one.effect] for one in shown]
+    data = [
+        {"name": one.name, "key": one.key, "set": one.is_set, "effect": one.effect} for one in shown
+    ]
+    return Result({"variables": data}, [Table(("VARIABLE", "SET", "DOES"), rows)])
+
+
+def _set_lines(app: App, keys: Sequence[str]) -> list[str | Table]:
+    """The variables that are set, below the values; the others are many."""
+    from mmectl.config.own_variables import own_variables
+
+    found = [] if keys else [one for one in own_variables(app.config, os.environ) if one.is_set]
+    rows = [[one.name, one.effect] for one in found]
+    return ["", Table(("VARIABLE", "DOES"), rows)] if rows else []
 
 
 def _text(value: object) -> str:

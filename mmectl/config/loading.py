@@ -124,7 +124,7 @@ def load(
     problems = [*whole.problems, *problems, *more]
     problems += [text for key, text in expanded.problems.items() if key in mine]
     hidden = {key: text for key, text in expanded.hidden.items() if key in mine}
-    hidden |= variables.hidden_whole(tree, _variables()["endpoint.environment"])
+    hidden |= variables.brought(tree)
     settings, more = checks.validate(tree, found)
     told = {problem.partition(": ")[0] for problem in problems}
     problems += [problem for problem in more if problem.partition(": ")[0] not in told]
@@ -171,7 +171,7 @@ def _overlaid(
 ) -> tuple[Tree, list[str]]:
     """The tree under the environment's variables, and under the flags."""
     problems: list[str] = []
-    names = _variables()
+    names = variable_names()
     named = {key: given[name] for key, name in names.items() if name in given}
     for source, values in (("environment", named), ("flag", flags)):
         tree, more = overlay(tree, values, source, names, texts())
@@ -179,8 +179,8 @@ def _overlaid(
     return tree, problems
 
 
-def _variables() -> dict[str, str]:
-    """Dotted key -> environment variable."""
+def variable_names() -> dict[str, str]:
+    """Dotted key -> the environment variable that gives it."""
     return {key: ENVIRONMENT_PREFIX + key.replace(".", "_").upper() for key in keys()}
 
 

@@ -7,7 +7,7 @@ number, boolean or null that it looks like.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,13 +36,25 @@ class Expanded:
     hidden: dict[str, str] = field(default_factory=dict)
 
 
-def hidden_whole(tree: Tree, name: str) -> dict[str, str]:
-    """The secrets of an endpoint's environment that the variable `name` brings as a whole."""
+def brought(tree: Tree) -> dict[str, str]:
+    """The secrets of an endpoint's environment that one of our variables or --set brings."""
     key = _SECRETS.removesuffix(".")
-    found = value_at(tree.value, key)
-    if tree.origin(key) != name or not isinstance(found, dict):
+    source = tree.where.get(key)
+    if source is None or source.kind == "file":
         return {}
-    return {f"{_SECRETS}{one}": f"${{{name}}}" for one in found}
+    written = f"${{{source.text}}}" if source.kind == "environment" else "***"
+    found = value_at(tree.value, key)
+    return dict.fromkeys(_leaves(found, key), written) if found else {}
+
+
+def _leaves(value: Any, key: str) -> Iterator[str]:
+    """The dotted keys of every value below one that is a mapping or a list; else its own."""
+    pairs: Any = value.items() if isinstance(value, dict) else ()
+    pairs = enumerate(value) if isinstance(value, list) else pairs
+    if not isinstance(value, (dict, list)):
+        yield key
+    for name, one in pairs:
+        yield from _leaves(one, f"{key}.{name}")
 
 
 class _Unset(Exception):

@@ -522,6 +522,23 @@ def test_config_show_and_schema(call):
     assert call("config", "check")[1] == "config.yaml: valid\n"
 
 
+def test_config_show_of_some_keys_and_of_variables(call, monkeypatch):
+    monkeypatch.setenv("MMECTL_ENDPOINT_INSTANCE_COUNT", "2")
+    shown = result(call("config", "show", "endpoint.name", "bucket", "--json")[1])["data"]
+    assert "endpoint.name" in shown
+    assert {key.partition(".")[0] for key in shown} == {"endpoint", "bucket"}
+    code, _, err = call("config", "show", "endpoint.nam")
+    assert (code, "did you mean 'endpoint.name'" in err) == (2, True)
+    assert call("config", "show")[1].splitlines()[-1].split() == [
+        "MMECTL_ENDPOINT_INSTANCE_COUNT",
+        *["gives", "endpoint.instance_count"],
+    ]
+    listed = result(call("config", "show", "--variables", "--json")[1])["data"]["variables"]
+    given = [one for one in listed if one["set"]]
+    assert [one["key"] for one in given] == ["endpoint.instance_count"]
+    assert len(listed) > 50
+
+
 def test_completion_scripts(call):
     for shell in ("bash", "zsh", "fish"):
         assert "_MMECTL_COMPLETE" in call("completion", shell)[1]

@@ -6,7 +6,9 @@ import pytest
 
 from mmectl.base.errors import ConfigError
 from mmectl.config.advice import shared_endpoints
+from mmectl.config.keys import keys
 from mmectl.config.loading import Config, load
+from mmectl.config.own_variables import own_variables
 from mmectl.config.sections.settings import schema
 
 FILE = """\
@@ -309,3 +311,58 @@ def test_an_environment_that_a_variable_brings_as_a_whole_is_shown_nowhere(tmp_p
     shown = {"TOKEN": "${MMECTL_ENDPOINT_ENVIRONMENT}"}
     assert config.values()["endpoint.environment"] == shown
     assert load(path, environment={}).values()["endpoint.environment"] == {"PLAIN": "here"}
+
+
+def test_what_set_brings_into_an_environment_is_shown_nowhere(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint: {environment: {PLAIN: here}}\n")
+    config = load(
+        path, environment={}, flags={"endpoint.environment": "{TOKEN: hush, OTHER: hush}"}
+    )
+    assert config.settings.endpoint.environment == {"TOKEN": "hush", "OTHER": "hush"}
+    assert config.values()["endpoint.environment"] == {"TOKEN": "***", "OTHER": "***"}
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2hunter2", "[hunter2]", "{A: [hunter2]}", "{A: {B: hunter2}}"]
+)
+@pytest.mark.parametrize("by", ["environment", "flags"])
+def test_what_cannot_be_an_environment_is_told_without_its_text(tmp_path, text, by):
+    given = {"MMECTL_ENDPOINT_ENVIRONMENT": text} if by == "environment" else {}
+    flags = {"endpoint.environment": text} if by == "flags" else {}
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint: {name: demo}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, environment=given, flags=flags)
+    assert "endpoint.environment" in caught.value.message
+    assert "hunter" not in caught.value.message
+
+
+def test_variables_of_ours_are_taken_as_they_are(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint: {name: demo}\n")
+    given = {"MMECTL_ENDPOINT_ENVIRONMENT": "{A: '${HOME}'}", "HOME": "/root"}
+    assert load(path, environment=given).settings.endpoint.environment == {"A": "${HOME}"}
+    config = load(path, environment=given, flags={"endpoint.environment": "{A: '${HOME}'}"})
+    assert config.settings.endpoint.environment == {"A": "${HOME}"}
+
+
+def test_our_own_variables_are_listed_with_what_they_do(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("endpoint: {name: demo}\n")
+    given = {
+        "MMECTL_ENDPOINT_NAME": "hush-1",
+        "MMECTL_BUCKET_NAME": "hush-2",
+        "MMECTL_ENV": "prod",
+        "MMECTL_ENDPOINT_NAMES": "hush-3",
+    }
+    config = load(path, environment=given, flags={"bucket.name": "mine"})
+    found = {one.name: one for one in own_variables(config, given)}
+    assert found["MMECTL_ENDPOINT_NAME"].effect == "gives endpoint.name"
+    assert found["MMECTL_BUCKET_NAME"].effect == "nothing: bucket.name is of --set bucket.name"
+    assert found["MMECTL_AWS_REGION"].effect == "would give aws.region"
+    assert not found["MMECTL_AWS_REGION"].is_set
+    assert found["MMECTL_ENV"].is_set
+    assert "did you mean 'MMECTL_ENDPOINT_NAME'" in found["MMECTL_ENDPOINT_NAMES"].effect
+    assert {key for one in found.values() if (key := one.key)} == set(keys())
+    assert "hush" not in str(found)
