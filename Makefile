@@ -59,7 +59,7 @@ coverage: setup
 # the versions of the tools that make setup installs
 lock: $(VENV)/bin/uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra local --extra dev --upgrade \
+	  --no-emit-index-url --no-emit-find-links --extra local --extra dev --extra docs --upgrade \
 	  pyproject.toml --output-file scripts/constraints.txt
 
 setup: $(VENV)/.done
@@ -88,6 +88,15 @@ instances: setup
 
 docs: setup
 	$(VENV)/bin/python scripts/docs.py
+
+# the site of docs/, into site/; checked: no link leads nowhere, nothing is fetched from elsewhere
+.PHONY: site links
+site: setup
+	$(VENV)/bin/python scripts/build_site.py
+
+# links between the Markdown files, as GitHub follows them
+links: setup
+	$(VENV)/bin/python scripts/links.py
 
 clean:
 	-@$(MMECTL) local down 2>/dev/null

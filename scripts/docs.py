@@ -1,4 +1,6 @@
-"""Write docs/commands.md and the module map of docs/architecture.md; `--check` only compares.
+"""Write docs/commands.md, docs/config.md and the module map of docs/architecture.md.
+
+`--check` only compares.
 
 Usage: python scripts/docs.py [--check]
 """
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import config_page
 
 from mmectl.cli import cli
 from mmectl.console.menu import COMMANDS
@@ -29,7 +32,11 @@ Written by `make docs` from the commands' own help; a test keeps it true.
 
 def main() -> int:
     """Write the pages, or say which are stale."""
-    pages = {COMMANDS_PAGE: page(), ARCHITECTURE_PAGE: architecture()}
+    pages = {
+        COMMANDS_PAGE: page(),
+        ARCHITECTURE_PAGE: architecture(),
+        COMMANDS_PAGE.with_name("config.md"): config_page.page(),
+    }
     if "--check" not in sys.argv:
         for path, text in pages.items():
             path.write_text(text, encoding="utf-8")

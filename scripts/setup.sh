@@ -21,5 +21,5 @@ if ! [ -x "$venv/bin/uv" ]; then
 fi
 say "installing mmectl and its tools"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint "$(dirname "$0")/constraints.txt" \
-  --editable '.[local,dev]'
+  --editable '.[local,dev,docs]'
 say "ready: $venv/bin/mmectl"

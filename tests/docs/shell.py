@@ -58,7 +58,8 @@ class Shell:
         """What a command prints, as the page shows it; raises Stuck."""
         os.write(self.commands, command.encode() + b"\0")
         printed, code = self._answer(command)
-        shown = printed.replace(str(self.base / "me"), HOME).replace(str(ROOT), "/src/mmectl")
+        shown = printed.replace(str(self.base / "me"), HOME)
+        shown = shown.replace(str(BIN.parent), f"{HOME}/.venv").replace(str(ROOT), "/src/mmectl")
         if shown and not shown.endswith("\n"):
             shown += "\n"
         return shown if code == 0 else f"{shown}(exit code {code})\n"
