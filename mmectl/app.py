@@ -83,6 +83,21 @@ class App:
             self.out, self._config_file, self._flags, environment=environment, begins=self._begins
         )
 
+    def beside(self, kind: type[App], out: Output, *, begins: bool) -> App:
+        """The same project for another command, as an App of that kind that prints to `out`."""
+        return kind(
+            out, self._config_file, self._flags, environment=self._environment, begins=begins
+        )
+
+    @property
+    def options(self) -> list[str]:
+        """The options that lead another command to the same project."""
+        options = ["--config", str(self._config_file)] if self._config_file else []
+        options += ["--env", self._environment] if self._environment else []
+        for key, value in self._flags.items():
+            options += ["--set", f"{key}={value}"]
+        return options
+
     @cached_property
     def config(self) -> Config:
         """The valid configuration. Raises ConfigError."""

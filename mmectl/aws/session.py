@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Aws:
             self._session = _session(self._inner, region, profile)
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()  # boto3's sessions make one client at a time
         self._bucket: str | None = None
         if self._session.region_name is None:
             raise ServiceError(
@@ -79,19 +81,23 @@ class Aws:
         `region` is another one than the session's.
         """
         key = f"{service} {region}" if region else service
-        if key not in self._clients:
-            with settings.named(f"cannot create a client for {service}", self._inner):
-                self._clients[key] = self._session.client(
-                    service,
-                    region_name=region,
-                    endpoint_url=self._endpoint_url,
-                    config=self._client_config(service, read_timeout),
-                )
-            if service == "s3" and self._storage.kms_key:
-                encrypt_writes(self._clients[key], self._own_bucket, self._storage.kms_key)
-
-            self._clients[key].meta.events.register_first("needs-retry", give_up_early)
+        with self._making:
+            if key not in self._clients:
+                self._clients[key] = self._made(service, read_timeout, region)
         return self._clients[key]
+
+    def _made(self, service: str, read_timeout: float, region: str | None) -> Any:
+        with settings.named(f"cannot create a client for {service}", self._inner):
+            client = self._session.client(
+                service,
+                region_name=region,
+                endpoint_url=self._endpoint_url,
+                config=self._client_config(service, read_timeout),
+            )
+        if service == "s3" and self._storage.kms_key:
+            encrypt_writes(client, self._own_bucket, self._storage.kms_key)
+        client.meta.events.register_first("needs-retry", give_up_early)
+        return client
 
     def _client_config(self, service: str, read_timeout: float) -> Config:
         """Timeouts and retries; who has set AWS_MAX_ATTEMPTS knows better."""

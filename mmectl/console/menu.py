@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": ("bench", "Measure the endpoint under load, and compare two runs."),
     "metrics": ("metrics", "Show the endpoint's metrics: counts, latencies, cache hits."),
     "logs": ("logs", "Show the output of the endpoint's containers."),
+    "console": ("console", "Show endpoint, models and traffic in the browser."),
     "destroy": ("destroy", "Remove endpoint, configurations and models, and verify it."),
     "export": ("export", "Print the endpoint for Terraform or CloudFormation."),
     "gc": ("gc", "Show and remove what is left over; name idle endpoints."),

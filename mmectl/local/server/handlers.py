@@ -167,6 +167,21 @@ class SageMaker:
         return web.Response(body=answer.body, headers=headers)
 
 
+def _update(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How far an update is: the new configuration, its stage, its part of the traffic."""
+    pending = described.get("PendingDeploymentSummary")
+    if not pending:
+        return None
+    new, old = pending.get("ProductionVariants", ()), described.get("ProductionVariants", ())
+    weights = [sum(one.get("CurrentWeight", 0.0) for one in each) for each in (new, old)]
+    stages = [state["Status"] for one in new for state in one.get("VariantStatus", ())]
+    return {
+        "config": pending.get("EndpointConfigName"),
+        "stage": stages[0] if stages else None,
+        "share": weights[0] / sum(weights) if sum(weights) else 0.0,
+    }
+
+
 _LONGEST = {
     "Content-Type": 1024,
     "Accept": 1024,
@@ -285,8 +300,9 @@ class Status:
             row["status"] = described["EndpointStatus"]
             row["config"] = described.get("EndpointConfigName")
             serving = await asyncio.wait_for(self._control.serving(name), 0.2)
+            row["update"] = _update(described)
             row["instances"] = [
-                instance
+                {**instance, "config": config}
                 for config in sorted((serving.config, *serving.others))
                 for instance in self._fleets.describe(serving.endpoint, config)
             ]

@@ -1,0 +1,193 @@
+"""`mmectl console`."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import io
+import json
+import secrets
+import shlex
+import threading
+import webbrowser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmectl.app import App
+from mmectl.base.errors import MmectlError
+from mmectl.commands.common import Call, command
+from mmectl.console.output import Mode, Output, Result
+
+if TYPE_CHECKING:
+    from mmectl.web.site import Site
+
+_NEEDED = ("aiohttp", "jinja2", "js_lib_htmx")
+
+
+@command(
+    begins=True,
+    examples="mmectl console\nmmectl console --read-only --port 8090\n"
+    "mmectl console --no-browser        # print the address only",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of 127.0.0.1 [any].")
+@click.option("--read-only", is_flag=True, help="Show only; promote and remove nothing.")
+@click.option("--browser/--no-browser", default=True, help="Open the browser [open it].")
+def console(app: App, port: int, read_only: bool, browser: bool) -> Result:
+    """Show endpoint, instances, models and traffic in the browser.
+
+    The page is on 127.0.0.1, for whoever has the address that is printed. Instances
+    and models are shown live on the embedded platform; SageMaker does not
+    tell them. Ends with Ctrl-C.
+    """
+    _require()
+    _ = app.aws  # an error is told here rather than on every page
+    cli = click.get_current_context().find_root().command
+    try:
+        asyncio.run(_serve(app, cli, port, read_only=read_only, browser=browser))
+    except KeyboardInterrupt:
+        app.out.note("the console has ended")
+    return Result()
+
+
+def _require() -> None:
+    """Raise MmectlError where a package of the extra is missing."""
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MmectlError(
+            f"the console needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
+            "not installed",
+            hint="pip install 'mmectl[console]'",
+            code="no_console",
+        )
+
+
+async def _serve(
+    app: App, cli: click.Command, port: int, *, read_only: bool, browser: bool
+) -> None:
+    """Serve until cancelled. Raises MmectlError where the port is taken."""
+    import socket
+
+    from aiohttp import web
+
+    from mmectl.web.guard import Guard
+    from mmectl.web.live import Live
+    from mmectl.web.site import Site
+
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise MmectlError(
+            f"127.0.0.1:{port} cannot be used: {error.strerror}",
+            hint="another port: mmectl console --port 0",
+            code="port_taken",
+        ) from None
+    token, taken = secrets.token_urlsafe(32), listener.getsockname()[1]
+    live = Live(lambda: _endpoint(app)) if app.local else None
+    site: Site = Site(InProcess(app, cli), Guard(token, taken), live, read_only=read_only)
+    runner = site.runner()
+    await runner.setup()
+    address = f"http://127.0.0.1:{taken}/#token={token}"
+    try:
+        await web.SockSite(runner, listener).start()
+        _say(app, address)
+        with _opened(app, address) if browser and app.out.terminal else _nothing():
+            await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def _say(app: App, address: str) -> None:
+    if app.out.mode.json:
+        app.out.line(json.dumps({"url": address}))
+        return
+    app.out.line(address)
+    app.out.note("the address is a key to this endpoint: keep it to yourself; end with Ctrl-C")
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _opened(app: App, address: str) -> Iterator[None]:
+    """Open the browser by a file that only its owner may read: all may read a command line."""
+    page = app.state_dir / "console.html"
+    page.unlink(missing_ok=True)
+    page.touch(mode=0o600, exist_ok=False)
+    quoted = html.escape(address, quote=True)
+    page.write_text(f'<meta http-equiv="refresh" content="0;url={quoted}">\n', "utf-8")
+    # a browser of the terminal, or none, must not keep the server waiting
+    threading.Thread(target=webbrowser.open, args=(page.resolve().as_uri(),), daemon=True).start()
+    try:
+        yield
+    finally:
+        page.unlink(missing_ok=True)
+
+
+def _endpoint(app: App) -> Mapping[str, Any]:
+    """The endpoint as the embedded platform tells it. Raises PlatformError."""
+    from mmectl.base.errors import PlatformError
+    from mmectl.local.client import platform
+
+    found = platform.status(app.config.state_dir)
+    if found is None:
+        raise PlatformError(
+            "the embedded platform is not running", hint="mmectl local up", code="not_running"
+        )
+    rows = (row for row in found["endpoints"] if row["name"] == app.endpoint_name)
+    return next(rows, {"name": app.endpoint_name, "status": "does not exist", "instances": []})
+
+
+class InProcess:
+    """Calls commands in this process, each with an App of its own that shares one AWS session."""
+
+    def __init__(self, app: App, cli: click.Command) -> None:
+        self._app, self._cli = _quiet(app), cli
+        self._options = app.options
+
+    def __call__(self, *arguments: str) -> Mapping[str, Any]:
+        """The command's `data`. Raises MmectlError, also where a part of it failed."""
+        try:
+            with self._cli.make_context("mmectl", list(arguments), obj=Call(self._app)) as context:
+                result: Result = self._cli.invoke(context)
+        except click.ClickException as error:
+            raise MmectlError(error.format_message()) from None
+        for failed in result.errors:
+            raise failed
+        return result.data
+
+    def line(self, *arguments: str) -> str:
+        """The command with the options that lead to the same project."""
+        place = arguments.index("--") if "--" in arguments else len(arguments)
+        words = [*arguments[:place], *self._options, *arguments[place:]]
+        plain = place + 1 < len(arguments) and not any(
+            word.startswith("-") for word in arguments[place + 1 :]
+        )
+        if plain:  # no name that could be taken for an option
+            words.remove("--")
+        return shlex.join(["mmectl", *words])
+
+
+def _quiet(app: App) -> type[App]:
+    """An App for the same project, whatever its options, that prints nowhere."""
+    shared = app.aws
+
+    class Quiet(type(app)):  # type: ignore[misc]
+        aws = shared
+
+        @classmethod
+        def of_options(cls, options: dict[str, Any], *, begins: bool) -> App:
+            super().of_options(options, begins=begins)  # takes them out: they are the console's
+            out = Output(Mode(json=True, quiet=True, color=False), io.StringIO(), io.StringIO())
+            return app.beside(cls, out, begins=begins)
+
+    return Quiet

@@ -1,0 +1,92 @@
+"""One look at the fleet for all pages that are open, and none while there is no page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mmectl.base.errors import MmectlError
+from mmectl.web.events import events
+from mmectl.web.fleet import changes, snapshot
+
+EVERY = 1.0
+"""Seconds between two looks."""
+KEPT = 2_000
+"""Events that are remembered."""
+
+Look = Callable[[], Mapping[str, Any]]
+"""The endpoint with its instances, as the embedded platform tells it. Raises MmectlError."""
+
+
+class Live:
+    """The fleet as it is now, for as many pages as want it."""
+
+    def __init__(
+        self, look: Look, every: float = EVERY, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._look, self._every, self._clock = look, every, clock
+        self._now: dict[str, Any] = {}
+        self._error: str | None = None
+        self._changed = asyncio.Condition()
+        self.pages = 0
+        self._looking: asyncio.Task[None] | None = None
+        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """What a page is to be told: at first all, then what changed; never ends."""
+        shown: dict[str, Any] = {}
+        error: str | None = None
+        self.pages += 1
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._watch())
+        try:
+            while True:
+                found = changes(shown, self._now) if self._now else {}
+                if self._error != error:
+                    error = self._error
+                    found["error"] = error
+                shown = self._now
+                if found:
+                    yield found
+                async with self._changed:
+                    await self._changed.wait()
+        finally:
+            self.pages -= 1
+            if not self.pages:
+                self.close()
+
+    async def _watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            await self._once()
+            async with self._changed:
+                self._changed.notify_all()
+            took = time.monotonic() - began
+            # a twentieth of the time at most: thousands of models take longer to tell
+            await asyncio.sleep(max(self._every, 20 * took))
+
+    async def _once(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._look)
+        except MmectlError as error:
+            self._error = error.message
+            return
+        now = self._clock()
+        seen = snapshot(found, now)
+        if self._now:
+            for what, instance, which in events(self._now, seen):
+                self.events.append(
+                    {"time": now, "what": what, "instance": instance, "about": which}
+                )
+        self._now, self._error = seen, None
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            with suppress(asyncio.InvalidStateError):
+                self._looking.cancel()
+        self._looking, self._now = None, {}

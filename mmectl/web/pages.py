@@ -1,0 +1,195 @@
+"""The pages: what each shows, from the values of commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmectl.base.errors import MmectlError, UsageError
+from mmectl.web.chart import Span, chart
+from mmectl.web.values import Commands, Data
+
+Query = Mapping[str, str]
+Context = dict[str, Any]
+
+SPANS = {"15m": "1m", "1h": "1m", "6h": "5m", "1d": "15m", "7d": "2h"}
+"""Ranges, and the periods of their curves."""
+SORTS = ("requests", "errors", "p99", "loads", "evictions")
+PAGE = 50
+TAIL = 300
+_RUN_BYTES = 20_000_000
+
+
+class Page(NamedTuple):
+    """A page of the console: `context` makes what its template shows."""
+
+    title: str
+    context: Callable[[Commands, Query], Context]
+
+
+def endpoint(commands: Commands, _: Query) -> Context:
+    """Endpoint, configuration, instances."""
+    return {"status": commands("status")}
+
+
+# title of a chart -> its lines: metric and what it is called there
+_CHARTS = {
+    "Invocations": {"Invocations": "invocations"},
+    "Errors": {
+        "Invocation4XXErrors": "4XX",
+        "Invocation5XXErrors": "5XX",
+        "InvocationModelErrors": "of the model",
+    },
+    "Latency": {"ModelLatency": "model", "OverheadLatency": "overhead"},
+    "Cache hits": {"ModelCacheHit": "share"},
+    "Loading": {
+        "ModelLoadingWaitTime": "wait",
+        "ModelDownloadingTime": "download",
+        "ModelLoadingTime": "load",
+    },
+    "Models in memory": {"LoadedModelCount": "models"},
+    "Load": {
+        "CPUUtilization": "CPU",
+        "MemoryUtilization": "memory",
+        "DiskUtilization": "disk",
+    },
+}
+
+
+def traffic(commands: Commands, query: Query) -> Context:
+    """Curves of SageMaker's metrics, and the models by what they do."""
+    since = _chosen(query, "since", tuple(SPANS), "1h")
+    sort = _chosen(query, "sort", SORTS, "requests")
+    found = commands("metrics", "--since", since, "--period", SPANS[since])
+    by_model, why = _optional(
+        commands, "metrics", "--by-model", "--since", since, "--sort", sort, "--top", str(PAGE)
+    )
+    span = Span(found["start"], found["end"], found["period"])
+    return {
+        "spans": tuple(SPANS),
+        "since": since,
+        "sorts": SORTS,
+        "sort": sort,
+        "variants": [
+            {"name": one["variant"], "charts": _charts(one["metrics"], span)}
+            for one in found["variants"]
+        ],
+        "by_model": by_model,
+        "why": why,
+        "line": commands.line("metrics", "--since", since),
+    }
+
+
+def _charts(metrics: list[Data], span: Span) -> list[Context]:
+    known = {one["metric"]: one for one in metrics}
+    found = []
+    for title, lines in _CHARTS.items():
+        there = {label: known[name] for name, label in lines.items() if name in known}
+        if there:
+            unit = next(iter(there.values()))["unit"]
+            points = {label: one["points"]["values"] for label, one in there.items()}
+            found.append(chart(title, unit, points, span))
+    return found
+
+
+def models(commands: Commands, query: Query) -> Context:
+    """A part of the models, and where the next part begins."""
+    start, after = query.get("start", ""), query.get("after", "")
+    options = ("--limit", str(PAGE), *(("--after", after) if after else ()))
+    found = commands("models", "list", *options, "--", *((start,) if start else ()))
+    return {
+        "found": found,
+        "start": start,
+        "more": bool(after),
+        "line": commands.line("models", "list", *((start,) if start else ())),
+    }
+
+
+def model(commands: Commands, query: Query) -> Context:
+    """One model with its versions."""
+    name = query.get("name", "")
+    if not name:
+        raise UsageError("which model?")
+    return {"model": commands("models", "show", "--", name)}
+
+
+def try_it(_: Commands, query: Query) -> Context:
+    """The form that asks a model."""
+    return {"name": query.get("name", "")}
+
+
+def logs(commands: Commands, query: Query) -> Context:
+    """The last lines of the containers."""
+    pattern = query.get("filter", "")
+    options = ("--tail", str(TAIL), *(("--filter", pattern) if pattern else ()))
+    found, why = _optional(commands, "logs", *options)
+    return {
+        "events": found["events"] if found else (),
+        "why": why,
+        "filter": pattern,
+        "line": commands.line("logs", *options),
+    }
+
+
+def bench(commands: Commands, query: Query) -> Context:
+    """The runs that `mmectl bench --save` wrote in the folder, one or two of them open."""
+    folder = Path.cwd()
+    runs = sorted(_runs(folder), key=lambda run: str(run["started"]), reverse=True)
+    names = {run["file"] for run in runs}
+    chosen = [query[key] for key in ("one", "other") if query.get(key)]
+    for name in chosen:
+        if name not in names:
+            raise UsageError(f"{name}: is no run in {folder}")
+    compared = None
+    if len(chosen) == 2:
+        compared = commands("bench", "compare", *chosen)
+    return {
+        "runs": runs,
+        "one": chosen[0] if chosen else "",
+        "other": chosen[1] if len(chosen) == 2 else "",
+        "run": next((r["run"] for r in runs if chosen and r["file"] == chosen[0]), None),
+        "compared": compared,
+        "line": commands.line("bench", "--save", "run.json", "--", "FILE"),
+    }
+
+
+def _runs(folder: Path) -> Iterator[Context]:
+    for path in folder.glob("*.json"):
+        try:
+            if path.stat().st_size > _RUN_BYTES:
+                continue
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        run = found.get("data", found) if isinstance(found, dict) else None
+        if isinstance(run, dict) and "bench_version" in run:
+            yield {"file": path.name, "started": run.get("started"), "run": run}
+
+
+def _chosen(query: Query, name: str, known: tuple[str, ...], usual: str) -> str:
+    found = query.get(name, usual)
+    if found not in known:
+        raise UsageError(f"{name} {found!r}: is not one of {', '.join(known)}")
+    return found
+
+
+def _optional(commands: Commands, *arguments: str) -> tuple[Data | None, MmectlError | None]:
+    """What a command says, or why it says nothing, where the page has other things to show."""
+    try:
+        return commands(*arguments), None
+    except MmectlError as error:
+        return None, error
+
+
+PAGES: Mapping[str, Page] = {
+    "endpoint": Page("Endpoint", endpoint),
+    "traffic": Page("Traffic", traffic),
+    "models": Page("Models", models),
+    "try": Page("Try", try_it),
+    "logs": Page("Events and logs", logs),
+    "bench": Page("Bench", bench),
+}
+PARTS: Mapping[str, Page] = {"model": Page("Model", model)}
+"""Parts of pages that are asked for by themselves."""

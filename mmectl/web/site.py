@@ -1,0 +1,237 @@
+"""The console's HTTP server: the shell, static files, pages, the live fleet, actions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mmectl.base.errors import MmectlError, UsageError
+from mmectl.web.actions import ACTIONS
+from mmectl.web.guard import HEADERS, Guard
+from mmectl.web.live import Live
+from mmectl.web.pages import PAGES, PARTS, Page
+from mmectl.web.values import Commands, Data
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MOST_BODY = 25 * 1024 * 1024
+"""Bytes: what SageMaker takes for one request."""
+_OWN = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "fleet.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+# without the token: nothing of these tells of the project
+_OPEN = ("shell", "static")
+
+
+class Site:
+    """The application. Without `live` instances are not seen; `read_only` has no buttons."""
+
+    def __init__(
+        self, commands: Commands, guard: Guard, live: Live | None, *, read_only: bool = False
+    ) -> None:
+        self._commands, self._guard, self._live = commands, guard, live
+        self._read_only = read_only
+        self._templates = Environment(
+            loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
+        )
+        self._templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
+
+    def application(self) -> web.Application:
+        """The routes, each behind the guard."""
+        application = web.Application(middlewares=[self._guarded], client_max_size=MOST_BODY)
+        application.add_routes(
+            [
+                web.get("/", self._shell, name="shell"),
+                web.get("/static/{name}", _static, name="static"),
+                web.get("/page/{name}", self._page),
+                web.get("/live", self._lived),
+                web.get("/events", self._happened),
+                web.get("/ask/{action}", self._asked),
+                web.post("/do/{action}", self._done),
+                web.post("/try", self._tried),
+            ]
+        )
+        application.on_shutdown.append(self._close)
+        return application
+
+    def runner(self) -> web.AppRunner:
+        """What serves it; a page that is closed ends its stream."""
+        return web.AppRunner(
+            self.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        why = self._guard.foreign(request.headers)
+        route = request.match_info.route.name
+        if why is not None:
+            return _refused(403, why)
+        if route not in _OPEN and not self._guard.knows(request.headers):
+            return _refused(401, "open the address that mmectl console printed")
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = _refused(error.status, error.reason)
+        except MmectlError as error:
+            response = self._html("error.html", error=error)
+        except Exception as error:
+            log.exception("%s failed", request.path)
+            bug = MmectlError(f"a bug in mmectl: {type(error).__name__}: {error}", code="bug")
+            response = self._html("error.html", error=bug)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+    def _html(self, template: str, **context: Any) -> web.Response:
+        text = self._templates.get_template(template).render(
+            read_only=self._read_only, live=self._live is not None, **context
+        )
+        return web.Response(text=text, content_type="text/html")
+
+    async def _shell(self, _: web.Request) -> web.Response:
+        return self._html("shell.html", pages=PAGES)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        page: Page | None = PAGES.get(name) or PARTS.get(name)
+        if page is None:
+            raise web.HTTPNotFound
+        context = await asyncio.to_thread(page.context, self._commands, dict(request.query))
+        return self._html(f"{name}.html", title=page.title, **context)
+
+    async def _lived(self, request: web.Request) -> web.StreamResponse:
+        """A JSON object a line, for as long as the page is open."""
+        if self._live is None:
+            raise web.HTTPNotFound
+        response = web.StreamResponse(headers=HEADERS)
+        response.content_type = "application/x-ndjson"
+        await response.prepare(request)
+        try:
+            async for message in self._live.messages():
+                await response.write(json.dumps(message).encode() + b"\n")
+        except ConnectionError:
+            pass  # the page was closed
+        return response
+
+    async def _happened(self, _: web.Request) -> web.Response:
+        found = list(self._live.events)[::-1] if self._live is not None else []
+        return self._html("events.html", events=found)
+
+    async def _asked(self, request: web.Request) -> web.Response:
+        """What an action would do, and the command that does it."""
+        action = ACTIONS.get(request.match_info["action"])
+        if action is None:
+            raise web.HTTPNotFound
+        form = dict(request.query)
+        shown: Data = {}
+        if action.shows:
+            shown = await self._called(*action.arguments(form, action.shows))
+        line = self._commands.line(*action.arguments(form, action.insists))
+        return self._html(
+            "ask.html",
+            action=action,
+            name=request.match_info["action"],
+            form=form,
+            command=line,
+            shown=shown,
+        )
+
+    async def _done(self, request: web.Request) -> web.Response:
+        action = ACTIONS.get(request.match_info["action"])
+        if action is None:
+            raise web.HTTPNotFound
+        if self._read_only:
+            raise UsageError("the console was started with --read-only")
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        data = await self._called(*action.arguments(form, action.insists))
+        return self._html("done.html", name=request.match_info["action"], form=form, data=data)
+
+    async def _tried(self, request: web.Request) -> web.Response:
+        """Ask one or two models with a file."""
+        form = await request.post()
+        names = [str(form[key]).strip() for key in ("name", "other") if form.get(key)]
+        body, name = _body(form)
+        if not names or not body:
+            raise UsageError("name a model, and drop a file or write a request")
+        kind = str(form.get("content_type") or "").strip()
+        options = ("--content-type", kind) if kind else ()
+        answers = await asyncio.to_thread(self._answers, names, options, body, name)
+        lines = [
+            self._commands.line("invoke", *options, "--target-model", model, "--", name)
+            for model in names
+        ]
+        rows = [
+            {"name": model, "answer": answer, "error": error, "command": line}
+            for model, (answer, error), line in zip(names, answers, lines, strict=True)
+        ]
+        return self._html("tried.html", rows=rows)
+
+    def _answers(
+        self, names: Sequence[str], options: tuple[str, ...], body: bytes, name: str
+    ) -> list[tuple[Data | None, MmectlError | None]]:
+        """What each model says of a body, or why it says nothing."""
+        with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
+            path = Path(folder, name)
+            path.write_bytes(body)
+            return [self._answer(one, options, path) for one in names]
+
+    def _answer(
+        self, name: str, options: tuple[str, ...], path: Path
+    ) -> tuple[Data | None, MmectlError | None]:
+        try:
+            called = self._commands("invoke", *options, "--target-model", name, "--", str(path))
+        except MmectlError as error:
+            return None, error
+        return called, None
+
+    async def _called(self, *arguments: str) -> Data:
+        return await asyncio.to_thread(self._commands, *arguments)
+
+    async def _close(self, _: web.Application) -> None:
+        if self._live is not None:
+            self._live.close()
+
+
+def _body(form: Mapping[str, Any]) -> tuple[bytes, str]:
+    """What is to be sent, and a name for it: its ending may tell the media type."""
+    given = form.get("file")
+    if isinstance(given, web.FileField):
+        ending = Path(given.filename).suffix[:10]
+        ending = ending if ending[1:].isalnum() else ""
+        return given.file.read(), f"request{ending}"
+    return str(form.get("text") or "").encode(), "request"
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["name"]
+    if name == "htmx.min.js":
+        text = (
+            files("js_lib_htmx")
+            .joinpath("static")
+            .joinpath("htmx")
+            .joinpath(name)
+            .read_text("utf-8")
+        )
+        return web.Response(text=text, content_type="text/javascript")
+    if name not in _OWN:
+        raise web.HTTPNotFound
+    text = files("mmectl.web").joinpath("static").joinpath(name).read_text("utf-8")
+    return web.Response(text=text, content_type=_OWN[name])
+
+
+def _refused(status: int, why: str) -> web.Response:
+    return web.Response(status=status, text=f"{why}\n", headers=HEADERS)

@@ -1,0 +1,255 @@
+"""The console's server over real HTTP, with commands that are handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession, FormData, web
+from fakes.console import Said
+
+from mmectl.base.errors import ArtifactError, MmectlError
+from mmectl.web.guard import HEADERS, Guard
+from mmectl.web.live import Live
+from mmectl.web.site import Site
+
+TOKEN = {"Authorization": "Bearer secret"}
+EVIL = "<img src=x onerror=alert(1)>'\"&"
+STATUS = {
+    "endpoint": "demo",
+    "status": "InService",
+    "config": "demo-1",
+    "location": "s3://b/demo/",
+    "models_total": 1,
+    "failure_reason": EVIL,
+}
+VERSION = {"version": 1, "target_model": f"{EVIL}.tar.gz", "size": 5, "framework": EVIL}
+LISTED = {
+    "location": "s3://b/",
+    "total": 1,
+    "next": None,
+    "models": [{"name": EVIL, "current": VERSION, "versions": [1], "in_memory_on": None}],
+}
+SHOWN = {
+    "name": EVIL,
+    "current": 1,
+    "promoted": True,
+    "versions": [VERSION | {"uploaded": "today", "in_memory_on": 1}],
+    "history": [{"at": "now", "action": "promote", "version": 1, "before": None, "by": EVIL}],
+}
+ANSWERS = {
+    "status": STATUS,
+    "models list": LISTED,
+    "models show": SHOWN,
+    "models promote": {"name": "m", "version": 2},
+    "models remove --dry-run": {"removed": [EVIL], "breaks": [EVIL]},
+    "logs": {"events": [{"time": 1, "stream": EVIL, "message": f"<script>{EVIL}</script>"}]},
+    "invoke": {
+        "cold": True,
+        "seconds": 0.1,
+        "variant": "v",
+        "attempts": 1,
+        "content_type": "text/csv",
+        "labels": [{"class": EVIL, "probability": 0.5}],
+        "body": EVIL,
+    },
+}
+
+
+class Client:
+    """A console that runs, and the requests of a page of it."""
+
+    def __init__(self, session, commands, port):
+        self.session, self.commands = session, commands
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def get(self, path, headers=TOKEN):
+        async with self.session.get(self.url + path, headers=headers) as answer:
+            return answer.status, await answer.text(), answer.headers
+
+    async def post(self, path, data, headers=TOKEN):
+        async with self.session.post(self.url + path, data=data, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+
+@asynccontextmanager
+async def console(answers=ANSWERS, live=None, *, read_only=False):
+    commands = Said(answers)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        site = Site(commands, Guard("secret", port), live, read_only=read_only)
+        runner = site.runner()
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        try:
+            async with ClientSession() as session:
+                yield Client(session, commands, port)
+        finally:
+            await runner.cleanup()
+
+
+async def test_without_the_token_a_request_gets_nothing():
+    async with console() as page:
+        for path in ("/page/endpoint", "/page/nothing", "/live", "/events", "/ask/promote"):
+            for headers in ({}, {"Authorization": "Bearer other"}, {"Cookie": "token=secret"}):
+                assert (await page.get(path, headers))[0] == 401
+        assert (await page.post("/do/promote", {"name": "m", "version": "v2"}, {}))[0] == 401
+        assert (await page.post("/try", {"name": "m", "text": "1"}, {}))[0] == 401
+        assert page.commands.called == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+async def test_another_site_gets_nothing_even_with_the_token(headers):
+    async with console() as page:
+        for path in ("/", "/static/console.js", "/page/endpoint", "/live"):
+            assert (await page.get(path, TOKEN | headers))[0] == 403
+        sent = await page.post("/do/rollback", {"name": "m"}, TOKEN | headers)
+        assert sent[0] == 403
+        assert page.commands.called == []
+
+
+async def test_each_answer_carries_the_policy():
+    async with console() as page:
+        for path in ("/", "/static/fleet.js", "/page/endpoint", "/page/nothing", "/nothing"):
+            for headers in (TOKEN, {}):
+                found = (await page.get(path, headers))[2]
+                assert {name: found.get(name) for name in HEADERS} == HEADERS
+
+
+async def test_the_shell_tells_nothing_of_the_project_and_loads_from_here_alone():
+    async with console() as page:
+        status, text, _ = await page.get("/", {})
+        assert status == 200
+        assert "demo" not in text
+        assert "//" not in text.replace("<!doctype", "")
+        for name in re.findall(r'(?:src|href)="(/[^"#]+)"', text):
+            assert (await page.get(name, {}))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["..%2fsite.py", "%2e%2e/guard.py", "site.py", "htmx.js"])
+async def test_static_files_are_those_that_are_named(name):
+    async with console() as page:
+        assert (await page.get(f"/static/{name}"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/endpoint",
+        "/page/models",
+        "/page/model?name=m",
+        "/page/logs",
+        "/ask/remove?name=m",
+        "/page/try?name=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E'%22%26",
+    ],
+)
+async def test_whatever_names_and_lines_say_is_text(path):
+    async with console() as page:
+        status, text, _ = await page.get(path)
+        assert status == 200
+        assert "&lt;img src=x onerror=alert(1)&gt;" in text
+        assert "<img src=x" not in text
+        assert "<script" not in text
+
+
+async def test_an_answer_is_text_too_and_two_are_side_by_side():
+    async with console() as page:
+        form = FormData()
+        form.add_field("name", "m")
+        form.add_field("other", "--m2")
+        form.add_field("file", b"1,2", filename="../../x.csv")
+        status, text = await page.post("/try", form)
+        assert status == 200
+        assert text.count("<article>") == 2
+        assert "<img src=x" not in text
+        one, other = page.commands.called
+        assert one.startswith("invoke --target-model m -- ")
+        assert one.endswith("/request.csv")
+        assert "--target-model --m2 --" in other
+
+
+async def test_an_error_of_a_command_is_shown_with_what_to_do():
+    why = ArtifactError(f"no {EVIL}", hint="mmectl upload --all")
+    async with console({"status": why}) as page:
+        status, text, _ = await page.get("/page/endpoint")
+        assert status == 200
+        assert 'role="alert"' in text
+        assert "<code>mmectl upload --all</code>" in text
+        assert "<img" not in text
+
+
+async def test_an_action_is_shown_as_a_command_then_done():
+    async with console() as page:
+        _, text, _ = await page.get("/ask/promote?name=m&version=v2")
+        assert "mmectl models promote -- m v2" in text
+        assert page.commands.called == []
+        _, text = await page.post("/do/promote", {"name": "m", "version": "v2"})
+        assert 'data-done="promote"' in text
+        assert page.commands.called == ["models promote -- m v2"]
+        assert (await page.post("/do/destroy", {"name": "m"}))[0] == 404
+
+
+async def test_a_removal_shows_first_what_goes():
+    async with console() as page:
+        _, text, _ = await page.get("/ask/remove?name=m")
+        assert page.commands.called == ["models remove --dry-run -- m"]
+        assert "mmectl models remove --yes -- m" in text
+
+
+async def test_a_console_to_look_at_changes_nothing():
+    async with console(read_only=True) as page:
+        _, text = await page.post("/do/promote", {"name": "m", "version": "v2"})
+        assert "--read-only" in text
+        assert page.commands.called == []
+        assert "/ask/" not in (await page.get("/page/model?name=m"))[1]
+
+
+def fleet(*models):
+    rows = [{"target_model": name, "memory_mb": 1, "in_flight": 0} for name in models]
+    one = {"instance_id": "i-1", "state": "InService", "restarts": 0, "models": rows}
+    return {"name": "demo", "status": "InService", "instances": [one]}
+
+
+async def test_an_open_page_is_told_what_changes_and_a_closed_one_costs_nothing():
+    looks = []
+    found = [fleet("a")]
+
+    def look():
+        looks.append(1)
+        if isinstance(found[0], MmectlError):
+            raise found[0]
+        return found[0]
+
+    live = Live(look, every=0.01)
+    async with console(live=live) as page:
+        assert looks == []
+        async with page.session.get(page.url + "/live", headers=TOKEN) as stream:
+            first = json.loads(await stream.content.readline())
+            assert first["instances"]["i-1"]["models"] == {"a": [1, "resting"]}
+            found[0] = fleet("a", "b")
+            then = json.loads(await stream.content.readline())
+            assert then == {"instances": {"i-1": {"models": {"b": [1, "resting"]}}}}
+            found[0] = MmectlError("it is gone")
+            assert json.loads(await stream.content.readline()) == {"error": "it is gone"}
+            found[0] = fleet("b")
+            again = json.loads(await stream.content.readline())
+            assert again == {"error": None, "instances": {"i-1": {"gone": ["a"]}}}
+        _, text, _ = await page.get("/events")
+        assert "<b>loaded</b> b" in text
+        assert "<b>unloaded</b> a" in text
+        for _ in range(1000):
+            if not live.pages:
+                break
+            await asyncio.sleep(0.01)
+        assert live.pages == 0
+        count = len(looks)
+        await asyncio.sleep(0.1)
+        assert len(looks) <= count + 1  # one may have been under way

@@ -1,0 +1,76 @@
+"""What pages ask of commands, and what buttons do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes.console import Said
+
+from mmectl.base.errors import MmectlError, UsageError
+from mmectl.web.actions import ACTIONS
+from mmectl.web.pages import PAGES, PARTS
+
+METRIC = {
+    "metric": "Invocations",
+    "unit": "None",
+    "statistics": {"Sum": 3.0},
+    "points": {"statistic": "Sum", "values": [[60, 3.0]]},
+}
+METRICS = {
+    "start": 0,
+    "end": 900,
+    "period": 60,
+    "variants": [{"variant": "v", "metrics": [METRIC]}],
+}
+
+
+def test_traffic_goes_on_where_aws_tells_nothing_by_model():
+    why = MmectlError("only PromQL reads them", code="promql_only")
+    commands = Said({"metrics": METRICS, "metrics --by-model": why})
+    found = PAGES["traffic"].context(commands, {"since": "15m"})
+    assert found["why"] is why
+    assert [chart["title"] for chart in found["variants"][0]["charts"]] == ["Invocations"]
+    assert commands.called[0] == "metrics --since 15m --period 1m"
+
+
+@pytest.mark.parametrize("query", [{"since": "--help"}, {"since": "1y"}, {"sort": "name; x"}])
+def test_what_the_page_does_not_offer_is_refused(query):
+    with pytest.raises(UsageError):
+        PAGES["traffic"].context(Said({"metrics": METRICS}), query)
+
+
+def test_names_are_never_options():
+    commands = Said({"models": {}})
+    PAGES["models"].context(commands, {"start": "--all", "after": "x"})
+    PARTS["model"].context(commands, {"name": "--help"})
+    assert commands.called == [
+        "models list --limit 50 --after x -- --all",
+        "models show -- --help",
+    ]
+
+
+def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = {"bench_version": 1, "started": "2026-01-01"}
+    (tmp_path / "a.json").write_text(json.dumps(run))
+    (tmp_path / "b.json").write_text(json.dumps({"data": run}))
+    (tmp_path / "c.json").write_text("[1]")
+    (tmp_path / "d.json").write_text("{")
+    commands = Said({"bench compare": {"rows": []}})
+    found = PAGES["bench"].context(commands, {"one": "a.json", "other": "b.json"})
+    assert sorted(one["file"] for one in found["runs"]) == ["a.json", "b.json"]
+    assert commands.called == ["bench compare a.json b.json"]
+    with pytest.raises(UsageError, match="is no run"):
+        PAGES["bench"].context(commands, {"one": "../a.json"})
+
+
+def test_an_action_is_a_command_with_its_names_behind_two_dashes():
+    form = {"name": "--yes", "version": "v2"}
+    assert ACTIONS["promote"].arguments(form) == ("models", "promote", "--", "--yes", "v2")
+    remove = ACTIONS["remove"]
+    assert remove.arguments({"name": "a"}, remove.shows) == (
+        *("models", "remove", "--dry-run", "--", "a"),
+    )
+    with pytest.raises(UsageError, match="no version was given"):
+        ACTIONS["promote"].arguments({"name": "a"})
