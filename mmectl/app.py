@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmectl.base.errors import ConfigError, PlatformError
 from mmectl.base.values import Location
+from mmectl.config import project
 from mmectl.config.loading import Config, load, load_each
 from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
@@ -36,7 +37,8 @@ LOCAL_REGION = "us-east-1"
 class App:
     """Configuration, output and services of one command.
 
-    `begins`: the command may start the embedded platform where none was ever started. `pause`
+    `begins`: the command may start the embedded platform where none was ever started. `anywhere`:
+    it needs no project. `pause`
     waits for some seconds, of which `clock` tells how many went by; both for what AWS takes.
     """
 
@@ -51,15 +53,17 @@ class App:
         *,
         environment: str | None = None,
         begins: bool = True,
+        anywhere: bool = False,
     ) -> None:
         self.out = out
         self._environment = environment
         self._config_file = config_file
         self._flags = flags or {}
         self._begins = begins
+        self._anywhere = anywhere
 
     @classmethod
-    def of_options(cls, options: dict[str, Any], *, begins: bool) -> App:
+    def of_options(cls, options: dict[str, Any], *, begins: bool, anywhere: bool = False) -> App:
         """Take the options that every command has out of `options`."""
         mode = Mode(
             json=options.pop("as_json") | (lines := options.pop("json_lines")),
@@ -75,12 +79,18 @@ class App:
             flags,
             environment=options.pop("environment"),
             begins=begins,
+            anywhere=anywhere,
         )
 
     def elsewhere(self, environment: str | None) -> App:
         """The same call in another environment of the configuration."""
         return type(self)(
-            self.out, self._config_file, self._flags, environment=environment, begins=self._begins
+            self.out,
+            self._config_file or self.config.path,
+            self._flags,
+            environment=environment,
+            begins=self._begins,
+            anywhere=self._anywhere,
         )
 
     def beside(self, kind: type[App], out: Output, *, begins: bool) -> App:
@@ -100,21 +110,55 @@ class App:
 
     @cached_property
     def config(self) -> Config:
-        """The valid configuration. Raises ConfigError."""
-        found = load(self._config_file, flags=self._flags, chosen=self._environment)
+        """The valid configuration. Raises ConfigError; NoProject where there is no file."""
+        path, doubtful = self._file
+        try:
+            return load(path, flags=self._flags, chosen=self._environment, here=self._here(path))
+        except ConfigError as error:
+            error.hint = project.DOUBT if doubtful else error.hint
+            raise
+
+    def _here(self, path: Path | None) -> Path | None:
+        """Where relative paths of flags are meant from; None: the project's folder is the place."""
+        here = project.current()
+        return here if path is not None and path.absolute().parent != here else None
+
+    @cached_property
+    def _file(self) -> tuple[Path | None, bool]:
+        """The project's file, and whether it may be another program's.
+
+        Said where it is not in the current folder, but for one that was typed. Raises NoProject.
+        """
+        named = self._config_file
+        if named is not None:
+            by_variable = str(named) == os.environ.get(project.VARIABLE)
+            if by_variable and named.absolute().parent != project.current():
+                self._say(f"using {named} ({project.VARIABLE})")
+            return named, False
+        found = project.find(project.current())
         if found.path is None:
-            self.out.note(
-                f"no config.yaml in {Path.cwd()}: every setting has its default; name another "
-                "one with --config"
-            )
-        return found
+            self._require_name(found)
+            self.out.once(f"{found.none}: every setting has its default")
+        elif found.above:
+            self._say(f"using {found.path}{found.passed_by}")
+        return found.path, found.doubtful
+
+    def _require_name(self, found: project.Found) -> None:
+        """Raise NoProject, unless the command needs none, or its endpoint is named all the same."""
+        named = "endpoint.name" in self._flags or "MMECTL_ENDPOINT_NAME" in os.environ
+        if not (named or self._anywhere):
+            raise found.missing()
+
+    def _say(self, text: str) -> None:
+        if not self.out.mode.json:
+            self.out.once(text)
 
     def environments(self) -> dict[str, Config]:
         """The configuration in each of its environments, without what is of unset variables.
 
         Raises ConfigError with the problems of all. A pipe cannot be read again: then none.
         """
-        return load_each(self.config, self._config_file, self._flags)
+        return load_each(self.config, self._flags, self._here(self.config.path))
 
     @property
     def local(self) -> bool:

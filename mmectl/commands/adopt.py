@@ -14,7 +14,7 @@ from mmectl import endpoint as endpoints
 from mmectl.app import App
 from mmectl.base.errors import ConfigError, DeployError, UsageError
 from mmectl.commands.common import command
-from mmectl.config.loading import FILE_NAME
+from mmectl.config.project import FILE_NAME
 from mmectl.config.variables import plain
 from mmectl.console.output import Result
 from mmectl.deploy import adoption
@@ -27,6 +27,7 @@ Described = Mapping[str, Any]
 
 
 @command(
+    anywhere=True,
     begins=True,
     examples="mmectl adopt my-endpoint --platform aws\n"
     "mmectl adopt my-endpoint --platform aws --output prod.yaml",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,25 +36,30 @@ def keys(_context: click.Context, _parameter: click.Parameter, start: str) -> li
 
 def environments(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     """Environments of the configuration."""
-    from mmectl.config.loading import load
-
-    try:
-        config = load(context.params.get("config_file"), leave_out=True)
-    except MmectlError:
+    config = _config(context, leave_out=True)
+    if config is None:
         return []
     return [name for name in config.environments if name.startswith(start)]
 
 
 def models(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
     """Names of models."""
-    from mmectl.config.loading import load
-
-    try:
-        config = load(context.params.get("config_file"), chosen=context.params.get("environment"))
-    except MmectlError:
+    config = _config(context, chosen=context.params.get("environment"))
+    if config is None:
         return []
     names = {model.name for model in config.settings.models} | _seen(config)
     return sorted(name for name in names if name.startswith(start))
+
+
+def _config(context: click.Context, **options: Any) -> Config | None:
+    from mmectl.config import project
+    from mmectl.config.loading import load
+
+    try:
+        path = context.params.get("config_file") or project.find(project.current()).path
+        return load(path, **options)
+    except MmectlError:
+        return None
 
 
 def _seen(config: Config) -> set[str]:

@@ -45,11 +45,13 @@ def command(
     parent: click.Group | None = None,
     name: str | None = None,
     begins: bool = False,
+    anywhere: bool = False,
 ) -> Callable[[Body], click.Command]:
     """Make a click command of a function `(app, **options) -> Result`.
 
     The docstring is the help; `examples` are shown under it as they are to be typed. One that
-    `begins` may start the embedded platform in a folder where there was none.
+    `begins` may start the embedded platform in a folder where there was none; one that works
+    `anywhere` needs no config.yaml.
     """
 
     def decorate(function: Body) -> click.Command:
@@ -60,7 +62,7 @@ def command(
             context = click.get_current_context()
             call = context.ensure_object(Call)
             call.found(context.command_path)
-            app = (call.app or App).of_options(options, begins=begins)
+            app = (call.app or App).of_options(options, begins=begins, anywhere=anywhere)
             app.out.begin(call.command)
             result = function(app, **options)
             app.out.result(call.command, result)
@@ -115,7 +117,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         "config_file",
         type=click.Path(path_type=Path),
         envvar="MMECTL_CONFIG",
-        help="Configuration file [config.yaml].",
+        help="Configuration file [config.yaml here or above].",
     ),
 )
 

@@ -51,6 +51,7 @@ def check(app: App) -> Result:
 
 @command(
     parent=config,
+    anywhere=True,
     examples="mmectl config show\nmmectl config show endpoint autoscaling\n"
     "mmectl config show --set endpoint.name=test\n"
     "mmectl config show --env prod\nmmectl config show --variables    # MMECTL_*",

@@ -67,7 +67,7 @@ def _connection(app: App, bad_day: int | None = None) -> Any:
     )
 
 
-@command(parent=local, examples="mmectl local down")
+@command(parent=local, anywhere=True, examples="mmectl local down")
 @click.option("--timeout", type=click.FloatRange(1), default=30.0, help="Seconds to wait [30].")
 def down(app: App, timeout: float) -> Result:
     """Stop the platform and its processes; its data are kept."""
@@ -77,7 +77,7 @@ def down(app: App, timeout: float) -> Result:
     return Result({"stopped": stopped}, ["stopped" if stopped else "it was not running"])
 
 
-@command(parent=local, name="status", examples="mmectl local status")
+@command(parent=local, anywhere=True, name="status", examples="mmectl local status")
 def status_(app: App) -> Result:
     """Show whether the platform runs, its endpoints and instances."""
     from mmectl.local.client import platform

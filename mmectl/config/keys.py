@@ -57,6 +57,12 @@ def texts() -> frozenset[str]:
     return frozenset(key for key, annotation in _fields(Settings) if _is_text(annotation))
 
 
+def paths() -> frozenset[str]:
+    """The dotted keys whose values are paths."""
+    found = ((key, {annotation, *get_args(annotation)}) for key, annotation in _fields(Settings))
+    return frozenset(key for key, some in found if Path in some)
+
+
 def is_text(key: str) -> bool:
     """Whether a dotted key, also one in a list or a mapping, takes text."""
     annotation: object = Settings

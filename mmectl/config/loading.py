@@ -17,14 +17,13 @@ from typing import Any
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
-from mmectl.config import checks, environments, variables
-from mmectl.config.keys import flatten, is_text, keys, texts
+from mmectl.config import checks, environments, project, variables
+from mmectl.config.keys import flatten, is_text, keys, paths, texts
 from mmectl.config.reading import read_text
 from mmectl.config.sections.settings import Settings
 from mmectl.config.yaml_values import Tree, compose, overlay, value_at
 
 ENVIRONMENT_PREFIX = "MMECTL_"
-FILE_NAME = "config.yaml"
 EJECTED = "container"  # a folder of that name beside the file is an image context of one's own
 CONTEXT_FILES = ("Dockerfile", "entrypoint.py", "model_handler.py")  # with any of these in it
 MOST = 20  # problems that are told at once
@@ -48,8 +47,12 @@ class Config:
 
     def resolve(self, path: Path) -> Path:
         """A path of the configuration, relative to its file (else the working directory)."""
-        base = self.path.parent if self.path else Path.cwd()
-        return path if path.is_absolute() else base / path
+        return path if path.is_absolute() else self.folder / path
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder: the file's, else the working directory."""
+        return self.path.parent if self.path else project.current()
 
     def values(self) -> dict[str, Any]:
         """Dotted key -> value, for people and logs: secrets are as the file has them."""
@@ -73,9 +76,10 @@ class Config:
         return packaged.container()
 
     def shown(self, path: Path) -> str:
-        """A path for a message: relative to the file where it lies beside it."""
-        base = self.resolve(Path()).absolute()
-        return str(path.relative_to(base) if path.is_relative_to(base) else path)
+        """A path for a message: relative to the current folder where it lies below it."""
+        here = project.current()
+        whole = path if self.folder == here else self.resolve(path)
+        return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
     @property
     def prefix(self) -> str:
@@ -105,27 +109,29 @@ def load(
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
     chosen: str | None = None,
+    here: Path | None = None,
     leave_out: bool = False,
 ) -> Config:
     """Read, lay over, validate. Raises ConfigError with every problem found.
 
-    `path` None: config.yaml of the working directory, or all defaults when there is none.
-    `flags` are dotted keys with YAML scalars as text. `chosen` is one of the file's `environments`.
-    With `leave_out` values whose variables are not set count as left out.
+    `path` None: all defaults. `flags` are dotted keys with YAML scalars as text; relative paths in
+    them are meant from `here`, None: from the file's folder. `chosen` is one of the file's
+    `environments`. With `leave_out` values whose variables are not set count as left out.
     """
-    found = path or (Path(FILE_NAME) if Path(FILE_NAME).exists() else None)
-    whole = compose(read_text(found), found.name) if found else Tree({}, {}, ())
+    whole = compose(read_text(path), path.name) if path else Tree({}, {}, ())
     given = environment if environment is not None else os.environ
     tree, problems = environments.select(whole, chosen)
     expanded = variables.expand(tree, given, is_text, settings=texts(), leave_out=leave_out)
     tree, more = _overlaid(expanded.tree, given, flags or {})
+    if here is not None and flags:
+        _from(here, tree, flags)
     # what is set elsewhere takes no variable of the file
     mine = {key for key, source in expanded.tree.where.items() if tree.where.get(key) is source}
     problems = [*whole.problems, *problems, *more]
     problems += [text for key, text in expanded.problems.items() if key in mine]
     hidden = {key: text for key, text in expanded.hidden.items() if key in mine}
     hidden |= variables.brought(tree)
-    settings, more = checks.validate(tree, found)
+    settings, more = checks.validate(tree, path)
     told = {problem.partition(": ")[0] for problem in problems}
     problems += [problem for problem in more if problem.partition(": ")[0] not in told]
     if settings is None or problems:
@@ -137,7 +143,7 @@ def load(
     origins = {key: tree.origin(key) for key in flatten(settings)}
     return Config(
         settings,
-        found.absolute() if found else None,
+        path.absolute() if path else None,
         origins,
         chosen,
         environments.names(whole),
@@ -146,11 +152,11 @@ def load(
 
 
 def load_each(
-    config: Config, path: Path | None, flags: Mapping[str, str] | None = None
+    config: Config, flags: Mapping[str, str] | None = None, here: Path | None = None
 ) -> dict[str, Config]:
     """The configuration in each of its environments, without what is of unset variables.
 
-    `path` and `flags` are those that `config` was loaded with. Raises ConfigError with the
+    `flags` and `here` are those that `config` was loaded with. Raises ConfigError with the
     problems of all. A pipe cannot be read again: then none.
     """
     found: dict[str, Config] = {}
@@ -158,7 +164,7 @@ def load_each(
     again = config.path is not None and config.path.is_file()
     for name in config.environments if again else ():
         try:
-            found[name] = load(path, flags=flags, chosen=name, leave_out=True)
+            found[name] = load(config.path, flags=flags, chosen=name, here=here, leave_out=True)
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
@@ -177,6 +183,26 @@ def _overlaid(
         tree, more = overlay(tree, values, source, names, texts())
         problems += more
     return tree, problems
+
+
+def _from(here: Path, tree: Tree, flags: Mapping[str, str]) -> None:
+    """Make the relative paths of flags absolute.
+
+    Sections with a flag in them are the tree's own, so they are changed in place.
+    """
+    for key in paths() & set(flags):
+        section, _, name = key.rpartition(".")
+        _absolute(here, value_at(tree.value, section), name)
+    models = tree.get("models") if "models" in flags else None
+    for model in models if isinstance(models, list) else ():
+        _absolute(here, model, "path")
+        _absolute(here, model, "source")
+
+
+def _absolute(here: Path, section: Any, name: str) -> None:
+    text = section.get(name) if isinstance(section, dict) else None
+    if text and isinstance(text, str) and not re.match(r"[a-z0-9]+:", text):  # zoo:, s3://
+        section[name] = str(here / text)
 
 
 def variable_names() -> dict[str, str]:

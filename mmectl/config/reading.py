@@ -27,7 +27,7 @@ def read_text(path: Path, patience: float = PATIENCE) -> str:
     except FileNotFoundError:
         raise ConfigError(
             (f"{path}: no such file",),
-            hint="name one with --config, or start from the sample config.yaml",
+            hint="name one with --config, or write one: mmectl init",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         why = getattr(error, "strerror", None) or error

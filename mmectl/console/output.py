@@ -73,6 +73,7 @@ class Output:
         self.mode = mode
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._told: set[str] = set()
         colour = None if mode.color else True
         self._console = Console(file=self._stdout, no_color=colour, highlight=False)
         self._status = Console(file=self._stderr, no_color=colour, highlight=False)
@@ -225,6 +226,12 @@ class Output:
             self._stream.happened(Event("warning" if warning else "note", "", text))
         else:
             self._sentence(escape(f"warning: {text}" if warning else text))
+
+    def once(self, text: str) -> None:
+        """The same, but not again what was said before."""
+        if text not in self._told:
+            self._told.add(text)
+            self.note(text)
 
 
 def _is_text(body: bytes) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from mmectl.cli import run
 
 LOOKS = {
-    # command: (exit code, what is said)
+    # command: (exit code, what is said); the endpoint is named by a variable
     "status": (0, "multi-model: does not exist; create it: mmectl deploy"),
     "destroy": (0, "no resources of multi-model exist"),
     "destroy --artifacts --yes": (0, "no resources of multi-model exist"),
@@ -34,6 +34,7 @@ LOOKS = {
 def empty(tmp_path, monkeypatch):
     (tmp_path / "config").write_text("x")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMECTL_ENDPOINT_NAME", "multi-model")
     return tmp_path
 
 

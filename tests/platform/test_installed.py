@@ -69,6 +69,7 @@ def installed(root: Path, wheel: Path) -> Iterator[Installed]:
     home, folder = place / "home", place / "work"
     home.mkdir()
     folder.mkdir()
+    (folder / "config.yaml").write_text("platform: local\n")
     uv("venv", "--python", sys.executable, place / "venv")
     constraints = root / "scripts" / "constraints.txt"
     target = ("--python", place / "venv" / "bin" / "python", "--constraint", constraints)

@@ -426,7 +426,10 @@ def test_paths_are_relative_to_the_file(tmp_path):
     assert config.state_dir == tmp_path / "state"
 
 
-def test_the_image_is_made_from_what_is_named_else_beside_the_file_else_from_mmectls_own(tmp_path):
+def test_the_image_is_made_from_what_is_named_else_beside_the_file_else_from_mmectls_own(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "config.yaml"
     file.write_text("platform: local\n")
     assert load(file, environment={}).context == packaged.container()
@@ -440,6 +443,9 @@ def test_the_image_is_made_from_what_is_named_else_beside_the_file_else_from_mme
     named = load(file, environment={}, flags={"image.context": "own"})
     assert (named.context, named.shown(named.context)) == (tmp_path / "own", "own")
     assert named.shown(Path("/else/where")) == "/else/where"
+    monkeypatch.chdir(tmp_path / "own")
+    assert named.shown(tmp_path / "own" / "x") == "x"
+    assert named.shown(Path("container")) == str(tmp_path / "container")
 
 
 def test_a_checkout_has_the_container_that_a_wheel_carries(tmp_path, root):

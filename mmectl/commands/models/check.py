@@ -55,6 +55,7 @@ class Target:
 
 @command(
     parent=models,
+    anywhere=True,
     begins=True,
     name="check",
     examples="mmectl models check ./my_model\n"
