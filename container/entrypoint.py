@@ -16,6 +16,7 @@ MMECTL_LIFELINE_FD                  descriptor of a pipe; the server stops when 
 MMECTL_ISOLATION                    model: a process for each model; auto: small ones share one
 MMECTL_METRICS_MODELS               models with figures of their own in GET /metrics (100)
 MMECTL_WARM_WORKERS                 0: workers load everything anew, as Multi Model Server's own
+MMECTL_CLASS_ARCHIVE                folder of archives of Java's classes (class_archive.py)
 ==================================  ========================================================
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 could not start, the server died or the
@@ -37,7 +38,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from serving.server import patch, process_group, rights
+from serving.server import class_archive, overlay, process_group, rights
 from serving.server.config import (
     CLASSES,
     Settings,
@@ -101,12 +102,12 @@ def reap() -> dict[int, int]:
         ended[pid] = status
 
 
-def stop_all(server: int) -> None:
-    """End the server in an orderly way, for STOP_SECONDS at most, then kill what is left.
+def stop_all(server: int, seconds: float = STOP_SECONDS) -> None:
+    """End the server in an orderly way, for so many seconds at most, then kill what is left.
 
     Workers hold nothing worth an orderly end, and take a second for it.
     """
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + seconds
     process_group.signal_members(signal.SIGTERM)
     while server in process_group.members() and time.monotonic() < deadline:
         reap()
@@ -212,7 +213,11 @@ def serve(environ: Mapping[str, str]) -> int:
     java, home = find_java(environ), server_home()
     check_address(settings)
     run_dir = prepare(settings)
-    known = patch.write(home / "mms" / "frontend" / "model-server.jar", run_dir / CLASSES)
+    frontend = home / "mms" / "frontend"
+    known = overlay.write(frontend / "model-server.jar", run_dir / CLASSES)
+    archive = class_archive.find(
+        environ, java, settings.vm_arguments.split(), run_dir / CLASSES, frontend
+    )
     if not known:
         say("this is not Multi Model Server 1.1.11: it may keep models that it cannot load")
     ledger.remove(environ)
@@ -227,7 +232,7 @@ def serve(environ: Mapping[str, str]) -> int:
         home = make_home(run_dir, home)
         python = interpreter(home, run_dir / "tmp" / launcher.PIPE if launches else None)
     server = subprocess.Popen(
-        command(settings, java, home, run_dir, python),
+        command(settings, java, home, run_dir, python, archive.arguments),
         env=environment,
         cwd=run_dir,
         stdin=subprocess.DEVNULL,
@@ -254,7 +259,8 @@ def serve(environ: Mapping[str, str]) -> int:
         if reason:
             say(reason)
     finally:
-        stop_all(server.pid)
+        stop_all(server.pid, class_archive.SECONDS if archive.made else STOP_SECONDS)
+        archive.keep()
         if settings.run_dir is None:
             shutil.rmtree(run_dir, ignore_errors=True)
     return 1 if reason else 0

@@ -182,7 +182,7 @@ class _Build:
             return
         report(Event("start", "smoke test", "starting the server"))
         steps, took = local_smoke.run(
-            self._entrypoint(environment), environment.variables, self.trial
+            self._entrypoint(environment), environment.served_with, self.trial
         )
         report(Event("done", "smoke test", f"{steps} in {took:.1f} s"))
 
@@ -225,7 +225,7 @@ class _Build:
             "references": sorted({*references, self.reference}),
             "digest": self.digest,
             "entrypoint": self._entrypoint(environment),
-            "environment": environment.variables,
+            "environment": environment.served_with,
             "frameworks": list(self.served),
             "build": {
                 "environment": str(environment.folder),

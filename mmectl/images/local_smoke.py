@@ -30,6 +30,7 @@ _LAST_LINES = 15
 _ERROR = re.compile(r"\w(?:Error|Exception): ")
 _QUIET_SECONDS, _MOST_QUIET_SECONDS = 0.3, 3.0
 _LONGEST = 50
+_STOP_SECONDS = 90.0  # the first server of an environment archives Java's classes, in a second
 
 
 def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -> tuple[str, float]:
@@ -114,6 +115,7 @@ def _server(
         "MMECTL_BIND_ADDRESS": f"unix:{listens}",
         "MMECTL_RUN_DIR": str(folder / "run"),
         "MMECTL_LIFELINE_FD": str(lifeline),
+        "MMECTL_CLASS_ARCHIVING": "1",
     }
     try:
         with (folder / "log").open("wb") as log:
@@ -144,7 +146,7 @@ def _ended(process: subprocess.Popen[bytes]) -> str | None:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -394,7 +394,9 @@ def answers(server: Server, name: str = "m") -> bool:
     return server.invoke(name, picture(), "image/bmp")[0] == 200
 
 
-def test_sigterm_leaves_nothing(one):
+def test_java_maps_the_archive_of_its_classes_and_sigterm_leaves_nothing(one, serving_image):  # noqa: F811
+    mapped = Path(f"/proc/{one.java()}/maps").read_text()
+    assert f" {serving_image.environment['MMECTL_CLASS_ARCHIVE']}/" in mapped
     # the entrypoint, the server, a worker, and what forked it: the fork server or the launcher
     assert len(one.members()) == 4
     one.process.send_signal(signal.SIGTERM)

@@ -32,6 +32,14 @@ def fits(server: Path) -> bool:
         return False
 
 
+def classes(server: Path) -> dict[str, bytes]:
+    """What `JAR` holds, by names; nothing where it does not fit the server's jar."""
+    if not fits(server):
+        return {}
+    with zipfile.ZipFile(JAR) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def sources() -> list[Path]:
     """The sources, in order of their paths."""
     return sorted((HERE / "java").rglob("*.java"))

@@ -8,7 +8,7 @@ import shutil
 import struct
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from serving.workers import launcher
 
 HERE = Path(__file__).resolve().parents[2]  # the container's folder
 MAIN_CLASS = "com.amazonaws.ml.mms.ModelServer"
-CLASSES = "classes"
+CLASSES = "classes.jar"
 UNIX = "unix"
 # Room for 32 bodies of 6 MB at once: one that finds none kills its worker. The heap starts small
 # and gives back what such a peak took (not before Java 9, nor in Java 25, which fills what it may).
@@ -219,16 +219,19 @@ def check_path(path: Path) -> None:
 
 
 def command(
-    settings: Settings, java: str, home: Path, run_dir: Path, python: str = sys.executable
+    settings: Settings,
+    java: str,
+    home: Path,
+    run_dir: Path,
+    python: str = sys.executable,
+    more: Sequence[str] = (),
 ) -> list[str]:
     """Build the server's command line, as mms/model_server.py of version 1.1.11 builds it.
 
-    It is run in `run_dir`, where `CLASSES` lies; what is found there, and in `additions.JAR` if the
-    server is the one that it was made for, comes before its jar. Raises StartError where it could
-    not listen on a Unix socket.
+    It is run in `run_dir`, where `CLASSES` lies, which comes before its jar. `more` are further
+    arguments of the virtual machine. Raises StartError where it could not listen on a Unix socket.
     """
     frontend = (home / "mms" / "frontend").resolve()
-    added = additions.fits(frontend / "model-server.jar")
     native = native_folder(run_dir)
     if native is None and settings.socket:
         raise StartError(
@@ -243,8 +246,9 @@ def command(
         f"-Dio.netty.native.workdir={native or run_dir / 'tmp'}",
         f"-Dmmectl.metrics.models={settings.metrics_models}",
         *settings.vm_arguments.split(),
+        *more,
         "-cp",
-        ":".join([CLASSES, *([str(additions.JAR)] if added else []), f"{frontend}/*"]),
+        f"{CLASSES}:{frontend}/*",
         MAIN_CLASS,
         "--python",
         python,

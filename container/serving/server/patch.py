@@ -13,10 +13,9 @@ with its model, by which the unload of that model interrupts whatever the thread
 another model's start, which then takes a minute to fail, or another model's worker, which dies.
 
 So nothing is put back, the answer comes last, and the note is torn up first. All are a few
-instructions of the classes as
-they are installed; the changed classes go before the jar on the class path, and the package
-itself stays as it is. Each change is of the same length and adds no branch, hence nothing else
-in the class (jumps, stack maps) has to change.
+instructions of the classes as they are installed; the changed classes go before the jar on the
+class path (overlay.py), and the package itself stays as it is. Each change is of the same length
+and adds no branch, hence nothing else in the class (jumps, stack maps) has to change.
 """
 
 from __future__ import annotations
@@ -62,15 +61,10 @@ def patched(name: str, code: bytes) -> bytes:
     return changed
 
 
-def write(jar: Path, folder: Path) -> bool:
-    """Write the changed classes below `folder`; False, and none, if the server is another."""
+def changed(jar: Path) -> dict[str, bytes]:
+    """The changed classes of the server in the jar, by name; none if it is another server."""
     try:
         with zipfile.ZipFile(jar) as archive:
-            codes = {name: patched(name, archive.read(name)) for name in CHANGES}
+            return {name: patched(name, archive.read(name)) for name in CHANGES}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return False
-    for name, code in codes.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(code)
-    return True
+        return {}

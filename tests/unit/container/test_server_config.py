@@ -74,7 +74,7 @@ def test_the_command_names_its_configuration(tmp_path):
     assert line[0] == "java"
     assert "-Xmx256m" in line
     assert line[line.index("-f") + 1] == str(tmp_path / "mms.properties")
-    assert line[line.index("-cp") + 1] == "classes:/home/mms/frontend/*"
+    assert line[line.index("-cp") + 1] == "classes.jar:/home/mms/frontend/*"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from serving.server import patch
+from serving.server import overlay, patch
 
 MANAGER, HANDLER, WORKER = patch.CHANGES
 # as javap shows them in 1.1.11, between other code
@@ -50,9 +50,22 @@ def test_classes_are_written_as_java_looks_for_them(tmp_path):
     jar = write_jar(
         tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER, WORKER: FINALLY}
     )
-    assert patch.write(jar, tmp_path / "classes")
-    assert (tmp_path / "classes" / MANAGER).read_bytes() == patch.patched(MANAGER, PUT_BACK)
-    assert (tmp_path / "classes" / HANDLER).exists()
+    assert overlay.write(jar, tmp_path / "classes.jar")
+    with zipfile.ZipFile(tmp_path / "classes.jar") as archive:
+        assert archive.read(MANAGER) == patch.patched(MANAGER, PUT_BACK)
+        assert sorted(archive.namelist()) == sorted(patch.CHANGES)
+
+
+def test_the_jar_is_the_same_wherever_and_whenever_it_is_written(tmp_path):
+    """Java takes an archive of classes for the very jar alone that it was made with."""
+    jar = write_jar(
+        tmp_path / "a.jar", **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER, WORKER: FINALLY}
+    )
+    written = [tmp_path / "classes.jar", tmp_path / "other.jar"]
+    for one in written:
+        overlay.write(jar, one)
+    assert len({one.read_bytes() for one in written}) == 1
+    assert {one.stat().st_mtime for one in written} == {315532800}
 
 
 def test_all_or_nothing(tmp_path):
@@ -67,5 +80,6 @@ def test_all_or_nothing(tmp_path):
             **{MANAGER: PUT_BACK, HANDLER: ANSWER + UNREGISTER, WORKER: FINALLY[24:]},
         ),
     ]
-    assert [patch.write(jar, tmp_path / "classes") for jar in jars] == [False] * 5
-    assert not (tmp_path / "classes").exists()
+    assert [overlay.write(jar, tmp_path / "classes.jar") for jar in jars] == [False] * 5
+    with zipfile.ZipFile(tmp_path / "classes.jar") as archive:
+        assert archive.namelist() == []
