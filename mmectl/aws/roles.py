@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmectl.aws.account import Account
 from mmectl.aws.errors import translated
-from mmectl.base import partitions
+from mmectl.base import extras, partitions
 from mmectl.base.errors import ServiceError
 from mmectl.base.policies import trusts
 
@@ -93,7 +93,7 @@ def role_of_sagemaker(session: boto3.Session) -> str:
     except ImportError as error:
         raise ServiceError(
             "running inside SageMaker, but its SDK (version 3) is not installed",
-            hint="pip install 'mmectl[sagemaker]', or set aws.role",
+            hint=f"{extras.install('sagemaker')}, or set aws.role",
         ) from error
     doing = "the execution role of this SageMaker notebook or job"
     try:

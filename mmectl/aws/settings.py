@@ -27,6 +27,7 @@ from botocore.credentials import JSONFileCache
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError, ResponseParserFactory
 
+from mmectl.base import extras
 from mmectl.base.errors import MmectlError, ServiceError
 
 PATIENCE = 60.0  # seconds for finding credentials where nobody can be asked and nobody waits
@@ -190,7 +191,7 @@ def _hint_of_kind(error: BaseException, profile: str) -> str | None:
     if isinstance(error, _LOG_IN):
         return f"aws sso login --profile {profile}"
     if isinstance(error, said.MissingDependencyException):
-        return "pip install 'botocore[crt]'"
+        return extras.add("botocore[crt]")
     if isinstance(error, said.LoginError):
         return f"aws login --profile {profile}"
     if isinstance(error, (NobodyToAsk, said.RefreshWithMFAUnsupportedError)):

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base import extras
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event, Report
@@ -126,6 +127,9 @@ def run(
     """
     wait = timeout or float(app.config.settings.invoke.timeout)
     payloads = [payload_of(path, app.endpoint_name, content_type, accept) for path in files]
+    if html is not None:  # before the run, whose figures would be lost
+        what = "the HTML report cannot be made"
+        extras.require("report", what, MmectlError, "no_plotly", otherwise="or leave --html out")
     _writable(save, html)
     before = _in_service(app)
     targets = targets_of(app, models)

@@ -24,8 +24,6 @@ from mmectl.console.output import Mode, Output, Result
 if TYPE_CHECKING:
     from mmectl.web.site import Site
 
-_NEEDED = ("aiohttp", "jinja2", "js_lib_htmx")
-
 
 @command(
     begins=True,
@@ -54,16 +52,9 @@ def console(app: App, port: int, read_only: bool, browser: bool) -> Result:
 
 def _require() -> None:
     """Raise MmectlError where a package of the extra is missing."""
-    from importlib.util import find_spec
+    from mmectl.base import extras
 
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise MmectlError(
-            f"the console needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
-            "not installed",
-            hint="pip install 'mmectl[console]'",
-            code="no_console",
-        )
+    extras.require("console", "the console cannot be served", MmectlError, "no_console")
 
 
 async def _serve(
@@ -185,8 +176,8 @@ def _quiet(app: App) -> type[App]:
         aws = shared
 
         @classmethod
-        def of_options(cls, options: dict[str, Any], *, begins: bool) -> App:
-            super().of_options(options, begins=begins)  # takes them out: they are the console's
+        def of_options(cls, options: dict[str, Any], *, begins: bool, **how: bool) -> App:
+            super().of_options(options, begins=begins, **how)  # takes them out
             out = Output(Mode(json=True, quiet=True, color=False), io.StringIO(), io.StringIO())
             return app.beside(cls, out, begins=begins)
 

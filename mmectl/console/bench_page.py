@@ -6,7 +6,6 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmectl.base.errors import MmectlError
 from mmectl.base.text import counted
 from mmectl.console.output import milliseconds
 
@@ -22,16 +21,10 @@ Plot = dict[str, Any]
 
 
 def page(run: Mapping[str, Any]) -> str:
-    """The page. Raises MmectlError where plotly is not installed."""
-    try:
-        from plotly.io import to_html
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise MmectlError(
-            "the HTML report needs plotly, which is not installed",
-            hint="pip install 'mmectl[report]', or leave --html out",
-            code="no_plotly",
-        ) from None
+    """The page. Raises ImportError where plotly is not installed (extra `report`)."""
+    from plotly.io import to_html
+    from plotly.offline import get_plotlyjs
+
     plots = "".join(
         to_html(plot, include_plotlyjs=False, full_html=False, config={"displaylogo": False})
         for plot in plots_of(run)

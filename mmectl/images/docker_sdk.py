@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmectl.base import extras
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import external, failures
@@ -33,14 +34,14 @@ def connect(environment: Mapping[str, str]) -> Engine:
     except ImportError as error:
         raise BuildError(
             "the Docker SDK for Python is not installed",
-            hint="pip install 'mmectl[docker]'",
+            hint=extras.install("docker"),
             code="no_docker_sdk",
         ) from error
     address = environment.get("DOCKER_HOST") or _DEFAULT
     if address.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
         raise BuildError(
             f"the engine at {address} cannot be reached: the Docker SDK needs paramiko for ssh",
-            hint="pip install 'docker[ssh]'",
+            hint=extras.add("docker[ssh]"),
             code="no_docker_sdk",
         )
     try:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mmectl.base import extras
 from mmectl.base.errors import BuildError
 from mmectl.images.index_login import hidden
 
@@ -93,7 +94,7 @@ def find_uv() -> str:
     if found is None:
         raise BuildError(
             "cannot make the serving environment: uv is not installed",
-            hint="pip install 'mmectl[local]'",
+            hint=extras.install("local"),
         )
     return found
 
@@ -160,7 +161,7 @@ class Uv:
         except OSError as error:
             raise BuildError(
                 f"cannot run {self.program}: {error.strerror or error}",
-                hint="pip install --force-reinstall uv",
+                hint=extras.add("uv"),
             ) from error
         return None if process.returncode == 0 else "".join(kept)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmectl.base import extras
 from mmectl.base.errors import PlatformError
 from mmectl.base.files import locked
 from mmectl.base.values import Credentials
@@ -28,7 +29,6 @@ from mmectl.local.instance import docker_cli
 from mmectl.local.record import Budgets, Record
 from mmectl.local.server.launch import launch, not_answering, unusable
 
-NEEDED = ("aiohttp", "isal", "moto", "flask", "flask_cors", "psutil")
 HUNG = 5.0  # seconds that one which does not answer has for its end
 
 
@@ -231,13 +231,13 @@ def _told(value: int | None) -> str:
 
 def check_packages(find_spec: Callable[[str], object] = importlib.util.find_spec) -> None:
     """Raise PlatformError when the extra ``local`` is not installed."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise PlatformError(
-            f"the local platform cannot be started: {', '.join(missing)} not installed",
-            hint="pip install 'mmectl[local]'",
-            code="platform_missing_packages",
-        )
+    extras.require(
+        "local",
+        "the local platform cannot be started",
+        PlatformError,
+        "platform_missing_packages",
+        find_spec,
+    )
 
 
 @contextmanager

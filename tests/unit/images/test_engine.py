@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError, ImageNotFound
 
+from mmectl.base import extras
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event
 from mmectl.images import container_smoke
@@ -360,7 +361,7 @@ class TestEngine:
             pytest.skip("paramiko is installed")
         with pytest.raises(BuildError) as caught:
             connect({"DOCKER_HOST": "ssh://builder"})
-        assert caught.value.hint == "pip install 'docker[ssh]'"
+        assert caught.value.hint == extras.add("docker[ssh]")
 
     @pytest.mark.parametrize("address", ["nonsense://x", "unix://", "tcp://127.0.0.1:99999"])
     def test_an_odd_address_is_said(self, address):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmectl.base import extras
 from mmectl.base.errors import PlatformError
 from mmectl.local import processes, record
 from mmectl.local.client import platform
@@ -70,7 +71,7 @@ def test_nothing_is_marked_with_a_folder_nobody_uses(tmp_path):
 def test_missing_packages_are_named_with_the_command():
     with pytest.raises(PlatformError, match="aiohttp, moto") as caught:
         platform.check_packages(lambda name: None if name in ("aiohttp", "moto") else name)
-    assert caught.value.hint == "pip install 'mmectl[local]'"
+    assert caught.value.hint == extras.install("local")
 
 
 def test_the_end_of_a_log_is_one_line(tmp_path):
