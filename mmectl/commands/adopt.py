@@ -47,6 +47,11 @@ def adopt(app: App, name: str, output: Path) -> Result:
     nothing to do. Nothing of the endpoint is changed but its tags. What
     config.yaml cannot express is refused with the reason.
     """
+    return adopted(app, name, output)
+
+
+def adopted(app: App, name: str, output: Path) -> Result:
+    """Adopt an endpoint into a file. Raises UsageError, DeployError, ServiceError."""
     if output.exists():
         raise UsageError(
             f"{output} exists, and is not overwritten",

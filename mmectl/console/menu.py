@@ -4,6 +4,7 @@ import os
 
 # command -> (module in mmectl.commands, what it does)
 COMMANDS = {
+    "init": ("init", "Begin a project: config.yaml, .gitignore, an example."),
     "doctor": ("doctor", "Check account, permissions, image and models."),
     "build": ("build", "Build the image that serves the models."),
     "upload": ("upload", "Package models and upload their tarballs to S3."),
@@ -44,8 +45,8 @@ Options:
 Commands:
 """
 _TAIL = """
-  Start with: mmectl build, mmectl upload --all, mmectl deploy. Every command
-  takes --json, --config, --set and --help."""
+  Start with: mmectl init, mmectl build, mmectl upload --all, mmectl deploy.
+  Every command takes --json, --config, --set and --help."""
 
 
 _WIDTH = 80  # of the texts above

@@ -179,6 +179,10 @@ class Framework:
         """Whether a model folder is for this framework; by names or content."""
         raise NotImplementedError
 
+    def model_of(self, file: str) -> str:
+        """What a model is called that has a file of that name, where it lies beside others."""
+        return Path(file).stem
+
     def conversion(self, path: Path, *, weights: bool) -> Conversion | None:
         """How a model, a file or a folder, becomes ONNX; None: it is served as it is.
 

@@ -87,8 +87,7 @@ def of(
         raise ModelError(what, folders.DESCRIPTION, "correct one of them")
     if name := wanted or described:
         return named(ANY) if name == ANY else _by_name(name, some)
-    found = [one for one in some if one.detect(folder)]
-    found = [one for one in found if one.claims] or found
+    found = matching(folder, some)
     if rest is Rest.ALL and not any(one.claims for one in found):
         return named(ANY)
     if rest is Rest.UNKNOWN and not found:
@@ -106,6 +105,13 @@ def of(
         wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in some)
         raise ModelError(what, "", f"give the files their usual names ({wanted})")
     return found[0]
+
+
+def matching(folder: Path, candidates: Sequence[Framework] | None = None) -> list[Framework]:
+    """The frameworks that a model folder may be for, by its files alone."""
+    some = known() if candidates is None else candidates
+    found = [one for one in some if one.detect(folder)]
+    return [one for one in found if one.claims] or found
 
 
 def _by_name(name: str, candidates: Sequence[Framework]) -> Framework:

@@ -29,6 +29,10 @@ class MXNet(base.Framework):
         """Whether there is a graph or a file of parameters."""
         return model_files.detect(folder)
 
+    def model_of(self, file: str) -> str:
+        """Its files have its name before the last hyphen."""
+        return file.rpartition("-")[0] or super().model_of(file)
+
     def look(
         self, place: base.Place, names: Sequence[str], *, bad: Collection[str], allow_code: bool
     ) -> base.Look:

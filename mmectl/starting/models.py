@@ -1,0 +1,109 @@
+"""The models of a project to be: folders that are there, loose files, a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmectl.base.errors import ArtifactError
+from mmectl.frameworks import detect, expected
+from mmectl.frameworks.base import printable
+from mmectl.starting.asking import Ask
+from mmectl.starting.looking import Found, Left, Model
+from mmectl.starting.loose import Loose, loose_models, script_files
+from mmectl.starting.values import HANDLER, MODELS, Start
+from mmectl.starting.wishes import Wish, put
+from mmectl.starting.writing import Entry
+
+_CODE = "is code, which the endpoint would run: where you trust whoever wrote it: --allow-code"
+
+
+def add_models(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
+    """Model folders that are there, loose model files, and a script."""
+    image = start.values.get("image") or {}
+    if found.handler is not None and not image:
+        put(start.values, "image.handler", found.handler)
+    elif not image or wish.eject:
+        _script(start, wish, found, ask)
+    for model in found.models:
+        if _may_run(start, model, model.path, wish, ask):
+            add(start, model.name, model.path, model.framework, named=model.named)
+            _question(start, model.name, wish.folder / model.path, model.path)
+    taken = [one["name"] for one in start.models]
+    loose, left = loose_models(wish.folder, found.files, wish.framework, taken)
+    start.left += left
+    for one in loose:
+        if _may_run(start, one, one.files[0], wish, ask):
+            _loose(start, wish, one, ask)
+
+
+def _may_run(start: Start, model: Model | Loose, path: str, wish: Wish, ask: Ask) -> bool:
+    """Whether a model may be taken: data, or code that its owner allows; notes which."""
+    handled = bool((start.values.get("image") or {}).get("handler"))
+    if not model.code or (handled and model.framework not in detect.claiming()):
+        return True  # a handler of the image opens it, not its framework
+    allowed = wish.allow_code if wish.allow_code is not None else _trusted(path, ask)
+    start.code |= allowed
+    if not allowed:
+        start.left.append(Left(path, _CODE))
+    return allowed
+
+
+def _trusted(path: str, ask: Ask) -> bool:
+    question = f"{printable(path)} is code, which the endpoint would run. Do you trust it?"
+    return ask.confirm(question, default=False)
+
+
+def add(start: Start, name: str, path: str, framework: str, *, named: bool = False) -> None:
+    """Add a model to those of config.yaml; `named`: with its framework, which its files lack."""
+    told = {"framework": framework} if named else {}
+    start.models.append({"name": name, "path": path, **told, "#": framework})
+
+
+def _question(start: Start, name: str, folder: Path, shown: str) -> None:
+    """Note a request to a model, where its folder has one."""
+    try:
+        asked = [one.file for one in expected.read(folder)]
+    except (ArtifactError, OSError):
+        return
+    if asked and asked[0].parent == folder:
+        start.questions[name] = f"{shown}/{asked[0].name}"
+
+
+def _loose(start: Start, wish: Wish, model: Loose, ask: Ask) -> None:
+    """A folder of its own for files that lie in the project: the same files, by hard links."""
+    path = f"{MODELS}/{model.name}"
+    shown = ", ".join(model.files[:3]) + (", ..." if len(model.files) > 3 else "")
+    put_there = f"link {shown} into {path}/, as a model is a folder"
+    if (wish.folder / path).exists():
+        start.left.append(Left(model.files[0], f"{path}/ exists already: remove one of them"))
+    elif wish.link if wish.link is not None else ask.confirm(f"{_upper(put_there)}?", default=True):
+        start.entries += _links(wish.folder, path, model.files)
+        add(start, model.name, path, model.framework, named=model.named)
+    else:
+        start.left.append(Left(model.files[0], f"lies loose; --link would {put_there}"))
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _links(folder: Path, path: str, files: Sequence[str]) -> list[Entry]:
+    return [Entry(f"{path}/{name}", folder / name, link=True) for name in files]
+
+
+def _script(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
+    """inference.py of the project as the handler of all models."""
+    files, wrong = script_files(wish.folder, found.files)
+    if wrong is not None:
+        start.notes.append(f"inference.py: {wrong}: it is not used")
+    elif files and (wish.folder / HANDLER).exists():
+        start.notes.append(f"inference.py: {HANDLER}/ exists already: it is not used")
+    elif files:
+        put_there = f"link {', '.join(files)} into {HANDLER}/, to serve all models"
+        wanted = wish.link
+        if wanted if wanted is not None else ask.confirm(f"{_upper(put_there)}?", default=True):
+            start.entries += _links(wish.folder, HANDLER, files)
+            put(start.values, "image.handler", HANDLER)
+        else:
+            start.notes.append(f"inference.py: is not used; --link would {put_there}")
