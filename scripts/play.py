@@ -17,30 +17,40 @@ if Path(sys.prefix) != PYTHON.parent.parent:
     os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606 - the project's own Python
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "docs")]
 
+from pages import BadPage, before  # noqa: E402
 from playing import play  # noqa: E402
+from shell import Stuck  # noqa: E402
 
 
 def main() -> int:
-    """Play each page; 1 where one shows something else than its commands print."""
+    """Play the pages; 1 where one shows something else than its commands print."""
     write = "--write" in sys.argv
-    names = [name for name in sys.argv[1:] if name != "--write"]
+    names = [Path(name) for name in sys.argv[1:] if name != "--write"]
     if not names:
         print(__doc__, file=sys.stderr)
         return 2
-    return max(_played(Path(name), write) for name in names)
+    sessions: dict[Path, list[Path]] = {}
+    for path in names:
+        pages = sessions.setdefault(before(path) or path, [])
+        pages += [path] if before(path) else []
+    return max(_played([first, *pages], write) for first, pages in sessions.items())
 
 
-def _played(path: Path, write: bool) -> int:
+def _played(pages: list[Path], write: bool) -> int:
+    """Play the pages of one session."""
     began = time.monotonic()
-    done = play(path)
-    print(f"{path}: {len(done.printed)} steps in {time.monotonic() - began:.1f} s", file=sys.stderr)
-    if not done.stale:
-        return 0
-    print(done.report())
-    if not write:
+    try:
+        done = play(pages)
+    except (BadPage, Stuck) as error:
+        print(f"{' '.join(map(str, pages))}: {error}", file=sys.stderr)
         return 1
-    path.write_text(done.renewed(), encoding="utf-8")
-    return 0
+    for page in done:
+        print(page.report(), end="")
+        print(f"{page.path}: {len(page.printed)} steps", file=sys.stderr)
+        if write:
+            page.path.write_text(page.renewed(), encoding="utf-8")
+    print(f"{time.monotonic() - began:.1f} s", file=sys.stderr)
+    return 0 if write else int(any(page.stale for page in done))
 
 
 if __name__ == "__main__":

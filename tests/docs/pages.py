@@ -17,6 +17,8 @@ from markdown_it.token import Token
 PROMPT, MORE = "$ ", "> "
 _TITLE = re.compile(r'\btitle="([^"]+)"')
 _SETUP = re.compile(r"<!--\s*setup:\s*(.*?)-->", re.DOTALL)
+_CONTINUES = re.compile(r"<!--\s*continues:\s*(\S+)\s*-->")
+_NEEDS = re.compile(r"<!--\s*needs:\s*(\S+)\s*-->")
 _CONSOLE = re.compile(r"\s*(```|~~~)\s*console\b")
 
 
@@ -28,19 +30,20 @@ class BadPage(ValueError):
 class Step:
     """One command, and the lines of output that the page shows after it.
 
-    `lines` are those of the page (counted from 0, the end excluded) that hold the output.
+    The output stands in the lines `start` to `stop` of the page, counted from 0, `stop` excluded.
     """
 
     command: str
+    start: int
+    stop: int
     output: str = ""
-    lines: range = range(0)
     indent: str = ""
     shown: bool = True  # else its output is not compared
 
     @property
     def line(self) -> int:
         """The line of the command, as editors count."""
-        return self.lines.start
+        return self.start
 
 
 def steps(text: str) -> list[Step]:
@@ -58,19 +61,37 @@ def steps(text: str) -> list[Step]:
 def rewritten(text: str, outputs: Mapping[Step, str]) -> str:
     """The page with other output after these steps."""
     lines = text.splitlines()
-    for step in sorted(outputs, key=lambda step: step.lines.start, reverse=True):
+    for step in sorted(outputs, key=lambda step: step.start, reverse=True):
         new = [(step.indent + line).rstrip() for line in outputs[step].splitlines()]
-        lines[step.lines.start : step.lines.stop] = new
+        lines[step.start : step.stop] = new
     return "\n".join(lines) + "\n"
 
 
-def played(folder: Path) -> list[Path]:
-    """The pages below a folder that have a console block."""
-    return sorted(
-        path
-        for path in folder.rglob("*.md")
-        if any(map(_CONSOLE.match, path.read_text(encoding="utf-8").splitlines()))
-    )
+def sessions(folder: Path) -> list[list[Path]]:
+    """The pages below a folder that have a console block, those of one session together."""
+    pages = [path for path in sorted(folder.rglob("*.md")) if _has_console(path)]
+    begun = {path: [path] for path in pages if before(path) is None}
+    for path in pages:
+        if first := before(path):
+            if first not in begun:
+                raise BadPage(f"{path}: {first.name}, which it continues, begins no session")
+            begun[first].append(path)
+    return list(begun.values())
+
+
+def before(page: Path) -> Path | None:
+    """The page that a page continues, if it does."""
+    found = _CONTINUES.search(page.read_text(encoding="utf-8"))
+    return page.parent / found[1] if found else None
+
+
+def needs(text: str) -> set[str]:
+    """What a page needs besides the package index."""
+    return set(_NEEDS.findall(text))
+
+
+def _has_console(page: Path) -> bool:
+    return any(map(_CONSOLE.match, page.read_text(encoding="utf-8").splitlines()))
 
 
 def _blocks(text: str) -> list[Token]:
@@ -86,16 +107,16 @@ def _of(token: Token, lines: list[str]) -> Iterator[Step]:
     title = _TITLE.search(token.info)
     if token.type == "html_block":
         for command in _SETUP.findall(token.content):
-            yield Step(command.strip(), lines=_range(token), shown=False)
+            yield Step(command.strip(), *_lines(token), shown=False)
     elif _language(token) == "console":
         yield from _commands(token, lines)
     elif title:
-        yield Step(_writing(title[1], token.content), lines=_range(token), shown=False)
+        yield Step(_writing(title[1], token.content), *_lines(token), shown=False)
 
 
-def _range(token: Token) -> range:
+def _lines(token: Token) -> tuple[int, int]:
     assert token.map is not None
-    return range(token.map[0] + 1, token.map[1])
+    return token.map[0] + 1, token.map[1]
 
 
 def _writing(name: str, content: str) -> str:
@@ -109,7 +130,7 @@ def _writing(name: str, content: str) -> str:
 
 def _commands(token: Token, lines: list[str]) -> Iterator[Step]:
     """The commands of a console block, each with its output."""
-    first = _range(token).start
+    first, _ = _lines(token)
     content = token.content.splitlines()
     indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
     starts = [number for number, line in enumerate(content) if line.startswith(PROMPT)]
@@ -125,7 +146,8 @@ def _commands(token: Token, lines: list[str]) -> Iterator[Step]:
             output += 1
         yield Step(
             "\n".join(words),
+            first + output,
+            first + stop,
             "".join(f"{line}\n" for line in content[output:stop]),
-            range(first + output, first + stop),
             indent,
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import shell
-from pages import Step, rewritten, steps
+import torch_index
+from pages import BadPage, Step, needs, rewritten, steps
+from shell import ROOT
 from varying import agree, plain
 
 
@@ -45,8 +48,27 @@ class Played:
         return "\n".join([f"{self.path}:{step.line}: $ {step.command}", *lines, ""])
 
 
-def play(path: Path) -> Played:
-    """Run all that a page types, in a new empty folder."""
-    text = path.read_text(encoding="utf-8")
-    with shell.opened() as running:
-        return Played(path, text, {step: running.run(step.command) for step in steps(text)})
+def play(pages: Iterable[Path]) -> list[Played]:
+    """Run all that the pages of a session type, in a new empty folder.
+
+    Raises torch_index.Unavailable where a page needs PyTorch and there is none to be had.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in pages}
+    needed = set[str]().union(*map(needs, texts.values()))
+    with _had(needed) as variables, shell.opened(variables) as running:
+        return [
+            Played(path, text, {step: running.run(step.command) for step in steps(text)})
+            for path, text in texts.items()
+        ]
+
+
+@contextlib.contextmanager
+def _had(needed: set[str]) -> Iterator[dict[str, str]]:
+    """The variables that lead commands to what pages need."""
+    if unknown := needed - {"torch"}:
+        raise BadPage(f"nobody knows what it needs: {', '.join(unknown)}")
+    if not needed:
+        yield {}
+        return
+    with torch_index.index(ROOT / ".mmectl" / "wheels") as address:
+        yield {"MMECTL_IMAGE_INDEX": address}

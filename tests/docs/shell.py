@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,26 +80,29 @@ class Shell:
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Shell]:
-    """A shell in an empty folder; in the end nothing of what it started may be left."""
+def opened(variables: Mapping[str, str]) -> Iterator[Shell]:
+    """A shell in an empty folder; in the end nothing of what it started may be left.
+
+    `variables` are what its environment has besides.
+    """
     base = Path(tempfile.mkdtemp(prefix="mme"))
     try:
         folder = base / "me" / FOLDER
         folder.mkdir(parents=True)
-        with _bash(base, folder) as shell:
+        with _bash(base, folder, variables) as shell:
             yield shell
     finally:
         _end(base)
 
 
 @contextlib.contextmanager
-def _bash(base: Path, folder: Path) -> Iterator[Shell]:
+def _bash(base: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Shell]:
     reader, writer = os.pipe()
     controls = [_program(base / "bin", name) for name in warm_start.MODULES]
     process = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-c", f"exec 9<&{reader} {reader}<&-\n{_LOOP}"],
         cwd=folder,
-        env=_environment(base),
+        env={**_environment(base), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

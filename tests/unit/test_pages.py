@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pages import BadPage, played, rewritten, steps
+from pages import BadPage, rewritten, sessions, steps
 from playing import Played
 from varying import agree, plain
 
@@ -51,6 +51,11 @@ def test_a_page_is_a_session_from_top_to_bottom():
     assert PAGE.splitlines()[done[2].line - 2].strip() == "$ one \\"
 
 
+def test_the_same_command_twice_is_two_steps():
+    done = steps("```console\n$ ask\n$ ask\n```\n\n```console\n$ ask\n```\n")
+    assert len(set(done)) == 3
+
+
 def test_what_was_printed_replaces_what_is_shown():
     one, three, cat = (step for step in steps(PAGE) if step.shown)
     text = rewritten(PAGE, {one: "other\n\nlines\n", three: "new\n", cat: "here\n"})
@@ -79,7 +84,22 @@ def test_only_pages_with_a_console_are_played(tmp_path):
     (tmp_path / "b.md").write_text("```sh\n$ ls\n```\n```consoles\n```\n")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "d.md").write_text("    ```console\n    $ ls\n    ```\n")  # refused, not lost
-    assert [path.name for path in played(tmp_path)] == ["a.md", "d.md"]
+    assert [[path.name for path in pages] for pages in sessions(tmp_path)] == [["a.md"], ["d.md"]]
+
+
+def test_pages_that_continue_another_are_played_after_it(tmp_path):
+    for name, first in (
+        ("a", "<!-- continues: z.md -->\n"),
+        ("z", ""),
+        ("b", "<!--continues: z.md-->"),
+    ):
+        (tmp_path / f"{name}.md").write_text(first + PAGE)
+    assert [[path.name for path in pages] for pages in sessions(tmp_path)] == [
+        ["z.md", "a.md", "b.md"]
+    ]
+    (tmp_path / "z.md").unlink()
+    with pytest.raises(BadPage, match="begins no session"):
+        sessions(tmp_path)
 
 
 @pytest.mark.parametrize(
