@@ -18,6 +18,7 @@ from pathlib import Path
 import warm_start
 
 from mmectl.local import processes
+from mmectl.local.client import platform
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -115,13 +116,8 @@ def _bash(base: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Sh
     finally:
         os.close(writer)
         for state in (base / "me").rglob(".mmectl"):
-            _stop(state.parent)
+            platform.stop(state)
         _end_all(process)
-
-
-def _stop(folder: Path) -> None:
-    command = [str(BIN / "mmectl"), "local", "down"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def _end_all(process: subprocess.Popen[bytes]) -> None:
