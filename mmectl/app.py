@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mmectl.deploy.watching import Watched, Watcher
     from mmectl.images.ecr import Ecr
     from mmectl.invoke import Runtime
-    from mmectl.local.record import Budgets
+    from mmectl.local.client.platform import Connection
+    from mmectl.local.record import Budgets, Hosting
     from mmectl.planning.control_plane import ControlPlane
     from mmectl.registry.inventory import Inventory
     from mmectl.registry.metadata_cache import MetadataCache
@@ -209,6 +210,26 @@ class App:
         local = self.config.settings.local
         return Budgets(local.memory_mb, local.disk_mb)
 
+    def connection(self, bad_day: int | None = None, hosting: Hosting | None = None) -> Connection:
+        """The embedded platform of this project, started where it does not run.
+
+        `bad_day` is the seed of its faults, `hosting` with whom it ends and who reaches it. Raises
+        PlatformError.
+        """
+        from mmectl.local.client import platform
+
+        local = self.config.settings.local
+        return platform.start(
+            self.state_dir,
+            region=self.region or LOCAL_REGION,
+            port=local.port,
+            runtime=local.runtime,
+            budgets=self.budgets,
+            scaling_period=local.scaling_period,
+            bad_day=bad_day,
+            hosting=hosting,
+        )
+
     @cached_property
     def aws(self) -> Account:
         """A session: with the account, or with the embedded platform, started on demand."""
@@ -218,17 +239,8 @@ class App:
         storage = Storage(settings.bucket.name, settings.bucket.kms_key, settings.aws.tags)
         if not self.local:
             return Aws(region=self.region, profile=settings.aws.profile, storage=storage)
-        from mmectl.local.client import platform
-
         self._require_something()
-        connection = platform.start(
-            self.state_dir,
-            region=self.region or LOCAL_REGION,
-            port=settings.local.port,
-            runtime=settings.local.runtime,
-            budgets=self.budgets,
-            scaling_period=self.config.settings.local.scaling_period,
-        )
+        connection = self.connection()
         return Aws(
             region=connection.region,
             endpoint_url=connection.endpoint_url,

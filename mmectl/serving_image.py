@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mmectl.base.errors import BuildError
+from mmectl.base.values import Report
 from mmectl.config.loading import Config
 from mmectl.config.sources import known_sources
 from mmectl.images.platforms import platform_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
     from mmectl.images.handler import Handler
+    from mmectl.images.local_build import BuiltImage
     from mmectl.images.trial import Trial
     from mmectl.images.values import BuildRequest
     from mmectl.registry.metadata_cache import MetadataCache
@@ -134,6 +136,28 @@ class ServingImage:
             netrc=index_login.netrc(
                 index_of(context_requirements(context, self.contents), self.contents), os.environ
             ),
+        )
+
+    def build_environment(
+        self, state_dir: Path, account: str, region: str, report: Report
+    ) -> BuiltImage:
+        """Make what serves as processes, in that folder, where it is not there.
+
+        `account` and `region` are of its reference. Raises BuildError.
+        """
+        from mmectl.image import build_local
+
+        image = self._settings.image
+        return build_local(
+            self._config.context,
+            state_dir,
+            account=account,
+            region=region,
+            repository=image.repository,
+            contents=self.contents,
+            python=image.python,
+            trial=self.trial,
+            report=report,
         )
 
     @cached_property

@@ -65,21 +65,9 @@ def _local(app: App, rebuild: bool) -> Result:
             "--rebuild is for container images: the serving environment has no base image",
             hint="mmectl build   # or: --platform aws, or --set local.runtime=docker",
         )
-    from mmectl.image import build_local
-
-    settings = app.config.settings.image
+    who = app.aws.identity()
     with app.out.progress() as report:
-        made = build_local(
-            app.config.context,
-            app.state_dir,
-            account=app.aws.identity().account,
-            region=app.aws.region,
-            repository=settings.repository,
-            contents=app.image.contents,
-            python=settings.python,
-            trial=app.image.trial,
-            report=report,
-        )
+        made = app.image.build_environment(app.state_dir, who.account, app.aws.region, report)
     data = {
         "image": made.reference,
         "digest": made.digest,

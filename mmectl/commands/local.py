@@ -47,24 +47,9 @@ def up(app: App, bad_day: int | None) -> Result:
     With --bad-day it answers as AWS on a bad day, until `mmectl local down`: late
     reads, throttles, failures, lost answers. Equal seeds play equal faults.
     """
-    connection = _connection(app, bad_day)
+    connection = app.connection(bad_day)
     data = {"endpoint_url": connection.endpoint_url, "pid": connection.pid}
     return Result(data, [f"serving at {connection.endpoint_url} (pid {connection.pid})"])
-
-
-def _connection(app: App, bad_day: int | None = None) -> Any:
-    from mmectl.app import LOCAL_REGION
-    from mmectl.local.client import platform
-
-    return platform.start(
-        app.state_dir,
-        region=app.region or LOCAL_REGION,
-        port=app.config.settings.local.port,
-        runtime=app.config.settings.local.runtime,
-        budgets=app.budgets,
-        scaling_period=app.config.settings.local.scaling_period,
-        bad_day=bad_day,
-    )
 
 
 @command(parent=local, anywhere=True, examples="mmectl local down")
@@ -174,14 +159,7 @@ def env(app: App, shell: str) -> Result:
     """Print export lines that point any AWS client at the platform."""
     from mmectl.commands.shell_lines import lines
 
-    connection = _connection(app)
-    values = {
-        "AWS_ENDPOINT_URL": connection.endpoint_url,
-        "AWS_REGION": connection.region,
-        "AWS_DEFAULT_REGION": connection.region,
-        "AWS_ACCESS_KEY_ID": connection.credentials.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": connection.credentials.secret_access_key,
-    }
+    values = app.connection().variables
     return Result(values, list(lines(values, shell, os.environ)))
 
 

@@ -37,20 +37,24 @@ SERVICES = (
     "APPLICATION_AUTO_SCALING",
 )
 _OF_A_SERVICE = re.compile(r"AWS_ENDPOINT_URL_[A-Z0-9_]+")
-_PROXIES = ("NO_PROXY", "no_proxy")  # a proxy must not get what is meant for this machine
+PROXIES = ("NO_PROXY", "no_proxy")  # a proxy must not get what is meant for this machine
 
 
 def lines(values: Mapping[str, str], shell: str, names: Iterable[str]) -> list[str]:
     """Lines for `sh` or `fish` that export `values`; `names` are the variables that are set now."""
-    others = {name for name in names if _OF_A_SERVICE.fullmatch(name)}
-    services = sorted(others | {f"AWS_ENDPOINT_URL_{name}" for name in SERVICES})
-    unset = [*UNSET, *services]
+    unset = in_the_way(names)
     return _fish(values, unset) if shell == "fish" else _sh(values, unset)
+
+
+def in_the_way(names: Iterable[str]) -> list[str]:
+    """The variables to unset; `names` are those that are set now."""
+    others = {name for name in names if _OF_A_SERVICE.fullmatch(name)}
+    return [*UNSET, *sorted(others | {f"AWS_ENDPOINT_URL_{name}" for name in SERVICES})]
 
 
 def _sh(values: Mapping[str, str], unset: list[str]) -> list[str]:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    proxies = [f'export {name}="127.0.0.1${{{name}:+,${name}}}"' for name in _PROXIES]
+    proxies = [f'export {name}="127.0.0.1${{{name}:+,${name}}}"' for name in PROXIES]
     return [*exports, *proxies, "unset " + " ".join(unset)]
 
 
@@ -58,7 +62,7 @@ def _fish(values: Mapping[str, str], unset: list[str]) -> list[str]:
     exports = [f"set -gx {name} {_fish_quoted(value)}" for name, value in values.items()]
     proxies = [
         f'set -q {name}; and set -gx {name} "127.0.0.1,${name}"; or set -gx {name} 127.0.0.1'
-        for name in _PROXIES
+        for name in PROXIES
     ]
     return [*exports, *proxies, *(f"set -e {name}" for name in unset)]
 

@@ -14,6 +14,8 @@ from mmectl.base.values import Credentials
 from mmectl.local.processes import Process
 
 VERSION = 1
+READY = "ready"  # the file beside platform.json that says that what was to be deployed is
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,22 @@ class Budgets:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosting:
+    """Who has the platform, and who reaches it; not kept from one start to the next.
+
+    It ends with its `owner`, None: it runs until it is stopped. The folder of a `disposable` one
+    is removed where its owner died. `address` is what it listens on, `host` the name by which
+    others reach it there. With `health` everybody who reaches it may ask ``GET /health``.
+    """
+
+    owner: Process | None = None
+    disposable: bool = False
+    address: str = LOOPBACK
+    host: str = LOOPBACK
+    health: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The contents of platform.json.
 
@@ -53,6 +71,7 @@ class Record:
     budgets: Budgets = Budgets()
     scaling_period: int = 60
     bad_day: int | None = None
+    hosting: Hosting = Hosting()
 
     def __repr__(self) -> str:
         return f"Record(port={self.port}, region={self.region!r}, server={self.server}, ...)"
@@ -64,8 +83,13 @@ class Record:
 
     @property
     def url(self) -> str:
-        """The endpoint URL."""
-        return f"http://127.0.0.1:{self.port}"
+        """The endpoint URL for programs of this machine."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def url_for_others(self) -> str:
+        """The endpoint URL for those who reach it by its name."""
+        return f"http://{self.hosting.host}:{self.port}"
 
 
 def path(state_dir: Path) -> Path:
@@ -85,6 +109,9 @@ def read(state_dir: Path) -> Record | None:
         for name in ("supervisor", "server"):
             data[name] = data[name] and Process(**data[name])
         data["budgets"] = Budgets(**data.get("budgets", {}))
+        hosting = data.get("hosting", {})
+        owner = hosting.get("owner")
+        data["hosting"] = Hosting(**{**hosting, "owner": owner and Process(**owner)})
         return Record(**data)
     except (AttributeError, KeyError, TypeError):
         return None

@@ -136,8 +136,11 @@ def sign(
     region: str,
     service: str,
     now: float,
+    payload_hash: str = EMPTY_SHA256,
 ) -> dict[str, str]:
-    """The headers (X-Amz-Date, Authorization and the given ones) of a request without a body.
+    """The headers (X-Amz-Date, Authorization and the given ones) of a request.
+
+    `payload_hash` is the hex SHA-256 of its body.
 
     `headers` must hold Host; `path` has no query and needs no encoding.
     """
@@ -146,7 +149,7 @@ def sign(
     names = ";".join(sorted(signed))
     scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
     lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{EMPTY_SHA256}"
+    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{payload_hash}"
     key = signing_key(credentials.secret_access_key, timestamp[:8], region, service)
     signature = hex_hmac(key, string_to_sign(timestamp, scope, canonical))
     authorization = (

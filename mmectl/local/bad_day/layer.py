@@ -71,15 +71,16 @@ class BadDay:
 
     def _before(self, handler: Handler) -> Handler:
         async def answer(call: Call) -> web.StreamResponse:
-            return await self._answer(call, handler)
+            return await self.answer(call, handler)
 
         return answer
 
-    async def _answer(self, call: Call, handler: Handler) -> web.StreamResponse:
+    async def answer(self, call: Call, handler: Handler) -> web.StreamResponse:
+        """Answer one request of that service. Raises AwsError; ConnectionError: no answer."""
         ask = asked(call)
         fault = self._chance.fault(ask)
         if fault is not None and fault.how != "lost":
-            return _met(call, ask, fault)
+            return met(call, ask, fault)
         if ask.service == _CONTROL and ask.reads:
             subject = _LISTS if ask.operation.startswith("List") else ask.subject
             newest = await _outcome(call, handler)
@@ -93,7 +94,7 @@ class BadDay:
         if ask.operation in _CREATES and ask.service == _CONTROL:
             self._created(ask)
         if fault is not None and not response.prepared:
-            raise _closed(call)
+            raise closed(call)
         return response
 
     def _created(self, ask: Asked) -> None:
@@ -145,10 +146,10 @@ async def _outcome(call: Call, handler: Handler) -> Outcome:
     return Outcome(response.status, bytes(body) if isinstance(body, bytes) else b"")
 
 
-def _met(call: Call, ask: Asked, fault: Fault) -> web.StreamResponse:
+def met(call: Call, ask: Asked, fault: Fault) -> web.StreamResponse:
     """Answer with a fault; raises AwsError for one in the service's usual form."""
     if fault.how == "dropped":
-        raise _closed(call)
+        raise closed(call)
     if fault.how == "embedded":
         return _embedded(call, fault)
     if fault.text is None:
@@ -156,7 +157,7 @@ def _met(call: Call, ask: Asked, fault: Fault) -> web.StreamResponse:
     raise AwsError(fault.code, fault.text, fault.status)
 
 
-def _closed(call: Call) -> ConnectionError:
+def closed(call: Call) -> ConnectionError:
     """Close the connection under the client, which hears nothing more."""
     transport = call.request.transport
     if transport is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import http.client
 import json
 import time
@@ -21,23 +23,36 @@ def get(known: Record, path: str, timeout: float) -> dict[str, Any] | None:
 
     Raises one of FAILURES when nobody answers, or nothing that can be read.
     """
+    status, found = send(known, "GET", path, b"", timeout)
+    return found if status == 200 and isinstance(found, dict) and "pid" in found else None
+
+
+def send(known: Record, method: str, path: str, body: bytes, timeout: float) -> tuple[int, Any]:
+    """Send a signed request; the status, and the answer's JSON, None where a refusal has none.
+
+    Raises one of FAILURES when nobody answers, or nothing that can be read.
+    """
     host = f"127.0.0.1:{known.port}"
     headers = sigv4.sign(
-        "GET",
+        method,
         path,
         {"host": host},
         known.credentials,
         region=known.region,
         service=SERVICE,
         now=time.time(),
+        payload_hash=hashlib.sha256(body).hexdigest(),
     )
     connection = http.client.HTTPConnection("127.0.0.1", known.port, timeout=timeout)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, body or None, headers=headers)
         answer = connection.getresponse()
         data = answer.read(16 * 1024 * 1024)
-        found = json.loads(data) if answer.status == 200 else None
-        return found if isinstance(found, dict) and "pid" in found else None
+        if answer.status == 200:
+            return 200, json.loads(data)
+        with contextlib.suppress(ValueError):
+            return answer.status, json.loads(data)
+        return answer.status, None
     finally:
         connection.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.util
+import json
 import math
 import os
 import secrets
@@ -26,7 +27,7 @@ from mmectl.base.values import Credentials
 from mmectl.local import ports, processes, record
 from mmectl.local.client import ask
 from mmectl.local.instance import docker_cli
-from mmectl.local.record import Budgets, Record
+from mmectl.local.record import Budgets, Hosting, Record
 from mmectl.local.server.launch import launch, not_answering, unusable
 
 HUNG = 5.0  # seconds that one which does not answer has for its end
@@ -40,6 +41,17 @@ class Connection:
     region: str
     credentials: Credentials
     pid: int
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What points an AWS client at it, by environment variable."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+        }
 
 
 def find(state_dir: Path, *, timeout: float = 10.0) -> Connection | None:
@@ -114,6 +126,38 @@ def figures(
         raise not_answering(state_dir, str(error)) from None
 
 
+def send(
+    state_dir: Path,
+    credentials: Credentials,
+    method: str,
+    path: str,
+    value: Any = None,
+    *,
+    timeout: float = 30.0,
+) -> Any:
+    """Send a JSON value to one of the platform's own routes, signed with that key; the answer.
+
+    Raises PlatformError where it is refused, and when the platform does not answer.
+    """
+    known = _read(state_dir.resolve())
+    if known is None or not known.port:
+        raise not_answering(state_dir, "it was not started")
+    known = replace(
+        known,
+        access_key_id=credentials.access_key_id,
+        secret_access_key=credentials.secret_access_key,
+    )
+    body = b"" if value is None else json.dumps(value).encode()
+    try:
+        status, answer = ask.send(known, method, path, body, timeout)
+    except ask.FAILURES as error:
+        raise not_answering(state_dir, str(error)) from None
+    if status != 200:
+        text = answer.get("message", answer) if isinstance(answer, dict) else answer
+        raise PlatformError(f"the local platform refuses {path}: {text}", code="platform_refused")
+    return answer
+
+
 def bad_day(state_dir: Path) -> int | None:
     """The seed of the faults that the platform plays; None where it plays none."""
     known = _read(state_dir.resolve())
@@ -146,6 +190,7 @@ def start(
     budgets: Budgets | None = None,
     scaling_period: int | None = None,
     bad_day: int | None = None,
+    hosting: Hosting | None = None,
     timeout: float = 30.0,
 ) -> Connection:
     """The running platform of that project, started in the background when there is none.
@@ -154,8 +199,10 @@ def start(
     what instances run as (auto, process, docker), `budgets` what models may take on one of them,
     `scaling_period` the seconds of autoscaling's datapoints; None means that of last time, auto, no
     limit but the instance type's and 60 at first. `bad_day` is the seed of faults, None: none, or
-    those of the platform that runs. Raises PlatformError with what to do, also when the running
-    platform has another port, region, runtime, budgets, period or seed.
+    those of the platform that runs. `hosting` says with whom a platform ends that is started, and
+    who reaches it; None: as long as its owner lives, what it was, else nobody and this machine.
+    Raises PlatformError with what to do, also when the running platform has another port, region,
+    runtime, budgets, period or seed.
     """
     state_dir = state_dir.resolve()
     patience = min(10.0, timeout)
@@ -164,7 +211,7 @@ def start(
         check_packages()
         with _locked(state_dir):
             found = find(state_dir, timeout=patience) or _start(
-                state_dir, region, port, runtime, budgets, scaling_period, bad_day, timeout
+                state_dir, region, port, runtime, budgets, scaling_period, bad_day, hosting, timeout
             )
     known = _read(state_dir)
     _check_same(found, known, region=region, port=port, runtime=runtime, budgets=budgets)
@@ -263,6 +310,7 @@ def _start(
     budgets: Budgets | None,
     scaling_period: int | None,
     bad_day: int | None,
+    hosting: Hosting | None,
     timeout: float,
 ) -> Connection:
     known = _read(state_dir)
@@ -287,6 +335,7 @@ def _start(
         budgets=budgets or known.budgets,
         scaling_period=scaling_period or known.scaling_period,
         bad_day=bad_day,
+        hosting=hosting or _kept(known.hosting),
         supervisor=None,
         server=None,
     )
@@ -300,6 +349,11 @@ def _start(
     if found is None:
         raise not_answering(state_dir, "it ended right after its start")
     return found
+
+
+def _kept(before: Hosting) -> Hosting:
+    """What a platform has that is started again while its owner lives."""
+    return before if processes.alive(before.owner) else Hosting()
 
 
 def _random(length: int) -> str:

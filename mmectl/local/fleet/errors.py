@@ -84,6 +84,31 @@ def no_worker(answer: Answer) -> bool:
     return answer.status == 503 and kind_of(answer)[0] == "ServiceUnavailableException"
 
 
+def model_error(
+    endpoint: str, variant: str, region: str, status: int, original: str, instance: str
+) -> AwsError:
+    """The container's own error, 424, with the container's status and text in it."""
+    side = "client" if 400 <= status < 500 else "server"
+    original = original[:_MESSAGE]
+    partition = partitions.of(region)
+    group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    page = f"https://{region}.{partition.console}/cloudwatch/home"
+    return AwsError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{original}". See '
+        f"{page}?region={region}#logEventViewer:group={group} in account {ACCOUNT} "
+        "for more information.",
+        424,
+        {
+            "ErrorCode": f"{_ERROR_CODES[side]}_FROM_MODEL",
+            "OriginalStatusCode": status,
+            "OriginalMessage": original,
+            "LogStreamArn": f"arn:{partition.name}:logs:{region}:{ACCOUNT}:log-group:"
+            f"{group}:log-stream:{variant}/{instance}",
+        },
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorMessages:
     """The errors of one variant."""
@@ -91,30 +116,10 @@ class ErrorMessages:
     spec: FleetSpec
     region: str
 
-    @property
-    def _group(self) -> str:
-        return f"/aws/sagemaker/Endpoints/{self.spec.endpoint}"
-
     def model_error(self, status: int, original: str, instance: str) -> AwsError:
         """The container's own error, 424, with the container's status and text in it."""
-        side = "client" if 400 <= status < 500 else "server"
-        original = original[:_MESSAGE]
-        partition = partitions.of(self.region)
-        page = f"https://{self.region}.{partition.console}/cloudwatch/home"
-        return AwsError(
-            "ModelError",
-            f'Received {side} error ({status}) from primary with message "{original}". See '
-            f"{page}?region={self.region}#logEventViewer:group={self._group} in account {ACCOUNT} "
-            "for more information.",
-            424,
-            {
-                "ErrorCode": f"{_ERROR_CODES[side]}_FROM_MODEL",
-                "OriginalStatusCode": status,
-                "OriginalMessage": original,
-                "LogStreamArn": f"arn:{partition.name}:logs:{self.region}:{ACCOUNT}:log-group:"
-                f"{self._group}:log-stream:{self.spec.variant}/{instance}",
-            },
-        )
+        spec = self.spec
+        return model_error(spec.endpoint, spec.variant, self.region, status, original, instance)
 
     def answered(self, answer: Answer, instance: str) -> AwsError:
         """The container's answer, which is not 2xx, as an error."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from aiohttp import web
+
 from mmectl.local.call import Handler
-from mmectl.local.record import Record
+from mmectl.local.record import READY, Record
 from mmectl.local.s3.service import S3, ObjectStore
 from mmectl.local.server.gateway import Keys
 from mmectl.local.server.handlers import JsonService, SageMaker, Status
+from mmectl.local.server.health import Health
 from mmectl.local.server.moto_services import SERVICES, SmallServices
 
 Step = Callable[[], Awaitable[None]]
@@ -21,10 +24,14 @@ Step = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Handlers by signing name; `keys` of users; `opening` in order, `closing` in order."""
+    """Handlers by signing name; `keys` of users; `opening` in order, `closing` in order.
+
+    `health` answers whoever asks, where anybody may.
+    """
 
     services: Mapping[str, Handler]
     keys: Keys | None = None
+    health: Callable[[], Awaitable[web.Response]] | None = None
     opening: tuple[Step, ...] = ()
     closing: tuple[Step, ...] = ()
 
@@ -42,6 +49,7 @@ class Parts:
 
 def compose(state_dir: Path, known: Record) -> Parts:
     """The platform of that project."""
+    from mmectl.local.bad_day.requested import Requested
     from mmectl.local.capture.service import Captures
     from mmectl.local.control.plane import Control
     from mmectl.local.control.tagging import Tagging
@@ -100,19 +108,22 @@ def compose(state_dir: Path, known: Record) -> Parts:
         "s3": S3(store),
         "sagemaker": SageMaker(control, fleets, captures),
         "logs": JsonService("Logs_20140328", Logs(logs_dir, region=known.region)),
-        "mmectl": Status(control, fleets, paths, figures),
         **dict.fromkeys(SERVICES, small),
         "application-autoscaling": JsonService("AnyScaleFrontendService", scaling.operations),
         "monitoring": metrics.monitoring,
         "tagging": JsonService("ResourceGroupsTaggingAPI_20170126", Tagging(control)),
     }
+    requested = Requested(known.region)
+    status = Status(control, fleets, paths, figures, requested)
+    services["mmectl"] = status
     if known.bad_day is not None:
         from mmectl.local.bad_day.layer import BadDay
 
         services = BadDay(known.bad_day, known.region).around(services)
     return Parts(
-        services,
+        requested.around(services),
         small,
+        Health(local / READY, status.endpoints) if known.hosting.health else None,
         opening=(store.open, metrics.open, control.open, scaling.open),
         closing=(
             scaling.close,

@@ -12,13 +12,13 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from aiohttp import web
 
 from mmectl.base.values import Credentials
-from mmectl.local.auth import claims, sigv2, sigv4
+from mmectl.local.auth import claims, derived_keys, sigv2, sigv4
 from mmectl.local.call import Call, Handler
 from mmectl.local.refusals import RUNTIME_PATH, protocol_of, refusal, render
 from mmectl.local.server.bodies import BodyBudget, patience
@@ -28,6 +28,7 @@ from mmectl.local.values import AwsError
 log = logging.getLogger(__name__)
 
 _DIGEST = re.compile("[0-9a-f]{64}")
+HEALTH = "/health"
 HASH_INLINE = 512 * 1024  # bytes above which a body is hashed in a thread
 
 
@@ -47,7 +48,8 @@ class Gateway:
     """Answers every request; `services` are handlers by signing name.
 
     `hosts` are the values of the Host header that are ours: a page in a browser that resolves
-    its own name to this machine is refused.
+    its own name to this machine is refused. `health` answers ``GET /health``, which nobody need
+    sign; without it that is refused as everything else.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
         patience: Callable[[int], float] = patience,
         keys: Keys | None = None,
+        health: Callable[[], Awaitable[web.Response]] | None = None,
     ) -> None:
         self._credentials, self._hosts, self._services = (
             credentials,
@@ -68,7 +71,7 @@ class Gateway:
         )
         self._limit, self._clock = body_limits, clock
         self._bodies, self._patience = BodyBudget(), patience
-        self._keys = keys
+        self._keys, self._health = keys, health
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check, dispatch, and render what goes wrong."""
@@ -101,6 +104,8 @@ class Gateway:
         given = [host.lower() for host in call.request.headers.getall("Host", [])]
         if given not in self._hosts:
             raise AwsError("AccessDenied", "The Host header is not this platform's address.", 403)
+        if self._health is not None and call.path == HEALTH and call.request.method == "GET":
+            return await self._health()
         signed = claims.Request(call.request.method, call.path, call.query, call.request.headers)
         _refuse_preflight(signed)
         old = sigv2.is_claimed(signed)
@@ -119,8 +124,7 @@ class Gateway:
                 f"The embedded platform has no service '{service}'; it has {known}.",
                 404,
             )
-        who = await self._whose(call.claim)
-        credentials = who.credentials if who else self._credentials
+        who, credentials = await self._whose(call.claim)
         if old:
             sigv2.verify(signed, call.claim, credentials, self._clock())
         else:
@@ -130,16 +134,16 @@ class Gateway:
             call.may = who.may
         return await handler(call)
 
-    async def _whose(self, claim: claims.Claim) -> Principal | None:
-        """Whose key a request names; None: the project's own. Raises Refused for any other."""
-        try:
+    async def _whose(self, claim: claims.Claim) -> tuple[Principal | None, Credentials]:
+        """Whose key a request names, None: the project's own or one of it. Raises Refused."""
+        own = derived_keys.find(self._credentials, claim.access_key_id)
+        if own is not None:
+            return None, own
+        who = await self._keys.find(claim.access_key_id) if self._keys else None
+        if who is None:
             claims.check_key(claim, self._credentials)
-        except claims.Refused:
-            who = await self._keys.find(claim.access_key_id) if self._keys else None
-            if who is None:
-                raise
-            return who
-        return None
+            raise AssertionError("a key that is not ours was taken for ours")
+        return who, who.credentials
 
     async def _verify(self, call: Call, signed: claims.Request, credentials: Credentials) -> None:
         """Verify version 4: before the body is read where its digest is in a header."""

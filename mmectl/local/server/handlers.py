@@ -238,7 +238,16 @@ def _check_target(serving: Serving, target: str | None, request_id: str) -> None
 
 
 FIGURES = "/-/figures/"
+FAULTS = "/-/faults"
 Figures = Callable[[str, float], Awaitable[dict[str, Any]]]
+
+
+class Faults(Protocol):
+    """What plays faults on request."""
+
+    def answer(self, call: Call) -> dict[str, Any]:
+        """Take what the caller asks for, and tell what it has; raises AwsError."""
+        ...
 
 
 async def _none(_endpoint: str, _seconds: float) -> dict[str, Any]:
@@ -254,9 +263,10 @@ class Status:
         fleets: Invoker,
         logs: Mapping[str, Path],
         figures: Figures = _none,
+        faults: Faults | None = None,
     ) -> None:
         self._control, self._fleets, self._logs = control, fleets, logs
-        self._figures = figures
+        self._figures, self._faults = figures, faults
         self._started = time.monotonic()
 
     async def __call__(self, call: Call) -> web.StreamResponse:
@@ -265,12 +275,14 @@ class Status:
             return web.json_response({"pid": os.getpid()})
         if call.path.startswith(FIGURES):
             return web.json_response(await self._counted(call.path))
+        if call.path == FAULTS and self._faults is not None:
+            return web.json_response({"pid": os.getpid(), **self._faults.answer(call)})
         if call.path != "/-/status":
             raise AwsError("UnknownOperationException", f"There is no '{call.path}'.", 404)
         answer = {
             "pid": os.getpid(),
             "uptime": round(time.monotonic() - self._started, 3),
-            "endpoints": await self._endpoints(),
+            "endpoints": await self.endpoints(),
             "logs": {name: str(path) for name, path in self._logs.items()},
         }
         return web.json_response(answer)
@@ -282,7 +294,8 @@ class Status:
             raise AwsError("ValidationError", f"'{path}' names no number of seconds.")
         return {"pid": os.getpid(), **await self._figures(name, float(seconds))}
 
-    async def _endpoints(self) -> list[dict[str, Any]]:
+    async def endpoints(self) -> list[dict[str, Any]]:
+        """A row for each endpoint, with its status and its instances."""
         names: list[str] = []
         token: dict[str, str] = {}
         while True:

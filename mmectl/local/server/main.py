@@ -22,13 +22,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from mmectl.base.errors import MmectlError
 from mmectl.base.files import lock_for_good
 from mmectl.local import record
+from mmectl.local.processes import Process
 from mmectl.local.s3.files import DISK_FULL, is_full
 from mmectl.local.server import log_file
 from mmectl.local.server.compose import Parts, compose
 from mmectl.local.server.connections import MOST, Connections
 from mmectl.local.server.gateway import Gateway
 from mmectl.local.server.handlers import body_limit
-from mmectl.local.server.keeper import Keeper
+from mmectl.local.server.keeper import Keeper, gone
 from mmectl.local.server.launch import log_path
 from mmectl.local.server.supervisor import GIVE_UP
 
@@ -67,9 +68,9 @@ def is_ours(line: logging.LogRecord) -> bool:
     return not isinstance(error, HttpProcessingError)
 
 
-def hosts(port: int) -> tuple[str, ...]:
-    """The values of the Host header that are ours."""
-    return f"127.0.0.1:{port}", f"localhost:{port}"
+def hosts(port: int, name: str = record.LOOPBACK) -> tuple[str, ...]:
+    """The values of the Host header that are ours; `name` is what others reach us by."""
+    return tuple({f"{host}:{port}": None for host in ("127.0.0.1", "localhost", name.lower())})
 
 
 def drop_stalled(listener: socket.socket, idle: float = UNREAD) -> None:
@@ -87,10 +88,11 @@ class Server:
         self._parts = parts
         gateway = Gateway(
             known.credentials,
-            hosts(listener.getsockname()[1]),
+            hosts(listener.getsockname()[1], known.hosting.host),
             parts.services,
             body_limit,
             keys=parts.keys,
+            health=parts.health,
         )
         self._runner = web.ServerRunner(front(gateway), shutdown_timeout=1.0)
         drop_stalled(listener)
@@ -108,6 +110,15 @@ class Server:
             await site.stop()
         await self._parts.close()
         await self._runner.cleanup()
+
+
+async def end_with(owner: Process | None, stopped: asyncio.Event) -> None:
+    """Stop when the owner has died; without one there is nothing to wait for."""
+    if owner is None:
+        return
+    await gone(owner)
+    log.info("the process that this platform is for (pid %d) has ended", owner.pid)
+    stopped.set()
 
 
 async def serve(
@@ -128,6 +139,7 @@ async def serve(
     server = Server(known, parts, listener)
     # at once: opening the parts takes a while, in which the supervisor may die
     keeping = asyncio.create_task(keeper.keep(known.supervisor))
+    ending = asyncio.create_task(end_with(known.hosting.owner, stopped))
     await server.start()
     gc.freeze()  # what lives as long as the server need not be looked at again
     report(ready, {"ready": True})
@@ -137,6 +149,7 @@ async def serve(
         look()
     log.info("stopping")
     keeping.cancel()
+    ending.cancel()
     await server.close()
     keeper.tell(0)
 

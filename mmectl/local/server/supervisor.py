@@ -37,17 +37,17 @@ def pause(deaths: int) -> float:
     return 0.0 if deaths <= 1 else float(min(LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)))
 
 
-def listen(port: int) -> tuple[socket.socket, bool]:
+def listen(port: int, address: str = record.LOOPBACK) -> tuple[socket.socket, bool]:
     """The listening socket, and whether the wished port was to be had."""
     wished = True
     listener = _socket()
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((address, port))
     except OSError:
         wished = False
         listener.close()
         listener = _socket()
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
     listener.listen(BACKLOG)
     return listener, wished
 
@@ -120,6 +120,7 @@ class Supervisor:
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._listener.close()
         self._forget()
+        self._dispose()
         return code
 
     def _adopt(self, orphan: Orphan) -> int:
@@ -184,6 +185,16 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 record.write(self._state_dir, replace(known, supervisor=None, server=None))
 
+    def _dispose(self) -> None:
+        """Remove the folder of a disposable platform whose owner is no longer there to do it."""
+        known = record.read(self._state_dir)
+        if known is None or not known.hosting.disposable or processes.alive(known.hosting.owner):
+            return
+        import shutil
+
+        processes.sweep(self._state_dir)
+        shutil.rmtree(self._state_dir, ignore_errors=True)
+
     def _stop(self, *_: object) -> None:
         self._stopping = True
         if self._orphan is not None:
@@ -247,9 +258,9 @@ def main(arguments: list[str]) -> int:
         fail(ready, "platform.json cannot be read")
         return 1
     try:
-        listener, wished = listen(known.port)
+        listener, wished = listen(known.port, known.hosting.address)
     except OSError as error:
-        fail(ready, f"no port can be opened on 127.0.0.1: {error}")
+        fail(ready, f"no port can be opened on {known.hosting.address}: {error}")
         return 1
     if known.port and not wished and "strict" in arguments[3:]:
         fail(ready, f"port {known.port} is taken by another program")

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from mmectl.local.bad_day.asked import RUNTIME, Asked, s3_operation
 from mmectl.local.bad_day.faults import BURST_LENGTH, DEEPEST, EMBEDDED, FAULTS, Chance, Fault
-from mmectl.local.bad_day.layer import BadDay, _met
+from mmectl.local.bad_day.layer import BadDay, met
 from mmectl.local.bad_day.replicas import BEHIND, Replicas
 from mmectl.local.values import AwsError
 
@@ -132,8 +132,8 @@ def call_of(operation: str) -> Any:
 
 def test_a_null_message_is_one():
     fault = Fault("refused", "ThrottlingException", 400, None)
-    control: Any = _met(call_of("X"), asked(), fault)
-    runtime: Any = _met(call_of("X"), asked(service=RUNTIME), fault)
+    control: Any = met(call_of("X"), asked(), fault)
+    runtime: Any = met(call_of("X"), asked(service=RUNTIME), fault)
     assert json.loads(control.body) == {"__type": "ThrottlingException", "message": None}
     assert json.loads(runtime.body) == {"message": None}
     assert runtime.headers["x-amzn-ErrorType"] == "ThrottlingException"
@@ -142,7 +142,7 @@ def test_a_null_message_is_one():
 def test_a_dropped_connection_is_closed_without_a_word():
     call = call_of("X")
     with pytest.raises(ConnectionError):
-        _met(call, asked(), Fault("dropped"))
+        met(call, asked(), Fault("dropped"))
     assert call.transport.aborted
 
 
