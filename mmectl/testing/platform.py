@@ -115,24 +115,23 @@ class Platform:
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client, as ``boto3.client(service, **options)``."""
-        import boto3
+        from mmectl.aws import plain
 
-        running = self._running
-        given = {
-            "region_name": running.region,
-            "endpoint_url": running.endpoint_url,
-            "aws_access_key_id": running.credentials.access_key_id,
-            "aws_secret_access_key": running.credentials.secret_access_key,
+        to = self._running
+        return plain.client(
+            service,
+            region=to.region,
+            endpoint_url=to.endpoint_url,
+            credentials=to.credentials,
             **options,
-        }
-        return boto3.session.Session().client(service, **given)
+        )
 
     def mmectl(self, *arguments: str) -> Any:
         """Run a command against it, such as ``("upload", "./cat")``; its data as `--json` prints.
 
         Raises MmectlError with the command's own text, hint and code.
         """
-        from mmectl.commands.inside import data_of
+        from mmectl.testing.inside import data_of
 
         self._running  # noqa: B018 - raises where it was not started
         words = [word for item in self._flags().items() for word in ("--set", "=".join(item))]

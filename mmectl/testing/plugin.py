@@ -8,9 +8,9 @@ platform and one endpoint; each has keys of its own, so faults of one befall no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmectl.testing.platform import Platform
     from mmectl.testing.runs import Run
 
+T = TypeVar("T")
 MARKER = "mmectl_faults"
 _HELP = {
     "mmectl_config": "config.yaml of the application's endpoint [config.yaml, where there is one]",
@@ -83,16 +84,16 @@ def _run(config: pytest.Config) -> Run:
     return config.stash[_RUN]
 
 
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Show an error of mmectl as its text and what to do, without a traceback."""
+def _in_words(action: Callable[[], T]) -> T:
+    """Do it; an error of mmectl is shown as its text and what to do, without a traceback."""
     from mmectl.base.errors import MmectlError
 
     try:
-        yield
+        return action()
     except MmectlError as error:
         hint = f"\nnext: {error.hint}" if error.hint else ""
-        pytest.fail(f"mmectl: {error.message}{hint}", pytrace=False)
+        said = f"mmectl: {error.message}{hint}"
+    pytest.fail(said, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -142,18 +143,18 @@ def mmectl_platform(
     """A running platform; the workers of a run share it. It ends with the run."""
     from mmectl.testing.platform import Platform
 
-    with _in_words():
-        run = _run(pytestconfig)
-        platform = Platform(
+    def started() -> Platform:
+        return Platform(
             mmectl_config,
             models=mmectl_models,
             settings=mmectl_settings,
             env=pytestconfig.getini("mmectl_env") or None,
             cache=None if mmectl_config else pytestconfig.rootpath / ".mmectl",
             apart=_apart(pytestconfig),
-            run=run,
-        )
-        return platform.start()
+            run=_run(pytestconfig),
+        ).start()
+
+    return _in_words(started)
 
 
 def _apart(config: pytest.Config) -> bool:
@@ -166,8 +167,7 @@ def _apart(config: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def mmectl_endpoint(mmectl_platform: Platform) -> Endpoint:
     """The deployed endpoint, with the models uploaded: name, bucket, models, `invoke`."""
-    with _in_words():
-        return mmectl_platform.deploy()
+    return _in_words(mmectl_platform.deploy)
 
 
 @pytest.fixture(scope="session")
@@ -199,9 +199,7 @@ def mmectl_faults(mmectl_platform: Platform, request: pytest.FixtureRequest) -> 
     They end with the test.
     """
     faults = mmectl_platform.faults
-    with _in_words():
-        for marker in reversed(list(request.node.iter_markers(MARKER))):
-            faults.add(*marker.args, **marker.kwargs)
+    for marker in reversed(list(request.node.iter_markers(MARKER))):
+        _in_words(partial(faults.add, *marker.args, **marker.kwargs))
     yield faults
-    with _in_words():
-        faults.clear()
+    _in_words(faults.clear)
