@@ -1,0 +1,231 @@
+"""The console in a real Chromium, over a real platform: what is seen, and what nobody can do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from lab import provide
+from lab_machine import Unavailable
+from projects import BIN, Project, config_of, made, share_environments
+
+CHROMIUM = "/usr/bin/chromium"
+SECONDS = 30.0
+HOSTILE = "<img src=x onerror=window.hit=1>"
+# of a model: 9 MB, so the second one takes the place of the first
+ONE_MODEL = "local: {runtime: process, memory_mb: 16}\n"
+
+
+@pytest.fixture(scope="module")
+def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    try:
+        provide({"chromium": CHROMIUM})
+    except Unavailable as why:
+        pytest.skip(str(why))
+    models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
+    settings = config_of(root, models, ONE_MODEL).replace("instance_count: 2", "instance_count: 1")
+    with made(root, settings, ONE_MODEL) as project:
+        share_environments(project, request)
+        project.mmectl("build")
+        project.mmectl("upload", "--all")
+        yield project
+
+
+@pytest.fixture(scope="module")
+def address(project: Project) -> Iterator[str]:
+    """A console that was started before there is an endpoint."""
+    command = [BIN / "mmectl", "console", "--no-browser", "--json"]
+    with subprocess.Popen(
+        command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        yield json.loads(running.stdout.readline())["url"]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """One tab; whatever the page's policy or code complains of fails the test of it."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(SECONDS * 1000)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(address)
+    yield page
+    assert said == []
+
+
+HEADINGS = {"Endpoint": "demo", "Try": "Try a model"}
+
+
+def goto(page: Any, name: str) -> None:
+    page.get_by_role("navigation").get_by_role("link", name=name).click()
+    page.get_by_role("heading", name=HEADINGS.get(name, name), level=1, exact=True).wait_for()
+
+
+def invoke(project: Project, model: str) -> None:
+    project.mmectl("invoke", "-m", model, project.root / "examples" / "images" / "star.jpg")
+
+
+def cells(page: Any, text: str) -> None:
+    """Wait until the cells of an instance are these."""
+    page.locator(f"canvas[aria-label*='{text}']").wait_for()
+
+
+def test_the_address_is_shown_no_more(page, address):
+    page.wait_for_url(re.compile(r"/#/endpoint$"))
+    assert "token" not in page.url
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_an_instance_and_a_model_appear(page, project):
+    assert page.locator("canvas").count() == 0
+    project.mmectl("deploy")
+    page.get_by_role("heading", name=re.compile("InService")).wait_for()
+    invoke(project, "shapes")
+    cells(page, "1 ready")
+
+
+def test_more_than_fits_is_unloaded(page, project):
+    invoke(project, "digits")
+    cells(page, "1 ready, 1 disk")
+    goto(page, "Events and logs")
+    page.get_by_text("unloaded shapes.tar.gz").wait_for()
+    page.get_by_text("loaded shapes from").first.wait_for()  # what the container printed
+    goto(page, "Traffic")
+    page.get_by_role("cell", name="digits.tar.gz").wait_for()
+
+
+def test_a_version_is_promoted_by_the_command_that_is_shown(page, project):
+    other = project.folder / "other" / "shapes"
+    shutil.copytree(project.root / "examples" / "models" / "shapes", other)
+    (other / "note.txt").write_text("another version\n")
+    project.mmectl("upload", other)
+    goto(page, "Models")
+    page.get_by_role("button", name="shapes").click()
+    page.get_by_role("row", name=re.compile("^v1 ")).get_by_role("button", name="Promote").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("mmectl models promote shapes v1").wait_for()
+    dialog.get_by_role("button", name="Do it").click()
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("row", name=re.compile("v1 current")).wait_for()
+    shown = project.data("models", "show", "shapes")
+    assert (shown["current"], shown["promoted"]) == (1, True)
+
+
+def test_a_model_says_what_a_picture_is(page, project):
+    goto(page, "Try")
+    page.get_by_label("Model", exact=True).fill("shapes")
+    page.locator("#file").set_input_files(project.root / "examples" / "images" / "star.jpg")
+    assert page.locator("#preview").get_attribute("src").startswith("blob:")
+    page.get_by_role("button", name="Ask").click()
+    first = page.locator("table.labels tr").first
+    assert "star" in first.inner_text()
+    assert float(first.locator("td").last.inner_text()) > 0.9
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits(page, width, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    for name in ("Endpoint", "Traffic", "Models", "Try", "Events and logs", "Bench"):
+        goto(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_hostile_names_are_text(page, project):
+    bucket = project.data("status")["location"].removeprefix("s3://").partition("/")[0]
+    body = b"no tarball"
+    project.client("s3").put_object(Bucket=bucket, Key=f"demo/{HOSTILE}.tar.gz", Body=body)
+    goto(page, "Endpoint")
+    goto(page, "Models")
+    page.get_by_role("button", name=HOSTILE).click()
+    page.get_by_role("heading", name=HOSTILE).wait_for()
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_text(HOSTILE).first.wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.goto(f"{page.url.partition('#')[0]}#/models?name={quote(HOSTILE)}")
+    page.get_by_role("heading", name=HOSTILE).wait_for()
+    assert page.evaluate("window.hit") is None
+
+
+def test_another_site_reads_and_does_nothing(browser, page, address):
+    """A page of another origin with the token in its hands, and one that frames the console."""
+    origin, token = address.split("/#token=")
+    other = browser.new_context().new_page()
+    other.route("http://other.example/", lambda route: route.fulfill(body="<p>other"))
+    other.goto("http://other.example/")
+    ask = """async ([url, method, token]) => {
+        const headers = token ? {Authorization: `Bearer ${token}`} : {};
+        try { const answer = await fetch(url, {method, headers}); return answer.status; }
+        catch (error) { return "refused"; }
+    }"""
+    for method, path in (("GET", "/page/endpoint"), ("POST", "/do/rollback"), ("GET", "/live")):
+        for given in (token, ""):
+            assert other.evaluate(ask, [origin + path, method, given]) == "refused"
+    other.evaluate("url => { document.body.innerHTML = `<iframe src=${url}></iframe>`; }", origin)
+    other.wait_for_timeout(300)
+    assert all("mmectl" not in frame.content() for frame in other.frames[1:])
+
+
+def test_keys_move_between_models(page, project):
+    goto(page, "Endpoint")
+    cells(page, "models")
+    page.locator("canvas").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("#picked", has_text=re.compile("digits|shapes")).wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=re.compile("^(digits|shapes)$")).wait_for()
+
+
+def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
+    project.client("cloudwatch").put_metric_alarm(
+        AlarmName="errors",
+        Namespace="mine",
+        MetricName="errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    goto(page, "Endpoint")
+    settings = [
+        *("update.policy=canary", "update.step=50", "update.wait=60", "update.alarms=[errors]"),
+        *("endpoint.instance_count=2", "endpoint.environment={A: b}"),
+    ]
+    options = [word for item in settings for word in ("--set", item)]
+    project.mmectl("deploy", "--no-wait", *options)
+    page.locator("#update", has_text="50 % of the traffic on the new instances").wait_for()
+    assert page.locator("section.instance").count() == 3
+    project.client("cloudwatch").set_alarm_state(
+        AlarmName="errors", StateValue="ALARM", StateReason="a test"
+    )
+    page.locator("#update").wait_for(state="hidden")
+    page.wait_for_function("document.querySelectorAll('section.instance').length === 1")
+    goto(page, "Events and logs")
+    page.get_by_text("RollingBack").first.wait_for()
