@@ -13,8 +13,8 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from mmectl.base.concurrency import as_completed
@@ -63,12 +63,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What InvokeEndpoint gave."""
+    """What InvokeEndpoint gave; `spent` is where the time went (seconds), where that is told."""
 
     body: bytes
     content_type: str
     variant: str | None = None
     attributes: str | None = None
+    spent: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

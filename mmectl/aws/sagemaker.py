@@ -285,7 +285,14 @@ class Runtime:
             content_type=answer.get("ContentType", ""),
             variant=answer.get("InvokedProductionVariant"),
             attributes=answer.get("CustomAttributes"),
+            spent=_spent(answer["ResponseMetadata"]["HTTPHeaders"].get("x-mmectl-seconds", "")),
         )
+
+
+def _spent(text: str) -> dict[str, float]:
+    """What the embedded platform tells of where the time went; SageMaker tells nothing."""
+    pairs = (word.partition("=") for word in text.split())
+    return {name: float(value) for name, _, value in pairs}
 
 
 def _refused(request: Request, error: ClientError) -> InvokeError:

@@ -207,6 +207,7 @@ def _row(item: Prediction) -> dict[str, Any]:
         "attempts": item.attempts,
         "variant": item.answer.variant,
         "content_type": item.answer.content_type,
+        "spent": dict(item.answer.spent) or None,
         "labels": [{"probability": p, "class": name} for p, name in item.labels],
     }
     try:

@@ -129,6 +129,8 @@ class InvokeResponse:
     content_type: str
     variant: str
     custom_attributes: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Where the time went: `queue`, `download`, `load`, `model`."""
 
 
 class Fleets(Protocol):

@@ -16,6 +16,10 @@ def events(before: Row, after: Row) -> Iterator[tuple[str, str, str]]:
     """
     if before["head"]["status"] != after["head"]["status"]:
         yield "status", "", f"{before['head']['status']} -> {after['head']['status']}"
+    update = before["head"]["update"]
+    if update and not after["head"]["update"]:
+        done = after["head"]["config"] == update["config"]
+        yield ("updated" if done else "rolled back"), "", f"serves {after['head']['config']}"
     old, new = before["instances"], after["instances"]
     for name in new.keys() - old.keys():
         yield "started", name, ""

@@ -54,6 +54,7 @@ ANSWERS = {
         "variant": "v",
         "attempts": 1,
         "content_type": "text/csv",
+        "spent": {"queue": 0.01, "download": 0.02, "load": 0.05, "model": 0.01},
         "labels": [{"class": EVIL, "probability": 0.5}],
         "body": EVIL,
     },

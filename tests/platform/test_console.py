@@ -42,7 +42,7 @@ def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
 @pytest.fixture(scope="module")
 def address(project: Project) -> Iterator[str]:
     """A console that was started before there is an endpoint."""
-    command = [BIN / "mmectl", "console", "--no-browser", "--json"]
+    command = [str(BIN / "mmectl"), "console", "--no-browser", "--json"]
     with subprocess.Popen(
         command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True
     ) as running:
@@ -85,7 +85,7 @@ def goto(page: Any, name: str) -> None:
 
 
 def invoke(project: Project, model: str) -> None:
-    project.mmectl("invoke", "-m", model, project.root / "examples" / "images" / "star.jpg")
+    project.mmectl("invoke", "-m", model, str(project.root / "examples" / "images" / "star.jpg"))
 
 
 def cells(page: Any, text: str) -> None:
@@ -121,7 +121,7 @@ def test_a_version_is_promoted_by_the_command_that_is_shown(page, project):
     other = project.folder / "other" / "shapes"
     shutil.copytree(project.root / "examples" / "models" / "shapes", other)
     (other / "note.txt").write_text("another version\n")
-    project.mmectl("upload", other)
+    project.mmectl("upload", str(other))
     goto(page, "Models")
     page.get_by_role("button", name="shapes").click()
     page.get_by_role("row", name=re.compile("^v1 ")).get_by_role("button", name="Promote").click()
@@ -140,6 +140,7 @@ def test_a_model_says_what_a_picture_is(page, project):
     page.locator("#file").set_input_files(project.root / "examples" / "images" / "star.jpg")
     assert page.locator("#preview").get_attribute("src").startswith("blob:")
     page.get_by_role("button", name="Ask").click()
+    page.get_by_role("img", name="Where the time went").wait_for()
     first = page.locator("table.labels tr").first
     assert "star" in first.inner_text()
     assert float(first.locator("td").last.inner_text()) > 0.9
@@ -228,4 +229,4 @@ def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
     page.locator("#update").wait_for(state="hidden")
     page.wait_for_function("document.querySelectorAll('section.instance').length === 1")
     goto(page, "Events and logs")
-    page.get_by_text("RollingBack").first.wait_for()
+    page.get_by_role("listitem").filter(has_text="rolled back").wait_for()

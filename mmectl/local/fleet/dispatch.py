@@ -144,6 +144,7 @@ class Dispatcher:
             answer.headers.get("content-type", "application/octet-stream"),
             self._spec.variant,
             answer.headers.get("x-amzn-sagemaker-custom-attributes"),
+            trace.seconds,
         )
 
     async def _send(

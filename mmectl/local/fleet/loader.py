@@ -21,7 +21,7 @@ from mmectl.local.fleet.errors import ErrorMessages, model_name
 from mmectl.local.fleet.metering import Meter
 from mmectl.local.fleet.placement import Placement
 from mmectl.local.fleet.ports import Server
-from mmectl.local.fleet.tasks import Task, Tasks
+from mmectl.local.fleet.tasks import Task, Tasks, Times
 from mmectl.local.fleet.too_large import TooLargeCache
 from mmectl.local.fleet.unloads import Unloads
 from mmectl.local.instance import procfs
@@ -77,12 +77,12 @@ class Loader:
         """Measure in the background what a model in memory takes now."""
         self._tasks.chore(self._measure(server, target))
 
-    async def _load(self, server: Server, target: str) -> None:
+    async def _load(self, server: Server, target: str) -> Times:
         slot = self._slots.setdefault(server.id, asyncio.Semaphore(self._settings.loads_at_once))
         folder = server.folder(model_name(target))
         try:
             async with slot:
-                await self._download_and_load(server, target, folder)
+                return await self._download_and_load(server, target, folder)
         except BaseException as error:
             keep = isinstance(error, (WireError, asyncio.CancelledError, NotAdmittedError))
             keep = keep and not isinstance(error, NeverFitsError)
@@ -93,17 +93,21 @@ class Loader:
                 raise self._errors.no_memory(target, str(error), server.id) from None
             raise
 
-    async def _download_and_load(self, server: Server, target: str, folder: Path) -> None:
+    async def _download_and_load(self, server: Server, target: str, folder: Path) -> Times:
         await self._refuse_too_large(target)
         await self._refuse_crashing(server, target)
         replica = self._placement.replica(server.id, target)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         if replica is not None and replica.disk and _is_folder(folder):
             footprint = await self._admission.reserve(server, target, replica.disk)
         else:
             footprint = await self._downloads.fetch(server, target, folder)
+        there = clock()
         with self._meter.timed("ModelLoadingTime"):
             await self._load_with_evictions(server, target, footprint)
         await self._attach(server, target, footprint)
+        return there - began, clock() - there
 
     # what is not tried again
 

@@ -29,12 +29,27 @@ def nowhere(metric: str, value: float) -> None:
 
 @dataclass(slots=True)
 class Trace:
-    """How one request fared: seconds that it waited for its model, and that the model took."""
+    """How one request fared: seconds that it waited for its model, and that the model took.
+
+    `downloaded` and `loaded` are those that the load took which it waited for: both may be more
+    than `waited` where others had begun it.
+    """
 
     instance: str = ""
     waited: float = 0.0
     served: float = 0.0
     hit: bool = True
+    downloaded: float = 0.0
+    loaded: float = 0.0
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where its time went, as far as it waited for that."""
+        load = min(self.loaded, self.waited)
+        download = min(self.downloaded, self.waited - load)
+        queue = self.waited - load - download
+        found = {"queue": queue, "download": download, "load": load, "model": self.served}
+        return {name: round(value, 6) for name, value in found.items()}
 
     @contextmanager
     def waiting(self, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:

@@ -11,8 +11,10 @@ from mmectl.local.instance.http_client import WireError
 from mmectl.local.values import AwsError
 from mmectl.local.waiting import Changes
 
-Job = Coroutine[Any, Any, None]
-Task = asyncio.Task[None]
+Times = tuple[float, float]
+"""Seconds of a load: for the download and unpacking, and for the server."""
+Job = Coroutine[Any, Any, "Times | None"]
+Task = asyncio.Task["Times | None"]
 
 
 class Tasks:

@@ -84,6 +84,7 @@ class WaitForLoad:
             raise self._errors.not_ready(target)
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
+            attempts.trace.downloaded, attempts.trace.loaded = task.result() or (0.0, 0.0)
             return
         if error is not None and not isinstance(error, WireError):
             raise error

@@ -164,6 +164,8 @@ class SageMaker:
         }
         if answer.custom_attributes is not None:
             headers[RUNTIME + "Custom-Attributes"] = answer.custom_attributes
+        # not SageMaker's: what `mmectl console` shows of where the time went
+        headers[SECONDS] = " ".join(f"{name}={value:g}" for name, value in answer.seconds.items())
         return web.Response(body=answer.body, headers=headers)
 
 
@@ -182,6 +184,7 @@ def _update(described: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+SECONDS = "x-mmectl-seconds"
 _LONGEST = {
     "Content-Type": 1024,
     "Accept": 1024,

@@ -10,7 +10,7 @@ import pytest
 from fakes.fleet import FakeServer, FakeStore, error, spec
 
 from mmectl.local.fleet.data_plane import DataPlane, RouterSettings
-from mmectl.local.fleet.metering import Meter
+from mmectl.local.fleet.metering import Meter, Trace
 from mmectl.local.values import AwsError, InvokeRequest
 
 MB = 1 << 20
@@ -188,3 +188,17 @@ def test_a_failed_load_is_not_timed():
     with pytest.raises(AwsError), meter.timed("ModelLoadingTime"):
         raise AwsError("ModelError", "no")
     assert counted == {}
+
+
+@pytest.mark.parametrize(
+    ("trace", "seconds"),
+    [
+        (Trace(waited=0.5, served=0.1, downloaded=0.1, loaded=0.3), (0.1, 0.1, 0.3, 0.1)),
+        (Trace(waited=0.2, served=0.1, downloaded=0.4, loaded=0.1), (0.0, 0.1, 0.1, 0.1)),
+        (Trace(waited=0.1, served=0.1, downloaded=0.4, loaded=0.3), (0.0, 0.0, 0.1, 0.1)),
+        (Trace(served=0.1), (0.0, 0.0, 0.0, 0.1)),
+    ],
+)
+def test_where_the_time_of_a_request_went_adds_up(trace, seconds):
+    """One that came while others had begun the load waits for its end alone."""
+    assert tuple(trace.seconds.values()) == pytest.approx(seconds)

@@ -28,8 +28,8 @@ def row(name="i-1", models=(), loading=(), on_disk=(), invoked=None, **more):
     }
 
 
-def seen(*rows, status="InService"):
-    return snapshot({"name": "demo", "status": status, "instances": rows}, NOW)
+def seen(*rows, **more):
+    return snapshot({"name": "demo", "status": "InService", "instances": rows} | more, NOW)
 
 
 def models(found, name="i-1"):
@@ -109,3 +109,9 @@ def test_what_happened_is_told_in_words():
 def test_a_request_is_no_event():
     before, after = seen(row(models=[("a", 1.0, 0)])), seen(row(models=[("a", 1.0, 1)]))
     assert list(events(before, after)) == []
+
+
+def test_an_update_ended_by_what_serves():
+    during = seen(config="old", update={"config": "new", "stage": "Baking", "share": 0.5})
+    assert list(events(during, seen(config="new"))) == [("updated", "", "serves new")]
+    assert list(events(during, seen(config="old"))) == [("rolled back", "", "serves old")]
