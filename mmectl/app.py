@@ -154,6 +154,14 @@ class App:
         if not self.out.mode.json:
             self.out.once(text)
 
+    @property
+    def config_path(self) -> Path | None:
+        """The file that the configuration is of, valid or not; None where there is none."""
+        try:
+            return self._file[0]
+        except ConfigError:
+            return None
+
     def environments(self) -> dict[str, Config]:
         """The configuration in each of its environments, without what is of unset variables.
 

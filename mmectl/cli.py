@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import itertools
 import os
 import re
 import signal
@@ -45,7 +46,7 @@ class LazyGroup(CommandGroup):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"mmectl.commands.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def resolve_command(
@@ -61,15 +62,37 @@ class LazyGroup(CommandGroup):
             raise UsageError(f"no such command: {args[0]}", hint=hint)
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Answer --version, which --json may stand beside."""
+        options = list(itertools.takewhile(lambda word: word.startswith("-"), args))
+        if "--version" not in options or set(options) & set(ctx.help_option_names):
+            return super().parse_args(ctx, args)
+        if set(options) - {"--version", "--json"}:
+            return super().parse_args(ctx, [word for word in args if word != "--version"])
+        _tell_version(as_json="--json" in options)
+        raise click.exceptions.Exit(0)
+
     def get_help(self, ctx: click.Context) -> str:
         """The menu, which needs no click."""
         return menu.text(ctx.terminal_width or menu.columns())
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mmectl")
-def cli() -> None:
+@click.option("--version", is_flag=True, help="Show what is installed and exit.")
+def cli(version: bool) -> None:  # see LazyGroup.parse_args
     """Serve many models from one SageMaker multi-model endpoint."""
+
+
+def _tell_version(*, as_json: bool) -> None:
+    from mmectl.commands import version
+
+    found = version.look()
+    if not as_json:
+        click.echo(version.text(*found))
+        return
+    from mmectl.console.output import Mode, Output, Result
+
+    Output(Mode(json=True)).result("version", Result(version.data(*found)))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -270,7 +293,7 @@ def _bug(call: Call, error: Exception, arguments: Sequence[str]) -> int:
         log.write("".join(traceback.format_exception(error)))
     bug = MmectlError(
         f"a bug in mmectl: {type(error).__name__}: {error}",
-        hint=f"the traceback is in {log.name}; please report it",
+        hint=f"mmectl bug-report   # collects what to report; the traceback is in {log.name}",
         code="bug",
     )
     bug.exit_code = 3

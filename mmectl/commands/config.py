@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,22 +33,28 @@ def check(app: App) -> Result:
     Without --env every environment is checked, but for values whose variables are
     not set here.
     """
+    data = checked(app)
+    where = Path(data["path"]).name if data["path"] else "no config.yaml, defaults only"
+    each = [] if data["environment"] else data["environments"]
+    valid = f"{where}: valid" + (f", also in {', '.join(each)}" if each else "")
+    return Result(data, [valid, *(f"warning: {text}" for text in data["warnings"])])
+
+
+def checked(app: App) -> dict[str, Any]:
+    """What is known of a valid configuration. Raises ConfigError."""
     from mmectl.config.advice import advice, shared_endpoints
 
     path = app.config.path
-    where = path.name if path else "no config.yaml, defaults only"
     warnings = advice(app.config.settings)
     each = {} if app.config.environment else app.environments()
     warnings += shared_endpoints({name: one.settings for name, one in each.items()})
-    data = {
+    return {
         "path": str(path) if path else None,
         "environment": app.config.environment,
         "environments": list(app.config.environments),
         "problems": [],
         "warnings": warnings,
     }
-    valid = f"{where}: valid" + (f", also in {', '.join(each)}" if each else "")
-    return Result(data, [valid, *(f"warning: {text}" for text in warnings)])
 
 
 @command(

@@ -27,6 +27,7 @@ COMMANDS = {
     "iam": ("iam", "Print IAM policies of least privilege for this configuration."),
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
+    "bug-report": ("bug_report", "Collect what a bug report needs, without secrets."),
     "completion": ("completion", "Print the shell completion script."),
 }
 
@@ -39,7 +40,7 @@ Usage: mmectl [OPTIONS] COMMAND [ARGS]...
   account, no Docker. With `platform: aws` the same commands run there.
 
 Options:
-  --version   Show the version and exit.
+  --version   Show what is installed and exit; also with --json.
   -h, --help  Show this message and exit.
 
 Commands:
