@@ -148,8 +148,9 @@ def _logs(app: App) -> dict[str, Path]:
     """The last logs of the embedded platform and of its instances."""
     try:
         folder = app.config.state_dir / "local"
-    except MmectlError:
-        return {}
+    except MmectlError:  # then where it usually is
+        path = app.config_path
+        folder = (path.absolute().parent if path else Path.cwd()) / ".mmectl" / "local"
     own = [path for path in (folder / "platform.log",) if _is_file(path)]
     others = [path for path in folder.glob("logs/*/*/*.log") if _is_file(path)]
     return {

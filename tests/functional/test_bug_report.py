@@ -20,7 +20,10 @@ endpoint:
   name: demo
   environment: {API_KEY: hush-literal, OTHER: "${FROM_OUTSIDE}"}
 aws: {tags: {owner: hush-tag}, role: arn:aws:iam::123456789012:role/serving}
-models: [{name: net, url: "https://b.s3.amazonaws.com/net.tar.gz?X-Amz-Signature=hush-signed"}]
+models:
+  - name: net
+    source: "https://b.s3.amazonaws.com/net.tar.gz?X-Amz-Signature=hush-signed"
+    sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 image: {index: "https://packages.example/simple"}
 """
 LOG = """\
@@ -35,7 +38,7 @@ VARIABLES = {
     "AWS_SESSION_TOKEN": "hush-session",
     "AWS_PROFILE": "hush-profile",
     "AWS_REGION": "eu-central-1",
-    "MMECTL_IMAGE_REPOSITORY": "hush-repository",
+    "MMECTL_IMAGE_REPOSITORY": "birds",
     "MMECTL_ENDPOINT_INSTANCE_COUNT": "2",
     "FROM_OUTSIDE": "hush-outside",
     "HF_TOKEN": "hush-foreign",
@@ -81,6 +84,7 @@ def test_a_report_has_what_helps_and_no_secret(call, planted):
     found = _read(path)
     assert "hush" not in "".join(found.values())
     assert "123456789012" not in "".join(found.values())
+    assert json.loads(found["config-check.json"])["problems"] == []
     assert "the model answered in 3 ms" in found["logs/logs-demo-AllTraffic-i-1.log"]
     assert "Traceback" in found["tracebacks/mmectl-bug-x.log"]
     assert "tracebacks/mmectl-bug-y.log" not in found
@@ -89,6 +93,7 @@ def test_a_report_has_what_helps_and_no_secret(call, planted):
     assert values["aws.role"]["value"] == "arn:aws:iam::<account-1>:role/serving"
     variables = json.loads(found["variables.json"])
     assert variables["AWS_PROFILE"] == "set"
+    assert variables["MMECTL_IMAGE_REPOSITORY"] == "set"
     assert variables["AWS_REGION"] == "eu-central-1"
     assert variables["MMECTL_ENDPOINT_INSTANCE_COUNT"] == "2"
     assert "HF_TOKEN" not in variables
@@ -112,6 +117,7 @@ def test_a_configuration_that_is_wrong_is_reported_without_secrets(call, planted
     found = _read(planted / "r.tar.gz")
     assert code == 0
     assert json.loads(found["config-check.json"])["problems"]
+    assert "the model answered in 3 ms" in found["logs/platform.log"]
     assert "hush-literal" not in "".join(found.values())
 
 
