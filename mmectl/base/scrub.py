@@ -21,6 +21,14 @@ _WORD = (
 _NAME = re.compile(rf"{_WORD}|(?<!kms)(?<!kms_)key|login|dsn|(?<![a-z])pw(?![a-z])", re.IGNORECASE)
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&{}\[\]"']+)"""
 _HEADERS = r"authorization|x-amz-security-token|(?:set-)?cookie"
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """A name, and in place of its value the mask, quoted as the value was."""
+    quote = found[2][0] if found[2][0] in "\"'" else ""
+    return f"{found[1]}{quote}{MASK}{quote}"
+
+
 _PATTERNS = tuple(
     (re.compile(pattern, flags), into)
     for pattern, into, flags in (

@@ -50,12 +50,12 @@ def collected(app: App, where: Surroundings, doctor: float) -> dict[str, str]:
         "version.json": _versions,
         "config-check.json": lambda: _check(app),
         "config.json": lambda: _values(app),
-        "variables.json": lambda: _json(variables(where.environ)),
         "platform.json": lambda: _platform(app),
     }
     if doctor:
         parts["doctor.json"] = lambda: _in_time(lambda: _doctor(app), doctor)
     found = {name: scrub(_told(make)) for name, make in parts.items()}
+    found["variables.json"] = _json(variables(where.environ))  # chosen, so not scrubbed
     logs = {**_logs(app), **_bugs(where.temporary)}
     return found | {name: scrub(_told(partial(_tail, path))) for name, path in logs.items()}
 
