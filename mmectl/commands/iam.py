@@ -40,8 +40,8 @@ def iam() -> None:
     parent=iam,
     begins=True,
     examples="mmectl iam deployer > deployer.json\n"
-    "aws iam put-user-policy --user-name ci --policy-name mmectl \\\n"
-    "    --policy-document file://deployer.json",
+    "aws iam create-policy --policy-name mmectl --policy-document file://deployer.json\n"
+    "# too long for put-user-policy, which takes 2,048 characters",
 )
 def deployer(app: App) -> Result:
     """For who builds, uploads and deploys: a person or a CI job."""

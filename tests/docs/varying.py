@@ -32,6 +32,7 @@ VARYING = (  # pattern, what stands for it; in this order
     (r"\b\d+\.\d+\.\d+(?:[a-z.+-]+[\w.]*)?", "VERSION"),
     (r"\bpid \d+", "pid N"),
     (rf"\b{_NUMBER} ?(?:s|ms|us|µs|min|h|seconds?|minutes?)\b", "TIME"),
+    (rf"\b{_NUMBER} of (?={_NUMBER} ?[MG]B)", "N of "),  # memory of an instance
     (rf"\b{_NUMBER} ?(?:B|kB|KB|KiB|MB|MiB|GB|GiB|bytes)(?:/s)?(?!\w)", "SIZE"),
     (rf"\b{_NUMBER}(?: ?/s| a second| per second)\b", "RATE"),
     (r"[ \t]+", " "),  # columns are as wide as what stands in them

@@ -32,7 +32,8 @@ def folder(root: Path, serving_image) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run([BIN / "mmectl", "local", "down"], cwd=state.parent, check=True)
+        if (state.parent / "config.yaml").exists():  # the notebook writes it before it starts any
+            subprocess.run([BIN / "mmectl", "local", "down"], cwd=state.parent, check=True)
         assert processes.marked(state.resolve()) == []
         shutil.rmtree(place)
 

@@ -162,3 +162,9 @@ def test_what_is_not_shown_prints_nothing(tmp_path):
     done = Played(tmp_path / "p.md", PAGE, {setup: "cp: no such file\n"})
     assert "+cp: no such file" in done.report()
     assert done.renewed() == PAGE
+
+
+def test_a_command_that_comes_twice_is_two_steps():
+    once, again = steps("```console\n$ date\n$ date\n```\n")
+    text = rewritten("```console\n$ date\n$ date\n```\n", {once: "1\n", again: "2\n"})
+    assert text == "```console\n$ date\n1\n$ date\n2\n```\n"

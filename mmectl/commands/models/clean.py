@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -101,25 +101,26 @@ def prune(
     else:
         found = [_named(app, name) for name in names]
     told = use(instances_of(app))
-    chosen = app.inventory.detailed(
-        [
-            item
-            for model in found
-            for item in pruned(model, keep)
-            if yes or not told.holders.get(item.target_model)
-        ]
-    )
+    old = [item for model in found for item in pruned(model, keep)]
+    if not yes:
+        old = _without(app, old, "loaded", lambda item: bool(told.holders.get(item.target_model)))
+    chosen = list(app.inventory.detailed(old))
     if chosen and not app.local:
         app.warn(_UNKNOWN)
-    others = [item.target_model for item in chosen if not item.ours]
-    if others and not yes:
-        app.out.note(
-            f"kept, not written by mmectl: {', '.join(others[:5])}"
-            + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-            + "; --yes removes them, too"
-        )
-        chosen = tuple(item for item in chosen if item.ours)
+    if not yes:
+        chosen = _without(app, chosen, "not written by mmectl", lambda item: not item.ours)
     return _delete(app, chosen, [], dry_run, [])
+
+
+def _without(
+    app: App, items: Sequence[Artifact], why: str, stays: Callable[[Artifact], bool]
+) -> list[Artifact]:
+    """The items without those that stay, which are named with the reason."""
+    kept = [item.target_model for item in items if stays(item)]
+    if kept:
+        more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""
+        app.out.note(f"kept, {why}: {', '.join(kept[:5])}{more}; --yes removes them, too")
+    return [item for item in items if item.target_model not in kept]
 
 
 def _named(app: App, name: str) -> Model:
