@@ -13,8 +13,9 @@ import click
 from click.core import ParameterSource
 
 from mmectl.app import App
-from mmectl.base.errors import UsageError
+from mmectl.base.errors import ConfigError, UsageError
 from mmectl.commands.common import command
+from mmectl.config import project
 from mmectl.config.loading import EJECTED, load
 from mmectl.config.project import FILE_NAME
 from mmectl.console.output import Result
@@ -127,6 +128,7 @@ def init(app: App, folder: Path | None, adopt: str | None, **options: Any) -> Re
     ask = _asking(app, yes=options["yes"])
     found = look_around(place, wish.framework)
     start = plan(wish, found, ask)
+    start.notes += _around(place)
     _write(place, file, start)
     return _result(place, file, start)
 
@@ -155,6 +157,17 @@ def _require_new(place: Path, file: str) -> None:
     path = place / file
     more = "" if file == FILE_NAME else f" --config {path}"
     refuse_existing(place, [file], f"see: mmectl config check{more}")
+
+
+def _around(place: Path) -> Iterator[str]:
+    """A note where another project's folder holds this one."""
+    above = place.resolve().parent
+    while not above.is_dir():
+        above = above.parent
+    with suppress(ConfigError):  # somebody else's file, which commands refuse
+        found = project.find(above)
+        if found.path is not None and not found.doubtful:
+            yield f"lies inside the project of {found.path}, whose file counts outside of it"
 
 
 def _wish(place: Path, file: str, options: Mapping[str, Any]) -> Wish:
@@ -250,7 +263,8 @@ def _result(place: Path, file: str, start: Start) -> Result:
     elsewhere = None if place.absolute() == Path.cwd() else place
     named = None if file == FILE_NAME else file
     found = {"folder": str(place.absolute()), **data(start, file, elsewhere, named)}
-    return Result(found, [*lines(start, file), "next:", *(f"  {one}" for one in found["next"])])
+    said = [*lines(start, file, elsewhere), "next:"]
+    return Result(found, [*said, *(f"  {one}" for one in found["next"])])
 
 
 def _ejected(place: Path, file: str) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from mmectl.base import packaged
@@ -41,8 +40,7 @@ def _dockerfile(start: Start, wish: Wish, folder: str, ask: Ask) -> None:
     if ask.confirm(f"Build the serving image from {shown}?", serves):
         put(start.values, "image.context", folder)
     else:
-        path = shlex.quote(str(wish.folder / folder))
-        start.notes.append(f"{shown}: is not used; to build from it: --image-context {path}")
+        start.notes.append(f"{shown}: is not used; to build from it, set image.context: {folder}")
 
 
 def _serves(dockerfile: Path) -> bool:

@@ -45,10 +45,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A path that looks like a model and cannot be taken as it is."""
+    """A path that looks like a model and is not taken; a `flag` would take it."""
 
     path: str
     why: str
+    flag: str = ""
 
     def __str__(self) -> str:
         return printable(f"{self.path}: {self.why}")
@@ -214,7 +215,7 @@ def judged(folder: Path, shown: str, framework: str | None) -> Model | Left | No
         if _bytes(folder) <= READ:
             return _checked(folder, shown, one.name, one.name if named else None)
     except ModelError as error:
-        return Left(shown, said(error))
+        return Left(shown, said(error), error.fix if error.fix.startswith("--") else "")
     except OSError as error:
         return Left(shown, f"cannot be read: {error.strerror}")
     if one.code:
@@ -241,7 +242,7 @@ def framework_of(folder: Path, wanted: str | None) -> tuple[Framework, bool] | N
         if one.name == wanted:
             return one, True
     names = [one.name for one in some]
-    raise ModelError(f"may be for {' or '.join(names)}", "", f"say which: --framework {names[0]}")
+    raise ModelError(f"may be for {' or '.join(names)}", "", f"--framework {names[0]}")
 
 
 def _checked(folder: Path, shown: str, framework: str, named: str | None) -> Model | Left:

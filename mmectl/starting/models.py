@@ -15,7 +15,7 @@ from mmectl.starting.values import HANDLER, MODELS, Start
 from mmectl.starting.wishes import Wish, put
 from mmectl.starting.writing import Entry
 
-_CODE = "is code, which the endpoint would run: where you trust whoever wrote it: --allow-code"
+_CODE = "is code, which the endpoint would run, and its owner did not allow"
 
 
 def add_models(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
@@ -30,7 +30,8 @@ def add_models(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
             add(start, model.name, model.path, model.framework, named=model.named)
             _question(start, model.name, wish.folder / model.path, model.path)
     taken = [one["name"] for one in start.models]
-    loose, left = loose_models(wish.folder, found.files, wish.framework, taken)
+    files = _unlinked(wish.folder, found)
+    loose, left = loose_models(wish.folder, files, wish.framework, taken)
     start.left += left
     for one in loose:
         if _may_run(start, one, one.files[0], wish, ask):
@@ -45,7 +46,7 @@ def _may_run(start: Start, model: Model | Loose, path: str, wish: Wish, ask: Ask
     allowed = wish.allow_code if wish.allow_code is not None else _trusted(path, ask)
     start.code |= allowed
     if not allowed:
-        start.left.append(Left(path, _CODE))
+        start.left.append(Left(path, _CODE, "--allow-code"))
     return allowed
 
 
@@ -81,7 +82,25 @@ def _loose(start: Start, wish: Wish, model: Loose, ask: Ask) -> None:
         start.entries += _links(wish.folder, path, model.files)
         add(start, model.name, path, model.framework, named=model.named)
     else:
-        start.left.append(Left(model.files[0], f"lies loose; --link would {put_there}"))
+        start.left.append(Left(model.files[0], "lies loose, and a model is a folder", "--link"))
+
+
+def _unlinked(folder: Path, found: Found) -> list[str]:
+    """The files of the project without those that a model's folder has by hard links already."""
+    held = {
+        (state.st_dev, state.st_ino)
+        for model in found.models
+        for path in (folder / model.path).iterdir()
+        if (state := path.lstat())
+    }
+    stats = ((name, (folder / name).stat()) for name in found.files)
+    return [name for name, state in stats if (state.st_dev, state.st_ino) not in held]
+
+
+def _are_there(folder: Path, path: str, files: Sequence[str]) -> bool:
+    """Whether these very files were linked before."""
+    pairs = ((folder / path / name, folder / name) for name in files)
+    return all(there.exists() and there.samefile(own) for there, own in pairs)
 
 
 def _upper(text: str) -> str:
@@ -97,6 +116,8 @@ def _script(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
     files, wrong = script_files(wish.folder, found.files)
     if wrong is not None:
         start.notes.append(f"inference.py: {wrong}: it is not used")
+    elif files and _are_there(wish.folder, HANDLER, files):
+        put(start.values, "image.handler", HANDLER)
     elif files and (wish.folder / HANDLER).exists():
         start.notes.append(f"inference.py: {HANDLER}/ exists already: it is not used")
     elif files:
@@ -106,4 +127,4 @@ def _script(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
             start.entries += _links(wish.folder, HANDLER, files)
             put(start.values, "image.handler", HANDLER)
         else:
-            start.notes.append(f"inference.py: is not used; --link would {put_there}")
+            start.notes.append(f"inference.py: is not used; to use it, {put_there}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmectl.base.text import counted
 from mmectl.starting import ignored
+from mmectl.starting.looking import Left
 from mmectl.starting.values import MODELS, Start, top
 
 
@@ -21,11 +22,15 @@ def data(start: Start, file: str, folder: Path | None, named: str | None) -> dic
         "platform": start.values["platform"],
         "written": written(start, file),
         "models": [{key: one[key] for key in one if key != "#"} for one in models],
-        "left_out": [{"path": one.path, "why": one.why} for one in start.left],
+        "left_out": [_left(one) for one in start.left],
         "notes": start.notes,
         "gitignore_lacks": [] if start.ignore is not None else list(start.lacking),
         "next": commands(start, folder, named),
     }
+
+
+def _left(one: Left) -> dict[str, str | None]:
+    return {"path": one.path, "why": one.why, "flag": one.flag or None}
 
 
 def written(start: Start, file: str) -> list[str]:
@@ -36,6 +41,12 @@ def written(start: Start, file: str) -> list[str]:
     return list(dict.fromkeys(map(top, names)))
 
 
+def _were_there(start: Start) -> list[dict[str, Any]]:
+    """The models whose folders are not new."""
+    new = {top(one.path) for one in start.entries}
+    return [one for one in start.models if "#" in one and f"{one['path']}/" not in new]
+
+
 def ignored_lines(start: Start) -> Iterator[str]:
     """What was done about a .gitignore that is there."""
     if start.ignore is not None:
@@ -44,16 +55,21 @@ def ignored_lines(start: Start) -> Iterator[str]:
         yield f"{ignored.FILE} is as it was; add to it: {' '.join(start.lacking)}"
 
 
-def lines(start: Start, file: str) -> Iterator[str]:
-    """What was done, for people."""
+def lines(start: Start, file: str, folder: Path | None) -> Iterator[str]:
+    """What was done, for people; `folder` as in `commands`."""
     listed = counted(len(start.models), "model")
     said = {file: f": endpoint {start.endpoint}, platform {start.values['platform']}, {listed}"}
     if start.ignore is not None:
         said[ignored.FILE] = f": {' and '.join(start.lacking)} added"
     yield from (f"wrote {name}{said.get(name, '')}" for name in written(start, file))
+    yield from (f"found {one['path']}: {one['#']}" for one in _were_there(start))
     if start.ignore is None:
         yield from ignored_lines(start)
     yield from (f"left out {one}" for one in start.left)
+    if flags := list(dict.fromkeys(one.flag for one in start.left if one.flag)):
+        path = shlex.quote(str(folder / file if folder else file))
+        init = " ".join(["mmectl init", *([shlex.quote(str(folder))] if folder else []), *flags])
+        yield f"to take that, begin again: rm {path} && {init}"
     yield from (f"note: {text}" for text in start.notes)
     if not start.models and not start.values.get("bucket"):
         yield f"no model yet: add its name and path to {MODELS} in {file}"

@@ -141,3 +141,29 @@ def test_where_tags_are_refused_the_next_try_begins_anew(call, legacy):
     legacy.sagemaker.add_tags = add_tags
     assert call(*ADOPT)[0] == 0
     assert call("plan")[1] == "demo is up to date, serving their-config\n"
+
+
+INIT = ("init", "--adopt", "demo", "--platform", "aws", "--set", "aws.region=us-east-1")
+
+
+def test_init_adopts_into_a_folder_of_its_own(call, legacy):
+    code, out, err = call(*INIT, "mine")
+    assert code == 0, err
+    assert out.splitlines() == [
+        "wrote .gitignore",
+        "mine/config.yaml written; demo is mmectl's now",
+        "nothing is to do; see: mmectl plan --config mine/config.yaml",
+    ]
+    assert Path("mine/.gitignore").read_text().endswith(".mmectl/\n__pycache__/\n")
+    assert call("plan", "--config", "mine/config.yaml")[0] == 0
+    code, _, err = call(*INIT, "mine")
+    assert code == 2
+    assert "mine/config.yaml exists, and is not overwritten" in err
+
+
+def test_init_that_cannot_adopt_leaves_nothing(call, legacy):
+    before = sorted(Path().iterdir())
+    legacy.sagemaker.models["their-model"]["InferenceExecutionConfig"] = {"Mode": "Serial"}
+    assert call(*INIT, "new/mine")[0] == 1
+    assert sorted(Path().iterdir()) == before
+    assert call("init", "--adopt", "demo", "--role", "R")[0] == 2

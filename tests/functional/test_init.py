@@ -172,7 +172,8 @@ def test_ambiguous_models_need_a_word(init, folder):
     shutil.copy(RING / "model.ubj", "both")
     shutil.copy(EXAMPLES / "catboost" / "stay" / "model.cbm", "both")
     (left,) = data(init("--json"))["left_out"]
-    assert left["why"] == "may be for catboost or xgboost: say which: --framework catboost"
+    assert left["why"] == "may be for catboost or xgboost: --framework catboost"
+    assert left["flag"] == "--framework catboost"
     (folder / "config.yaml").unlink()
     assert data(init("--framework", "catboost", "--json"))["models"] == [
         {"framework": "catboost", "name": "both", "path": "both"}
@@ -185,6 +186,7 @@ def test_code_is_taken_only_where_its_owner_says_so(init, folder):
     found = data(init("--json"))
     assert found["models"] == []
     assert "is code" in found["left_out"][0]["why"]
+    assert found["left_out"][0]["flag"] == "--allow-code"
     assert "environment" not in config(folder)["endpoint"]
     (folder / "config.yaml").unlink()
     found = data(init("--allow-code", "--json"))
@@ -231,14 +233,44 @@ def test_external_data_goes_with_its_loose_model(init, folder):
     assert files(folder / "models") == ["spiral/spiral.onnx", "spiral/spiral.onnx.data"]
 
 
+def test_loose_files_are_linked_once(init, folder):
+    shutil.copy(RING / "model.ubj", ".")
+    shutil.copy(GREETING / "inference.py", ".")
+    first = data(init("--json"))
+    (folder / "config.yaml").unlink()
+    again = data(init("--json"))
+    assert (again["models"], again["left_out"]) == (first["models"], [])
+    assert again["written"] == ["config.yaml"]
+    assert config(folder)["image"] == {"handler": "handler"}
+
+
+def test_what_is_left_out_can_be_taken_by_what_is_said(init, folder, capsys):
+    shutil.copytree(GREETING, "my shop/models/greeting")
+    shutil.copytree(RING, "my shop/models/ring")
+    _, out, _ = init("my shop")
+    assert "found models/ring: xgboost" in out.splitlines()
+    (line,) = (line for line in out.splitlines() if line.startswith("to take that"))
+    assert line == (
+        "to take that, begin again: rm 'my shop/config.yaml' && mmectl init 'my shop' --allow-code"
+    )
+    Path("my shop/config.yaml").unlink()
+    assert len(data(init("my shop", "--allow-code", "--json"))["models"]) == 2
+
+
+def test_a_folder_inside_another_project_says_so(init, folder):
+    Path("config.yaml").write_text("platform: local\n")
+    (note,) = data(init("new/inner", "--json"))["notes"]
+    assert note.startswith(f"lies inside the project of {folder}/config.yaml")
+
+
 def test_loose_files_can_be_left_where_they_are(init, folder):
     shutil.copy(RING / "model.ubj", ".")
     found = data(init("--no-link", "--json"))
     assert found["left_out"] == [
         {
             "path": "model.ubj",
-            "why": "lies loose; --link would link model.ubj into models/model/, as a model is a "
-            "folder",
+            "why": "lies loose, and a model is a folder",
+            "flag": "--link",
         }
     ]
     assert files(folder) == [".gitignore", "config.yaml", "model.ubj"]
@@ -288,7 +320,7 @@ def test_a_dockerfile_builds_the_image_where_it_serves_such_endpoints(init, fold
     shutil.copytree(RING, "models/ring")
     Path("Dockerfile").write_text("FROM python:3.12\n")
     (note,) = data(init("--json"))["notes"]
-    assert note == "Dockerfile: is not used; to build from it: --image-context ."
+    assert note == "Dockerfile: is not used; to build from it, set image.context: ."
     (folder / "config.yaml").unlink()
     Path("docker").mkdir()
     Path("Dockerfile").unlink()
