@@ -35,7 +35,7 @@ class Place:
     """The environment that mmectl runs in.
 
     `origin` is what it was installed from, where that was no index: an URL, or with `editable` a
-    folder. `has_pip`: it has a pip; `active`: the pip on the PATH is its own.
+    folder. `has_pip`: it has a pip; `active`: the pip on the PATH is its own. `extras` are there.
     """
 
     prefix: Path
@@ -44,6 +44,7 @@ class Place:
     editable: bool = False
     has_pip: bool = True
     active: bool = True
+    extras: tuple[str, ...] = ()
 
 
 def missing(extra: str, find: Callable[[str], object] = importlib.util.find_spec) -> list[str]:
@@ -78,7 +79,8 @@ def install(extra: str, place: Place | None = None) -> str:
     if here.editable:
         return _command(f"{here.origin}[{extra}]", here, option="-e ")
     source = f" @ {here.origin}" if here.origin else ""
-    return _command(f"mmectl[{extra}]{source}", here)
+    kept = here.extras if _is_made_anew(here.prefix) else ()
+    return _command(f"mmectl[{','.join(sorted({extra, *kept}))}]{source}", here)
 
 
 def add(package: str, place: Place | None = None) -> str:
@@ -95,6 +97,8 @@ def add(package: str, place: Place | None = None) -> str:
 
 def _command(requirement: str, here: Place, option: str = "") -> str:
     named = shlex.quote(requirement)
+    if _is_pipx(here.prefix) and here.prefix.parent.name != "venvs":
+        return f"pipx run --spec {named} mmectl ..."
     if _is_pipx(here.prefix):
         return f"pipx install --force {named}"
     if _is_tool(here.prefix):
@@ -105,6 +109,11 @@ def _command(requirement: str, here: Place, option: str = "") -> str:
         return f"uv pip install --python {shlex.quote(here.python)} {option}{named}"
     pip = "pip" if here.active else f"{shlex.quote(here.python)} -m pip"
     return f"{pip} install {option}{named}"
+
+
+def _is_made_anew(prefix: Path) -> bool:
+    """Whether the command makes another environment, without the extras that it does not name."""
+    return _is_pipx(prefix) or _is_tool(prefix) or _is_uvx(prefix)
 
 
 def _is_pipx(prefix: Path) -> bool:
@@ -131,6 +140,7 @@ def _here() -> Place:
         editable,
         has_pip=importlib.util.find_spec("pip") is not None,
         active=found is not None and Path(found).parent == scripts,
+        extras=tuple(extra for extra in MODULES if not missing(extra)),
     )
 
 

@@ -145,6 +145,8 @@ CACHE = Path("/home/me/.cache/uv/archive-v0/Xy1")
             "uv pip install --python /v/bin/python 'mmectl[local]'",
         ),
         (Place(CACHE), "uvx --from 'mmectl[local]' mmectl ..."),
+        (Place(Path("/v"), extras=("report",)), "pip install 'mmectl[local]'"),
+        (Place(CACHE, extras=("report",)), "uvx --from 'mmectl[local,report]' mmectl ..."),
         (Place(CACHE, origin=WHEEL), f"uvx --from 'mmectl[local] @ {WHEEL}' mmectl ..."),
     ],
 )
@@ -168,7 +170,14 @@ def test_the_command_is_that_of_the_environment(place, command):
     ],
 )
 def test_tools_are_installed_by_what_installed_them(tmp_path, mark, command, other):
-    (tmp_path / mark).touch()
-    assert extras.install("local", Place(tmp_path)) == command
-    assert extras.add("docker[ssh]", Place(tmp_path)) == other
+    prefix = tmp_path / "venvs" / "mmectl"
+    prefix.mkdir(parents=True)
+    (prefix / mark).touch()
+    assert extras.install("local", Place(prefix)) == command
+    assert extras.add("docker[ssh]", Place(prefix)) == other
     assert extras.add("docker[ssh]", Place(CACHE)) == "uvx --with 'docker[ssh]' mmectl ..."
+
+
+def test_pipx_run_has_an_environment_of_its_own(tmp_path):
+    (tmp_path / "pipx_metadata.json").touch()
+    assert extras.install("local", Place(tmp_path)) == "pipx run --spec 'mmectl[local]' mmectl ..."
