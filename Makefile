@@ -90,9 +90,13 @@ docs: setup
 	$(VENV)/bin/python scripts/docs.py
 
 # the site of docs/, into site/; checked: no link leads nowhere, nothing is fetched from elsewhere
-.PHONY: site links
+.PHONY: site pictures links
 site: setup
 	$(VENV)/bin/python scripts/build_site.py
+
+# the terminal pictures of docs/pictures/, from real runs
+pictures: setup
+	$(VENV)/bin/python scripts/pictures.py
 
 # links between the Markdown files, as GitHub follows them
 links: setup
