@@ -21,8 +21,8 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
 ROOT = Path(__file__).resolve().parent.parent.parent
 # rooms that are imported only after their extra was asked for
 ROOMS = {"mmectl/local": "local", "mmectl/web": "console"}
-# runs in another Python, and looks for its packages itself
-ELSEWHERE = {"mmectl/frameworks/pytorch/export_worker.py"}
+# runs in another Python, and looks for its packages itself; is imported by pytest alone
+ELSEWHERE = {"mmectl/frameworks/pytorch/export_worker.py", "mmectl/testing/plugin.py"}
 ASKED_IN = {"mmectl/console/bench_page.py": "mmectl/commands/bench.py"}  # before the run
 OF_OTHERS = {"multidict": "aiohttp", "botocore": "boto3"}  # come with another package
 PROGRAMS = {"uv"}  # found as a program, too (images/uv.py)
