@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 ZENSICAL = Path(sys.executable).with_name("zensical")
 PROJECT = "project"  # where the site has files from outside docs/
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(?=[)\s#])|(?<=\bsrc=\")([^\"#]+)(?=\")")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|/", re.IGNORECASE)
 _IN_STYLES = re.compile(r"(?:url\(|@import\s+)[\"']?((?:https?:)?//[^\"')\s]+)")
@@ -61,7 +62,7 @@ def build(folder: Path, target: Path) -> int:
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        print(done.stdout + done.stderr, file=sys.stderr)
+        print(_COLORS.sub("", done.stdout + done.stderr), file=sys.stderr)
         return 1
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(folder / "site", target)
