@@ -54,6 +54,7 @@ def status(app: App, show_all: bool) -> Result:
         "endpoint": app.endpoint_name,
         "status": found.get("EndpointStatus"),
         "config": found.get("EndpointConfigName"),
+        "progress": progress(found) if found else None,
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
         "autoscaling": None if targets is None else [_scaling_data(one) for one in targets],

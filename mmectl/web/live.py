@@ -66,8 +66,8 @@ class Live:
             async with self._changed:
                 self._changed.notify_all()
             took = time.monotonic() - began
-            # a twentieth of the time at most: thousands of models take longer to tell
-            await asyncio.sleep(max(self._every, 20 * took))
+            # a fiftieth of the time at most: thousands of models take longer to tell
+            await asyncio.sleep(max(self._every, 50 * took))
 
     async def _once(self) -> None:
         try:

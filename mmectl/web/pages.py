@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mmectl.base.errors import MmectlError, UsageError
 from mmectl.web.chart import Span, chart
+from mmectl.web.questions import known
 from mmectl.web.values import Commands, Data
 
 Query = Mapping[str, str]
@@ -120,6 +121,11 @@ def try_it(_: Commands, query: Query) -> Context:
     return {"name": query.get("name", "")}
 
 
+def questions(commands: Commands, query: Query) -> Context:
+    """The questions with known answers of a model."""
+    return {"questions": list(known(commands, query.get("name", "")))}
+
+
 def logs(commands: Commands, query: Query) -> Context:
     """The last lines of the containers."""
     pattern = query.get("filter", "")
@@ -191,5 +197,8 @@ PAGES: Mapping[str, Page] = {
     "logs": Page("Events and logs", logs),
     "bench": Page("Bench", bench),
 }
-PARTS: Mapping[str, Page] = {"model": Page("Model", model)}
+PARTS: Mapping[str, Page] = {
+    "model": Page("Model", model),
+    "questions": Page("Questions", questions),
+}
 """Parts of pages that are asked for by themselves."""

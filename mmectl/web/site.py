@@ -15,10 +15,12 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmectl.base.errors import MmectlError, UsageError
+from mmectl.frameworks.expected import Question
 from mmectl.web.actions import ACTIONS
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.pages import PAGES, PARTS, Page
+from mmectl.web.questions import judged, known
 from mmectl.web.values import Commands, Data
 
 log = logging.getLogger(__name__)
@@ -161,24 +163,38 @@ class Site:
         return self._html("done.html", name=request.match_info["action"], form=form, data=data)
 
     async def _tried(self, request: web.Request) -> web.Response:
-        """Ask one or two models with a file."""
+        """Ask one or two models with a file, a text, or a question whose answer is known."""
         form = await request.post()
         names = [str(form[key]).strip() for key in ("name", "other") if form.get(key)]
-        body, name = _body(form)
+        question = await asyncio.to_thread(self._question, form)
+        body, name, told = await asyncio.to_thread(_body, form, question)
         if not names or not body:
             raise UsageError("name a model, and drop a file or write a request")
         kind = str(form.get("content_type") or "").strip()
         options = ("--content-type", kind) if kind else ()
         answers = await asyncio.to_thread(self._answers, names, options, body, name)
-        lines = [
-            self._commands.line("invoke", *options, "--target-model", model, "--", name)
-            for model in names
-        ]
         rows = [
-            {"name": model, "answer": answer, "error": error, "command": line}
-            for model, (answer, error), line in zip(names, answers, lines, strict=True)
+            {
+                "name": model,
+                "answer": answer,
+                "error": error,
+                "wrong": judged(question, answer) if question and answer else None,
+                "command": self._commands.line(
+                    "invoke", *options, "--target-model", model, "--", told
+                ),
+            }
+            for model, (answer, error) in zip(names, answers, strict=True)
         ]
-        return self._html("tried.html", rows=rows)
+        return self._html("tried.html", rows=rows, question=question)
+
+    def _question(self, form: Mapping[str, Any]) -> Question | None:
+        chosen = form.get("question")
+        if not chosen:
+            return None
+        found = known(self._commands, str(form.get("name") or "")).get(str(chosen))
+        if found is None:
+            raise UsageError(f"{chosen}: is no question of this model's expected.json")
+        return found
 
     def _answers(
         self, names: Sequence[str], options: tuple[str, ...], body: bytes, name: str
@@ -206,14 +222,16 @@ class Site:
             self._live.close()
 
 
-def _body(form: Mapping[str, Any]) -> tuple[bytes, str]:
-    """What is to be sent, and a name for it: its ending may tell the media type."""
+def _body(form: Mapping[str, Any], question: Question | None) -> tuple[bytes, str, str]:
+    """What is to be sent, a name for it whose ending may tell the media type, and its own name."""
+    if question is not None:
+        return question.file.read_bytes(), f"request{question.file.suffix}", str(question.file)
     given = form.get("file")
-    if isinstance(given, web.FileField):
+    if isinstance(given, web.FileField) and given.filename:
         ending = Path(given.filename).suffix[:10]
         ending = ending if ending[1:].isalnum() else ""
-        return given.file.read(), f"request{ending}"
-    return str(form.get("text") or "").encode(), "request"
+        return given.file.read(), f"request{ending}", Path(given.filename).name
+    return str(form.get("text") or "").encode(), "request", "FILE"
 
 
 async def _static(request: web.Request) -> web.StreamResponse:

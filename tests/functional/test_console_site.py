@@ -22,6 +22,7 @@ EVIL = "<img src=x onerror=alert(1)>'\"&"
 STATUS = {
     "endpoint": "demo",
     "status": "InService",
+    "progress": "InService",
     "config": "demo-1",
     "location": "s3://b/demo/",
     "models_total": 1,
@@ -175,6 +176,40 @@ async def test_an_answer_is_text_too_and_two_are_side_by_side():
         assert one.startswith("invoke --target-model m -- ")
         assert one.endswith("/request.csv")
         assert "--target-model --m2 --" in other
+
+
+async def test_a_request_is_written_where_no_file_was_chosen():
+    async with console() as page:
+        form = FormData()
+        form.add_field("name", "m")
+        form.add_field("text", "1,2")
+        form.add_field("content_type", "text/csv")
+        # what a browser sends for a field without a file
+        form.add_field("file", b"", filename="", content_type="application/octet-stream")
+        _, text = await page.post("/try", form)
+        assert "mmectl invoke --content-type text/csv --target-model m -- FILE" in text
+        assert len(page.commands.called) == 1
+        _, text = await page.post("/try", {"name": "m"})
+        assert "drop a file or write a request" in text
+
+
+@pytest.mark.parametrize(("answer", "said"), [([0.5], "as expected"), ([0.7], "not as expected")])
+async def test_a_known_answer_is_compared(tmp_path, answer, said):
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    (tmp_path / "expected.json").write_text(json.dumps({"answers": {"rows.csv": [0.5]}}))
+    listed = {"models": {"value": [{"name": "m", "path": str(tmp_path)}]}}
+    answers = ANSWERS | {"config show": listed}
+    answers["invoke"] = ANSWERS["invoke"] | {"body": json.dumps(answer), "labels": []}
+    async with console(answers) as page:
+        assert (
+            "<option>rows.csv</option>" in (await page.get("/page/questions?name=m_v2.tar.gz"))[1]
+        )
+        assert "<option>" not in (await page.get("/page/questions?name=other"))[1]
+        _, text = await page.post("/try", {"name": "m", "question": "rows.csv"})
+        assert said in text
+        assert "[0.5]" in text
+        _, text = await page.post("/try", {"name": "m", "question": "../rows.csv"})
+        assert "is no question" in text
 
 
 async def test_an_error_of_a_command_is_shown_with_what_to_do():

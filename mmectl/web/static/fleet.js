@@ -148,7 +148,7 @@ class Instance {
     if (w > 60 && h > 16) {
       pen.fillStyle = state === "resting" || state === "disk" ? ink : "#fff";
       pen.font = "12px system-ui, sans-serif";
-      pen.fillText(name.replace(/\.tar\.gz$/, ""), x + 5, y + 14);
+      pen.fillText(short(pen, name.replace(/\.tar\.gz$/, ""), w - 10), x + 5, y + 14);
     }
     pen.restore();
   }
@@ -214,6 +214,13 @@ function squarified(sizes, x, y, w, h) {
     first = end;
   }
   return found;
+}
+
+/* The end of a name that is too long: names of one folder begin alike. */
+function short(pen, name, width) {
+  let from = 0;
+  while (from < name.length && pen.measureText(name.slice(from)).width > width) from += 1;
+  return name.slice(from);
 }
 
 function hatch(pen, x, y, w, h) {
