@@ -145,7 +145,8 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
     # AWS lists a metric up to 15 minutes after its first value, and not after two quiet weeks
     ours = app.config.settings.endpoint.variant_names
     known = [variant] if variant else sorted({*source.variants(), *ours})
-    rows = {name: _read(source, name, within) for name in known}
+    further = app.out.mode.json  # AWS takes money for each
+    rows = {name: _read(source, name, within, further=further) for name in known}
     found = {name: values for name, values in rows.items() if values}
     data = {
         "endpoint": app.endpoint_name,
@@ -181,13 +182,15 @@ def _nothing(app: App, within: core.Span, since: str, variant: str | None) -> Re
     return Result(data, [text])
 
 
-Found = tuple[core.Metric, Mapping[str, float], core.Points]
+Curves = Mapping[str, core.Points]
+"""Points by their statistic, the one that people are shown first."""
+Found = tuple[core.Metric, Mapping[str, float], Curves]
 
 
-def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
-    """What there is of each metric: statistics of the whole span, and the curve."""
-    whole, curves = _whole(within), _curves(within)
-    points = source.points(variant, _asks(within), within.start, within.end)
+def _read(source: Any, variant: str, within: core.Span, *, further: bool) -> list[Found]:
+    """What there is of each metric: statistics of the whole span, and curves."""
+    whole, curves = _whole(within), _curves(within, further=further)
+    points = source.points(variant, _asks(within, further=further), within.start, within.end)
     found: list[Found] = []
     for metric in core.METRICS:
         values = {
@@ -196,7 +199,8 @@ def _read(source: Any, variant: str, within: core.Span) -> list[Found]:
             if points[whole[metric, name]]
         }
         if values:
-            found.append((metric, values, points[curves[metric]]))
+            each = {ask.statistic: points[ask] for ask in curves[metric]}
+            found.append((metric, values, each))
     return found
 
 
@@ -210,34 +214,42 @@ def _whole(within: core.Span) -> dict[tuple[core.Metric, str], Ask]:
     }
 
 
-def _curves(within: core.Span) -> dict[core.Metric, Ask]:
+def _curves(within: core.Span, *, further: bool) -> dict[core.Metric, list[Ask]]:
     from mmectl.aws.cloudwatch import Ask
 
     return {
-        metric: Ask(metric.namespace, metric.name, metric.curve, within.period)
+        metric: [
+            Ask(metric.namespace, metric.name, statistic, within.period)
+            for statistic in (metric.curve, *(metric.further if further else ()))
+        ]
         for metric in core.METRICS
     }
 
 
-def _asks(within: core.Span) -> tuple[Ask, ...]:
+def _asks(within: core.Span, *, further: bool = False) -> tuple[Ask, ...]:
     """What is asked of CloudWatch for one variant."""
-    return tuple(dict.fromkeys((*_whole(within).values(), *_curves(within).values())))
+    curves = (ask for each in _curves(within, further=further).values() for ask in each)
+    return tuple(dict.fromkeys((*_whole(within).values(), *curves)))
 
 
 def _table(found: Sequence[Found], within: core.Span, *, trend: bool) -> Table:
     names = ("METRIC", *core.COLUMNS.values(), *(("TREND",) if trend else ()))
     rows = [
-        core.row(metric, values, core.curve(points, within) if trend else None)
-        for metric, values, points in found
+        core.row(metric, values, core.curve(curves[metric.curve], within) if trend else None)
+        for metric, values, curves in found
     ]
     return Table(names, rows, frozenset(core.COLUMNS.values()))
 
 
-def _data(metric: core.Metric, values: Mapping[str, float], points: core.Points) -> dict[str, Any]:
+def _data(metric: core.Metric, values: Mapping[str, float], curves: Curves) -> dict[str, Any]:
     return {
         "namespace": metric.namespace,
         "metric": metric.name,
         "unit": {"Ratio": "None", "Count": "None", "Number": "None"}.get(metric.unit, metric.unit),
         "statistics": dict(values),
-        "points": {"statistic": metric.curve, "values": [list(point) for point in points]},
+        "points": {
+            "statistic": metric.curve,
+            "values": [list(point) for point in curves[metric.curve]],
+        },
+        "curves": {name: [list(point) for point in points] for name, points in curves.items()},
     }

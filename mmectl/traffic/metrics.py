@@ -24,13 +24,17 @@ Points = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One of SageMaker's metrics: what to show of it, and what its curve is of."""
+    """One of SageMaker's metrics: what to show of it, and what its curve is of.
+
+    `further` are statistics of which machines are told curves, too.
+    """
 
     namespace: str
     name: str
     unit: str
     statistics: tuple[str, ...]
     curve: str = "Average"
+    further: tuple[str, ...] = ()
 
 
 # "Amazon SageMaker AI metrics in Amazon CloudWatch" (developer guide, monitoring-cloudwatch)
@@ -46,10 +50,10 @@ METRICS = (
         )
     ),
     Metric(INVOCATIONS, "ModelCacheHit", "Ratio", _RATE),
+    Metric(INVOCATIONS, "ModelLatency", "Microseconds", _TIME, further=("p50", "p99")),
     *(
         Metric(INVOCATIONS, name, "Microseconds", _TIME)
         for name in (
-            "ModelLatency",
             "OverheadLatency",
             "ModelLoadingWaitTime",
             "ModelDownloadingTime",

@@ -35,7 +35,7 @@ def endpoint(commands: Commands, _: Query) -> Context:
     return {"status": commands("status")}
 
 
-# title of a chart -> its lines: metric and what it is called there
+# title of a chart -> its lines: metric, its statistic where it is not the usual one, and the label
 _CHARTS = {
     "Invocations": {"Invocations": "invocations"},
     "Errors": {
@@ -43,7 +43,8 @@ _CHARTS = {
         "Invocation5XXErrors": "5XX",
         "InvocationModelErrors": "of the model",
     },
-    "Latency": {"ModelLatency": "model", "OverheadLatency": "overhead"},
+    "Latency of models": {"ModelLatency p50": "p50", "ModelLatency p99": "p99"},
+    "Overhead": {"OverheadLatency": "average"},
     "Cache hits": {"ModelCacheHit": "share"},
     "Loading": {
         "ModelLoadingWaitTime": "wait",
@@ -84,14 +85,16 @@ def traffic(commands: Commands, query: Query) -> Context:
 
 
 def _charts(metrics: list[Data], span: Span) -> list[Context]:
-    known = {one["metric"]: one for one in metrics}
+    known = {one["metric"]: one["points"]["values"] for one in metrics}
+    units = {one["metric"]: one["unit"] for one in metrics}
+    for one in metrics:
+        known |= {f"{one['metric']} {name}": points for name, points in one["curves"].items()}
     found = []
     for title, lines in _CHARTS.items():
         there = {label: known[name] for name, label in lines.items() if name in known}
         if there:
-            unit = next(iter(there.values()))["unit"]
-            points = {label: one["points"]["values"] for label, one in there.items()}
-            found.append(chart(title, unit, points, span))
+            unit = units[next(name for name in lines if name in known).partition(" ")[0]]
+            found.append(chart(title, unit, there, span))
     return found
 
 

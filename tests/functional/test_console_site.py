@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, FormData, web
@@ -42,7 +43,7 @@ SHOWN = {
     "versions": [VERSION | {"uploaded": "today", "in_memory_on": 1}],
     "history": [{"at": "now", "action": "promote", "version": 1, "before": None, "by": EVIL}],
 }
-ANSWERS = {
+ANSWERS: dict[str, Any] = {
     "status": STATUS,
     "models list": LISTED,
     "models show": SHOWN,

@@ -16,12 +16,19 @@ METRIC = {
     "unit": "None",
     "statistics": {"Sum": 3.0},
     "points": {"statistic": "Sum", "values": [[60, 3.0]]},
+    "curves": {"Sum": [[60, 3.0]]},
+}
+LATENCY = {
+    "metric": "ModelLatency",
+    "unit": "Microseconds",
+    "points": {"statistic": "Average", "values": [[60, 3.0]]},
+    "curves": {"Average": [[60, 3.0]], "p50": [[60, 2000.0]], "p99": [[60, 9000.0]]},
 }
 METRICS = {
     "start": 0,
     "end": 900,
     "period": 60,
-    "variants": [{"variant": "v", "metrics": [METRIC]}],
+    "variants": [{"variant": "v", "metrics": [METRIC, LATENCY]}],
 }
 
 
@@ -30,7 +37,9 @@ def test_traffic_goes_on_where_aws_tells_nothing_by_model():
     commands = Said({"metrics": METRICS, "metrics --by-model": why})
     found = PAGES["traffic"].context(commands, {"since": "15m"})
     assert found["why"] is why
-    assert [chart["title"] for chart in found["variants"][0]["charts"]] == ["Invocations"]
+    one, other = found["variants"][0]["charts"]
+    assert (one["title"], other["title"]) == ("Invocations", "Latency of models")
+    assert [line["last"] for line in other["lines"]] == ["2 ms", "9 ms"]
     assert commands.called[0] == "metrics --since 15m --period 1m"
 
 
