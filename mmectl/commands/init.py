@@ -135,6 +135,7 @@ def init(app: App, folder: Path | None, adopt: str | None, **options: Any) -> Re
 
 def _place(folder: Path | None) -> tuple[Path, str]:
     """The project's folder, and the name of its file. Raises UsageError."""
+    project.current()  # may be gone
     context = click.get_current_context()
     if context.get_parameter_source("environment") is ParameterSource.COMMANDLINE:
         raise UsageError("--env: a new config.yaml has no environments yet", hint="leave it out")
@@ -144,7 +145,10 @@ def _place(folder: Path | None) -> tuple[Path, str]:
         # `new/..` is no folder before new is made
         return (place if place.exists() else Path(os.path.normpath(place))), FILE_NAME
     if folder is not None and folder.absolute() != named.parent.absolute():
-        raise UsageError(f"--config {named} does not lie in {folder}", hint="leave one of them out")
+        raise UsageError(
+            f"--config (or {project.VARIABLE}) {named} does not lie in {folder}",
+            hint="leave one of them out",
+        )
     return named.parent, named.name
 
 
@@ -260,7 +264,7 @@ def _check(path: Path, config: bytes) -> None:
 def _result(place: Path, file: str, start: Start) -> Result:
     from mmectl.starting.told import data, lines
 
-    elsewhere = None if place.absolute() == Path.cwd() else place
+    elsewhere = None if place.absolute() == project.current() else place
     named = None if file == FILE_NAME else file
     found = {"folder": str(place.absolute()), **data(start, file, elsewhere, named)}
     said = [*lines(start, file, elsewhere), "next:"]

@@ -8,51 +8,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmectl.config.loading import CONTEXT_FILES
 from mmectl.config.project import FILE_NAME
-from mmectl.frameworks import detect, look
-from mmectl.frameworks.base import Framework, Problem, printable
+from mmectl.frameworks.base import printable
 from mmectl.frameworks.custom import model_files as scripts
-from mmectl.frameworks.folders import describe, left_behind, looked_at_once
-from mmectl.frameworks.values import ModelError
+from mmectl.frameworks.folders import left_behind, looked_at_once
+from mmectl.starting import tarballs
+from mmectl.starting.judging import MOST_FILES, Left, Model, judged
 from mmectl.starting.names import model_name
 
 DEEPEST, MOST_FOLDERS, MOST_MODELS = 4, 2_000, 200
-MOST_FILES = 200  # of a folder that may be a model's by its content; a script's may have more
 SECONDS = 5.0
-READ = 1 << 30  # bytes of a model that are read to check it
 _NO_MODELS = {"node_modules", "site-packages", "venv", "env", "dist", "build", "tests", "test"}
 _HANDLER = "handler"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model folder, relative to the project; `code`: its owner has to allow that it runs.
-
-    `named`: its files do not tell the framework.
-    """
-
-    name: str
-    path: str
-    framework: str
-    named: bool = False
-    code: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A path that looks like a model and is not taken; a `flag` would take it."""
-
-    path: str
-    why: str
-    flag: str = ""
-
-    def __str__(self) -> str:
-        return printable(f"{self.path}: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +144,7 @@ class _Walk:
 
     def _is_something(self, here: _Here) -> bool:
         """Note what a folder is, where it is anything."""
+        self._add_tarballs(here)
         if here.path == self._top:
             self._files = tuple(here.files)
             self._dockerfile = "." if "Dockerfile" in here.files else None
@@ -196,75 +169,20 @@ class _Walk:
         if not script and (not here.files or len(here.files) > MOST_FILES):
             return False
         found = judged(here.path, here.shown, self._framework)
+        self._note(found)
+        return found is not None
+
+    def _add_tarballs(self, here: _Here) -> None:
+        packed = [name for name in here.files if name.endswith(tarballs.ENDINGS)]
+        for name in packed[: tarballs.MOST]:
+            if not self._bounds.used_up:
+                shown = name if here.path == self._top else f"{here.shown}/{name}"
+                self._note(tarballs.judged(here.path / name, shown, self._framework))
+
+    def _note(self, found: Model | Left | None) -> None:
         if isinstance(found, Left):
             self._left.append(found)
         elif found is not None:
-            parent, _, own = here.shown.rpartition("/")
+            parent, _, own = found.path.rpartition("/")
             name = model_name(own, self._models, parent.replace("/", "-"))
-            self._models[name] = Model(name, here.shown, found.framework, found.named, found.code)
-        return found is not None
-
-
-def judged(folder: Path, shown: str, framework: str | None) -> Model | Left | None:
-    """A folder as a model, why it is none though it looks like one, or None."""
-    try:
-        found = framework_of(folder, framework)
-        if found is None:
-            return None
-        one, named = found
-        if _bytes(folder) <= READ:
-            return _checked(folder, shown, one.name, one.name if named else None)
-    except ModelError as error:
-        return Left(shown, said(error), error.fix if error.fix.startswith("--") else "")
-    except OSError as error:
-        return Left(shown, f"cannot be read: {error.strerror}")
-    if one.code:
-        return Left(shown, "is too large to be looked at here: add it to models by hand")
-    return Model("", shown, one.name, named)
-
-
-def said(error: ModelError) -> str:
-    """A reader's words with the fix."""
-    return f"{error}: {error.fix}" if error.fix else str(error)
-
-
-def framework_of(folder: Path, wanted: str | None) -> tuple[Framework, bool] | None:
-    """The framework of a folder, and whether `wanted` had to tell it; None for no model.
-
-    Raises ModelError where several may be meant, or the folder's own words are wrong.
-    """
-    if (name := describe(folder).framework) is not None:
-        return None if name == detect.ANY else (detect.of(folder), False)
-    some = detect.matching(folder)
-    if len(some) < 2:
-        return (some[0], False) if some else None
-    for one in some:
-        if one.name == wanted:
-            return one, True
-    names = [one.name for one in some]
-    raise ModelError(f"may be for {' or '.join(names)}", "", f"--framework {names[0]}")
-
-
-def _checked(folder: Path, shown: str, framework: str, named: str | None) -> Model | Left:
-    plain = look.look(folder, framework=named).problems
-    code = bool(plain) and not look.look(folder, allow_code=True, framework=named).problems
-    if plain and not code:
-        return Left(shown, _problem(plain[0], folder))
-    return Model("", shown, framework, named is not None, code)
-
-
-def _problem(problem: Problem, folder: Path) -> str:
-    text = str(problem)
-    return text.removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in _some(folder))
-
-
-def _some(folder: Path) -> Iterator[Path]:
-    for number, path in enumerate(folder.iterdir()):
-        if number > MOST_FILES:
-            return
-        if path.is_file():
-            yield path
+            self._models[name] = replace(found, name=name)

@@ -20,7 +20,7 @@ from mmectl.frameworks.folders import DESCRIPTION, EXPECTED
 from mmectl.frameworks.packing import Entries
 from mmectl.frameworks.pictures import SYNSET
 from mmectl.frameworks.values import ModelError
-from mmectl.starting.looking import MOST_FILES, Left, framework_of, said
+from mmectl.starting.judging import MOST_FILES, Left, framework_of, said
 from mmectl.starting.names import model_name
 
 _MOST_MODULES = 50

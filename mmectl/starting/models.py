@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmectl.base.errors import ArtifactError
+from mmectl.base.errors import ArtifactError, BuildError
 from mmectl.frameworks import detect, expected
 from mmectl.frameworks.base import printable
+from mmectl.images import handler
 from mmectl.starting.asking import Ask
-from mmectl.starting.looking import Found, Left, Model
+from mmectl.starting.judging import Left, Model
+from mmectl.starting.looking import Found
 from mmectl.starting.loose import Loose, loose_models, script_files
 from mmectl.starting.values import HANDLER, MODELS, Start
 from mmectl.starting.wishes import Wish, put
@@ -22,12 +26,13 @@ def add_models(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
     """Model folders that are there, loose model files, and a script."""
     image = start.values.get("image") or {}
     if found.handler is not None and not image:
-        put(start.values, "image.handler", found.handler)
+        _handler(start, wish.folder / found.handler, found.handler)
     elif not image or wish.eject:
         _script(start, wish, found, ask)
     for model in found.models:
         if _may_run(start, model, model.path, wish, ask):
-            add(start, model.name, model.path, model.framework, named=model.named)
+            key = "source" if model.packed else "path"
+            add(start, model.name, model.path, model.framework, named=model.named, key=key)
             _question(start, model.name, wish.folder / model.path, model.path)
     taken = [one["name"] for one in start.models]
     files = _unlinked(wish.folder, found)
@@ -55,10 +60,15 @@ def _trusted(path: str, ask: Ask) -> bool:
     return ask.confirm(question, default=False)
 
 
-def add(start: Start, name: str, path: str, framework: str, *, named: bool = False) -> None:
-    """Add a model to those of config.yaml; `named`: with its framework, which its files lack."""
+def add(
+    start: Start, name: str, path: str, framework: str, *, named: bool = False, key: str = "path"
+) -> None:
+    """Add a model to those of config.yaml; `named`: with its framework, which its files lack.
+
+    `key` is "path" for a folder, "source" for a tarball.
+    """
     told = {"framework": framework} if named else {}
-    start.models.append({"name": name, "path": path, **told, "#": framework})
+    start.models.append({"name": name, key: path, **told, "#": framework})
 
 
 def _question(start: Start, name: str, folder: Path, shown: str) -> None:
@@ -75,7 +85,7 @@ def _loose(start: Start, wish: Wish, model: Loose, ask: Ask) -> None:
     """A folder of its own for files that lie in the project: the same files, by hard links."""
     path = f"{MODELS}/{model.name}"
     shown = ", ".join(model.files[:3]) + (", ..." if len(model.files) > 3 else "")
-    put_there = f"link {shown} into {path}/, as a model is a folder"
+    put_there = f"link {printable(shown)} into {path}/, as a model is a folder"
     if (wish.folder / path).exists():
         start.left.append(Left(model.files[0], f"{path}/ exists already: remove one of them"))
     elif wish.link if wish.link is not None else ask.confirm(f"{_upper(put_there)}?", default=True):
@@ -90,6 +100,7 @@ def _unlinked(folder: Path, found: Found) -> list[str]:
     held = {
         (state.st_dev, state.st_ino)
         for model in found.models
+        if not model.packed
         for path in (folder / model.path).iterdir()
         if (state := path.lstat())
     }
@@ -111,9 +122,34 @@ def _links(folder: Path, path: str, files: Sequence[str]) -> list[Entry]:
     return [Entry(f"{path}/{name}", folder / name, link=True) for name in files]
 
 
+def _handler(start: Start, folder: Path, shown: str) -> None:
+    """A folder with a handler, where `build` takes it."""
+    try:
+        handler.read(folder, shown)
+    except BuildError as error:
+        start.notes.append(f"{error.message.splitlines()[0]}: it is not used")
+    else:
+        put(start.values, "image.handler", shown)
+
+
+def _refused(top: Path, files: Sequence[str]) -> str | None:
+    """Why `build` would refuse a folder of these files; None where it takes it."""
+    with tempfile.TemporaryDirectory(prefix="mmectl-") as scratch:
+        try:
+            for name in files:
+                shutil.copyfile(top / name, Path(scratch, name))
+            handler.read(Path(scratch), HANDLER)
+        except BuildError as error:
+            return error.message.splitlines()[0].removeprefix("image.handler: ")
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+    return None
+
+
 def _script(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
     """inference.py of the project as the handler of all models."""
     files, wrong = script_files(wish.folder, found.files)
+    wrong = wrong or (_refused(wish.folder, files) if files else None)
     if wrong is not None:
         start.notes.append(f"inference.py: {wrong}: it is not used")
     elif files and _are_there(wish.folder, HANDLER, files):

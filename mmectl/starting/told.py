@@ -9,7 +9,7 @@ from typing import Any
 
 from mmectl.base.text import counted
 from mmectl.starting import ignored
-from mmectl.starting.looking import Left
+from mmectl.starting.judging import Left
 from mmectl.starting.values import MODELS, Start, top
 
 
@@ -41,10 +41,14 @@ def written(start: Start, file: str) -> list[str]:
     return list(dict.fromkeys(map(top, names)))
 
 
+def _path(model: dict[str, Any]) -> str:
+    return str(model.get("path") or model.get("source"))
+
+
 def _were_there(start: Start) -> list[dict[str, Any]]:
     """The models whose folders are not new."""
     new = {top(one.path) for one in start.entries}
-    return [one for one in start.models if "#" in one and f"{one['path']}/" not in new]
+    return [one for one in start.models if "#" in one and f"{_path(one)}/" not in new]
 
 
 def ignored_lines(start: Start) -> Iterator[str]:
@@ -62,7 +66,7 @@ def lines(start: Start, file: str, folder: Path | None) -> Iterator[str]:
     if start.ignore is not None:
         said[ignored.FILE] = f": {' and '.join(start.lacking)} added"
     yield from (f"wrote {name}{said.get(name, '')}" for name in written(start, file))
-    yield from (f"found {one['path']}: {one['#']}" for one in _were_there(start))
+    yield from (f"found {_path(one)}: {one['#']}" for one in _were_there(start))
     if start.ignore is None:
         yield from ignored_lines(start)
     yield from (f"left out {one}" for one in start.left)
@@ -83,7 +87,8 @@ def commands(start: Start, folder: Path | None, file: str | None) -> list[str]:
 def _commands(start: Start, folder: Path | None, file: str | None) -> Iterator[str]:
     more = f" --config {shlex.quote(file)}" if file else ""
     if folder is not None:
-        yield f"cd {shlex.quote(str(folder))}"
+        place = str(folder)
+        yield f"cd {shlex.quote(f'./{place}' if place.startswith('-') else place)}"
     if start.values["platform"] == "aws":
         yield f"mmectl doctor{more}"
     if not (start.values.get("image") or {}).get("uri"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmectl.starting import short_config
-from mmectl.starting.looking import Left
+from mmectl.starting.judging import Left
 from mmectl.starting.writing import Entry
 
 MODELS, HANDLER = "models", "handler"  # folders of a project

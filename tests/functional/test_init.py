@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -396,6 +397,45 @@ def test_the_file_can_have_another_name_and_place(init, folder):
     ]
 
 
+def pack(name, folder):
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(name, "w:gz") as tar:
+        tar.add(folder, arcname=".")
+
+
+def test_tarballs_are_models_too(init, folder):
+    pack("models/ring.tar.gz", RING)
+    pack("model.tgz", EXAMPLES / "catboost" / "stay")
+    pack("data.tar.gz", EXAMPLES / "images")
+    pack("code.tar.gz", GREETING)
+    Path("broken.tar.gz").write_bytes(b"x")
+    found = data(init("--json"))
+    assert config(folder)["models"] == [
+        {"name": "model", "source": "model.tgz"},
+        {"name": "ring", "source": "models/ring.tar.gz"},
+    ]
+    assert [(one["path"], one["flag"]) for one in found["left_out"]] == [
+        ("code.tar.gz", "--allow-code")
+    ]
+    assert run(["models", "check", "--all"]) == 0
+
+
+def test_a_handler_that_build_would_refuse_is_not_used(init, folder):
+    shutil.copytree(RING, "models/ring")
+    shutil.copytree(GREETING, "handler")
+    Path("handler/requirements.txt").write_text("-r more.txt\n")
+    (note,) = data(init("--json"))["notes"]
+    assert note.startswith("image.handler: handler/requirements.txt:1: '-r more.txt' is not a")
+    assert "image" not in config(folder)
+    (folder / "config.yaml").unlink()
+    Path("handler").rename("old")
+    for name in ("inference.py", "requirements.txt"):
+        shutil.copy(Path("old", name), ".")
+    (note,) = data(init("--json"))["notes"]
+    assert note.startswith("inference.py: handler/requirements.txt:1: ")
+    assert not Path("handler").exists()
+
+
 # near misses
 
 
@@ -440,6 +480,13 @@ def test_every_file_in_the_way_is_named(init, folder):
     _, _, err = init("--example", "xgboost", "--eject-container")
     assert "models/ring exists" in err
     assert "container exists" in err
+
+
+def test_a_current_folder_that_was_removed(init, folder):
+    folder.rmdir()
+    code, _, err = init()
+    assert code == 2
+    assert "the current folder cannot be used" in err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -14,7 +14,7 @@ from mmectl.base import packaged
 from mmectl.base.errors import UsageError
 from mmectl.config.loading import load
 from mmectl.registry.names import check_name
-from mmectl.starting import ignored, looking, short_config
+from mmectl.starting import ignored, judging, looking, short_config
 from mmectl.starting.asking import Defaults
 from mmectl.starting.looking import Bounds, Found, look_around
 from mmectl.starting.loose import script_files
@@ -174,7 +174,7 @@ def test_the_look_ends_after_so_many_models(tmp_path, monkeypatch):
 
 def test_a_folder_of_thousands_of_files_is_no_model(tmp_path):
     (tmp_path / "pictures").mkdir()
-    for number in range(looking.MOST_FILES + 1):
+    for number in range(judging.MOST_FILES + 1):
         (tmp_path / "pictures" / f"{number}.jpg").touch()
     shutil.copy(RING / "model.ubj", tmp_path / "pictures")
     assert look_around(tmp_path, None) == Found()
