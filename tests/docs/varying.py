@@ -30,7 +30,7 @@ VARYING = (  # pattern, what stands for it; in this order
     (r"\b\d\d:\d\d(?::\d\d)?(?:\.\d+)?\b", "CLOCK"),
     (r"\b(127\.0\.0\.1|localhost):\d+", r"\1:PORT"),
     (r"\b\d+\.\d+\.\d+(?:[a-z.+-]+[\w.]*)?", "VERSION"),
-    (r"\bpid \d+", "pid N"),
+    (r"\bpid +\d+", "pid N"),
     (rf"\b{_NUMBER} ?(?:s|ms|us|µs|min|h|seconds?|minutes?)\b", "TIME"),
     (rf"\b{_NUMBER} of (?={_NUMBER} ?[MG]B)", "N of "),  # memory of an instance
     (rf"\b{_NUMBER} ?(?:B|kB|KB|KiB|MB|MiB|GB|GiB|bytes)(?:/s)?(?!\w)", "SIZE"),
