@@ -23,7 +23,7 @@ MODULES = (
     "container",
     "frameworks",
 )
-ASKED = ("images",)  # run where they are named: what they need is not on every machine
+ASKED = ("images", "console")  # run where they are named: what they need is not on every machine
 
 
 def load(name: str) -> ModuleType | None:
