@@ -83,6 +83,13 @@ class App:
             anywhere=anywhere,
         )
 
+    @property
+    def words(self) -> list[str]:
+        """The options that give another command the same configuration."""
+        file = ["--config", str(self.config.path)] if self.config.path else []
+        chosen = ["--env", self._environment] if self._environment else []
+        return [*file, *chosen, *(w for i in self._flags.items() for w in ("--set", "=".join(i)))]
+
     def elsewhere(self, environment: str | None) -> App:
         """The same call in another environment of the configuration."""
         return type(self)(

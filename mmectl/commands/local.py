@@ -14,6 +14,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import PlatformError, UsageError
+from mmectl.commands import foreground as foreground_
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
 
@@ -35,18 +36,48 @@ def local() -> None:
 
 @command(
     parent=local,
-    examples="mmectl local up\nmmectl local up --bad-day 7     # with faults, as AWS on a bad day",
+    examples="mmectl local up\nmmectl local up --bad-day 7     # with faults, as AWS on a bad day\n"
+    "mmectl local up --foreground --deploy --aws-config aws.conf",
     begins=True,
 )
 @click.option(
     "--bad-day", type=click.IntRange(0), metavar="SEED", help="Play faults of AWS, by this seed."
 )
-def up(app: App, bad_day: int | None) -> Result:
+@click.option("--foreground", is_flag=True, help="Stay until SIGTERM or Ctrl-C, then stop it.")
+@click.option("--deploy", is_flag=True, help="Build, upload --all and deploy, before it is ready.")
+@click.option(
+    "--listen",
+    type=click.Choice(["127.0.0.1", foreground_.EVERYWHERE]),
+    help="Address to listen on; 0.0.0.0: every network.",
+)
+@click.option("--host", metavar="NAME", help="Name by which others reach it [the machine's].")
+@click.option(
+    "--aws-config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write address and key to an AWS config file, print neither key nor exports.",
+)
+def up(
+    app: App,
+    bad_day: int | None,
+    foreground: bool,
+    deploy: bool,
+    listen: str | None,
+    host: str | None,
+    aws_config: Path | None,
+) -> Result:
     """Start the platform, unless it runs already.
 
     With --bad-day it answers as AWS on a bad day, until `mmectl local down`: late
     reads, throttles, failures, lost answers. Equal seeds play equal faults.
+
+    With --foreground this process stays, prints the environment for AWS clients and
+    answers GET /health: 200 once everything is deployed, 503 before. It ends with 0 at
+    SIGTERM or Ctrl-C, and the platform with it, however this process ends.
     """
+    wish = foreground_.Wish(deploy, listen, host, aws_config)
+    if foreground:
+        return foreground_.stay(app, wish, bad_day)
+    wish.require_foreground()
     connection = app.connection(bad_day)
     data = {"endpoint_url": connection.endpoint_url, "pid": connection.pid}
     return Result(data, [f"serving at {connection.endpoint_url} (pid {connection.pid})"])

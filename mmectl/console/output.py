@@ -42,7 +42,7 @@ class Result:
     """What a command gives back: `data` for machines, `view` for people, `body` as it is.
 
     `errors` are what failed of something that went on all the same. With `done` another exit code
-    than 0 tells of no failure.
+    than 0 tells of no failure. One that was `printed` is not printed again.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Result:
     exit_code: int = 0
     errors: Sequence[MmectlError] = ()
     done: bool = False
+    printed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Output:
 
     def result(self, command: str, result: Result) -> None:
         """Print a command's result."""
+        if result.printed:
+            return
         if self.mode.json:
             ok = result.done or result.exit_code == 0
             self._envelope(command, result.exit_code, result.data, result.errors, ok=ok)

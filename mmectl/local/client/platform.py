@@ -321,6 +321,7 @@ def _start(
             code="platform_stuck",
         )
     processes.sweep(state_dir)  # instances of a platform that was killed with its supervisor
+    (state_dir / "local" / record.READY).unlink(missing_ok=True)
     if port:
         ports.check_free(port)
     with contextlib.suppress(PlatformError):  # the server tries again, and says if it cannot

@@ -1,6 +1,6 @@
 """``GET /health``: whether everything that was to be deployed answers; tells nothing else.
 
-Nobody signs it, so what it costs is bounded: it looks once a second at most.
+Nobody signs it, so what it costs is bounded: it looks at the endpoints once a second at most.
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ class Health:
 
     async def __call__(self) -> web.Response:
         """Look, or tell what was seen within the last second."""
+        ready = self._ready.exists() and await self._all_serve()
+        text = "ready" if ready else "starting"
+        return web.json_response({"status": text}, status=200 if ready else 503)
+
+    async def _all_serve(self) -> bool:
         if self._clock() >= self._until:
             self._until = self._clock() + FRESH
-            self._last = self._ready.exists() and all(map(_serves, await self._endpoints()))
-        text = "ready" if self._last else "starting"
-        return web.json_response({"status": text}, status=200 if self._last else 503)
+            self._last = all(map(_serves, await self._endpoints()))
+        return self._last
 
 
 def _serves(row: Mapping[str, Any]) -> bool:
