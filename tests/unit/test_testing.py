@@ -182,3 +182,47 @@ def test_the_package_names_its_plugin(root):
 
     found = [item for item in entry_points(group="pytest11") if item.name == "mmectl"]
     assert [item.value for item in found] == ["mmectl.testing.plugin"]
+
+
+def test_the_page_shows_the_example_as_it_is(root):
+    page = (root / "docs" / "testing.md").read_text()
+    for name, language in (
+        ("shop.py", "python"),
+        ("test_shop.py", "python"),
+        ("pytest.ini", "ini"),
+    ):
+        text = (root / "examples" / "application" / name).read_text().rstrip()
+        assert f'```{language} title="{name}"\n{text}\n```' in page
+    recipe = (root / "examples" / "compose" / "compose.yaml").read_text().rstrip()
+    assert f"```yaml\n{recipe}\n```" in page
+
+
+def test_the_recipe_for_compose_is_made_of_what_there_is(root):
+    """Its image is built and asked by tests/docker/test_compose.py, which takes minutes."""
+    import json
+    import re
+
+    import yaml
+
+    from mmectl.commands.foreground import EVERYWHERE
+    from mmectl.commands.local import up
+    from mmectl.config.loading import load
+
+    folder = root / "examples" / "compose"
+    recipe = (folder / "Dockerfile").read_text().replace("\\\n", " ")
+    command = json.loads(re.findall(r"^CMD (\[.*\])$", recipe, re.MULTILINE)[-1])
+    assert command[:3] == ["mmectl", "local", "up"]
+    given = up.make_context("up", command[3:]).params
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    asks = services["application"]
+    assert given["listen"] == EVERYWHERE
+    assert given["host"] == services["platform"]["hostname"]
+    assert str(given["aws_config"]) == asks["environment"]["AWS_CONFIG_FILE"]
+    assert "ports" not in services["platform"]
+    written = Path("/srv/aws/config").parent
+    assert [v for s in services.values() for v in s["volumes"] if f":{written}" in v] == [
+        f"aws:{written}",
+        f"aws:{written}:ro",
+    ]
+    config = load(folder / "config.yaml", environment={"MMECTL_MODELS": "[]"})
+    assert config.settings.endpoint.name in asks["command"]
