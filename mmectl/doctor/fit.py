@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmectl.base.instances import GIB, VOLUME_GB, instance_type
+from mmectl.base.text import counted
 from mmectl.doctor.values import Finding, ModelSizes, Subject, Wanted, fail, ok, warn
 
 # What the server itself takes, and what a model takes beyond its file: measured for the runtimes
@@ -61,7 +62,7 @@ def _memory(sizes: ModelSizes, memory: int, kind: str) -> Iterator[Finding]:
             "memory",
         )
     else:
-        yield ok(f"memory: {len(needs):,} models take {_size(total)} of {_size(memory)}")
+        yield ok(f"memory: {_size(total)} of {_size(memory)} for {counted(len(needs), 'model')}")
 
 
 def _disk(sizes: ModelSizes, disk: int) -> Iterator[Finding]:

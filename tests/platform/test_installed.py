@@ -91,7 +91,7 @@ def installed(root: Path, wheel: Path) -> Iterator[Installed]:
 
 def test_the_wheel_is_small_and_typed_and_carries_nothing_compiled(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert "mmectl/py.typed" in names
+    assert {"mmectl/py.typed", "mmectl/_data/examples/multi_model_endpoint.ipynb"} <= set(names)
     assert [name for name in names if "__pycache__" in name] == []
     assert wheel.stat().st_size < MOST_BYTES
 
