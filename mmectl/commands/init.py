@@ -115,11 +115,20 @@ def init(app: App, folder: Path | None, adopt: str | None, **options: Any) -> Re
     The flags from --name on are those of a MultiDataModel of SageMaker's Python
     SDK; any other key is written by --set KEY=VALUE.
     """
-    place, file = _place(folder)
-    if adopt is not None:
-        return _adopted(app, adopt, place, file, options)
-    if options["eject"] and (place / file).is_file():
-        return _ejected(place, file)
+    try:
+        place, file = _place(folder)
+        if adopt is not None:
+            return _adopted(app, adopt, place, file, options)
+        if options["eject"] and (place / file).is_file():
+            return _ejected(place, file)
+        return _begun(app, place, file, options)
+    except OSError as error:  # what is written has errors of its own
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise UsageError(what, hint="name another folder: mmectl init FOLDER") from None
+
+
+def _begun(app: App, place: Path, file: str, options: Mapping[str, Any]) -> Result:
+    """A new project. Raises UsageError, ConfigError, CannotWrite, OSError."""
     from mmectl.starting.looking import look_around
     from mmectl.starting.start import plan
 

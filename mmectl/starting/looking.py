@@ -10,11 +10,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from mmectl.config.loading import CONTEXT_FILES
 from mmectl.config.project import FILE_NAME
-from mmectl.frameworks.base import printable
+from mmectl.frameworks import detect
+from mmectl.frameworks.base import printable, some
 from mmectl.frameworks.custom import model_files as scripts
 from mmectl.frameworks.folders import left_behind, looked_at_once
 from mmectl.starting import tarballs
@@ -22,6 +24,7 @@ from mmectl.starting.judging import MOST_FILES, Left, Model, judged
 from mmectl.starting.names import model_name
 
 DEEPEST, MOST_FOLDERS, MOST_MODELS = 4, 2_000, 200
+MOST_ENTRIES = 50_000  # of one folder
 SECONDS = 5.0
 _NO_MODELS = {"node_modules", "site-packages", "venv", "env", "dist", "build", "tests", "test"}
 _HANDLER = "handler"
@@ -134,12 +137,17 @@ class _Walk:
                 return None
             self._seen.add((state.st_dev, state.st_ino))
             with os.scandir(path) as held:
-                entries = sorted((e for e in held if not left_behind(e.name)), key=lambda e: e.name)
+                kept = (e for e in islice(held, MOST_ENTRIES) if not left_behind(e.name))
+                entries = sorted(kept, key=lambda e: e.name)
                 folders = [e.name for e in entries if e.is_dir() and e.name not in _NO_MODELS]
                 files = [e.name for e in entries if e.is_file()]
         except OSError as error:
             self._notes.append(f"{self._shown(path)}: cannot be looked at: {error.strerror}")
             return None
+        closed = [name for name in files if not os.access(path / name, os.R_OK)]
+        if detect.resembles(closed):
+            shown = self._shown(path / some(closed))
+            self._notes.append(f"{shown}: cannot be read: Permission denied")
         return _Here(path, self._shown(path), files, folders)
 
     def _is_something(self, here: _Here) -> bool:

@@ -459,6 +459,7 @@ def write(name, text="x"):
         (lambda: Path("config.yaml").mkdir(), [], "config.yaml exists"),
         (write("shop"), ["shop"], "shop is no folder"),
         (write("shop"), ["shop/deep"], "shop is no folder"),
+        (write("x"), ["n" * 300], "File name too long"),
         (link("shop", "nothing"), ["shop"], "shop is a symbolic link to nothing"),
         (write("models"), ["--example", "onnx"], "models is no folder"),
         (write("models/ring/notes"), ["--example", "xgboost"], "models/ring exists, and is not"),
