@@ -1,5 +1,6 @@
-"""The entry point: prints the first help and the version itself, else starts `cli`."""
+"""The entry point: prints the first help and completes lines itself, else starts `cli`."""
 
+import os
 import sys
 
 
@@ -8,6 +9,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # what its encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if os.environ.get("_MMECTL_COMPLETE") in ("bash", "zsh", "fish"):
+        from mmectl.completion.answer import main as complete
+
+        complete(os.environ["_MMECTL_COMPLETE"], sys.argv[1:])
+        return
     if sys.argv[1:] in (["--help"], ["-h"]) and sys.stdout is not None:
         from mmectl.console.menu import columns, text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -339,6 +340,22 @@ class App:
         from mmectl.registry.metadata_cache import MetadataCache
 
         return MetadataCache(self.config.state_dir / "cache" / "objects.json")
+
+    def remember(self) -> None:
+        """Keep what was listed, for completion; a home that cannot be written loses nothing."""
+        found = self.__dict__.get("inventory")
+        if type(self) is not App or found is None or found.seen is None:
+            return
+        from mmectl.completion import known
+
+        about = known.project(
+            str(self._config_file) if self._config_file else None,
+            self._environment,
+            self._flags.get("platform"),
+        )
+        models = {one.name: [item.version for item in one.versions] for one in found.seen}
+        with suppress(OSError):
+            known.remember(about, models)
 
     @property
     def endpoint_name(self) -> str:

@@ -8,6 +8,7 @@ Usage: python scripts/docs.py [--check]
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,16 @@ import click
 import config_page
 
 from mmectl.cli import cli
+from mmectl.commands.candidates import Candidates
+from mmectl.config.keys import keys, values
 from mmectl.console.menu import COMMANDS
+from mmectl.frameworks.detect import names
 
 _WIDTH = {"max_content_width": 80, "terminal_width": 80}
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS_PAGE = ROOT / "docs" / "commands.md"
 ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
+TREE = ROOT / "mmectl" / "completion" / "tree.json"
 BEGIN = "<!-- modules: written by `make docs` from the first line of each docstring -->\n"
 END = "<!-- end of modules -->"
 HEAD = """# Commands
@@ -36,6 +41,7 @@ def main() -> int:
         COMMANDS_PAGE: page(),
         ARCHITECTURE_PAGE: architecture(),
         COMMANDS_PAGE.with_name("config.md"): config_page.page(),
+        TREE: tree(),
     }
     if "--check" not in sys.argv:
         for path, text in pages.items():
@@ -81,6 +87,68 @@ def page() -> str:
                 _section(f"mmectl {title}", found) for title, found in _walk(name, command)
             ]
     return "\n".join(sections)
+
+
+def tree() -> str:
+    """What completion knows of commands, options and keys, as JSON."""
+    root = click.Context(cli, info_name="mmectl")
+    commands: dict[str, object] = {
+        "": _described(cli, {name: COMMANDS[name][1] for name in COMMANDS})
+    }
+    for name in COMMANDS:
+        found = cli.get_command(root, name)
+        for path, command in _walk(name, found) if found else ():
+            children = getattr(command, "commands", {})
+            helps = {child: one.get_short_help_str(60) for child, one in children.items()}
+            commands[path] = _described(command, helps)
+    whole = {"keys": keys_with_values(), "frameworks": [*names(), "any"], "commands": commands}
+    return json.dumps(whole) + "\n"
+
+
+def keys_with_values() -> dict[str, object]:
+    """Each key of config.yaml with the values that it takes, where they are few; else null."""
+    kinds: dict[str, object] = {"endpoint.instance_type": "instances", "endpoint.name": "endpoints"}
+    return {key: kinds.get(key, values(key)) for key in keys()}
+
+
+def _described(command: click.Command, children: dict[str, str]) -> dict[str, object]:
+    context = click.Context(command, info_name="x", **command.context_settings)
+    parameters = [one for one in command.get_params(context) if not getattr(one, "hidden", False)]
+    options = {
+        word: _option(one)
+        for one in parameters
+        if isinstance(one, click.Option)
+        for word in (*one.opts, *one.secondary_opts)
+    }
+    arguments = [
+        {"kind": _kind(one), "many": one.nargs != 1}
+        for one in parameters
+        if isinstance(one, click.Argument)
+    ]
+    found: dict[str, object] = {"options": options, "arguments": arguments}
+    return found | ({"commands": children} if isinstance(command, click.Group) else {})
+
+
+def _option(option: click.Option) -> dict[str, object]:
+    takes = not (option.is_flag or option.count)
+    help_text = (option.help or "").partition("\n")[0]
+    return {
+        "name": option.name,
+        "takes": takes,
+        "kind": _kind(option) if takes else None,
+        "help": help_text,
+    }
+
+
+def _kind(parameter: click.Parameter) -> object:
+    custom = getattr(parameter, "_custom_shell_complete", None)
+    if isinstance(custom, Candidates):
+        return custom.kind
+    if isinstance(parameter.type, click.Choice):
+        return list(parameter.type.choices)
+    if isinstance(parameter.type, click.Path):
+        return "folder" if parameter.name == "folder" else "file"
+    return None
 
 
 def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

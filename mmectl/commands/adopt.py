@@ -13,6 +13,7 @@ import click
 from mmectl import endpoint as endpoints
 from mmectl.app import App
 from mmectl.base.errors import ConfigError, DeployError, UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.config.project import FILE_NAME
 from mmectl.config.variables import plain
@@ -32,7 +33,7 @@ Described = Mapping[str, Any]
     examples="mmectl adopt my-endpoint --platform aws\n"
     "mmectl adopt my-endpoint --platform aws --output prod.yaml",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.endpoints)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -66,6 +66,7 @@ def command(
             app.out.begin(call.command)
             result = function(app, **options)
             app.out.result(call.command, result)
+            app.remember()
             return result
 
         wrap = parent.command if parent is not None else click.command

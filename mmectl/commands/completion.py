@@ -10,17 +10,21 @@ from mmectl.console.output import Result
 
 
 @command(
-    examples='eval "$(mmectl completion bash)"\nmmectl completion fish > '
-    "~/.config/fish/completions/mmectl.fish"
+    anywhere=True,
+    examples='eval "$(mmectl completion bash)"        # in ~/.bashrc\n'
+    'eval "$(mmectl completion zsh)"         # in ~/.zshrc, after compinit\n'
+    "mmectl completion fish > ~/.config/fish/completions/mmectl.fish",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(_app: App, shell: str) -> Result:
-    """Print the completion script of a shell."""
-    from click.shell_completion import get_completion_class
+    """Print the completion script of a shell.
 
-    made = get_completion_class(shell)
-    if made is None:
-        raise click.UsageError(f"no completion for {shell}")
-    root = click.get_current_context().find_root().command
-    script = made(root, {}, "mmectl", "_MMECTL_COMPLETE").source()
-    return Result({"shell": shell, "script": script}, [script])
+    It completes commands, options, keys of the configuration and their values, files,
+    and names: of environments, models, versions and endpoints. Names of the account are
+    those of the last listing, kept below ~/.cache/mmectl for a week at most. What is
+    older than a minute is listed anew in the background, unless the profile runs a
+    program for its keys or asks for a code.
+    """
+    from mmectl.completion.shells import SCRIPTS
+
+    return Result({"shell": shell, "script": SCRIPTS[shell]}, [SCRIPTS[shell]])

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from mmectl.app import App
 from mmectl.base.errors import ConfigError, UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.config import project
 from mmectl.config.loading import EJECTED, load
@@ -90,7 +91,12 @@ def _frameworks(_context: click.Context, _parameter: click.Parameter, start: str
 @click.option(
     "--gitignore/--no-gitignore", default=None, help="Add lines to a .gitignore that exists."
 )
-@click.option("--adopt", metavar="NAME", help="Take over this endpoint: see mmectl adopt.")
+@click.option(
+    "--adopt",
+    metavar="NAME",
+    help="Take over this endpoint: see mmectl adopt.",
+    shell_complete=candidates.endpoints,
+)
 @click.option(
     "--eject-container", "eject", is_flag=True, help="Copy mmectl's container here, to change it."
 )
@@ -104,7 +110,12 @@ def _frameworks(_context: click.Context, _parameter: click.Parameter, start: str
 @click.option(
     "--image-context", metavar="FOLDER", help="Build the image from this folder's Dockerfile."
 )
-@click.option("--instance-type", metavar="TYPE", help="Instance type [ml.m5.xlarge].")
+@click.option(
+    "--instance-type",
+    metavar="TYPE",
+    help="Instance type [ml.m5.xlarge].",
+    shell_complete=candidates.instances,
+)
 @click.option("--instance-count", type=int, metavar="N", help="Number of instances [1].")
 def init(app: App, folder: Path | None, adopt: str | None, **options: Any) -> Result:
     """Begin a project: config.yaml, .gitignore, and an example where asked.

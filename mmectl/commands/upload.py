@@ -52,7 +52,10 @@ _MUCH = 100_000  # bytes more that are told of
 @click.option("--from", "origin", metavar="SOURCE", help="Folder, tarball, zoo:NAME or URL.")
 @click.option("--sha256", metavar="HEX", help="Checksum of --from's tarball.")
 @click.option(
-    "--framework", metavar="NAME", help="Its framework, where its files do not tell; any: no check."
+    "--framework",
+    metavar="NAME",
+    help="Its framework, where its files do not tell; any: no check.",
+    shell_complete=candidates.frameworks,
 )
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Folder below the models' prefix.")
@@ -60,7 +63,9 @@ _MUCH = 100_000  # bytes more that are told of
     "--allow-code", is_flag=True, help="Allow *.py and *.so; the endpoint must allow them, too."
 )
 @click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Parallel uploads [3].")
-@click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...", shell_complete=candidates.models)
+@click.argument(
+    "names", nargs=-1, metavar="[NAME|FOLDER]...", shell_complete=candidates.models_or_folders
+)
 def upload(
     app: App,
     every: bool,

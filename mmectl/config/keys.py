@@ -77,6 +77,18 @@ def is_text(key: str) -> bool:
     return _is_text(annotation)
 
 
+def values(key: str) -> list[str] | None:
+    """The values that a dotted key takes, where it takes certain words or true and false."""
+    annotation: object = dict(_fields(Settings))[key]
+    some = [one for one in get_args(annotation) if one is not type(None)]
+    for one in (annotation, *some):
+        if one is bool:
+            return ["true", "false"]
+        if get_origin(one) is Literal:
+            return [word for word in get_args(one) if isinstance(word, str)]
+    return None
+
+
 def _inner(annotation: object) -> object:
     """What a list or a mapping holds."""
     some = [one for one in get_args(annotation) if one is not type(None)]

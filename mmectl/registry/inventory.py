@@ -45,6 +45,7 @@ class Inventory:
         self._store, self._location = store, location
         self._cache = cache or MetadataCache(None)
         self._tags: dict[str, str] = {}
+        self.seen: tuple[Model, ...] | None = None  # all of them, once listed
 
     def names(self, start: str = "") -> tuple[Model, ...]:
         """Every model whose name begins with `start`, aliases left out; two listings."""
@@ -55,10 +56,12 @@ class Inventory:
         groups: dict[str, list[Artifact]] = {}
         for artifact in told_apart(artifacts, self._look, _WIDTH):
             groups.setdefault(artifact.name, []).append(artifact)
-        return tuple(
+        models = tuple(
             Model(name, tuple(sorted(found, key=lambda a: a.version)))
             for name, found in sorted(groups.items())
         )
+        self.seen = self.seen if start else models
+        return models
 
     def _documents(self, start: str) -> dict[str, str]:
         """The models that have an alias, with its entity tag."""

@@ -436,7 +436,7 @@ def test_a_bug_has_its_own_exit_code_and_a_log(call, world):
     code, out, _ = call("invoke", "-m", "shapes", "star.png", "--json")
     envelope = result(out)
     assert (code, envelope["errors"][0]["code"]) == (3, "bug")
-    log = Path(envelope["errors"][0]["hint"].split()[4].rstrip(";"))
+    log = Path(envelope["errors"][0]["hint"].split()[-1])
     assert "ZeroDivisionError: oops" in log.read_text()
     log.unlink()
 

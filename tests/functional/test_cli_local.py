@@ -275,10 +275,10 @@ def test_every_group_knows_the_options_that_all_commands_take(group):
     shared = [
         option.opts
         for option in build.params
-        if option.name in (*settings, "as_json", "quiet", "verbose")
+        if option.name in (*settings, "as_json", "json_lines", "quiet", "verbose")
     ]
     hidden = [option.opts for option in known.params if getattr(option, "hidden", False)]
-    assert len(shared) == 7
+    assert len(shared) == 8
     assert sorted(hidden) == sorted(shared)
 
 

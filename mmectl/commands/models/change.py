@@ -8,6 +8,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models, versioned
 from mmectl.console.output import Result
@@ -20,9 +21,14 @@ from mmectl.registry.versions import version_of
     examples="mmectl models promote resnet_18 v2\n"
     "mmectl models promote resnet_18 v3 --expect v2   # if v2 is current",
 )
-@click.option("--expect", metavar="VERSION", help="Fail unless VERSION is current.")
-@click.argument("name")
-@click.argument("version", required=False)
+@click.option(
+    "--expect",
+    metavar="VERSION",
+    help="Fail unless VERSION is current.",
+    shell_complete=candidates.versions,
+)
+@click.argument("name", shell_complete=candidates.models)
+@click.argument("version", required=False, shell_complete=candidates.versions)
 def promote(app: App, name: str, version: str | None, expect: str | None) -> Result:
     """Make VERSION the current version of a model.
 
@@ -44,7 +50,7 @@ def promote(app: App, name: str, version: str | None, expect: str | None) -> Res
 
 
 @command(parent=models, examples="mmectl models rollback resnet_18")
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models)
 def rollback(app: App, name: str) -> Result:
     """Undo the last promotion of a model.
 

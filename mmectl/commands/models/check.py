@@ -19,6 +19,7 @@ from mmectl.base.concurrency import until_interrupted
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.config.sources import known_sources
@@ -67,7 +68,12 @@ class Target:
 @click.option("--forward", is_flag=True, help="Load and run each; compare expected.json.")
 @click.option("--allow-code", is_flag=True, help="Allow *.py and *.so.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Parallel checks [number of CPUs].")
-@click.argument("names", nargs=-1, metavar="[FOLDER|TARBALL|NAME|URL]...")
+@click.argument(
+    "names",
+    nargs=-1,
+    metavar="[FOLDER|TARBALL|NAME|URL]...",
+    shell_complete=candidates.models_or_folders,
+)
 def check(
     app: App,
     names: tuple[str, ...],

@@ -8,6 +8,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import ArtifactError, UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.models.group import known, models
 from mmectl.commands.models.listing import use
@@ -32,7 +33,7 @@ _UNKNOWN = (
 )
 @click.option("--yes", "-y", is_flag=True, help="Remove current and loaded versions, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=candidates.models)
 def remove(app: App, names: tuple[str, ...], yes: bool, dry_run: bool) -> Result:
     """Remove versions (NAME_v2, NAME.tar.gz) or whole models (NAME).
 
@@ -84,7 +85,7 @@ def _meant(app: App, model: Model, name: str) -> Sequence[Artifact]:
 @click.option("--all", "every", is_flag=True, help="Prune all models.")
 @click.option("--yes", "-y", is_flag=True, help="Remove loaded versions and foreign objects, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and stop.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=candidates.models)
 def prune(
     app: App, names: tuple[str, ...], keep: int, every: bool, yes: bool, dry_run: bool
 ) -> Result:

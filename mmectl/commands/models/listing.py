@@ -11,6 +11,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.text import counted
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.models.group import ago, artifact_data, known, models, short
 from mmectl.commands.status import instances_of
@@ -63,12 +64,18 @@ def use(instances: Sequence[Mapping[str, Any]]) -> Use:
     "mmectl models list --all --json",
 )
 @click.option("--limit", type=click.IntRange(1), default=SHOWN, help=f"Models to show [{SHOWN}].")
-@click.option("--after", default="", metavar="NAME", help="Start after this name.")
+@click.option(
+    "--after",
+    default="",
+    metavar="NAME",
+    help="Start after this name.",
+    shell_complete=candidates.models,
+)
 @click.option("--all", "every", is_flag=True, help="Show all models.")
 @click.option(
     "--details", is_flag=True, help=f"Show digests, also of more than {_LOOKED_AT} models."
 )
-@click.argument("start", default="")
+@click.argument("start", default="", shell_complete=candidates.models)
 def list_(app: App, limit: int, after: str, every: bool, details: bool, start: str) -> Result:
     """List the uploaded models whose names begin with START.
 
@@ -160,7 +167,7 @@ def _data(model: Model, current: Artifact | None, told: Use) -> dict[str, Any]:
 
 
 @command(parent=models, examples="mmectl models show resnet_18\nmmectl models show shapes --json")
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models)
 def show(app: App, name: str) -> Result:
     """Show the versions of a model, which one was promoted, and what it takes.
 
@@ -235,7 +242,7 @@ def _current_line(model: Model) -> str:
 
 
 @command(parent=models, examples="mmectl models history resnet_18")
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models)
 def history(app: App, name: str) -> Result:
     """Show who promoted which version and when, newest first."""
     model = known(app, name)

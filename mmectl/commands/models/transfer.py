@@ -9,6 +9,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.console.output import Result, size
@@ -24,7 +25,7 @@ from mmectl.registry.names import DIGEST, model_of
     "mmectl models fetch s3://bucket/birds.tar.gz",
 )
 @click.option("--allow-code", is_flag=True, help="Allow *.py and *.so.")
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
     """Download a model, verify it, and unpack it into FOLDER.
@@ -70,8 +71,13 @@ def fetch(app: App, name: str, folder: Path | None, allow_code: bool) -> Result:
     "mmectl models copy resnet_18 s3://other/demo/\n"
     "mmectl models copy resnet_18 --from-env dev --env prod",
 )
-@click.option("--from-env", metavar="NAME", help="Environment in which SOURCE is.")
-@click.argument("source")
+@click.option(
+    "--from-env",
+    metavar="NAME",
+    help="Environment in which SOURCE is.",
+    shell_complete=candidates.environments,
+)
+@click.argument("source", shell_complete=candidates.models)
 @click.argument("destination", required=False)
 def copy(app: App, source: str, destination: str | None, from_env: str | None) -> Result:
     """Copy a model on the server: to another name, prefix, bucket or environment.
