@@ -1,6 +1,7 @@
-"""Write docs/commands.md, docs/config.md and the module map of docs/architecture.md.
+"""Write pages that are made from the code; `--check` only compares.
 
-`--check` only compares.
+docs/commands.md, docs/config.md, the module map of docs/architecture.md, man pages, and the tree
+that completion reads.
 
 Usage: python scripts/docs.py [--check]
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 import config_page
+import man
 
 from mmectl.cli import cli
 from mmectl.commands.candidates import Candidates
@@ -26,6 +28,7 @@ _WIDTH = {"max_content_width": 80, "terminal_width": 80}
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS_PAGE = ROOT / "docs" / "commands.md"
 ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
+MAN = ROOT / "docs" / "man"
 TREE = ROOT / "mmectl" / "completion" / "tree.json"
 BEGIN = "<!-- modules: written by `make docs` from the first line of each docstring -->\n"
 END = "<!-- end of modules -->"
@@ -42,15 +45,24 @@ def main() -> int:
         ARCHITECTURE_PAGE: architecture(),
         COMMANDS_PAGE.with_name("config.md"): config_page.page(),
         TREE: tree(),
+        **{MAN / name: text for name, text in man.pages().items()},
     }
     if "--check" not in sys.argv:
         for path, text in pages.items():
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        for path in set(MAN.glob("*.1")) - set(pages):  # of a command that is gone
+            path.unlink()
         return 0
-    stale = [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
+    stale = [path.name for path, text in pages.items() if _read(path) != text]
+    stale += [path.name for path in sorted(set(MAN.glob("*.1")) - set(pages))]
     if stale:
         print(f"stale: {', '.join(stale)}; run: make docs", file=sys.stderr)
     return 1 if stale else 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def architecture() -> str:
