@@ -1,9 +1,9 @@
 """Commands that start with their imports done: each is a fork of one Python that did them.
 
-Half a second of processor goes into the imports of `mmectl` or `aws`, and the tests of stories run
-hundreds of commands. All else is as with `subprocess.run`: a process for each command, with its own
-pipes, folder, environment and exit code. Starts are tested where they are real (tests/functional,
-tests/platform/test_installed.py).
+Most of a second of processor goes into the imports of `mmectl` or `aws` and into what botocore
+knows of services, and the tests of stories run hundreds of commands. All else is as with
+`subprocess.run`: a process for each command, with its own pipes, folder, environment and exit code.
+Starts are tested where they are real (tests/functional, tests/platform/test_installed.py).
 """
 
 from __future__ import annotations
@@ -28,15 +28,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-_COMMANDS = ("build", "deploy", "invoke", "local", "upload", "models.group", "models.listing")
+_COMMANDS = ("build", "deploy", "destroy", "invoke", "local", "logs", "metrics", "status", "upload")
 MODULES = {  # by the name of the program
     "aws": ("awscli.clidriver",),
     "mmectl": (
         *("mmectl.cli", "mmectl.app", "mmectl.console.output", "mmectl.local.client.platform"),
         *(f"mmectl.commands.{name}" for name in (*_COMMANDS, "models.change", "models.check")),
-        *("mmectl.aws.session", "mmectl.aws.sagemaker", "boto3", "docker"),
+        *("mmectl.commands.models.group", "mmectl.commands.models.listing", "boto3", "docker"),
+        *("boto3.s3.transfer", "yaml", "mmectl.planning.removal", "mmectl.frameworks.detect"),
+        *("mmectl.aws.session", "mmectl.aws.sagemaker", "mmectl.aws.s3", "mmectl.aws.multipart"),
+        *("mmectl.serving_image", "mmectl.images.local_build", "mmectl.images.forward"),
     ),
 }
+SERVICES = (  # of AWS that commands ask
+    *("sagemaker", "sagemaker-runtime", "s3", "sts", "iam", "ecr", "cloudwatch", "logs"),
+    *("application-autoscaling",),
+)
 MOST = 1 << 17  # bytes of a request: a folder, words and an environment
 CHUNK = 1 << 16
 READY = b"ready"
@@ -195,11 +202,32 @@ def _tell_outcomes(running: dict[int, int]) -> None:
                 file.write(b"%d" % os.waitstatus_to_exitcode(status))
 
 
+def read_services() -> None:
+    """Have read what botocore knows of SERVICES, for the sessions of all commands."""
+    from botocore.loaders import Loader
+    from botocore.session import Session
+    from service_models import SharedModels
+
+    Loader.FILE_LOADER_CLASS = SharedModels
+    session = Session()
+    for service in SERVICES:
+        session.create_client(
+            service,
+            region_name="us-east-1",
+            endpoint_url="http://127.0.0.1:9",
+            aws_access_key_id="nobody",
+            aws_secret_access_key="none",
+        )
+
+
 def main() -> NoReturn:
     """Import, wait for requests, and become what they ask for."""
     before = dict(os.environ)
     for name in MODULES[sys.argv[1]]:
         importlib.import_module(name)
+    if sys.argv[1] == "mmectl":
+        sys.modules["mmectl.frameworks.detect"].known()  # it imports all of them
+    read_services()
     added = {n: value for n, value in os.environ.items() if before.get(n) != value}
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from typing import Any
 
-import botocore
 import pytest
-from botocore.loaders import JSONFileLoader, Loader
+from botocore.loaders import Loader
 from botocore.stub import Stubber
+from service_models import SharedModels
 
 from mmectl.aws.session import Aws
 from mmectl.base.values import Credentials
-
-
-class SharedModels(JSONFileLoader):  # type: ignore[misc]
-    """Parses each of botocore's own service models once for all sessions of a test process.
-
-    Every command under test makes a session of its own; parsing was half of these tests' time.
-    """
-
-    def load_file(self, file_path: str) -> Any:
-        """Load one file; what a test made itself is read anew."""
-        own = file_path.startswith(botocore.BOTOCORE_ROOT)
-        return _parsed(file_path) if own else super().load_file(file_path)
-
-
-@functools.cache
-def _parsed(file_path: str) -> Any:
-    return JSONFileLoader().load_file(file_path)
 
 
 @pytest.fixture(scope="session", autouse=True)
