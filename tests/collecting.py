@@ -1,10 +1,18 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
+<<<<<<< HEAD
 Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which the tests of a file
 share. With `--dist loadscope` a file stays on one worker, and so does what shares a Docker lab; a
 page of `tests/docs` is a group of its own. Tests that judge times or load are marked `alone`:
 `make test` runs them at the end, one by one. The tests of the other folders share nothing and run
 in random order.
+=======
+Tests of `tests/platform` and `tests/docker` start servers, which the tests of a file share. With
+`--dist loadscope` the tests of a file with one runtime stay on one worker, and so do all that push
+to the registry of the Docker lab; the lab's engine is everybody's (docker/lab_share.py). Tests that
+judge times or load are marked `alone`: `make test` runs them at the end, one by one. The tests of
+the other folders share nothing and run in random order.
+>>>>>>> fa195bd (wip)
 """
 
 from __future__ import annotations
@@ -16,26 +24,30 @@ import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
 STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start servers
-# What takes longest begins first, as measured; the two groups that need a Docker lab before all.
+# What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
-    *("lab", "lab-servers"),
-    *("test_container", "test_story", "test_build", "test_check_and_endpoint"),
-    *("test_own_handler", "test_export", "test_labelled", "test_durability", "test_onnx"),
-    *("test_platform_process", "test_own_containers", "test_clients_awscli", "test_models"),
-    *("test_data_plane", "test_host", "test_installed", "test_operators", "test_partitions_story"),
-    *("test_trees", "test_observe_story", "test_clients_sagemaker_core", "test_load_commands"),
+    *("lab", "test_container", "test_story", "test_build", "test_story-docker", "test_export"),
+    *("test_clients_awscli-docker", "test_data_plane-docker", "test_container-docker"),
+    *("test_own_handler", "test_models", "test_onnx", "test_platform_process"),
+    *("test_clients_awscli", "test_durability", "test_own_containers", "test_data_plane"),
+    *("test_observe_story-docker", "test_check_and_endpoint", "test_models-docker", "test_host"),
+    *("test_operators", "test_observe_story", "test_clients_sagemaker_core-docker"),
+    *("test_installed", "test_clients_sagemaker_core", "test_labelled"),
+    *("test_check_and_endpoint-docker", "test_partitions_story", "test_trees"),
+    *("test_clients_boto3-docker", "test_load_commands-docker", "test_container_kernels"),
 )
 
 
 def group_of(nodeid: str) -> str:
-    """The name of what a test shares with others: a lab, or the servers of its file."""
+    """The name of what a test shares with others: the lab, or the servers of its file."""
     path, _, name = nodeid.partition("::")
     if path.startswith("tests/docker/"):
         return "lab"
     if path.startswith("tests/docs/"):
         return name or path  # each page has a platform of its own
     parameters = name.partition("[")[2].removesuffix("]").split("-")
-    return "lab-servers" if "docker" in parameters else PurePath(path).stem
+    stem = PurePath(path).stem
+    return f"{stem}-docker" if "docker" in parameters else stem
 
 
 def rank(nodeid: str) -> int:

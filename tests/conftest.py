@@ -21,7 +21,8 @@ from collecting import (  # the hooks of all tests
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from lab import Lab
+    from lab import Engine, Lab
+    from lab_share import Engines
 
 __all__ = [
     "pytest_collection_modifyitems",
@@ -80,26 +81,45 @@ def shared_images() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab(root: Path) -> Iterator[Lab]:
-    """A Docker engine, a base image and a registry as ECR's; a skip where there can be none."""
-    from lab import Lab
-    from lab_machine import Unavailable
+def engines(root: Path, workers_folder: Path) -> Iterator[Engines]:
+    """The Docker engines of a run."""
+    from lab_share import Engines
 
     with ExitStack() as stack:
-        try:
-            running = stack.enter_context(Lab(root))
-        except Unavailable as error:
-            pytest.skip(str(error))
-        yield running
+        yield Engines(root, workers_folder, stack)
 
 
 @pytest.fixture(scope="session")
-def container_image(lab: Lab, root: Path) -> str:
+def lab(engines: Engines) -> Lab:
+    """A Docker engine, a base image and a registry as ECR's; a skip where there can be none."""
+    from lab_machine import Unavailable
+
+    try:
+        return engines.lab()
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def docker_engine(engines: Engines) -> Engine:
+    """A Docker engine with a base image, which the workers of a run share; or a skip."""
+    from lab_machine import Unavailable
+
+    try:
+        return engines.engine()
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def container_image(docker_engine: Engine, root: Path) -> str:
     """The name of the image of container/, built by BuildKit."""
-    name = f"{lab.registry}/mmectl:tests"
+    name = "mmectl:tests"
     context = root / "container"
-    base = f"BASE_IMAGE={lab.base_image}"
-    lab.run("build", "-q", "-t", name, "--build-arg", base, context, env={"DOCKER_BUILDKIT": "1"})
+    base = f"BASE_IMAGE={docker_engine.base_image}"
+    docker_engine.run(
+        "build", "-q", "-t", name, "--build-arg", base, context, env={"DOCKER_BUILDKIT": "1"}
+    )
     return name
 
 

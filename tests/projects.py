@@ -117,11 +117,11 @@ def surroundings_of(runtime: str, request: pytest.FixtureRequest) -> tuple[str, 
     """What the configuration says of the runtime, and the environment that mmectl runs in."""
     if runtime == "process":
         return PROCESSES, clean_environment()
-    lab = request.getfixturevalue("lab")
-    local = f"build: {{base_image: '{lab.base_image}'}}\nlocal: {{runtime: docker}}\n"
-    # the lab's client first, which shares its layers with the fixture `container_image`
-    path = f"{Path(lab.docker).parent}:{os.environ['PATH']}"
-    return local, clean_environment() | lab.environment | {"PATH": path}
+    engine = request.getfixturevalue("docker_engine")
+    local = f"build: {{base_image: '{engine.base_image}'}}\nlocal: {{runtime: docker}}\n"
+    # that client first, which shares its layers with the fixture `container_image`
+    path = f"{Path(engine.docker).parent}:{os.environ['PATH']}"
+    return local, clean_environment() | engine.environment | {"PATH": path}
 
 
 def config_of(root: Path, models: dict[str, Path], local: str = PROCESSES) -> str:

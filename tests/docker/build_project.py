@@ -19,6 +19,9 @@ import warm_start
 from lab import Lab
 from projects import BIN
 
+from mmectl.image import owner
+from mmectl.images.container_smoke import LABEL
+
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI = "application/vnd.oci.image.manifest.v1+json"
 # a container that only has to be built and pushed
@@ -95,6 +98,11 @@ class Project:
             repositoryName=self.repository, imageIds=[image]
         )
         return answer["images"][0] if answer["images"] else None
+
+    def tried(self) -> list[str]:
+        """The containers of the project's own smoke tests; others may build in the engine."""
+        label = f"label={LABEL}={owner(self.folder / '.mmectl')}"
+        return self.lab.run("ps", "--all", "--quiet", "--filter", label).split()
 
     def pushes(self) -> int:
         """How many requests that write the registry has seen for the repository."""

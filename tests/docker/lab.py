@@ -89,12 +89,31 @@ def _install(missing: list[str], install: bool | None) -> None:
     )  # fmt: skip
 
 
-class Lab:
-    """A running lab.
+class Engine:
+    """The engine of a lab.
 
+    name          the lab's, which its control groups have as well
     environment   DOCKER_HOST and DOCKER_CONFIG, for clients
     docker        Debian's client, which builds with BuildKit (another may be first on the PATH)
     base_image    the tag of the base image, present in the engine
+    """
+
+    base_image = "python:3.11-slim-bookworm"
+    docker = "/usr/bin/docker"
+
+    def __init__(self, name: str = "", environment: dict[str, str] | None = None) -> None:
+        self.name = name
+        self.environment = environment or {}
+
+    def run(self, *arguments: str | Path, **more: Any) -> str:
+        """Run the docker client; returns what it printed."""
+        environment = {**os.environ, **self.environment, **more.pop("env", {})}
+        return run(self.docker, *arguments, env=environment, **more)
+
+
+class Lab(Engine):
+    """A running lab: an engine, and beside it
+
     registry      ECR's host name; it resolves for the engine alone
     connection    the embedded platform whose ECR token logs in there
     ecr           what answers for ECR: the platform's, and URLs of layers (`ecr.url`)
@@ -102,11 +121,10 @@ class Lab:
     """
 
     registry = REGISTRY
-    base_image = "python:3.11-slim-bookworm"
-    docker = "/usr/bin/docker"
 
     def __init__(self, project: Path, *, base: bool = True, disk: str = "") -> None:
         """`disk`: the size of the engine's disk, in memory then (``64m``)."""
+        super().__init__()
         self.project = project
         self._base = base
         self._disk = disk
@@ -114,7 +132,6 @@ class Lab:
         self.connection: Connection
         self.front: Front
         self.ecr: EcrApi
-        self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Lab:  # noqa: PYI034 - Self is of Python 3.11
         try:
@@ -128,11 +145,6 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    def run(self, *arguments: str | Path, **more: Any) -> str:
-        """Run the docker client; returns what it printed."""
-        environment = {**os.environ, **self.environment, **more.pop("env", {})}
-        return run(self.docker, *arguments, env=environment, **more)
 
     def client(self, service: str) -> Any:
         """A boto3 client of the lab's platform."""

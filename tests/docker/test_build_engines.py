@@ -79,7 +79,7 @@ def test_one_elsewhere_is_asked_from_inside(
     answer, _ = small.mmectl("build", "--set", "build.smoke_test=true", code=1)
     assert answer["errors"][0]["code"] == "smoke_test"
     assert "I give up" in answer["errors"][0]["message"]
-    assert lab.run("ps", "--all", "--quiet", "--filter", "label=mmectl.smoke") == ""
+    assert small.tried() == []
 
 
 def test_one_that_is_not_there_is_said(small: Project) -> None:

@@ -31,13 +31,6 @@ def stop(project: Project, process, sign: signal.Signals) -> None:
     assert answer["errors"][0]["message"] == "the build was interrupted; no image is registered"
 
 
-def containers(project: Project) -> list[str]:
-    """The containers of the project's own smoke tests; another one's may be left in the engine."""
-    options = ("--filter", "label=mmectl.smoke", "--format", "{{.ID}} {{.Image}}")
-    listed = project.lab.run("ps", "--all", *options).splitlines()
-    return [line.split()[0] for line in listed if f"/{project.repository}:" in line]
-
-
 @pytest.mark.parametrize("sign", STOPS)
 def test_in_the_build(small: Project, sign: signal.Signals) -> None:
     dockerfile = small.folder / "container" / "Dockerfile"
@@ -89,12 +82,12 @@ def test_in_the_smoke_test(small: Project, image: str, sign: signal.Signals) -> 
     (context / "Dockerfile").write_text(f"FROM {image}\nLABEL test=stopped{sign}\n")
     tried = ("--set", "build.smoke_test=true")
     process = small.start("build", "--json", *tried)
-    wait_until(lambda: bool(containers(small)))
+    wait_until(lambda: bool(small.tried()))
     stop(small, process, sign)
-    left = containers(small)
+    left = small.tried()
     assert len(left) == (1 if sign == signal.SIGKILL else 0)
     again, said = small.mmectl("build", *tried)
     assert "build: the engine holds this image already" in said
     assert "smoke test: ping, load, answer, unload in" in said
-    assert containers(small) == []
+    assert small.tried() == []
     assert [image["imageTag"] for image in stored(small)] == [again["data"]["tag"]]

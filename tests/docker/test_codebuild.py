@@ -110,7 +110,7 @@ def test_the_container_is_tried_before_it_is_pushed(
     stored = lab.client("ecr").list_images(repositoryName=small.repository)["imageIds"]
     assert len(stored) == 1
     assert left(service, lab) == []
-    assert lab.run("ps", "--all", "--quiet", "--filter", "label=mmectl.smoke") == ""
+    assert lab.run("ps", "--all", "--quiet", "--filter", "label=mmectl.smoke=codebuild") == ""
 
 
 def test_a_failure_is_a_failure_with_the_last_lines(

@@ -194,7 +194,7 @@ def tried(lab: Lab, image: str) -> str:
 async def test_a_build_tries_it_where_nobody_else_reaches_it(foreign: str, lab: Lab) -> None:
     # it has no program `python`, so it is not asked from inside
     assert tried(lab, foreign) == "ping, load, answer in its own words, unload"
-    left = ("ps", "--all", "--quiet", "--filter", f"label={container_smoke.LABEL}")
+    left = ("ps", "--all", "--quiet", "--filter", f"label={container_smoke.LABEL}=t")
     assert lab.run(*left) == ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,11 +17,20 @@ from data_plane import NETWORKS, close_to
 from lab import REGION, Lab
 
 from mmectl.local.client import platform
+from mmectl.local.instance.docker_cli import Engine
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """The folder of the platform."""
+    folder = Path(tempfile.mkdtemp(prefix="mme"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
 def project(
-    lab: Lab, shared_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lab: Lab, state: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Project]:
     """A project whose SageMaker and S3 run instances in the lab's engine; ECR is the lab's."""
     models = "".join(f"  - {{name: {n}, path: {shared_models / n}}}\n" for n in NETWORKS)
@@ -31,7 +41,6 @@ def project(
     )
     for name, value in lab.environment.items():
         monkeypatch.setenv(name, value)
-    state = Path(tempfile.mkdtemp(prefix="mme"))
     connection = platform.start(state, region=REGION, runtime="docker")
     keys = connection.credentials
     project = Project(tmp_path, lab, "story")
@@ -42,7 +51,6 @@ def project(
     }
     yield project
     platform.stop(state)
-    shutil.rmtree(state)
 
 
 def tags(lab: Lab) -> list[str]:
@@ -61,7 +69,7 @@ def endpoint(project: Project) -> Any:
 
 
 def test_the_image_gives_the_known_answers(
-    lab: Lab, project: Project, shared_models: Path, shared_images: Path
+    lab: Lab, project: Project, state: Path, shared_models: Path, shared_images: Path
 ) -> None:
     answer, _ = project.mmectl("build", "--set", f"build.base_image={lab.base_image}")
     image, reference = answer["data"]["image"], answer["data"]["reference"]
@@ -81,8 +89,9 @@ def test_the_image_gives_the_known_answers(
     assert (deployed["data"]["status"], "warning" in said) == ("InService", False)
     tag = f"in-use.story.{answer['data']['digest'][7:19]}"
     assert tags(lab) == sorted(["by-hand", answer["data"]["tag"], tag])
-    (container,) = lab.run("ps", "--quiet", "--filter", f"ancestor={image}").split()
-    assert lab.run("inspect", "--format", "{{.Config.Image}}", container).strip()
+    (container,) = Engine({**os.environ, **lab.environment}).of(state)
+    served = lab.run("inspect", "--format", "{{.Image}}", container)
+    assert served == lab.run("image", "inspect", "--format", "{{.Id}}", image)
     golden = json.loads((shared_models / "golden.json").read_text())["outputs"]
     client, asked = endpoint(project), 0
     for network in NETWORKS:

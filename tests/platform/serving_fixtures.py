@@ -30,7 +30,7 @@ from mmectl.local.images import Images
 from mmectl.local.values import ACCOUNT, Image
 
 if TYPE_CHECKING:
-    from lab import Lab
+    from lab import Engine
 
 Answer = tuple[int, str, bytes]
 # all that the contract does not ask for is taken away
@@ -143,14 +143,14 @@ class Server(Http):
 class ContainerServer(Http):
     """One running container."""
 
-    lab: Lab
+    engine: Engine
     name: str
 
     def text(self) -> str:
         """All that it printed."""
         done = subprocess.run(
-            [self.lab.docker, "logs", self.name],
-            env={**os.environ, **self.lab.environment},
+            [self.engine.docker, "logs", self.name],
+            env={**os.environ, **self.engine.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -160,14 +160,14 @@ class ContainerServer(Http):
 
     def stop(self) -> tuple[int, int]:
         """As SageMaker: SIGTERM, SIGKILL 30 seconds later. Exit code, and processes left."""
-        groups = list(Path("/sys/fs/cgroup").glob(f"**/{self.lab.name}/{self._found()['Id']}"))
+        groups = list(Path("/sys/fs/cgroup").glob(f"**/{self.engine.name}/{self._found()['Id']}"))
         assert groups
-        self.lab.run("stop", "--time", "30", self.name)
+        self.engine.run("stop", "--time", "30", self.name)
         left = [path for path in groups if path.exists() and (path / "cgroup.procs").read_text()]
         return self._found()["State"]["ExitCode"], len(left)
 
     def _found(self) -> dict:
-        return json.loads(self.lab.run("inspect", self.name))[0]
+        return json.loads(self.engine.run("inspect", self.name))[0]
 
 
 @contextlib.contextmanager
@@ -213,25 +213,25 @@ def started(
 
 
 @contextlib.contextmanager
-def contained(lab: Lab, image: str, folder: Path, **more: str) -> Iterator[ContainerServer]:
+def contained(engine: Engine, image: str, folder: Path, **more: str) -> Iterator[ContainerServer]:
     """Run ``docker run IMAGE serve``; it sees `folder`, and nothing may be written."""
     shared = Path(__file__).resolve().parents[3] / "shared" / "models"
     folder.chmod(0o755)  # the container is another user
     port, inner = free_port(), more.get("SAGEMAKER_BIND_TO_PORT", "8080")
     name = f"served-{port}"
-    lab.run(
+    engine.run(
         *("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:{inner}"),
         *(f"--volume={path}:{path}:ro" for path in (folder, shared) if path.is_dir()),
         *("--env", "SAGEMAKER_MULTI_MODEL=true", *RESTRICTED),
         *(f"--env={variable}={value}" for variable, value in more.items()),
         *(image, "serve"),
     )
-    server = ContainerServer(port, lab, name)
+    server = ContainerServer(port, engine, name)
     try:
         wait_for_ping(server)
         yield server
     finally:
-        lab.run("rm", "--force", name)
+        engine.run("rm", "--force", name)
 
 
 Serve = Callable[..., AbstractContextManager[Server | ContainerServer]]
@@ -241,8 +241,8 @@ Serve = Callable[..., AbstractContextManager[Server | ContainerServer]]
 def serve(runtime: str, request: pytest.FixtureRequest) -> Serve:
     """``serve(folder, NAME="value")`` is a server that sees the folder, of either kind."""
     if runtime == "docker":
-        lab, name = map(request.getfixturevalue, ("lab", "container_image"))
-        return lambda folder, **more: contained(lab, name, folder, **more)
+        engine, name = map(request.getfixturevalue, ("docker_engine", "container_image"))
+        return lambda folder, **more: contained(engine, name, folder, **more)
     image = request.getfixturevalue("serving_image")
     return lambda folder, **more: started(image, folder, **more)
 

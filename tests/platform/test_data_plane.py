@@ -81,9 +81,9 @@ class Kind:
 def kind(runtime: str, request: pytest.FixtureRequest) -> Kind:
     """The project's own image, built where it is not."""
     if runtime == "docker":
-        lab = request.getfixturevalue("lab")
+        engine = request.getfixturevalue("docker_engine")
         image = Image(request.getfixturevalue("container_image"), "", ())
-        return Kind(runtime, image, {**os.environ, **lab.environment})
+        return Kind(runtime, image, {**os.environ, **engine.environment})
     return Kind(runtime, request.getfixturevalue("serving_image"), dict(os.environ))
 
 
@@ -306,12 +306,13 @@ def stubborn(
 ) -> Image:
     if kind.runtime == "process":
         return Image("r", "d", (sys.executable, "-c", STUBBORN))
-    lab, context = request.getfixturevalue("lab"), tmp_path_factory.mktemp("stubborn")
+    engine = request.getfixturevalue("docker_engine")
+    context = tmp_path_factory.mktemp("stubborn")
     (context / "stubborn.py").write_text(STUBBORN)
     (context / "Dockerfile").write_text(
-        f'FROM {lab.base_image}\nCOPY stubborn.py /\nENTRYPOINT ["python3", "/stubborn.py"]\n'
+        f'FROM {engine.base_image}\nCOPY stubborn.py /\nENTRYPOINT ["python3", "/stubborn.py"]\n'
     )
-    lab.run("build", "-q", "-t", "stubborn:1", context)
+    engine.run("build", "-q", "-t", "stubborn:1", context)
     return Image("stubborn:1", "", ())
 
 

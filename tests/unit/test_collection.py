@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from collecting import CHEAP, LONG, STARTING, group_of
+from lab import Engine
 from lab_machine import asked_for
+from lab_share import Engines, offered
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,19 +96,40 @@ def test_a_group_stays_on_one_worker(
     result.assert_outcomes(passed=24)
     told = [line.split(" ") for line in (pytester.path / "told").read_text().splitlines()]
     workers = {(group_of(nodeid), worker) for worker, nodeid in told}
-    assert sorted(group for group, _ in workers) == ["lab", "lab-servers", "test_one", "test_two"]
-    assert {group_of(nodeid) for _, nodeid in told[:2]} <= {"lab", "lab-servers"}
+    files = ("test_one", "test_two")
+    groups = {"lab", *files, *(f"{name}-docker" for name in files)}
+    assert sorted(group for group, _ in workers) == sorted(groups)
+    assert "lab" in {group_of(nodeid) for _, nodeid in told[:2]}
 
 
 def test_what_begins_first_exists(tracked: set[Path]) -> None:
-    assert set(LONG) <= {"lab", "lab-servers", *(path.stem for path in tracked)}
+    stems = {path.stem for path in tracked}
+    assert {name.removesuffix("-docker") for name in LONG} <= {"lab", *stems}
 
 
-def test_what_runs_containers_is_in_the_group_of_a_lab() -> None:
+def test_a_file_with_containers_is_a_group_of_its_own() -> None:
     for name in ("test_story.py::test_it[docker]", "test_story.py::test_it[x-docker-y]"):
-        assert group_of(f"tests/platform/{name}") == "lab-servers"
+        assert group_of(f"tests/platform/{name}") == "test_story-docker"
+    assert group_of("tests/platform/test_story.py::test_it[process]") == "test_story"
     assert group_of("tests/platform/test_s3.py::test_dockers[no-dockers]") == "test_s3"
     assert group_of("tests/docker/test_lab.py::test_it") == "lab"
+
+
+def test_the_lab_of_one_worker_lasts_until_no_other_uses_its_engine(tmp_path: Path) -> None:
+    ended: list[str] = []
+    offering = ExitStack()
+    offering.callback(ended.append, "lab")
+    offering.enter_context(offered(Engine("lab1", {"DOCKER_HOST": "unix:///1"}), tmp_path))
+    with ExitStack() as stack:
+        engine = Engines(tmp_path, tmp_path, stack).engine()
+        assert (engine.name, engine.environment) == ("lab1", {"DOCKER_HOST": "unix:///1"})
+        ending = threading.Thread(target=offering.close)
+        ending.start()
+        while (tmp_path / "engine.json").exists():  # nobody else begins to use it
+            assert ending.is_alive()
+        stack.callback(ended.append, "user")
+    ending.join()
+    assert ended == ["user", "lab"]
 
 
 @pytest.mark.parametrize(
