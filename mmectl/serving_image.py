@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from mmectl import __version__
+from mmectl.base import packaged
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Report
 from mmectl.config.loading import Config
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mmectl.images.ecr import Ecr
     from mmectl.images.external import Name
     from mmectl.images.handler import Handler
+    from mmectl.images.label import BuiltWith
     from mmectl.images.local_build import BuiltImage
     from mmectl.images.trial import Trial
     from mmectl.images.values import BuildRequest
@@ -133,6 +136,7 @@ class ServingImage:
             contents=self.contents,
             trial=self.trial,
             owner=owner(self._around.state_dir),
+            built_with=f"{__version__} {context_digest(context)}",
             netrc=index_login.netrc(
                 index_of(context_requirements(context, self.contents), self.contents), os.environ
             ),
@@ -246,10 +250,41 @@ class ServingImage:
                 self._around.metadata_cache.put(f"image/{image}", name.digest or "", list(cached))
         return tuple(cached or ()) or None
 
+    def outgrown(self, image: str) -> str | None:
+        """That an image which serves was made of another container than this mmectl's own.
+
+        None where it was not, the project has a context of its own, or nobody knows. Raises
+        ServiceError.
+        """
+        from mmectl.images.context import context_digest
+
+        own = packaged.container()
+        if self._settings.image.uri or self._config.context != own:
+            return None
+        before = self._built_with(image)
+        if before is None or before.context == context_digest(own):
+            return None
+        return (
+            f"the container of mmectl {__version__} differs from that of the image that serves, "
+            f"built with mmectl {before.version}"
+        )
+
+    def _built_with(self, image: str) -> BuiltWith | None:
+        from mmectl.images import external, label
+
+        if self._local:
+            recorded = label.built_with_of_record(self._around.state_dir, image)
+            return recorded or label.built_with_of_labels(self._around.engine_labels(image))
+        name = external.parse(image)
+        if name is None:
+            return None
+        ecr = self._around.ecr(name.repository, name.account, name.region)
+        platform = platform_of(self._settings.endpoint.instance_type)
+        return label.built_with_of_labels(label.labels_of_ecr(ecr, name, platform) or {})
+
     @property
     def _unchanged(self) -> bool:
         """Whether the image's context is mmectl's own, as it is."""
-        from mmectl.base import packaged
         from mmectl.images.context import context_digest
 
         context, own = self._config.context, packaged.container()

@@ -11,7 +11,7 @@ import click
 from mmectl import endpoint
 from mmectl.app import App
 from mmectl.base.errors import Interrupted
-from mmectl.commands import cost, unserved
+from mmectl.commands import cost, unserved, upgrades
 from mmectl.commands.common import command
 from mmectl.commands.subject import subject_of
 from mmectl.console.output import Result, Table
@@ -39,7 +39,7 @@ def plan(app: App, detailed_exitcode: bool) -> Result:
     With --detailed-exitcode the exit code is 2 where deploy would do something,
     and that of every failure is 1, also of a wrong configuration.
     """
-    wanted = app.desired()
+    wanted = upgrades.desired(app)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     planned = _planned(
@@ -80,13 +80,16 @@ def _planned(
 ) -> Result:
     costs = cost.of_plan(app, wanted, found, steps)
     again = was_rolled_back(wanted, found)
+    remarks = upgrades.remarks(app, steps)
+    for text in remarks:
+        app.warn(text)
     data = {
         "endpoint": wanted.endpoint,
         "up_to_date": not steps,
         "steps": [_told(step, app.config.hidden) for step in steps],
         "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
-        "warnings": app.advice,
+        "warnings": [*app.advice, *remarks],
         "cost": cost.data(costs),
     }
     if not steps:
@@ -133,13 +136,15 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     An update that was rolled back is refused until the configuration changes,
     or --again is given.
     """
-    wanted = app.desired()
+    wanted = upgrades.desired(app)
     checks.demand(models.look, subject_of(app), app.warn)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image.reference, _WHOSE)
     if dry_run:
         return _planned(app, wanted, found, steps, not_served)
+    for text in upgrades.remarks(app, steps):
+        app.out.note(text)
     costs = cost.of_plan(app, wanted, found, steps)
     for line in cost.lines(costs) if steps else ():
         app.out.note(line)

@@ -34,7 +34,7 @@ from mmectl.images.local_smoke import short_folder
 from mmectl.images.process import Run, output, run
 from mmectl.images.progress import Classic
 from mmectl.images.trial import Trial
-from mmectl.images.values import BuildRequest, Facts, Login, LoginToBase
+from mmectl.images.values import DIGEST_LABEL, BuildRequest, Facts, Login, LoginToBase
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the password's file must not reach a disk
 
@@ -60,7 +60,7 @@ class Buildah:
         With `base` it pulls the base image with that login.
         """
         facts = self._facts(request.reference)
-        held = facts is not None and facts.labels.get(command_lines.DIGEST_LABEL) == request.digest
+        held = facts is not None and facts.labels.get(DIGEST_LABEL) == request.digest
         if held and not request.fresh:
             report(Event("note", "build", "buildah holds this image already"))
             return

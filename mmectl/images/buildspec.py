@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmectl.images import container_smoke, external
-from mmectl.images.command_lines import DIGEST_LABEL
 from mmectl.images.context import context_files
 from mmectl.images.platforms import ARM64
 from mmectl.images.values import BuildRequest
@@ -48,10 +47,17 @@ class Where:
     tags: Mapping[str, str]
 
 
+def _labels(request: BuildRequest) -> dict[str, str]:
+    """The variables of the labels."""
+    pairs = enumerate(request.labels.items())
+    return {f"LABEL{number or ''}": f"{name}={value}" for number, (name, value) in pairs}
+
+
 def buildspec(request: BuildRequest) -> str:
     """The build's instructions (JSON is YAML); names come from variables, never from text."""
     given = "".join(f' --build-arg "{name}=${name}"' for name in request.arguments)
-    build = f'docker build --platform "$PLATFORM" --tag "$IMAGE" --label "$LABEL"{given} context'
+    labels = "".join(f' --label "${name}"' for name in _labels(request))
+    build = f'docker build --platform "$PLATFORM" --tag "$IMAGE"{labels}{given} context'
     commands = [
         _login("REGION", "REGISTRY"),
         *([_login("BASE_REGION", "BASE_REGISTRY")] if _base(request) else []),
@@ -87,7 +93,7 @@ def variables(request: BuildRequest, region: str) -> dict[str, str]:
         "REGISTRY": request.registry,
         "IMAGE": request.reference,
         "PLATFORM": request.platform,
-        "LABEL": f"{DIGEST_LABEL}={request.digest}",
+        **_labels(request),
         "DOCKER_BUILDKIT": "1",
         "BUILDKIT_PROGRESS": "plain",
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",

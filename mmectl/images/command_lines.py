@@ -10,9 +10,6 @@ from mmectl.base import relay
 from mmectl.images import asking, external, index_login
 from mmectl.images.values import BuildRequest
 
-# the image says which context it was made of, so that an interrupted push goes on without a build
-DIGEST_LABEL = "mmectl.digest"
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -55,11 +52,10 @@ def buildkit(request: BuildRequest, docker: str = "docker") -> Command:
 
 def _shared(request: BuildRequest) -> tuple[str, ...]:
     pairs = [("--build-arg", f"{name}={value}") for name, value in request.arguments.items()]
+    pairs += [("--label", f"{name}={value}") for name, value in request.labels.items()]
     return (
         *_fresh(request),
         *(word for pair in pairs for word in pair),
-        "--label",
-        f"{DIGEST_LABEL}={request.digest}",
         str(request.context),
     )
 

@@ -14,9 +14,8 @@ from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
 from mmectl.images import external, failures
 from mmectl.images.checks import facts_of_engine
-from mmectl.images.command_lines import DIGEST_LABEL
 from mmectl.images.progress import Classic
-from mmectl.images.values import BuildRequest, Facts, Login
+from mmectl.images.values import DIGEST_LABEL, BuildRequest, Facts, Login
 
 _DEFAULT = "unix:///var/run/docker.sock"
 _ENDS = {"Pushed": "pushed", "Pull complete": "pulled"}  # the engine's words and ours
@@ -171,7 +170,7 @@ class Engine:
                 path=str(request.context),
                 tag=request.reference,
                 buildargs=dict(request.arguments),
-                labels={DIGEST_LABEL: request.digest},
+                labels=dict(request.labels),
                 platform=request.platform,
                 nocache=request.fresh,
                 pull=request.fresh and external.parse(request.base_image or "") is None,

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmectl import __version__
 from mmectl.base import files, relay
 from mmectl.base.errors import BuildError
 from mmectl.base.values import Event, Report
@@ -227,6 +228,7 @@ class _Build:
             "entrypoint": self._entrypoint(environment),
             "environment": environment.served_with,
             "frameworks": list(self.served),
+            "built_with": f"{__version__} {context_digest(self.context)}",
             "build": {
                 "environment": str(environment.folder),
                 "python": python,

@@ -9,6 +9,10 @@ from pathlib import Path
 from mmectl.images.context import Contents
 from mmectl.images.trial import Trial
 
+# the image says which context it was made of, so that an interrupted push goes on without a build
+DIGEST_LABEL = "mmectl.digest"
+BUILT_WITH_LABEL = "mmectl.built-with"
+
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
@@ -17,7 +21,8 @@ class BuildRequest:
     `digest` is the one that the tag comes from (``sha256:<hex>``). `owner` names who builds:
     letters and digits; nobody else of that name builds at the same time. `netrc` is the login of
     the package index, as that file has it: no command line, log or layer may hold it. `fresh`:
-    nothing that was built or pulled before is used again.
+    nothing that was built or pulled before is used again. `built_with` is mmectl's version and
+    the digest of the context, as `label.BuiltWith` has them.
     """
 
     context: Path
@@ -30,6 +35,13 @@ class BuildRequest:
     owner: str = "nobody"
     netrc: str = field(default="", repr=False)
     fresh: bool = False
+    built_with: str = ""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the image says of how it was made, beside the Dockerfile's own labels."""
+        with_ = {BUILT_WITH_LABEL: self.built_with} if self.built_with else {}
+        return {DIGEST_LABEL: self.digest, **with_}
 
     @property
     def arguments(self) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from projects import BIN, clean_environment
 
+from mmectl import __version__
 from mmectl.images.context import context_digest
 from mmectl.local import processes
 
@@ -135,6 +136,20 @@ def test_from_an_empty_folder_to_a_first_answer_within_three_minutes(machine, wh
     (machine.folder / "container" / "note").write_text("another digest")
     failed = machine.run("mmectl", "deploy", code=1)
     assert "the image of container/ is not built" in failed
+
+    # an upgrade that brings another container says so, and names what to do
+    shutil.rmtree(machine.folder / "container")
+    package = Path(machine.run("python", "-c", where).strip()).parent
+    with (package / "_data" / "container" / "model_handler.py").open("a") as handler:
+        handler.write("# changed by a later mmectl\n")
+    (package / "__init__.py").write_text('__version__ = "99.0"\n')
+    failed = machine.run("mmectl", "plan", code=1)
+    assert "the container of mmectl 99.0 differs from that of the image that serves, " in failed
+    assert f"built with mmectl {__version__}; the new image is not built" in failed
+    assert "next:  mmectl build" in failed
+    machine.run("mmectl", "build", "--set", "build.smoke_test=off")
+    (warning,) = machine.data("plan")["warnings"]
+    assert warning.endswith(f"built with mmectl {__version__}; deploy replaces it")
 
     machine.run("mmectl", "destroy", "--yes")
     assert machine.data("status")["status"] is None
