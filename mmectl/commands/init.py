@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -179,7 +180,8 @@ def _require_new(place: Path, file: str) -> None:
     if place.is_symlink() and not place.exists():
         raise UsageError(f"{place} is a symbolic link to nothing")
     path = place / file
-    more = "" if file == FILE_NAME else f" --config {path}"
+    usual = file == FILE_NAME and place.absolute() == project.current()
+    more = "" if usual else f" --config {shlex.quote(str(path))}"
     refuse_existing(place, [file], f"see: mmectl config check{more}")
 
 

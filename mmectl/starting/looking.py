@@ -25,7 +25,7 @@ from mmectl.starting.names import model_name
 
 DEEPEST, MOST_FOLDERS, MOST_MODELS = 4, 2_000, 200
 MOST_ENTRIES = 50_000  # of one folder
-SECONDS = 5.0
+SECONDS = 20.0
 _NO_MODELS = {"node_modules", "site-packages", "venv", "env", "dist", "build", "tests", "test"}
 _HANDLER = "handler"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.text import counted
+from mmectl.frameworks.base import summed
 from mmectl.starting import ignored
 from mmectl.starting.judging import Left
 from mmectl.starting.values import MODELS, Start, top
@@ -66,15 +67,16 @@ def lines(start: Start, file: str, folder: Path | None) -> Iterator[str]:
     if start.ignore is not None:
         said[ignored.FILE] = f": {' and '.join(start.lacking)} added"
     yield from (f"wrote {name}{said.get(name, '')}" for name in written(start, file))
-    yield from (f"found {_path(one)}: {one['#']}" for one in _were_there(start))
+    found = [f"found {_path(one)}: {one['#']}" for one in _were_there(start)]
+    yield from summed(found, "models")
     if start.ignore is None:
         yield from ignored_lines(start)
-    yield from (f"left out {one}" for one in start.left)
+    yield from summed([f"left out {one}" for one in start.left], "left out")
     if flags := list(dict.fromkeys(one.flag for one in start.left if one.flag)):
         path = shlex.quote(str(folder / file if folder else file))
         init = " ".join(["mmectl init", *([shlex.quote(str(folder))] if folder else []), *flags])
         yield f"to take that, begin again: rm {path} && {init}"
-    yield from (f"note: {text}" for text in start.notes)
+    yield from summed([f"note: {text}" for text in start.notes], "notes")
     if not start.models and not start.values.get("bucket"):
         yield f"no model yet: add its name and path to {MODELS} in {file}"
 

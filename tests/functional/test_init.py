@@ -475,6 +475,32 @@ def test_nothing_is_overwritten(init, folder, make, arguments, words):
     assert files(folder) == before
 
 
+def test_of_many_only_the_first_are_shown(init, folder):
+    for number in range(13):
+        shutil.copytree(RING, f"models/m{number:02}")
+        write(f"other/{number}/config.yaml")()
+    code, out, _ = init()
+    lines = out.splitlines()
+    assert code == 0
+    assert sum(line.startswith("found models/m") for line in lines) == 10
+    assert "... and 3 more models" in lines
+    assert "... and 3 more notes" in lines
+    assert len(config(folder)["models"]) == 13
+
+
+def test_the_hint_names_the_file_where_it_is(init, folder):
+    write("a b/config.yaml")()
+    assert "see: mmectl config check --config 'a b/config.yaml'" in init("a b")[2]
+
+
+def test_completion_knows_examples_and_frameworks(init):
+    from mmectl.commands.init import _examples, _frameworks
+
+    assert _examples(None, None, "s") == ["shapes", "sklearn", "spiral", "stay"]
+    assert _examples(None, None, "no") == ["none"]
+    assert _frameworks(None, None, "x") == ["xgboost"]
+
+
 def test_every_file_in_the_way_is_named(init, folder):
     write("models/ring/notes")()
     write("container/notes")()
