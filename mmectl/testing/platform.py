@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -50,16 +51,17 @@ class Platform:
 
         `config` is a config.yaml, None: every setting has its default. `models` are folders by
         model name, in place of the configuration's. `settings` are further values by dotted key,
-        such as ``{"local.memory_mb": 200}``; without ``endpoint.instance_count`` an endpoint of one
-        variant has one instance. `env` is one of the configuration's environments. `bad_day` is the
-        seed of faults of the whole platform. `cache` is the folder that keeps the serving
-        environment from one run to the next, None: the configuration's ``local.state_dir``. `run`
-        is the test run that it belongs to, whose processes share it, unless it is to be `apart`.
+        such as ``{"local.memory_mb": 200}``; without ``endpoint.instance_count`` an endpoint of
+        one variant that is not scaled has one instance. `env` is one of the configuration's
+        environments, None: that of MMECTL_ENV. `bad_day` is the seed of faults of the whole
+        platform. `cache` is the folder that keeps the serving environment from one run to the next,
+        None: the configuration's ``local.state_dir``. `run` is the test run that it belongs to,
+        whose processes share it, unless it is to be `apart`.
         """
         self._config = None if config is None else Path(config).absolute()
         self._models = models and {name: str(Path(p).absolute()) for name, p in models.items()}
         self._given = dict(settings or {})
-        self._env, self._bad_day = env, bad_day
+        self._env, self._bad_day = env or os.environ.get("MMECTL_ENV") or None, bad_day
         self._cache = None if cache is None else Path(cache).absolute()
         self._own = run is None
         self._run, self._apart = run or Run.begin(), apart
@@ -208,7 +210,7 @@ class Platform:
     def _few(self) -> dict[str, Any]:
         """One instance is enough, where nothing says which number is right."""
         settings = self._project.config.settings
-        plain = not settings.endpoint.variants and settings.autoscaling is None
+        plain = not settings.endpoint.variants and settings.autoscaling.as_values() is None
         return {"endpoint.instance_count": 1} if plain else {}
 
     @cached_property

@@ -7,6 +7,7 @@ platform and one endpoint; each has keys of its own, so faults of one befall no 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MARKER = "mmectl_faults"
 _HELP = {
-    "mmectl_config": "config.yaml of the application's endpoint [config.yaml, where there is one]",
+    "mmectl_config": "config.yaml of the application's endpoint [the project's, if there is one]",
     "mmectl_models": "NAME = FOLDER, one a line: models in place of the configuration's",
     "mmectl_settings": "KEY = VALUE, one a line: further values of the configuration",
     "mmectl_env": "one of the configuration's environments",
@@ -61,15 +62,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist whose run it belongs to."""
-    node.workerinput["mmectl_run"] = _run(node.config).told()
+    """Tell a worker of pytest-xdist whose run it belongs to, where there can be platforms."""
+    if Path("/proc/self/stat").exists():
+        node.workerinput["mmectl_run"] = _run(node.config).told()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the platforms of the run, where it is this process's."""
     run = config.stash.get(_RUN, None)
     if run is not None and run.ours:
-        run.end()
+        for problem in run.end():
+            sys.stderr.write(f"mmectl: {problem}\n")
 
 
 def _run(config: pytest.Config) -> Run:
@@ -98,15 +101,18 @@ def _in_words(action: Callable[[], T]) -> T:
 
 @pytest.fixture(scope="session")
 def mmectl_config(pytestconfig: pytest.Config) -> Path | None:
-    """The config.yaml of the endpoint: ini option `mmectl_config`, else the one of the root folder.
+    """The config.yaml of the endpoint: ini option `mmectl_config`, else the project's.
 
-    None: every setting has its default. Override it to name another one.
+    That is the one in pytest's root folder, or above it. None: every setting has its default.
+    Override it to name another one.
     """
+    from mmectl.config import project
+
     named = pytestconfig.getini("mmectl_config")
     if named:
         return (pytestconfig.inipath or pytestconfig.rootpath / "x").parent / str(named)
-    found = pytestconfig.rootpath / "config.yaml"
-    return found if found.is_file() else None
+    found = project.find(pytestconfig.rootpath)
+    return None if found.doubtful else found.path
 
 
 @pytest.fixture(scope="session")

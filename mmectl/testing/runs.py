@@ -32,7 +32,7 @@ class Run:
         """A run of this process."""
         owner = processes.find(os.getpid())
         if owner is None:
-            raise PlatformError("this process is not to be found below /proc", code="platform")
+            raise PlatformError("the local platform needs Linux: there is no /proc here")
         return cls(os.urandom(8).hex(), owner)
 
     def told(self) -> dict[str, Any]:
@@ -60,10 +60,15 @@ class Run:
             raise PlatformError(f"{path} is somebody else's", hint="set TMPDIR to another folder")
         return path
 
-    def end(self) -> None:
-        """Stop its platforms and remove what they wrote. Raises PlatformError."""
+    def end(self) -> list[str]:
+        """Stop its platforms and remove what they wrote; what could not be done."""
+        problems = []
         for path in sorted(Path(tempfile.gettempdir()).glob(f"mmectl-run-{self.name}-*")):
-            remove(path)
+            try:
+                remove(path)
+            except PlatformError as error:
+                problems.append(error.message)
+        return problems
 
 
 def remove(folder: Path) -> None:

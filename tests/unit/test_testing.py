@@ -184,6 +184,22 @@ def test_the_package_names_its_plugin(root):
     assert [item.value for item in found] == ["mmectl.testing.plugin"]
 
 
+def test_the_environment_of_the_configuration_is_that_of_the_commands(monkeypatch, tmp_path):
+    from mmectl.testing import Platform
+
+    config = tmp_path / "config.yaml"
+    config.write_text("environments: {dev: {endpoint: {name: in-dev}}}\n")
+    monkeypatch.setenv("MMECTL_ENV", "dev")
+    platform = Platform(config, cache=tmp_path)
+    assert platform._project.config.settings.endpoint.name == "in-dev"
+    assert platform._few == {"endpoint.instance_count": 1}
+    for settings in (
+        {"endpoint.variants": [{"name": "a"}, {"name": "b"}]},
+        {"autoscaling.min": 1, "autoscaling.max": 4, "autoscaling.target": 100},
+    ):
+        assert Platform(config, settings=settings)._few == {}
+
+
 def test_the_page_shows_the_example_as_it_is(root):
     page = (root / "docs" / "testing.md").read_text()
     for name, language in (
