@@ -28,7 +28,7 @@ STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start
 LONG = (
     *("lab", "test_container", "test_story", "test_build", "test_story-docker", "test_export"),
     *("test_clients_awscli-docker", "test_data_plane-docker", "test_container-docker"),
-    *("test_own_handler", "test_models", "test_onnx", "test_platform_process"),
+    *("test_test_runs", "test_own_handler", "test_models", "test_onnx", "test_platform_process"),
     *("test_clients_awscli", "test_durability", "test_own_containers", "test_data_plane"),
     *("test_observe_story-docker", "test_check_and_endpoint", "test_models-docker", "test_host"),
     *("test_operators", "test_observe_story", "test_clients_sagemaker_core-docker"),

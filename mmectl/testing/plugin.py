@@ -146,16 +146,22 @@ def mmectl_platform(
     mmectl_models: Mapping[str, Path] | None,
     mmectl_settings: Mapping[str, Any],
 ) -> Platform:
-    """A running platform; the workers of a run share it. It ends with the run."""
+    """A running platform; the workers of a run share it. It ends with the run.
+
+    What the fixtures give as relative paths is taken from pytest's root folder.
+    """
     from mmectl.testing.platform import Platform
+
+    root = pytestconfig.rootpath
+    models = mmectl_models and {name: root / path for name, path in mmectl_models.items()}
 
     def started() -> Platform:
         return Platform(
-            mmectl_config,
-            models=mmectl_models,
+            mmectl_config and root / mmectl_config,
+            models=models,
             settings=mmectl_settings,
             env=pytestconfig.getini("mmectl_env") or None,
-            cache=None if mmectl_config else pytestconfig.rootpath / ".mmectl",
+            cache=None if mmectl_config else root / ".mmectl",
             apart=_apart(pytestconfig),
             run=_run(pytestconfig),
         ).start()
