@@ -341,21 +341,26 @@ class App:
 
         return MetadataCache(self.config.state_dir / "cache" / "objects.json")
 
-    def remember(self) -> None:
+    def remember(self, command: str) -> None:
         """Keep what was listed, for completion; a home that cannot be written loses nothing."""
-        found = self.__dict__.get("inventory")
-        if type(self) is not App or found is None or found.seen is None:
-            return
         from mmectl.completion import known
 
+        found: Inventory | None = self.__dict__.get("inventory")
+        models = found.seen if found else None
+        if type(self) is not App or (models is None and command not in known.CHANGES):
+            return
         about = known.project(
             str(self._config_file) if self._config_file else None,
             self._environment,
             self._flags.get("platform"),
         )
-        models = {one.name: [item.version for item in one.versions] for one in found.seen}
         with suppress(OSError):
-            known.remember(about, models)
+            if command in known.CHANGES:
+                known.outdated(about)
+            elif models is not None:
+                known.remember(
+                    about, {one.name: [item.version for item in one.versions] for one in models}
+                )
 
     @property
     def endpoint_name(self) -> str:

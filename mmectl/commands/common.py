@@ -66,7 +66,7 @@ def command(
             app.out.begin(call.command)
             result = function(app, **options)
             app.out.result(call.command, result)
-            app.remember()
+            app.remember(call.command)
             return result
 
         wrap = parent.command if parent is not None else click.command

@@ -1,7 +1,7 @@
 """`python -m mmectl.commands.refresh CONFIG ENV PLATFORM`: lists the account for completion.
 
 Started in the background by completion, without a terminal. It starts no platform, asks nobody for
-credentials, and ends after 20 seconds.
+credentials, and ends after a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmectl.base.errors import MmectlError
 from mmectl.completion import known
 from mmectl.console.output import Mode, Output
 
-SECONDS = 20
+SECONDS = 60
 
 
 def main() -> None:

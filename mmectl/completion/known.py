@@ -16,7 +16,9 @@ from mmectl import __version__
 
 FRESH = 60.0  # seconds; older listings are made anew in the background
 OLDEST = 7 * 86_400.0  # seconds; what is older is not offered
-AGAIN = 20.0  # seconds from one listing in the background to the next
+AGAIN = 30.0  # seconds from one listing in the background to the next
+CHANGES = frozenset({"upload", "deploy", "destroy", "adopt", "gc"})  # commands that change names
+CHANGES |= {"models copy", "models remove", "models prune"}
 _MOST_FILES = 50
 _MOST_NAMES = 20_000  # models, the first ones
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
@@ -131,6 +133,16 @@ def _bounded(place: str) -> None:
         found = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
     for _, path in found[:-_MOST_FILES]:
         os.unlink(path)  # noqa: PTH108
+
+
+def outdated(about: Project) -> None:
+    """Let the next listing come soon: something was changed. Raises OSError."""
+    path = about.file(os.environ)
+    now = read(path)
+    if now.listed:
+        now.listed = min(now.listed, time.time() - FRESH)
+        now.asked = 0.0
+        write(path, now)
 
 
 def remember(

@@ -132,6 +132,16 @@ def test_old_listings_are_made_anew_and_very_old_ones_forgotten(project, monkeyp
         assert len(begun) == times
 
 
+def test_a_change_lets_the_next_listing_come_soon(project, monkeypatch):
+    begun = []
+    monkeypatch.setattr(answer, "_refresh", lambda about, path, now: begun.append(now))
+    known.outdated(known.project(None, None, None))
+    assert "seen" in offered("mmectl invoke -m ")
+    assert len(begun) == 1
+    tree = json.loads(Path(answer.__file__).with_name("tree.json").read_bytes())
+    assert set(tree["commands"]) >= known.CHANGES
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stamp": 1}', "\0"])
 def test_a_broken_cache_is_none(project, text):
     path = Path(known.project(None, None, None).file(os.environ))
