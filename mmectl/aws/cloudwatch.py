@@ -34,6 +34,19 @@ class Ask:
     period: int
 
 
+def alarm_states(aws: Account, names: Sequence[str]) -> dict[str, str]:
+    """State by name of those alarms that exist; 100 names at most. Raises ServiceError."""
+    with translated("cloudwatch:DescribeAlarms"):
+        found = aws.client("cloudwatch").describe_alarms(
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
+    return {
+        alarm["AlarmName"]: alarm.get("StateValue", "INSUFFICIENT_DATA")
+        for kind in ("MetricAlarms", "CompositeAlarms")
+        for alarm in found.get(kind, ())
+    }
+
+
 class Metrics:
     """The metrics of one endpoint."""
 

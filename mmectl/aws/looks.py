@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from mmectl.aws.account import Account
+from mmectl.aws.cloudwatch import alarm_states
 from mmectl.aws.errors import translated
 from mmectl.aws.pricing import hourly
 from mmectl.base.errors import ServiceError
@@ -221,15 +222,7 @@ class Looks:
 
     def alarms(self, names: Sequence[str]) -> Mapping[str, str]:
         """State by name of those alarms that exist."""
-        with translated("cloudwatch:DescribeAlarms"):
-            found = self._aws.client("cloudwatch").describe_alarms(
-                AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-            )
-        return {
-            alarm["AlarmName"]: alarm.get("StateValue", "INSUFFICIENT_DATA")
-            for kind in ("MetricAlarms", "CompositeAlarms")
-            for alarm in found.get(kind, ())
-        }
+        return alarm_states(self._aws, names)
 
 
 def _algorithm(answer: Mapping[str, Any]) -> str | None:

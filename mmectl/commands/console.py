@@ -19,6 +19,7 @@ import click
 from mmectl.app import App
 from mmectl.base.errors import MmectlError
 from mmectl.commands.common import Call, command
+from mmectl.commands.status import alarm_states
 from mmectl.console.output import Mode, Output, Result
 
 if TYPE_CHECKING:
@@ -129,13 +130,14 @@ def _endpoint(app: App) -> Mapping[str, Any]:
     from mmectl.base.errors import PlatformError
     from mmectl.local.client import platform
 
-    found = platform.status(app.config.state_dir)
-    if found is None:
+    told = platform.status(app.config.state_dir)
+    if told is None:
         raise PlatformError(
             "the embedded platform is not running", hint="mmectl local up", code="not_running"
         )
-    rows = (row for row in found["endpoints"] if row["name"] == app.endpoint_name)
-    return next(rows, {"name": app.endpoint_name, "status": "does not exist", "instances": []})
+    rows = (row for row in told["endpoints"] if row["name"] == app.endpoint_name)
+    found = next(rows, {"name": app.endpoint_name, "status": "does not exist", "instances": []})
+    return {**found, "alarms": alarm_states(app) or {}}
 
 
 class InProcess:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mmectl.app import App
+from mmectl.base.errors import ServiceError
 from mmectl.base.prices import Cost
 from mmectl.base.text import counted
 from mmectl.commands import cost
@@ -16,6 +17,7 @@ from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
+from mmectl.spec import alarms
 from mmectl.spec.policy import progress
 from mmectl.spec.scaling import Target, is_ours, name_of, said
 
@@ -47,6 +49,7 @@ def status(app: App, show_all: bool) -> Result:
         app.inventory.save()
     targets = app.sagemaker.scalable_targets(app.endpoint_name) if found else ()
     costs = cost.of_endpoint(app, found) if found else None
+    states = alarm_states(app) if found else {}
     instances = instances_of(app)
     held = _held(instances)
     rows = [_model_row(item, held, current.get(item.name)) for item in shown]
@@ -58,6 +61,7 @@ def status(app: App, show_all: bool) -> Result:
         "failure_reason": found.get("FailureReason"),
         "location": app.location.url,
         "autoscaling": None if targets is None else [_scaling_data(one) for one in targets],
+        "alarms": states,
         "instances": instances,
         "models": [_model_data(item, held, current.get(item.name)) for item in shown],
         "models_total": len(artifacts),
@@ -66,6 +70,7 @@ def status(app: App, show_all: bool) -> Result:
     view: list[str | Table] = [
         *_endpoint_lines(app, found),
         *_scaling_lines(targets or ()),
+        *_alarm_lines(states),
         *_cost(costs),
         "",
     ]
@@ -77,6 +82,34 @@ def status(app: App, show_all: bool) -> Result:
     if not models:
         view[-1] = f"no models found under {app.location.url}; upload: mmectl upload --all"
     return Result(data, view)
+
+
+def alarm_states(app: App) -> dict[str, str] | None:
+    """State by name of the alarms that the configuration names and makes; None: not to be seen."""
+    from mmectl.aws import cloudwatch
+
+    settings = app.config.settings
+    named = alarms.named(
+        settings.update.alarms, app.endpoint_name, settings.endpoint.variant_names[0]
+    )
+    made = (str(one["AlarmName"]) for one in app.watched().alarms)
+    names = sorted({*named, *made})
+    if not names:
+        return {}
+    try:
+        there = cloudwatch.alarm_states(app.aws, names)
+    except ServiceError:
+        return None
+    return {name: there.get(name, "does not exist") for name in names}
+
+
+def _alarm_lines(found: Mapping[str, str] | None) -> list[str]:
+    """How many are well, and the names of those that are not."""
+    if not found:
+        return []
+    well = sum(state == "OK" for state in found.values())
+    others = [f"{name} {state}" for name, state in found.items() if state != "OK"]
+    return [f"alarms     {', '.join([*([f'{well} OK'] if well else []), *others])}"]
 
 
 def _cost(found: Cost | None) -> list[str]:

@@ -16,6 +16,10 @@ def events(before: Row, after: Row) -> Iterator[tuple[str, str, str]]:
     """
     if before["head"]["status"] != after["head"]["status"]:
         yield "status", "", f"{before['head']['status']} -> {after['head']['status']}"
+    rang, rings = before["head"]["alarms"] or {}, after["head"]["alarms"] or {}
+    for name, state in sorted(rings.items()):
+        if name in rang and rang[name] != state:
+            yield "alarm", "", f"{name}: {rang[name]} -> {state}"
     update = before["head"]["update"]
     if update and not after["head"]["update"]:
         done = after["head"]["config"] == update["config"]

@@ -13,6 +13,7 @@ RESTING = 60.0
 """Seconds without a request after which a model that is in memory rests."""
 STATES = ("loading", "busy", "ready", "resting", "disk")
 
+_ENDPOINT = ("name", "status", "config", "update", "alarms")
 _HEAD = (
     *("variant", "instance_type", "state", "restarts", "config"),
     *("memory_used_mb", "memory_limit_mb", "disk_used_mb", "disk_limit_mb", "live"),
@@ -22,7 +23,7 @@ _HEAD = (
 def snapshot(endpoint: Row, now: float) -> dict[str, Any]:
     """An endpoint of the embedded platform's status, by instance and model; `now` is Unix time."""
     return {
-        "head": {key: endpoint.get(key) for key in ("name", "status", "config", "update")},
+        "head": {key: endpoint.get(key) for key in _ENDPOINT},
         "instances": {
             row["instance_id"]: {
                 "head": {key: row.get(key) for key in _HEAD},

@@ -24,6 +24,7 @@ STATUS = {
     "endpoint": "demo",
     "status": "InService",
     "progress": "InService",
+    "alarms": {EVIL: "ALARM"},
     "config": "demo-1",
     "location": "s3://b/demo/",
     "models_total": 1,

@@ -32,11 +32,27 @@ def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
         pytest.skip(str(why))
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     settings = config_of(root, models, ONE_MODEL).replace("instance_count: 2", "instance_count: 1")
+    settings += "update: {alarms: [errors]}\n"
     with made(root, settings, ONE_MODEL) as project:
         share_environments(project, request)
         project.mmectl("build")
         project.mmectl("upload", "--all")
+        make_alarm(project)
         yield project
+
+
+def make_alarm(project: Project) -> None:
+    project.client("cloudwatch").put_metric_alarm(
+        AlarmName="errors",
+        Namespace="mine",
+        MetricName="errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +86,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("pageerror", lambda error: said.append(f"{error.message} {error.stack}"))
     page.goto(address)
     yield page
     assert said == []
@@ -203,20 +219,9 @@ def test_keys_move_between_models(page, project):
 
 
 def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
-    project.client("cloudwatch").put_metric_alarm(
-        AlarmName="errors",
-        Namespace="mine",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="ignore",
-    )
     goto(page, "Endpoint")
     settings = [
-        *("update.policy=canary", "update.step=50", "update.wait=60", "update.alarms=[errors]"),
+        *("update.policy=canary", "update.step=50", "update.wait=60"),
         *("endpoint.instance_count=2", "endpoint.environment={A: b}"),
     ]
     options = [word for item in settings for word in ("--set", item)]
@@ -226,6 +231,7 @@ def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
     project.client("cloudwatch").set_alarm_state(
         AlarmName="errors", StateValue="ALARM", StateReason="a test"
     )
+    page.locator("#alarms").get_by_text("errors: ALARM").wait_for()
     page.locator("#update").wait_for(state="hidden")
     page.wait_for_function("document.querySelectorAll('section.instance').length === 1")
     goto(page, "Events and logs")

@@ -87,6 +87,14 @@ async function* lines(body) {
 function showHead(head) {
   document.getElementById("status").textContent = head.status;
   document.getElementById("config").textContent = head.config ?? "-";
+  const alarms = Object.entries(head.alarms ?? {});
+  const list = document.getElementById("alarms");
+  list.replaceChildren(...alarms.map(([name, state]) => {
+    const item = document.createElement("span");
+    item.className = state === "ALARM" ? "tag bad" : "tag";
+    item.textContent = `${name}: ${state}`;
+    return item;
+  }));
   const update = document.getElementById("update");
   update.hidden = !head.update;
   if (head.update) {
@@ -160,5 +168,6 @@ document.addEventListener("click", async (event) => {
   if ("close" in event.target.dataset) dialog().close();
 });
 setInterval(() => {
-  if (document.getElementById("follow")?.checked) htmx.trigger("#log", "tail");
+  const log = document.getElementById("log");
+  if (log && document.getElementById("follow").checked) htmx.trigger(log, "tail");
 }, 3000);

@@ -115,3 +115,9 @@ def test_an_update_ended_by_what_serves():
     during = seen(config="old", update={"config": "new", "stage": "Baking", "share": 0.5})
     assert list(events(during, seen(config="new"))) == [("updated", "", "serves new")]
     assert list(events(during, seen(config="old"))) == [("rolled back", "", "serves old")]
+
+
+def test_an_alarm_that_rings_is_told():
+    quiet, loud = seen(alarms={"a": "OK", "b": "OK"}), seen(alarms={"a": "ALARM", "b": "OK"})
+    assert list(events(quiet, loud)) == [("alarm", "", "a: OK -> ALARM")]
+    assert list(events(seen(), loud)) == []  # it was made meanwhile
