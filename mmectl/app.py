@@ -141,6 +141,8 @@ class App:
         named = self._config_file
         if named is not None:
             by_variable = str(named) == os.environ.get(project.VARIABLE)
+            if by_variable and not os.path.lexists(named):
+                raise project.gone(named)
             if by_variable and named.absolute().parent != project.current():
                 self._say(f"using {named} ({project.VARIABLE})")
             return named, False

@@ -72,6 +72,14 @@ class Found:
         return NoProject((self.none,), hint=hint)
 
 
+def gone(path: Path) -> ConfigError:
+    """The error of a variable that names no file."""
+    return ConfigError(
+        (f"{VARIABLE}: {path}: no such file",),
+        hint=f"unset {VARIABLE}, or name a file: --config FILE",
+    )
+
+
 def current() -> Path:
     """The current folder. Raises ConfigError where it was removed."""
     try:

@@ -58,6 +58,9 @@ def test_what_names_a_file_wins_over_the_search(shop, capsys, monkeypatch, tmp_p
     assert values(capsys)["endpoint.name"] == "other"
     monkeypatch.setenv("MMECTL_CONFIG", str(tmp_path / "gone"))
     assert values(capsys, "--config", str(other))["endpoint.name"] == "other"
+    assert run(["status"]) == 2
+    err = capsys.readouterr().err
+    assert f"error: MMECTL_CONFIG: {tmp_path / 'gone'}: no such file\nnext:  unset" in err
 
 
 def test_paths_of_the_file_are_meant_from_it_and_typed_ones_from_here(shop, capsys):
@@ -117,6 +120,14 @@ def test_without_a_project_a_command_names_what_begins_one(tmp_path, monkeypatch
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error: {NO_PROJECT} {tmp_path} or above it\nnext:  mmectl init")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_checked_where_there_is_no_project_and_nothing_is_left(
+    tmp_path, monkeypatch, capsys, root
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(["models", "check", str(root / "examples" / "xgboost" / "ring")]) == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -100,7 +100,8 @@ def check(
         targets = [_target(app, name, sources) for name in names]
     run = _serving(app, allow_code=allow_code) if forward else None
     width = jobs or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="check-", dir=app.state_dir) as scratch:
+    place = app.state_dir if app.config.path else None  # where there is no project it gets no state
+    with tempfile.TemporaryDirectory(prefix="check-", dir=place) as scratch:
         found = _all(app, targets, Path(scratch), allow_code, run, width)
     return _result(found, forward)
 
@@ -197,6 +198,8 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
 
 def _folder(app: App, source: Source, scratch: Path, allow_code: bool) -> Path:
     """The folder to look at; a tarball's below `scratch`."""
+    if source.path is not None:
+        return source.path
     if source.url is None:
         base_url = app.config.settings.zoo.base_url
         return prepare(source, app.state_dir / "models", base_url=base_url).folder
