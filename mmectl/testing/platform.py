@@ -142,19 +142,26 @@ class Platform:
         return data_of([*arguments, "--config", str(self._config_file), *words])
 
     def deploy(self) -> Endpoint:
-        """Build what serves, upload the models, deploy the endpoint, where that is not done yet.
+        """Build what serves, upload the models, deploy the endpoint, as far as anything changed.
 
-        Raises MmectlError.
+        What another process of the run has deployed, and serves, is taken as it is. Raises
+        MmectlError.
         """
         from mmectl.base.files import locked, read_json, write_json
 
         done = self.folder / "endpoint.json"
         with locked(self.folder / "run.lock"):
-            found = read_json(done)
-            if found is None:
+            found = None if self._own else read_json(done)
+            if found is None or not self._serves(found["name"]):
                 found = self._deployed()
                 write_json(done, found)
         return Endpoint(**found, client=self._kept_client)
+
+    def _serves(self, endpoint: str) -> bool:
+        from mmectl.local.client import platform
+
+        rows = (platform.status(self.folder) or {}).get("endpoints", ())
+        return any(row["name"] == endpoint and row["status"] == "InService" for row in rows)
 
     @cached_property
     def faults(self) -> Faults:

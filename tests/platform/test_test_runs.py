@@ -20,6 +20,8 @@ from botocore.exceptions import ClientError
 from projects import clean_environment
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 
+from mmectl.base.errors import MmectlError
+from mmectl.base.files import write_json
 from mmectl.local import processes
 from mmectl.local.processes import PROC, SERVER_MARK, SUPERVISOR_MARK
 from mmectl.testing import Platform
@@ -193,6 +195,19 @@ def test_the_extra_that_is_missing_is_named(suite):
     assert "moto not installed (extra local)" in said, said
     assert "[local]" in said.partition("next: ")[2]
     assert "1 error" in said
+
+
+def test_what_was_removed_meanwhile_is_deployed_again():
+    """Without an instance: what serves is an image that nobody starts."""
+    run = Run.begin()
+    platform = Platform(settings={"image.uri": IMAGE}, run=run).start()
+    try:
+        done = {"name": "multi-model", "bucket": "b", "prefix": "p/", "config": "c", "models": {}}
+        write_json(platform.folder / "endpoint.json", done)
+        with pytest.raises(MmectlError):  # it is asked for anew, and the image is none
+            platform.deploy()
+    finally:
+        assert run.end() == []
 
 
 def test_it_is_a_context_manager_whose_workers_have_faults_of_their_own(monkeypatch):
