@@ -217,6 +217,7 @@ class App:
             raise ConfigError(
                 (f"local.state_dir: {folder} cannot be created: {error.strerror}",),
                 hint="set local.state_dir to a folder that you may write",
+                code="state_dir",
             ) from None
         return folder
 

@@ -59,7 +59,7 @@ class LazyGroup(CommandGroup):
             ctx.ensure_object(Call).found(f"{ctx.command_path} {args[0]}")
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean: mmectl {close[0]}" if close else "list them: mmectl --help"
-            raise UsageError(f"no such command: {args[0]}", hint=hint)
+            raise UsageError(f"no such command: {args[0]}", hint=hint, code="no_such_command")
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -173,7 +173,9 @@ def _usage(error: click.ClickException) -> UsageError:
         meant = _meant(error.option_name, context.command.get_params(context))
         close = f"; did you mean {meant}?" if meant else ""
         return UsageError(
-            f"no such option '{error.option_name}'{close}", hint=f"see: {path} --help"
+            f"no such option '{error.option_name}'{close}",
+            hint=f"see: {path} --help",
+            code="no_such_option",
         )
     text = " ".join(error.format_message().split())
     return UsageError(text[:1].lower() + text[1:].rstrip("."), hint=f"see: {path} --help")

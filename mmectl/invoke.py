@@ -120,11 +120,14 @@ def content_type_of(body: bytes, name: str) -> str:
 def check_body(body: bytes, name: str) -> None:
     """Refuse here what SageMaker would refuse. Raises UsageError."""
     if not body:
-        raise UsageError(f"{name}: is empty", hint="give an image, a JSON or an NPY file")
+        raise UsageError(
+            f"{name}: is empty", hint="give an image, a JSON or an NPY file", code="empty_body"
+        )
     if len(body) > MAX_BODY:
         raise UsageError(
             f"{name}: has {len(body):,} bytes, SageMaker takes at most {MAX_BODY:,}",
             hint="send a smaller image; most networks take 224 x 224 pixels",
+            code="body_too_large",
         )
 
 

@@ -67,7 +67,9 @@ def members(
         named = {path.relative_to(folder).as_posix(): path for path in found}
         stats = [(name, path, path.stat()) for name, path in sorted(named.items())]
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise ArtifactError(
+            f"{folder}: cannot be read: {error.strerror}", code="unreadable_file"
+        ) from error
     return tuple(Member(name, path, s.st_size, s.st_mtime_ns) for name, path, s in stats)
 
 
@@ -98,7 +100,9 @@ def _blocks(member: Member) -> Iterator[bytes]:
                 left -= len(block)
                 yield block
     except OSError as error:
-        raise ArtifactError(f"{member.path}: cannot be read: {error.strerror}") from error
+        raise ArtifactError(
+            f"{member.path}: cannot be read: {error.strerror}", code="unreadable_file"
+        ) from error
     if left:
         raise _changed(member)
 
@@ -144,7 +148,9 @@ def _chosen(files: tuple[Member, ...], compression: Compression) -> list[Choice]
         try:
             chosen.append(choose(member.path, member.size, compression))
         except OSError as error:
-            raise ArtifactError(f"{member.path}: cannot be read: {error.strerror}") from error
+            raise ArtifactError(
+                f"{member.path}: cannot be read: {error.strerror}", code="unreadable_file"
+            ) from error
     return chosen
 
 
@@ -216,7 +222,9 @@ def pack_file(
             packed = pack(members(folder), stream, compression=compression, progress=progress)
         partial.replace(target)
     except OSError as error:
-        raise ArtifactError(f"{target}: cannot be written: {error.strerror}") from error
+        raise ArtifactError(
+            f"{target}: cannot be written: {error.strerror}", code="unwritable_file"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return packed

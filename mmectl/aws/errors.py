@@ -83,4 +83,4 @@ def offline(doing: str, error: Exception) -> ServiceError:
         return ServiceError(f"{doing}: {error}", hint=hint, code="unreachable")
     if isinstance(error, SSLError) and hint is None:
         hint = "name the certificates of your network: AWS_CA_BUNDLE=/path/to/bundle.pem"
-    return ServiceError(f"{doing}: {error}", hint=hint)
+    return ServiceError(f"{doing}: {error}", hint=hint, code="no_answer")

@@ -94,10 +94,11 @@ def role_of_sagemaker(session: boto3.Session) -> str:
         raise ServiceError(
             "running inside SageMaker, but its SDK (version 3) is not installed",
             hint=f"{extras.install('sagemaker')}, or set aws.role",
+            code="no_sagemaker_sdk",
         ) from error
     doing = "the execution role of this SageMaker notebook or job"
     try:
         with translated(doing):
             return str(get_execution_role(sagemaker_session=Session(boto_session=session)))
     except ValueError as error:
-        raise ServiceError(f"{doing}: {error}", hint="set aws.role") from error
+        raise ServiceError(f"{doing}: {error}", hint="set aws.role", code="no_role") from error

@@ -152,7 +152,8 @@ class S3Bucket:
                 first = errors[0]
                 raise ServiceError(
                     f"not deleted: {counted(len(errors), 'object')}, the first {first['Key']}: "
-                    f"{first.get('Message', first.get('Code'))}"
+                    f"{first.get('Message', first.get('Code'))}",
+                    code="not_deleted",
                 )
 
     def writer(self, key: str, metadata: Mapping[str, str], size: int) -> Writer:

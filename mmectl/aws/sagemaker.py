@@ -22,6 +22,8 @@ from mmectl.spec.scaling import Target
 ANSWER_SECONDS = 75.0
 PASSING = (500, 502, 503, 504, 530)  # statuses of what may be well a moment later
 THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
+# code by the status that the container answered with; 0: it did not answer in time
+_ANSWERS = {0: "model_timeout", 413: "request_too_large", 507: "model_memory"}
 _NO_ENDPOINT = re.compile(r"Endpoint \S+ of account \d+ not found")
 FEW = 3  # things whose tags are listed one by one
 CLOCKS = 5.0  # seconds that two clocks may differ
@@ -306,7 +308,7 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
         failed = InvokeError(
             f"{request.target_model} answered {status}: {_inner(original)}",
             hint=None if str(status).startswith("4") else _log_hint(request.endpoint),
-            code="model_error",
+            code=_ANSWERS.get(status, "model_error"),
         )
         failed.status = status if isinstance(status, int) else None
         return failed
@@ -314,7 +316,7 @@ def _refused(request: Request, error: ClientError) -> InvokeError:
     if status in PASSING or code in THROTTLED:
         return TryAgain(f"{request.target_model}: {text}", code=f"aws_{code}")
     if code == "ValidationError" and _NO_ENDPOINT.match(text):
-        return NoEndpoint(text.rstrip("."), hint="mmectl deploy", code=f"aws_{code}")
+        return NoEndpoint(text.rstrip("."), hint="mmectl deploy")
     hint = "see: mmectl status" if "not found" in text else None
     return InvokeError(f"{request.target_model}: {text}", hint=hint, code=f"aws_{code}")
 

@@ -163,4 +163,6 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ArtifactError(
+            f"{path}: cannot be written: {error.strerror}", code="unwritable_file"
+        ) from error

@@ -57,11 +57,14 @@ def adopted(app: App, name: str, output: Path) -> Result:
         raise UsageError(
             f"{output} exists, and is not overwritten",
             hint=f"mmectl adopt {name} --output {name}.yaml",
+            code="exists",
         )
     described, config, model = _described(app, name)
     adoption.require(list(adoption.refusals(described, config, model)), name)
     if model is None:
-        raise DeployError(f"the model of {name} is gone", hint="see: mmectl status")
+        raise DeployError(
+            f"the model of {name} is gone", hint="see: mmectl status", code="model_gone"
+        )
     tags = app.sagemaker.tags("endpoint", name)
     if tags.get(TAG) not in (None, name):
         raise DeployError(f"{name} carries the tag {TAG}={tags[TAG]}", code="cannot_adopt")
@@ -133,7 +136,9 @@ def _drafted(output: Path, content: dict[str, Any]) -> Iterator[Path]:
         adoption.require([problem.partition(" ")[2] for problem in error.problems], output.stem)
         raise
     except OSError as error:
-        raise DeployError(f"{output} cannot be written: {error.strerror}") from None
+        raise DeployError(
+            f"{output} cannot be written: {error.strerror}", code="unwritable_file"
+        ) from None
     finally:
         with suppress(OSError):
             draft.unlink()

@@ -231,6 +231,7 @@ def _variants(described: Mapping[str, Any]) -> tuple[str, ...]:
         raise UsageError(
             f"--compare-variants: the endpoint has one variant, {', '.join(names)}",
             hint="list several: endpoint.variants in config.yaml, then: mmectl deploy",
+            code="one_variant",
         )
     return names
 
@@ -288,7 +289,9 @@ def _writable(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(
-                f"{path}: there is no folder {path.parent}", hint="create the folder first"
+                f"{path}: there is no folder {path.parent}",
+                hint="create the folder first",
+                code="unwritable_file",
             )
 
 
@@ -304,14 +307,18 @@ def _write(data: Mapping[str, Any], save: Path | None, html: Path | None) -> Non
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+            raise UsageError(
+                f"{path}: cannot be written: {error.strerror}", code="unwritable_file"
+            ) from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint="check the file's name") from None
+        raise UsageError(
+            f"{path}: {error.strerror}", hint="check the file's name", code="unreadable_file"
+        ) from None
     except ValueError as error:
-        raise UsageError(f"{path}: is not JSON: {error}") from None
+        raise UsageError(f"{path}: is not JSON: {error}", code="bad_result") from None
     return figures.run_of(saved, str(path))

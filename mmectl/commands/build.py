@@ -64,6 +64,7 @@ def _local(app: App, rebuild: bool) -> Result:
         raise UsageError(
             "--rebuild is for container images: the serving environment has no base image",
             hint="mmectl build   # or: --platform aws, or --set local.runtime=docker",
+            code="options_conflict",
         )
     who = app.aws.identity()
     with app.out.progress() as report:
@@ -210,7 +211,9 @@ def _codebuild(app: App) -> CodeBuild:
     settings = app.config.settings
     role = settings.build.codebuild_role
     if role is None:
-        raise BuildError("build.codebuild_role is not set", hint="set build.codebuild_role")
+        raise BuildError(
+            "build.codebuild_role is not set", hint="set build.codebuild_role", code="no_builder"
+        )
     return CodeBuild(
         Clients(aws.client("codebuild"), aws.client("s3"), aws.client("logs"), translated),
         Where(bucket, aws.role(role), app.aws.region, dict(settings.aws.tags)),

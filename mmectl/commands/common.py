@@ -206,6 +206,7 @@ class CommandGroup(click.Group):
         return UsageError(
             f"{name} stands before the command",
             hint=f"put {name} after the command: {where} {shlex.join([*given, *rest])}",
+            code="option_before_command",
         )
 
     def _command_in(self, ctx: click.Context, rest: Sequence[str]) -> tuple[str, list[str]]:

@@ -88,6 +88,7 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
         raise UsageError(
             f"removing {name} from AWS needs a confirmation, and there is no terminal to ask on",
             hint="mmectl destroy --yes",
+            code="no_confirmation",
         )
     click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)
 

@@ -92,6 +92,7 @@ def _stack(app: App, output: Path | None, force: bool) -> Stack:
         raise UsageError(
             f"{output} exists",
             hint=f"replace it: {_command()} --force",
+            code="exists",
         )
     _require_no_secrets(app)
     watched = watching.plan(app.watched(), watching.Found())
@@ -105,6 +106,7 @@ def _require_no_secrets(app: App) -> None:
         raise UsageError(
             f"{', '.join(secrets)}: the value of a variable that may be a secret is not exported",
             hint="leave it out, and set it in the stack: --set 'endpoint.environment={}'",
+            code="secret_variable",
         )
 
 

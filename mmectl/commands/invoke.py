@@ -92,7 +92,9 @@ def invoke(
     _check_id(inference_id)
     if not models and not count:
         raise UsageError(
-            "which model?", hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100"
+            "which model?",
+            hint="name it: mmectl invoke --target-model NAME FILE; or: --random 100",
+            code="missing_argument",
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
     payloads = [
@@ -118,6 +120,7 @@ def _check_id(inference_id: str | None) -> None:
             f"--inference-id {inference_id!r}: must be 1 to 64 printable ASCII characters, the "
             "first no blank",
             hint="for example: --inference-id order-4711",
+            code="bad_value",
         )
 
 
@@ -127,6 +130,7 @@ def _require_one(inference_id: str | None) -> None:
         raise UsageError(
             "--inference-id is for one request, these are several",
             hint="name one model and one file",
+            code="options_conflict",
         )
 
 
@@ -137,7 +141,9 @@ def payload_of(path: Path, endpoint: str, content_type: str | None, accept: str 
         body = _standard_input() if name == "-" else path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"{name}: {error.strerror or error}", hint="check the file's name"
+            f"{name}: {error.strerror or error}",
+            hint="check the file's name",
+            code="unreadable_file",
         ) from None
     check_body(body, name)
     kind = content_type or content_type_of(body, name)
@@ -149,6 +155,7 @@ def _standard_input() -> bytes:
         raise UsageError(
             "-: standard input is closed",
             hint="name a file, or redirect one: mmectl invoke -m NAME - < FILE",
+            code="no_stdin",
         )
     return sys.stdin.buffer.read()
 
@@ -263,7 +270,7 @@ def _line(item: Prediction | Failure) -> str:
 
 def _errors(figures: Tally) -> tuple[InvokeError, ...]:
     return tuple(
-        InvokeError(f"{number} of the invocations failed: {text}")
+        InvokeError(f"{number} of the invocations failed: {text}", code="invocations_failed")
         for text, number in figures.errors
     )
 

@@ -220,6 +220,7 @@ def logs(app: App, lines: int, follow: bool, every: bool, platform_log: bool) ->
         raise UsageError(
             "--follow has no end and --json prints one envelope at the end",
             hint="leave one of them out, or: mmectl local logs --follow --json-lines",
+            code="options_conflict",
         )
     folder = app.config.state_dir / "local"
     streams = _platform_log(folder) if platform_log else _streams(folder, app.endpoint_name)

@@ -90,7 +90,9 @@ def _chosen(source: Logs, endpoint: str, instance: str | None) -> list[str]:
     found = [name for name in streams if instance is None or instance in name]
     if not found:
         raise UsageError(
-            f"--instance {instance}: no such stream", hint=f"streams: {', '.join(streams[:5])}"
+            f"--instance {instance}: no such stream",
+            hint=f"streams: {', '.join(streams[:5])}",
+            code="unknown_instance",
         )
     return found
 

@@ -64,7 +64,9 @@ def metrics(
     step = _period(length, period)
     if watch and (app.out.mode.json or not app.out.terminal):
         raise UsageError(
-            "--watch needs a terminal, and is not for --json", hint="leave --watch out"
+            "--watch needs a terminal, and is not for --json",
+            hint="leave --watch out",
+            code="no_terminal",
         )
 
     def look() -> Result:
@@ -86,11 +88,20 @@ def metrics(
 def _check(*, by_model: bool, by_instance: bool, period: str | None, models: object) -> None:
     """Refuse options that mean nothing together; raises UsageError."""
     if by_model and by_instance:
-        raise UsageError("--by-model and --by-instance are two tables", hint="give one of both")
+        raise UsageError(
+            "--by-model and --by-instance are two tables",
+            hint="give one of both",
+            code="options_conflict",
+        )
     if period and (by_model or by_instance):
-        raise UsageError("--period is for curves, which a table of models or instances has not")
+        raise UsageError(
+            "--period is for curves, which a table of models or instances has not",
+            code="options_conflict",
+        )
     if models and not by_model:
-        raise UsageError("--top and --sort are for models", hint="add: --by-model")
+        raise UsageError(
+            "--top and --sort are for models", hint="add: --by-model", code="options_conflict"
+        )
 
 
 def cost_of_watching(every: float, *, by_instance: bool = False) -> str:
@@ -122,16 +133,20 @@ def _period(length: float, text: str | None) -> int | None:
         raise UsageError(
             f"--period {text}: must be whole minutes, and at most {MOST_PERIODS} in the span",
             hint="for example: --period 5m",
+            code="bad_value",
         )
     if step > length:
         raise UsageError(
-            f"--period {text}: is longer than the whole span", hint=f"add: --since {text}"
+            f"--period {text}: is longer than the whole span",
+            hint=f"add: --since {text}",
+            code="bad_value",
         )
     unit = core.finest(length)
     if step % unit:
         raise UsageError(
             f"--period {text}: that far back CloudWatch keeps values of {unit // 60} minutes only",
             hint=f"for example: --period {unit // 60}m",
+            code="bad_value",
         )
     return int(step)
 

@@ -174,16 +174,28 @@ def _sources(
     app: App, names: Sequence[str], every: bool, origin: str | None, sha256: str | None
 ) -> tuple[Source, ...]:
     if bool(names) == every:
-        raise UsageError("which models?", hint="name them, or: mmectl upload --all")
+        raise UsageError(
+            "which models?", hint="name them, or: mmectl upload --all", code="missing_argument"
+        )
     if origin is not None:
         if len(names) != 1:
-            raise UsageError("--from is for one model", hint="mmectl upload NAME --from SOURCE")
+            raise UsageError(
+                "--from is for one model",
+                hint="mmectl upload NAME --from SOURCE",
+                code="options_conflict",
+            )
         return (parse_source(check_name(names[0]), origin, sha256),)
     if sha256 is not None:
-        raise UsageError("--sha256 is the checksum of --from's tarball", hint="add --from SOURCE")
+        raise UsageError(
+            "--sha256 is the checksum of --from's tarball",
+            hint="add --from SOURCE",
+            code="options_conflict",
+        )
     known = known_sources(app.config)
     if every and not known:
-        raise UsageError("config.yaml lists no models", hint="add them under models:")
+        raise UsageError(
+            "config.yaml lists no models", hint="add them under models:", code="no_models_listed"
+        )
     return known if every else chosen(names, known)
 
 

@@ -56,7 +56,9 @@ def warm(
     """
     if sum((everything, most_used is not None, bool(models))) != 1:
         raise UsageError(
-            "which models? one of: names, --all, --most-used N", hint="mmectl warm --all"
+            "which models? one of: names, --all, --most-used N",
+            hint="mmectl warm --all",
+            code="missing_argument",
         )
     wait = timeout or float(app.config.settings.invoke.timeout)
     targets = _most_used(app, most_used) if most_used else targets_of(app, models)
@@ -98,6 +100,7 @@ def _most_used(app: App, number: int) -> list[str]:
         raise UsageError(
             "--most-used: AWS does not report how often a model is invoked",
             hint="name the models, or: mmectl warm --all",
+            code="not_measured",
         )
     usage: Counter[str] = Counter()
     for row in instances:
@@ -107,6 +110,7 @@ def _most_used(app: App, number: int) -> list[str]:
         raise UsageError(
             f"--most-used: no model of {app.endpoint_name} was invoked yet",
             hint="mmectl warm --all",
+            code="not_measured",
         )
     return [name for name, _ in ranked[:number]]
 

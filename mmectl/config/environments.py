@@ -46,6 +46,7 @@ def _unknown(tree: Tree, wanted: str, known: tuple[str, ...]) -> ConfigError:
     return ConfigError(
         (f"no environment {shown(wanted)}{near_miss(wanted, known)}; {listed}",),
         hint="choose one with --env or MMECTL_ENV",
+        code="unknown_environment",
     )
 
 

@@ -28,10 +28,11 @@ def read_text(path: Path, patience: float = PATIENCE) -> str:
         raise ConfigError(
             (f"{path}: no such file",),
             hint="name one with --config, or write one: mmectl init",
+            code="config_not_found",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         why = getattr(error, "strerror", None) or error
-        raise ConfigError((f"{path}: cannot be read: {why}",)) from None
+        raise ConfigError((f"{path}: cannot be read: {why}",), code="config_unreadable") from None
     return _decoded(path.name, content)
 
 
@@ -41,11 +42,15 @@ def _content(path: Path, patience: float) -> bytes:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
             raise ConfigError(
-                (f"{path}: is a folder",), hint=f"name a file: --config {path / 'config.yaml'}"
+                (f"{path}: is a folder",),
+                hint=f"name a file: --config {path / 'config.yaml'}",
+                code="config_unreadable",
             )
         content = _whole(path, handle, patience)
         if not content and stat.S_ISFIFO(mode):
-            raise ConfigError((f"{path}: is a pipe in which nothing came",))
+            raise ConfigError(
+                (f"{path}: is a pipe in which nothing came",), code="config_unreadable"
+            )
         return content
     finally:
         os.close(handle)
@@ -58,7 +63,9 @@ def _whole(path: Path, handle: int, patience: float) -> bytes:
         if not piece:
             return bytes(content)
         content += piece
-    raise ConfigError((f"{path.name}:1:1  the file is larger than {MAX_BYTES:,} bytes",))
+    raise ConfigError(
+        (f"{path.name}:1:1  the file is larger than {MAX_BYTES:,} bytes",), code="config_too_large"
+    )
 
 
 def _piece(path: Path, handle: int, deadline: float) -> bytes:
@@ -72,14 +79,20 @@ def _piece(path: Path, handle: int, deadline: float) -> bytes:
             except BlockingIOError:  # somebody else read it
                 continue
     raise ConfigError(
-        (f"{path}: nothing came from it for too long",), hint="name a file with --config"
+        (f"{path}: nothing came from it for too long",),
+        hint="name a file with --config",
+        code="config_unreadable",
     )
 
 
 def _decoded(name: str, content: bytes) -> str:
     encoding = next((word for mark, word in _OTHERS.items() if content.startswith(mark)), None)
     if encoding:
-        raise ConfigError((f"{name}:1:1  is {encoding}, not UTF-8",), hint="save it as UTF-8")
+        raise ConfigError(
+            (f"{name}:1:1  is {encoding}, not UTF-8",),
+            hint="save it as UTF-8",
+            code="config_encoding",
+        )
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return content.decode("utf-8")
@@ -90,4 +103,5 @@ def _decoded(name: str, content: bytes) -> str:
         raise ConfigError(
             (f"{name}:{line}:{column}  is not UTF-8: the byte 0x{content[error.start]:02x}",),
             hint="save it as UTF-8",
+            code="config_encoding",
         ) from None

@@ -78,6 +78,7 @@ def _capture(settings: Settings, models: str) -> Capture | None:
         raise ConfigError(
             (f"capture.destination: {found.destination} lies under {models}, among the models",),
             hint="name another prefix, or leave it out: --set capture.destination=null",
+            code="capture_among_models",
         )
     return found
 

@@ -96,20 +96,26 @@ def compose(text: str, name: str) -> Tree:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _place(name, mark) if mark else f"{name}:1:1"
-        raise ConfigError((f"{place}  not valid YAML: {error.problem or error.context}",)) from None
+        raise ConfigError(
+            (f"{place}  not valid YAML: {error.problem or error.context}",), code="config_not_yaml"
+        ) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
         why = f"the character U+{int(error.character):04X} is not allowed here"
-        raise ConfigError((f"{name}:{line}:{column}  not valid YAML: {why}",)) from None
+        raise ConfigError(
+            (f"{name}:{line}:{column}  not valid YAML: {why}",), code="config_not_yaml"
+        ) from None
     except yaml.YAMLError as error:
-        raise ConfigError((f"{name}:1:1  not valid YAML: {error}",)) from None
+        raise ConfigError(
+            (f"{name}:1:1  not valid YAML: {error}",), code="config_not_yaml"
+        ) from None
     if node is None:
         return Tree({}, {}, (), name)
     walk = _Walk("file", lambda mark: _place(name, mark))
     value = walk.value(node, "")
     if not isinstance(value, dict):
-        raise ConfigError((f"{name}:1:1  must be a mapping of key: value",))
+        raise ConfigError((f"{name}:1:1  must be a mapping of key: value",), code="config_not_yaml")
     return Tree(value, walk.where, tuple(walk.problems), name, walk.written)
 
 
@@ -184,6 +190,7 @@ class _Walk:
         raise ConfigError(
             (f"{place}  more than {MAX_VALUES:,} values, or nested more than {MAX_DEPTH} deep",),
             hint="write the values out instead of aliases (*name)",
+            code="config_too_large",
         )
 
     def _problem(self, key: str, text: str) -> None:

@@ -16,6 +16,7 @@ def flags_of(settings: tuple[str, ...], platform: str | None) -> dict[str, str]:
             raise UsageError(
                 f"--set {item}: must be KEY=VALUE",
                 hint="for example: --set endpoint.instance_count=3",
+                code="bad_value",
             )
         flags[key.strip()] = value
     if platform:

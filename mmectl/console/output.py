@@ -193,7 +193,12 @@ class Output:
             "exit_code": exit_code,
             "data": data,
             "errors": [
-                {"code": error.code, "message": error.message, "hint": error.hint}
+                {
+                    "code": error.code,
+                    "kind": error.kind,
+                    "message": error.message,
+                    "hint": error.hint,
+                }
                 for error in errors
             ],
         }

@@ -37,4 +37,5 @@ def _require_gone(aws: ControlPlane, removed: Plan, timing: Timing) -> None:
         raise DeployError(
             "still there after removal: " + ", ".join(step.name for step in left),
             hint="run again: mmectl destroy",
+            code="not_removed",
         )

@@ -58,6 +58,7 @@ def deploy(
     raise DeployError(
         f"endpoint {wanted.endpoint} keeps changing: somebody else is deploying it",
         hint="see: mmectl status",
+        code="overtaken",
     )
 
 

@@ -72,7 +72,11 @@ def chosen(described: Mapping[str, Any], variant: str | None) -> str:
     if variant in names:
         return str(variant)
     said = f"there is no variant {variant}" if variant else "there are several variants"
-    raise UsageError(f"{said}; the endpoint has {listed}", hint="name one: --variant NAME")
+    raise UsageError(
+        f"{said}; the endpoint has {listed}",
+        hint="name one: --variant NAME",
+        code="unknown_variant",
+    )
 
 
 def owner(aws: ControlPlane, name: str, variant: str) -> Target | None:

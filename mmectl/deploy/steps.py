@@ -33,7 +33,9 @@ def exists(aws: ControlPlane, removed: Step) -> bool:
     """Whether AWS still shows what a step removed."""
     look = _action(removed).exists
     if look is None:
-        raise DeployError(f"step {removed} removes nothing that can be verified")
+        raise DeployError(
+            f"step {removed} removes nothing that can be verified", code="unknown_step"
+        )
     return look(aws, removed)
 
 

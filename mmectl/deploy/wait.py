@@ -195,6 +195,7 @@ def _outcome(
     raise DeployError(
         f"endpoint {name} is {status}: {reason or 'SageMaker gives no reason'}",
         hint="fix the cause and run: mmectl deploy (or remove it: mmectl destroy)",
+        code="endpoint_failed",
     )
 
 
@@ -223,11 +224,12 @@ def _failure(
         config = found.get("EndpointConfigName")
         return _elsewhere(f"somebody else deployed {config} to {wanted.endpoint} meanwhile")
     hint = "fix the cause and run: mmectl deploy (or remove it: mmectl destroy)"
-    code = None
+    code = "endpoint_failed"
     if status == "InService":
         taken_back = rolled_back(wanted.endpoint, wanted.config, previous, reason)
         text, hint, code = taken_back.message, str(taken_back.hint), taken_back.code
     elif status == "UpdateRollbackFailed":
+        code = "rollback_failed"
         text = f"the update of {wanted.endpoint} failed, and so did its rollback: {reason}"
         text += f"\nserving: instances of {previous} and of {wanted.config}, mixed"
     else:
@@ -277,7 +279,9 @@ def await_gone(
                     f"endpoint {name} is {status} again: somebody deployed it meanwhile"
                 )
             raise DeployError(
-                f"endpoint {name} could not be deleted: {reason}", hint="try: mmectl destroy"
+                f"endpoint {name} could not be deleted: {reason}",
+                hint="try: mmectl destroy",
+                code="not_removed",
             )
         yield Event("progress", name, "Deleting", int(elapsed), None, "s")
     raise DeployError(

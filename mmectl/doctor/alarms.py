@@ -23,7 +23,7 @@ def look(subject: Subject) -> Iterator[Finding]:
                 f"update.alarms: no such CloudWatch alarm: {', '.join(missing)}",
                 "",
                 "fix update.alarms, or create the alarm: aws cloudwatch put-metric-alarm",
-                "no_alarm",
+                code="no_alarm",
             )
         )
     ringing = [name for name, state in states.items() if state == "ALARM"]
@@ -33,7 +33,7 @@ def look(subject: Subject) -> Iterator[Finding]:
                 f"in alarm now: {', '.join(ringing)}",
                 "an update would be rolled back at once",
                 "see: aws cloudwatch describe-alarms --state-value ALARM",
-                "alarm",
+                code="alarm",
             )
         )
     made = f"; {len(absent)} are made by deploy" if absent else ""

@@ -14,15 +14,21 @@ def look(subject: Subject) -> Iterator[Finding]:
     name = subject.wanted.location.bucket
     found = subject.account.bucket(name)  # of somebody else, or elsewhere: raises
     if not found.exists:
-        yield warn(f"{name} does not exist", "an upload creates it", "mmectl upload --all")
+        yield warn(
+            f"{name} does not exist",
+            "an upload creates it",
+            "mmectl upload --all",
+            code="bucket_missing",
+        )
         return
     for what in found.unknown:
-        yield warn(f"{name}: {what} is not known, AWS does not let us look", "", "", "denied")
+        yield warn(f"{name}: {what} is not known, AWS does not let us look", "", "", code="denied")
     if found.foreign:
         yield warn(
             f"{name} is another account's",
             "its policy must let this account and the execution role in",
             "check it: aws s3api get-bucket-policy",
+            code="bucket_foreign",
         )
     problems = list(_problems(found, subject.wanted.bucket_key))
     yield from problems
@@ -37,7 +43,7 @@ def _problems(found: Bucket, key: str | None) -> Iterator[Finding]:
                 f"the bucket's policy refuses objects {why}",
                 "every upload is refused",
                 "set bucket.kms_key to the key that the policy wants",
-                "bucket_policy",
+                code="bucket_policy",
             )
 
 

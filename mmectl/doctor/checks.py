@@ -106,8 +106,10 @@ def unknown(error: ServiceError) -> Finding:
         return Finding("fail", error.message, "", error.hint or "", error.code)
     if error.code in DENIED:
         fix = "grant it, see: mmectl iam deployer"
-        return warn(f"not checked, AWS does not let us look: {error.message}", "", fix, "denied")
-    return warn(f"not checked: {error.message}", "", error.hint or "", error.code)
+        return warn(
+            f"not checked, AWS does not let us look: {error.message}", "", fix, code="denied"
+        )
+    return warn(f"not checked: {error.message}", "", error.hint or "", code=error.code)
 
 
 def require(found: Iterable[Finding], tell: Callable[[str], None]) -> None:

@@ -16,8 +16,12 @@ def look(subject: Subject) -> Iterator[Finding]:
     told = f"{abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead of'} AWS's"
     fix = "set the clock: sudo timedatectl set-ntp true"
     if abs(ahead) > REFUSED:
-        yield fail(f"the clock is {told}", "AWS refuses signatures that are minutes off", fix)
+        yield fail(
+            f"the clock is {told}", "AWS refuses signatures that are minutes off", fix, code="clock"
+        )
     elif abs(ahead) > NOTABLE:
-        yield warn(f"the clock is {told}", "from five minutes on AWS refuses signatures", fix)
+        yield warn(
+            f"the clock is {told}", "from five minutes on AWS refuses signatures", fix, code="clock"
+        )
     else:
         yield ok("within 30 s of AWS's")

@@ -18,7 +18,12 @@ def look(subject: Subject) -> Iterator[Finding]:
     """The largest model fits; whether all do is told, as SageMaker unloads what does not."""
     sizes = subject.sizes()
     if not sizes.packed:
-        yield warn("no models are uploaded: nothing to compare", "", "mmectl upload --all")
+        yield warn(
+            "no models are uploaded: nothing to compare",
+            "",
+            "mmectl upload --all",
+            code="no_models",
+        )
         return
     for name, _ in subject.wanted.fleets:
         yield from _on(name, sizes, subject.wanted)
@@ -27,7 +32,7 @@ def look(subject: Subject) -> Iterator[Finding]:
 def _on(name: str, sizes: ModelSizes, wanted: Wanted) -> Iterator[Finding]:
     kind = instance_type(name)
     if not kind.known:
-        yield warn(f"the memory of {name} is not known; not compared")
+        yield warn(f"the memory of {name} is not known; not compared", code="not_checked")
         return
     memory = wanted.memory or kind.memory - SERVER
     disk = wanted.disk or kind.nvme or (wanted.volume_gb or VOLUME_GB) << 30
@@ -51,7 +56,7 @@ def _memory(sizes: ModelSizes, memory: int, kind: str) -> Iterator[Finding]:
             f"{_size(memory)} for models",
             "it would not load",
             "set endpoint.instance_type to one with more memory",
-            "memory",
+            code="memory",
         )
     elif total > memory:
         yield warn(
@@ -59,7 +64,7 @@ def _memory(sizes: ModelSizes, memory: int, kind: str) -> Iterator[Finding]:
             f"{_size(memory)} for them",
             "models used least recently are unloaded, and load again when they are asked for",
             "see how often: mmectl metrics",
-            "memory",
+            code="memory",
         )
     else:
         yield ok(f"memory: {_size(total)} of {_size(memory)} for {counted(len(needs), 'model')}")
@@ -76,14 +81,14 @@ def _disk(sizes: ModelSizes, disk: int) -> Iterator[Finding]:
             f"{_size(disk)}",
             "it would not load",
             "set endpoint.volume_size_gb",
-            "disk",
+            code="disk",
         )
     elif total > disk:
         yield warn(
             f"all models unpacked take {_size(total)} of disk, an instance has {_size(disk)}",
             "models are deleted from the disk and fetched again",
             "set endpoint.volume_size_gb",
-            "disk",
+            code="disk",
         )
     else:
         yield ok(f"disk: {_size(total)} of {_size(disk)}")

@@ -17,5 +17,5 @@ def look(subject: Subject) -> Iterator[Finding]:
         f"no models found under {where}: SageMaker needs at least one",
         "",
         "mmectl upload --all",
-        "no_models",
+        code="no_models",
     )

@@ -30,15 +30,19 @@ def _problems(wanted: Sequence[str], found: Sequence[Subnet]) -> Iterator[Findin
     for name in wanted:
         if name not in there:
             fix = "fix network.subnets; list them: aws ec2 describe-subnets"
-            yield fail(f"there is no subnet {name}", "CreateModel is refused", fix, "no_subnet")
+            yield fail(
+                f"there is no subnet {name}", "CreateModel is refused", fix, code="no_subnet"
+            )
     if len({subnet.vpc for subnet in found}) > 1:
-        yield fail("the subnets are of several VPCs", "CreateModel is refused", "", "no_subnet")
+        yield fail(
+            "the subnets are of several VPCs", "CreateModel is refused", "", code="no_subnet"
+        )
     if found and len({subnet.zone for subnet in found}) < 2:
         yield fail(
             f"all subnets are in {found[0].zone}",
             "an endpoint needs subnets in two availability zones",
             "add a subnet of another zone to network.subnets",
-            "one_zone",
+            code="one_zone",
         )
 
 
@@ -49,6 +53,7 @@ def _addresses(found: Sequence[Subnet], instances: int) -> Iterator[Finding]:
                 f"{subnet.name} has {subnet.free} free addresses",
                 f"{instances} instances may need {ADDRESSES * instances} in it",
                 "use a larger subnet",
+                code="few_addresses",
             )
 
 
@@ -60,4 +65,5 @@ def _cut_off(subject: Subject, found: Sequence[Subnet]) -> Iterator[Finding]:
                 "without one, or a NAT gateway, no model is ever fetched",
                 f"aws ec2 create-vpc-endpoint --vpc-id {vpc} "
                 f"--service-name com.amazonaws.{subject.wanted.region}.s3",
+                code="no_s3_endpoint",
             )

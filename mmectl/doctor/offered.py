@@ -19,10 +19,12 @@ def _of_type(subject: Subject, kind: str) -> Finding:
     if found:
         return ok(f"{kind} is to be had in {region}")
     if found is None:
-        return warn(f"whether {region} has {kind} is not known: its price list is empty")
+        return warn(
+            f"whether {region} has {kind} is not known: its price list is empty", code="not_checked"
+        )
     return fail(
         f"{region} does not have {kind} for endpoints",
         "CreateEndpointConfig or CreateEndpoint is refused",
         "set endpoint.instance_type or aws.region to another one",
-        "not_offered",
+        code="not_offered",
     )

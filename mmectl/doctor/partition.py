@@ -20,4 +20,5 @@ def look(subject: Subject) -> Iterator[Finding]:
         f"region {region} is of partition {here}, the credentials are of {theirs}",
         "no account is of two partitions",
         "set aws.region or aws.profile to match",
+        code="wrong_partition",
     )

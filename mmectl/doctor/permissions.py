@@ -40,16 +40,16 @@ def _of(subject: Subject, who: Who, arn: str, names: Names) -> Iterator[Finding]
             f"what {whose} may do is not known: {error.message}",
             "",
             "grant iam:SimulatePrincipalPolicy, see: mmectl iam deployer",
-            "denied",
+            code="denied",
         )
         return
     needed = [grant.action for grant in missing if not _is_rare(grant)]
     rare = [grant.action for grant in missing if _is_rare(grant)]
     fix = f"attach the policy of: mmectl iam {who}"
     if needed:
-        yield fail(f"{whose} may not {_listed(needed)}", arn, fix, "permissions")
+        yield fail(f"{whose} may not {_listed(needed)}", arn, fix, code="permissions")
     if rare:
-        yield warn(f"{whose} may not {_listed(rare)}", arn, fix, "permissions")
+        yield warn(f"{whose} may not {_listed(rare)}", arn, fix, code="permissions")
     if not missing:
         yield ok(f"{whose} may do all of mmectl iam {who} ({len(rows)} permissions)")
 

@@ -28,7 +28,7 @@ def _of_type(subject: Subject, kind: str, count: int, running: int) -> Finding:
             f"{wanted.region} has no quota '{name}'",
             "the type is not to be had for endpoints there",
             "set endpoint.instance_type to another one",
-            "quota",
+            code="quota",
         )
     others = max((found.used if found.used is not None else running) - running, 0)
     most = at_once(wanted.policy, count, max(running, count)) + others
@@ -39,10 +39,10 @@ def _of_type(subject: Subject, kind: str, count: int, running: int) -> Finding:
         f"?region={wanted.region}"
     )
     if found.value < count + others:
-        return fail(told, f"the endpoint needs {count}: ResourceLimitExceeded", fix, "quota")
+        return fail(told, f"the endpoint needs {count}: ResourceLimitExceeded", fix, code="quota")
     if found.value < most:
         why = f"an update by {wanted.policy.kind} needs {most - others:.0f} at once"
-        return warn(told, why, fix, "quota")
+        return warn(told, why, fix, code="quota")
     return ok(f"{told}; {most - others:.0f} needed at most")
 
 

@@ -33,7 +33,7 @@ def look(subject: Subject) -> Iterator[Finding]:
             "aws.role: there is no such role",
             "SageMaker fetches the image and the models with it",
             f"aws iam create-role --role-name NAME --assume-role-policy-document '{TRUST}'",
-            "no_role",
+            code="no_role",
         )
         return
     name = role["RoleName"]
@@ -46,7 +46,7 @@ def look(subject: Subject) -> Iterator[Finding]:
         f"{name}: {SERVICE} may not assume it, {why}",
         "CreateModel is refused",
         f"aws iam update-assume-role-policy --role-name {name} --policy-document '{TRUST}'",
-        "role_trust",
+        code="role_trust",
     )
 
 

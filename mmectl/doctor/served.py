@@ -13,10 +13,10 @@ def look(subject: Subject) -> Iterator[Finding]:
     try:
         lines = list(subject.unserved())
     except BuildError:
-        yield warn("not compared: there is no image yet", "", "mmectl build")
+        yield warn("not compared: there is no image yet", "", "mmectl build", code="not_built")
         return
     for line in lines:
         what, _, fix = line.partition("\n  next: ")
-        yield warn(what, "", fix, "not_served")
+        yield warn(what, "", fix, code="not_served")
     if not lines:
         yield ok("the image loads the frameworks of all models, as far as both tell")

@@ -14,4 +14,4 @@ def look(subject: Subject) -> Iterator[Finding]:
     if refusal is None:
         yield ok(f"{subject.wanted.tags} in aws.tags")
     else:
-        yield fail(f"aws.tags {refusal}", "CreateModel is refused", "remove some", "tags")
+        yield fail(f"aws.tags {refusal}", "CreateModel is refused", "remove some", code="tags")

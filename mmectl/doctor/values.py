@@ -31,12 +31,12 @@ def ok(what: str) -> Finding:
     return Finding("ok", what)
 
 
-def warn(what: str, why: str = "", fix: str = "", code: str = "failed") -> Finding:
+def warn(what: str, why: str = "", fix: str = "", *, code: str) -> Finding:
     """It works, but not as well as it might; or nobody lets us look."""
     return Finding("warn", what, why, fix, code)
 
 
-def fail(what: str, why: str = "", fix: str = "", code: str = "failed") -> Finding:
+def fail(what: str, why: str = "", fix: str = "", *, code: str) -> Finding:
     """AWS would refuse it, or the endpoint would not serve."""
     return Finding("fail", what, why, fix, code)
 

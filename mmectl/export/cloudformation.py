@@ -119,6 +119,7 @@ class _Writer:
             raise UsageError(
                 f"{path} contains {_DYNAMIC}, which CloudFormation would look up and replace",
                 hint="write it in another way, or: mmectl export terraform",
+                code="dynamic_reference",
             )
         return self._reference(given)
 

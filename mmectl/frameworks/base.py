@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from mmectl.frameworks.folders import DESCRIPTION
+from mmectl.frameworks.pictures import SYNSET
 from mmectl.frameworks.values import Input, ModelError
 
+BAD = "bad_model"
+_CODES = {DESCRIPTION: "model_description", SYNSET: "model_labels"}
 _LISTED = 5
 _SHOWN = 10
 
@@ -38,11 +42,12 @@ def summed(problems: Sequence[str], what: str = "problems") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to fix; reads ``path: what: fix``."""
+    """One thing to fix; reads ``path: what: fix``. `code` as base/codes.py lists them."""
 
     path: str
     what: str
     fix: str
+    code: str = BAD
 
     def __str__(self) -> str:
         return printable(": ".join(part for part in (self.path, self.what, self.fix) if part))
@@ -103,7 +108,8 @@ class Place:
     def problem(self, error: ModelError) -> Problem:
         """What the container's reader says of it."""
         where = self.file(error.file) if error.file else self.whole()
-        return Problem(where, error.what, error.fix)
+        code = getattr(error, "code", None) or _CODES.get(error.file, BAD)
+        return Problem(where, error.what, error.fix, code)
 
     def unread(
         self,

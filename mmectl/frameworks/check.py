@@ -10,7 +10,7 @@ from pathlib import Path
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import expected, look
 from mmectl.frameworks.answers import Ask, Passed
-from mmectl.frameworks.base import Signature
+from mmectl.frameworks.base import BAD, Signature
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.expected import Question
 from mmectl.frameworks.folders import inside
@@ -35,6 +35,8 @@ class Checked:
     notes: tuple[str, ...] = ()
     framework: str = ""
     signature: Signature | None = None
+    code: str = ""
+    """The kind of the problems (base/codes.py), where all are of one."""
 
 
 def check(
@@ -76,7 +78,9 @@ def check(
         said = error.message
         problems.append(said.replace(str(top / expected.FILE), member, 1) if tarball else said)
     if problems or forward is None:
-        return dataclasses.replace(looked, problems=tuple(problems))
+        alike = len(problems) == len(found.problems)
+        code = look.code_of(found.problems) if alike else BAD
+        return dataclasses.replace(looked, problems=tuple(problems), code=code if problems else "")
     asks = [Ask(q.file, kind_of(q.file.read_bytes(), q.file.name)) for q in questions]
     passed = forward(folder, asks)
     if passed.error:

@@ -65,7 +65,9 @@ def interpreter(wanted: str | None, environ: Mapping[str, str]) -> str:
     if wanted:
         found = shutil.which(wanted)
         if found is None:
-            raise ArtifactError(f"{wanted} is no program", hint="--python /path/to/python")
+            raise ArtifactError(
+                f"{wanted} is no program", hint="--python /path/to/python", code="no_python"
+            )
         return found
     active = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX")
     own = Path(active, "bin", "python") if active else None
@@ -95,7 +97,7 @@ def convert(wanted: Wanted) -> Converted:
     """
     target = wanted.target
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ArtifactError(f"{target} is there already", hint="--to another folder")
+        raise ArtifactError(f"{target} is there already", hint="--to another folder", code="exists")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as name:
         folder = Path(name, "model")

@@ -23,6 +23,18 @@ HERE = Path(__file__).absolute().parent
 ANY = folders.ANYTHING
 
 
+class AmbiguousError(ModelError):
+    """The folder may be for several frameworks."""
+
+    code = "model_ambiguous_framework"
+
+
+class UnknownError(ModelError):
+    """The folder is for no framework that is known."""
+
+    code = "model_unknown_framework"
+
+
 class Rest(Enum):
     """Which of the models that name no framework are ANY."""
 
@@ -93,7 +105,7 @@ def of(
     if rest is Rest.UNKNOWN and not found:
         return named(ANY)
     if len(found) > 1:
-        raise ModelError(
+        raise AmbiguousError(
             f"may be for {' or '.join(one.name for one in found)}",
             "",
             "say which: models[].framework in config.yaml, or a file "
@@ -103,7 +115,7 @@ def of(
         held = [path.name for path in folders.files(folder)[:8]]
         what = f"holds no model of a known framework: it holds {', '.join(held) or 'no file'}"
         wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in some)
-        raise ModelError(what, "", f"give the files their usual names ({wanted})")
+        raise UnknownError(what, "", f"give the files their usual names ({wanted})")
     return found[0]
 
 
@@ -119,7 +131,7 @@ def _by_name(name: str, candidates: Sequence[Framework]) -> Framework:
         if one.name == name:
             return one
     listed = ", ".join(one.name for one in candidates)
-    raise ModelError(f"names the framework {name!r}", folders.DESCRIPTION, f"known are {listed}")
+    raise UnknownError(f"names the framework {name!r}", folders.DESCRIPTION, f"known are {listed}")
 
 
 def resembles(names: Iterable[str]) -> bool:

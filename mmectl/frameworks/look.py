@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmectl.base.errors import ArtifactError
 from mmectl.frameworks import detect, packing
-from mmectl.frameworks.base import Look, Place, Problem, printable, summed
+from mmectl.frameworks.base import BAD, Look, Place, Problem, printable, summed
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.folders import inside, left_behind
 from mmectl.frameworks.values import ModelError
@@ -126,18 +126,24 @@ def check(folder: Path, *, allow_code: bool = False) -> tuple[Problem, ...]:
 
 
 def require(folder: Path, *, allow_code: bool = False) -> None:
-    """Raise ArtifactError (code ``bad_model``) where the folder is no model; see `refuse`."""
+    """Raise ArtifactError where the folder is no model; see `refuse`."""
     refuse(look(folder, allow_code=allow_code))
 
 
 def refuse(found: Look) -> None:
-    """Raise ArtifactError (code ``bad_model``) naming its problems, of many the first few."""
+    """Raise ArtifactError naming its problems, of many the first few; see `code_of`."""
     if found.problems:
         raise ArtifactError(
             "\n".join(summed([str(problem) for problem in found.problems])),
             hint=_holds(found.framework),
-            code="bad_model",
+            code=code_of(found.problems),
         )
+
+
+def code_of(problems: Sequence[Problem]) -> str:
+    """The code that all of them have, ``bad_model`` where they differ."""
+    codes = {problem.code for problem in problems}
+    return codes.pop() if len(codes) == 1 else BAD
 
 
 def _holds(framework: str) -> str:

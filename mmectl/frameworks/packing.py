@@ -40,7 +40,8 @@ class Entries:
             path = folder / name
             wrong = _kind(path, self.deep) or (_deep if self.deep else _flat)(name)
             if wrong is None and CODE_FILE.search(path.name) and not allow_code:
-                wrong = _code(self.deep)
+                found[name] = Problem(str(path), *_code(self.deep), code="model_code")
+                continue
             if wrong is None and not self.deep and path.lstat().st_size == 0:
                 wrong = "is empty", "write it again or remove it"
             if wrong is not None:

@@ -187,6 +187,7 @@ def _elsewhere(
             raise BuildError(
                 "the image that was built cannot be checked: its configuration cannot be read",
                 hint="the caller needs ecr:GetDownloadUrlForLayer on the repository",
+                code="image_unreadable",
             )
         checks.require(facts, request.platform, request.reference)
         report(Event("done", "checks", f"labels, {facts.architecture}"))

@@ -101,7 +101,9 @@ class Buildah:
         """Look at the image, then let it serve a model once. Raises BuildError."""
         facts = self._facts(request.reference)
         if facts is None:
-            raise BuildError(f"{request.reference} was built, but buildah does not have it")
+            raise BuildError(
+                f"{request.reference} was built, but buildah does not have it", code="image_lost"
+            )
         checks.require(facts, request.platform, request.reference)
         for remark in checks.remarks(facts):
             report(Event("warning", "checks", remark))
@@ -120,7 +122,9 @@ class Buildah:
         output(remove, self._environment, self._run)  # a killed build may have left it
         make = ("buildah", "from", "--pull-never", "--name", container, request.reference)
         if output(make, self._environment, self._run) is None:
-            raise BuildError(f"buildah cannot create a container from {request.reference}")
+            raise BuildError(
+                f"buildah cannot create a container from {request.reference}", code="image_lost"
+            )
         try:
             with tempfile.TemporaryDirectory(prefix="mmectl-") as name:
                 folder = Path(name)

@@ -60,19 +60,26 @@ def context_files(folder: Path) -> list[Path]:
     Raises BuildError for what an image cannot hold: links, sockets and the like.
     """
     if not folder.is_dir():
-        raise BuildError(f"there is no image context {folder}", hint="set image.context")
+        raise BuildError(
+            f"there is no image context {folder}", hint="set image.context", code="no_context"
+        )
     found = []
     for path in folder.rglob("*"):
         if "__pycache__" in path.parts or path.suffix == ".pyc":
             continue
         if path.is_symlink():
             raise BuildError(
-                f"the image context holds a link: {path}", hint="copy the file itself there"
+                f"the image context holds a link: {path}",
+                hint="copy the file itself there",
+                code="context_not_files",
             )
         if path.is_file():
             found.append(path)
         elif not path.is_dir():
-            raise BuildError(f"the image context holds something that is not a file: {path}")
+            raise BuildError(
+                f"the image context holds something that is not a file: {path}",
+                code="context_not_files",
+            )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -93,6 +100,7 @@ def entries(folder: Path, contents: Contents) -> dict[str, Path]:
         raise BuildError(
             f"the image context {folder} takes no image.handler: it is not mmectl's container",
             hint="leave out image.context, or image.handler: a container of your own has its own",
+            code="context_takes_no_handler",
         )
     kept = {name: path for name, path in found.items() if not name.startswith(f"{PLACE}/")}
     own = {f"{PLACE}/{name}": path for name, path in contents.handler.files.items()}
@@ -144,6 +152,7 @@ def context_requirements(folder: Path, contents: Contents = Contents()) -> tuple
             raise BuildError(
                 f"the image context cannot serve {path.stem}: it has no {path.relative_to(folder)}",
                 hint="add the file, or take it out of image.frameworks",
+                code="image_lacks_framework",
             )
     return (base, *files)
 

@@ -161,6 +161,7 @@ class Docker:
             raise BuildError(
                 f"{request.reference} was built, but the engine does not have it",
                 hint="docker buildx use default, or set build.backend",
+                code="image_lost",
             )
         checks.require(facts, request.platform, request.reference)
         for remark in checks.remarks(facts):

@@ -52,7 +52,7 @@ def of_build(said: str, *, step: str | None, base_image: str | None) -> BuildErr
             f"the image cannot be built for another architecture here: {_last(said)}",
             hint="docker run --privileged --rm tonistiigi/binfmt --install all, or set "
             "build.backend: codebuild",
-            code="platform",
+            code="image_architecture",
         )
     where = f" in step {step}" if step else ""
     return BuildError(

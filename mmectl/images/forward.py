@@ -67,7 +67,9 @@ def forward(
         return Passed(error=f"it was not done after {seconds:.0f} s")
     except OSError as error:
         raise BuildError(
-            f"the serving environment does not run: {error.strerror}", hint="mmectl build"
+            f"the serving environment does not run: {error.strerror}",
+            hint="mmectl build",
+            code="environment_broken",
         ) from error
     if done.returncode != 0:
         return Passed(error=_death(done.returncode, done.stderr))

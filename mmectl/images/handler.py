@@ -58,7 +58,9 @@ def read(folder: Path, shown: str) -> Handler:
         files = dict(_files(folder))
         problems = [*_problems(folder, files), *_bad_requirements(folder)]
     except OSError as error:
-        raise BuildError(f"image.handler: {shown} cannot be read: {error.strerror}") from error
+        raise BuildError(
+            f"image.handler: {shown} cannot be read: {error.strerror}", code="unreadable_file"
+        ) from error
     if problems:
         said = [printable(f"image.handler: {shown}/{text}") for text in problems]
         raise BuildError(

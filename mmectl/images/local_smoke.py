@@ -52,7 +52,7 @@ def run(entrypoint: Sequence[str], variables: Mapping[str, str], trial: Trial) -
             except (OSError, HTTPException, AskingError) as error:
                 said = _last_words(folder / "log")
                 raise BuildError(
-                    f"the image does not serve: {error}\n{said}", hint=trial.hint
+                    f"the image does not serve: {error}\n{said}", hint=trial.hint, code="smoke_test"
                 ) from None
     return steps, time.monotonic() - started
 
@@ -96,6 +96,7 @@ def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
         raise BuildError(
             f"the handler cannot be imported:\n{lines}",
             hint="fix model_handler.py and build again",
+            code="handler_import",
         )
 
 
@@ -159,7 +160,7 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise BuildError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
+    raise BuildError(f"no free port between {_PORTS[0]} and {_PORTS[1]}", code="no_port")
 
 
 def _last_words(log: Path) -> str:

@@ -31,5 +31,5 @@ def require(wanted: str, possible: frozenset[str], builder: str) -> None:
         hint="choose an instance type of that architecture, set build.backend: codebuild, or "
         f"install its emulation: docker run --privileged --rm tonistiigi/binfmt --install "
         f"{emulator} (and the buildx plugin)",
-        code="platform",
+        code="image_architecture",
     )

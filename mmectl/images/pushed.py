@@ -21,7 +21,10 @@ def settle(found: Manifest, request: BuildRequest, ecr: Ecr, report: Report) -> 
     if found.media_type in manifests.INDEXES:
         inner = ecr.find(digest=manifests.member(found, request.platform))
         if inner is None:
-            raise BuildError(f"{request.reference}: the index names an image that is not there")
+            raise BuildError(
+                f"{request.reference}: the index names an image that is not there",
+                code="image_lost",
+            )
         image = inner
     wanted = image if image.media_type == manifests.DOCKER else manifests.to_docker(image)
     stored = ecr.put(wanted, request.tag)

@@ -71,6 +71,7 @@ class Trial:
             raise BuildError(
                 f"the request of the smoke test cannot be read: {error}",
                 hint="correct build.smoke_model and build.smoke_body",
+                code="smoke_model",
             ) from error
         (folder / asking.BODY).write_bytes(body)
         own = first.content_type if self.body is None else content_type_of(body, self.body.name)
@@ -107,6 +108,7 @@ class Trial:
                 raise BuildError(
                     f"build.smoke_model: {self.model} cannot be unpacked: {error}",
                     hint="name a model's folder, or its .tar.gz",
+                    code="smoke_model",
                 ) from error
 
 

@@ -95,6 +95,7 @@ def find_uv() -> str:
         raise BuildError(
             "cannot make the serving environment: uv is not installed",
             hint=extras.install("local"),
+            code="no_uv",
         )
     return found
 
@@ -162,6 +163,7 @@ class Uv:
             raise BuildError(
                 f"cannot run {self.program}: {error.strerror or error}",
                 hint=extras.add("uv"),
+                code="no_uv",
             ) from error
         return None if process.returncode == 0 else "".join(kept)
 
@@ -215,6 +217,7 @@ def check_programs_run(folder: Path, flags: int | None = None) -> None:
             f"cannot make the serving environment in {folder}: its file system does not allow "
             "programs (noexec)",
             hint="set local.state_dir to a folder of another file system",
+            code="noexec",
         )
 
 
@@ -225,8 +228,13 @@ def explain(arguments: tuple[str, ...], output: str, further: bool = False) -> B
     for pattern, meaning, hint in _WORDS:
         if re.search(pattern, lowered):
             fix = f"{hint}; the index of image.index" if further else hint
-            return BuildError(f"cannot make the serving environment: {meaning}: {last}", hint=fix)
+            return BuildError(
+                f"cannot make the serving environment: {meaning}: {last}",
+                hint=fix,
+                code="environment_failed",
+            )
     return BuildError(
         f"cannot make the serving environment: uv {arguments[0]} failed: {last}",
         hint="mmectl build --verbose",
+        code="environment_failed",
     )

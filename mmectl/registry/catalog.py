@@ -96,4 +96,5 @@ def next_free(name: str, newest: int, make: Callable[[int], bool]) -> int:
     raise ArtifactError(
         f"{name}: version {first} and the {_TRIES - 1} after it were all taken meanwhile",
         hint="try again when nobody else uploads this model",
+        code="current_changed",
     )

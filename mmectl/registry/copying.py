@@ -60,13 +60,16 @@ def destination(text: str, here: Location, origin: Origin) -> Place:
         prefix, _, name = path.rpartition("/")
         where, path = Location(bucket, f"{prefix}/" if prefix else ""), name
         if not bucket:
-            raise UsageError(f"{text}: names no bucket", hint="like s3://bucket/prefix/")
+            raise UsageError(
+                f"{text}: names no bucket", hint="like s3://bucket/prefix/", code="bad_url"
+            )
     folder, _, name = path.rpartition("/")
     name = name.removesuffix(SUFFIX) or base
     if not name:
         raise UsageError(
             f"{origin.key}: is not a tarball, so that the copy needs a name",
             hint="name it: mmectl models copy SOURCE NAME",
+            code="missing_argument",
         )
     return Place(where, check_folder(folder) + check_name(name))
 

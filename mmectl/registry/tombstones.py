@@ -61,7 +61,9 @@ def _raise(documents: Documents, location: Location, name: str, version: int) ->
         body = json.dumps(document, indent=1).encode() + b"\n"
         if documents.replace(f"{folder(location)}{name}.json", body, etag):
             return
-    raise ArtifactError(f"{name}: others keep changing it: nothing was removed")
+    raise ArtifactError(
+        f"{name}: others keep changing it: nothing was removed", code="current_changed"
+    )
 
 
 def _read(documents: Documents, location: Location, name: str) -> tuple[int, str | None]:

@@ -78,7 +78,7 @@ class Upload:
         if self.copies is None:
             return (folder + self.name,)
         if not 1 <= self.copies <= MAX_COPIES:
-            raise UsageError(f"--copies {self.copies}: from 1 to {MAX_COPIES:,}")
+            raise UsageError(f"--copies {self.copies}: from 1 to {MAX_COPIES:,}", code="bad_value")
         return tuple(f"{folder}{self.name}_{number}" for number in range(self.copies))
 
 
@@ -356,7 +356,8 @@ def _members(request: Upload, framework: str) -> Iterator[tuple[pack.Member, ...
         added = detect.described_by(top, request.framework)
     except ModelError as error:
         place = Place(top, request.tarball, request.folder)
-        raise ArtifactError(str(place.problem(error)), code="bad_model") from None
+        problem = place.problem(error)
+        raise ArtifactError(str(problem), code=problem.code) from None
     if added is None:
         yield files
         return

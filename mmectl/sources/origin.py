@@ -124,7 +124,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def _no_bucket(name: str) -> SourceBucket:
-    raise UsageError(f"s3://{name}: no S3 here")
+    raise UsageError(f"s3://{name}: no S3 here", code="bad_source")
 
 
 def prepare(
@@ -147,7 +147,8 @@ def prepare(
     """
     if random_weights and (source.path is not None or source.url is not None):
         raise UsageError(
-            f"{source.name}: has weights of its own: --untrained is for networks of the zoo"
+            f"{source.name}: has weights of its own: --untrained is for networks of the zoo",
+            code="options_conflict",
         )
     if source.path is not None:
         return Prepared(source, source.path)

@@ -87,7 +87,9 @@ def _of_file(archive: Path, sha256: str | None, cache: Path, how: Unpacking) -> 
         found = digest_of(archive, "sha256")
     except OSError as error:
         raise ArtifactError(
-            f"{archive}: cannot be read: {error.strerror}", hint="check the file's name"
+            f"{archive}: cannot be read: {error.strerror}",
+            hint="check the file's name",
+            code="unreadable_file",
         ) from error
     if sha256:
         _compare(found, str(archive), sha256)

@@ -221,5 +221,6 @@ def run_of(saved: object, name: str) -> Mapping[str, Any]:
         raise UsageError(
             f"{name}: is not a result of mmectl bench",
             hint="save one: mmectl bench --save a.json FILE",
+            code="bad_result",
         )
     return data

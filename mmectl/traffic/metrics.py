@@ -164,6 +164,8 @@ def seconds(text: str, option: str) -> float:
     found = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not 0 < found <= 455 * 86_400:
         raise UsageError(
-            f"{option} {text}: must be a span of time", hint=f"for example: {option} 15m, 2h or 3d"
+            f"{option} {text}: must be a span of time",
+            hint=f"for example: {option} 15m, 2h or 3d",
+            code="bad_value",
         )
     return found

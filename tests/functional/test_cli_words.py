@@ -48,7 +48,7 @@ def test_an_endpoint_that_is_missing_is_asked_once(aws, stub):
     with pytest.raises(NoEndpoint) as caught:
         list(traffic(Runtime(aws), requests))
     assert caught.value.hint == "mmectl deploy"
-    assert caught.value.code == "aws_ValidationError"
+    assert caught.value.code == "not_found"
 
 
 def test_warming_ends_at_the_first_word_of_a_missing_endpoint():

@@ -297,9 +297,14 @@ def test_measured_memory_goes_before_an_estimate():
 
 def test_a_command_ends_with_the_first_failure_and_tells_warnings():
     told: list[str] = []
+    found = [
+        ok("x"),
+        warn("a", "", "do", code="clock"),
+        fail("b", "worse", "fix", code="quota"),
+    ]
     with pytest.raises(DeployError, match=r"^b: worse$") as caught:
-        require([ok("x"), warn("a", "", "do"), fail("b", "worse", "fix", "bad")], told.append)
-    assert (caught.value.hint, caught.value.code, told) == ("fix", "bad", ["a\n  next: do"])
+        require(found, told.append)
+    assert (caught.value.hint, caught.value.code, told) == ("fix", "quota", ["a\n  next: do"])
 
 
 @pytest.mark.parametrize("code", ["bucket_forbidden", "aws_AccessDenied", "aws_403"])

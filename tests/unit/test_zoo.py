@@ -196,7 +196,7 @@ def test_a_cache_that_cannot_be_written_is_named(tiny, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArtifactError, match="tiny: cannot be written") as caught:
         fetch(tiny, tmp_path / "file", Server())
-    assert caught.value.code == "artifact"
+    assert caught.value.code == "unwritable_file"
 
 
 def test_the_real_squeezenet_from_a_mirror(shared_models, tmp_path):

@@ -42,6 +42,7 @@ def promote(app: App, name: str, version: str | None, expect: str | None) -> Res
             raise UsageError(
                 f"which version of {model.name}?",
                 hint=f"for the newest: mmectl models promote {model.name} v{newest}",
+                code="missing_argument",
             )
         version = f"v{app.inventory.meant(name).version}"
     wanted = version_of(version, model.name)

@@ -92,7 +92,11 @@ def check(
     A NAME is a model of config.yaml, otherwise an uploaded model.
     """
     if bool(names) == every:
-        raise UsageError("which models?", hint="name folders, or: mmectl models check --all")
+        raise UsageError(
+            "which models?",
+            hint="name folders, or: mmectl models check --all",
+            code="missing_argument",
+        )
     sources = {source.name: source for source in known_sources(app.config)}
     if every:
         targets = [Target(name, source) for name, source in sources.items()]
@@ -180,7 +184,7 @@ def _one(app: App, target: Target, scratch: Path, allow_code: bool, run: Forward
     try:
         folder = _folder(app, source, scratch, allow_code)
     except (ArtifactError, ServiceError, UsageError) as error:
-        return Checked(target.subject, (error.message,), hint=error.hint)
+        return Checked(target.subject, (error.message,), hint=error.hint, code=error.code)
     try:
         return check_folder(
             target.subject,
@@ -235,7 +239,9 @@ def _result(found: Sequence[Checked], forward: bool) -> Result:
     if bad:
         text = f"{len(bad)} of {counted(len(found), 'model')} would fail: {_some(bad)}"
         hints = dict.fromkeys(item.hint or "fix the problems named above" for item in bad)
-        errors = (ArtifactError(text, hint="; ".join(hints), code="bad_model"),)
+        codes = {item.code or "bad_model" for item in bad}
+        code = codes.pop() if len(codes) == 1 else "bad_model"
+        errors = (ArtifactError(text, hint="; ".join(hints), code=code),)
     return Result(data, view, exit_code=int(bool(bad)), errors=errors)
 
 

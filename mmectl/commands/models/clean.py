@@ -95,7 +95,11 @@ def prune(
     given. AWS does not tell which versions are loaded.
     """
     if bool(names) == every:
-        raise UsageError("which models?", hint="name them, or: mmectl models prune --all")
+        raise UsageError(
+            "which models?",
+            hint="name them, or: mmectl models prune --all",
+            code="missing_argument",
+        )
     if every:
         found = [m for m in app.inventory.names() if len(m.versions) > 1]
         found = list(app.inventory.pointed(found))
@@ -127,7 +131,9 @@ def _without(
 def _named(app: App, name: str) -> Model:
     model = known(app, name)
     if model.name != name:
-        raise UsageError(f"{name}: is a version", hint=f"mmectl models prune {model.name}")
+        raise UsageError(
+            f"{name}: is a version", hint=f"mmectl models prune {model.name}", code="bad_version"
+        )
     return model
 
 

@@ -86,7 +86,7 @@ def export(
     try:
         inputs = tuple(map(conversion.shape_of, shapes))
     except ValueError as error:
-        raise UsageError(f"--input: {error}") from None
+        raise UsageError(f"--input: {error}", code="bad_value") from None
     interpreter = conversion.interpreter(python, os.environ)
     wanted = Wanted(str(path), found, target, interpreter, inputs, network, given, tolerance)
     with app.out.progress() as report:
@@ -98,7 +98,11 @@ def export(
 def _conversion(path: Path, *, weights: bool) -> Conversion:
     """How it is converted. Raises ArtifactError."""
     if not path.exists():
-        raise ArtifactError(f"{path}: does not exist", hint="name a model's folder, or its file")
+        raise ArtifactError(
+            f"{path}: does not exist",
+            hint="name a model's folder, or its file",
+            code="unreadable_file",
+        )
     try:
         every = (detect.of(path),) if path.is_dir() else detect.known()
         found = (one.conversion(path, weights=weights) for one in every)
@@ -111,7 +115,9 @@ def _conversion(path: Path, *, weights: bool) -> Conversion:
         ) from None
     if made is None:
         raise ArtifactError(
-            f"{path}: is no model of PyTorch's", hint="mmectl models check says what it is"
+            f"{path}: is no model of PyTorch's",
+            hint="mmectl models check says what it is",
+            code="not_pytorch",
         )
     return made
 

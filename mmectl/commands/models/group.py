@@ -60,6 +60,7 @@ def versioned(app: App, name: str) -> Model:
         raise UsageError(
             f"{name}: is one object and has no versions",
             hint=f"to give it some: mmectl models copy {name} NAME",
+            code="no_versions",
         )
     return model
 

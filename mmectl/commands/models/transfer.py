@@ -123,22 +123,26 @@ def _origin_app(app: App, destination: str | None, from_env: str | None) -> App:
         raise UsageError(
             "where to?",
             hint="name a DESTINATION, or an environment: mmectl models copy SOURCE --env NAME",
+            code="missing_argument",
         )
     other = app.elsewhere(from_env)
     if other.config.environment == app.config.environment:
         raise UsageError(
             f"the model comes from {app.config.environment} and goes there",
             hint="copy it to another --env",
+            code="same_place",
         )
     apart = other.local and other.config.state_dir != app.config.state_dir
     if other.local != app.local or apart:
         raise UsageError(
             "the two environments are on different platforms: no server reaches both",
             hint="mmectl models fetch, then: mmectl upload NAME --from FOLDER --env NAME",
+            code="two_platforms",
         )
     if destination is None and other.location == app.location:
         raise UsageError(
             f"both environments have their models under {app.location.url}",
             hint="give one of them another bucket.name, bucket.prefix or endpoint.name",
+            code="same_place",
         )
     return other

@@ -45,7 +45,7 @@ class Custom(base.Framework):
         if not allow_code:
             what = "is code, which the endpoint would run"
             fix = f"where you trust whoever wrote it: --allow-code, and {_ALLOW}"
-            return base.Look((base.Problem(place.file(name), what, fix),))
+            return base.Look((base.Problem(place.file(name), what, fix, code="model_code"),))
         note = f"{place.file(name)}: runs as code: the endpoint must allow it ({_ALLOW})"
         notes = [base.printable(note), *_requirements(place, script, names)]
         return base.Look(tuple(_problems(place, script)), tuple(notes))

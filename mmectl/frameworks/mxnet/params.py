@@ -89,7 +89,9 @@ def read(path: Path, label: str | None = None) -> tuple[Array, ...]:
                 return describe(b"", label)
             return describe(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), label)
     except OSError as error:
-        raise ArtifactError(f"{label}: cannot be read: {error.strerror}") from error
+        raise ArtifactError(
+            f"{label}: cannot be read: {error.strerror}", code="unreadable_file"
+        ) from error
 
 
 def array_header(shape: tuple[int, ...], *, legacy: bool) -> bytes:

@@ -107,7 +107,7 @@ def write_model(folder: Path, name: str, *, seed: int = 0, report: Report = igno
     """
     if name not in networks.NETWORKS:
         known = ", ".join(sorted(networks.NETWORKS))
-        raise UsageError(f"{name}: no such network: known are {known}")
+        raise UsageError(f"{name}: no such network: known are {known}", code="unknown_model")
     net, stem = networks.NETWORKS[name](), file_stem(name)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     total = sum(4 * math.prod(p.shape) for p in net.parameters)
@@ -118,7 +118,9 @@ def write_model(folder: Path, name: str, *, seed: int = 0, report: Report = igno
             shutil.rmtree(folder)
         partial.rename(folder)
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from error
+        raise ArtifactError(
+            f"{folder}: cannot be written: {error.strerror}", code="unwritable_file"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     report(Event("done", name, f"untrained, seed {seed}", total, total))

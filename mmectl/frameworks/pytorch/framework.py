@@ -65,7 +65,8 @@ class PyTorch(base.Framework):
         if not allow_code and not model_files.allowed(path, None):
             what = f"is a program ({found.header.kind}), which the endpoint would run"
             fix = f"{model_files.ONNX}; or, where you trust whoever wrote it: --allow-code, and "
-            return base.Look((base.Problem(place.file(path.name), what, fix + _ALLOW),))
+            refused = base.Problem(place.file(path.name), what, fix + _ALLOW, code="model_code")
+            return base.Look((refused,))
         told = [f"{place.file(path.name)}: {note}" for note in _notes(found)]
         read = {path.name, SYNSET, DESCRIPTION}
         others = place.unread(names, read, "not the model's file", _QUESTIONS)

@@ -217,7 +217,7 @@ def start(
     _check_same(found, known, region=region, port=port, runtime=runtime, budgets=budgets)
     _check_period(known, scaling_period)
     if bad_day is not None and known is not None and known.bad_day != bad_day:
-        raise _another(_day(known.bad_day), "platform_bad_day")
+        raise _another(_day(known.bad_day), code="platform_bad_day")
     return found
 
 
@@ -232,28 +232,26 @@ def _check_same(
 ) -> None:
     """Raise PlatformError where the platform that runs is not the one that is wanted."""
     if port and found.endpoint_url != f"http://127.0.0.1:{port}":
-        other = f"it serves at {found.endpoint_url}, not at local.port {port}", "platform_port"
-    elif found.region != region:
-        other = f"it runs in {found.region}, not in {region}", "platform_region"
-    elif runtime is not None and known is not None and known.runtime != runtime:
+        text = f"it serves at {found.endpoint_url}, not at local.port {port}"
+        raise _another(text, code="platform_port")
+    if found.region != region:
+        raise _another(f"it runs in {found.region}, not in {region}", code="platform_region")
+    if runtime is not None and known is not None and known.runtime != runtime:
         text = f"it runs with local.runtime {known.runtime}, not {runtime}"
-        other = text, "platform_runtime"
-    elif budgets is not None and known is not None and known.budgets != budgets:
+        raise _another(text, code="platform_runtime")
+    if budgets is not None and known is not None and known.budgets != budgets:
         text = (
             f"it runs with local.memory_mb {_told(known.budgets.memory_mb)} and "
             f"local.disk_mb {_told(known.budgets.disk_mb)}"
         )
-        other = text, "platform_budgets"
-    else:
-        return
-    raise _another(*other)
+        raise _another(text, code="platform_budgets")
 
 
 def _day(seed: int | None) -> str:
     return "it runs without a bad day" if seed is None else f"it runs with --bad-day {seed}"
 
 
-def _another(how: str, code: str) -> PlatformError:
+def _another(how: str, *, code: str) -> PlatformError:
     return PlatformError(
         f"the local platform cannot be used: {how}",
         hint="mmectl local down, then try again",

@@ -75,7 +75,7 @@ class Records:
                 if is_full(error)
                 else "stop the platform with `mmectl local down` and move that file away; "
                 "uploaded models are kept elsewhere",
-                code=DISK_FULL if is_full(error) else None,
+                code=DISK_FULL if is_full(error) else "platform_database",
             ) from error
 
     async def put(self, record: Record) -> None:

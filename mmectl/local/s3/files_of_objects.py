@@ -53,6 +53,7 @@ class Vault:
             raise PlatformError(
                 f"the local platform's object store has lost its index: {database}",
                 hint=f"put it back, or move {self._folder} away and upload again",
+                code="platform_store",
             )
         try:
             self.index = Index(database)
@@ -63,7 +64,7 @@ class Vault:
             raise PlatformError(
                 f"the local platform's object store cannot be opened: {database}: {error}",
                 hint="free some space" if full else keep,
-                code=DISK_FULL if full else None,
+                code=DISK_FULL if full else "platform_store",
             ) from None
         self._remove(entry.name for entry in os.scandir(self._data) if entry.name not in known)
 

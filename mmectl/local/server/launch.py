@@ -94,6 +94,7 @@ def _await_ready(state_dir: Path, reading: int, timeout: float) -> None:
         raise PlatformError(
             f"the local platform could not be started: {answer['error']}",
             hint=answer.get("hint") or f"its log: {log_path(state_dir)}",
+            code="platform_not_started",
         )
 
 
@@ -122,4 +123,5 @@ def not_answering(state_dir: Path, why: str) -> PlatformError:
     return PlatformError(
         f"the local platform does not answer: {why}",
         hint=f"its log: {log_path(state_dir)}",
+        code="platform_no_answer",
     )

@@ -221,7 +221,12 @@ class TestPush:
             "base_image",
             "(h:9/x:1)",
         ),
-        ("exec /bin/sh: exec format error", "[2/2] RUN x", "platform", "another architecture"),
+        (
+            "exec /bin/sh: exec format error",
+            "[2/2] RUN x",
+            "image_architecture",
+            "another architecture",
+        ),
         ("cat: no: No such file", "[2/2] RUN cat no", "dockerfile", "step [2/2] RUN cat no\ncat:"),
         ("dockerfile parse error line 3: unknown instruction", None, "dockerfile", "line 3"),
     ],
