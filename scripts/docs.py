@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import click
 import config_page
 import man
 
+from mmectl.base import codes
 from mmectl.cli import cli
 from mmectl.commands.candidates import Candidates
 from mmectl.config.keys import keys, values
@@ -30,6 +32,7 @@ COMMANDS_PAGE = ROOT / "docs" / "commands.md"
 ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
 MAN = ROOT / "docs" / "man"
 TREE = ROOT / "mmectl" / "completion" / "tree.json"
+ERRORS_PAGE = ROOT / "docs" / "troubleshooting.md"
 BEGIN = "<!-- modules: written by `make docs` from the first line of each docstring -->\n"
 END = "<!-- end of modules -->"
 HEAD = """# Commands
@@ -46,6 +49,7 @@ def main() -> int:
         COMMANDS_PAGE.with_name("config.md"): config_page.page(),
         TREE: tree(),
         **{MAN / name: text for name, text in man.pages().items()},
+        ERRORS_PAGE: troubleshooting(),
     }
     if "--check" not in sys.argv:
         for path, text in pages.items():
@@ -63,6 +67,61 @@ def main() -> int:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+ERRORS_HEAD = """# Troubleshooting
+
+Written by `make docs` from the pages that it lists.
+
+An error of mmectl has a code. On a terminal its last line names it, and
+`--json` has it as `code` beside `kind`, the class of the error:
+
+```text
+error: endpoint demo does not exist
+next:  mmectl deploy
+more:  mmectl explain not_found
+```
+
+The same entries are read in a terminal, without a network, by their code or by
+some words of the message:
+
+```sh
+mmectl explain not_found
+mmectl explain did not pass the ping health check
+mmectl explain
+```
+
+Codes are stable: scripts may go by them. A code that begins with `aws_` is
+AWS's own; one without an entry is passed on as AWS gives it.
+"""
+
+
+def troubleshooting() -> str:
+    """The index of what errors mean: by AWS's words, and by code."""
+    folder = ROOT / "docs" / "troubleshooting"
+    parts = [ERRORS_HEAD]
+    for name in ("aws-messages", *codes.PAGES):
+        title, headings = _outline(folder / f"{name}.md")
+        rows = [
+            f"- [{one}](troubleshooting/{name}.md#{_anchor(one)})" + _said(one) for one in headings
+        ]
+        parts.append(f"\n## [{title}](troubleshooting/{name}.md)\n\n" + "\n".join(rows) + "\n")
+    return "".join(parts)
+
+
+def _outline(path: Path) -> tuple[str, list[str]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    headings = [line[3:] for line in lines if line.startswith("## ")]
+    return lines[0][2:], headings
+
+
+def _said(code: str) -> str:
+    return f": {codes.TITLES[code]}" if code in codes.TITLES else ""
+
+
+def _anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub and mkdocs make it."""
+    return re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-")
 
 
 def architecture() -> str:

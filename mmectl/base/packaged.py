@@ -1,4 +1,4 @@
-"""What comes with mmectl beside its code: the container's sources and the examples.
+"""What comes with mmectl beside its code: the container's sources, examples, pages on errors.
 
 A wheel carries them below `mmectl/_data/`; in a checkout they are folders of the repository.
 """
@@ -21,6 +21,12 @@ def container(package: Path = _PACKAGE) -> Path:
 def examples(package: Path = _PACKAGE) -> Path:
     """The folder with trained models, and images to ask them about, absolute."""
     return _folder(package, "examples")
+
+
+def troubleshooting(package: Path = _PACKAGE) -> Path:
+    """The folder with the pages that tell of each code of an error, absolute."""
+    carried = package / "_data" / "troubleshooting"
+    return carried if carried.is_dir() else package.parent / "docs" / "troubleshooting"
 
 
 def require_links(module: Path) -> None:

@@ -149,7 +149,7 @@ def _link(draft: Path, output: Path) -> None:
     try:
         os.link(draft, output)
     except FileExistsError:
-        raise UsageError(f"{output} exists, and is not overwritten") from None
+        raise UsageError(f"{output} exists, and is not overwritten", code="exists") from None
 
 
 def _tag(app: App, wanted: Desired, config: Described, model: Described) -> None:

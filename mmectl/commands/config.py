@@ -98,7 +98,9 @@ def _demand(asked: Sequence[str], found: Sequence[str], known: Iterable[str]) ->
     for one in asked:
         if not any(_asked(key, [one]) for key in found):
             raise UsageError(
-                f"{plain(one)}: {unknown_key(one, known)}", hint="list them: mmectl config show"
+                f"{plain(one)}: {unknown_key(one, known)}",
+                hint="list them: mmectl config show",
+                code="unknown_key",
             )
 
 

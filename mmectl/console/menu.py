@@ -28,6 +28,7 @@ COMMANDS = {
     "config": ("config", "Check and show the configuration."),
     "local": ("local", "The embedded platform: up, down, status, top, logs, env."),
     "bug-report": ("bug_report", "Collect what a bug report needs, without secrets."),
+    "explain": ("explain", "Tell what an error's code means, and how to fix it."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mmectl.base import codes
 from mmectl.base.errors import MmectlError
 from mmectl.base.text import size as size
 from mmectl.base.values import Event, Report
@@ -166,6 +167,8 @@ class Output:
         self._sentence(f"[bold red]{label}:[/] {escape(error.message)}")
         if error.hint:
             self._status.print(f"[bold]next:[/]  {escape(error.hint)}", soft_wrap=True)
+        if codes.tells_more(error.code):
+            self._status.print(f"[bold]more:[/]  mmectl explain {error.code}", soft_wrap=True)
 
     def _sentence(self, markup: str) -> None:
         """Print on stderr: broken between words on a terminal, in one line elsewhere.

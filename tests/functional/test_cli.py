@@ -70,7 +70,7 @@ def test_failed_deploy_has_the_reason_in_its_envelope(call, world):
     envelope = result(out)
     assert (code, envelope["exit_code"], envelope["status"]) == (1, 1, "failed")
     assert "did not pass the ping health check" in envelope["errors"][0]["message"]
-    assert envelope["errors"][0]["code"] == "deploy"
+    assert envelope["errors"][0]["code"] == "endpoint_failed"
 
 
 def test_who_does_not_wait_is_told_what_became_of_it(call, world):
@@ -148,7 +148,7 @@ def test_json_lines_of_a_failure_name_its_code_and_end_with_the_envelope(call, w
     world.sagemaker.fails = "did not pass the ping health check"
     code, out, err = call("deploy", "--json-lines")
     *_, error, last = _events(out)
-    assert (code, err, error["event"], error["code"]) == (1, "", "error", "deploy")
+    assert (code, err, error["event"], error["code"]) == (1, "", "error", "endpoint_failed")
     assert (last["event"], last["result"]["exit_code"]) == ("result", 1)
     for words in (("deploy", "--json-lines", "--nope"), ("--json-lines", "deploy")):
         code, out, err = call(*words)

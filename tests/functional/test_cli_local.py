@@ -114,7 +114,7 @@ def test_no_logs_is_said(call, options, said, hint):
 
 def test_following_as_json_is_refused(call, two_logs):
     code, out, _ = call("local", "logs", "--follow", "--json")
-    assert (code, json.loads(out)["errors"][0]["code"]) == (2, "usage")
+    assert (code, json.loads(out)["errors"][0]["code"]) == (2, "options_conflict")
 
 
 def test_following_shows_the_end_first_and_then_what_comes(project):
