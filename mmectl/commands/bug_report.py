@@ -50,7 +50,7 @@ def bug_report(app: App, output: Path | None, doctor: bool, timeout: float) -> R
     if target.is_dir():
         target = target / f"{name}.tar.gz"
     if target.exists():
-        raise UsageError(f"{target} exists", hint="name another file with --output")
+        raise UsageError(f"{target} exists", hint="name another file with --output", code="exists")
     where = bug_parts.Surroundings(os.environ, Path.home(), Path(tempfile.gettempdir()))
     parts = bug_parts.collected(app, where, timeout if doctor else 0.0)
     parts = {"README.txt": _READ_ME, **parts}

@@ -153,7 +153,7 @@ class InProcess:
             with self._cli.make_context("mmectl", list(arguments), obj=Call(self._app)) as context:
                 result: Result = self._cli.invoke(context)
         except click.ClickException as error:
-            raise MmectlError(error.format_message()) from None
+            raise MmectlError(error.format_message(), code="usage") from None
         for failed in result.errors:
             raise failed
         return result.data

@@ -159,7 +159,11 @@ def _place(folder: Path | None) -> tuple[Path, str]:
     project.current()  # may be gone
     context = click.get_current_context()
     if context.get_parameter_source("environment") is ParameterSource.COMMANDLINE:
-        raise UsageError("--env: a new config.yaml has no environments yet", hint="leave it out")
+        raise UsageError(
+            "--env: a new config.yaml has no environments yet",
+            hint="leave it out",
+            code="options_conflict",
+        )
     named: Path | None = context.params.get("config_file")
     if named is None:
         place = folder or Path()
@@ -169,6 +173,7 @@ def _place(folder: Path | None) -> tuple[Path, str]:
         raise UsageError(
             f"--config (or {project.VARIABLE}) {named} does not lie in {folder}",
             hint="leave one of them out",
+            code="options_conflict",
         )
     return named.parent, named.name
 
@@ -178,7 +183,7 @@ def _require_new(place: Path, file: str) -> None:
     from mmectl.starting.writing import refuse_existing
 
     if place.is_symlink() and not place.exists():
-        raise UsageError(f"{place} is a symbolic link to nothing")
+        raise UsageError(f"{place} is a symbolic link to nothing", code="unwritable_file")
     path = place / file
     usual = file == FILE_NAME and place.absolute() == project.current()
     more = "" if usual else f" --config {shlex.quote(str(path))}"
@@ -214,7 +219,7 @@ def _wish(place: Path, file: str, options: Mapping[str, Any]) -> Wish:
         values["platform"] = ("--platform", platform)
     framework = options["framework"]
     if framework is not None and (unknown := detect.unknown(framework)) is not None:
-        raise UsageError(f"--framework {unknown}")
+        raise UsageError(f"--framework {unknown}", code="unknown_framework")
     from mmectl.console.options import flags_of
 
     return wishes.Wish(
@@ -305,6 +310,7 @@ def _ejected(place: Path, file: str) -> Result:
             raise UsageError(
                 f"{file} has image.{key}: {given}: {EJECTED}/ would not be used",
                 hint=f"remove image.{key} from {file} first",
+                code="options_conflict",
             )
     entries: list[Entry] = ejected()
     refuse_existing(place, [EJECTED], f"move {EJECTED}/ away to have mmectl's own again")
@@ -330,6 +336,7 @@ def _adopted(app: App, name: str, place: Path, file: str, options: Mapping[str, 
             raise UsageError(
                 f"--{option.replace('_', '-')}: --adopt takes all of that from the endpoint",
                 hint=f"mmectl init --adopt {name}",
+                code="options_conflict",
             )
     _require_new(place, file)
     with _made(place):

@@ -86,7 +86,9 @@ def current() -> Path:
         return Path.cwd()
     except OSError as error:
         raise ConfigError(
-            (f"the current folder cannot be used: {error.strerror}",), hint="cd to another one"
+            (f"the current folder cannot be used: {error.strerror}",),
+            hint="cd to another one",
+            code="config_unreadable",
         ) from None
 
 
@@ -139,7 +141,9 @@ def not_ours(path: Path, *, alone: bool = False) -> str | None:
         if alone:  # whoever reads it will say why not
             return None
         raise ConfigError(
-            (f"{path}: cannot be read: {error.strerror}",), hint="name another one with --config"
+            (f"{path}: cannot be read: {error.strerror}",),
+            hint="name another one with --config",
+            code="config_unreadable",
         ) from None
     keys = _keys(content[:MAX_BYTES].decode("utf-8-sig", "replace"))
     if not keys:
@@ -184,6 +188,7 @@ def _require_own(path: Path, start: Path) -> None:
     raise ConfigError(
         (f"{path} belongs to {_user(owner)}, and is not taken from a folder below it",),
         hint=f"where it is the right one: --config {path}, or MMECTL_CONFIG={path}",
+        code="config_foreign",
     )
 
 

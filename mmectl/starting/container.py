@@ -22,7 +22,10 @@ def add_image(start: Start, wish: Wish, found: Found, ask: Ask) -> None:
     image = start.values.get("image") or {}
     if wish.eject:
         if image.get("uri") or image.get("context"):
-            raise UsageError("--eject-container is for an image that is built from container/")
+            raise UsageError(
+                "--eject-container is for an image that is built from container/",
+                code="options_conflict",
+            )
         put(start.values, "image.context", EJECTED)
         start.words["image.context"] = "mmectl's container, yours to change"
         start.entries += ejected()

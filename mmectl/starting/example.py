@@ -42,7 +42,9 @@ def _add(start: Start, wanted: str) -> None:
         raise _unknown(wanted, known)
     example = known[wanted]
     if any(one["name"] == example.name for one in start.models):
-        raise UsageError(f"--example {wanted}: there is a model {example.name} already")
+        raise UsageError(
+            f"--example {wanted}: there is a model {example.name} already", code="exists"
+        )
     path = f"{MODELS}/{example.name}"
     start.entries += [Entry(f"{path}/{name}", one) for name, one in example.files.items()]
     add(start, example.name, path, example.framework)
@@ -62,7 +64,7 @@ def _unknown(wanted: str, known: Mapping[str, examples.Example]) -> UsageError:
     near = difflib.get_close_matches(wanted, known, 1)
     names = ", ".join(sorted({one.framework for one in known.values()}))
     hint = f"did you mean: --example {near[0]}" if near else f"there are: {names}"
-    return UsageError(f"--example {wanted}: no such example", hint=hint)
+    return UsageError(f"--example {wanted}: no such example", hint=hint, code="bad_value")
 
 
 def _is_code(example: examples.Example) -> bool:

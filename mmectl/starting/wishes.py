@@ -44,11 +44,14 @@ def location(url: str) -> dict[str, str]:
     """Bucket and prefix of ``s3://bucket/prefix``, by dotted key. Raises UsageError."""
     bucket, _, prefix = url.removeprefix(_S3).partition("/")
     if not url.startswith(_S3) or not bucket:
-        raise UsageError(f"--model-data-prefix {url}: must be s3://BUCKET/PREFIX/")
+        raise UsageError(
+            f"--model-data-prefix {url}: must be s3://BUCKET/PREFIX/", code="bad_value"
+        )
     if not prefix.strip("/"):
         raise UsageError(
             f"--model-data-prefix {url}: names no prefix, and models need a folder of their own",
             hint="for example: --model-data-prefix s3://BUCKET/models/",
+            code="bad_value",
         )
     return {"bucket.name": bucket, "bucket.prefix": prefix.rstrip("/") + "/"}
 
@@ -63,7 +66,9 @@ def settings_of(wish: Wish) -> dict[str, Any]:
     tree, problems = overlay(Tree(value, where, ()), wish.settings, "flag", names, texts())
     _, more = checks.validate(tree, None)
     if problems := [*problems, *more]:
-        raise ConfigError(tuple(dict.fromkeys(problems)), hint="see: mmectl init --help")
+        raise ConfigError(
+            tuple(dict.fromkeys(problems)), hint="see: mmectl init --help", code="config"
+        )
     for key in _PATHS:
         _from_here(tree.value, key, wish.folder)
     return tree.value
@@ -87,6 +92,6 @@ def _from_here(value: dict[str, Any], key: str, folder: Path) -> None:
     if given is None:
         return
     if not Path(given).is_dir():
-        raise UsageError(f"{key}: no such folder: {given}")
+        raise UsageError(f"{key}: no such folder: {given}", code="unreadable_file")
     if not Path(given).is_absolute():
         value[section][name] = os.path.relpath(given, folder)

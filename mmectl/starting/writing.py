@@ -30,7 +30,7 @@ class Entry:
 class CannotWrite(MmectlError):
     """A file of a new project cannot be written; nothing is left of the others."""
 
-    code = "cannot_write"
+    code = "unwritable_file"
 
 
 def refuse_existing(folder: Path, names: Iterable[str], hint: str | None) -> None:
@@ -72,7 +72,9 @@ def write(
             for entry in entries[-1:]:
                 _write(folder, entry, made)
         except FileExistsError as error:
-            raise UsageError(f"{error.filename} exists, and is not overwritten") from None
+            raise UsageError(
+                f"{error.filename} exists, and is not overwritten", code="exists"
+            ) from None
         except OSError as error:
             raise CannotWrite(
                 f"{error.filename or folder} cannot be written: {error.strerror}",

@@ -57,7 +57,11 @@ class Run:
         found = path.lstat()
         private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
         if not private or found.st_uid != os.getuid():
-            raise PlatformError(f"{path} is somebody else's", hint="set TMPDIR to another folder")
+            raise PlatformError(
+                f"{path} is somebody else's",
+                hint="set TMPDIR to another folder",
+                code="platform_state",
+            )
         return path
 
     def end(self) -> list[str]:

@@ -25,7 +25,9 @@ class Action:
         """The command line's words; names are never taken for options. Raises UsageError."""
         missing = [field for field in self.fields if not form.get(field)]
         if missing:
-            raise UsageError(f"{' '.join(self.command)}: no {missing[0]} was given")
+            raise UsageError(
+                f"{' '.join(self.command)}: no {missing[0]} was given", code="missing_argument"
+            )
         values = [form[field] for field in self.fields]
         return (*self.command, *options, "--", *values)
 

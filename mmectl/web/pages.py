@@ -115,7 +115,7 @@ def model(commands: Commands, query: Query) -> Context:
     """One model with its versions."""
     name = query.get("name", "")
     if not name:
-        raise UsageError("which model?")
+        raise UsageError("which model?", code="missing_argument")
     return {"model": commands("models", "show", "--", name)}
 
 
@@ -150,7 +150,7 @@ def bench(commands: Commands, query: Query) -> Context:
     chosen = [query[key] for key in ("one", "other") if query.get(key)]
     for name in chosen:
         if name not in names:
-            raise UsageError(f"{name}: is no run in {folder}")
+            raise UsageError(f"{name}: is no run in {folder}", code="unreadable_file")
     compared = None
     if len(chosen) == 2:
         compared = commands("bench", "compare", *chosen)
@@ -180,7 +180,7 @@ def _runs(folder: Path) -> Iterator[Context]:
 def _chosen(query: Query, name: str, known: tuple[str, ...], usual: str) -> str:
     found = query.get(name, usual)
     if found not in known:
-        raise UsageError(f"{name} {found!r}: is not one of {', '.join(known)}")
+        raise UsageError(f"{name} {found!r}: is not one of {', '.join(known)}", code="bad_value")
     return found
 
 

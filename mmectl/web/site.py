@@ -157,7 +157,7 @@ class Site:
         if action is None:
             raise web.HTTPNotFound
         if self._read_only:
-            raise UsageError("the console was started with --read-only")
+            raise UsageError("the console was started with --read-only", code="read_only")
         form = {name: str(value) for name, value in (await request.post()).items()}
         data = await self._called(*action.arguments(form, action.insists))
         return self._html("done.html", name=request.match_info["action"], form=form, data=data)
@@ -169,7 +169,9 @@ class Site:
         question = await asyncio.to_thread(self._question, form)
         body, name, told = await asyncio.to_thread(_body, form, question)
         if not names or not body:
-            raise UsageError("name a model, and drop a file or write a request")
+            raise UsageError(
+                "name a model, and drop a file or write a request", code="missing_argument"
+            )
         kind = str(form.get("content_type") or "").strip()
         options = ("--content-type", kind) if kind else ()
         answers = await asyncio.to_thread(self._answers, names, options, body, name)
