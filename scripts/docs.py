@@ -172,7 +172,12 @@ def tree() -> str:
             children = getattr(command, "commands", {})
             helps = {child: one.get_short_help_str(60) for child, one in children.items()}
             commands[path] = _described(command, helps)
-    whole = {"keys": keys_with_values(), "frameworks": [*names(), "any"], "commands": commands}
+    whole = {
+        "keys": keys_with_values(),
+        "frameworks": [*names(), "any"],
+        "codes": list(codes.TITLES),
+        "commands": commands,
+    }
     return json.dumps(whole) + "\n"
 
 

@@ -242,6 +242,8 @@ PAGES: dict[str, dict[str, str]] = {
         "port_taken": "The port of the console is taken",
         "read_only": "The console was started to look only",
         "platform_refused": "The embedded platform refuses a request of mmectl's",
+        "platform_running": "The embedded platform runs already, in the background",
+        "platform_deploy": "What local up --foreground was to set up failed",
         "platform_region": "The embedded platform runs with another region",
         "platform_runtime": "The embedded platform runs its containers another way",
         "platform_budgets": "The embedded platform runs with other budgets",

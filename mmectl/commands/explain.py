@@ -9,13 +9,10 @@ import click
 from mmectl.app import App
 from mmectl.base import codes, packaged
 from mmectl.base.errors import UsageError
+from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.console import entries
 from mmectl.console.output import Result, Table
-
-
-def _codes(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [code for code in codes.TITLES if code.startswith(begun)]
 
 
 @command(
@@ -23,7 +20,7 @@ def _codes(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
     "mmectl explain did not pass the ping health check\n"
     "mmectl explain   # lists all codes"
 )
-@click.argument("what", nargs=-1, metavar="[CODE | MESSAGE]", shell_complete=_codes)
+@click.argument("what", nargs=-1, metavar="[CODE | MESSAGE]", shell_complete=candidates.codes)
 def explain(_app: App, what: tuple[str, ...]) -> Result:
     """Tell what an error's code means, why it comes and how to fix it.
 

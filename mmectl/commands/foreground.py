@@ -44,7 +44,9 @@ class Wish:
         for option, value in given.items():
             if value:
                 raise UsageError(
-                    f"{option} is for a platform in the foreground", hint="add --foreground"
+                    f"{option} is for a platform in the foreground",
+                    hint="add --foreground",
+                    code="options_conflict",
                 )
 
 
@@ -90,7 +92,9 @@ def _host(wish: Wish) -> str:
 
     if wish.listen != EVERYWHERE and wish.host:
         raise UsageError(
-            f"--host {wish.host}: nobody else reaches {LOOPBACK}", hint=f"add --listen {EVERYWHERE}"
+            f"--host {wish.host}: nobody else reaches {LOOPBACK}",
+            hint=f"add --listen {EVERYWHERE}",
+            code="options_conflict",
         )
     return (wish.host or socket.gethostname()) if wish.listen == EVERYWHERE else LOOPBACK
 
@@ -149,7 +153,7 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
         raise PlatformError(
             f"--aws-config {path}: cannot be written: {error.strerror}",
             hint="name a file in a folder that is there and that you may write",
-            code="platform_aws_config",
+            code="unwritable_file",
         ) from None
 
 

@@ -136,7 +136,9 @@ def init(app: App, folder: Path | None, adopt: str | None, **options: Any) -> Re
         return _begun(app, place, file, options)
     except OSError as error:  # what is written has errors of its own
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise UsageError(what, hint="name another folder: mmectl init FOLDER") from None
+        raise UsageError(
+            what, hint="name another folder: mmectl init FOLDER", code="unwritable_file"
+        ) from None
 
 
 def _begun(app: App, place: Path, file: str, options: Mapping[str, Any]) -> Result:

@@ -79,7 +79,7 @@ def _fits(name: str, found: Asked) -> bool:
 def _values(found: Asked, tree: dict[str, Any]) -> Iterable[str]:
     if isinstance(found.kind, list):
         return found.kind
-    if found.kind in ("keys", "frameworks"):
+    if found.kind in ("keys", "frameworks", "codes"):
         return list(tree[found.kind])
     if found.kind == "instances":
         return _instances()

@@ -195,7 +195,9 @@ class Site:
             return None
         found = known(self._commands, str(form.get("name") or "")).get(str(chosen))
         if found is None:
-            raise UsageError(f"{chosen}: is no question of this model's expected.json")
+            raise UsageError(
+                f"{chosen}: is no question of this model's expected.json", code="bad_value"
+            )
         return found
 
     def _answers(
