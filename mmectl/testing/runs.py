@@ -32,7 +32,9 @@ class Run:
         """A run of this process."""
         owner = processes.find(os.getpid())
         if owner is None:
-            raise PlatformError("the local platform needs Linux: there is no /proc here")
+            raise PlatformError(
+                "the local platform needs Linux: there is no /proc here", code="platform_state"
+            )
         return cls(os.urandom(8).hex(), owner)
 
     def told(self) -> dict[str, Any]:
