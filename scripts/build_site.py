@@ -19,6 +19,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from markdown_it import MarkdownIt
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 ZENSICAL = Path(sys.executable).with_name("zensical")
@@ -44,7 +46,7 @@ def main() -> int:
         code = build(Path(folder), target)
     if code:
         return code
-    problems = sorted(set(check(target)))
+    problems = sorted({*check(target), *read_otherwise(target)})
     for problem in problems:
         print(problem, file=sys.stderr)
     pages = sum(1 for _ in target.rglob("*.html"))
@@ -151,6 +153,26 @@ def check(site: Path) -> Iterator[str]:
     for path in site.rglob("*.css"):
         for address in _IN_STYLES.findall(path.read_text(encoding="utf-8")):
             yield f"{path.relative_to(site)}: loads {address}"
+
+
+def read_otherwise(site: Path, docs: Path = DOCS) -> Iterator[str]:
+    """The pages whose lists or blocks the site has otherwise than GitHub, by their numbers."""
+    reader = MarkdownIt("commonmark").enable("table")
+    for page in docs.rglob("*.md"):
+        name = page.relative_to(docs).with_suffix("")
+        built = site / (name.parent if name.name == "index" else name) / "index.html"
+        ours, theirs = built.read_text("utf-8"), reader.render(page.read_text("utf-8"))
+        article = ours.partition("<article")[2].partition("</article>")[0]
+        for tag in ("li", "ol", "ul", "pre", "table"):
+            if _count(tag, article) != _count(tag, theirs):
+                yield (
+                    f"{page.relative_to(docs)}: {_count(tag, article)} <{tag}> on the site, "
+                    f"{_count(tag, theirs)} on GitHub: indent by four spaces in lists"
+                )
+
+
+def _count(tag: str, html: str) -> int:
+    return len(re.findall(rf"<{tag}[ >]", html))
 
 
 def _is_elsewhere(address: str) -> bool:

@@ -102,6 +102,20 @@ def test_a_site_of_its_own_is_no_problem(tmp_path):
     assert list(build_site.check(tmp_path)) == []
 
 
+def test_a_page_that_the_site_reads_otherwise_than_github_is_named(tmp_path):
+    docs, site = tmp_path / "docs", tmp_path / "site"
+    for folder in (docs, site / "a", site / "b"):
+        folder.mkdir(parents=True)
+    for name in ("a", "b", "index"):
+        (docs / f"{name}.md").write_text("- one\n- two\n")
+    both = "<nav><li></nav><article><ul><li>one<li>two</ul></article>"
+    (site / "a" / "index.html").write_text(both)
+    (site / "index.html").write_text(both)
+    (site / "b" / "index.html").write_text("<article><ul><li>one - two</ul></article>")
+    (found,) = build_site.read_otherwise(site, docs)
+    assert found.startswith("b.md: 1 <li> on the site, 2 on GitHub")
+
+
 def test_the_navigation_names_every_page(root):
     """What is not in it can be found by a search alone. Decisions: scripts/build_site.py."""
     text = (root / "mkdocs.yml").read_text(encoding="utf-8")
