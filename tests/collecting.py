@@ -1,22 +1,16 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
-<<<<<<< HEAD
 Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which the tests of a file
-share. With `--dist loadscope` a file stays on one worker, and so does what shares a Docker lab; a
-page of `tests/docs` is a group of its own. Tests that judge times or load are marked `alone`:
-`make test` runs them at the end, one by one. The tests of the other folders share nothing and run
-in random order.
-=======
-Tests of `tests/platform` and `tests/docker` start servers, which the tests of a file share. With
-`--dist loadscope` the tests of a file with one runtime stay on one worker, and so do all that push
-to the registry of the Docker lab; the lab's engine is everybody's (docker/lab_share.py). Tests that
-judge times or load are marked `alone`: `make test` runs them at the end, one by one. The tests of
-the other folders share nothing and run in random order.
->>>>>>> fa195bd (wip)
+share. With `--dist loadscope` the tests of a file with one runtime stay on one worker, and so do
+all that push to the registry of the Docker lab; the lab's engine is everybody's
+(docker/lab_share.py). Each page of `tests/docs` is a group of its own. Tests that judge times or
+load are marked `alone`: `make test` runs them at the end, one by one. The tests of the other
+folders share nothing and run in random order.
 """
 
 from __future__ import annotations
 
+import gc
 from pathlib import PurePath
 from typing import Any
 
@@ -26,14 +20,15 @@ CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
 STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start servers
 # What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
-    *("lab", "test_container", "test_story", "test_build", "test_story-docker", "test_export"),
-    *("test_clients_awscli-docker", "test_data_plane-docker", "test_container-docker"),
-    *("test_test_runs", "test_own_handler", "test_models", "test_onnx", "test_platform_process"),
-    *("test_clients_awscli", "test_durability", "test_own_containers", "test_data_plane"),
-    *("test_observe_story-docker", "test_check_and_endpoint", "test_models-docker", "test_host"),
-    *("test_operators", "test_observe_story", "test_clients_sagemaker_core-docker"),
-    *("test_installed", "test_clients_sagemaker_core", "test_labelled"),
-    *("test_check_and_endpoint-docker", "test_partitions_story", "test_trees"),
+    *("lab", "test_container", "test_story", "test_bad_day", "test_build", "test_story-docker"),
+    *("test_export", "test_clients_awscli-docker", "test_data_plane-docker", "test_operator_keys"),
+    *("test_container-docker", "test_permissions_story", "test_own_handler", "test_models"),
+    *("test_onnx", "test_platform_process", "test_clients_awscli", "test_durability"),
+    *("test_own_containers", "test_data_plane", "test_observe_story-docker", "test_sklearn"),
+    *("test_check_and_endpoint", "test_models-docker", "test_host", "test_operators"),
+    *("test_observe_story", "test_clients_sagemaker_core-docker", "test_installed"),
+    *("test_clients_sagemaker_core", "test_labelled", "test_check_and_endpoint-docker"),
+    *("test_load_commands", "test_clients_boto3", "test_partitions_story", "test_trees"),
     *("test_clients_boto3-docker", "test_load_commands-docker", "test_container_kernels"),
 )
 
@@ -58,6 +53,7 @@ def rank(nodeid: str) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Shuffle only where every test is a cheap one."""
+    gc.disable()  # collecting thousands of tests makes no garbage; looking for it took a third
     cheap = all(str(argument).startswith(CHEAP) for argument in config.args)
     if hasattr(config.option, "randomly_reorganize") and not cheap:
         config.option.randomly_reorganize = False
@@ -93,6 +89,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let a worker collect the tests in the order of the queue."""
     if hasattr(config, "workerinput") and not getattr(config.option, "randomly_reorganize", False):
         items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

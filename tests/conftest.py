@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from collecting import (  # the hooks of all tests
+    pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_make_collect_report,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lab_share import Engines
 
 __all__ = [
+    "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_make_collect_report",

@@ -217,7 +217,7 @@ def test_sigterm_leaves_nothing(lab, image, models, user):
     with serving(lab, image, models, *options) as container:
         assert container.load("one") == 200
         assert container.invoke("one", picture())[0] == 200
-        lines = lab.run("top", container.name)
+        lines = lab.run("top", container.name, "-eww", "-o", "pid,args")  # whole command lines
         for process in ("entrypoint.py serve", "/java ", "workers.prefork"):
             assert process in lines, lines
         # the launcher of the model has left, and its worker is there alone
