@@ -66,7 +66,7 @@ def offered(line: str, breaks: str = "") -> list[str]:
         ("mmectl deploy --platform ", ["local", "aws"]),
         ("mmectl deploy --set endpoint.instance_ty", ["endpoint.instance_type="]),
         (
-            "mmectl deploy --set endpoint.instance_type=ml.m5.larg",
+            "mmectl deploy --set endpoint.instance_type=ml.m5.l",
             ["endpoint.instance_type=ml.m5.large"],
         ),
         ("mmectl deploy --set platform=", ["platform=local", "platform=aws"]),
