@@ -26,7 +26,7 @@ test-alone: setup
 	$(VENV)/bin/python -m pytest -m alone $(SERVERS)
 
 # each says what it found, also where another found something
-CHECKS := ruff-check ruff-format mypy imports spelling pages
+CHECKS := ruff-check ruff-format mypy imports spelling pages links site
 .PHONY: $(CHECKS)
 check: $(CHECKS)
 
@@ -90,7 +90,7 @@ docs: setup
 	$(VENV)/bin/python scripts/docs.py
 
 # the site of docs/, into site/; checked: no link leads nowhere, nothing is fetched from elsewhere
-.PHONY: site pictures links
+.PHONY: pictures
 site: setup
 	$(VENV)/bin/python scripts/build_site.py
 
