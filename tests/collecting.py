@@ -5,7 +5,7 @@ share. With `--dist loadscope` the tests of a file with one runtime stay on one 
 all that push to the registry of the Docker lab; the lab's engine is everybody's
 (docker/lab_share.py). Each page of `tests/docs` is a group of its own. Tests that judge times or
 load are marked `alone`: `make test` runs them at the end, one by one. The tests of the other
-folders share nothing and run in random order.
+folders share nothing and run in random order, those of engines first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pytest
 
 CHEAP = ("tests/unit", "tests/functional", "tests/contract", "tests/fuzz")
 STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start servers
+# Cheap but for half a minute of a framework: first, so that one worker has all, and no late one
+ENGINES = "tests/contract/runtimes/"
 # What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
     *("lab", "test_container", "test_story", "test_bad_day", "test_build", "test_story-docker"),
@@ -86,8 +88,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let a worker collect the tests in the order of the queue."""
-    if hasattr(config, "workerinput") and not getattr(config.option, "randomly_reorganize", False):
+    """Let a worker collect the tests in the order of the queue; shuffled ones but for `ENGINES`."""
+    if getattr(config.option, "randomly_reorganize", False):
+        items.sort(key=lambda item: not item.nodeid.startswith(ENGINES))
+    elif hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(item.nodeid))
 
 
