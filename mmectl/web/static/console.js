@@ -156,6 +156,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
       follow(fleet);
     }
   }
+  const log = document.getElementById("log");
+  if (log && document.getElementById("follow").checked) log.scrollTop = log.scrollHeight;
   const done = root.querySelector("[data-done]");
   if (done && document.getElementById("model")) openModel(done.dataset.model);
 });
