@@ -77,6 +77,7 @@ def gone(path: Path) -> ConfigError:
     return ConfigError(
         (f"{VARIABLE}: {path}: no such file",),
         hint=f"unset {VARIABLE}, or name a file: --config FILE",
+        code="config_not_found",
     )
 
 

@@ -186,7 +186,7 @@ def test_a_base_image_in_ecr_is_pulled_with_its_token(small: Project):
 
 def test_graviton_is_refused_before_any_work(small: Project):
     answer, _ = small.mmectl("build", "--set", "endpoint.instance_type=ml.m6g.large", code=1)
-    assert answer["errors"][0]["code"] == "platform"
+    assert answer["errors"][0]["code"] == "image_architecture"
     with pytest.raises(small.lab.client("ecr").exceptions.RepositoryNotFoundException):
         small.lab.client("ecr").describe_repositories(repositoryNames=[small.repository])
 
