@@ -13,11 +13,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from pictures import PICTURES, _environment, project
 from PIL import Image
 
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+
+from scripts.pictures import PICTURES, environment, project  # noqa: E402
+
 CHROMIUM = "/usr/bin/chromium"
-SIZE = {"width": 1100, "height": 700}
+WIDTH, HEIGHT = 1100, 700
 COLOURS = 256  # of a picture: flat areas and text
 BEFORE = (
     "mmectl build -q && mmectl upload --all -q && mmectl deploy -q",
@@ -38,13 +41,13 @@ def main() -> int:
             subprocess.run(
                 ["bash", "-c", command],
                 cwd=folder,
-                env=_environment(),
+                env=environment(),
                 check=True,
                 capture_output=True,
             )
-        command = [sys.executable, "-m", "mmectl", "console", "--no-browser", "--json"]
+        console = [sys.executable, "-m", "mmectl", "console", "--no-browser", "--json"]
         with subprocess.Popen(
-            command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, text=True
+            console, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
         ) as running:
             assert running.stdout is not None  # noqa: S101
             taken(json.loads(running.stdout.readline())["url"], folder)
@@ -58,7 +61,7 @@ def taken(address: str, folder: Path) -> None:
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport=SIZE)
+        page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(address)
         for name in PAGES:
             page.goto(f"{address.partition('#')[0]}#/{name}{'?name=shapes' * (name == 'models')}")

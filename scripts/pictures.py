@@ -150,11 +150,11 @@ def project() -> Iterator[Path]:
 
 def drawn(picture: Picture, folder: Path) -> tuple[str, str]:
     """The words on the screen, and the picture of it."""
-    environment = _environment()
+    surroundings = environment()
     shell = ["bash", "-c"]
     if picture.before:
         subprocess.run(
-            [*shell, picture.before], cwd=folder, env=environment, check=True, capture_output=True
+            [*shell, picture.before], cwd=folder, env=surroundings, check=True, capture_output=True
         )
     beside = None
     if picture.beside:
@@ -162,12 +162,12 @@ def drawn(picture: Picture, folder: Path) -> tuple[str, str]:
         beside = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
+            env=surroundings,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
     try:
-        screen = shown(picture, folder, environment)
+        screen = shown(picture, folder, surroundings)
     finally:
         if beside:
             beside.terminate()
@@ -176,7 +176,8 @@ def drawn(picture: Picture, folder: Path) -> tuple[str, str]:
     return "\n".join(line.plain for line in lines), _svg(lines, picture.columns)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """That of this process, with the project's mmectl and without AWS's variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"
     return {**kept, "PATH": path, "TERM": "xterm-256color"}
