@@ -31,13 +31,15 @@ NOT_IMPORTED = {"mxnet", "docs", "dev"}  # extras for other uses than mmectl's o
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
+BROUGHT = packages_distributions()  # module -> distributions; it reads all that is installed
+
+
 def modules_of(requirements: list[str]) -> set[str]:
     """The modules that distributions bring."""
     wanted = {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in requirements}
-    found = packages_distributions().items()
     return {
         module
-        for module, names in found
+        for module, names in BROUGHT.items()
         if wanted & {name.lower().replace("_", "-") for name in names}
     }
 
