@@ -13,6 +13,7 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -112,17 +113,22 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _opened(app: App, address: str) -> Iterator[None]:
     """Open the browser by a file that only its owner may read: all may read a command line."""
-    page = app.state_dir / "console.html"
+    # of this port: another console of the project has another one; one that was killed left its own
+    page = app.state_dir / f"console-{urlsplit(address).port}.html"
     page.unlink(missing_ok=True)
     page.touch(mode=0o600, exist_ok=False)
-    quoted = html.escape(address, quote=True)
-    page.write_text(f'<meta http-equiv="refresh" content="0;url={quoted}">\n', "utf-8")
+    page.write_text(leading(address), "utf-8")
     # a browser of the terminal, or none, must not keep the server waiting
     threading.Thread(target=webbrowser.open, args=(page.resolve().as_uri(),), daemon=True).start()
     try:
         yield
     finally:
         page.unlink(missing_ok=True)
+
+
+def leading(address: str) -> str:
+    """A page of HTML that leads on to an address."""
+    return f'<meta http-equiv="refresh" content="0;url={html.escape(address, quote=True)}">\n'
 
 
 def _endpoint(app: App) -> Mapping[str, Any]:

@@ -38,19 +38,25 @@ class Guard:
 
     def __init__(self, token: str, port: int) -> None:
         self._token = token
-        self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+        names = ("127.0.0.1", "localhost")
+        self._hosts = tuple(f"{name}:{port}" for name in names)
+        if port == 80:  # browsers leave it out
+            self._hosts += names
 
-    def foreign(self, headers: Mapping[str, str]) -> str | None:
+    def foreign(self, headers: Mapping[str, str], *, opens: bool = False) -> str | None:
         """Why a request is not of a page of ours; None where it is, or of the address bar.
 
         A name of somebody else's may lead to 127.0.0.1 (DNS rebinding), so Host must be ours.
+        What `opens` the console, and tells nothing yet, may be a link that somebody follows:
+        to a browser the file that leads here is another site. It may not be a frame or a script.
         """
         if headers.get("Host", "").lower() not in self._hosts:
             return "the Host header is not this console's address"
         origin = headers.get("Origin")
         if origin is not None and origin.lower().removeprefix("http://") not in self._hosts:
             return "another site's page asked"
-        if headers.get("Sec-Fetch-Site", "none") not in _OURS:
+        followed = opens and _goes(headers)
+        if headers.get("Sec-Fetch-Site", "none") not in _OURS and not followed:
             return "another site's page asked"
         return None
 
@@ -59,3 +65,9 @@ class Guard:
         kind, _, given = headers.get("Authorization", "").partition(" ")
         token = given.encode("utf-8", "surrogateescape")
         return kind == "Bearer" and hmac.compare_digest(token, self._token.encode())
+
+
+def _goes(headers: Mapping[str, str]) -> bool:
+    """Whether a browser's tab goes to the address."""
+    kind = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
+    return kind == ("navigate", "document")

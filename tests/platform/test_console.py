@@ -17,6 +17,8 @@ from lab import provide
 from lab_machine import Unavailable
 from projects import BIN, Project, config_of, made, share_environments
 
+from mmectl.commands.console import leading
+
 CHROMIUM = "/usr/bin/chromium"
 SECONDS = 30.0
 HOSTILE = "<img src=x onerror=window.hit=1>"
@@ -113,6 +115,15 @@ def test_the_address_is_shown_no_more(page, address):
     page.wait_for_url(re.compile(r"/#/endpoint$"))
     assert "token" not in page.url
     assert page.evaluate("document.cookie") == ""
+
+
+def test_the_file_that_opens_the_browser_leads_to_it(browser, address, tmp_path):
+    file = tmp_path / "console.html"
+    file.write_text(leading(address))
+    other = browser.new_context().new_page()
+    other.goto(file.as_uri())
+    other.wait_for_url(re.compile(r"/#/endpoint$"))
+    other.get_by_role("heading", name="demo", exact=True).wait_for()
 
 
 def test_an_instance_and_a_model_appear(page, project):

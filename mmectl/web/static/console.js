@@ -10,7 +10,7 @@ function takeToken() {
   const given = /^#token=([\w-]+)$/.exec(location.hash);
   if (given) {
     sessionStorage.setItem(KEY, given[1]);
-    history.replaceState(null, "", "/#/endpoint"); // it is in no history and no copied address
+    history.replaceState(null, "", "/#/endpoint"); // no copied address has it
   }
 }
 

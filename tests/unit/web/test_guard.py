@@ -42,6 +42,26 @@ def test_nobody_else_may(headers):
     assert GUARD.foreign(headers)
 
 
+LINK = OURS | {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+
+def test_a_link_leads_to_the_console_but_to_nothing_of_it():
+    """The file that opens the browser is another site's to it."""
+    followed = LINK | {"Sec-Fetch-Dest": "document"}
+    assert GUARD.foreign(followed, opens=True) is None
+    assert GUARD.foreign(followed)
+    assert GUARD.foreign(LINK | {"Sec-Fetch-Dest": "iframe"}, opens=True)
+    assert GUARD.foreign(followed | {"Host": "evil.example:8000"}, opens=True)
+    assert GUARD.foreign(followed | {"Origin": "null"}, opens=True)
+
+
+def test_browsers_leave_port_80_out():
+    guard = Guard("secret", 80)
+    headers = {"Host": "127.0.0.1", "Origin": "http://127.0.0.1"}
+    assert guard.foreign(headers) is None
+    assert guard.foreign(headers | {"Origin": "http://evil.example"})
+
+
 @pytest.mark.parametrize(
     "given",
     ["", "secret", "Bearer", "Bearer ", "Bearer secre", "bearer secret", "Bearer ünï\udcff"],
