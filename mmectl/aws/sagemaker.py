@@ -287,13 +287,13 @@ class Runtime:
             content_type=answer.get("ContentType", ""),
             variant=answer.get("InvokedProductionVariant"),
             attributes=answer.get("CustomAttributes"),
-            spent=_spent(answer["ResponseMetadata"]["HTTPHeaders"].get("x-mmectl-seconds", "")),
+            spent=_spent(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})),
         )
 
 
-def _spent(text: str) -> dict[str, float]:
+def _spent(headers: Mapping[str, str]) -> dict[str, float]:
     """What the embedded platform tells of where the time went; SageMaker tells nothing."""
-    pairs = (word.partition("=") for word in text.split())
+    pairs = (word.partition("=") for word in headers.get("x-mmectl-seconds", "").split())
     return {name: float(value) for name, _, value in pairs}
 
 

@@ -62,6 +62,8 @@ def planted(world, tmp_path, monkeypatch):
     (temporary / "mmectl-bug-z.log").write_text("hush-of-a-file")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):  # moto's, of other tests
+        monkeypatch.delenv(name, raising=False)
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     return tmp_path

@@ -523,6 +523,8 @@ def test_config_show_and_schema(call):
 
 
 def test_config_show_of_some_keys_and_of_variables(call, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("MMECTL_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("MMECTL_ENDPOINT_INSTANCE_COUNT", "2")
     shown = result(call("config", "show", "endpoint.name", "bucket", "--json")[1])["data"]
     assert "endpoint.name" in shown
