@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deploying import Clock
 
 from mmectl import invoke
 from mmectl.app import App
@@ -55,7 +56,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     s3.put("bucket", "demo/resnet_18.tar.gz", mmectl_digest="2", mmectl_untrained="true")
     s3.put("bucket", "demo/notes.txt")
 
+    passing = Clock()
+
     class World(App):
+        clock = staticmethod(passing)
+        pause = staticmethod(passing.sleep)  # nobody waits
         aws: Any = Aws(s3)
         sagemaker: Any = Sagemaker(looks=0)
         answering: Any = Runtime()
