@@ -129,6 +129,7 @@ def _build_elsewhere(kind: type[App]) -> None:
     app: Any = kind.of_options(
         {
             "as_json": False,
+            "json_lines": False,
             "quiet": True,
             "verbose": False,
             "settings": (),
