@@ -133,24 +133,29 @@ def leading(address: str) -> str:
 
 def _endpoint(app: App) -> Mapping[str, Any]:
     """The endpoint as the embedded platform tells it. Raises PlatformError."""
-    from mmectl.base.errors import PlatformError
     from mmectl.local.client import platform
 
     told = platform.status(app.config.state_dir)
     if told is None:
-        raise PlatformError(
-            "the embedded platform is not running", hint="mmectl local up", code="not_running"
-        )
+        raise _stopped()
     rows = (row for row in told["endpoints"] if row["name"] == app.endpoint_name)
     found = next(rows, {"name": app.endpoint_name, "status": "does not exist", "instances": []})
     return {**found, "alarms": alarm_states(app) or {}}
+
+
+def _stopped() -> MmectlError:
+    from mmectl.base.errors import PlatformError
+
+    return PlatformError(
+        "the embedded platform is not running", hint="mmectl local up", code="not_running"
+    )
 
 
 class InProcess:
     """Calls commands in this process, each with an App of its own that shares one AWS session."""
 
     def __init__(self, app: App, cli: click.Command) -> None:
-        self._app, self._cli = _quiet(app), cli
+        self._project, self._app, self._cli = app, _quiet(app), cli
         self._options = app.options
 
     def __call__(self, *arguments: str) -> Mapping[str, Any]:
@@ -160,9 +165,19 @@ class InProcess:
                 result: Result = self._cli.invoke(context)
         except click.ClickException as error:
             raise MmectlError(error.format_message(), code="usage") from None
+        except MmectlError:
+            self._require_platform()
+            raise
         for failed in result.errors:
             raise failed
         return result.data
+
+    def _require_platform(self) -> None:
+        """Raise PlatformError where a command failed because the platform has ended since."""
+        from mmectl.local.client import platform
+
+        if self._project.local and platform.find(self._project.config.state_dir) is None:
+            raise _stopped() from None
 
     def line(self, *arguments: str) -> str:
         """The command with the options that lead to the same project."""
@@ -173,7 +188,22 @@ class InProcess:
         )
         if plain:  # no name that could be taken for an option
             words.remove("--")
-        return shlex.join(["mmectl", *words])
+        return " ".join(map(quoted, ["mmectl", *words]))
+
+
+def quoted(word: str) -> str:
+    """A word for bash and zsh; what a terminal would act on when it is pasted is written out."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(map(_written_out, word)) + "'"
+
+
+def _written_out(letter: str) -> str:
+    if letter in "\\'":
+        return f"\\{letter}"
+    if letter.isprintable():
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def _quiet(app: App) -> type[App]:

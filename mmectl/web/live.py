@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,9 +13,14 @@ from typing import Any
 from mmectl.base.errors import MmectlError
 from mmectl.web.events import events
 from mmectl.web.fleet import changes, snapshot
+from mmectl.web.threads import in_thread
+
+log = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two looks."""
+SELDOM = 15.0
+"""Seconds between two looks at most: one may have waited for a platform that was restarted."""
 KEPT = 2_000
 """Events that are remembered."""
 
@@ -65,18 +71,19 @@ class Live:
             await self._once()
             async with self._changed:
                 self._changed.notify_all()
-            took = time.monotonic() - began
-            # a fiftieth of the time at most: thousands of models take longer to tell
-            await asyncio.sleep(max(self._every, 50 * took))
+            await asyncio.sleep(pause(self._every, time.monotonic() - began))
 
     async def _once(self) -> None:
         try:
-            found = await asyncio.to_thread(self._look)
+            found, now = await in_thread(self._look), self._clock()
+            seen = snapshot(found, now)
         except MmectlError as error:
-            self._error = error.message
+            self._error = error.message + (f"; next: {error.hint}" if error.hint else "")
             return
-        now = self._clock()
-        seen = snapshot(found, now)
+        except Exception as error:  # pages are told, and the next look may go well
+            log.exception("a look at the fleet failed")
+            self._error = f"a bug in mmectl: {type(error).__name__}: {error}"
+            return
         if self._now:
             for what, instance, which in events(self._now, seen):
                 self.events.append(
@@ -90,3 +97,8 @@ class Live:
             with suppress(asyncio.InvalidStateError):
                 self._looking.cancel()
         self._looking, self._now = None, {}
+
+
+def pause(every: float, took: float) -> float:
+    """Seconds until the next look: a fiftieth of the time goes to looks that take long."""
+    return max(every, min(50 * took, SELDOM))

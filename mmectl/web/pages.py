@@ -32,7 +32,7 @@ class Page(NamedTuple):
 
 def endpoint(commands: Commands, _: Query) -> Context:
     """Endpoint, configuration, instances."""
-    return {"status": commands("status")}
+    return {"status": commands("status"), "line": commands.line("status")}
 
 
 # title of a chart -> its lines: metric, its statistic where it is not the usual one, and the label
@@ -153,7 +153,7 @@ def bench(commands: Commands, query: Query) -> Context:
             raise UsageError(f"{name}: is no run in {folder}", code="unreadable_file")
     compared = None
     if len(chosen) == 2:
-        compared = commands("bench", "compare", *chosen)
+        compared = commands("bench", "compare", "--", *chosen)
     return {
         "runs": runs,
         "one": chosen[0] if chosen else "",

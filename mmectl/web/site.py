@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.pages import PAGES, PARTS, Page
 from mmectl.web.questions import judged, known
+from mmectl.web.threads import in_thread
 from mmectl.web.values import Commands, Data
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Site:
         self._templates = Environment(
             loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
         )
-        self._templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
+        self._templates.filters["pretty"] = _pretty
 
     def application(self) -> web.Application:
         """The routes, each behind the guard."""
@@ -89,20 +89,26 @@ class Site:
         except web.HTTPException as error:
             response = _refused(error.status, error.reason)
         except MmectlError as error:
-            response = self._html("error.html", error=error)
+            response = self._failed(request, error)
         except Exception as error:
             log.exception("%s failed", request.path)
             bug = MmectlError(f"a bug in mmectl: {type(error).__name__}: {error}", code="bug")
-            response = self._html("error.html", error=bug)
+            response = self._failed(request, bug)
         if not response.prepared:
             response.headers.update(HEADERS)
         return response
+
+    def _failed(self, request: web.Request, error: MmectlError) -> web.Response:
+        """The error, with a way out of the dialog where it is shown in one."""
+        return self._html("error.html", error=error, asked="action" in request.match_info)
 
     def _html(self, template: str, **context: Any) -> web.Response:
         text = self._templates.get_template(template).render(
             read_only=self._read_only, live=self._live is not None, **context
         )
-        return web.Response(text=text, content_type="text/html")
+        # a file's name or a saved run may hold what UTF-8 cannot
+        body = text.encode("utf-8", "replace")
+        return web.Response(body=body, content_type="text/html", charset="utf-8")
 
     async def _shell(self, _: web.Request) -> web.Response:
         return self._html("shell.html", pages=PAGES)
@@ -112,13 +118,13 @@ class Site:
         page: Page | None = PAGES.get(name) or PARTS.get(name)
         if page is None:
             raise web.HTTPNotFound
-        context = await asyncio.to_thread(page.context, self._commands, dict(request.query))
+        context = await in_thread(page.context, self._commands, dict(request.query))
         return self._html(f"{name}.html", title=page.title, **context)
 
     async def _lived(self, request: web.Request) -> web.StreamResponse:
-        """A JSON object a line, for as long as the page is open."""
+        """A JSON object a line, for as long as the page is open; nothing on AWS."""
         if self._live is None:
-            raise web.HTTPNotFound
+            return web.Response(status=204)
         response = web.StreamResponse(headers=HEADERS)
         response.content_type = "application/x-ndjson"
         await response.prepare(request)
@@ -166,15 +172,19 @@ class Site:
         """Ask one or two models with a file, a text, or a question whose answer is known."""
         form = await request.post()
         names = [str(form[key]).strip() for key in ("name", "other") if form.get(key)]
-        question = await asyncio.to_thread(self._question, form)
-        body, name, told = await asyncio.to_thread(_body, form, question)
+        question = await in_thread(self._question, form)
+        body, name, told = await in_thread(_body, form, question)
         if not names or not body:
             raise UsageError(
                 "name a model, and drop a file or write a request", code="missing_argument"
             )
         kind = str(form.get("content_type") or "").strip()
         options = ("--content-type", kind) if kind else ()
-        answers = await asyncio.to_thread(self._answers, names, options, body, name)
+        # removed also where nobody waits for the answers any more
+        with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
+            path = Path(folder, name)
+            await in_thread(path.write_bytes, body)
+            answers = [await in_thread(self._answer, one, options, path) for one in names]
         rows = [
             {
                 "name": model,
@@ -200,15 +210,6 @@ class Site:
             )
         return found
 
-    def _answers(
-        self, names: Sequence[str], options: tuple[str, ...], body: bytes, name: str
-    ) -> list[tuple[Data | None, MmectlError | None]]:
-        """What each model says of a body, or why it says nothing."""
-        with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
-            path = Path(folder, name)
-            path.write_bytes(body)
-            return [self._answer(one, options, path) for one in names]
-
     def _answer(
         self, name: str, options: tuple[str, ...], path: Path
     ) -> tuple[Data | None, MmectlError | None]:
@@ -219,7 +220,7 @@ class Site:
         return called, None
 
     async def _called(self, *arguments: str) -> Data:
-        return await asyncio.to_thread(self._commands, *arguments)
+        return await in_thread(self._commands, *arguments)
 
     async def _close(self, _: web.Application) -> None:
         if self._live is not None:
@@ -253,6 +254,11 @@ async def _static(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     text = files("mmectl.web").joinpath("static").joinpath(name).read_text("utf-8")
     return web.Response(text=text, content_type=_OWN[name])
+
+
+def _pretty(value: Any, indent: int | None = None) -> str:
+    """JSON as `--json` prints it."""
+    return json.dumps(value, indent=indent, default=str)
 
 
 def _refused(status: int, why: str) -> web.Response:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import socket
+import threading
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, FormData, web
 from fakes.console import Said
 
+from mmectl.app import App
 from mmectl.base.errors import ArtifactError, MmectlError
+from mmectl.cli import cli
+from mmectl.commands.console import InProcess
+from mmectl.console.output import Mode, Output
+from mmectl.local import record
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.site import Site
@@ -82,7 +90,7 @@ class Client:
 
 @asynccontextmanager
 async def console(answers=ANSWERS, live=None, *, read_only=False):
-    commands = Said(answers)
+    commands = answers if isinstance(answers, Said) else Said(answers)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -291,3 +299,100 @@ async def test_an_open_page_is_told_what_changes_and_a_closed_one_costs_nothing(
         count = len(looks)
         await asyncio.sleep(0.1)
         assert len(looks) <= count + 1  # one may have been under way
+
+
+async def test_a_look_that_fails_is_told_and_the_next_one_goes_well():
+    found = [KeyError("models"), fleet("a")]
+    live = Live(lambda: found.pop(0) if len(found) == 1 else fail(found.pop(0)), every=0.01)
+    messages: Any = live.messages()
+    assert "KeyError" in (await anext(messages))["error"]
+    again = await anext(messages)
+    assert again["error"] is None
+    assert "i-1" in again["instances"]
+    await messages.aclose()
+
+
+def fail(error):
+    raise error
+
+
+async def test_where_there_is_nothing_live_a_page_is_told_so():
+    async with console() as page:
+        assert (await page.get("/live"))[0] == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "buttons"),
+    [("/ask/remove?name=m", 1), ("/ask/rollback", 1), ("/page/models", 0)],
+)
+async def test_a_dialog_with_an_error_can_be_closed(path, buttons):
+    why = MmectlError("refused")
+    async with console({"models remove": why, "models list": why}) as page:
+        text = (await page.get(path))[1]
+        assert 'role="alert"' in text
+        assert text.count("data-close") == buttons
+
+
+async def test_what_utf8_cannot_hold_is_shown_all_the_same():
+    async with console({"status": STATUS | {"failure_reason": "bad \udcff name"}}) as page:
+        assert "bad ? name" in (await page.get("/page/endpoint"))[1]
+
+
+async def test_what_a_command_gives_is_shown_as_json_prints_it():
+    given = {"name": "it's", "at": Path("x")}
+    async with console({"models rollback": given}) as page:
+        text = (await page.post("/do/rollback", {"name": "m"}))[1]
+        assert "&#34;it&#39;s&#34;" in text
+        assert "&#34;x&#34;" in text
+
+
+async def test_a_page_shows_the_command_of_its_project():
+    async with console() as page:
+        page.commands.line = lambda *words: " ".join([*words, "--env prod"])
+        assert "status --env prod" in (await page.get("/page/endpoint"))[1]
+
+
+COUNT = 40
+
+
+def test_a_command_that_hangs_keeps_nobody_waiting():
+    """Neither others, however many hang, nor the end of the console; the request's file goes."""
+    go_on, files, began = threading.Event(), [], threading.Semaphore(0)
+
+    class Hanging(Said):
+        def __call__(self, *arguments):
+            files.append(Path(arguments[-1]))
+            began.release()
+            go_on.wait()
+
+    async def story():
+        async with console(Hanging({})) as page:
+            form = {"name": "m", "text": "1"}
+            asked = [asyncio.create_task(page.post("/try", form)) for _ in range(COUNT)]
+            for _ in range(COUNT):
+                assert await asyncio.to_thread(began.acquire, timeout=20)
+            for one in asked:
+                one.cancel()
+
+    try:
+        asyncio.run(story())
+        assert not any(file.exists() for file in files)
+    finally:
+        go_on.set()
+
+
+def test_commands_say_that_the_platform_has_ended(project, aws):
+    """Not that somebody should check the network."""
+
+    class Stopped(App):
+        @property
+        def aws(self):
+            return aws
+
+    (project / ".mmectl" / "local").mkdir(parents=True)
+    record.path(project / ".mmectl").write_text("{}")  # one was there
+    app = Stopped(Output(Mode(quiet=True), io.StringIO(), io.StringIO()))
+    commands = InProcess(app, cli)
+    with pytest.raises(MmectlError, match="platform is not running") as failed:
+        commands("status")
+    assert failed.value.hint == "mmectl local up"

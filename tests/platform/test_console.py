@@ -140,6 +140,8 @@ def test_more_than_fits_is_unloaded(page, project):
     goto(page, "Events and logs")
     page.get_by_text("unloaded shapes.tar.gz").wait_for()
     page.get_by_text("loaded shapes from").first.wait_for()  # what the container printed
+    invoke(project, "shapes")
+    page.get_by_text("unloaded digits.tar.gz").wait_for()  # seen on this page, too
     goto(page, "Traffic")
     page.get_by_role("cell", name="digits.tar.gz").wait_for()
 
@@ -227,6 +229,34 @@ def test_keys_move_between_models(page, project):
     page.locator("#picked", has_text=re.compile("digits|shapes")).wait_for()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name=re.compile("^(digits|shapes)$")).wait_for()
+
+
+def test_a_link_skips_the_navigation(page):
+    goto(page, "Models")
+    page.get_by_role("link", name="Skip to the page").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.url.endswith("#/models")
+
+
+def test_the_keyboard_stays_on_what_was_pressed(page):
+    goto(page, "Traffic")
+    page.get_by_role("button", name="6h").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="6h", pressed=True).wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "6h"
+
+
+def test_an_error_in_the_dialog_has_a_way_out(page):
+    goto(page, "Models")
+    page.get_by_role("button", name="digits").click()
+    page.get_by_role("heading", name="digits", exact=True).wait_for()
+    page.get_by_role("button", name="Roll back").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Do it").click()  # nothing was promoted
+    dialog.get_by_role("alert").wait_for()
+    dialog.get_by_role("button", name="Close").click()
+    dialog.wait_for(state="hidden")
 
 
 def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):

@@ -4,7 +4,8 @@
 const KEY = "mmectl-console-token";
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
-let live = null; // what stops the stream of the page that is shown
+let live = null; // what stops the stream; there is one on every page: events are seen meanwhile
+let watched = false; // whether the stream is that of a page with instances
 
 function takeToken() {
   const given = /^#token=([\w-]+)$/.exec(location.hash);
@@ -29,8 +30,6 @@ function showPage() {
     if (link.dataset.page === page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (live) live.abort();
-  live = null;
   // models?name=x opens the page with that model beside it
   const parameters = new URLSearchParams(query ?? "");
   const model = page === "models" ? parameters.get("name") : null;
@@ -47,38 +46,50 @@ function openModel(target) {
   htmx.ajax("GET", `/page/model?name=${encodeURIComponent(target)}`, { target: "#model" });
 }
 
+/* Take messages for as long as the page is open; `root` is null where no instances are shown. */
 async function follow(root) {
+  let before = live;
   live = new AbortController();
   const { signal } = live;
-  const fleet = new Fleet(root, document.getElementById("picked"));
-  const problem = document.getElementById("problem");
+  const fleet = root && new Fleet(root, document.getElementById("picked"));
   while (!signal.aborted) {
     try {
       const answer = await fetch("/live", { headers: { Authorization: authorization() }, signal });
+      before?.abort(); // not earlier: the server would forget what it saw
+      before = null;
+      if (answer.status === 204) return; // AWS
       if (!answer.ok) throw new Error(await answer.text());
       for await (const message of lines(answer.body)) {
-        if ("error" in message) {
-          problem.hidden = message.error === null;
-          problem.textContent = message.error ?? "";
-        }
+        if (signal.aborted) return;
+        if (!fleet) continue;
+        if ("error" in message) showProblem(message.error);
         if (message.head) showHead(message.head);
         fleet.take(message);
       }
       throw new Error("the console ended");
     } catch (error) {
+      before?.abort();
       if (signal.aborted) return;
-      problem.hidden = false;
-      problem.textContent = `${error.message}; trying again`;
+      if (fleet) showProblem(`${error.message}; trying again`);
       await new Promise((go) => setTimeout(go, 2000));
-      fleet.clear();
+      if (!signal.aborted) fleet?.clear();
     }
   }
 }
 
+function showProblem(text) {
+  const problem = document.getElementById("problem");
+  problem.hidden = text === null;
+  problem.textContent = text ?? "";
+}
+
 async function* lines(body) {
   let rest = "";
-  for await (const text of body.pipeThrough(new TextDecoderStream())) {
-    const whole = (rest + text).split("\n");
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader(); // Safari iterates over none
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const whole = (rest + value).split("\n");
     rest = whole.pop();
     for (const line of whole) yield JSON.parse(line);
   }
@@ -151,21 +162,24 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (root === main()) {
     takeFiles();
     const fleet = root.querySelector("[data-live]");
-    if (fleet) {
-      if (live) live.abort();
-      follow(fleet);
-    }
+    if (fleet || watched || !live) follow(fleet);
+    watched = fleet !== null;
   }
   const log = document.getElementById("log");
   if (log && document.getElementById("follow").checked) log.scrollTop = log.scrollHeight;
   const done = root.querySelector("[data-done]");
   if (done && document.getElementById("model")) openModel(done.dataset.model);
 });
+document.addEventListener("htmx:timeout", () => say("no answer for 2 minutes; it may still go on"));
 document.addEventListener("click", async (event) => {
+  if (event.target.className === "skip") {
+    event.preventDefault(); // the address names a page
+    main().focus();
+  }
   const { copy } = event.target.dataset;
   if (copy !== undefined) {
-    await navigator.clipboard.writeText(copy);
-    say("copied");
+    const copied = navigator.clipboard.writeText(copy).then(() => true, () => false);
+    say((await copied) ? "copied" : "the browser does not let it be copied: select it");
   }
   if ("close" in event.target.dataset) dialog().close();
 });

@@ -13,6 +13,7 @@ class Fleet {
     this.instances = new Map();
     this.wide = new ResizeObserver(() => this.instances.forEach((one) => one.layOut()));
     this.wide.observe(root);
+    Fleet.shown = this;
   }
 
   clear() {
@@ -31,6 +32,10 @@ class Fleet {
     }
   }
 }
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  Fleet.shown?.instances.forEach((one) => one.draw());
+});
 
 class Instance {
   constructor(fleet, name) {
@@ -68,7 +73,7 @@ class Instance {
   }
 
   showHead(head) {
-    const { live = {} } = head;
+    const live = head.live ?? {};
     this.title.textContent = `${this.name}, ${head.state}`;
     this.facts.replaceChildren(
       text(`${head.variant}, ${head.instance_type ?? ""}, ${head.config ?? ""}`),
@@ -77,7 +82,7 @@ class Instance {
       text(`${(live.requests_per_second ?? 0).toFixed(1)} requests a second`),
       text(`p50 ${milliseconds(live.p50_ms)}, p99 ${milliseconds(live.p99_ms)}`),
       text(`${live.hits ?? 0} of ${live.requests ?? 0} hits, ${live.errors ?? 0} errors`),
-      text(`${live.loads ?? 0} loads, ${live.evictions ?? 0} evictions, ${head.restarts} restarts`),
+      text(`${live.loads ?? 0} loads, ${live.evictions ?? 0} evictions, ${head.restarts ?? 0} restarts`),
     );
   }
 

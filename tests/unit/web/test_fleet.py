@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmectl.web.events import events
 from mmectl.web.fleet import changes, snapshot
+from mmectl.web.live import SELDOM, pause
 
 NOW = 1_000.0
 
@@ -121,3 +122,9 @@ def test_an_alarm_that_rings_is_told():
     quiet, loud = seen(alarms={"a": "OK", "b": "OK"}), seen(alarms={"a": "ALARM", "b": "OK"})
     assert list(events(quiet, loud)) == [("alarm", "", "a: OK -> ALARM")]
     assert list(events(seen(), loud)) == []  # it was made meanwhile
+
+
+def test_a_look_that_waited_for_a_restart_does_not_stop_the_next_ones():
+    assert pause(1.0, 0.001) == 1.0
+    assert pause(1.0, 0.1) == 5.0
+    assert pause(1.0, 10.0) == SELDOM

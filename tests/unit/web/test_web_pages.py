@@ -69,7 +69,7 @@ def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
     commands = Said({"bench compare": {"rows": []}})
     found = PAGES["bench"].context(commands, {"one": "a.json", "other": "b.json"})
     assert sorted(one["file"] for one in found["runs"]) == ["a.json", "b.json"]
-    assert commands.called == ["bench compare a.json b.json"]
+    assert commands.called == ["bench compare -- a.json b.json"]
     with pytest.raises(UsageError, match="is no run"):
         PAGES["bench"].context(commands, {"one": "../a.json"})
 
