@@ -121,7 +121,9 @@ def check_body(body: bytes, name: str) -> None:
     """Refuse here what SageMaker would refuse. Raises UsageError."""
     if not body:
         raise UsageError(
-            f"{name}: is empty", hint="give an image, a JSON or an NPY file", code="empty_body"
+            f"{name}: is empty",
+            hint="give what the model takes: CSV, JSON, NPY, an image",
+            code="empty_body",
         )
     if len(body) > MAX_BODY:
         raise UsageError(

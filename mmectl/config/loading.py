@@ -138,7 +138,7 @@ def load(
         secrets = {str(value_at(tree.value, key)): text for key, text in hidden.items()}
         raise ConfigError(
             _in_order([variables.hide(problem, secrets) for problem in problems]),
-            hint="see the annotated config.yaml, or: mmectl config schema",
+            hint="the keys, and what each takes: mmectl config schema",
         )
     origins = {key: tree.origin(key) for key in flatten(settings)}
     return Config(

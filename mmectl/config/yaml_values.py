@@ -325,8 +325,11 @@ def scalar(text: str) -> Any:
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` or nothing."""
-    close = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    """``; did you mean 'x'?`` or nothing: the only one that ends so, else the nearest."""
+    words = list(known)
+    whole = [one for one in words if one.endswith(f".{word}")]
+    near = difflib.get_close_matches(word[:100], words, n=1, cutoff=0.6)
+    close = whole if len(whole) == 1 else near
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

@@ -9,6 +9,7 @@ import difflib
 import fnmatch
 import functools
 import importlib
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -112,11 +113,25 @@ def of(
             f'{folders.DESCRIPTION} beside it with {{"framework": "{found[0].name}"}}',
         )
     if not found:
-        held = [path.name for path in folders.files(folder)[:8]]
-        what = f"holds no model of a known framework: it holds {', '.join(held) or 'no file'}"
-        wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in some)
-        raise UnknownError(what, "", f"give the files their usual names ({wanted})")
+        raise _unknown(folder, some)
     return found[0]
+
+
+def _unknown(folder: Path, candidates: Sequence[Framework]) -> UnknownError:
+    """The error of a folder that none of the frameworks takes: by its names, or by its content."""
+    held = [path.name for path in folders.files(folder)]
+    shown = ", ".join(held[:8]) or "no file"
+    what = f"holds no model of a known framework: it holds {shown}"
+    for one, name in itertools.product(candidates, held):
+        if _is_named_as(one, name):
+            fix = f"{name} has the name of a file of {one.name}, not its content: save it again"
+            return UnknownError(what, "", fix)
+    wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in candidates)
+    return UnknownError(what, "", f"give the files their usual names ({wanted})")
+
+
+def _is_named_as(framework: Framework, name: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in framework.files)
 
 
 def matching(folder: Path, candidates: Sequence[Framework] | None = None) -> list[Framework]:
@@ -136,8 +151,7 @@ def _by_name(name: str, candidates: Sequence[Framework]) -> Framework:
 
 def resembles(names: Iterable[str]) -> bool:
     """Whether one of these names is that of a well-known file of a framework."""
-    patterns = [pattern for one in known() for pattern in one.files]
-    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+    return any(_is_named_as(one, name) for name in names for one in known())
 
 
 def described_by(folder: Path, wanted: str | None) -> bytes | None:

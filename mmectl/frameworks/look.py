@@ -133,10 +133,11 @@ def require(folder: Path, *, allow_code: bool = False) -> None:
 def refuse(found: Look) -> None:
     """Raise ArtifactError naming its problems, of many the first few; see `code_of`."""
     if found.problems:
+        code = code_of(found.problems)
         raise ArtifactError(
             "\n".join(summed([str(problem) for problem in found.problems])),
-            hint=_holds(found.framework),
-            code=code_of(found.problems),
+            hint=_holds(found.framework, code),
+            code=code,
         )
 
 
@@ -146,9 +147,11 @@ def code_of(problems: Sequence[Problem]) -> str:
     return codes.pop() if len(codes) == 1 else BAD
 
 
-def _holds(framework: str) -> str:
-    """What a model folder holds."""
+def _holds(framework: str, code: str) -> str:
+    """What a model folder holds; where its problem lists that already, what else there is."""
     if framework:
         return detect.named(framework).holds
+    if code == detect.UnknownError.code:
+        return "any other model is served by a script of yours beside it: inference.py"
     listed = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in detect.known())
     return f"a model folder holds the files of one framework ({listed})"

@@ -35,6 +35,17 @@ BAD = [
         "did you mean 'ml.m5.xlarge'?",
     ),
     (
+        "endpoint: {instance_type: m5.xlarge}\n",
+        {},
+        "config.yaml:1:12  endpoint.instance_type: is 'm5.xlarge', not one that SageMaker knows; "
+        "did you mean 'ml.m5.xlarge'?",
+    ),
+    (
+        "",
+        {"instance_count": 2},
+        "instance_count  unknown key; did you mean 'endpoint.instance_count'?",
+    ),
+    (
         "endpoint: {instance_count: '2'}\n",
         {},
         "config.yaml:1:12  endpoint.instance_count: is '2', must be a whole number",

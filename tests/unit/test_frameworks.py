@@ -55,6 +55,31 @@ def test_two_that_fit_are_an_error_that_says_how_to_name_one(tmp_path):
     assert look.look(folder, framework="xgboost").problems == ()
 
 
+def refused(folder):
+    with pytest.raises(ArtifactError) as caught:
+        look.refuse(look.look(folder))
+    return caught.value
+
+
+def test_a_file_with_a_usual_name_and_other_content_is_named(tmp_path):
+    for name, framework in [("m.joblib", "sklearn"), ("m.cbm", "catboost"), ("m.ubj", "xgboost")]:
+        folder = tmp_path / framework
+        folder.mkdir()
+        (folder / "notes.md").write_text("of a colleague")
+        (folder / name).write_bytes(b"junk\n")
+        error = refused(folder)
+        assert f"{name} has the name of a file of {framework}, not its content" in error.message
+        assert (error.code, "usual names" in error.message) == ("model_unknown_framework", False)
+
+
+def test_the_hint_does_not_repeat_what_the_error_lists(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"junk\n")
+    error = refused(tmp_path)
+    assert "*.joblib" in error.message
+    assert "inference.py" in error.hint
+    assert "*.joblib" not in error.hint
+
+
 def test_an_unknown_name_lists_those_that_are_known():
     assert "known are" in detect.unknown("xgbost")
     assert "did you mean xgboost?" in detect.unknown("xgbost")
