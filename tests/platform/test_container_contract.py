@@ -68,15 +68,26 @@ def in_background(call: Callable[..., object], *arguments: object) -> threading.
 
 
 def slowest_ping(server: Http, goes_on: Callable[[], bool]) -> tuple[float, float]:
-    """The longest that a socket took to be accepted, and an answer to come, in seconds."""
+    """The longest that a socket took to be accepted, and an answer to come, in seconds.
+
+    One ping may get no answer: Multi Model Server counts a model's workers in a list that another
+    thread may change meanwhile (WorkLoadManager.getNumRunningWorkers), and then says nothing.
+    """
     accepted = answered = 0.0
+    silent = 0
     while goes_on():
         began = time.monotonic()
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        with contextlib.closing(connection):
             connection.connect()
             accepted = max(accepted, time.monotonic() - began)
             connection.request("GET", "/ping")
-            assert connection.getresponse().status == 200
+            try:
+                assert connection.getresponse().status == 200
+            except TimeoutError:
+                silent += 1
+                assert silent == 1
+                continue
         answered = max(answered, time.monotonic() - began)
         time.sleep(0.01)
     return accepted, answered
