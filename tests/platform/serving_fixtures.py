@@ -73,7 +73,7 @@ class Http:
         self, method: str, path: str, body: bytes | None = None, headers: dict | None = None
     ) -> Answer:
         """Send one request: status, content type, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

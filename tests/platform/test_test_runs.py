@@ -79,7 +79,7 @@ class Suite:
             time.sleep(0.1)
 
     def wait_for(self, path: Path, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not path.exists():
             ended = process.poll() is not None
             assert not ended, process.communicate()[0].decode()
