@@ -58,7 +58,7 @@ def test_keys_of_aws_are_known_by_their_form(text):
         "sha256:182574239a067fc5bc54233ebbe5ee41ec30c94f64112df2130f5d3b625df26c",
         "commit 182574239a067fc5bc54233ebbe5ee41ec30c94f",
         "https://host/simple/numpy/",
-        '  File "/work/mmectl/aws/session.py", line 12, in client',
+        '  File "/srv/mmectl/aws/session.py", line 12, in client',
         "instance_count: 2",
     ],
 )
