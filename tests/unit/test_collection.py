@@ -96,20 +96,18 @@ def test_a_group_stays_on_one_worker(
     result.assert_outcomes(passed=24)
     told = [line.split(" ") for line in (pytester.path / "told").read_text().splitlines()]
     workers = {(group_of(nodeid), worker) for worker, nodeid in told}
-    files = ("test_one", "test_two")
-    groups = {"lab", *files, *(f"{name}-docker" for name in files)}
-    assert sorted(group for group, _ in workers) == sorted(groups)
+    assert sorted(group for group, _ in workers) == ["lab", "test_one", "test_two"]
     assert "lab" in {group_of(nodeid) for _, nodeid in told[:2]}
 
 
 def test_what_begins_first_exists(tracked: set[Path]) -> None:
     stems = {path.stem for path in tracked}
-    assert {name.removesuffix("-docker") for name in LONG} <= {"lab", *stems}
+    assert set(LONG) <= {"lab", *stems}
 
 
-def test_a_file_with_containers_is_a_group_of_its_own() -> None:
+def test_all_that_needs_the_engine_is_one_group() -> None:
     for name in ("test_story.py::test_it[docker]", "test_story.py::test_it[x-docker-y]"):
-        assert group_of(f"tests/platform/{name}") == "test_story-docker"
+        assert group_of(f"tests/platform/{name}") == "lab"
     assert group_of("tests/platform/test_story.py::test_it[process]") == "test_story"
     assert group_of("tests/platform/test_s3.py::test_dockers[no-dockers]") == "test_s3"
     assert group_of("tests/docker/test_lab.py::test_it") == "lab"
