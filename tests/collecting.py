@@ -1,11 +1,10 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
 Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which the tests of a file
-share. With `--dist loadscope` the tests of a file with one runtime stay on one worker, and so do
-all that push to the registry of the Docker lab; the lab's engine is everybody's
-(docker/lab_share.py). Each page of `tests/docs` is a group of its own. Tests that judge times or
-load are marked `alone`: `make test` runs them at the end, one by one. The tests of the other
-folders share nothing and run in random order, those of engines first.
+share. With `--dist loadscope` the tests of a file stay on one worker, and so do all that need the
+Docker lab, whose engine is started once (docker/lab_share.py). Each page of `tests/docs` is a group
+of its own. Tests that judge times or load are marked `alone`: `make test` runs them at the end, one
+by one. The tests of the other folders share nothing and run in random order, those of engines first.
 """
 
 from __future__ import annotations
