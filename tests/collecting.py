@@ -4,7 +4,7 @@ Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which 
 share. With `--dist loadscope` the tests of a file stay on one worker, and so do all that need the
 Docker lab, whose engine is started once (docker/lab_share.py). Each page of `tests/docs` is a group
 of its own. Tests that judge times or load are marked `alone`: `make test` runs them at the end, one
-by one. The tests of the other folders share nothing and run in random order, those of engines first.
+by one. The tests of the other folders share nothing and run in random order, engines first.
 """
 
 from __future__ import annotations
