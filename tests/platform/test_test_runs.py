@@ -40,10 +40,12 @@ class Suite:
     tmp: Path
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
+        around = clean_environment().items()  # of a worker, where this is one's test
+        environment = {name: value for name, value in around if not name.startswith("PYTEST_")}
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *options],
             cwd=self.folder,
-            env={**clean_environment(), "TMPDIR": str(self.tmp), "AWS_PROFILE": "nobody"},
+            env={**environment, "TMPDIR": str(self.tmp), "AWS_PROFILE": "nobody"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
