@@ -133,22 +133,19 @@ def leading(address: str) -> str:
 
 def _endpoint(app: App) -> Mapping[str, Any]:
     """The endpoint as the embedded platform tells it. Raises PlatformError."""
-    from mmectl.local.client import platform
-
-    told = platform.status(app.config.state_dir)
-    if told is None:
-        raise _stopped()
-    rows = (row for row in told["endpoints"] if row["name"] == app.endpoint_name)
-    found = next(rows, {"name": app.endpoint_name, "status": "does not exist", "instances": []})
+    found = app.embedded_endpoint()
+    if found is None:
+        _require_platform(app)
+        found = {"name": app.endpoint_name, "status": "does not exist", "instances": []}
     return {**found, "alarms": alarm_states(app) or {}}
 
 
-def _stopped() -> MmectlError:
-    from mmectl.base.errors import PlatformError
+def _require_platform(app: App) -> None:
+    """Raise PlatformError where the embedded platform of a project has ended since."""
+    from mmectl.local.client import platform
 
-    return PlatformError(
-        "the embedded platform is not running", hint="mmectl local up", code="not_running"
-    )
+    if app.local and platform.find(app.config.state_dir) is None:
+        raise platform.not_running() from None
 
 
 class InProcess:
@@ -166,18 +163,11 @@ class InProcess:
         except click.ClickException as error:
             raise MmectlError(error.format_message(), code="usage") from None
         except MmectlError:
-            self._require_platform()
+            _require_platform(self._project)
             raise
         for failed in result.errors:
             raise failed
         return result.data
-
-    def _require_platform(self) -> None:
-        """Raise PlatformError where a command failed because the platform has ended since."""
-        from mmectl.local.client import platform
-
-        if self._project.local and platform.find(self._project.config.state_dir) is None:
-            raise _stopped() from None
 
     def line(self, *arguments: str) -> str:
         """The command with the options that lead to the same project."""

@@ -150,9 +150,7 @@ def _status(state_dir: Path) -> Mapping[str, Any]:
 
     found = platform.status(state_dir)
     if not found:
-        raise PlatformError(
-            "the embedded platform is not running", hint="mmectl local up", code="not_running"
-        )
+        raise platform.not_running()
     return found
 
 

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from mmectl.local.bad_day.rules import RequestedFault
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What befalls requests, and which of them.
-
-    `code` is an error of AWS, such as ``ModelNotReadyException``, ``ThrottlingException``,
-    ``ServiceUnavailable``, ``InternalFailure``, ``InternalDependencyException`` or ``ModelError``;
-    or ``ConnectionClosed`` (nothing was done) or ``AnswerLost`` (it was done). `status` is its HTTP
-    status, of a ModelError that of the container: 507 for no memory; None: the usual one. `latency`
-    are seconds that pass before that, or before the true answer without a `code`. `operation` is
-    that of the API, ``*`` any; `model` a TargetModel, with or without ``.tar.gz``, or a pattern
-    with ``*``. It is met `times` times, None: each time. `bad_day` plays the platform's bad day by
-    that seed, with every operation.
-    """
-
-    code: str | None = None
-    status: int | None = None
-    message: str | None = None
-    operation: str = "InvokeEndpoint"
-    model: str | None = None
-    times: int | None = None
-    latency: float = 0.0
-    bad_day: int | None = None
+Fault = RequestedFault
 
 
 class Faults:

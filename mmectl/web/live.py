@@ -7,7 +7,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from mmectl.base.errors import MmectlError
@@ -94,8 +93,7 @@ class Live:
     def close(self) -> None:
         """Look no more."""
         if self._looking is not None:
-            with suppress(asyncio.InvalidStateError):
-                self._looking.cancel()
+            self._looking.cancel()
         self._looking, self._now = None, {}
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmectl.base.errors import MmectlError, UsageError
+from mmectl.console.output import size
 from mmectl.frameworks.expected import Question
 from mmectl.web.actions import ACTIONS
 from mmectl.web.guard import HEADERS, Guard
@@ -50,7 +51,7 @@ class Site:
         self._templates = Environment(
             loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
         )
-        self._templates.filters["pretty"] = _pretty
+        self._templates.filters |= {"pretty": _pretty, "size": size}
 
     def application(self) -> web.Application:
         """The routes, each behind the guard."""

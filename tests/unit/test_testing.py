@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -125,14 +126,11 @@ def test_faults_are_those_that_were_accepted():
     assert sent[-1] == {"faults": []}
 
 
-def test_a_fault_has_the_members_that_the_platform_knows():
-    from dataclasses import fields
+def test_a_fault_is_what_the_platform_reads():
+    from mmectl.local.bad_day.requested import requested_fault
 
-    from mmectl.local.bad_day.requested import Rule
-
-    assert [(f.name, f.default) for f in fields(Fault)] == [
-        (f.name, f.default) for f in fields(Rule)
-    ]
+    asked = Fault("ModelError", status=507, model="a*", times=2, latency=0.5)
+    assert requested_fault(dataclasses.asdict(asked)) == asked
 
 
 def test_a_worker_has_the_run_of_whoever_started_it():

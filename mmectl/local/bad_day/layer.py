@@ -49,6 +49,15 @@ class Outcome:
         return web.Response(status=self.status, body=self.body, headers={"Content-Type": self.kind})
 
 
+def in_front(
+    services: Mapping[str, Handler], layer: Callable[[Handler], Handler]
+) -> dict[str, Handler]:
+    """The services with a layer of faults before each that may meet them."""
+    return {
+        name: handler if name in SPARED else layer(handler) for name, handler in services.items()
+    }
+
+
 class BadDay:
     """Faults by `seed`: equal sequences of requests meet equal faults.
 
@@ -64,10 +73,7 @@ class BadDay:
 
     def around(self, services: Mapping[str, Handler]) -> dict[str, Handler]:
         """The services with this layer in front of them."""
-        return {
-            name: handler if name in SPARED else self._before(handler)
-            for name, handler in services.items()
-        }
+        return in_front(services, self._before)
 
     def _before(self, handler: Handler) -> Handler:
         async def answer(call: Call) -> web.StreamResponse:

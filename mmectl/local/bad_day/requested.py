@@ -8,57 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
+from dataclasses import fields
 from typing import Any
 
 from aiohttp import web
 
 from mmectl.local.bad_day.asked import RUNTIME, Asked, asked
 from mmectl.local.bad_day.faults import FAULTS, Fault
-from mmectl.local.bad_day.layer import SPARED, BadDay, closed, met
+from mmectl.local.bad_day.layer import BadDay, closed, in_front, met
+from mmectl.local.bad_day.rules import RequestedFault
 from mmectl.local.call import Call, Handler
 from mmectl.local.fleet.errors import model_error
 from mmectl.local.payloads import json_object
 from mmectl.local.values import AwsError
 
+MOST_RULES = 100
 DROPPED, LOST, MODEL_ERROR = "ConnectionClosed", "AnswerLost", "ModelError"
 MOST_LATENCY = 300.0  # seconds
-MOST_RULES = 100
 _TEXT = "A fault that was asked for."
 _TARGET = "X-Amzn-SageMaker-Target-Model"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What befalls requests, and which.
-
-    `code` is an error of AWS, ConnectionClosed (nothing was done) or AnswerLost (it was done);
-    None: none. `status` is its HTTP status, of a ModelError the container's; None: the usual one.
-    `latency` are seconds before anything else. `model` is a TargetModel with or without
-    ``.tar.gz``, or a pattern with ``*``. It is met `times` times, None: each time. `bad_day` plays
-    a whole bad day by that seed instead.
-    """
-
-    code: str | None = None
-    status: int | None = None
-    message: str | None = None
-    operation: str = "InvokeEndpoint"
-    model: str | None = None
-    times: int | None = None
-    latency: float = 0.0
-    bad_day: int | None = None
-
-    def fits(self, ask: Asked, target: str) -> bool:
-        """Whether this request is one of those."""
-        if self.bad_day is not None:
-            return True
-        if self.operation not in ("*", ask.operation):
-            return False
-        patterns = () if self.model is None else (self.model, f"{self.model}.tar.gz")
-        return not patterns or any(fnmatchcase(target, pattern) for pattern in patterns)
-
-
 _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("code", "message", "operation", "model"), (str,)),
     **dict.fromkeys(("status", "times", "bad_day"), (int,)),
@@ -67,23 +35,23 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 KNOWN = {fault.code: fault for faults in FAULTS.values() for fault in faults if fault.code}
 
 
-def rule(told: Any) -> Rule:
-    """A rule as it was sent. Raises AwsError, naming what is wrong."""
+def requested_fault(told: Any) -> RequestedFault:
+    """One as it was sent. Raises AwsError, naming what is wrong."""
     if not isinstance(told, dict):
         raise _wrong("a fault is an object")
-    unknown = sorted(set(told) - {field.name for field in fields(Rule)})
+    unknown = sorted(set(told) - {field.name for field in fields(RequestedFault)})
     if unknown:
         raise _wrong(f"a fault has no member {', '.join(unknown)}")
     given = {name: value for name, value in told.items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
             raise _wrong(f"{name} cannot be {value!r}")
-    made = Rule(**given)
+    made = RequestedFault(**given)
     _check(made)
     return made
 
 
-def _check(made: Rule) -> None:
+def _check(made: RequestedFault) -> None:
     if made.code is None and made.bad_day is None and made.latency <= 0:
         raise _wrong("a fault has a code, a latency or a bad_day")
     if not 0 <= made.latency <= MOST_LATENCY:
@@ -105,7 +73,7 @@ def _wrong(text: str) -> AwsError:
 class _Met:
     """A rule and how often it was met."""
 
-    def __init__(self, wanted: Rule, region: str) -> None:
+    def __init__(self, wanted: RequestedFault, region: str) -> None:
         self.rule, self.count = wanted, 0
         self.day = BadDay(wanted.bad_day, region) if wanted.bad_day is not None else None
 
@@ -131,22 +99,19 @@ class Requested:
             told = json_object(call.payload).get("faults")
             if not isinstance(told, list) or len(told) > MOST_RULES:
                 raise _wrong(f"faults must be a list of at most {MOST_RULES}")
-            rules = [_Met(rule(one), self._region) for one in told]
+            rules = [_Met(requested_fault(one), self._region) for one in told]
             self._rules.pop(key, None)
             if rules:
                 self._rules[key] = rules
         return {"faults": [self._told(one) for one in self._rules.get(key, ())]}
 
     def _told(self, one: _Met) -> dict[str, Any]:
-        values = {field.name: getattr(one.rule, field.name) for field in fields(Rule)}
+        values = {field.name: getattr(one.rule, field.name) for field in fields(RequestedFault)}
         return {**values, "met": one.count}
 
     def around(self, services: Mapping[str, Handler]) -> dict[str, Handler]:
         """The services with this layer in front of them."""
-        return {
-            name: handler if name in SPARED else self._before(handler)
-            for name, handler in services.items()
-        }
+        return in_front(services, self._before)
 
     def _before(self, handler: Handler) -> Handler:
         async def answer(call: Call) -> web.StreamResponse:
@@ -173,7 +138,7 @@ class Requested:
         return met(call, ask, _fault(found.rule, ask, self._region))
 
 
-def _fault(wanted: Rule, ask: Asked, region: str) -> Fault:
+def _fault(wanted: RequestedFault, ask: Asked, region: str) -> Fault:
     """The fault of a rule; raises AwsError for the model's own error."""
     if wanted.code == DROPPED:
         return Fault("dropped")

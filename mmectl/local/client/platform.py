@@ -158,6 +158,13 @@ def send(
     return answer
 
 
+def not_running() -> PlatformError:
+    """The error of what needs the platform of a project where it does not run."""
+    return PlatformError(
+        "the embedded platform is not running", hint="mmectl local up", code="not_running"
+    )
+
+
 def bad_day(state_dir: Path) -> int | None:
     """The seed of the faults that the platform plays; None where it plays none."""
     known = _read(state_dir.resolve())
