@@ -17,7 +17,6 @@ from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import Artifact
-from mmectl.spec import alarms
 from mmectl.spec.policy import progress
 from mmectl.spec.scaling import Target, is_ours, name_of, said
 
@@ -87,13 +86,10 @@ def status(app: App, show_all: bool) -> Result:
 def alarm_states(app: App) -> dict[str, str] | None:
     """State by name of the alarms that the configuration names and makes; None: not to be seen."""
     from mmectl.aws import cloudwatch
+    from mmectl.config.specification import policy
 
-    settings = app.config.settings
-    named = alarms.named(
-        settings.update.alarms, app.endpoint_name, settings.endpoint.variant_names[0]
-    )
     made = (str(one["AlarmName"]) for one in app.watched().alarms)
-    names = sorted({*named, *made})
+    names = sorted({*policy(app.config.settings).alarms, *made})
     if not names:
         return {}
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mmectl.app import App
 from mmectl.commands import unserved
 from mmectl.commands.iam import names_of
 from mmectl.config.sections.endpoint import Endpoint
+from mmectl.config.specification import policy as configured
 from mmectl.doctor.values import ImageFacts, ModelSizes, Subject, Wanted
 from mmectl.images.platforms import platform_of
 from mmectl.planning.serving import serving_role
-from mmectl.spec import alarms
 from mmectl.spec.policy import Policy
 
 
@@ -23,7 +21,7 @@ def subject_of(app: App, policy: Policy | None = None) -> Subject:
     from mmectl.aws.looks import Looks
 
     return Subject(
-        wanted=_wanted(app, policy or _policy(app)),
+        wanted=_wanted(app, policy or configured(app.config.settings)),
         account=Looks(app.aws, lambda: _role(app)),
         local=app.local,
         names=lambda: names_of(app),
@@ -33,15 +31,6 @@ def subject_of(app: App, policy: Policy | None = None) -> Subject:
         sizes=lambda: _sizes(app),
         unserved=lambda: unserved.lines(app, app.image.reference, "the image"),
     )
-
-
-def _policy(app: App) -> Policy:
-    """That of the configuration, with the alarms that it stands for."""
-    settings = app.config.settings
-    names = alarms.named(
-        settings.update.alarms, app.endpoint_name, settings.endpoint.variant_names[0]
-    )
-    return replace(settings.update.as_policy(), alarms=names)
 
 
 def _wanted(app: App, policy: Policy) -> Wanted:

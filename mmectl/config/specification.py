@@ -14,6 +14,7 @@ from mmectl.spec.capture import Capture, among_models
 from mmectl.spec.container import Container
 from mmectl.spec.desired import Spec
 from mmectl.spec.metrics import Measured
+from mmectl.spec.policy import Policy
 from mmectl.spec.tags import carried
 from mmectl.spec.variant import Variant
 
@@ -40,10 +41,7 @@ def specification(settings: Settings, *, image: str, models: str, role: str) -> 
         variant=variant,
         others=tuple(others),
         tags=tuple(settings.aws.tags.items()),
-        policy=replace(
-            settings.update.as_policy(),
-            alarms=alarms.named(settings.update.alarms, wanted.name, wanted.variant_names[0]),
-        ),
+        policy=policy(settings),
         autoscaling=settings.autoscaling.as_values(),
         network=settings.network.as_network(),
         kms_key=wanted.kms_key,
@@ -81,6 +79,13 @@ def _capture(settings: Settings, models: str) -> Capture | None:
             code="capture_among_models",
         )
     return found
+
+
+def policy(settings: Settings) -> Policy:
+    """How an endpoint is updated, with the names of the alarms that are meant."""
+    name, variant = settings.endpoint.name, settings.endpoint.variant_names[0]
+    named = alarms.named(settings.update.alarms, name, variant)
+    return replace(settings.update.as_policy(), alarms=named)
 
 
 def watched(settings: Settings, region: str) -> Watched:

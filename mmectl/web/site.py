@@ -14,7 +14,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmectl.base.errors import MmectlError, UsageError
-from mmectl.console.output import size
+from mmectl.base.text import size
 from mmectl.frameworks.expected import Question
 from mmectl.web.actions import ACTIONS
 from mmectl.web.guard import HEADERS, Guard
