@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmectl.base.errors import ConfigError, PlatformError
 from mmectl.base.values import Location
 from mmectl.config import project
-from mmectl.config.loading import Config, load, load_each
+from mmectl.config.loading import Config, load, load_each, state_dir_in_need
 from mmectl.console.options import colour_wanted, flags_of
 from mmectl.console.output import Mode, Output
 
@@ -171,6 +171,22 @@ class App:
             return self._file[0]
         except ConfigError:
             return None
+
+    @cached_property
+    def platform_dir(self) -> Path:
+        """The folder of the embedded platform, for commands that need no other key.
+
+        Whatever is wrong with the file, which is said. Raises ConfigError where none can be used.
+        """
+        try:
+            return self.config.state_dir
+        except ConfigError as error:
+            path = self._file[0]
+            found = state_dir_in_need(
+                path, flags=self._flags, chosen=self._environment, here=self._here(path)
+            )
+            self.warn(f"{error.problems[0]}\nlocal.state_dir is taken as {found}")
+            return found
 
     def environments(self) -> dict[str, Config]:
         """The configuration in each of its environments, without what is of unset variables.

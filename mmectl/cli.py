@@ -34,6 +34,27 @@ if TYPE_CHECKING:
     from mmectl.console.output import Result
 
 
+_FEW = 30  # values of an option that are listed
+# what people type who know other tools
+MEANT = {
+    "create": "deploy",
+    "delete": "destroy",
+    "describe": "status",
+    "diff": "plan",
+    "list": "models list",
+    "ls": "models list",
+    "new": "init",
+    "predict": "invoke",
+    "push": "upload",
+    "remove": "destroy",
+    "rm": "destroy",
+    "start": "local up",
+    "stop": "local down",
+    "update": "deploy",
+    "validate": "config check",
+}
+
+
 class LazyGroup(CommandGroup):
     """Knows its commands by name and imports the one that is called."""
 
@@ -49,21 +70,26 @@ class LazyGroup(CommandGroup):
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the near miss of an unknown command."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+    def meant(self, ctx: click.Context, name: str) -> str | None:
+        """The command that an unknown name comes nearest to; its meaning, or one of a group."""
+        if name in MEANT:
+            return f"{ctx.command_path} {MEANT[name]}"
+        return super().meant(ctx, name) or self._in_a_group(ctx, name)
 
-            ctx.ensure_object(Call).found(f"{ctx.command_path} {args[0]}")
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean: mmectl {close[0]}" if close else "list them: mmectl --help"
-            raise UsageError(f"no such command: {args[0]}", hint=hint, code="no_such_command")
-        return super().resolve_command(ctx, args)
+    def _in_a_group(self, ctx: click.Context, name: str) -> str | None:
+        """The one command of that name in a group of commands."""
+        groups = {one: self.get_command(ctx, one) for one in ("models", "local", "config", "iam")}
+        found = [
+            f"{ctx.command_path} {one} {name}"
+            for one, group in groups.items()
+            if isinstance(group, click.Group) and name in group.commands
+        ]
+        return " or ".join(found) or None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Answer --version, which --json may stand beside."""
+        """Answer --version, which --json may stand beside, and the word version."""
+        if args[:1] == ["version"]:
+            args = ["--version", *args[1:]]
         options = list(itertools.takewhile(lambda word: word.startswith("-"), args))
         if "--version" not in options or set(options) & set(ctx.help_option_names):
             return super().parse_args(ctx, args)
@@ -121,7 +147,7 @@ def run(arguments: list[str], app: type[App] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        return _failed(call, _usage(error), arguments)
+        return _failed(call, _usage(error, call), arguments)
     except (KeyboardInterrupt, click.Abort) as stop:
         by = "SIGTERM" if isinstance(stop, _Terminated) else "Ctrl-C"
         return _failed(call, Interrupted(f"stopped by {by}"), arguments)
@@ -166,10 +192,10 @@ def _exit_code(result: Result | int | None) -> int:
     return result if isinstance(result, int) else getattr(result, "exit_code", 0)
 
 
-def _usage(error: click.ClickException) -> UsageError:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "mmectl"
-    if isinstance(error, click.NoSuchOption) and context is not None:
+def _usage(error: click.ClickException, call: Call) -> UsageError:
+    context = getattr(error, "ctx", None) or _context(call)
+    path = context.command_path
+    if isinstance(error, click.NoSuchOption):
         meant = _meant(error.option_name, context.command.get_params(context))
         close = f"; did you mean {meant}?" if meant else ""
         return UsageError(
@@ -178,7 +204,30 @@ def _usage(error: click.ClickException) -> UsageError:
             code="no_such_option",
         )
     text = " ".join(error.format_message().split())
-    return UsageError(text[:1].lower() + text[1:].rstrip("."), hint=f"see: {path} --help")
+    listed = _choices(error, context) if isinstance(error, click.BadOptionUsage) else None
+    return UsageError(text[:1].lower() + text[1:].rstrip("."), hint=listed or f"see: {path} --help")
+
+
+def _context(call: Call) -> click.Context:
+    """That of the command which was found; click's parser names none."""
+    context = click.Context(cli, info_name="mmectl", obj=call)
+    for word in call.command.split():
+        command = context.command
+        found = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if found is None:
+            break
+        context = click.Context(found, parent=context, info_name=word)
+    return context
+
+
+def _choices(error: click.BadOptionUsage, context: click.Context) -> str | None:
+    """The values that the option takes, where there are few."""
+    options = context.command.get_params(context)
+    found = next((one for one in options if error.option_name in one.opts), None)
+    if found is None:
+        return None
+    values = [one.value for one in found.shell_complete(context, "") if one.type == "plain"]
+    return f"one of: {', '.join(values)}" if 0 < len(values) <= _FEW else None
 
 
 def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Partition:
     suffix: str
     console: str
     pattern: str
+    regions: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +45,9 @@ def known() -> tuple[Partition, ...]:
 
 def _partition(item: dict[str, Any]) -> Partition:
     console = _CONSOLES.get(item["id"], "console.aws.amazon.com")
-    return Partition(item["id"], item["outputs"]["dnsSuffix"], console, item["regionRegex"])
+    regions = tuple(name for name in item["regions"] if not name.endswith("-global"))
+    suffix = item["outputs"]["dnsSuffix"]
+    return Partition(item["id"], suffix, console, item["regionRegex"], regions)
 
 
 @lru_cache(maxsize=64)
@@ -57,6 +61,40 @@ def is_region(text: str) -> bool:
     """Whether it may be a region's name."""
     known_form = any(re.fullmatch(each.pattern, text) for each in known())
     return known_form or _REGION.fullmatch(text) is not None
+
+
+def is_known(region: str) -> bool:
+    """Whether botocore's data name the region; a younger one they do not."""
+    return region in _names()
+
+
+def misspelled(region: str) -> str | None:
+    """The region that is meant by one with a word that is nearly a point of the compass."""
+    if is_known(region):
+        return None
+    points = {name.split("-")[-2] for name in _names()}
+    wrong = [word for word in region.split("-")[1:-1] if word not in _words()]
+    if not any(difflib.get_close_matches(word, points, n=1, cutoff=0.75) for word in wrong):
+        return None
+    return near(region)
+
+
+def near(region: str) -> str | None:
+    """The known region whose name comes nearest, several joined by ``or``; None: none does."""
+    close = difflib.get_close_matches(region, _names(), n=3, cutoff=0.75)
+    likeness = {one: difflib.SequenceMatcher(a=one, b=region).ratio() for one in close}
+    most = max(likeness.values(), default=0.0)
+    return " or ".join(one for one, like in likeness.items() if like == most) or None
+
+
+@lru_cache(maxsize=1)
+def _names() -> tuple[str, ...]:
+    return tuple(name for each in known() for name in each.regions)
+
+
+@lru_cache(maxsize=1)
+def _words() -> frozenset[str]:
+    return frozenset(word for name in _names() for word in name.split("-"))
 
 
 @lru_cache(maxsize=1)

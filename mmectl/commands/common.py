@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -192,9 +193,29 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Note the command's name, for whatever it ends with."""
+        """Note the command's name, for whatever it ends with; name the near miss of an unknown one.
+
+        `help COMMAND` is the help of the command.
+        """
+        if args[0] == "help":
+            _asked_for_help(ctx, self, args[1:])
         ctx.ensure_object(Call).found(f"{ctx.command_path} {args[0]}")
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise self._unknown(ctx, args[0])
         return super().resolve_command(ctx, args)
+
+    def meant(self, ctx: click.Context, name: str) -> str | None:
+        """The command line that an unknown name comes nearest to, from this group on."""
+        close = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+        return f"{ctx.command_path} {close[0]}" if close else None
+
+    def _unknown(self, ctx: click.Context, name: str) -> UsageError:
+        close = self.meant(ctx, name)
+        return UsageError(
+            f"no such command: {' '.join([*ctx.command_path.split()[1:], name])}",
+            hint=f"did you mean: {close}" if close else f"list them: {ctx.command_path} --help",
+            code="no_such_command",
+        )
 
     def _misplaced(
         self, ctx: click.Context, option: click.Parameter, given: list[str], rest: Sequence[str]
@@ -218,6 +239,19 @@ class CommandGroup(click.Group):
             if command is not None or path == ctx.command_path:  # an unknown one is named, too
                 path += f" {left.pop(0)}"
         return path, left
+
+
+def _asked_for_help(ctx: click.Context, group: click.Group, words: Sequence[str]) -> NoReturn:
+    """Print the help of the command that the words lead to. Raises Exit, or UsageError."""
+    command: click.Command = group
+    for word in words:
+        if not isinstance(command, click.Group) or word.startswith("-"):
+            break
+        name, found, _ = command.resolve_command(ctx, [word])
+        if found is not None:
+            command, ctx = found, click.Context(found, parent=ctx, info_name=name)
+    click.echo(command.get_help(ctx))
+    ctx.exit()
 
 
 class _Misplaced(click.Option):

@@ -89,7 +89,7 @@ def down(app: App, timeout: float) -> Result:
     """Stop the platform and its processes; its data are kept."""
     from mmectl.local.client import platform
 
-    stopped = platform.stop(app.config.state_dir, timeout, app.out.note)
+    stopped = platform.stop(app.platform_dir, timeout, app.out.note)
     return Result({"stopped": stopped}, ["stopped" if stopped else "it was not running"])
 
 
@@ -98,10 +98,10 @@ def status_(app: App) -> Result:
     """Show whether the platform runs, its endpoints and instances."""
     from mmectl.local.client import platform
 
-    connection = platform.find(app.config.state_dir)
+    connection = platform.find(app.platform_dir)
     if connection is None:
-        return _silent(app.config.state_dir)
-    found = platform.status(app.config.state_dir) or {}
+        return _silent(app.platform_dir)
+    found = platform.status(app.platform_dir) or {}
     rows = [
         [row["name"], item["instance_id"], item["state"], str(item["pid"])]
         for row in found.get("endpoints", ())
@@ -111,9 +111,9 @@ def status_(app: App) -> Result:
         f"serving at  {connection.endpoint_url}",
         f"pid         {connection.pid}",
         f"supervisor  {_told(found.get('supervisor'))}",
-        f"state in    {app.config.state_dir}",
+        f"state in    {app.platform_dir}",
     ]
-    if (seed := platform.bad_day(app.config.state_dir)) is not None:
+    if (seed := platform.bad_day(app.platform_dir)) is not None:
         view.append(f"bad day     seed {seed}: faults are played; end it: mmectl local down")
     if rows:
         view += ["", Table(("ENDPOINT", "INSTANCE", "STATE", "PID"), rows, frozenset({"PID"}))]
@@ -138,7 +138,7 @@ def top(app: App, once: bool, every: float) -> Result:
     from mmectl.console.top import watched
 
     def status() -> Mapping[str, Any]:
-        return _status(app.config.state_dir)
+        return _status(app.platform_dir)
 
     if not once and app.out.terminal:
         watched(status, app.out, every)

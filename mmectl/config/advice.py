@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mmectl.base import partitions
 from mmectl.config.checks import has_disks
 from mmectl.config.sections.settings import Settings
 
@@ -15,6 +16,10 @@ def advice(settings: Settings) -> list[str]:
 
 def _advice(settings: Settings) -> Iterator[tuple[str, str]]:
     kind = settings.endpoint.instance_type
+    region = settings.aws.region
+    if region is not None and not partitions.is_known(region):
+        text = f"is {region}, which the installed botocore does not know{_near(region)}"
+        yield "aws.region", text
     if len(settings.network.subnets) == 1:
         text = "names one subnet; SageMaker wants two in different zones, even for one instance"
         yield "network.subnets", text
@@ -30,6 +35,11 @@ def _advice(settings: Settings) -> Iterator[tuple[str, str]]:
             "endpoint fills its disks with models: watch DiskUtilization"
         )
         yield "capture.enabled", text
+
+
+def _near(region: str) -> str:
+    found = partitions.near(region)
+    return f": {found}?" if found else ""
 
 
 def shared_endpoints(environments: Mapping[str, Settings]) -> list[str]:

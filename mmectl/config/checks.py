@@ -6,14 +6,13 @@ own service model; and what does not fit together.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from mmectl.base import partitions
 from mmectl.base.errors import UsageError
@@ -27,6 +26,8 @@ from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
 from mmectl.config.sections.image import Image
 from mmectl.config.sections.models import Model
 from mmectl.config.sections.settings import Settings
+from mmectl.config.usable import Usable
+from mmectl.config.usable import usable as usable_of
 from mmectl.config.yaml_values import Tree, near_miss, shown, unknown_key
 from mmectl.frameworks import detect
 from mmectl.frameworks.mxnet import zoo
@@ -103,25 +104,22 @@ def validate(tree: Tree, path: Path | None) -> tuple[Settings | None, list[str]]
 
     `path` is the file, against which folders are looked for.
     """
-    settings: Settings | None = None
-    try:
-        settings = Settings.model_validate(tree.value)
-        problems = [tree.at(key, text) for key, text in _problems(settings, path)]
-    except ValidationError as error:
-        problems = [
-            _problem_of(tree, dict(item)) for item in error.errors(include_url=False)[:MOST]
-        ]
+    found = usable_of(tree.value)
+    problems = [_problem_of(tree, item) for item in found.errors[:MOST]]
+    if found.settings is not None:
+        problems += [tree.at(key, text) for key, text in _problems(found.settings, path, found)]
     limits = problems_of_limits(_limited(tree))
-    return settings, problems + [tree.at(key, text) for key, text in limits]
+    problems += [tree.at(key, text) for key, text in limits]
+    return (None if found.errors else found.settings), problems
 
 
-def _problem_of(tree: Tree, item: dict[str, Any]) -> str:
+def _problem_of(tree: Tree, item: Mapping[str, Any]) -> str:
     """One pydantic error where it stands."""
     key = ".".join(str(part) for part in item["loc"])
     return tree.at(key, _words(item, tree.written.get(key)))
 
 
-def _words(item: dict[str, Any], written: str | None) -> str:
+def _words(item: Mapping[str, Any], written: str | None) -> str:
     """One pydantic error in our words; `written` is how a number or boolean was written."""
     kind, context = item["type"], item.get("ctx", {})
     value = shown(item.get("input"))
@@ -155,18 +153,43 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     return list(section.model_fields) if section else []
 
 
-def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
-    """(dotted key, what is wrong) of settings whose types are right."""
-    yield from _word_problems(settings)
-    yield from _sagemaker_problems(settings)
-    yield from security.problems(settings)
-    yield from accelerators.problems(settings)
-    yield from _variants_problems(settings)
-    yield from _models_problems(settings, path)
+def _problems(settings: Settings, path: Path | None, found: Usable) -> Iterator[tuple[str, str]]:
+    """(dotted key, what is wrong) of settings whose types are right.
+
+    Nothing is said of what was left out, nor of what goes with it.
+    """
+    each = [_word_problems(settings), _models_problems(settings, path)]
+    each += [_address_problems(settings), _folder_problems(settings, path)]
+    together = [
+        check(settings)
+        for check, sections in _TOGETHER
+        if not any(found.touches(section) for section in sections)
+    ]
+    for key, text in itertools.chain(*each, *together):
+        place = found.place(key)
+        if not found.touches(place):
+            yield place, text
+
+
+def _address_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     try:
         urllib.parse.urlsplit(settings.zoo.base_url)
     except ValueError as error:
         yield "zoo.base_url", f"is {shown(settings.zoo.base_url)}: {error}"
+
+
+def _folder_problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]]:
+    if (refusal := _no_path(settings.local.state_dir)) is not None:
+        yield "local.state_dir", refusal
+    for key in ("context", "handler"):
+        folder = getattr(settings.image, key)
+        if settings.image.uri is None and path is not None and folder is not None:
+            refusal = _no_folder(path.parent, folder)
+            if refusal is not None:
+                yield f"image.{key}", refusal
+
+
+def _alarm_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     if alarms.DEFAULTS in settings.update.alarms and not settings.alarms.defaults:
         yield "update.alarms", "has defaults, which there are with alarms.defaults: true alone"
     named = alarms.named(settings.update.alarms, "endpoint", "variant")
@@ -175,19 +198,12 @@ def _problems(settings: Settings, path: Path | None) -> Iterator[tuple[str, str]
         yield "update.alarms", f"{text}: defaults are two"
     if settings.alarms.sns is not None and not settings.alarms.defaults:
         yield "alarms.sns", "is told by the alarms of alarms.defaults: true, which is not set"
+
+
+def _policy_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     refused = policy.problem(settings.update.as_policy())
     if refused is not None:
         yield f"update.{refused[0]}", refused[1]
-    yield from scaling_problems(settings.autoscaling, settings.endpoint)
-    if (refusal := _no_path(settings.local.state_dir)) is not None:
-        yield "local.state_dir", refusal
-    yield from _image_problems(settings.image)
-    for key in ("context", "handler"):
-        folder = getattr(settings.image, key)
-        if settings.image.uri is None and path is not None and folder is not None:
-            refusal = _no_folder(path.parent, folder)
-            if refusal is not None:
-                yield f"image.{key}", refusal
 
 
 def _index_problem(index: str) -> str | None:
@@ -264,8 +280,8 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         value = values[key]
         if value is not None and not re.fullmatch(pattern, value):
             yield key, f"is {shown(value)}, must be {rule}"
-    if settings.aws.region is not None and not partitions.is_region(settings.aws.region):
-        yield "aws.region", f"is {shown(settings.aws.region)}, must be a region such as us-east-1"
+    if (refusal := _region_problem(settings.aws.region)) is not None:
+        yield "aws.region", refusal
     for name in settings.aws.tags:
         if name.lower().startswith("aws:"):
             yield "aws.tags", f"{name!r}: names that begin with aws: belong to AWS"
@@ -279,6 +295,15 @@ def _word_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     if not prefix.endswith("/") or prefix.startswith("/") or "//" in prefix:
         rule = "must end with '/', not start with '/', without '//'"
         yield "bucket.prefix", f"is {shown(prefix)}, {rule}"
+
+
+def _region_problem(region: str | None) -> str | None:
+    if region is None:
+        return None
+    if not partitions.is_region(region):
+        return f"is {shown(region)}, must be a region such as us-east-1"
+    meant = partitions.misspelled(region)
+    return f"is {shown(region)}, which is no region; did you mean {meant}?" if meant else None
 
 
 def _destination_problem(destination: str | None) -> str | None:
@@ -386,3 +411,16 @@ def _limited(tree: Tree) -> dict[str, tuple[str, Any]]:
             found = one.get(name) if isinstance(one, dict) else None
             limited[f"endpoint.variants.{number}.{name}"] = (shape, found)
     return {key: pair for key, pair in limited.items() if pair[1] is not None}
+
+
+# checks of what does not fit together, with the sections that they look at
+_TOGETHER: tuple[tuple[Callable[[Settings], Iterator[tuple[str, str]]], tuple[str, ...]], ...] = (
+    (_sagemaker_problems, ("aws", "endpoint")),
+    (security.problems, ("network", "aws")),
+    (accelerators.problems, ("endpoint", "image")),
+    (_variants_problems, ("endpoint", "update", "alarms")),
+    (_alarm_problems, ("update", "alarms")),
+    (_policy_problems, ("update",)),
+    (lambda it: scaling_problems(it.autoscaling, it.endpoint), ("autoscaling", "endpoint")),
+    (lambda it: _image_problems(it.image), ("image",)),
+)

@@ -21,11 +21,14 @@ from mmectl.config import checks, environments, project, variables
 from mmectl.config.keys import flatten, is_text, keys, paths, texts
 from mmectl.config.reading import read_text
 from mmectl.config.sections.settings import Settings
+from mmectl.config.usable import usable
 from mmectl.config.yaml_values import Tree, compose, overlay, value_at
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 EJECTED = "container"  # a folder of that name beside the file is an image context of one's own
 CONTEXT_FILES = ("Dockerfile", "entrypoint.py", "model_handler.py")  # with any of these in it
+# the line of local.state_dir, in a file that is no YAML
+_STATE_DIR = re.compile(r"""\bstate_dir["']?:[ \t]+(?P<value>"[^"\n]+"|'[^'\n]+'|[^\s#,}"']+)""")
 MOST = 20  # problems that are told at once
 
 
@@ -149,6 +152,41 @@ def load(
         environments.names(whole),
         hidden,
     )
+
+
+def state_dir_in_need(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    chosen: str | None = None,
+    here: Path | None = None,
+) -> Path:
+    """`local.state_dir` of a file whatever is wrong with it, absolute; as `load` takes its options.
+
+    Where the file is no YAML the key's line is read. Raises nothing.
+    """
+    given = environment if environment is not None else os.environ
+    tree = _tree_in_need(path, chosen)
+    tree = variables.expand(tree, given, is_text, settings=texts(), leave_out=True).tree
+    tree, _ = _overlaid(tree, given, flags or {})
+    if here is not None and flags:
+        _from(here, tree, flags)
+    settings = usable(tree.value).settings or Settings()
+    return Config(settings, path.absolute() if path else None, {}).state_dir
+
+
+def _tree_in_need(path: Path | None, chosen: str | None) -> Tree:
+    text = ""
+    try:
+        text = read_text(path) if path else ""
+        whole = compose(text, path.name if path else "")
+    except ConfigError:
+        found = _STATE_DIR.search(text)
+        local = {"state_dir": found["value"].strip("\"'")} if found else {}
+        return Tree({"local": local}, {}, ())
+    known = chosen if chosen in environments.names(whole) else None
+    return environments.select(whole, known)[0]
 
 
 def load_each(

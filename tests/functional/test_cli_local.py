@@ -322,3 +322,52 @@ def test_sigterm_is_as_ctrl_c(project, capsys):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (code, capsys.readouterr().err) == (130, "interrupted: stopped by SIGTERM\n")
+
+
+# a configuration with mistakes
+
+BROKEN = [
+    "platform: local\nendpoint: {nam: demo}\n",
+    "platform: local\nendpoint: {name: demo}\nmodels: [{name: x, path: gone}]\n",
+    "platform: [local\nlocal: {state_dir: elsewhere}\n",
+    "- a\n",
+    "local: {state_dir: 5}\n",
+    "local: {state_dir: elsewhere, port: many}\nupdate: 3\n",
+    "endpoint: {name: '${NOBODY_SET_THIS}'}\nlocal:\n  state_dir: 'elsewhere'\n\tx: 1\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("options", [(), ("--env", "nowhere"), ("--set", "endpoint.nam=x")])
+def test_a_platform_is_stopped_whatever_is_wrong_with_the_configuration(
+    call, project, text, options
+):
+    (project / "config.yaml").write_bytes(text.encode() or b"\xff\xfe")
+    place = "elsewhere" if "elsewhere" in text else ".mmectl"
+    running = subprocess.Popen(
+        ["sleep", "60"],
+        env={**os.environ, processes.SERVER_MARK: str(project / place)},
+        start_new_session=True,
+    )
+    try:
+        told = call("local", "status", *options)
+        code, out, err = call("local", "down", *options)
+        gone = running.wait(20)
+    finally:
+        running.kill()
+        running.wait()
+    assert (code, out, gone) == (0, "stopped\n", -signal.SIGKILL)
+    assert "warning: " in err
+    assert f"local.state_dir is taken as {project / place}" in err
+    assert "though its processes run" in told[1]
+
+
+def test_a_variable_names_the_state_folder_beside_a_wrong_file(call, project, monkeypatch):
+    (project / "config.yaml").write_text("nonsense: [\n")
+    monkeypatch.setenv("MMECTL_LOCAL_STATE_DIR", "by_variable")
+    assert f"taken as {project / 'by_variable'}" in call("local", "down")[2]
+    assert (
+        f"taken as {project / 'by_flag'}"
+        in call("local", "down", "--set", "local.state_dir=by_flag")[2]
+    )

@@ -139,3 +139,52 @@ def test_redirects_lead_to_nothing_weaker(source, target, follows):
     else:
         with pytest.raises(urllib.error.URLError, match="which is refused"):
             _Redirects().redirect_request(*redirect)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        ("models lst", "no such command: models lst", "did you mean: mmectl models list"),
+        ("local dwon", "no such command: local dwon", "did you mean: mmectl local down"),
+        ("iam foo", "no such command: iam foo", "list them: mmectl iam --help"),
+        ("up", "no such command: up", "did you mean: mmectl local up"),
+        ("check", "no such command: check", "mmectl models check or mmectl config check"),
+        ("ls", "no such command: ls", "did you mean: mmectl models list"),
+        ("predict x", "no such command: predict", "did you mean: mmectl invoke"),
+        ("frobnicate", "no such command: frobnicate", "list them: mmectl --help"),
+        ("help dploy", "no such command: dploy", "did you mean: mmectl deploy"),
+        ("help models lst", "no such command: models lst", "did you mean: mmectl models list"),
+        ("init --example", "requires an argument", "one of: catboost, "),
+        ("init --framework", "requires an argument", "one of: catboost, custom"),
+        ("deploy --timeout", "requires an argument", "see: mmectl deploy --help"),
+        ("models list --env", "requires an argument", "see: mmectl models list --help"),
+        ("plan --platform", "requires an argument", "one of: local, aws"),
+    ],
+)
+def test_what_is_meant_is_named(capsys, tmp_path, monkeypatch, arguments, said, hint):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments.split()) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert hint in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ("help", "--help"),
+        ("help deploy", "deploy --help"),
+        ("help models list", "models list --help"),
+        ("models help list", "models list --help"),
+        ("local help", "local --help"),
+        ("version", "--version"),
+        ("version --json", "--version --json"),
+    ],
+)
+def test_words_for_options(capsys, asked, same):
+    shown = []
+    for arguments in (asked, same):
+        assert run(arguments.split()) == 0
+        shown.append(capsys.readouterr())
+    assert shown[0] == shown[1]
+    assert shown[0].out

@@ -227,7 +227,7 @@ def test_show(call, data):
             "./none: not a source of a model: no such folder",
             "name a folder",
         ),
-        (["lst"], 2, "no such command", "mmectl models --help"),
+        (["lst"], 2, "no such command: models lst", "did you mean: mmectl models list"),
     ],
 )
 def test_bad_input_has_message_and_next_step(call, arguments, code, said, hint):

@@ -297,6 +297,67 @@ def test_bad_input_is_named_with_its_place(tmp_path, text, flags, said):
     assert caught.value.exit_code == 2
 
 
+EVERYTHING_AT_ONCE = """\
+platform: local
+endpoint: {name: -x, instance_cuont: 1, volume_size_gb: 10, instance_type: ml.g5.xlarge}
+aws: {region: eu-wst-1, tags: [x]}
+bucket: {prefix: models}
+local: {port: many}
+alarms: {defaults: 'yes', sns: x}
+models:
+- {nme: shapes, path: nowhere}
+- {name: digits, path: nowhere, zoom: 1}
+- {name: digits, zoo: nosuch}
+"""
+
+
+def test_wrong_shapes_hide_no_other_problem(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, EVERYTHING_AT_ONCE)
+    told = [problem.split("  ")[1].partition(":")[0] for problem in caught.value.problems]
+    assert told == [
+        "endpoint.name",
+        "endpoint.instance_cuont",
+        "aws.region",
+        "aws.tags",
+        "bucket.prefix",
+        "bucket.prefix",
+        "local.port",
+        "alarms.defaults",
+        "alarms.sns",
+        "models.0.name",
+        "models.0.nme",
+        "models.1.path",
+        "models.1.zoom",
+        "models.2.name",
+        "models.2.zoo",
+    ]
+    assert "models.2.name: 'digits' appears twice" in caught.value.message
+    assert "did you mean eu-west-1?" in caught.value.message
+
+
+# what was left out may be what another key asks for: nothing is said of that
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("alarms: {defaults: 'yes', sns: 'arn:aws:sns:eu-west-1:123456789012:x'}\n", 1),
+        ("update: {alarms: [defaults]}\nalarms: {default: true}\n", 1),
+        ("autoscaling: {min: 1, maximum: 4}\n", 1),
+        ("image: {ur: x}\nendpoint: {instance_type: ml.g5.xlarge}\n", 1),
+        ("models: [{name: x, pth: p}]\n", 1),
+        ("update: [x]\n", 1),
+        ("endpoint: 5\nlocal: 6\n", 2),
+        ("models: 5\n", 1),
+        ("models: [5, {name: x, zoo: resnet_18}, 6]\n", 2),
+        ("endpoint: {variants: [{name: a, weight: x}, {weight: 1}, {name: a}]}\n", 2),
+    ],
+)
+def test_what_follows_from_another_problem_is_not_told(tmp_path, text, told):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, text)
+    assert len(caught.value.problems) == told, caught.value.problems
+
+
 # nine levels of ten aliases each: a thousand million values
 BOMB = "a0: &a0 [x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)

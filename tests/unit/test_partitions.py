@@ -7,6 +7,7 @@ import pytest
 
 from mmectl.base import partitions
 from mmectl.base.errors import ConfigError
+from mmectl.config.advice import advice
 from mmectl.config.loading import load
 from mmectl.image import reference
 from mmectl.images.external import parse
@@ -57,3 +58,37 @@ def test_what_is_no_region_is_refused(text, tmp_path):
     path.write_text(f"aws: {{region: '{text}'}}\n")
     with pytest.raises(ConfigError, match=r"must be a region such as us-east-1"):
         load(path, environment={})
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("eu-wst-1", "eu-west-1"),
+        ("eu-centrl-1", "eu-central-1"),
+        ("ap-suotheast-2", "ap-southeast-2"),
+        ("us-gov-wst-1", "us-gov-west-1"),
+        ("us-est-1", "us-west-1 or us-east-1"),
+    ],
+)
+@pytest.mark.parametrize("platform", ["local", "aws"])
+def test_a_region_with_a_slip_is_refused_on_both_platforms(text, meant, platform, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"platform: {platform}\naws: {{region: {text}}}\n")
+    with pytest.raises(ConfigError, match=f"is '{text}', which is no region") as caught:
+        load(path, environment={})
+    assert all(one in caught.value.message for one in meant.split(" or "))
+
+
+@pytest.mark.parametrize("region", ["us-east-11", "nz-north-1", "xx-new-1"])
+def test_a_region_that_botocore_does_not_know_is_advised_on(region, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"aws: {{region: {region}}}\n")
+    assert f"aws.region: is {region}, which the installed" in " ".join(
+        advice(load(path, environment={}).settings)
+    )
+
+
+def test_a_known_region_needs_no_advice(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("aws: {region: eu-central-1}\n")
+    assert advice(load(path, environment={}).settings) == []

@@ -31,6 +31,7 @@ from mmectl.local.record import Budgets, Hosting, Record
 from mmectl.local.server.launch import launch, not_answering, unusable
 
 HUNG = 5.0  # seconds that one which does not answer has for its end
+SILENT = 10.0  # seconds that people wait for the end without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,10 +392,10 @@ def _end(state_dir: Path, timeout: float, say: Callable[[str], None] = lambda _:
     before = moved_from(state_dir, known) if known else None
     for process in running[:1]:  # the supervisor passes it on; the server when it is alone
         processes.send(process, signal.SIGTERM)
-    left = processes.wait_gone(running, min(timeout, HUNG))
-    if left and timeout > HUNG:
-        say(f"still stopping; what has not ended in {timeout - HUNG:g} s is killed")
-        processes.wait_gone(left, timeout - HUNG)
+    left = processes.wait_gone(running, min(timeout, SILENT))
+    if left and timeout > SILENT:
+        say(f"instances are still stopping: {timeout - SILENT:g} s more at most")
+        processes.wait_gone(left, timeout - SILENT)
     swept = processes.sweep(state_dir) + (processes.sweep(before) if before else 0)
     if known:
         with contextlib.suppress(OSError):

@@ -78,7 +78,10 @@ def _spawn(state_dir: Path, writing: int, *, strict: bool) -> None:
 
 
 def _await_ready(state_dir: Path, reading: int, timeout: float) -> None:
-    """Wait for the server's line; raises PlatformError with its reason or the log's end."""
+    """Wait for the server's line; raises PlatformError with its reason or the log's end.
+
+    Where the server names the kind of its failure, the error's code is that.
+    """
     deadline = time.monotonic() + timeout
     line = b""
     while not line.endswith(b"\n"):
@@ -91,11 +94,13 @@ def _await_ready(state_dir: Path, reading: int, timeout: float) -> None:
         line += piece
     answer = json.loads(line.splitlines()[0])
     if "error" in answer:
-        raise PlatformError(
+        error = PlatformError(
             f"the local platform could not be started: {answer['error']}",
             hint=answer.get("hint") or f"its log: {log_path(state_dir)}",
             code="platform_not_started",
         )
+        error.code = answer.get("code") or error.code
+        raise error
 
 
 def last_lines(path: Path, count: int = 5) -> str:

@@ -189,14 +189,15 @@ def main(arguments: list[str]) -> int:
         keeper, parts = Keeper(state_dir, listener), compose(state_dir, known)
         asyncio.run(serve(known, parts, listener, ready, keeper=keeper, look=handler.look))
     except MmectlError as error:
-        _tell(ready, error.message, error.hint)
+        _tell(ready, error.message, error.hint, error.code)
         return TRY_AGAIN if error.code == DISK_FULL else GIVE_UP
     except (OSError, sqlite3.Error, ImportError) as error:
-        _tell(ready, f"{type(error).__name__}: {error}", None)
-        return TRY_AGAIN if is_full(error) else GIVE_UP
+        full = is_full(error)
+        _tell(ready, f"{type(error).__name__}: {error}", None, DISK_FULL if full else None)
+        return TRY_AGAIN if full else GIVE_UP
     except Exception as error:
         log.exception("a bug")
-        report(ready, {"error": f"a bug: {type(error).__name__}: {error}", "hint": None})
+        report(ready, {"error": f"a bug: {type(error).__name__}: {error}"})
         raise
     return 0
 
@@ -208,6 +209,6 @@ def _known(state_dir: Path) -> record.Record:
     return known
 
 
-def _tell(ready: int, message: str, hint: str | None) -> None:
+def _tell(ready: int, message: str, hint: str | None, code: str | None) -> None:
     log.error("%s", message)
-    report(ready, {"error": message, "hint": hint})
+    report(ready, {"error": message, "hint": hint, "code": code})

@@ -209,10 +209,10 @@ class Supervisor:
             time.sleep(min(0.1, seconds))
 
 
-def fail(ready: int, message: str) -> None:
+def fail(ready: int, message: str, code: str | None = None) -> None:
     """Tell the one who waits for the start that there will be none."""
     with contextlib.suppress(OSError):
-        os.write(ready, json.dumps({"error": message}).encode() + b"\n")
+        os.write(ready, json.dumps({"error": message, "code": code}).encode() + b"\n")
 
 
 def alone(state_dir: Path) -> bool:
@@ -263,7 +263,7 @@ def main(arguments: list[str]) -> int:
         fail(ready, f"no port can be opened on {known.hosting.address}: {error}")
         return 1
     if known.port and not wished and "strict" in arguments[3:]:
-        fail(ready, f"port {known.port} is taken by another program")
+        fail(ready, f"port {known.port} is taken by another program", "platform_port")
         return 1
     if known.port and not wished:
         say(f"port {known.port} is taken by another program; using {listener.getsockname()[1]}")

@@ -78,3 +78,21 @@ def test_the_end_of_a_log_is_one_line(tmp_path):
     (tmp_path / "log").write_text("\n".join(f"line {i}" for i in range(9)))
     assert launch.last_lines(tmp_path / "log", 2) == "line 7 | line 8"
     assert launch.last_lines(tmp_path / "missing") == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("platform_disk_full", "platform_disk_full"),
+        ("platform_port", "platform_port"),
+        (None, "platform_not_started"),
+    ],
+)
+def test_a_start_that_fails_has_the_code_of_what_failed(tmp_path, code, told):
+    reading, writing = os.pipe()
+    supervisor.fail(writing, "it does not fit", code)
+    os.close(writing)
+    with pytest.raises(PlatformError, match="could not be started: it does not fit") as caught:
+        launch._await_ready(tmp_path, reading, 5)
+    os.close(reading)
+    assert caught.value.code == told
