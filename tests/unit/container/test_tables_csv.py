@@ -71,9 +71,83 @@ def test_a_header_that_the_model_has_no_names_for_is_left_out_where_it_is_told_o
     assert same(read(b"x,y,z\n1,2,3", "text/csv; header=present", THREE), [[1, 2, 3]])
 
 
-def test_the_first_row_is_no_header_where_names_look_like_numbers():
-    features = Features(names=["0", "1", "2"])
-    assert same(read(b"2,1,0\n1,2,3", "text/csv", features), [[2, 1, 0], [1, 2, 3]])
+NUMBERED = Features(names=["0", "1", "2"])
+YEARS = Features(names=["2019", "2020"])
+
+
+@pytest.mark.parametrize(
+    ("features", "body"),
+    [
+        (THREE, b"0,1,2\n1,2,3"),  # a DataFrame of an array
+        (THREE, b'"0","1","2"\r\n1,2,3\r\n'),
+        (THREE, b"\xef\xbb\xbf0 1 2\n1 2 3"),
+        (NAMED, b"0,1,2\n1,2,3"),
+        (Features(), b"0,1,2\n0,0,1"),
+        (NUMBERED, b"2,1,0\n1,2,3"),
+        (PADDED, b"0,1\n0.5,1"),
+        (YEARS, b"2020,2019\n1,2"),
+        (Features(names=["7"]), b"7\n1"),
+        (Features(count=2), b"0,1\n0.5,1"),
+    ],
+)
+def test_a_row_of_numbers_that_may_be_names_is_refused(features, body):
+    with pytest.raises(PayloadError, match=r"may be the names of the columns or values.*header="):
+        read(body, "text/csv", features)
+
+
+@pytest.mark.parametrize(
+    ("features", "rows"),
+    [
+        (THREE, [[0, 1, 2]]),  # alone it is no header
+        (THREE, [[0, 1, 2], [0, 1, 2]]),
+        (THREE, [[0, 1, 2], [9, 9, 9], [1, 0, 2]]),  # ranks
+        (THREE, [[2, 1, 0], [1, 2, 3]]),
+        (THREE, [[1, 2, 3], [4, 5, 6]]),
+        (NUMBERED, [[0, 1, 3], [1, 2, 3]]),
+        (Features(count=2), [[0, 1], [1, 1], [0, 0]]),  # flags
+        (Features(count=1), [[0], [0.5]]),
+        (Features(names=["0"]), [[0], [0.5]]),
+        (YEARS, [[0, 1], [1, 1]]),
+        (YEARS, [[2019, 2019], [1, 1]]),
+    ],
+)
+def test_a_row_of_numbers_is_no_header_where_it_cannot_be_names(features, rows):
+    body = "\n".join(",".join(map(str, row)) for row in rows).encode()
+    assert same(read(body, "text/csv", features), rows)
+
+
+def test_the_content_type_says_what_a_row_of_numbers_is():
+    body = b"2,1,0\n1,2,3"
+    for features in (THREE, NUMBERED):
+        assert same(read(body, "text/csv; header=present", features), [[3, 2, 1]])
+        assert same(read(body, "text/csv; header=absent", features), [[2, 1, 0], [1, 2, 3]])
+    with pytest.raises(PayloadError, match="the model has no column '0'"):
+        read(b"0,1,2\n1,2,3", "text/csv; header=present", NAMED)
+
+
+def test_a_header_may_have_names_that_look_like_numbers_among_others():
+    features = Features(names=["age", "2019", "nan"])
+    assert same(read(b"2019,nan,age\n1,2,3", "text/csv", features), [[3, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        (THREE, "'x' is not a number; where row 1 is a header, send it as text/csv; header="),
+        (NAMED, "as a header, row 1 does not have the model's names: 'a', 'b', 'c'"),
+    ],
+)
+def test_a_header_that_is_not_the_models_is_named_so(features, words):
+    with pytest.raises(PayloadError) as caught:
+        read(b"x,y,z\n1,2,3", "text/csv", features)
+    assert words in caught.value.message
+
+
+def test_utf_16_is_named_so():
+    body = "1,2,3".encode("utf-16")
+    assert same(read(body, "text/csv; charset=utf-16", THREE), [[1, 2, 3]])
+    with pytest.raises(PayloadError, match=r"UTF-16.*charset=utf-16"):
+        read(body, "text/csv", THREE)
 
 
 def test_text_stays_in_categorical_columns():

@@ -191,3 +191,28 @@ def test_one_text_for_a_model_of_one_column(value):
 def test_one_value_is_no_row_of_several_columns(value):
     with pytest.raises(PayloadError, match="is not a list of rows"):
         read(json.dumps(value).encode(), JSON, Features(count=2, categorical=[0]))
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        Features(names=["a", "b"]),
+        Features(count=2, fewer_allowed=True),
+        Features(names=["0", "1"], fewer_allowed=True),
+    ],
+)
+def test_objects_in_an_object_are_rows_where_they_have_the_models_columns(features):
+    """As pandas' index orient has it; as columns they would be one of two rows."""
+    one, two = features.key(0), features.key(1)
+    found = read(json.dumps({one: {two: 2, one: 1}}).encode(), "application/json", features)
+    assert found.array.tolist() == [[1, 2]]
+    found = read(
+        json.dumps({two: {"5": 2, "7": 4, "9": 6}, one: {"5": 1, "7": 3, "9": 5}}).encode(),
+        "application/json",
+        features,
+    )
+    assert found.array.tolist() == [[1, 2], [3, 4], [5, 6]]
+    both = {"0": {"0": 1, "1": 2}, "1": {"0": 3, "1": 4}}
+    if features.names != ["a", "b"]:
+        with pytest.raises(PayloadError, match="may be rows or columns"):
+            read(json.dumps(both).encode(), "application/json", features)

@@ -111,7 +111,7 @@ def test_parquet_and_arrow():
          "application/vnd.apache.arrow.stream"),
     ):  # fmt: skip
         bodies = []
-        for columns in (numbers, held):
+        for columns in (numbers, held, {"1": [2.0], "0": [1.0]}):
             sink = arrow.BufferOutputStream()
             write_table(arrow.table(columns), sink)
             bodies.append(sink.getvalue().to_pybytes())
@@ -120,6 +120,8 @@ def test_parquet_and_arrow():
             table = read(bodies[1], told, mixed)
             assert table.columns["b"].tolist() == ["x", None]
             assert table.columns["a"].tolist() == [1, 2]
+        # of a DataFrame of an array, whose columns are called by number
+        same(read(bodies[2], kind, Features(count=2)), np.array([[1, 2]]))
         with pytest.raises(PayloadError, match="'x' is not a number"):
             read(bodies[1], kind, named)
         with pytest.raises(PayloadError, match="the body is not"):

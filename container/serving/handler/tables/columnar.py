@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from serving.handler.payloads import PayloadError, brief
-from serving.handler.tables import columns
+from serving.handler.tables import columns, headers
 from serving.handler.tables.values import NUMBER, Features, Table
 
 _MISSING = (
@@ -78,7 +78,7 @@ def _table(table: Any, features: Features) -> Table:
     if len(set(names)) != len(names):
         raise PayloadError("a column comes twice")
     held = [table.column(name) for name in names]
-    sent = names if features.names is not None else None
+    sent = headers.called(names, features)
     if features.categorical or not all(_is_number(arrow, one.type) for one in held):
         return columns.mixed([_values(one, name) for one, name in zip(held, names)],  # noqa: B905
                              table.num_rows, features, sent)  # fmt: skip

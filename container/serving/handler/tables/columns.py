@@ -46,15 +46,15 @@ def order(sent: Sequence[str], features: Features) -> list[int | None]:
     at = {name: index for index, name in enumerate(sent)}
     if len(at) != len(sent):
         twice = [name for name, count in Counter(sent).items() if count > 1]
-        raise PayloadError(f"a column comes twice: {_listed(twice)}")
+        raise PayloadError(f"a column comes twice: {listed(twice)}")
     known = set(names)
     unknown = [name for name in sent if name not in known]
     if unknown:
-        raise PayloadError(f"the model has no column {_listed(unknown)}: it has {_listed(names)}")
+        raise PayloadError(f"the model has no column {listed(unknown)}: it has {listed(names)}")
     lacking = [name for name in names if name not in at]
     if lacking and not features.fewer_allowed:
-        what = f"the column {_listed(lacking)} is missing"
-        raise PayloadError(f"{what}: send all of {_listed(names)}")
+        what = f"the column {listed(lacking)} is missing"
+        raise PayloadError(f"{what}: send all of {listed(names)}")
     return [at.get(name) for name in names]
 
 
@@ -65,12 +65,13 @@ def _names(sent: Sequence[str], features: Features) -> Sequence[str]:
     if set(sent) <= set(numbers):
         return numbers
     raise PayloadError(
-        f"the model's columns have no names, {_listed(sent)} cannot be told apart: send rows of "
+        f"the model's columns have no names, {listed(sent)} cannot be told apart: send rows of "
         "values in the order of the model's columns"
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first ones of many."""
     shown = ", ".join(repr(brief(name)) for name in names[:_SHOWN_NAMES])
     return shown + (f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else "")
 

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from serving.handler.payloads import PayloadError, brief
-from serving.handler.tables import columns
+from serving.handler.tables import columns, headers
 from serving.handler.tables.text import decoded
 from serving.handler.tables.values import NUMBER, Dialect, Features, Table
 
 _DELIMITERS = ",;\t| "
 _BLOCK = 1 << 16  # fields that are strings at the same time
-_HEADER = {"present": True, "absent": False}
 
 
 def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect: Dialect) -> Table:
@@ -38,12 +37,15 @@ def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect
     if not lines.rows:
         raise PayloadError("the payload has no rows")
     label = _labels(parameters.get("label_size"), lines, features, dialect)
-    names = None
-    if _has_header(lines, parameters.get("header"), features):
-        if features.names is not None:
-            names = _named(lines.head[label:], features.names)
-        lines = lines.after_header()
-    return _table(lines, label, names, features, dialect)
+    told = headers.told(parameters.get("header"))
+    if headers.found(lines.head, lines.rest(), features) if told is None else told:
+        names = headers.called(lines.head[label:], features)
+        return _table(lines.after_header(), label, names, features, dialect)
+    try:
+        return _table(lines, label, None, features, dialect)
+    except PayloadError as error:
+        hint = headers.missed(lines.head, features) if told is None else ""
+        raise PayloadError(f"{error.message}{hint}", error.status) from None
 
 
 class _Lines:
@@ -56,6 +58,10 @@ class _Lines:
     def _fields(self, row: Any) -> list[str]:
         fields: list[str] = row if self._split else row.split(self.delimiter)
         return fields
+
+    def rest(self) -> Iterator[list[str]]:
+        """Give the fields of each row after the first."""
+        return (self._fields(row) for row in self.rows[1:])
 
     def after_header(self) -> _Lines:
         """Leave the first row out."""
@@ -132,35 +138,6 @@ def _quoted(text: str, delimiter: str) -> _Lines:
     except csv.Error as error:
         raise PayloadError(f"the body is not CSV: line {reader.line_num}: {error}") from None
     return _Lines(rows, delimiter, split=True)
-
-
-def _has_header(lines: _Lines, told: str | None, features: Features) -> bool:
-    """Whether the first row has the names of the columns."""
-    if told is not None:
-        if told.lower() not in _HEADER:
-            raise PayloadError(f"header={brief(told)} is neither present nor absent")
-        return _HEADER[told.lower()]
-    if features.names is None or any(_is_number(field.strip()) for field in lines.head):
-        return False
-    fields = set(_named(lines.head, features.names))
-    known = len(set(features.spelled(fields)) & set(features.names))
-    return known > 0 and (not features.has_text or known >= len(fields) / 2)
-
-
-def _named(fields: Sequence[str], names: Sequence[str]) -> list[str]:
-    """What a header's fields call; names may have blanks around them, as files of CSV may."""
-    meant = {name.strip(): name for name in names}
-    if len(meant) < len(names):
-        meant = {}
-    return [one if one in names else meant.get(one.strip(), one.strip()) for one in fields]
-
-
-def _is_number(field: str) -> bool:
-    try:
-        columns.number(field)
-    except ValueError:
-        return not field
-    return True
 
 
 def _labels(told: str | None, lines: _Lines, features: Features, dialect: Dialect) -> int:

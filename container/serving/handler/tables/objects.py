@@ -139,6 +139,8 @@ def _names(value: Any) -> list[str]:
 
 
 def _by_column(value: Mapping[str, Any], features: Features) -> Table:
+    if _are_rows(value, features):
+        return _by_name(list(value.values()), features)
     if len({tuple(one) for one in value.values() if isinstance(one, dict)}) > 1:
         raise PayloadError("the columns differ in the names of their rows, or in their order")
     held = {name: _column(name, one) for name, one in value.items()}
@@ -147,6 +149,23 @@ def _by_column(value: Mapping[str, Any], features: Features) -> Table:
         said = ", ".join(f"{brief(n)}: {count}" for n, count in list(counts.items())[:8])
         raise PayloadError(f"the columns differ in length: {said}")
     return columns.mixed(list(held.values()), next(iter(counts.values())), features, list(held))
+
+
+def _are_rows(value: Mapping[str, Any], features: Features) -> bool:
+    """Whether objects in an object are rows, as pandas' index orient has it, and not columns.
+
+    Raises PayloadError where they may be either: columns and rows have the same names.
+    """
+    known = features.names or [str(index) for index in range(features.width or 0)]
+    inner = next(iter(value.values()))
+    if not known or not isinstance(inner, dict) or set(features.spelled(inner)) != set(known):
+        return False
+    if set(features.spelled(value)) == set(known):
+        raise PayloadError(
+            "objects in an object may be rows or columns here: send a list of rows, or "
+            '{"columns": [...], "data": [[...]]}'
+        )
+    return True
 
 
 def _column(name: str, value: Any) -> Sequence[Any]:

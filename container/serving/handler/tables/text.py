@@ -16,6 +16,8 @@ def decoded(body: bytes, charset: str | None = None) -> str:
     encoding = _CHARSETS.get((charset or "utf-8").lower())
     if encoding is None:
         raise PayloadError(f"the charset {brief(charset or '')!r} is not supported: use utf-8", 415)
+    if charset is None and body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise PayloadError("the body is UTF-16: send utf-8, or say so: text/csv; charset=utf-16")
     try:
         return bytes(body).decode(encoding)
     except UnicodeDecodeError as error:

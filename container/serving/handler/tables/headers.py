@@ -1,0 +1,107 @@
+"""Whether the first row of a CSV has its columns' names; one that may be either is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from serving.handler.payloads import PayloadError, brief
+from serving.handler.tables import columns
+from serving.handler.tables.values import Features
+
+_TOLD = {"present": True, "absent": False}
+_SHOWN = 8
+
+
+def told(parameter: str | None) -> bool | None:
+    """What ``header=`` of the content type says; None: nothing. Raises PayloadError."""
+    if parameter is None:
+        return None
+    if parameter.lower() not in _TOLD:
+        raise PayloadError(f"header={brief(parameter)} is neither present nor absent")
+    return _TOLD[parameter.lower()]
+
+
+def found(head: Sequence[str], rest: Iterable[Sequence[str]], features: Features) -> bool:
+    """Whether the fields of the first row, `head`, are names; `rest` are the rows after it.
+
+    Raises PayloadError where they may as well be values.
+    """
+    fields = [field.strip() for field in head]
+    numbers = [_is_number(field) for field in fields]
+    if all(numbers):
+        _refuse_either(fields, rest, features)
+        return False
+    names = features.names
+    if names is None:
+        return False
+    sent = set(features.spelled(named(head, names)))
+    known = len(sent & set(names))
+    if any(numbers):  # names may look like numbers: age,2019,2020
+        return known == len(sent)
+    return known > 0 and (not features.has_text or known >= len(sent) / 2)
+
+
+def called(fields: Sequence[str], features: Features) -> list[str] | None:
+    """The model's columns that a header names; None: they go by position.
+
+    A model without names knows its columns by number.
+    """
+    if features.names is not None:
+        return named(fields, features.names)
+    numbers = [field.strip() for field in fields]
+    return numbers if sorted(numbers) == sorted(map(str, range(len(numbers)))) else None
+
+
+def missed(head: Sequence[str], features: Features) -> str:
+    """What to say beside an error of the first row, where that may have been meant as a header."""
+    if any(_is_number(field.strip()) for field in head):
+        return ""
+    if features.names is None:
+        return "; where row 1 is a header, send it as text/csv; header=present"
+    return f"; as a header, row 1 does not have the model's names: {columns.listed(features.names)}"
+
+
+def named(fields: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What a header's fields call; names may have blanks around them, as files of CSV may."""
+    meant = {name.strip(): name for name in names}
+    if len(meant) < len(names):
+        meant = {}
+    return [one if one in names else meant.get(one.strip(), one.strip()) for one in fields]
+
+
+def _refuse_either(fields: list[str], rest: Iterable[Sequence[str]], features: Features) -> None:
+    """Raise PayloadError for a row of numbers that may be names.
+
+    Those are the model's own names, or 0, 1, 2, ... as pandas names the columns of an array. What
+    another row has in common with it, or a row alone, are values.
+    """
+    indices = [str(index) for index in range(len(fields))]
+    own = sorted(fields) == sorted(features.names or ())
+    numbered = sorted(fields) == sorted(indices)
+    if not own and fields != indices:
+        return
+    others = [[field.strip() for field in row] for row in rest]
+    if not others or (numbered and _are_values(others, indices)):
+        return
+    shown = ",".join(map(brief, fields[:_SHOWN])) + (",..." if len(fields) > _SHOWN else "")
+    raise PayloadError(
+        f"row 1, {shown}, may be the names of the columns or values: send it as "
+        "text/csv; header=present, or as text/csv; header=absent"
+    )
+
+
+def _are_values(others: Sequence[Sequence[str]], indices: Sequence[str]) -> bool:
+    """Whether rows show that 0, 1, 2, ... before them are values, too."""
+    if len(indices) == 1:
+        return True
+    if len(indices) == 2 and all(set(row) <= set(indices) for row in others):
+        return True  # flags
+    return any(sorted(row) == sorted(indices) for row in others)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        columns.number(field)
+    except ValueError:
+        return not field
+    return True
