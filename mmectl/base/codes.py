@@ -240,6 +240,7 @@ PAGES: dict[str, dict[str, str]] = {
         "platform_stuck": "The embedded platform runs, and does not answer",
         "platform_port": "The port is taken, or is another one",
         "port_taken": "The port of the console is taken",
+        "console_not_running": "No console of the project runs",
         "read_only": "The console was started to look only",
         "platform_refused": "The embedded platform refuses a request of mmectl's",
         "platform_running": "The embedded platform runs already, in the background",

@@ -10,8 +10,10 @@ import secrets
 import shlex
 import threading
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,32 +26,62 @@ from mmectl.commands.status import alarm_states
 from mmectl.console.output import Mode, Output, Result
 
 if TYPE_CHECKING:
+    from mmectl.aws.account import Account
+    from mmectl.local.client.platform import Connection
     from mmectl.web.site import Site
 
 
 @command(
     begins=True,
     examples="mmectl console\nmmectl console --read-only --port 8090\n"
-    "mmectl console --no-browser        # print the address only",
+    "mmectl console --no-browser        # print the address only\n"
+    "mmectl console --open              # another address of the one that runs",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of 127.0.0.1 [any].")
 @click.option("--read-only", is_flag=True, help="Show only; promote and remove nothing.")
 @click.option("--browser/--no-browser", default=True, help="Open the browser [open it].")
-def console(app: App, port: int, read_only: bool, browser: bool) -> Result:
+@click.option("--open", "again", is_flag=True, help="Sign in once more to the one that runs.")
+def console(app: App, port: int, read_only: bool, browser: bool, again: bool) -> Result:
     """Show endpoint, instances, models and traffic in the browser.
 
-    The page is on 127.0.0.1, for whoever has the address that is printed. Instances
-    and models are shown live on the embedded platform; SageMaker does not
+    The page is on 127.0.0.1, for whoever has the address that is printed. An address
+    signs one tab in, once and within two minutes; --open gives another one.
+    Instances and models are shown live on the embedded platform; SageMaker does not
     tell them. Ends with Ctrl-C.
     """
     _require()
+    if again:
+        return _open_again(app, port, browser=browser)
     _ = app.aws  # an error is told here rather than on every page
     cli = click.get_current_context().find_root().command
     try:
         asyncio.run(_serve(app, cli, port, read_only=read_only, browser=browser))
     except KeyboardInterrupt:
         app.out.note("the console has ended")
-    return Result()
+    return Result(printed=app.out.mode.json)
+
+
+def _open_again(app: App, port: int, *, browser: bool) -> Result:
+    """Another address of a console that runs. Raises MmectlError where none does."""
+    from mmectl.web import consoles
+
+    found = [one for one in consoles.running(app.state_dir) if port in (0, one)]
+    if not found:
+        which = f" on port {port}" if port else ""
+        raise MmectlError(
+            f"no console of this project runs{which}",
+            hint="mmectl console",
+            code="console_not_running",
+        )
+    address = _address(found[0], consoles.leave(app.state_dir, found[0]))
+    _say(app, address)
+    if browser and app.out.terminal:
+        webbrowser.open(_page(app, address).resolve().as_uri())
+    return Result(printed=app.out.mode.json)
+
+
+def _address(port: int, code: str) -> str:
+    return f"http://127.0.0.1:{port}/#code={code}"
 
 
 def _require() -> None:
@@ -67,6 +99,8 @@ async def _serve(
 
     from aiohttp import web
 
+    from mmectl.web import consoles
+    from mmectl.web.codes import Codes
     from mmectl.web.guard import Guard
     from mmectl.web.live import Live
     from mmectl.web.site import Site
@@ -83,18 +117,21 @@ async def _serve(
             code="port_taken",
         ) from None
     token, taken = secrets.token_urlsafe(32), listener.getsockname()[1]
-    live = Live(lambda: _endpoint(app)) if app.local else None
-    site: Site = Site(InProcess(app, cli), Guard(token, taken), live, read_only=read_only)
-    runner = site.runner()
-    await runner.setup()
-    address = f"http://127.0.0.1:{taken}/#token={token}"
-    try:
-        await web.SockSite(runner, listener).start()
-        _say(app, address)
-        with _opened(app, address) if browser and app.out.terminal else _nothing():
-            await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+    commands = InProcess(app, cli)
+    live = Live(lambda: _endpoint(commands.app)) if app.local else None
+    with consoles.announced(app.state_dir, taken) as folder:
+        codes = Codes(elsewhere=partial(consoles.taken, folder))
+        site: Site = Site(commands, Guard(token, taken), live, codes=codes, read_only=read_only)
+        runner = site.runner()
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            address = _address(taken, codes.issue())
+            _say(app, address)
+            with _opened(app, address) if browser and app.out.terminal else _nothing():
+                await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
 
 
 def _say(app: App, address: str) -> None:
@@ -102,7 +139,9 @@ def _say(app: App, address: str) -> None:
         app.out.line(json.dumps({"url": address}))
         return
     app.out.line(address)
-    app.out.note("the address is a key to this endpoint: keep it to yourself; end with Ctrl-C")
+    app.out.note(
+        "the address signs one tab in, within two minutes; another one: mmectl console --open"
+    )
 
 
 @contextmanager
@@ -113,17 +152,23 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _opened(app: App, address: str) -> Iterator[None]:
     """Open the browser by a file that only its owner may read: all may read a command line."""
-    # of this port: another console of the project has another one; one that was killed left its own
-    page = app.state_dir / f"console-{urlsplit(address).port}.html"
-    page.unlink(missing_ok=True)
-    page.touch(mode=0o600, exist_ok=False)
-    page.write_text(leading(address), "utf-8")
+    page = _page(app, address)
     # a browser of the terminal, or none, must not keep the server waiting
     threading.Thread(target=webbrowser.open, args=(page.resolve().as_uri(),), daemon=True).start()
     try:
         yield
     finally:
         page.unlink(missing_ok=True)
+
+
+def _page(app: App, address: str) -> Path:
+    """Write the file that leads to an address; the console on its port removes it at its end."""
+    # of this port: another console of the project has another one; one that was killed left its own
+    page = app.state_dir / f"console-{urlsplit(address).port}.html"
+    page.unlink(missing_ok=True)
+    page.touch(mode=0o600, exist_ok=False)
+    page.write_text(leading(address), "utf-8")
+    return page
 
 
 def leading(address: str) -> str:
@@ -154,6 +199,7 @@ class InProcess:
     def __init__(self, app: App, cli: click.Command) -> None:
         self._project, self._app, self._cli = app, _quiet(app), cli
         self._options = app.options
+        self.app = _beside(app, self._app, begins=False)
 
     def __call__(self, *arguments: str) -> Mapping[str, Any]:
         """The command's `data`. Raises MmectlError, also where a part of it failed."""
@@ -196,17 +242,56 @@ def _written_out(letter: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
+class _Sessions:
+    """The AWS session that all commands share: another one where the platform has moved."""
+
+    def __init__(self, app: App) -> None:
+        self._app, self._lock = app, threading.Lock()
+        self._shared, self._place = app.aws, self._now()
+
+    def _now(self) -> tuple[str, str] | None:
+        from mmectl.local import record
+
+        known = record.read(self._app.config.state_dir) if self._app.local else None
+        return (known.url, known.access_key_id) if known else None
+
+    def session(self, make: Callable[[], Account]) -> Account:
+        """The session; `make` makes the next one."""
+        place = self._now()
+        with self._lock:
+            if place not in (None, self._place):
+                self._shared, self._place = make(), place
+            return self._shared
+
+
 def _quiet(app: App) -> type[App]:
-    """An App for the same project, whatever its options, that prints nowhere."""
-    shared = app.aws
+    """An App for the same project, whatever its options, that prints nowhere.
+
+    It never starts the embedded platform.
+    """
+    sessions = _Sessions(app)
 
     class Quiet(type(app)):  # type: ignore[misc]
-        aws = shared
+        @property
+        def aws(self) -> Account:
+            return sessions.session(lambda: super(Quiet, self).aws)
+
+        def connection(self, *_: Any, **__: Any) -> Connection:
+            from mmectl.local.client import platform
+
+            found = platform.find(self.config.state_dir)
+            if found is None:
+                raise platform.not_running()
+            return found
 
         @classmethod
         def of_options(cls, options: dict[str, Any], *, begins: bool, **how: bool) -> App:
             super().of_options(options, begins=begins, **how)  # takes them out
-            out = Output(Mode(json=True, quiet=True, color=False), io.StringIO(), io.StringIO())
-            return app.beside(cls, out, begins=begins)
+            return _beside(app, cls, begins=begins)
 
     return Quiet
+
+
+def _beside(app: App, kind: type[App], *, begins: bool) -> App:
+    out = Output(Mode(json=True, quiet=True, color=False), io.StringIO(), io.StringIO())
+    return app.beside(kind, out, begins=begins)

@@ -1,8 +1,9 @@
 """Who may ask the console, and what a browser may do with its pages. Pure.
 
 The token never is a cookie: a browser sends those to every server of 127.0.0.1, and with requests
-that other sites begin. It comes in the fragment of the first address, which no browser sends, and
-from then on in the Authorization header, which no other site can set: there is no CSRF.
+that other sites begin. A tab gets it for a code (`codes`) that the fragment of the first address
+holds, which no browser sends. From then on it comes in the Authorization header, which no other
+site can set: there is no CSRF.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Guard:
     """Judges requests to a console on this port of 127.0.0.1."""
 
     def __init__(self, token: str, port: int) -> None:
-        self._token = token
+        self.token = token
         names = ("127.0.0.1", "localhost")
         self._hosts = tuple(f"{name}:{port}" for name in names)
         if port == 80:  # browsers leave it out
@@ -64,7 +65,7 @@ class Guard:
         """Whether a request carries the token."""
         kind, _, given = headers.get("Authorization", "").partition(" ")
         token = given.encode("utf-8", "surrogateescape")
-        return kind == "Bearer" and hmac.compare_digest(token, self._token.encode())
+        return kind == "Bearer" and hmac.compare_digest(token, self.token.encode())
 
 
 def _goes(headers: Mapping[str, str]) -> bool:

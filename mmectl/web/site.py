@@ -17,10 +17,12 @@ from mmectl.base.errors import MmectlError, UsageError
 from mmectl.base.text import size
 from mmectl.frameworks.expected import Question
 from mmectl.web.actions import ACTIONS
+from mmectl.web.codes import Codes
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.pages import PAGES, PARTS, Page
 from mmectl.web.questions import judged, known
+from mmectl.web.sign_in import SignIn
 from mmectl.web.threads import in_thread
 from mmectl.web.values import Commands, Data
 
@@ -34,19 +36,28 @@ _OWN = {
     "console.css": "text/css",
     "console.js": "text/javascript",
     "fleet.js": "text/javascript",
+    "sign-in.js": "text/javascript",
+    "stream.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # without the token: nothing of these tells of the project
-_OPEN = ("shell", "static")
+_OPEN = ("shell", "static", "exchange")
 
 
 class Site:
     """The application. Without `live` instances are not seen; `read_only` has no buttons."""
 
     def __init__(
-        self, commands: Commands, guard: Guard, live: Live | None, *, read_only: bool = False
+        self,
+        commands: Commands,
+        guard: Guard,
+        live: Live | None,
+        *,
+        codes: Codes | None = None,
+        read_only: bool = False,
     ) -> None:
         self._commands, self._guard, self._live = commands, guard, live
+        self._sign_in = SignIn(codes or Codes(), guard.token)
         self._read_only = read_only
         self._templates = Environment(
             loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
@@ -60,6 +71,8 @@ class Site:
             [
                 web.get("/", self._shell, name="shell"),
                 web.get("/static/{name}", _static, name="static"),
+                web.post("/sign-in", self._sign_in.exchange, name="exchange"),
+                web.post("/code", self._sign_in.invite),
                 web.get("/page/{name}", self._page),
                 web.get("/live", self._lived),
                 web.get("/events", self._happened),
@@ -84,7 +97,7 @@ class Site:
         if why is not None:
             return _refused(403, why)
         if route not in _OPEN and not self._guard.knows(request.headers):
-            return _refused(401, "open the address that mmectl console printed")
+            return _refused(401, "not signed in: mmectl console --open")
         try:
             response = await handler(request)
         except web.HTTPException as error:

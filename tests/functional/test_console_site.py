@@ -22,6 +22,7 @@ from mmectl.cli import cli
 from mmectl.commands.console import InProcess
 from mmectl.console.output import Mode, Output
 from mmectl.local import record
+from mmectl.web.codes import Codes
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.site import Site
@@ -89,12 +90,12 @@ class Client:
 
 
 @asynccontextmanager
-async def console(answers=ANSWERS, live=None, *, read_only=False):
+async def console(answers=ANSWERS, live=None, *, codes=None, read_only=False):
     commands = answers if isinstance(answers, Said) else Said(answers)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        site = Site(commands, Guard("secret", port), live, read_only=read_only)
+        site = Site(commands, Guard("secret", port), live, codes=codes, read_only=read_only)
         runner = site.runner()
         await runner.setup()
         await web.SockSite(runner, listener).start()
@@ -111,6 +112,7 @@ async def test_without_the_token_a_request_gets_nothing():
             for headers in ({}, {"Authorization": "Bearer other"}, {"Cookie": "token=secret"}):
                 assert (await page.get(path, headers))[0] == 401
         assert (await page.post("/do/promote", {"name": "m", "version": "v2"}, {}))[0] == 401
+        assert (await page.post("/code", "", {}))[0] == 401
         assert (await page.post("/try", {"name": "m", "text": "1"}, {}))[0] == 401
         assert page.commands.called == []
 
@@ -123,8 +125,8 @@ async def test_another_site_gets_nothing_even_with_the_token(headers):
     async with console() as page:
         for path in ("/", "/static/console.js", "/page/endpoint", "/live"):
             assert (await page.get(path, TOKEN | headers))[0] == 403
-        sent = await page.post("/do/rollback", {"name": "m"}, TOKEN | headers)
-        assert sent[0] == 403
+        for path in ("/do/rollback", "/code", "/sign-in"):
+            assert (await page.post(path, {"name": "m"}, TOKEN | headers))[0] == 403
         assert page.commands.called == []
 
 
@@ -144,6 +146,31 @@ async def test_the_shell_tells_nothing_of_the_project_and_loads_from_here_alone(
         assert "//" not in text.replace("<!doctype", "")
         for name in re.findall(r'(?:src|href)="(/[^"#]+)"', text):
             assert (await page.get(name, {}))[0] == 200
+
+
+async def test_a_code_is_exchanged_for_the_token_once():
+    codes = Codes()
+    async with console(codes=codes) as page:
+        code = codes.issue()
+        assert await page.post("/sign-in", code, {}) == (200, '{"token": "secret"}')
+        status, why = await page.post("/sign-in", code, {})
+        assert (status, "used" in why, "secret" in why) == (401, True, False)
+
+
+async def test_a_tab_that_is_signed_in_vouches_for_another():
+    async with console() as page:
+        code = json.loads((await page.post("/code", ""))[1])["code"]
+        assert (await page.post("/sign-in", code, {}))[0] == 200
+
+
+async def test_whoever_guesses_codes_is_heard_no_more():
+    codes = Codes()
+    async with console(codes=codes) as page:
+        found = [(await page.post("/sign-in", "wrong", {}))[0] for _ in range(12)]
+        assert found == [401] * 9 + [429] * 3
+        code = codes.issue()
+        assert "try again in" in (await page.post("/sign-in", code, {}))[1]
+        assert (await page.get("/page/models"))[0] == 200  # who is signed in is
 
 
 @pytest.mark.parametrize("name", ["..%2fsite.py", "%2e%2e/guard.py", "site.py", "htmx.js"])
@@ -396,3 +423,20 @@ def test_commands_say_that_the_platform_has_ended(project, aws):
     with pytest.raises(MmectlError, match="platform is not running") as failed:
         commands("status")
     assert failed.value.hint == "mmectl local up"
+
+
+def test_a_platform_that_has_another_port_is_found_again(project):
+    class Asks(App):
+        @property
+        def aws(self):
+            return record.read(self.config.state_dir).url
+
+    state = project / ".mmectl"
+    (state / "local").mkdir(parents=True)
+    record.write(state, record.Record(1111, "us-east-1", "key", "secret"))
+    commands = InProcess(Asks(Output(Mode(quiet=True), io.StringIO(), io.StringIO())), cli)
+    assert commands.app.aws == "http://127.0.0.1:1111"
+    record.write(state, record.Record(2222, "us-east-1", "key", "secret"))
+    assert commands.app.aws == "http://127.0.0.1:2222"
+    with pytest.raises(MmectlError, match="is not running"):  # and it is never started from here
+        commands.app.connection()

@@ -113,13 +113,43 @@ def cells(page: Any, text: str) -> None:
 
 def test_the_address_is_shown_no_more(page, address):
     page.wait_for_url(re.compile(r"/#/endpoint$"))
-    assert "token" not in page.url
+    assert "code" not in page.url
     assert page.evaluate("document.cookie") == ""
 
 
-def test_the_file_that_opens_the_browser_leads_to_it(browser, address, tmp_path):
+def test_a_reload_and_a_new_tab_are_signed_in(page, address):
+    page.reload()
+    page.get_by_role("heading", name="demo", exact=True).wait_for()
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("heading", name="demo", exact=True).wait_for()
+    other.goto("about:blank")
+    other.goto(address)  # its code is spent: the browser's history
+    other.get_by_role("heading", name="demo", exact=True).wait_for()
+    other.close()
+
+
+def test_an_address_works_once_and_another_one_is_had(browser, project, address):
+    """In another browser: nobody there can vouch for the tab."""
+    other = browser.new_context().new_page()
+    other.goto(address)
+    other.get_by_text("this code was used").wait_for()
+    other.get_by_text("mmectl console --open").wait_for()
+    other.get_by_label("Address or code").fill(another(project))
+    other.get_by_role("button", name="Sign in").click()
+    other.get_by_role("heading", name="demo", exact=True).wait_for()
+    other.context.close()
+
+
+def another(project: Project) -> str:
+    """One more address of the console."""
+    printed = project.mmectl("console", "--open", "--no-browser", "--json")
+    return json.loads(printed.stdout)["url"]
+
+
+def test_the_file_that_opens_the_browser_leads_to_it(browser, project, tmp_path):
     file = tmp_path / "console.html"
-    file.write_text(leading(address))
+    file.write_text(leading(another(project)))
     other = browser.new_context().new_page()
     other.goto(file.as_uri())
     other.wait_for_url(re.compile(r"/#/endpoint$"))
@@ -204,7 +234,8 @@ def test_hostile_names_are_text(page, project):
 
 def test_another_site_reads_and_does_nothing(browser, page, address):
     """A page of another origin with the token in its hands, and one that frames the console."""
-    origin, token = address.split("/#token=")
+    origin = address.partition("/#")[0]
+    token = page.evaluate("authorization().slice(7)")
     other = browser.new_context().new_page()
     other.route("http://other.example/", lambda route: route.fulfill(body="<p>other"))
     other.goto("http://other.example/")
@@ -213,7 +244,8 @@ def test_another_site_reads_and_does_nothing(browser, page, address):
         try { const answer = await fetch(url, {method, headers}); return answer.status; }
         catch (error) { return "refused"; }
     }"""
-    for method, path in (("GET", "/page/endpoint"), ("POST", "/do/rollback"), ("GET", "/live")):
+    paths = ("GET /page/endpoint", "POST /do/rollback", "GET /live", "POST /sign-in", "POST /code")
+    for method, path in map(str.split, paths):
         for given in (token, ""):
             assert other.evaluate(ask, [origin + path, method, given]) == "refused"
     other.evaluate("url => { document.body.innerHTML = `<iframe src=${url}></iframe>`; }", origin)

@@ -1,23 +1,10 @@
 "use strict";
-/* The console's page: the token, the way from page to page, live messages, files. */
+/* The console's page: the way from page to page, live messages, files. */
 
-const KEY = "mmectl-console-token";
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
-let live = null; // what stops the stream; there is one on every page: events are seen meanwhile
-let watched = false; // whether the stream is that of a page with instances
-
-function takeToken() {
-  const given = /^#token=([\w-]+)$/.exec(location.hash);
-  if (given) {
-    sessionStorage.setItem(KEY, given[1]);
-    history.replaceState(null, "", "/#/endpoint"); // no copied address has it
-  }
-}
-
-function authorization() {
-  return `Bearer ${sessionStorage.getItem(KEY) ?? ""}`;
-}
+let fleet = null; // what shows instances; null on other pages
+const live = stream(heard); // on every page: events are seen meanwhile
 
 function say(text) {
   document.getElementById("said").textContent = text;
@@ -46,53 +33,23 @@ function openModel(target) {
   htmx.ajax("GET", `/page/model?name=${encodeURIComponent(target)}`, { target: "#model" });
 }
 
-/* Take messages for as long as the page is open; `root` is null where no instances are shown. */
-async function follow(root) {
-  let before = live;
-  live = new AbortController();
-  const { signal } = live;
-  const fleet = root && new Fleet(root, document.getElementById("picked"));
-  while (!signal.aborted) {
-    try {
-      const answer = await fetch("/live", { headers: { Authorization: authorization() }, signal });
-      before?.abort(); // not earlier: the server would forget what it saw
-      before = null;
-      if (answer.status === 204) return; // AWS
-      if (!answer.ok) throw new Error(await answer.text());
-      for await (const message of lines(answer.body)) {
-        if (signal.aborted) return;
-        if (!fleet) continue;
-        if ("error" in message) showProblem(message.error);
-        if (message.head) showHead(message.head);
-        fleet.take(message);
-      }
-      throw new Error("the console ended");
-    } catch (error) {
-      before?.abort();
-      if (signal.aborted) return;
-      if (fleet) showProblem(`${error.message}; trying again`);
-      await new Promise((go) => setTimeout(go, 2000));
-      if (!signal.aborted) fleet?.clear();
-    }
+/* A message of the stream: at first all, then what changed; shown where instances are. */
+function heard(message) {
+  if (message.unknown) {
+    begin(true);
+    return;
   }
+  if (!fleet) return;
+  if (message.clear) fleet.clear();
+  if ("error" in message) showProblem(message.error);
+  if (message.head) showHead(message.head);
+  fleet.take(message);
 }
 
 function showProblem(text) {
   const problem = document.getElementById("problem");
   problem.hidden = text === null;
   problem.textContent = text ?? "";
-}
-
-async function* lines(body) {
-  let rest = "";
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader(); // Safari iterates over none
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const whole = (rest + value).split("\n");
-    rest = whole.pop();
-    for (const line of whole) yield JSON.parse(line);
-  }
 }
 
 function showHead(head) {
@@ -144,13 +101,37 @@ function showTimes(root) {
   }
 }
 
-takeToken();
-window.addEventListener("hashchange", () => { takeToken(); showPage(); });
-window.addEventListener("DOMContentLoaded", showPage);
+/* Show the page of the address, or how to sign in. `anew`: the token is none any more. */
+async function begin(anew = false) {
+  fleet = null;
+  if (!(await signedIn(anew))) {
+    showSignIn(begin);
+    return;
+  }
+  live.join(authorization());
+  showPage();
+}
+
+window.addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#code=") || !sessionStorage.getItem(KEY)) begin();
+  else showPage();
+});
+window.addEventListener("DOMContentLoaded", () => begin());
+window.addEventListener("pagehide", () => live.leave());
+window.addEventListener("pageshow", (event) => { if (event.persisted) live.join(authorization()); });
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers.Authorization = authorization();
 });
+document.addEventListener("htmx:beforeRequest", (event) => {
+  // nobody looks at what a hidden tab asks for by itself
+  const polls = /every|tail/.test(event.detail.elt.getAttribute("hx-trigger") ?? "");
+  if (document.hidden && polls) event.preventDefault();
+});
 document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401) {
+    begin(true);
+    return;
+  }
   say(`${event.detail.xhr.status}: ${event.detail.xhr.responseText.trim()}`);
 });
 document.addEventListener("htmx:sendError", () => say("the console does not answer: it has ended"));
@@ -161,9 +142,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (root === dialog() && !root.open) root.showModal();
   if (root === main()) {
     takeFiles();
-    const fleet = root.querySelector("[data-live]");
-    if (fleet || watched || !live) follow(fleet);
-    watched = fleet !== null;
+    const place = root.querySelector("[data-live]");
+    fleet = place && new Fleet(place, document.getElementById("picked"));
+    if (fleet) live.join(authorization()); // which tells all once more
   }
   const log = document.getElementById("log");
   if (log && document.getElementById("follow").checked) log.scrollTop = log.scrollHeight;
