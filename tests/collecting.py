@@ -21,7 +21,8 @@ STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start
 ENGINES = "tests/contract/runtimes/"
 # What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
-    *("lab", "test_container", "test_story", "test_bad_day", "test_build"),
+    *("lab", "docs/operations.md"),  # these wait more than they compute
+    *("test_container", "test_story", "test_bad_day", "test_build"),
     *("test_export", "test_operator_keys"),
     *("test_permissions_story", "test_own_handler", "test_models"),
     *("test_onnx", "test_platform_process", "test_clients_awscli", "test_durability"),
@@ -38,9 +39,10 @@ def group_of(nodeid: str) -> str:
     path, _, name = nodeid.partition("::")
     if path.startswith("tests/docker/"):
         return "lab"
+    parameter = name.partition("[")[2].removesuffix("]")
     if path.startswith("tests/docs/"):
-        return name or path  # each page has a platform of its own
-    parameters = name.partition("[")[2].removesuffix("]").split("-")
+        return parameter or name or path  # each page has a platform of its own
+    parameters = parameter.split("-")
     # containers of two workers at a time make requests of each other's time out
     return "lab" if "docker" in parameters else PurePath(path).stem
 
@@ -79,6 +81,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Groups(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)
+
+        def _reschedule(self, node: Any) -> None:
+            """Give a worker its next group as late as may be: it needs two tests to run one."""
+            waiting = self._pending_of(self.assigned_work[node])
+            if not self.workqueue or node.shutting_down or waiting < 2:
+                super()._reschedule(node)
 
     config.option.loadscopereorder = False  # the order of the tests is that of the queue
     return Groups(config, log)

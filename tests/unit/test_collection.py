@@ -103,7 +103,10 @@ def test_a_group_stays_on_one_worker(
 
 def test_what_begins_first_exists(tracked: set[Path]) -> None:
     stems = {path.stem for path in tracked}
-    assert set(LONG) <= {"lab", *stems}
+    pages = {name for name in LONG if (ROOT / name).is_file()}
+    assert set(LONG) <= {"lab", *stems, *pages}
+    page = "tests/docs/test_pages.py::test_pages_show_what_their_commands_print[docs/operations.md]"
+    assert group_of(page) in LONG
 
 
 def test_all_that_needs_the_engine_is_one_group() -> None:
