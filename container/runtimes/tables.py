@@ -31,6 +31,7 @@ class Features:
     an error. `absent` is what a sparse row does not list; None: missing in the dialect of XGBoost,
     0 elsewhere. `title` is what a JSON object may call all rows together. `blank`: what the
     framework wrote into its names for each blank, so that columns may be called as before.
+    `objects`: each row is an object of any keys, and the table has one column, "0", of them.
     """
 
     count: int | None = None
@@ -43,6 +44,7 @@ class Features:
     absent: float | None = None
     title: str | None = None
     blank: str | None = None
+    objects: bool = False
 
     def __post_init__(self) -> None:
         if self.names is not None and self.width != len(self.names):

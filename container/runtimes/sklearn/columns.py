@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtimes.values import ModelError
+
 _WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+# What takes a row as an object of any keys
+_KEYS = ("DictVectorizer", "FeatureHasher")
 _DEPTH = 16
 
 
@@ -16,7 +20,7 @@ class Columns:
     """The columns of an estimator.
 
     `text` are indices of those that are no numbers; None: it cannot be told. `frame`: it wants them
-    by name, as pandas has them. `documents`: each row is one text.
+    by name, as pandas has them. `documents`: each row is one text. `objects`: one of any keys.
     """
 
     count: int | None
@@ -24,11 +28,14 @@ class Columns:
     text: tuple[int, ...] | None = ()
     frame: bool = False
     documents: bool = False
+    objects: bool = False
 
 
 def of(model: Any) -> Columns:
     """Tell what a model says of its columns."""
     entry = first(model)
+    if _takes_objects(entry):
+        return Columns(None, None, objects=True)
     if _reads_texts(entry):
         return Columns(1, None, (0,), documents=True)
     # an unpickled CatBoostClassifier says 0: it does not know
@@ -54,12 +61,15 @@ def of(model: Any) -> Columns:
     )
 
 
-def takes_objects(model: Any) -> bool:
+def _takes_objects(entry: Any) -> bool:
     """Whether a row is an object of keys and values, of which a model knows no list."""
-    entry = first(model)
     if type(entry).__name__ == "FeatureUnion":
-        return any(takes_objects(one) for _, one in entry.transformer_list)
-    return type(entry).__name__ == "DictVectorizer"
+        return any(_takes_objects(first(one)) for _, one in entry.transformer_list)
+    kind = type(entry).__name__
+    if kind == "FeatureHasher" and entry.input_type != "dict":
+        what = f"has a FeatureHasher of input_type={entry.input_type!r}, whose rows no payload has"
+        raise ModelError(what, "", "train it with input_type='dict'")
+    return kind in _KEYS
 
 
 def _reads_texts(entry: Any) -> bool:
@@ -126,9 +136,7 @@ def _uses(
     part = _encoder(part)
     kind = type(part).__name__
     if kind == "ColumnTransformer":
-        for _, inner, which in part.transformers_:
-            if not isinstance(inner, str) or inner == "passthrough":
-                yield from _uses(inner, _picked(which, at, names), names)
+        yield from _of_transformer(part, at, names)
         return
     if kind == "FeatureUnion":
         for _, inner in part.transformer_list:
@@ -146,6 +154,20 @@ def _uses(
             yield from ((i, _is_text(values)) for i, values in zip(at, known))  # noqa: B905
         elif _attribute(part, "_fit_dtype") is not None:  # SimpleImputer
             yield from ((index, part._fit_dtype.kind in "OUS") for index in at)
+
+
+def _of_transformer(
+    part: Any, at: Sequence[int], names: Sequence[str] | None
+) -> Iterator[tuple[int, bool | None]]:
+    """The same of a ColumnTransformer; a column that it drops may be anything, so a text."""
+    dropped: set[int] = set()
+    taken: set[int] = set()
+    for _, inner, which in part.transformers_:
+        picked = _picked(which, at, names)
+        (dropped if inner == "drop" else taken).update(picked)
+        if inner != "drop":
+            yield from _uses(inner, picked, names)
+    yield from ((index, True) for index in sorted(dropped - taken))
 
 
 def _encoder(part: Any) -> Any:

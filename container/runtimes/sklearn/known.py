@@ -49,6 +49,7 @@ sklearn.ensemble._stacking StackingClassifier StackingRegressor
 sklearn.ensemble._voting VotingClassifier VotingRegressor
 sklearn.ensemble._weight_boosting AdaBoostClassifier AdaBoostRegressor
 sklearn.feature_extraction._dict_vectorizer DictVectorizer
+sklearn.feature_extraction._hash FeatureHasher
 sklearn.feature_extraction.text CountVectorizer HashingVectorizer TfidfTransformer TfidfVectorizer
 sklearn.feature_selection._from_model SelectFromModel
 sklearn.feature_selection._rfe RFE RFECV

@@ -22,12 +22,6 @@ SHAREABLE_BYTES = 4 * MIB  # a larger file may take long to answer, and others w
 MANY_ROWS = 256  # below, waking another thread takes longer than what it computes
 
 
-_ENCODE = (
-    "fit a ColumnTransformer with a OneHotEncoder on a DataFrame, or serve it with a script "
-    "(image.handler)"
-)
-
-
 class Model(base.TableModel):
     """One estimator or pipeline, of which one method answers."""
 
@@ -37,9 +31,6 @@ class Model(base.TableModel):
         from runtimes.sklearn import columns
 
         self.name = name
-        if columns.takes_objects(estimator):
-            what = "begins with a DictVectorizer, whose rows are objects of any keys"
-            raise ModelError(what, name, _ENCODE)
         found = self._columns = columns.of(estimator)
         self._answer = _bound(estimator, method, name)
         self._frame = _frames(name) if found.frame else None
@@ -50,6 +41,7 @@ class Model(base.TableModel):
             # as AWS's container reads numbers; a frame has what pandas makes of them
             dtype="float64" if wide else "float32",
             categorical=None if found.text is None else tuple(map(self._key, found.text)),
+            objects=found.objects,
         )
         self.outputs = _names(estimator, method)
         self._threads = _Threads()
@@ -85,6 +77,8 @@ class Model(base.TableModel):
 
     def _rows(self, table: Table) -> Any:
         """A table as the estimator was fitted with: a frame, an array, or a list of texts."""
+        if self._columns.objects:
+            return (table.columns or {})["0"].tolist()
         if self._columns.documents:
             texts = (table.columns or {})["0"].tolist()
             return ["" if one is None else str(one) for one in texts]

@@ -20,6 +20,7 @@ from sklearn import (
     decomposition,
     discriminant_analysis,
     ensemble,
+    feature_extraction,
     gaussian_process,
     impute,
     linear_model,
@@ -139,6 +140,7 @@ def cases(folder: Path) -> Made:
         yield f"{name} {form} {method}", place, text_of(sent), "text/csv", answer.tolist()
     yield from by_name(folder)
     yield from documents(folder)
+    yield from objects(folder)
     yield from several(folder, rows, sent)
 
 
@@ -232,6 +234,29 @@ def documents(folder: Path) -> Made:
         answer = one.fit(texts, [1, 0, 1, 0, 1, 0]).predict_proba(asked).tolist()
         place = saved(folder, name, "model.joblib", one, "predict_proba")
         yield name, place, json.dumps(asked).encode(), "application/json", answer
+
+
+def objects(folder: Path) -> Made:
+    """Rows of any keys, and columns of text that nothing uses."""
+    rows = [
+        {"town": "Ulm", "size": 3.0},
+        {"town": "Bonn", "new": True},
+        {"size": 1, "town": "Kiel"},
+    ]
+    asked = [*rows, {"town": "Rome", "size": 2}, {"unheard of": 1}]
+    for kind in (feature_extraction.DictVectorizer(), feature_extraction.FeatureHasher(32)):
+        model = pipeline.make_pipeline(kind, linear_model.LogisticRegression())
+        answer = model.fit(rows * 4, [1, 0, 0] * 4).predict_proba(asked).tolist()
+        for form in ("model.joblib", "model.skops"):
+            name = f"{type(kind).__name__} {form}"
+            place = saved(folder, type(kind).__name__, form, model, "predict_proba")
+            yield name, place, json.dumps({"instances": asked}).encode(), "application/json", answer
+    frame = pd.DataFrame({"name": ["Ada", "Bob", "Cy"] * 9, "age": np.arange(27.0), "id": "x1"})
+    scale = compose.ColumnTransformer([("age", preprocessing.StandardScaler(), ["age"])])
+    model = pipeline.make_pipeline(scale, linear_model.Ridge()).fit(frame, frame["age"])
+    place = saved(folder, "dropped", "model.joblib", model)
+    body, answer = frame[:5].to_csv(index=False).encode(), model.predict(frame[:5]).tolist()
+    yield "dropped columns", place, body, "text/csv", answer
 
 
 def several(folder: Path, rows: Any, sent: Any) -> Made:

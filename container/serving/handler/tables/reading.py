@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 
 from serving.handler import npy, payloads
 from serving.handler.payloads import PayloadError, brief
-from serving.handler.tables import arrays, columnar, delimited, libsvm, objects, recordio
+from serving.handler.tables import (
+    arrays,
+    columnar,
+    delimited,
+    libsvm,
+    mappings,
+    objects,
+    recordio,
+)
 from serving.handler.tables.kinds import (
     ARROW,
     CSV,
@@ -60,6 +68,8 @@ def read(
     if kind in _UNKNOWN:
         kind = _sniff(body, colon=not kind and dialect is Dialect.XGBOOST)
     reader = _READERS.get(kind)
+    if reader is not None and features.objects:
+        return mappings.read(body, kind)
     if reader is None:
         raise PayloadError(
             f"content type {brief(kind)!r} is not supported: send {', '.join(_READERS)}", 415
