@@ -1,8 +1,9 @@
 """What the console costs while it is open: 5,000 models on one instance, 200 requests a second.
 
 ``python -m benchmarks.console [models [seconds]]``. The same load goes on while no page is open,
-while a page of a real Chromium shows the instance, and without it again; what the platform takes
-more of a core in between is the price. The page says how far apart its frames are.
+while a real Chromium shows the instance and then scrolls through the list of models, and without it
+again; what the platform takes more of a core in between is the price. Pages say how far apart their
+frames are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +34,22 @@ MODELS, SECONDS, RATE, CLIENTS = 5000, 20.0, 200, 8
 MEMORY_MB = 4000
 CHROMIUM = Path("/usr/bin/chromium")
 SHARE = 2.0  # % of a core that the platform may take more
-_FRAMES = """seconds => new Promise((done) => {
+_FRAMES = """([seconds, scrolled]) => new Promise((done) => {
   const took = [];
+  const list = document.querySelector(scrolled);
   let last = performance.now();
   const begun = last;
   const frame = (now) => {
     took.push(now - last);
     last = now;
+    if (list) list.scrollTop = (list.scrollTop + 12) % (list.scrollHeight - list.clientHeight);
     if (now - begun < seconds * 1000) requestAnimationFrame(frame);
     else done(took.slice(1));
   };
   requestAnimationFrame(frame);
 })"""
+# what is measured of each page: what is waited for, and what is scrolled all the time
+PAGES = {"endpoint": ("canvas[aria-label*='models']", "none"), "models": ("#models", "#models")}
 
 
 class Load:
@@ -122,17 +128,49 @@ def console(made: Lab) -> Iterator[tuple[str, psutil.Process]]:
 
 
 @contextlib.contextmanager
-def page(address: str) -> Iterator[Any]:
-    """The page Endpoint in Chromium, with every model in it."""
+def browser() -> Iterator[Any]:
+    """A tab of Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        shown = chromium.new_page()
-        shown.goto(address)
-        shown.locator("canvas[aria-label*='models']").wait_for(timeout=60_000)
-        yield shown
+        yield chromium.new_page()
         chromium.close()
+
+
+@dataclass(slots=True)
+class Watched:
+    """A page that was open: % of a core, milliseconds between frames, elements of the document."""
+
+    platform: float
+    console: float
+    frames: list[float]
+    elements: int
+    label: str
+
+
+def watched(
+    tab: Any, name: str, processes: tuple[psutil.Process, psutil.Process], seconds: float
+) -> Watched:
+    """Look at a page for a while."""
+    tab.evaluate("name => { location.hash = `#/${name}`; }", name)
+    awaited, scrolled = PAGES[name]
+    tab.locator(awaited).first.wait_for(timeout=60_000)
+    time.sleep(3)
+    shares = [0.0, 0.0]
+
+    def measure(which: int) -> None:
+        shares[which] = share(processes[which], seconds)
+
+    threads = [threading.Thread(target=measure, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    frames = sorted(tab.evaluate(_FRAMES, [seconds, scrolled]))
+    for thread in threads:
+        thread.join()
+    label = tab.locator(awaited).first.get_attribute("aria-label")
+    elements = tab.evaluate("document.querySelectorAll('*').length")
+    return Watched(*shares, frames, elements, label or "")
 
 
 def share(process: psutil.Process, seconds: float) -> float:
@@ -157,34 +195,33 @@ def run(models: int = MODELS, seconds: float = SECONDS) -> Iterator[Result]:
             time.sleep(3)
             without = share(serving, seconds)
             idle = share(process, 3)
-            with page(address) as shown:
-                time.sleep(3)
-                label = shown.locator("canvas").first.get_attribute("aria-label")
-                beside: list[float] = []
-                watching = threading.Thread(target=lambda: beside.append(share(serving, seconds)))
-                watching.start()
-                cost = psutil.Process(process.pid)
-                before = cost.cpu_times()
-                frames = sorted(shown.evaluate(_FRAMES, seconds))
-                after = cost.cpu_times()
-                watching.join()
-            spent = after.user + after.system - before.user - before.system
+            with browser() as tab:
+                tab.goto(address)
+                seen = {name: watched(tab, name, (serving, process), seconds) for name in PAGES}
+            time.sleep(3)
             again = share(serving, seconds)
             answered, failed = load.answered, load.failed
-    base = (without + again) / 2
-    more = beside[0] - base
-    yield Result("models on the page", str(label), "", None)
     yield Result("requests answered, failed", f"{answered}, {len(failed)}", "0 failed", not failed)
     for text in failed[:3]:
         yield Result(f"  {text[:200]}", "", "", None)
-    figure = f"{base:.1f} %, {beside[0]:.1f} %"
-    yield Result("platform, of a core: page closed, open", figure, "", None)
-    yield Result("more while it is open", f"{more:.1f} %", f"under {SHARE:g} %", more < SHARE)
-    figure = f"{idle:.1f} %, {100 * spent / seconds:.1f} %"
-    yield Result("console, of a core: page closed, open", figure, "0 % closed", idle < 0.5)
+    figure = f"{without:.1f} %, {again:.1f} %"
+    yield Result("platform, of a core: page closed, before and after", figure, "", None)
+    yield Result("console, of a core: page closed", f"{idle:.1f} %", "0 %", idle < 0.5)
+    for name, one in seen.items():
+        yield from _results(name, one, (without + again) / 2)
+
+
+def _results(name: str, seen: Watched, base: float) -> Iterator[Result]:
+    more, frames = seen.platform - base, seen.frames
+    if seen.label:
+        yield Result(f"{name}: on the page", seen.label, "", None)
+    figure = f"{seen.platform:.1f} %, {more:+.1f} %"
+    yield Result(f"{name}: platform, of a core; more", figure, f"under {SHARE:g} %", more < SHARE)
+    yield Result(f"{name}: console, of a core", f"{seen.console:.1f} %", "", None)
     late = frames[math.ceil(0.99 * len(frames)) - 1]
     figure = f"{frames[len(frames) // 2]:.0f}, {late:.0f}, {frames[-1]:.0f} ms"
-    yield Result("between frames: median, p99, most", figure, "p99 under 50 ms", late < 50)
+    yield Result(f"{name}: between frames: median, p99, most", figure, "p99 under 50 ms", late < 50)
+    yield Result(f"{name}: elements", str(seen.elements), "under 3000", seen.elements < 3000)
 
 
 def main(arguments: list[str]) -> int:

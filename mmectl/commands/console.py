@@ -10,7 +10,7 @@ import secrets
 import shlex
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from mmectl.aws.account import Account
     from mmectl.local.client.platform import Connection
     from mmectl.web.site import Site
+
+
+SAID = 5  # errors of a command that failed in many parts
 
 
 @command(
@@ -211,8 +214,8 @@ class InProcess:
         except MmectlError:
             _require_platform(self._project)
             raise
-        for failed in result.errors:
-            raise failed
+        if result.errors:
+            raise together(result.errors)
         return result.data
 
     def line(self, *arguments: str) -> str:
@@ -225,6 +228,16 @@ class InProcess:
         if plain:  # no name that could be taken for an option
             words.remove("--")
         return " ".join(map(quoted, ["mmectl", *words]))
+
+
+def together(errors: Sequence[MmectlError]) -> MmectlError:
+    """One error of several: what each says, of many the first ones."""
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    told = "\n".join(error.message for error in errors[:SAID])
+    more = f"\nand {len(errors) - SAID} more" if len(errors) > SAID else ""
+    return MmectlError(f"{len(errors)} failed:\n{told}{more}", hint=first.hint, code=first.code)
 
 
 def quoted(word: str) -> str:

@@ -11,7 +11,7 @@ import click
 from mmectl.app import App
 from mmectl.base.errors import ServiceError
 from mmectl.base.prices import Cost
-from mmectl.base.text import counted
+from mmectl.base.text import age, counted
 from mmectl.commands import cost
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
@@ -215,14 +215,6 @@ def _notes(
 def _process(there: Sequence[Mapping[str, Any]]) -> str | None:
     """Whether a model shares its process with others or has its own; None: unknown."""
     return next((model.get("process") for model in there), None)
-
-
-def age(seconds: float) -> str:
-    """A span of time for people: '45 s', '12 min', '3 h', '20 d'."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _model_data(item: Artifact, held: Held, current: str | None) -> dict[str, Any]:

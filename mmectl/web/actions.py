@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmectl.base.errors import UsageError
+from mmectl.web.rows import MOST
+
+Form = Mapping[str, Sequence[str]]
+"""What was filled in, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,7 @@ class Action:
     """A command and what it is given: `fields` of a form, in the order of its arguments.
 
     `shows` is what tells beforehand what it would do; `insists` what does it all the same.
+    `several` takes its field more than once.
     """
 
     command: tuple[str, ...]
@@ -20,15 +25,22 @@ class Action:
     question: str
     shows: tuple[str, ...] = ()
     insists: tuple[str, ...] = ()
+    several: bool = False
 
-    def arguments(self, form: Mapping[str, str], options: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def arguments(self, form: Form, options: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The command line's words; names are never taken for options. Raises UsageError."""
-        missing = [field for field in self.fields if not form.get(field)]
-        if missing:
-            raise UsageError(
-                f"{' '.join(self.command)}: no {missing[0]} was given", code="missing_argument"
-            )
-        values = [form[field] for field in self.fields]
+        command = " ".join(self.command)
+        for field in self.fields:
+            given = form.get(field, ())
+            if not given or not all(given):
+                raise UsageError(f"{command}: no {field} was given", code="missing_argument")
+            if len(given) > (MOST if self.several else 1):
+                raise UsageError(
+                    f"{command}: {len(given)} were given at once; at most "
+                    f"{MOST if self.several else 1} are taken",
+                    code="bad_value",
+                )
+        values = [value for field in self.fields for value in form[field]]
         return (*self.command, *options, "--", *values)
 
 
@@ -47,6 +59,7 @@ ACTIONS: Mapping[str, Action] = {
         ("warm",),
         ("name",),
         "The model is loaded now, so that its next request finds it in memory.",
+        several=True,
     ),
     "remove": Action(
         ("models", "remove"),
@@ -54,5 +67,6 @@ ACTIONS: Mapping[str, Action] = {
         "The tarballs are deleted from S3. Requests that name them fail from then on.",
         shows=("--dry-run",),
         insists=("--yes",),
+        several=True,
     ),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmectl.base.errors import MmectlError, UsageError
+from mmectl.web import rows
 from mmectl.web.chart import Span, chart
 from mmectl.web.questions import known
 from mmectl.web.values import Commands, Data
@@ -99,24 +100,37 @@ def _charts(metrics: list[Data], span: Span) -> list[Context]:
 
 
 def models(commands: Commands, query: Query) -> Context:
-    """A part of the models, and where the next part begins."""
-    start, after = query.get("start", ""), query.get("after", "")
-    options = ("--limit", str(PAGE), *(("--after", after) if after else ()))
-    found = commands("models", "list", *options, "--", *((start,) if start else ()))
+    """The part of the models that is seen, however many there are."""
+    choice = rows.Choice.of(query)
+    # a digest that nobody looked at is looked up only where somebody asks: a request for each
+    details = query.get("details") == "1"
+    found = commands("models", "list", "--all", *(("--details",) if details else ()))
+    listed = found["models"]
+    shown = rows.arranged(listed, choice)
     return {
         "found": found,
-        "start": start,
-        "more": bool(after),
-        "line": commands.line("models", "list", *((start,) if start else ())),
+        "choice": choice,
+        "shown": len(shown),
+        "rows": shown[choice.first : choice.first + choice.count],
+        "details": details,
+        "unread": 0 if details else rows.unread(listed),
+        "used": any(row["in_memory_on"] is not None for row in listed),
+        "most": rows.MOST,
+        "line": commands.line("models", "list", "--all"),
     }
 
 
 def model(commands: Commands, query: Query) -> Context:
-    """One model with its versions."""
+    """One model with its versions; None where it was `left` out by a removal."""
     name = query.get("name", "")
     if not name:
         raise UsageError("which model?", code="missing_argument")
-    return {"model": commands("models", "show", "--", name)}
+    try:
+        return {"model": commands("models", "show", "--", name), "name": name}
+    except MmectlError as error:
+        if error.code != "unknown_model" or not query.get("left"):
+            raise
+    return {"model": None, "name": name}
 
 
 def try_it(_: Commands, query: Query) -> Context:
@@ -202,6 +216,7 @@ PAGES: Mapping[str, Page] = {
 }
 PARTS: Mapping[str, Page] = {
     "model": Page("Model", model),
+    "rows": Page("Models", models),
     "questions": Page("Questions", questions),
 }
 """Parts of pages that are asked for by themselves."""

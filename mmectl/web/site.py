@@ -6,6 +6,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timezone
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmectl.base.errors import MmectlError, UsageError
-from mmectl.base.text import size
+from mmectl.base.text import age, size
 from mmectl.frameworks.expected import Question
-from mmectl.web.actions import ACTIONS
+from mmectl.web.actions import ACTIONS, Form
 from mmectl.web.codes import Codes
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.pages import PAGES, PARTS, Page
 from mmectl.web.questions import judged, known
+from mmectl.web.shared import Shared
 from mmectl.web.sign_in import SignIn
 from mmectl.web.threads import in_thread
 from mmectl.web.values import Commands, Data
@@ -38,6 +40,9 @@ _OWN = {
     "fleet.js": "text/javascript",
     "sign-in.js": "text/javascript",
     "stream.js": "text/javascript",
+    "list.js": "text/javascript",
+    "models.js": "text/javascript",
+    "treemap.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # without the token: nothing of these tells of the project
@@ -58,11 +63,12 @@ class Site:
     ) -> None:
         self._commands, self._guard, self._live = commands, guard, live
         self._sign_in = SignIn(codes or Codes(), guard.token)
+        self._shared = Shared(commands)
         self._read_only = read_only
         self._templates = Environment(
             loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
         )
-        self._templates.filters |= {"pretty": _pretty, "size": size}
+        self._templates.filters |= {"pretty": _pretty, "size": size, "ago": _ago}
 
     def application(self) -> web.Application:
         """The routes, each behind the guard."""
@@ -77,6 +83,7 @@ class Site:
                 web.get("/live", self._lived),
                 web.get("/events", self._happened),
                 web.get("/ask/{action}", self._asked),
+                web.post("/ask/{action}", self._asked),  # names of many models
                 web.post("/do/{action}", self._done),
                 web.post("/try", self._tried),
             ]
@@ -132,7 +139,7 @@ class Site:
         page: Page | None = PAGES.get(name) or PARTS.get(name)
         if page is None:
             raise web.HTTPNotFound
-        context = await in_thread(page.context, self._commands, dict(request.query))
+        context = await in_thread(page.context, self._shared, dict(request.query))
         return self._html(f"{name}.html", title=page.title, **context)
 
     async def _lived(self, request: web.Request) -> web.StreamResponse:
@@ -158,7 +165,7 @@ class Site:
         action = ACTIONS.get(request.match_info["action"])
         if action is None:
             raise web.HTTPNotFound
-        form = dict(request.query)
+        form = _filled(request.query if request.method == "GET" else await request.post())
         shown: Data = {}
         if action.shows:
             shown = await self._called(*action.arguments(form, action.shows))
@@ -178,8 +185,12 @@ class Site:
             raise web.HTTPNotFound
         if self._read_only:
             raise UsageError("the console was started with --read-only", code="read_only")
-        form = {name: str(value) for name, value in (await request.post()).items()}
-        data = await self._called(*action.arguments(form, action.insists))
+        form = _filled(await request.post())
+        words = action.arguments(form, action.insists)
+        try:
+            data = await self._called(*words)
+        finally:
+            self._shared.forget()  # also where a part of it failed
         return self._html("done.html", name=request.match_info["action"], form=form, data=data)
 
     async def _tried(self, request: web.Request) -> web.Response:
@@ -241,6 +252,14 @@ class Site:
             self._live.close()
 
 
+def _filled(given: Mapping[str, Any]) -> Form:
+    """The fields of a MultiDict, each with all of its values."""
+    form: dict[str, list[str]] = {}
+    for name, value in given.items():
+        form.setdefault(name, []).append(str(value))
+    return form
+
+
 def _body(form: Mapping[str, Any], question: Question | None) -> tuple[bytes, str, str]:
     """What is to be sent, a name for it whose ending may tell the media type, and its own name."""
     if question is not None:
@@ -268,6 +287,11 @@ async def _static(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     text = files("mmectl.web").joinpath("static").joinpath(name).read_text("utf-8")
     return web.Response(text=text, content_type=_OWN[name])
+
+
+def _ago(moment: str) -> str:
+    """How long ago that was, of an ISO time."""
+    return age((datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds())
 
 
 def _pretty(value: Any, indent: int | None = None) -> str:

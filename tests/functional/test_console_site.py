@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import shlex
 import socket
 import threading
 from contextlib import asynccontextmanager
@@ -44,7 +45,15 @@ LISTED = {
     "location": "s3://b/",
     "total": 1,
     "next": None,
-    "models": [{"name": EVIL, "current": VERSION, "versions": [1], "in_memory_on": None}],
+    "models": [
+        {
+            "name": EVIL,
+            "current": VERSION | {"digest": None, "uploaded": "2026-01-01T00:00:00+00:00"},
+            "versions": [1],
+            "last_invoked": None,
+            "in_memory_on": None,
+        }
+    ],
 }
 SHOWN = {
     "name": EVIL,
@@ -58,7 +67,7 @@ ANSWERS: dict[str, Any] = {
     "models list": LISTED,
     "models show": SHOWN,
     "models promote": {"name": "m", "version": 2},
-    "models remove --dry-run": {"removed": [EVIL], "breaks": [EVIL]},
+    "models remove --dry-run": {"removed": [EVIL], "size": 5, "breaks": [EVIL]},
     "logs": {"events": [{"time": 1, "stream": EVIL, "message": f"<script>{EVIL}</script>"}]},
     "invoke": {
         "cold": True,
@@ -184,6 +193,7 @@ async def test_static_files_are_those_that_are_named(name):
     [
         "/page/endpoint",
         "/page/models",
+        "/page/rows?first=0",
         "/page/model?name=m",
         "/page/logs",
         "/ask/remove?name=m",
@@ -277,12 +287,47 @@ async def test_a_removal_shows_first_what_goes():
         assert "mmectl models remove --yes -- m" in text
 
 
+async def test_several_models_are_removed_by_one_command():
+    async with console() as page:
+        names = FormData([("name", "a"), ("name", "--all"), ("name", EVIL)])
+        status, text = await page.post("/ask/remove", names)
+        assert status == 200
+        assert text.count('type="hidden" name="name"') == 3
+        assert "<img" not in text
+        names = FormData([("name", "a"), ("name", "--all")])
+        await page.post("/do/remove", names)
+        assert page.commands.called == [
+            shlex.join(["models", "remove", "--dry-run", "--", "a", "--all", EVIL]),
+            "models remove --yes -- a --all",
+        ]
+
+
+async def test_a_list_is_read_once_for_all_its_parts_and_anew_after_an_action():
+    async with console() as page:
+        for path in ("/page/models", "/page/rows?first=1&sort=size&down=1", "/page/rows"):
+            await page.get(path)
+        assert page.commands.called == ["models list --all"]
+        await page.post("/do/promote", {"name": "m", "version": "v2"})
+        await page.get("/page/rows")
+        assert page.commands.called[-2:] == ["models promote -- m v2", "models list --all"]
+
+
+async def test_a_model_that_was_removed_is_said_to_be_gone():
+    why = ArtifactError(f"{EVIL}: no such model is uploaded", code="unknown_model")
+    async with console({"models show": why}) as page:
+        assert 'role="alert"' in (await page.get("/page/model?name=m"))[1]
+        text = (await page.get("/page/model?name=m&left=1"))[1]
+        assert "m was removed" in text
+        assert "alert" not in text
+
+
 async def test_a_console_to_look_at_changes_nothing():
     async with console(read_only=True) as page:
         _, text = await page.post("/do/promote", {"name": "m", "version": "v2"})
         assert "--read-only" in text
         assert page.commands.called == []
         assert "/ask/" not in (await page.get("/page/model?name=m"))[1]
+        assert "checkbox" not in (await page.get("/page/models"))[1]
 
 
 def fleet(*models):

@@ -224,11 +224,50 @@ def test_hostile_names_are_text(page, project):
     goto(page, "Models")
     page.get_by_role("button", name=HOSTILE).click()
     page.get_by_role("heading", name=HOSTILE).wait_for()
-    page.get_by_role("button", name="Remove").click()
+    page.locator("#model").get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_text(HOSTILE).first.wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.goto(f"{page.url.partition('#')[0]}#/models?name={quote(HOSTILE)}")
     page.get_by_role("heading", name=HOSTILE).wait_for()
+    assert page.evaluate("window.hit") is None
+
+
+def test_hundreds_of_models_are_few_rows_and_several_are_removed_at_once(page, project):
+    bucket = project.data("status")["location"].removeprefix("s3://").partition("/")[0]
+    keys = [f"demo/many_{n:03}{HOSTILE}.tar.gz" for n in range(300)]
+    s3 = project.client("s3")
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"no tarball")
+    try:
+        goto(page, "Endpoint")
+        goto(page, "Models")
+        rows = page.locator("#models tbody.rows tr")
+        page.get_by_label("Names with").fill("MANY_")
+        page.locator("#count", has_text="300 found").wait_for()
+        rows.first.focus()
+        page.keyboard.press("End")
+        page.locator("tr:focus", has_text="many_299").wait_for()
+        assert rows.count() < 150
+        page.locator("th[data-sort=name] button").click()  # sorted the other way
+        rows.first.filter(has_text="many_299").wait_for()
+        page.get_by_label("Names with").fill("many_01")
+        page.locator("#count", has_text="10 found").wait_for()
+        rows.nth(1).get_by_role("button").click()
+        page.locator("#model").get_by_role("heading", name="many_018").wait_for()
+        rows.first.focus()
+        for key in (" ", "ArrowDown", " "):
+            page.keyboard.press(key)
+        page.locator("#chosen", has_text="2 chosen").wait_for()
+        page.locator(".bulk").get_by_role("button", name="Remove").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_text("2 tarballs").wait_for()
+        dialog.get_by_role("button", name="Do it").click()
+        dialog.get_by_role("button", name="Close").click()
+        page.locator("#count", has_text="8 found").wait_for()
+        page.locator("#model").get_by_text("was removed").wait_for()
+        assert project.data("models", "list", "many_01")["total"] == 8
+    finally:
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
     assert page.evaluate("window.hit") is None
 
 
@@ -258,7 +297,17 @@ def test_keys_move_between_models(page, project):
     cells(page, "models")
     page.locator("canvas").first.focus()
     page.keyboard.press("ArrowRight")
-    page.locator("#picked", has_text=re.compile("digits|shapes")).wait_for()
+    picked = page.locator("#picked")
+    page.locator("#picked", has_text="shapes.tar.gz: ").wait_for()
+    page.keyboard.press("ArrowRight")  # there is no other one in memory
+    assert "shapes.tar.gz" in picked.inner_text()
+    page.keyboard.press("ArrowDown")
+    page.locator("#picked", has_text="digits.tar.gz: disk").wait_for()
+    page.keyboard.press("ArrowUp")
+    page.locator("#picked", has_text="shapes.tar.gz: ").wait_for()
+    page.get_by_text("As a table").click()
+    page.get_by_role("row", name=re.compile("digits.tar.gz on disk")).wait_for()
+    page.locator("canvas").first.focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name=re.compile("^(digits|shapes)$")).wait_for()
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmectl.base.errors import UsageError
+from mmectl.base.text import age
 from mmectl.commands.common import CommandGroup
-from mmectl.commands.status import age
 from mmectl.registry.inventory import Model
 from mmectl.registry.names import SUFFIX, ambiguous
 

@@ -91,9 +91,10 @@ def list_(app: App, limit: int, after: str, every: bool, details: bool, start: s
     page = rest if every else rest[:limit]
     shown = app.inventory.pointed(page)
     current = {model.name: model.current for model in shown}
-    if details or len(shown) <= _LOOKED_AT:
-        seen = app.inventory.detailed([item for item in current.values() if item])
-        current |= {item.name: item for item in seen}
+    items = [item for item in current.values() if item]
+    looks = details or len(shown) <= _LOOKED_AT
+    seen = app.inventory.detailed(items) if looks else app.inventory.glimpsed(items, 0)
+    current |= {item.name: item for item in seen}
     app.inventory.save()
     told = use(instances_of(app))
     data = {

@@ -28,9 +28,10 @@ function showPage() {
   });
 }
 
-function openModel(target) {
-  // a tarball's name leads to its model, as models show takes both
-  htmx.ajax("GET", `/page/model?name=${encodeURIComponent(target)}`, { target: "#model" });
+function openModel(target, left = false) {
+  // a tarball's name leads to its model, as models show takes both; `left`: it may be removed
+  const address = `/page/model?name=${encodeURIComponent(target)}${left ? "&left=1" : ""}`;
+  htmx.ajax("GET", address, { target: "#model" });
 }
 
 /* A message of the stream: at first all, then what changed; shown where instances are. */
@@ -145,11 +146,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
     const place = root.querySelector("[data-live]");
     fleet = place && new Fleet(place, document.getElementById("picked"));
     if (fleet) live.join(authorization()); // which tells all once more
+    const models = document.getElementById("models");
+    if (models) new Models(models);
   }
   const log = document.getElementById("log");
   if (log && document.getElementById("follow").checked) log.scrollTop = log.scrollHeight;
   const done = root.querySelector("[data-done]");
-  if (done && document.getElementById("model")) openModel(done.dataset.model);
+  if (done && document.getElementById("models")) Models.shown.changed(done.dataset.done);
 });
 document.addEventListener("htmx:timeout", () => say("no answer for 2 minutes; it may still go on"));
 document.addEventListener("click", async (event) => {

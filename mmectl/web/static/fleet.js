@@ -1,9 +1,13 @@
 "use strict";
-/* Instances and their models: a canvas each, so that thousands of cells stay smooth. */
+/* Instances and their models: a canvas each, so that thousands of cells stay smooth, and a table
+   of the same for those who do not see it. */
 
 const STATES = ["loading", "busy", "ready", "resting", "disk"];
-const HEIGHT = 190; // of the cells in memory, in CSS pixels
-const SMALL = 7; // side of a cell that is on disk only
+const HEIGHT = 190; // of the cells in memory, in CSS pixels; of thousands up to MOST_HEIGHT
+const MOST_HEIGHT = 420;
+const AREA = 64; // of a cell at the mean, where there is room for it
+const SMALL = 8; // side of a cell that is on disk only, and of its gap
+const TOP = 4; // between those in memory and those on disk only
 const GAP = 1;
 
 class Fleet {
@@ -14,6 +18,15 @@ class Fleet {
     this.wide = new ResizeObserver(() => this.instances.forEach((one) => one.layOut()));
     this.wide.observe(root);
     Fleet.shown = this;
+    this.recolour();
+  }
+
+  /* The style is asked once, not at each drawing. */
+  recolour() {
+    const style = getComputedStyle(document.documentElement);
+    this.colours = Object.fromEntries(STATES.map((s) => [s, style.getPropertyValue(`--${s}`)]));
+    this.ink = style.getPropertyValue("--ink");
+    this.instances.forEach((one) => one.drawSoon());
   }
 
   clear() {
@@ -34,7 +47,7 @@ class Fleet {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  Fleet.shown?.instances.forEach((one) => one.draw());
+  Fleet.shown?.recolour();
 });
 
 class Instance {
@@ -43,16 +56,19 @@ class Instance {
     this.name = name;
     this.models = new Map(); // name -> [megabytes, state]
     this.places = []; // {name, x, y, w, h}
+    this.where = new Map(); // name -> its place
     this.chosen = null;
+    this.changed = null; // names to be drawn in the next frame; null: none
     this.section = element("section", { className: "instance" });
     this.title = element("h2");
     this.facts = element("p", { className: "facts" });
     this.canvas = element("canvas", { tabIndex: 0, height: HEIGHT });
     this.canvas.setAttribute("role", "img");
-    this.section.append(this.title, this.facts, this.canvas);
+    this.table = new CellTable(this);
+    this.section.append(this.title, this.facts, this.canvas, this.table.root);
     fleet.root.append(this.section);
     this.canvas.addEventListener("mousemove", (event) => this.pick(this.at(event)));
-    this.canvas.addEventListener("click", (event) => this.open(this.at(event)));
+    this.canvas.addEventListener("click", (event) => openPage(this.at(event)));
     this.canvas.addEventListener("keydown", (event) => this.move(event));
   }
 
@@ -65,11 +81,17 @@ class Instance {
       this.models.set(name, cell);
     }
     for (const name of gone) this.models.delete(name);
-    const counts = Object.groupBy(this.models.values(), ([, state]) => state);
-    const said = STATES.filter((state) => counts[state]).map((s) => `${counts[s].length} ${s}`);
-    this.canvas.setAttribute("aria-label", `${this.models.size} models: ${said.join(", ")}`);
+    this.sayCounts();
     if (moved) this.layOut();
-    else this.draw(Object.keys(models));
+    else this.drawSoon(Object.keys(models));
+    this.table.changed();
+  }
+
+  sayCounts() {
+    const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
+    for (const [, state] of this.models.values()) counts[state] += 1;
+    const said = STATES.filter((state) => counts[state]).map((s) => `${counts[s]} ${s}`);
+    this.canvas.setAttribute("aria-label", `${this.models.size} models: ${said.join(", ")}`);
   }
 
   showHead(head) {
@@ -88,22 +110,19 @@ class Instance {
 
   layOut() {
     const width = Math.max(this.section.clientWidth, 200);
-    const held = [...this.models].filter(([, [, state]]) => state !== "disk");
-    const rest = [...this.models].filter(([, [, state]]) => state === "disk");
-    const sizes = held.map(([name, [size]]) => ({ name, size: Math.max(size, 0.05) }));
-    sizes.sort((one, other) => other.size - one.size || (one.name < other.name ? -1 : 1));
-    const top = held.length ? HEIGHT : 0;
-    this.places = squarified(sizes, 0, 0, width, top);
-    const across = Math.floor(width / (SMALL + GAP));
-    rest.forEach(([name], n) => {
-      const x = (n % across) * (SMALL + GAP);
-      const y = top + 4 + Math.floor(n / across) * (SMALL + GAP);
-      this.places.push({ name, x, y, w: SMALL, h: SMALL });
-    });
-    const rows = Math.ceil(rest.length / across);
-    this.resize(width, top + 4 + rows * (SMALL + GAP));
+    const held = [], rest = [];
+    for (const [name, [size, state]] of this.models) {
+      if (state === "disk") rest.push(name);
+      else held.push({ name, size: Math.max(size, 0.05) });
+    }
+    held.sort((one, other) => other.size - one.size || (one.name < other.name ? -1 : 1));
+    const wanted = Math.min(Math.max((held.length * AREA) / width, HEIGHT), MOST_HEIGHT);
+    const top = held.length ? wanted : 0;
+    const small = inRows(rest, width, top + TOP, SMALL);
+    this.places = [...squarified(held, 0, 0, width, top), ...small];
     this.where = new Map(this.places.map((place) => [place.name, place]));
-    this.draw();
+    this.resize(width, small.length ? small.at(-1).y + SMALL : top + TOP);
+    this.drawSoon();
   }
 
   resize(width, height) {
@@ -116,29 +135,45 @@ class Instance {
     this.pen.scale(scale, scale);
   }
 
-  draw(names) {
-    if (!this.pen) return;
-    const style = getComputedStyle(document.documentElement);
-    const colours = Object.fromEntries(STATES.map((s) => [s, style.getPropertyValue(`--${s}`)]));
-    const ink = style.getPropertyValue("--ink");
-    const places = names ? names.map((name) => this.where.get(name)).filter(Boolean) : this.places;
-    for (const place of places) {
-      const [, state] = this.models.get(place.name) ?? [0, "disk"];
-      this.drawCell(place, state, colours, ink);
-    }
+  /* In the next frame: all cells, or those of these names. */
+  drawSoon(names) {
+    if (this.changed === null) requestAnimationFrame(() => this.draw());
+    if (!names || this.changed === undefined) this.changed = undefined; // all
+    else this.changed = [...(this.changed ?? []), ...names];
   }
 
-  drawCell({ name, x, y, w, h }, state, colours, ink) {
+  draw() {
+    const names = this.changed;
+    this.changed = null;
+    if (!this.pen) return;
+    const places = names ? names.map((name) => this.where.get(name)).filter(Boolean) : this.places;
+    for (const place of places) this.drawCell(place, this.models.get(place.name)?.[1] ?? "disk");
+  }
+
+  drawCell(place, state) {
     const { pen } = this;
-    const [width, height] = [Math.max(w - GAP, 1), Math.max(h - GAP, 1)];
-    pen.clearRect(x, y, w, h);
-    pen.fillStyle = colours[state];
+    const { colours } = this.fleet;
+    const { x, y } = place;
+    const [width, height] = [Math.max(place.w - GAP, 1), Math.max(place.h - GAP, 1)];
+    pen.clearRect(x, y, place.w, place.h);
     if (state === "disk") {
+      pen.lineWidth = 1;
       pen.strokeStyle = colours.disk;
       pen.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
     } else {
+      pen.fillStyle = colours[state];
       pen.fillRect(x, y, width, height);
     }
+    const named = place.w > 60 && place.h > 16;
+    const plain = state === "ready" || state === "resting" || state === "disk";
+    if (named || !plain || place.name === this.chosen) this.drawInside(place, state, named);
+  }
+
+  /* Whatever must not reach beyond the cell. */
+  drawInside({ name, x, y, w, h }, state, named) {
+    const { pen } = this;
+    const { ink } = this.fleet;
+    const [width, height] = [Math.max(w - GAP, 1), Math.max(h - GAP, 1)];
     pen.save();
     pen.beginPath();
     pen.rect(x, y, width, height);
@@ -150,7 +185,7 @@ class Instance {
       pen.lineWidth = 4;
       pen.strokeRect(x, y, width, height);
     }
-    if (w > 60 && h > 16) {
+    if (named) {
       pen.fillStyle = state === "resting" || state === "disk" ? ink : "#fff";
       pen.font = "12px system-ui, sans-serif";
       pen.fillText(short(pen, name.replace(/\.tar\.gz$/, ""), w - 10), x + 5, y + 14);
@@ -167,58 +202,81 @@ class Instance {
     if (name === this.chosen) return;
     const before = this.chosen;
     this.chosen = name;
-    this.draw([before, name].filter(Boolean));
+    this.drawSoon([before, name].filter(Boolean));
     if (!name) return;
     const [size, state] = this.models.get(name);
     this.fleet.picked.textContent = `${name}: ${state}${size ? `, ${size} MB` : ""}`;
   }
 
-  open(name) {
-    if (name) location.hash = `#/models?name=${encodeURIComponent(name)}`;
-  }
-
   move(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (event.key === "Enter") this.open(this.chosen);
-    if (!step || !this.places.length) return;
+    if (event.key === "Enter") openPage(this.chosen);
+    const end = { Home: this.places[0], End: this.places.at(-1) }[event.key];
+    if (!(end || event.key in AWAY) || !this.places.length) return;
     event.preventDefault();
-    const now = this.places.findIndex(({ name }) => name === this.chosen);
-    const next = Math.min(Math.max(now + step, 0), this.places.length - 1);
-    this.pick(this.places[next].name);
+    const now = this.where.get(this.chosen);
+    this.pick((end ?? (now ? neighbour(this.places, now, event.key) : this.places[0])).name);
   }
 }
 
-/* Bruls, Huizing, van Wijk: Squarified Treemaps (2000). Sizes come largest first. */
-function squarified(sizes, x, y, w, h) {
-  const found = [];
-  let total = sizes.reduce((sum, one) => sum + one.size, 0);
-  let first = 0;
-  while (first < sizes.length && w > 0 && h > 0) {
-    const side = Math.min(w, h);
-    const scale = (w * h) / total;
-    let end = first, sum = 0, worst = Infinity;
-    while (end < sizes.length) {
-      const area = (sum + sizes[end].size) * scale;
-      const [large, small] = [sizes[first].size * scale, sizes[end].size * scale];
-      const next = Math.max((side ** 2 * large) / area ** 2, area ** 2 / (side ** 2 * small));
-      if (next > worst) break;
-      [worst, sum, end] = [next, sum + sizes[end].size, end + 1];
-    }
-    const thick = (sum * scale) / side;
-    let along = 0;
-    for (const { name, size } of sizes.slice(first, end)) {
-      const length = (size * scale) / thick;
-      found.push(w >= h
-        ? { name, x, y: y + along, w: thick, h: length }
-        : { name, x: x + along, y, w: length, h: thick });
-      along += length;
-    }
-    if (w >= h) [x, w] = [x + thick, w - thick];
-    else [y, h] = [y + thick, h - thick];
-    total -= sum;
-    first = end;
+/* The cells as text, made once somebody opens it. */
+class CellTable {
+  constructor(instance) {
+    this.instance = instance;
+    this.root = element("details", { className: "astable" });
+    this.root.append(element("summary", { textContent: "As a table" }));
+    this.root.addEventListener("toggle", () => this.changed());
   }
-  return found;
+
+  changed() {
+    if (!this.root.open) return;
+    this.names = [...this.instance.models.keys()].sort();
+    if (this.list) this.list.again();
+    else this.make();
+  }
+
+  make() {
+    const scroller = element("div", { className: "list", tabIndex: -1 });
+    const table = element("table");
+    table.setAttribute("role", "grid");
+    table.setAttribute("aria-label", `Models on ${this.instance.name}`);
+    const head = table.createTHead().insertRow();
+    for (const [title, kind] of [["Model", ""], ["State", "wordy"], ["Memory", "wordy"]]) {
+      head.append(element("th", { textContent: title, className: kind }));
+    }
+    table.append(spacer(), this.body(0, 60), spacer());
+    scroller.append(table);
+    this.root.append(scroller);
+    this.list = new List(scroller, async (first, count) => this.body(first, count), {
+      open: openPage,
+    });
+  }
+
+  body(first, count) {
+    const body = element("tbody", { className: "rows" });
+    Object.assign(body.dataset, { first, total: this.names.length });
+    this.names.slice(first, first + count).forEach((name, n) => {
+      const [size, state] = this.instance.models.get(name);
+      const row = element("tr", { tabIndex: -1 });
+      row.dataset.name = name;
+      row.setAttribute("aria-rowindex", first + n + 2);
+      const texts = [name, WORDS[state] ?? state, size ? `${size} MB` : "-"];
+      row.append(...texts.map((text) => element("td", { textContent: text, title: text })));
+      body.append(row);
+    });
+    return body;
+  }
+}
+
+const WORDS = { disk: "on disk" };
+
+function spacer() {
+  const body = element("tbody", { className: "space" });
+  body.insertRow().insertCell();
+  return body;
+}
+
+function openPage(name) {
+  if (name) location.hash = `#/models?name=${encodeURIComponent(name)}`;
 }
 
 /* The end of a name that is too long: names of one folder begin alike. */

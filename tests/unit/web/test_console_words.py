@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmectl.commands.console import quoted
+from mmectl.base.errors import MmectlError
+from mmectl.commands.console import quoted, together
 
 
 @pytest.mark.parametrize("word", ["m", "a b", "it's", "$(x)", "-m", "naïve"])
@@ -24,3 +25,12 @@ def test_plain_words_are_quoted_as_usual(word):
 )
 def test_a_name_types_nothing_into_a_terminal(word, shown):
     assert quoted(word) == shown
+
+
+def test_what_failed_in_many_parts_says_so():
+    errors = [MmectlError(f"m{n} is gone", hint="h", code="c") for n in range(7)]
+    assert together(errors[:1]) is errors[0]
+    found = together(errors)
+    assert found.message.startswith("7 failed:\nm0 is gone\nm1")
+    assert found.message.endswith("\nand 2 more")
+    assert (found.hint, found.code) == ("h", "c")

@@ -10,6 +10,7 @@ from fakes.console import Said
 from mmectl.base.errors import MmectlError, UsageError
 from mmectl.web.actions import ACTIONS
 from mmectl.web.pages import PAGES, PARTS
+from mmectl.web.rows import MOST
 
 METRIC = {
     "metric": "Invocations",
@@ -50,13 +51,10 @@ def test_what_the_page_does_not_offer_is_refused(query):
 
 
 def test_names_are_never_options():
-    commands = Said({"models": {}})
-    PAGES["models"].context(commands, {"start": "--all", "after": "x"})
+    commands = Said({"models": {"models": []}})
+    PAGES["models"].context(commands, {"filter": "--help"})
     PARTS["model"].context(commands, {"name": "--help"})
-    assert commands.called == [
-        "models list --limit 50 --after x -- --all",
-        "models show -- --help",
-    ]
+    assert commands.called == ["models list --all", "models show -- --help"]
 
 
 def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
@@ -75,11 +73,26 @@ def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
 
 
 def test_an_action_is_a_command_with_its_names_behind_two_dashes():
-    form = {"name": "--yes", "version": "v2"}
+    form = {"name": ["--yes"], "version": ["v2"]}
     assert ACTIONS["promote"].arguments(form) == ("models", "promote", "--", "--yes", "v2")
     remove = ACTIONS["remove"]
-    assert remove.arguments({"name": "a"}, remove.shows) == (
-        *("models", "remove", "--dry-run", "--", "a"),
+    assert remove.arguments({"name": ["a", "b"]}, remove.shows) == (
+        *("models", "remove", "--dry-run", "--", "a", "b"),
     )
     with pytest.raises(UsageError, match="no version was given"):
-        ACTIONS["promote"].arguments({"name": "a"})
+        ACTIONS["promote"].arguments({"name": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("action", "form"),
+    [
+        ("promote", {"name": ["a", "b"], "version": ["v2"]}),  # not: a's version b
+        ("rollback", {"name": ["a", "b"]}),
+        ("remove", {"name": ["a"] * (MOST + 1)}),
+        ("remove", {"name": ["a", ""]}),
+        ("warm", {"name": []}),
+    ],
+)
+def test_an_action_takes_no_more_than_it_shows(action, form):
+    with pytest.raises(UsageError):
+        ACTIONS[action].arguments(form)

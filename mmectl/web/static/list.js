@@ -1,0 +1,141 @@
+"use strict";
+/* Tables of thousands of rows: those that are seen are in the document, and a few beside them. */
+
+const BESIDE = 30; // rows above and below what is seen
+const ROW = 33; // pixels of a row until one was measured
+
+class List {
+  /* `source(first, count, signal)` resolves to a tbody whose dataset says `first` and `total`. */
+  constructor(scroller, source, { open = () => {}, toggle = () => {}, shown = () => {} } = {}) {
+    Object.assign(this, { scroller, source, open, toggle, shown });
+    this.table = scroller.querySelector("table");
+    [this.above, this.below] = scroller.querySelectorAll("tbody.space td");
+    this.rows = scroller.querySelector("tbody.rows");
+    this.active = 0;
+    this.asked = null;
+    scroller.addEventListener("scroll", () => this.look(), { passive: true });
+    this.table.addEventListener("keydown", (event) => this.move(event));
+    this.table.addEventListener("focusin", ({ target }) => this.enter(target.closest("tr")));
+    this.take(this.rows);
+  }
+
+  get total() { return Number(this.rows.dataset.total); }
+  get first() { return Number(this.rows.dataset.first); }
+  get height() { return this.rows.rows[0]?.offsetHeight || ROW; }
+
+  /* Rows that are seen: the first, and how many. */
+  get seen() {
+    const { scrollTop, clientHeight } = this.scroller;
+    const first = Math.min(Math.floor(scrollTop / this.height), Math.max(this.total - 1, 0));
+    return [first, Math.ceil(clientHeight / this.height) + 1];
+  }
+
+  look() {
+    const [first, count] = this.seen;
+    const last = Math.min(first + count, this.total);
+    const there = first >= this.first && last <= this.first + this.rows.rows.length;
+    if (!there) this.load();
+  }
+
+  /* Read anew what is seen, whatever is there. */
+  async load() {
+    const [seen, count] = this.seen;
+    const first = Math.max(seen - BESIDE, 0);
+    if (this.asked?.first === first) return this.asked.done;
+    this.asked?.stop.abort();
+    const asked = { first, stop: new AbortController() };
+    this.asked = asked;
+    asked.done = this.source(first, count + 2 * BESIDE, asked.stop.signal).then((body) => {
+      if (this.asked !== asked) return;
+      this.asked = null;
+      this.take(body);
+      this.look(); // it was scrolled meanwhile
+    }, (error) => {
+      if (this.asked !== asked) return;
+      this.asked = null;
+      say(error.message);
+    });
+    return asked.done;
+  }
+
+  take(body) {
+    const held = this.rows.contains(document.activeElement);
+    if (body !== this.rows) this.rows.replaceWith(body);
+    this.rows = body;
+    const { height } = this;
+    const after = this.total - this.first - body.rows.length;
+    space(this.above, this.first * height);
+    space(this.below, Math.max(after, 0) * height);
+    this.table.setAttribute("aria-rowcount", this.total + 1);
+    this.active = Math.max(Math.min(this.active, this.total - 1), 0);
+    this.shown(body);
+    this.mark(held);
+  }
+
+  /* The one row that Tab leads to; the first that is seen where the last one is far away. */
+  mark(focused) {
+    for (const row of this.rows.rows) row.tabIndex = -1;
+    const row = this.row(this.active);
+    const tab = row ?? this.row(this.seen[0]) ?? this.rows.rows[0];
+    if (tab) tab.tabIndex = 0;
+    if (focused) (row ?? this.scroller).focus({ preventScroll: true });
+  }
+
+  row(index) { return this.rows.rows[index - this.first]; }
+
+  enter(row) {
+    if (!row || row.parentNode !== this.rows) return;
+    this.active = this.first + row.sectionRowIndex;
+    this.mark(false);
+  }
+
+  /* Begin at the top with other rows. */
+  restart() {
+    this.scroller.scrollTop = 0;
+    this.active = 0;
+    return this.again();
+  }
+
+  /* What is under way may be older than what was just done. */
+  again() {
+    this.asked?.stop.abort();
+    this.asked = null;
+    return this.load();
+  }
+
+  async move(event) {
+    const row = event.target.closest("tr");
+    if (row?.parentNode !== this.rows) return;
+    const page = Math.max(this.seen[1] - 2, 1);
+    const to = {
+      ArrowDown: this.active + 1, ArrowUp: this.active - 1, Home: 0, End: this.total - 1,
+      PageDown: this.active + page, PageUp: this.active - page,
+    }[event.key];
+    if (event.key === "Enter" && event.target === row) this.open(row.dataset.name);
+    else if (event.key === " " && event.target === row) this.toggle(row.dataset.name);
+    else if (to === undefined) return;
+    event.preventDefault();
+    if (to !== undefined) await this.go(Math.max(Math.min(to, this.total - 1), 0));
+  }
+
+  async go(index) {
+    this.active = index;
+    const { scroller, height } = this;
+    const head = this.table.tHead.offsetHeight;
+    const [top, bottom] = [index * height, (index + 1) * height + head];
+    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    else if (bottom > scroller.scrollTop + scroller.clientHeight) {
+      scroller.scrollTop = bottom - scroller.clientHeight;
+    }
+    if (!this.row(index)) {
+      scroller.focus({ preventScroll: true }); // until its row is there
+      await this.load();
+    }
+    if (this.active === index) this.mark(true);
+  }
+}
+
+function space(cell, height) {
+  cell.style.height = `${height}px`;
+  cell.closest("tbody").hidden = height <= 0;
+}
