@@ -170,7 +170,7 @@ def watched(
         thread.join()
     label = tab.locator(awaited).first.get_attribute("aria-label")
     elements = tab.evaluate("document.querySelectorAll('*').length")
-    return Watched(*shares, frames, elements, label or "")
+    return Watched(shares[0], shares[1], frames, elements, label or "")
 
 
 def share(process: psutil.Process, seconds: float) -> float:
