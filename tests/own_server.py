@@ -2,7 +2,7 @@
 
 # A server that has never heard of Unix sockets, and listens for everybody
 TCP_ONLY = """
-import http.server, json, os, pathlib
+import http.server, json, os, pathlib, signal, sys
 
 models = {}
 
@@ -38,6 +38,7 @@ class Api(http.server.BaseHTTPRequestHandler):
         models.pop(self.path.split("/")[2], None)
         self.say(200, {"status": "unloaded"})
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the first process of a container ignores it
 port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
 http.server.ThreadingHTTPServer(("0.0.0.0", port), Api).serve_forever()
 """

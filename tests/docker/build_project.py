@@ -104,10 +104,10 @@ class Project:
         label = f"label={LABEL}={owner(self.folder / '.mmectl')}"
         return self.lab.run("ps", "--all", "--quiet", "--filter", label).split()
 
-    def pushes(self) -> int:
+    def pushes(self, *methods: str) -> int:
         """How many requests that write the registry has seen for the repository."""
         return sum(
-            method in ("POST", "PUT", "PATCH") and f"/v2/{self.repository}/" in path
+            method in (methods or ("POST", "PUT", "PATCH")) and f"/v2/{self.repository}/" in path
             for method, path in self.lab.front.seen
         )
 

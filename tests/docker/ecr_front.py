@@ -80,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
         return {k: v for k, v in self.headers.items() if k.lower() not in HOP}
 
     def _pieces(self) -> Iterator[bytes]:
-        """The body, as it comes."""
+        """The body, as it comes; not that of a layer while its push is held."""
+        if self.command == "PATCH" and (upload := UPLOAD.match(self.path)):
+            self.server.wait(upload["repository"])
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 while size:
@@ -164,8 +166,23 @@ class Front(ThreadingHTTPServer):
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         self.authorization = f"Basic {token}"
         self.seen: list[tuple[str, str]] = []
+        self._held: dict[str, threading.Event] = {}
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    @contextlib.contextmanager
+    def holding(self, repository: str) -> Iterator[None]:
+        """Read no layer of a push to the repository meanwhile."""
+        self._held[repository] = threading.Event()
+        try:
+            yield
+        finally:
+            self._held.pop(repository).set()
+
+    def wait(self, repository: str) -> None:
+        """Wait until pushes to the repository are not held."""
+        if (released := self._held.get(repository)) is not None:
+            released.wait()
 
     def url_of_layer(self, repository: str, digest: str) -> str:
         """Where anybody may fetch a layer, as GetDownloadUrlForLayer gives it."""

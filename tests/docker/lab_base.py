@@ -21,6 +21,7 @@ OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=force-unsafe-io",  # what a crash leaves is made again
 )
 CHANGES = ("--change", "ENV LANG=C.UTF-8", "--change", 'CMD ["python3"]')
 TAKEN = ("index-url", "extra-index-url", "trusted-host")

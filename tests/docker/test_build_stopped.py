@@ -65,15 +65,15 @@ def sleepers(project: Project) -> list[int]:
 @pytest.mark.parametrize("sign", STOPS)
 def test_in_the_push(small: Project, sign: signal.Signals) -> None:
     entry = small.folder / "container" / "entrypoint.py"
-    entry.write_bytes(os.urandom(80_000_000))  # a push that can be caught in the middle
-    process = small.start("build", "--json")
-    wait_until(lambda: small.pushes() > 0)
-    stop(small, process, sign)
+    entry.write_bytes(os.urandom(1_000_000))
+    with small.lab.front.holding(small.repository):
+        process = small.start("build", "--json")
+        wait_until(lambda: small.pushes("PATCH") > 0)  # in the middle of a layer
+        stop(small, process, sign)
     again, said = small.mmectl("build")
     assert "build: the engine holds this image already" in said
     assert again["data"]["built"] is True
     assert [image["imageTag"] for image in stored(small)] == [again["data"]["tag"]]
-    entry.unlink()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])

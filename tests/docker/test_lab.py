@@ -28,14 +28,9 @@ def login(lab: Lab) -> None:
 @pytest.fixture(scope="module")
 def small(lab: Lab) -> str:
     """An image of one file that is pushed in no time."""
-    tar = subprocess.run(
-        ["tar", "-c", "-C", "/usr/bin", "docker-init", "tini-static"],
-        check=True,
-        capture_output=True,
-    ).stdout
     login(lab)
     path = lab.folder / "small.tar"
-    path.write_bytes(tar)
+    subprocess.run(["tar", "-cf", path, "-C", "/usr/bin", "docker-init", "tini-static"], check=True)
     lab.run("import", path, "small")
     return "small"
 
@@ -145,12 +140,23 @@ def test_a_lab_leaves_nothing(root):
     assert listed() == kept
 
 
-def test_a_killed_lab_takes_its_processes_along(root):
+def sleeper(path: Path) -> Path:
+    """An image as a tarball that has `sleep` and its libraries: imported in no time."""
+    program = "/usr/bin/sleep"
+    said = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    libraries = [word for word in said.split() if word.startswith("/")]
+    subprocess.run(["tar", "-chPf", path, program, *libraries], check=True)
+    return path
+
+
+def test_a_killed_lab_takes_its_processes_along(root, tmp_path):
+    image = str(sleeper(tmp_path / "sleeper.tar"))
     code = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(root)]!r}\n"
         "from pathlib import Path; from lab import Lab\n"
-        f"with Lab(Path({str(root)!r})) as lab:\n"
-        "    lab.run('run', '-d', lab.base_image, 'sleep', '1000')\n"
+        f"with Lab(Path({str(root)!r}), base=False) as lab:\n"
+        f"    lab.run('import', {image!r}, 'sleeper')\n"
+        "    lab.run('run', '-d', 'sleeper', '/usr/bin/sleep', '1000')\n"
         "    print(lab.number, flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
