@@ -6,12 +6,12 @@ Fifty more seeds run without containers: tests/functional/test_bad_day_story.py.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 from bad_day_lab import PASSING
 from projects import BIN, Project, config_of, made, share_environments
 
@@ -31,13 +31,8 @@ def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
 def told(project: Project, *arguments: str) -> Any:
     """The data of a command that is run until the platform has answered it."""
     for _ in range(TRIES):
-        done = subprocess.run(
-            [BIN / "mmectl", *arguments, "--json"],
-            cwd=project.folder,
-            env=project.environment,
-            capture_output=True,
-            check=False,
-            timeout=300,
+        done = warm_start.run(
+            BIN / "mmectl", *arguments, "--json", cwd=project.folder, env=project.environment
         )
         said = json.loads(done.stdout)
         if done.returncode == 0:

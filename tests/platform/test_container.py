@@ -115,7 +115,7 @@ def test_metrics_are_served_beside_the_models(server):
     assert f"\nmmectl_models_loaded {len(loaded)}\n".encode() in body
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(params=NETWORKS)  # by module, pytest would start a server for each
 def network(request, server, shared_models) -> Iterator[str]:
     status, text = server.load(request.param, shared_models / request.param)
     assert status == 200, text + server.text()
