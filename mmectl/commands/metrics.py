@@ -10,7 +10,7 @@ import click
 
 from mmectl.app import App
 from mmectl.base.errors import UsageError
-from mmectl.commands import metrics_by
+from mmectl.commands import candidates, metrics_by
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table
 from mmectl.traffic import metrics as core
@@ -28,14 +28,17 @@ SHOWN = 20  # models
 
 @command(
     examples="mmectl metrics\nmmectl metrics --since 15m --watch"
-    "\nmmectl metrics --since 1d --period 1h"
+    "\nmmectl metrics --since 1d --period 1h --until 2026-03-01T10:00"
     "\nmmectl metrics --by-model --top 10 --sort p99"
+    "\nmmectl metrics --model resnet_18"
     "\nmmectl metrics --json | jq '.data.variants[0].metrics[0]'"
 )
 @click.option("--since", default="1h", metavar="SPAN", help="How far back: 15m, 2h, 3d [1h].")
+@click.option("--until", metavar="TIME", help="End there: 2026-03-01T10:00 [now].")
 @click.option("--period", metavar="SPAN", help="Time span of one bar of a curve: 1m, 1h.")
 @click.option("--variant", help="Show this variant only.")
 @click.option("--by-model", is_flag=True, help="Show a row for each model.")
+@click.option("--model", help="Show the course of this model.", shell_complete=candidates.models)
 @click.option("--by-instance", is_flag=True, help="Show a row for each instance.")
 @click.option("--top", type=click.IntRange(1, 1000), help="Show so many models [20].")
 @click.option("--sort", type=click.Choice(SORTS), help="What models are sorted by [requests].")
@@ -43,9 +46,11 @@ SHOWN = 20  # models
 def metrics(
     app: App,
     since: str,
+    until: str | None,
     period: str | None,
     variant: str | None,
     by_model: bool,
+    model: str | None,
     by_instance: bool,
     top: int | None,
     sort: str | None,
@@ -57,11 +62,15 @@ def metrics(
     cover the whole span; the curve shows the values over time. AWS takes money for each
     metric asked for; --watch says how much. --by-model shows what
     the containers of the embedded platform counted in the last hour at most; AWS keeps that
-    where only PromQL reads it. --by-instance needs endpoint.metrics.enhanced.
+    where only PromQL reads it; so it is for --model, one model's requests, errors, latencies,
+    loads and evictions over time. --by-instance needs endpoint.metrics.enhanced.
     """
-    _check(by_model=by_model, by_instance=by_instance, period=period, models=top or sort)
+    _check(by_model, model, by_instance, period=period, models=top or sort)
+    _check_end(until, by_model=by_model, model=model, watch=watch)
     length = core.seconds(since, "--since")
-    step = _period(length, period)
+    end = core.moment(until, "--until", time.time()) if until else None
+    back = length if end is None else length + time.time() - end
+    step = _period(length, period, back)
     if watch and (app.out.mode.json or not app.out.terminal):
         raise UsageError(
             "--watch needs a terminal, and is not for --json",
@@ -69,28 +78,34 @@ def metrics(
             code="no_terminal",
         )
 
+    def within() -> core.Span:
+        return core.span(time.time() if end is None else end, length, step, back)
+
     def look() -> Result:
         if by_model:
             limit = top or (None if app.out.mode.json else SHOWN)
             return metrics_by.by_model(app, length, variant, sort or SORTS[0], limit)
         if by_instance:
-            within = core.span(time.time(), length, step)
-            return metrics_by.by_instance(app, within, since, variant)
-        return _result(app, core.span(time.time(), length, step), since, variant)
+            return metrics_by.by_instance(app, within(), since, variant)
+        if model:
+            return metrics_by.of_model(app, within(), model, variant)
+        return _result(app, within(), since, variant)
 
-    if watch and not app.local and not by_model:
+    if watch and not app.local and not (by_model or model):
         app.out.note(cost_of_watching(_EVERY, by_instance=by_instance))
     if watch:
         _watched(app, look, every=3.0 if app.local else _EVERY)
     return look()
 
 
-def _check(*, by_model: bool, by_instance: bool, period: str | None, models: object) -> None:
+def _check(
+    by_model: bool, model: str | None, by_instance: bool, *, period: str | None, models: object
+) -> None:
     """Refuse options that mean nothing together; raises UsageError."""
-    if by_model and by_instance:
+    if by_model + bool(model) + by_instance > 1:
         raise UsageError(
-            "--by-model and --by-instance are two tables",
-            hint="give one of both",
+            "--by-model, --model and --by-instance are tables of their own",
+            hint="give one of them",
             code="options_conflict",
         )
     if period and (by_model or by_instance):
@@ -101,6 +116,22 @@ def _check(*, by_model: bool, by_instance: bool, period: str | None, models: obj
     if models and not by_model:
         raise UsageError(
             "--top and --sort are for models", hint="add: --by-model", code="options_conflict"
+        )
+
+
+def _check_end(until: str | None, *, by_model: bool, model: str | None, watch: bool) -> None:
+    """Refuse an end where there is only now; raises UsageError."""
+    if until and (by_model or model):
+        raise UsageError(
+            "--until is for CloudWatch's metrics: figures by model are kept up to now",
+            hint="leave --until out",
+            code="options_conflict",
+        )
+    if until and watch:
+        raise UsageError(
+            "--watch shows what happens now, --until what was",
+            hint="leave one of them out",
+            code="options_conflict",
         )
 
 
@@ -125,7 +156,7 @@ def _watched(
             wait(every)
 
 
-def _period(length: float, text: str | None) -> int | None:
+def _period(length: float, text: str | None, back: float) -> int | None:
     if text is None:
         return None
     step = core.seconds(text, "--period")
@@ -141,7 +172,7 @@ def _period(length: float, text: str | None) -> int | None:
             hint=f"add: --since {text}",
             code="bad_value",
         )
-    unit = core.finest(length)
+    unit = core.finest(back)
     if step % unit:
         raise UsageError(
             f"--period {text}: that far back CloudWatch keeps values of {unit // 60} minutes only",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +11,15 @@ from mmectl.app import App
 from mmectl.base.errors import MmectlError
 from mmectl.console.output import Result, Table
 from mmectl.traffic import by_model as core
+from mmectl.traffic import course
 from mmectl.traffic import metrics as usual
 
 _RIGHT = frozenset(core.COLUMNS[1:])
+_SOURCE = "the containers' /metrics, scraped by the embedded platform"
+_TOGETHER = (
+    "at times the model was not among those that have figures of their own; more of them: "
+    "mmectl deploy --set 'endpoint.environment={MMECTL_METRICS_MODELS: \"1000\"}'"
+)
 _SLACK = 90.0  # seconds that figures may cover less than was asked for, unsaid
 
 
@@ -38,14 +46,57 @@ def by_model(app: App, seconds: float, variant: str | None, sort: str, top: int 
     return Result(_data(app, found, first, rest if more else None, sort), view)
 
 
-def _figures(app: App, seconds: float) -> Mapping[str, Any]:
+def of_model(app: App, within: usual.Span, name: str, variant: str | None) -> Result:
+    """One model over time."""
+    if app.untouched:
+        raise _no_endpoint(app.endpoint_name)
+    target = app.inventory.target(name)
+    if not app.local:
+        raise _elsewhere(app, target)
+    now = time.time()
+    found = _figures(app, now - within.start, target)
+    curves = course.curves(found, within, now, variant)
+    data = {
+        "endpoint": app.endpoint_name,
+        "target_model": target,
+        "start": within.start,
+        "end": within.end,
+        "period": within.period,
+        "source": _SOURCE,
+        "instances": found["instances"],
+        "curves": curves,
+        "units": dict(course.CURVES),
+    }
+    problems = _problems(found)
+    if not all(row["known"] for row in found["steps"]):
+        problems.append(_TOGETHER)
+    if not any(value for points in curves.values() for _, value in points):
+        text = f"{target} was not asked or loaded in that time"
+        return Result(data | {"problems": problems}, [text, *problems])
+    rows = [_course(name, curves[name], within) for name in course.CURVES if curves[name]]
+    heading = f"{target} on {app.endpoint_name}, in periods of {within.period // 60} min"
+    table = Table(("", "MOST", "LAST", "TREND"), rows, frozenset({"MOST", "LAST"}))
+    view: list[str | Table] = [heading, "", table]
+    if problems:
+        view += ["", *problems]
+    return Result(data | {"problems": problems}, view)
+
+
+def _course(name: str, points: list[list[float]], within: usual.Span) -> list[str]:
+    unit = course.CURVES[name]
+    unit, values = ("Count" if unit == "None" else unit), [value for _, value in points]
+    trend = usual.curve([(int(at), value) for at, value in points], within)
+    return [name.upper(), *(usual.shown(v, unit, "Sum") for v in (max(values), values[-1])), trend]
+
+
+def _figures(app: App, seconds: float, model: str | None = None) -> Mapping[str, Any]:
     from mmectl.local.client import platform
 
-    none: Mapping[str, Any] = {"instances": [], "models": [], "moves": []}
+    none: Mapping[str, Any] = {"instances": [], "models": [], "steps": [], "moves": []}
     if app.untouched:
         return none
     _ = app.aws  # starts the platform where it is stopped, as every command does
-    return platform.figures(app.config.state_dir, app.endpoint_name, seconds) or none
+    return platform.figures(app.config.state_dir, app.endpoint_name, seconds, model) or none
 
 
 def _covered(found: Mapping[str, Any], seconds: float) -> str:
@@ -79,7 +130,7 @@ def _data(
     return {
         "endpoint": app.endpoint_name,
         "sorted_by": sort,
-        "source": "the containers' /metrics, scraped by the embedded platform",
+        "source": _SOURCE,
         "instances": found["instances"],
         "models": [row.data() for row in rows],
         "other": rest.data() if rest else None,
@@ -90,7 +141,7 @@ def _no_endpoint(name: str) -> MmectlError:
     return MmectlError(f"endpoint {name} does not exist", hint="mmectl deploy", code="not_found")
 
 
-def _elsewhere(app: App) -> MmectlError:
+def _elsewhere(app: App, target: str | None = None) -> MmectlError:
     """CloudWatch has no operation that reads OpenTelemetry metrics: only PromQL does."""
     name = app.endpoint_name
     described = app.sagemaker.describe_endpoint(name)
@@ -105,9 +156,10 @@ def _elsewhere(app: App) -> MmectlError:
             hint="mmectl deploy --set endpoint.metrics.detailed=true",
             code="not_measured",
         )
+    of_it = "" if target is None else f', "model"={json.dumps(target)}'
     query = (
         "sum by (model) (increase({"
-        f'"mmectl_model_requests_total", "aws.sagemaker.endpoint.name"="{name}"'
+        f'"mmectl_model_requests_total", "aws.sagemaker.endpoint.name"="{name}"{of_it}'
         "}[1h]))"
     )
     return MmectlError(

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from mmectl.base.errors import UsageError
 
@@ -94,13 +95,17 @@ def finest(since: float) -> int:
     return 60 if since <= 15 * _DAY else 300 if since <= 63 * _DAY else 3600
 
 
-def span(now: float, since: float, period: int | None = None) -> Span:
-    """The last `since` seconds in whole minutes, the running one included."""
+def span(now: float, since: float, period: int | None = None, back: float | None = None) -> Span:
+    """The last `since` seconds up to `now` in whole minutes, the running one included.
+
+    `back` is how many seconds ago it begins, where it does not end now.
+    """
     minutes = max(math.ceil(since / 60), 1)
-    unit = finest(since)
+    unit = finest(since if back is None else back)
     step = period or unit * math.ceil(60 * minutes / unit / CURVE)
     periods = math.ceil(60 * minutes / step)
-    end = (int(now) // 60 + 1) * 60
+    past = back is not None and back > since
+    end = math.ceil(now / 60) * 60 if past else (int(now) // 60 + 1) * 60
     return Span(end - periods * step, end, step)
 
 
@@ -169,3 +174,23 @@ def seconds(text: str, option: str) -> float:
             code="bad_value",
         )
     return found
+
+
+def moment(text: str, option: str, now: float) -> float:
+    """An ISO 8601 time, local where it names no zone, as Unix time. Raises UsageError."""
+    try:
+        found = datetime.fromisoformat(re.sub("Z$", "+00:00", text.strip())).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"{option} {text}: must be a time",
+            hint=f"for example: {option} 2026-03-01T10:00",
+            code="bad_value",
+        ) from None
+    if not 0 < found <= now + 60:
+        raise UsageError(
+            f"{option} {text}: has not come yet"
+            if found > now
+            else f"{option} {text}: is too early",
+            code="bad_value",
+        )
+    return min(found, now)

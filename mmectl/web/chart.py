@@ -18,11 +18,12 @@ _MARKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Epoch seconds, and the seconds of one period."""
+    """Epoch seconds, and the seconds of one period; `dated`: not of today."""
 
     start: float
     end: float
     period: float
+    dated: bool = False
 
 
 def chart(title: str, unit: str, series: Mapping[str, Points], span: Span) -> dict[str, Any]:
@@ -97,7 +98,8 @@ def _round_up(value: float) -> float:
 
 
 def _clock(at: float, span: Span) -> str:
-    form = "%H:%M" if span.end - span.start <= 86_400 else "%d %b %H:%M"
+    dated = span.dated or span.end - span.start > 86_400
+    form = "%d %b %H:%M" if dated else "%H:%M"
     return time.strftime(form, time.localtime(at))
 
 

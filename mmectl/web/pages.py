@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,12 @@ from mmectl.base.errors import MmectlError, UsageError
 from mmectl.web import rows
 from mmectl.web.chart import Span, chart
 from mmectl.web.questions import known
+from mmectl.web.ranges import SPANS, Range
 from mmectl.web.values import Commands, Data
 
 Query = Mapping[str, str]
 Context = dict[str, Any]
 
-SPANS = {"15m": "1m", "1h": "1m", "6h": "5m", "1d": "15m", "7d": "2h"}
-"""Ranges, and the periods of their curves."""
 SORTS = ("requests", "errors", "p99", "loads", "evictions")
 PAGE = 50
 TAIL = 300
@@ -61,18 +61,31 @@ _CHARTS = {
 }
 
 
+# of one model, as `metrics --model` has them
+_MODEL_CHARTS = {
+    "Invocations": {"requests": "invocations"},
+    "Errors": {"errors": "errors"},
+    "Latency of models": {"p50": "p50", "p99": "p99"},
+    "Cold starts and evictions": {"loads": "loads", "evictions": "evictions"},
+}
+
+
 def traffic(commands: Commands, query: Query) -> Context:
-    """Curves of SageMaker's metrics, and the models by what they do."""
-    since = _chosen(query, "since", tuple(SPANS), "1h")
+    """Curves of SageMaker's metrics, the models by what they do, and the curves of one."""
     sort = _chosen(query, "sort", SORTS, "requests")
-    found = commands("metrics", "--since", since, "--period", SPANS[since])
-    by_model, why = _optional(
-        commands, "metrics", "--by-model", "--since", since, "--sort", sort, "--top", str(PAGE)
-    )
-    span = Span(found["start"], found["end"], found["period"])
+    chosen = Range.of(query, time.time())
+    found = commands("metrics", *chosen.options)
+    span = Span(found["start"], found["end"], found["period"], bool(chosen.until))
+    by_model = why = of_model = None
+    if not chosen.until:  # figures by model are kept up to now
+        since = ("--since", chosen.since)
+        by_model, why = _optional(
+            commands, "metrics", "--by-model", *since, "--sort", sort, "--top", str(PAGE)
+        )
+        of_model = _of_model(commands, query.get("model", ""), chosen.since)
     return {
         "spans": tuple(SPANS),
-        "since": since,
+        "range": chosen,
         "sorts": SORTS,
         "sort": sort,
         "variants": [
@@ -81,8 +94,35 @@ def traffic(commands: Commands, query: Query) -> Context:
         ],
         "by_model": by_model,
         "why": why,
-        "line": commands.line("metrics", "--since", since),
+        "of_model": of_model,
+        "model": query.get("model", ""),
+        "line": commands.line("metrics", *chosen.options),
     }
+
+
+def _of_model(commands: Commands, name: str, since: str) -> Context | None:
+    """The curves of one model, or why there are none; None where none was chosen."""
+    if not name:
+        return None
+    options = (f"--model={name}", "--since", since)  # no option, whatever it is called
+    found, why = _optional(commands, "metrics", *options)
+    charts = []
+    if found is not None:
+        span = Span(found["start"], found["end"], found["period"])
+        charts = [
+            chart(title, found["units"][next(iter(lines))], _lines(lines, found["curves"]), span)
+            for title, lines in _MODEL_CHARTS.items()
+        ]
+    return {
+        "found": found,
+        "why": why,
+        "charts": charts,
+        "line": commands.line("metrics", *options),
+    }
+
+
+def _lines(lines: Mapping[str, str], curves: Mapping[str, Any]) -> dict[str, Any]:
+    return {label: curves[name] for name, label in lines.items()}
 
 
 def _charts(metrics: list[Data], span: Span) -> list[Context]:

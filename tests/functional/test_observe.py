@@ -292,7 +292,13 @@ def test_on_aws_it_is_said_where_figures_by_model_are(endpoint, config, says, hi
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--by-model", "--by-instance"), "are two tables"),
+        (("--by-model", "--by-instance"), "are tables of their own"),
+        (("--by-model", "--model", "m"), "are tables of their own"),
+        (("--model", "m", "--until", "2026-01-01"), "--until is for CloudWatch's metrics"),
+        (("--until", "2026-01-01", "--watch"), "--until what was"),
+        (("--until", "tomorrow"), "--until tomorrow: must be a time"),
+        (("--until", "2999-01-01T10:00"), "has not come yet"),
+        (("--since", "1h", "--until", "2026-01-01T10:00Z", "--period", "1m"), "keeps values of"),
         (("--by-model", "--period", "1m"), "--period is for curves"),
         (("--top", "3"), "--top and --sort are for models"),
         (("--since", "soon"), "--since soon: must be a span of time"),

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -173,7 +174,15 @@ def test_more_than_fits_is_unloaded(page, project):
     invoke(project, "shapes")
     page.get_by_text("unloaded digits.tar.gz").wait_for()  # seen on this page, too
     goto(page, "Traffic")
-    page.get_by_role("cell", name="digits.tar.gz").wait_for()
+    page.get_by_role("cell", name="digits.tar.gz").get_by_role("link").click()
+    curves = page.get_by_role("region", name="Curves of digits.tar.gz")
+    curves.get_by_text("Cold starts and evictions").wait_for()
+    assert "mmectl metrics --model=digits.tar.gz" in curves.inner_text()
+    yesterday = datetime.now() - timedelta(days=1)
+    page.get_by_label("From").fill(yesterday.strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_role("button", name="Show").click()
+    page.get_by_text("Figures by model are kept up to now").wait_for()
+    assert "--until" in page.locator(".command").first.inner_text()
 
 
 def test_a_version_is_promoted_by_the_command_that_is_shown(page, project):

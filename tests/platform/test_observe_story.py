@@ -192,6 +192,12 @@ def test_mmectl_metrics_by_model_and_by_instance(project):
         ["shapes.tar.gz", "5", "1"],
         ["other", "3", "0"],
     ]
+    course = project.data("metrics", "--model", "shapes", "--since", "30m", "--period", "1m")
+    assert (course["target_model"], course["problems"]) == ("shapes.tar.gz", [])
+    sums = {name: sum(v for _, v in points) for name, points in course["curves"].items()}
+    assert sums["requests"] == pytest.approx(5, abs=0.1)
+    assert (sums["errors"], sums["loads"]) == (pytest.approx(1, abs=0.1), 1)
+    assert sums["p99"] > 0
     (instance,) = project.data("metrics", "--by-instance", "--since", "30m")["instances"]
     assert (instance["instance_id"], instance["Invocations_Sum"]) == (named, 8)
 

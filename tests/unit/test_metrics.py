@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from mmectl.base.errors import UsageError
-from mmectl.traffic.metrics import CURVE, Span, curve, seconds, shown, span
+from mmectl.traffic.metrics import CURVE, Span, curve, moment, seconds, shown, span
 
 
 def test_spans_are_whole_minutes_with_the_running_one():
@@ -66,3 +68,25 @@ def test_spans_of_time(text, found):
 def test_what_is_no_span_of_time(text):
     with pytest.raises(UsageError, match="must be a span of time"):
         seconds(text, "--since")
+
+
+def test_a_span_that_ended_has_no_running_minute():
+    assert span(1_000_020, 3600, 60, back=7200) == Span(996_420, 1_000_020, 60)
+    assert span(1_000_021, 3600, 60, back=7200).end == 1_000_080
+    assert span(1_000_020, 3600, back=20 * 86_400).period == 300
+    assert span(1_000_020, 3600, 60, back=3600) == span(1_000_020, 3600, 60)
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026", "2026-13-01", "1969-01-01T00:00Z", "x" * 99])
+def test_what_is_no_time(text):
+    with pytest.raises(UsageError):
+        moment(text, "--until", 2e9)
+
+
+def test_a_time_is_of_this_machine_unless_it_names_a_zone():
+    assert moment("2026-01-01T00:00Z", "--until", 2e9) == 1_767_225_600
+    assert moment("2026-01-01T01:00+01:00", "--until", 2e9) == 1_767_225_600
+    here = datetime(2026, 1, 1).timestamp()
+    assert moment("2026-01-01", "--until", 2e9) == here
+    with pytest.raises(UsageError, match="has not come yet"):
+        moment("2026-01-01", "--until", 1e9)

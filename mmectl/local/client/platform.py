@@ -110,10 +110,16 @@ def status(state_dir: Path, *, timeout: float = 10.0) -> dict[str, Any] | None:
 
 
 def figures(
-    state_dir: Path, endpoint: str, seconds: float, *, timeout: float = 30.0
+    state_dir: Path,
+    endpoint: str,
+    seconds: float,
+    model: str | None = None,
+    *,
+    timeout: float = 30.0,
 ) -> dict[str, Any] | None:
     """What the containers of an endpoint counted by model in that time (`metrics.scraper`).
 
+    Of one model, given by its TargetModel: step by step.
     None when stopped. Raises PlatformError when a running platform does not answer.
     """
     state_dir = state_dir.resolve()
@@ -121,6 +127,8 @@ def figures(
         return None
     known = _read(state_dir)
     path = f"/-/figures/{endpoint}/{math.ceil(seconds)}"
+    if model is not None:
+        path += f"/{model.encode('utf-8', 'surrogateescape').hex()}"
     try:
         return ask.get(known, path, timeout) if known else None
     except ask.FAILURES as error:

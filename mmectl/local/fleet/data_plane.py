@@ -215,6 +215,16 @@ class DataPlane:
             for row in fleet.reports.moves(seconds)
         ]
 
+    def course(self, endpoint: str, target: str, seconds: float) -> list[dict[str, object]]:
+        """Each load and eviction of one model in that time: see `Reports.course`."""
+        entries = [entry for (name, _), entry in self._entries.items() if name == endpoint]
+        return [
+            row
+            for entry in entries
+            for fleet in entry.fleets
+            for row in fleet.reports.course(target, seconds)
+        ]
+
     async def close(self) -> None:
         """Stop everything without waiting for requests."""
         self._closed = True

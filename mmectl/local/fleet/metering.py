@@ -167,6 +167,15 @@ class Meter:
                 count.evictions += not came
         return found
 
+    def course(self, target: str, seconds: float) -> list[tuple[float, bool]]:
+        """When a model came into memory (True) or left it: seconds before now, of that time."""
+        now = self._clock()
+        return [
+            (now - at, came)
+            for at, _, which, came in self._moves
+            if which == target and now - at <= seconds
+        ]
+
     def live(self, instance: str) -> dict[str, Any]:
         """The last minute of one instance, and what it loaded and unloaded in all.
 

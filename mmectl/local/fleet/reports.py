@@ -85,6 +85,13 @@ class Reports:
             for (instance, target), count in self._meter.moves(seconds).items()
         ]
 
+    def course(self, target: str, seconds: float) -> list[dict[str, object]]:
+        """Each load and eviction of one model in that time."""
+        return [
+            {"variant": self._spec.variant, "ago": round(ago, 3), "loaded": came}
+            for ago, came in self._meter.course(target, seconds)
+        ]
+
     def _row(self, server: Server) -> dict[str, object]:
         return _row(self._spec, server, self._placement.cache(server.id), self._tally)
 

@@ -62,6 +62,12 @@ class Metrics:
             return {"instances": [], "models": []}
         return await self._scraper.figures(endpoint, seconds)
 
+    def course(self, endpoint: str, seconds: float, model: str) -> list[dict[str, Any]]:
+        """What they counted of one model, step by step: see `Scraper`."""
+        if self._scraper is None:
+            return []
+        return self._scraper.course(endpoint, seconds, model)
+
     async def alarm_state(self, name: str) -> str | None:
         """OK, ALARM or INSUFFICIENT_DATA; None where there is no such alarm."""
         return await self._watch.state(name)

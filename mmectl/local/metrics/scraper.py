@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ EVERY = 5.0  # seconds between two looks at what is due
 LONGEST = 5.0  # seconds that a container may take
 MOST_BYTES = 4 << 20
 HOUR = 3_600.0
+OTHER = "other"  # models that have no figures of their own
 APART = 60.0  # seconds between two answers that are kept
 
 Row = Mapping[str, Any]
@@ -116,6 +118,36 @@ class Scraper:
                 row for seen in mine.values() for row in _models(seen, self._clock() - seconds)
             ],
         }
+
+    def course(self, endpoint: str, seconds: float, model: str) -> list[dict[str, Any]]:
+        """What the containers of an endpoint counted of one model in that time, as last asked.
+
+        A row for each span between two answers of a container, with requests or without;
+        `begun` and `ended` are seconds before now. `known` is False where the model may be among
+        those that a container counts together.
+        """
+        now = self._clock()
+        return [
+            row
+            for seen in self._seen.values()
+            if seen.row["endpoint"] == endpoint
+            for row in _steps(seen, now, seconds, model)
+        ]
+
+
+def _steps(seen: _Seen, now: float, seconds: float, model: str) -> list[dict[str, Any]]:
+    asked_as = in_header(model)
+    none = Count()
+    return [
+        {
+            "begun": round(now - began, 3),
+            "ended": round(now - ended, 3),
+            "known": asked_as in counts or OTHER not in counts,
+            **_row(seen, model, counts.get(asked_as, none).since(before.get(asked_as))),
+        }
+        for (began, before), (ended, counts) in pairwise(seen.kept)
+        if now - ended < seconds
+    ]
 
 
 def _first(seen: _Seen, since: float) -> tuple[float, Counts]:

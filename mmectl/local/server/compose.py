@@ -98,9 +98,13 @@ def compose(state_dir: Path, known: Record) -> Parts:
         period=float(known.scaling_period),
     )
 
-    async def figures(endpoint: str, seconds: float) -> dict[str, object]:
+    async def figures(endpoint: str, seconds: float, model: str | None) -> dict[str, object]:
         counted = await metrics.figures(endpoint, seconds)
-        return {**counted, "moves": fleets.moves(endpoint, seconds)}
+        if model is None:
+            return {**counted, "moves": fleets.moves(endpoint, seconds)}
+        steps = metrics.course(endpoint, seconds, model)
+        moves = fleets.course(endpoint, model, seconds)
+        return {"instances": counted["instances"], "steps": steps, "moves": moves}
 
     captures = Captures(partial(write_document, store))
     paths = {"platform": local / "platform.log", "containers": logs_dir}

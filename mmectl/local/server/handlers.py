@@ -242,7 +242,7 @@ def _check_target(serving: Serving, target: str | None, request_id: str) -> None
 
 FIGURES = "/-/figures/"
 FAULTS = "/-/faults"
-Figures = Callable[[str, float], Awaitable[dict[str, Any]]]
+Figures = Callable[[str, float, str | None], Awaitable[dict[str, Any]]]
 
 
 class Faults(Protocol):
@@ -253,7 +253,7 @@ class Faults(Protocol):
         ...
 
 
-async def _none(_endpoint: str, _seconds: float) -> dict[str, Any]:
+async def _none(_endpoint: str, _seconds: float, _model: str | None) -> dict[str, Any]:
     return {"instances": [], "models": [], "moves": []}
 
 
@@ -277,7 +277,7 @@ class Status:
         if call.path == "/-/ping":
             return web.json_response({"pid": os.getpid()})
         if call.path.startswith(FIGURES):
-            return web.json_response(await self._counted(call.path))
+            return web.json_response(await self._counted(call))
         if call.path == FAULTS and self._faults is not None:
             return web.json_response({"pid": os.getpid(), **self._faults.answer(call)})
         if call.path != "/-/status":
@@ -290,12 +290,20 @@ class Status:
         }
         return web.json_response(answer)
 
-    async def _counted(self, path: str) -> dict[str, Any]:
-        """``/-/figures/ENDPOINT/SECONDS``: what its containers counted, by model."""
-        name, _, seconds = path.removeprefix(FIGURES).partition("/")
+    async def _counted(self, call: Call) -> dict[str, Any]:
+        """``/-/figures/ENDPOINT/SECONDS[/MODEL]``: what its containers counted, by model.
+
+        Of one model, whose name is in hexadecimal digits, step by step.
+        """
+        name, _, rest = call.path.removeprefix(FIGURES).partition("/")
+        seconds, _, digits = rest.partition("/")
+        try:
+            model = bytes.fromhex(digits).decode("utf-8", "surrogateescape") or None
+        except ValueError:
+            raise AwsError("ValidationError", f"'{call.path}' names no model.") from None
         if not seconds.isdecimal():
-            raise AwsError("ValidationError", f"'{path}' names no number of seconds.")
-        return {"pid": os.getpid(), **await self._figures(name, float(seconds))}
+            raise AwsError("ValidationError", f"'{call.path}' names no number of seconds.")
+        return {"pid": os.getpid(), **await self._figures(name, float(seconds), model)}
 
     async def endpoints(self) -> list[dict[str, Any]]:
         """A row for each endpoint, with its status and its instances."""

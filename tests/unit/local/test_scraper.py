@@ -150,3 +150,34 @@ async def test_what_a_container_does_not_answer_is_told(made):
     assert (await scraper.figures("demo", 60))["instances"][0]["problem"] == ""
     rows.clear()
     assert (await scraper.figures("demo", 60))["instances"] == []
+
+
+async def test_one_model_is_told_step_by_step(made):
+    scraper, clock, container, _ = made
+    await scraper.look()
+    clock.now += 120
+    container.requests = 7
+    await scraper.look()
+    clock.now += 60
+    container.requests = 10
+    await scraper.look("demo")
+
+    def told(steps):
+        return [(row["begun"], row["ended"], row["requests"], row["known"]) for row in steps]
+
+    steps = scraper.course("demo", 3600, 'a"b')
+    assert told(steps) == [(180, 180, 5, True), (180, 60, 2, True), (60, 0, 3, True)]
+    assert [bound for bound, _ in steps[0]["buckets"]] == [0.1, None]
+    assert told(scraper.course("demo", 60, 'a"b')) == [(60, 0, 3, True)]
+    assert scraper.course("others", 3600, 'a"b') == []
+
+
+async def test_a_model_that_may_be_among_the_others_is_not_said_to_have_no_requests(made):
+    scraper, _, container, _ = made
+    await scraper.look()
+    (first,) = scraper.course("demo", 60, "m")
+    assert (first["requests"], first["known"]) == (0, True)
+    container.text += 'mmectl_model_requests_total{model="other"} 9\n'
+    await scraper.look("demo")
+    *_, last = scraper.course("demo", 60, "m")
+    assert not last["known"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 from fakes.console import Said
@@ -44,7 +45,72 @@ def test_traffic_goes_on_where_aws_tells_nothing_by_model():
     assert commands.called[0] == "metrics --since 15m --period 1m"
 
 
-@pytest.mark.parametrize("query", [{"since": "--help"}, {"since": "1y"}, {"sort": "name; x"}])
+MODEL = {
+    "start": 0,
+    "end": 900,
+    "period": 60,
+    "units": dict.fromkeys(("requests", "errors", "loads", "evictions"), "None")
+    | dict.fromkeys(("p50", "p99"), "Microseconds"),
+    "curves": {
+        "requests": [[60, 3.0]],
+        "errors": [],
+        "p50": [[60, 2000.0]],
+        "p99": [[60, 9000.0]],
+        "loads": [[0, 0], [60, 1]],
+        "evictions": [[0, 0]],
+    },
+    "problems": [],
+}
+
+
+def test_traffic_has_the_curves_of_one_model():
+    commands = Said({"metrics": METRICS, "metrics --by-model": {}, "metrics --model": MODEL})
+    found = PAGES["traffic"].context(commands, {"since": "15m", "model": "a"})["of_model"]
+    titles = [(one["title"], [line["last"] for line in one["lines"]]) for one in found["charts"]]
+    assert titles == [
+        ("Invocations", ["3"]),
+        ("Errors", ["-"]),
+        ("Latency of models", ["2 ms", "9 ms"]),
+        ("Cold starts and evictions", ["1", "0"]),
+    ]
+    assert commands.called[-1] == "metrics --model=a --since 15m"
+    PAGES["traffic"].context(Said({"metrics": METRICS, "metrics --by-model": {}}), {"model": ""})
+
+
+def test_the_curves_of_a_model_that_is_called_like_an_option():
+    why = MmectlError("only PromQL reads them", code="promql_only")
+    answers = {"metrics": METRICS, "metrics --by-model": why, "metrics --model": why}
+    commands = Said(answers)
+    found = PAGES["traffic"].context(commands, {"model": "--help"})
+    assert commands.called[-1] == "metrics --model=--help --since 1h"
+    assert found["of_model"]["why"] is why
+
+
+def test_a_time_that_is_past_shows_what_cloudwatch_keeps():
+    commands = Said({"metrics": METRICS})
+    query = {"from": "2020-01-01T10:00", "to": "2020-01-01T12:00", "model": "a"}
+    with pytest.raises(UsageError, match="455 days"):
+        PAGES["traffic"].context(commands, query)
+    begin = datetime.now() - timedelta(days=20)
+    query = {"from": begin.isoformat(), "to": (begin + timedelta(hours=2)).isoformat()}
+    found = PAGES["traffic"].context(commands, query)
+    assert commands.called == [f"metrics --since 120m --until {query['to']} --period 5m"]
+    assert found["by_model"] is found["of_model"] is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "--help"},
+        {"since": "1y"},
+        {"sort": "name; x"},
+        {"from": "--help"},
+        {"to": "2026-01-01T00:00"},
+        {"from": "2999-01-01T00:00"},
+        {"from": "2026-01-01T10:00", "to": "2026-01-01T09:00"},
+        {"from": "0001-01-01T00:00"},
+    ],
+)
 def test_what_the_page_does_not_offer_is_refused(query):
     with pytest.raises(UsageError):
         PAGES["traffic"].context(Said({"metrics": METRICS}), query)
