@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from serving.server import additions, patch
@@ -15,10 +16,16 @@ from serving.server import additions, patch
 _TIME = 315532800  # the oldest that a jar can tell: 1980
 
 
-def write(server: Path, target: Path) -> bool:
+def write(
+    server: Path,
+    target: Path,
+    additional: Callable[[Path], dict[str, bytes]] = additions.classes,
+) -> bool:
     """Write the jar that goes before the `server`'s; False where that one is not changed."""
-    changed = patch.changed(server)
-    contents = {**additions.classes(server), **changed}
+    added = additional(server)
+    # the changed ones call an added one
+    changed = patch.changed(server) if added else {}
+    contents = {**added, **changed}
     with zipfile.ZipFile(target, "w") as archive:
         for name in sorted(contents):
             archive.writestr(zipfile.ZipInfo(name), contents[name])

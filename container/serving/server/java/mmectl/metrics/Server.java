@@ -1,17 +1,14 @@
 package mmectl.metrics;
 
+import com.amazonaws.ml.mms.wlm.Mended;
 import com.amazonaws.ml.mms.wlm.Model;
 import com.amazonaws.ml.mms.wlm.ModelManager;
 import com.amazonaws.ml.mms.wlm.WorkerState;
 import com.amazonaws.ml.mms.wlm.WorkerThread;
-import java.lang.reflect.Field;
-import java.util.Collection;
 import java.util.Map;
 
 /** What the server itself knows at this moment. */
 final class Server {
-    private static final Field QUEUES = queues();
-
     int loaded;
     int loading;
     long queued;
@@ -25,7 +22,7 @@ final class Server {
             } else {
                 found.loading++;
             }
-            found.queued += queued(model.getValue());
+            found.queued += Mended.queued(model.getValue());
         }
         return found;
     }
@@ -37,25 +34,5 @@ final class Server {
             }
         }
         return false;
-    }
-
-    /** Requests that no worker has taken yet; the server shows them to nobody. */
-    private static long queued(Model model) {
-        try {
-            Map<?, ?> queues = (Map<?, ?>) QUEUES.get(model);
-            return ((Collection<?>) queues.get(Model.DEFAULT_DATA_QUEUE)).size();
-        } catch (IllegalAccessException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    private static Field queues() {
-        try {
-            Field field = Model.class.getDeclaredField("jobsDb");
-            field.setAccessible(true);
-            return field;
-        } catch (NoSuchFieldException e) {
-            throw new IllegalStateException(e);
-        }
     }
 }
