@@ -183,7 +183,10 @@ class Lab(Engine):
         return base64.b64decode(answer["authorizationToken"]).decode().partition(":")[2]
 
     def _network(self, stack: ExitStack) -> None:
-        run("ip", "link", "add", self.name, "type", "bridge")
+        # an address of its own: else it is the lowest of those that the containers' ends have, so
+        # it changes as containers come and go, and what others send to it is lost for a minute
+        address = f"02:6d:6d:65:00:{self.number:02x}"
+        run("ip", "link", "add", self.name, "address", address, "type", "bridge")
         run("ip", "address", "add", f"10.211.{self.number}.1/24", "dev", self.name)
         run("ip", "link", "set", self.name, "up", "alias", forwarding())
         FORWARD.write_text("1")
