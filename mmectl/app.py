@@ -294,7 +294,8 @@ class App:
         """What is to watch the endpoint."""
         from mmectl.config.specification import watched
 
-        return watched(self.config.settings, self.aws.region)
+        region = self.first_place[1] if self.untouched else self.aws.region
+        return watched(self.config.settings, region)
 
     @cached_property
     def sagemaker(self) -> ControlPlane:
@@ -413,6 +414,14 @@ class App:
         self.out.note(text, warning=True)
 
     @property
+    def allows_code(self) -> bool:
+        """Whether the configuration lets the endpoint run the code of its models."""
+        from mmectl.frameworks.custom.model_files import ALLOW_CODE
+
+        given = self.config.settings.endpoint.environment.get(ALLOW_CODE, "")
+        return given.lower() in ("true", "1")  # as the container reads it
+
+    @property
     def advice(self) -> list[str]:
         """What of the configuration deserves a second look."""
         from mmectl.config.advice import advice
@@ -438,8 +447,18 @@ class App:
             return {}
         return found.labels if found else {}
 
-    def desired(self) -> Desired:
-        """What the configuration asks for, as requests to SageMaker."""
+    @property
+    def first_place(self) -> tuple[str, str]:
+        """Account and region of an embedded platform that was never started."""
+        from mmectl.local.values import ACCOUNT
+
+        return ACCOUNT, self.region or LOCAL_REGION
+
+    def desired(self, image: str | None = None) -> Desired:
+        """What the configuration asks for, as requests to SageMaker.
+
+        `image` is the one to serve; None: the one that is built.
+        """
         from mmectl.config import accelerators
         from mmectl.config.specification import specification
         from mmectl.planning.serving import serving_role
@@ -448,7 +467,19 @@ class App:
         settings = self.config.settings
         for note in accelerators.notes(settings):
             self.warn(note)
-        wanted = settings.aws.role or serving_role(self.sagemaker, self.endpoint_name)
-        role = self.aws.role(wanted)
-        image = self.image.reference
+        if self.untouched:
+            role = _first_role(settings.aws.role)
+        else:
+            wanted = settings.aws.role or serving_role(self.sagemaker, self.endpoint_name)
+            role = self.aws.role(wanted)
+        image = image or self.image.reference
         return desired(specification(settings, image=image, models=self.location.url, role=role))
+
+
+def _first_role(wanted: str | None) -> str:
+    """The role on an embedded platform that was never started."""
+    from mmectl.local.values import ACCOUNT, ROLE
+
+    if wanted and wanted.startswith("arn:"):
+        return wanted
+    return f"arn:aws:iam::{ACCOUNT}:role/{wanted or ROLE}"

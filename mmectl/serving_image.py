@@ -106,6 +106,19 @@ class ServingImage:
             )
         return self.request.reference
 
+    def at_first(self, account: str, region: str) -> tuple[str, bool]:
+        """The image, and whether it is built, of an embedded platform that was never started."""
+        from mmectl.image import contents_digest, is_built, reference, tried_image
+        from mmectl.images.context import context_digest
+
+        settings = self._settings
+        if settings.image.uri:
+            return settings.image.uri, True
+        digest = contents_digest(context_digest(self._config.context), self.contents)
+        known = tried_image if settings.local.runtime == "docker" else is_built
+        built = bool(known(self._config.state_dir, digest))
+        return reference(account, region, settings.image.repository, digest), built
+
     @property
     def _context(self) -> str:
         return self._config.shown(self._config.context)

@@ -11,7 +11,7 @@ import click
 from mmectl import endpoint
 from mmectl.app import App
 from mmectl.base.errors import Interrupted
-from mmectl.commands import cost, unserved, upgrades
+from mmectl.commands import beforehand, cost, unserved, upgrades
 from mmectl.commands.common import command
 from mmectl.commands.subject import subject_of
 from mmectl.console.output import Result, Table
@@ -36,26 +36,39 @@ _WHOSE = "the image to be deployed"
 def plan(app: App, detailed_exitcode: bool) -> Result:
     """Show what deploy would do, without doing it.
 
-    With --detailed-exitcode the exit code is 2 where deploy would do something,
+    Works before the first build and upload, too: what must come before deploy is
+    told. With --detailed-exitcode the exit code is 2 where deploy would do something,
     and that of every failure is 1, also of a wrong configuration.
     """
-    wanted = upgrades.desired(app)
-    found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
-    steps = _steps(app, wanted, found)
-    planned = _planned(
-        app, wanted, found, steps, unserved.by_image(app, app.image.reference, _WHOSE)
-    )
-    code = CHANGES if detailed_exitcode and steps else 0
+    planned = _plan(app)
+    code = CHANGES if detailed_exitcode and not planned.data["up_to_date"] else 0
     return dataclasses.replace(planned, exit_code=code, done=True)
 
 
-def _steps(app: App, wanted: Desired, found: Observed) -> Plan:
+def _plan(app: App) -> Result:
+    """The plan, also before there is an image, a bucket or a platform."""
+    wanted, first = beforehand.desired(app)
+    if app.untouched:
+        found = Observed()
+        steps = _steps(app, wanted, found, watching.Found())
+    else:
+        found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
+        steps = _steps(app, wanted, found)
+    known = not first and not app.untouched
+    not_served = unserved.by_image(app, app.image.reference, _WHOSE) if known else ()
+    return _planned(app, wanted, found, steps, not_served, (*first, *beforehand.models(app, steps)))
+
+
+def _steps(
+    app: App, wanted: Desired, found: Observed, watched_by: watching.Found | None = None
+) -> Plan:
     """What watches the endpoint comes first: alarms are there before an update that they watch."""
     for text in app.advice:
         app.warn(text)
     steps = endpoint.plan(wanted, found)
     watched = app.watched()
-    steps = (*watching.plan(watched, watching.observe(app.watcher, watched)), *steps)
+    watched_by = watched_by or watching.observe(app.watcher, watched)
+    steps = (*watching.plan(watched, watched_by), *steps)
     preflight.warn_of_one_instance(wanted, steps, app.warn)
     made = watching.put(steps)
     names = tuple(name for name in wanted.policy.alarms if name not in made)
@@ -76,7 +89,12 @@ def _explained(step: Step, hidden: Mapping[str, str]) -> Step:
 
 
 def _planned(
-    app: App, wanted: Desired, found: Observed, steps: Plan, not_served: Sequence[Unserved]
+    app: App,
+    wanted: Desired,
+    found: Observed,
+    steps: Plan,
+    not_served: Sequence[Unserved],
+    first: Sequence[beforehand.First] = (),
 ) -> Result:
     costs = cost.of_plan(app, wanted, found, steps)
     again = was_rolled_back(wanted, found)
@@ -91,17 +109,18 @@ def _planned(
         "not_served": unserved.data(not_served),
         "warnings": [*app.advice, *remarks],
         "cost": cost.data(costs),
+        "first": beforehand.data(first),
     }
     if not steps:
         return Result(data, [f"{wanted.endpoint} is up to date, serving {found.config}"])
     rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
-    apply = "apply it: mmectl deploy"
+    apply = "then: mmectl deploy" if first else "apply it: mmectl deploy"
     if again:
         apply = (
             f"this update was rolled back: {found.reason}\nto try it again: mmectl deploy --again"
         )
     table = Table(("#", "ACTION", "NAME", "WHY"), rows)
-    return Result(data, [table, *cost.lines(costs), apply])
+    return Result(data, [table, *cost.lines(costs), *beforehand.lines(first), apply])
 
 
 def _told(step: Step, hidden: Mapping[str, str]) -> dict[str, Any]:
@@ -136,13 +155,15 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
     An update that was rolled back is refused until the configuration changes,
     or --again is given.
     """
-    wanted = upgrades.desired(app)
+    if dry_run and app.untouched:
+        return _plan(app.beside(type(app), app.out, begins=False))
     checks.demand(models.look, subject_of(app), app.warn)
+    if dry_run:
+        return _plan(app)
+    wanted = upgrades.desired(app)
     found = rollout.observed(app.sagemaker, wanted, app.timing(LAG))
     steps = _steps(app, wanted, found)
     not_served = unserved.by_image(app, app.image.reference, _WHOSE)
-    if dry_run:
-        return _planned(app, wanted, found, steps, not_served)
     for text in upgrades.remarks(app, steps):
         app.out.note(text)
     costs = cost.of_plan(app, wanted, found, steps)

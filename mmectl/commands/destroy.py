@@ -7,6 +7,7 @@ import click
 from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
+from mmectl.console import questions
 from mmectl.console.output import Result, Table
 from mmectl.deploy import preflight, watching
 from mmectl.deploy.destroy import destroy as remove
@@ -90,7 +91,8 @@ def _confirm(app: App, name: str, yes: bool, count: int) -> None:
             hint="mmectl destroy --yes",
             code="no_confirmation",
         )
-    click.confirm(f"Remove {name} and {count - 1} more from AWS?", abort=True, err=True)
+    if not questions.confirm(f"Remove {name} and {count - 1} more from AWS?", default=False):
+        raise click.Abort
 
 
 def _keys(app: App) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmectl.app import App
 from mmectl.base import partitions
-from mmectl.base.errors import ServiceError
+from mmectl.base.errors import ServiceError, UsageError
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result
 from mmectl.registry.names import check_folder
@@ -43,9 +44,16 @@ def iam() -> None:
     "aws iam create-policy --policy-name mmectl --policy-document file://deployer.json\n"
     "# too long for put-user-policy, which takes 2,048 characters",
 )
-def deployer(app: App) -> Result:
-    """For who builds, uploads and deploys: a person or a CI job."""
-    return _shown(app, "deployer")
+@click.option(
+    "--part", type=click.IntRange(1), metavar="N", help="Of a policy too long for one, this part."
+)
+def deployer(app: App, part: int | None) -> Result:
+    """For who builds, uploads and deploys: a person or a CI job.
+
+    A managed policy takes 6,144 characters. What is longer is attached in parts,
+    each a policy of its own: --part 1, --part 2.
+    """
+    return _shown(app, "deployer", part=part)
 
 
 @command(
@@ -76,17 +84,36 @@ def invoker(app: App, folder: str) -> Result:
     return _shown(app, "invoker", check_folder(folder))
 
 
-def _shown(app: App, who: Who, folder: str = "") -> Result:
-    from mmectl.iam.policy import LARGEST, document
+def _shown(app: App, who: Who, folder: str = "", part: int | None = None) -> Result:
+    from mmectl.iam.policy import LARGEST, document, parts, size
 
     found = document(who, names_of(app, folder))
-    length = len("".join(json.dumps(found).split()))
-    if length > LARGEST:
-        app.warn(f"the policy has {length:,} characters, a managed policy takes {LARGEST:,}")
+    split = parts(found)
+    if part is not None:
+        found = _part(split, part)
+    elif len(split) > 1:
+        each = ", ".join(f"mmectl iam {who} --part {n}" for n in range(1, len(split) + 1))
+        app.warn(
+            f"the policy has {size(found):,} characters, a managed policy takes {LARGEST:,}; "
+            f"attach {len(split)}: {each}"
+        )
     data: dict[str, Any] = {"who": who, "endpoint": app.endpoint_name, "document": found}
+    data["parts"] = len(split)
     if folder:
         data["folder"] = folder
     return Result(data, [json.dumps(found, indent=2)])
+
+
+def _part(split: Sequence[dict[str, Any]], number: int) -> dict[str, Any]:
+    """That part, counted from 1. Raises UsageError where there is none."""
+    if number > len(split):
+        has = "one part" if len(split) == 1 else f"{len(split)} parts"
+        raise UsageError(
+            f"--part {number}: the policy has {has}",
+            hint="the whole of it: mmectl iam deployer",
+            code="bad_value",
+        )
+    return split[number - 1]
 
 
 def names_of(app: App, folder: str = "") -> Names:
@@ -94,6 +121,7 @@ def names_of(app: App, folder: str = "") -> Names:
     from mmectl.iam.policy import Names
 
     captured = _captured(app)
+    keys, aliases = _keys(app)
     return Names(
         region=app.aws.region,
         account=app.aws.identity().account,
@@ -104,7 +132,8 @@ def names_of(app: App, folder: str = "") -> Names:
         build_role=_build_role(app),
         folder=folder,
         features=frozenset(_features(app)),
-        keys=tuple(_keys(app)),
+        keys=tuple(keys),
+        aliases=tuple(aliases),
         capture=captured.destination if captured else None,
     )
 
@@ -135,21 +164,21 @@ def _build_role(app: App) -> str | None:
     return _role(app, wanted) if wanted else None
 
 
-def _keys(app: App) -> list[str]:
-    """ARNs of the KMS keys; what an alias leads to is any key of its account and region."""
+def _keys(app: App) -> tuple[list[str], list[tuple[str, str]]]:
+    """ARNs of the KMS keys; of an alias those of all keys of its account and region, and it."""
     settings = app.config.settings
     capture = settings.capture.kms_key if settings.capture.enabled else None
     named = (settings.bucket.kms_key, settings.endpoint.kms_key, settings.image.kms_key, capture)
     account, region = app.aws.identity().account, app.aws.region
     start = f"arn:{partitions.of(region).name}:kms:{region}:{account}:key/"
-    found = []
+    keys, aliases = set(), set()
     for key in filter(None, named):
-        before, alias, _ = key.partition("alias/")
+        before, alias, name = key.partition("alias/")
         if alias:
-            found.append(f"{before}key/*" if before else f"{start}*")
+            aliases.add((f"{before}key/*" if before else f"{start}*", alias + name))
         else:
-            found.append(key if key.startswith("arn:") else start + key)
-    return sorted(set(found))
+            keys.add(key if key.startswith("arn:") else start + key)
+    return sorted(keys), sorted(aliases)
 
 
 def _captured(app: App) -> Capture | None:
@@ -168,7 +197,7 @@ def _features(app: App) -> list[str]:
         "alarms": bool(settings.update.alarms),
         "found_role": settings.aws.role is None,
         "network": bool(settings.network.subnets),
-        "kms": bool(_keys(app)),
+        "kms": any(_keys(app)),
         "capture": captured is not None,
         "capture_kms": captured is not None and captured.kms_key is not None,
     }

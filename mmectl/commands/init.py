@@ -20,6 +20,7 @@ from mmectl.commands.common import command
 from mmectl.config import project
 from mmectl.config.loading import EJECTED, load
 from mmectl.config.project import FILE_NAME
+from mmectl.console import questions
 from mmectl.console.output import Result
 
 if TYPE_CHECKING:
@@ -245,13 +246,11 @@ class _Terminal:
 
     def choose(self, question: str, options: Sequence[str], default: str) -> str:
         """One of the options."""
-        kind = click.Choice(list(options))
-        answer: str = click.prompt(question, type=kind, default=default, err=True)
-        return answer
+        return questions.choose(question, options, default)
 
     def confirm(self, question: str, default: bool) -> bool:
         """Yes or no."""
-        return click.confirm(question, default=default, err=True)
+        return questions.confirm(question, default)
 
 
 def _asking(app: App, *, yes: bool) -> Ask:

@@ -27,7 +27,7 @@ from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact, check_name, parse
 from mmectl.registry.served import Unserved
-from mmectl.registry.upload import Upload, Uploaded
+from mmectl.registry.upload import Upload, Uploaded, check
 from mmectl.registry.versions import Alias, version_of
 from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source
@@ -60,7 +60,10 @@ _MUCH = 100_000  # bytes more that are told of
 @click.option("--copies", type=click.IntRange(1), help="Upload as NAME_0 ... NAME_<N-1>.")
 @click.option("--to", default="", metavar="FOLDER/", help="Folder below the models' prefix.")
 @click.option(
-    "--allow-code", is_flag=True, help="Allow *.py and *.so; the endpoint must allow them, too."
+    "--allow-code/--no-allow-code",
+    default=None,
+    help="Allow *.py and *.so; the endpoint must allow them, too [as config.yaml does, without"
+    " --from].",
 )
 @click.option("--jobs", type=click.IntRange(1, 64), default=3, help="Parallel uploads [3].")
 @click.argument(
@@ -76,7 +79,7 @@ def upload(
     framework: str | None,
     copies: int | None,
     to: str,
-    allow_code: bool,
+    allow_code: bool | None,
     jobs: int,
     names: tuple[str, ...],
 ) -> Result:
@@ -87,19 +90,26 @@ def upload(
     <name>_v2.tar.gz. <name> alone means the promoted version (mmectl models), or
     the newest where none was promoted. The endpoint is not changed.
     """
+    if allow_code is None:  # what is fetched by --from may be somebody else's
+        allow_code = app.allows_code and origin is None
     sources = _named(_sources(app, names, every, origin, sha256), framework)
     failed: Failed = []
     with app.out.progress() as report:
         wish = _Wish(untrained, seed, every, allow_code)
         with _before_sending():
             ready = _prepared(app, sources, wish, report, failed)
+            requests = [_request(app, one, to, copies, allow_code) for one in ready]
+            if app.untouched or not app.aws.bucket_exists(app.location.bucket):
+                requests = _sound(requests, failed, report)
+                if not requests:  # nothing to make a bucket for
+                    raise _failure(failed, 0)
             bucket = app.bucket
             if app.aws.ensure_bucket(app.location.bucket):
                 report(Event("note", app.location.bucket, "bucket created"))
         done = upload_many(
             bucket,
             app.location,
-            [_request(app, i, to, copies, allow_code) for i in ready],
+            requests,
             upload_cache=app.upload_cache,
             cache=DigestCache(app.state_dir / "cache" / "digests.json"),
             report=report,
@@ -110,6 +120,20 @@ def upload(
         raise _failure(failed, len(done.uploaded))
     not_served = unserved.by_deployed(app, _new(done.uploaded))
     return _result(app, done.uploaded, _held_back(app, done.uploaded), not_served)
+
+
+def _sound(requests: Sequence[Upload], failed: Failed, report: Report) -> list[Upload]:
+    """The models that can be served; the others are added to `failed`."""
+    sound = []
+    for request in requests:
+        try:
+            check(request)
+            sound.append(request)
+        except MmectlError as error:
+            if len(requests) > 1:
+                report(Event("warning", request.name, f"not uploaded: {error.message}"))
+            failed.append((request.name, error))
+    return sound
 
 
 def _new(uploaded: Sequence[Uploaded]) -> list[Artifact]:

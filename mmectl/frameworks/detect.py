@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 
-from mmectl.frameworks import folders
+from mmectl.frameworks import folders, foreign
 from mmectl.frameworks.anything import Anything
 from mmectl.frameworks.base import Framework
 from mmectl.frameworks.values import ModelError
@@ -126,6 +126,9 @@ def _unknown(folder: Path, candidates: Sequence[Framework]) -> UnknownError:
         if _is_named_as(one, name):
             fix = f"{name} has the name of a file of {one.name}, not its content: save it again"
             return UnknownError(what, "", fix)
+    for name in held:
+        if (found := foreign.way(name)) is not None:
+            return UnknownError(what, "", f"{name} is {found[0]}: {found[1]}")
     wanted = "; ".join(f"{one.name}: {', '.join(one.files)}" for one in candidates)
     return UnknownError(what, "", f"give the files their usual names ({wanted})")
 

@@ -40,7 +40,8 @@ class Entries:
             path = folder / name
             wrong = _kind(path, self.deep) or (_deep if self.deep else _flat)(name)
             if wrong is None and CODE_FILE.search(path.name) and not allow_code:
-                found[name] = Problem(str(path), *_code(self.deep), code="model_code")
+                what = _PATHS if path.suffix.lower() == ".pth" else _code(self.deep)
+                found[name] = Problem(str(path), *what, code="model_code")
                 continue
             if wrong is None and not self.deep and path.lstat().st_size == 0:
                 wrong = "is empty", "write it again or remove it"
@@ -108,6 +109,13 @@ def _deep(name: str) -> Wrong | None:
     if len(parts) - 1 > DEEPEST:
         return f"lies more than {DEEPEST} folders deep", "no instance would unpack it: move it up"
     return None
+
+
+# a checkpoint of PyTorch's may have that ending, too
+_PATHS = (
+    "has the ending of files that Python runs at its start",
+    "call it .pt where it is PyTorch's, else remove it",
+)
 
 
 def _code(deep: bool) -> Wrong:

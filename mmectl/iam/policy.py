@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ class Names:
     folder: str = ""
     features: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+    """Of keys that are named by an alias: the ARN of any key there, and the alias."""
     capture: str | None = None
 
     def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
@@ -165,7 +168,7 @@ def granted(who: Who, names: Names) -> tuple[Grant, ...]:
     return tuple(
         grant
         for grant in GRANTS
-        if grant.who == who and grant.feature in on and names.resources(grant.on)
+        if grant.who == who and grant.feature in on and any(_narrowed(names, grant))
     )
 
 
@@ -173,14 +176,48 @@ def document(who: Who, names: Names) -> dict[str, Any]:
     """The policy document: a statement for each set of resources and condition."""
     groups: dict[tuple[tuple[str, ...], str], tuple[Condition, list[Grant]]] = {}
     for grant in granted(who, names):
-        condition = _condition(names, grant)
-        key = (names.resources(grant.on), repr(condition))
-        groups.setdefault(key, (condition, []))[1].append(grant)
+        for resources, condition in _narrowed(names, grant):
+            key = (resources, repr(condition))
+            groups.setdefault(key, (condition, []))[1].append(grant)
     found = [
         _statement(resources, condition, grants)
         for (resources, _), (condition, grants) in groups.items()
     ]
     return {"Version": VERSION, "Statement": _numbered(found)}
+
+
+def size(found: Mapping[str, Any]) -> int:
+    """The characters of a document, as IAM counts them: without white space."""
+    return len("".join(json.dumps(found).split()))
+
+
+def parts(whole: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A document as managed policies, each of LARGEST characters at most, that grant it together.
+
+    One that fits is the only part. A statement stays in one piece.
+    """
+    found: list[dict[str, Any]] = []
+    for statement in whole["Statement"]:
+        grown = _with(found[-1], statement) if found else None
+        if grown is not None and size(grown) <= LARGEST:
+            found[-1] = grown
+        else:
+            found.append(_with({"Version": whole["Version"], "Statement": []}, statement))
+    return tuple(found)
+
+
+def _with(document: Mapping[str, Any], statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {**document, "Statement": [*document["Statement"], statement]}
+
+
+def _narrowed(names: Names, grant: Grant) -> Iterator[tuple[tuple[str, ...], Condition]]:
+    """The resources of a row and the condition on them; keys by their aliases apart."""
+    if found := names.resources(grant.on):
+        yield found, _condition(names, grant)
+    if grant.on == "keys":
+        for keys in sorted({keys for keys, _ in names.aliases}):
+            named = sorted({alias for one, alias in names.aliases if one == keys})
+            yield (keys,), {"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}}
 
 
 def _statement(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 ACCOUNT = "123456789012"
+ROLE = "AmazonSageMaker-ExecutionRole-local"
+"""The execution role that the platform has from the start."""
 MAX_INVOKE = 6_291_456  # bytes of an InvokeEndpoint body
 Routing = Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM"]
 Put = Callable[[str, float], None]

@@ -335,6 +335,11 @@ def _looked_at(request: Upload) -> Look:
     return replace(found, notes=(*look.left_out(request.folder, deep=nested), *found.notes))
 
 
+def check(request: Upload) -> None:
+    """Raise ArtifactError for what `upload` would refuse before it sends anything."""
+    _require_served(request, _looked_at(request).framework)
+
+
 def _require_served(request: Upload, framework: str) -> None:
     """Raise ArtifactError where the endpoint's image could not load the model."""
     served = request.served

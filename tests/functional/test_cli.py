@@ -590,6 +590,70 @@ def test_upload_says_what_faster_loads_cost(call):
     assert auto["larger"] == pytest.approx(auto["packed"] - small["packed"], rel=0.05)
 
 
+def empty_models(folder):
+    for name in ("one", "two"):
+        (folder / "models" / name).mkdir(parents=True)
+    with (folder / "config.yaml").open("a") as file:
+        file.write("models: [{name: one, path: models/one}, {name: two, path: models/two}]\n")
+
+
+@pytest.mark.parametrize("names", [("--all",), ("one",), ("models/one",)])
+def test_no_bucket_is_made_for_models_that_cannot_be_served(call, world, tmp_path, names):
+    empty_models(tmp_path)
+    made = []
+    world.aws.bucket_exists = lambda name: False
+    world.aws.ensure_bucket = made.append
+    code, _, err = call("upload", *names)
+    assert (code, made) == (1, [])
+    assert "is empty" in err
+    assert "bucket created" not in err
+
+
+def test_a_model_that_can_be_served_gets_its_bucket(call, world, root, tmp_path):
+    empty_models(tmp_path)
+    made = []
+    world.aws.bucket_exists = lambda name: False
+
+    def ensure(name: str) -> bool:
+        made.append(name)
+        return True
+
+    world.aws.ensure_bucket = ensure
+    code, _, err = call("upload", "one", str(root / "examples" / "models" / "shapes"))
+    assert (code, made) == (1, ["bucket"])
+    assert "bucket created" in err
+    assert "1 of 2 models not uploaded: one" in err
+
+
+SCRIPT = "def handle(data, context):\n    return data\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [
+        ("", (), 1),
+        ("", ("--allow-code",), 0),
+        ("MMECTL_ALLOW_MODEL_CODE: 'true'", (), 0),
+        ("MMECTL_ALLOW_MODEL_CODE: '1'", (), 0),
+        ("MMECTL_ALLOW_MODEL_CODE: 'true'", ("--no-allow-code",), 1),
+        ("MMECTL_ALLOW_MODEL_CODE: 'false'", (), 1),
+        ("MMECTL_ALLOW_MODEL_CODE: 'true'", ("--from", "{folder}"), 1),
+    ],
+)
+def test_code_that_the_configuration_allows_needs_no_flag(call, tmp_path, text, options, code):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "inference.py").write_text(SCRIPT)
+    (tmp_path / "config.yaml").write_text(
+        "platform: aws\nimage: {uri: 'example.com/image:1'}\n"
+        f"endpoint: {{name: demo, environment: {{{text}}}}}\n"
+        "models: [{name: own, path: own, framework: custom}]\n"
+    )
+    given = [one.format(folder=tmp_path / "own") for one in options]
+    found, _, err = call("upload", "own", *given)
+    assert found == code, err
+    assert (code == 1) == ("error: " in err)
+
+
 def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, root):
     def interrupted(_name):
         raise KeyboardInterrupt

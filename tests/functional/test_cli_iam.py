@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,37 @@ def test_the_doctor_looks_for_the_alarms_that_defaults_stands_for(world):
     wanted = subject_of(world(Output(Mode(), io.StringIO(), io.StringIO()), None)).wanted
     assert wanted.policy.alarms == ("demo-AllTraffic-errors", "demo-AllTraffic-latency")
     assert set(wanted.policy.alarms) < set(wanted.made)
+
+
+EVERYTHING = (
+    "image.uri=null",
+    "build.codebuild_role=builder",
+    "update.alarms=[a]",
+    "network.subnets=[subnet-0123456789abcdef0]",
+    "network.security_groups=[sg-0123456789abcdef0]",
+    "bucket.kms_key=alias/models",
+    "capture.enabled=true",
+    "endpoint.name=a-name-of-an-endpoint-of-usual-length",
+)
+
+
+def test_a_policy_that_is_too_long_comes_in_parts(call):
+    given = [word for one in EVERYTHING for word in ("--set", one)]
+    code, out, err = call("iam", "deployer", "--json", *given)
+    whole = result(out)["data"]
+    assert (code, whole["parts"]) == (0, 2)
+    assert "attach 2: mmectl iam deployer --part 1, mmectl iam deployer --part 2" in err
+    found = []
+    for part in ("1", "2"):
+        code, out, err = call("iam", "deployer", "--part", part, *given)
+        assert (code, err) == (0, "")
+        assert len("".join(out.split())) <= 6144
+        found += json.loads(out)["Statement"]
+    assert found == whole["document"]["Statement"]
+    code, _, err = call("iam", "deployer", "--part", "3", *given)
+    assert (code, "--part 3: the policy has 2 parts" in err) == (2, True)
+
+
+def test_a_policy_that_fits_has_one_part(call):
+    assert call("iam", "deployer", "--part", "1")[1] == call("iam", "deployer")[1]
+    assert call("iam", "deployer", "--part", "2")[0] == 2

@@ -11,7 +11,7 @@ import pytest
 from mmectl.base.policies import Asked, decide
 from mmectl.base.values import Location
 from mmectl.iam.grants import GRANTS, WHO
-from mmectl.iam.policy import LARGEST, Names, document
+from mmectl.iam.policy import LARGEST, Names, document, parts, size
 
 ALL = frozenset(grant.feature for grant in GRANTS) - {""}
 NAMES = Names(
@@ -105,6 +105,7 @@ def test_documents_are_well_formed_and_small_enough(who, features):
         features=features,
         build_role="arn:aws:iam::123456789012:role/build",
         keys=("arn:aws:kms:eu-central-1:123456789012:key/1",),
+        aliases=(("arn:aws:kms:eu-central-1:123456789012:key/*", "alias/models"),),
         capture="s3://captured/here",
     )
     made = document(who, names)
@@ -112,7 +113,11 @@ def test_documents_are_well_formed_and_small_enough(who, features):
     assert {s["Effect"] for s in statements} == {"Allow"}
     assert max(Counter(s["Sid"] for s in statements).values()) == 1
     assert all(s["Sid"].isalnum() and s["Action"] and s["Resource"] for s in statements)
-    assert len("".join(json.dumps(made).split())) <= LARGEST
+    split = parts(made)
+    assert all(size(one) <= LARGEST for one in split)
+    assert [one for each in split for one in each["Statement"]] == statements
+    assert {each["Version"] for each in split} == {made["Version"]}
+    assert len(split) == (2 if (who, features) == ("deployer", ALL) else 1)
     granted = {action for s in statements for action in s["Action"]}
     wanted = {g.action for g in GRANTS if g.who == who and g.feature in {"", *features}}
     assert granted == wanted
@@ -140,3 +145,33 @@ def test_captured_requests_are_encrypted_by_the_execution_role():
     read = dataclasses.replace(NAMES, keys=(key,), features=frozenset({"kms"}))
     assert not may(*ask, read)
     assert may(*ask, dataclasses.replace(read, features=frozenset({"kms", "capture_kms"})))
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_the_longest_names_fit_into_parts(who):
+    names = dataclasses.replace(
+        NAMES,
+        endpoint="E" + "x" * 62,
+        location=Location("b" * 63, "p" * 700 + "/"),
+        repository=("123456789012", "eu-central-1", "r" * 255),
+        role="arn:aws:iam::123456789012:role/" + "r" * 64,
+        features=ALL,
+        keys=tuple(f"arn:aws:kms:eu-central-1:123456789012:key/{n}" for n in range(4)),
+    )
+    split = parts(document(who, names))
+    assert all(size(one) <= LARGEST for one in split)
+    assert len(split) <= 10  # managed policies of a user or role
+
+
+def test_a_key_that_is_named_by_its_alias_is_no_other_key():
+    there = "arn:aws:kms:eu-central-1:123456789012:key/"
+    names = dataclasses.replace(
+        NAMES, features=frozenset({"kms"}), aliases=((f"{there}*", "alias/models"),)
+    )
+    (found,) = (
+        one for one in document("execution", names)["Statement"] if "kms:Decrypt" in one["Action"]
+    )
+    assert found["Resource"] == f"{there}*"
+    assert found["Condition"] == {
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": ["alias/models"]}
+    }

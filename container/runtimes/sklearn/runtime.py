@@ -188,7 +188,7 @@ class Sklearn(one_file.OneFile):
     """scikit-learn's Python package."""
 
     name, title = "sklearn", "scikit-learn"
-    files = ("*.skops", "*.joblib", "*.pkl")
+    files = ("*.skops", "*.joblib", "*.pkl", "*.pickle")
     data_alone = True
     worker_bytes, peak = WORKER_BYTES, PEAK
     fork_after_load = True

@@ -102,6 +102,7 @@ def check(
         targets = [Target(name, source) for name, source in sources.items()]
     else:
         targets = [_target(app, name, sources) for name in names]
+    allow_code = allow_code or (every and app.allows_code)
     run = _serving(app, allow_code=allow_code) if forward else None
     width = jobs or os.cpu_count() or 1
     place = app.state_dir if app.config.path else None  # where there is no project it gets no state

@@ -29,7 +29,7 @@ class Sklearn(base.Framework):
     """Estimators and pipelines: one file."""
 
     name = "sklearn"
-    files = ("*.skops", "*.joblib", "*.pkl")
+    files = ("*.skops", "*.joblib", "*.pkl", "*.pickle")
     holds = (
         "a model folder holds one file of scikit-learn's: skops.io.dump(model, 'model.skops'), or "
         "joblib.dump(model, 'model.joblib')"

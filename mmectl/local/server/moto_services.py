@@ -23,13 +23,12 @@ from mmectl.local.call import Call, unquote
 from mmectl.local.refusals import JSON_1_1, xml_text
 from mmectl.local.server import authorization, principals
 from mmectl.local.small_requests import ANSWERS, WIRES, Asked, not_carried_out, read
-from mmectl.local.values import ACCOUNT, AwsError
+from mmectl.local.values import ACCOUNT, ROLE, AwsError
 
 log = logging.getLogger(__name__)
 
 SERVICES = tuple(WIRES)
 MOST_INFLATED = 32 * 1024 * 1024  # bytes; a layer's part is the largest that anybody sends
-ROLE = "AmazonSageMaker-ExecutionRole-local"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
