@@ -171,17 +171,19 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
         app.out.note(line)
     preflight.protect(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     timing = app.timing(timeout or patience(app, wanted))
+    taken: list[Step] = []
     try:
         with app.out.progress() as report:
             for event in watching.execute(app.watcher, watching.only(steps)):
                 report(event)
             for event in rollout.deploy(
-                app.sagemaker, wanted, timing=timing, wait=wait, again=again
+                app.sagemaker, wanted, timing=timing, wait=wait, again=again, taken=taken.extend
             ):
                 report(event)
     except KeyboardInterrupt:
         raise _interrupted(wanted, steps) from None
     if wait:
+        steps = (*watching.only(steps), *taken)
         preflight.release(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")

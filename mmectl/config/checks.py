@@ -192,10 +192,12 @@ def _folder_problems(settings: Settings, path: Path | None) -> Iterator[tuple[st
 def _alarm_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     if alarms.DEFAULTS in settings.update.alarms and not settings.alarms.defaults:
         yield "update.alarms", "has defaults, which there are with alarms.defaults: true alone"
-    named = alarms.named(settings.update.alarms, "endpoint", "variant")
+    variants = settings.endpoint.variant_names
+    named = alarms.named(settings.update.alarms, "endpoint", variants)
     if len(named) > MOST_ALARMS:
         text = f"stands for {len(named)} alarms, of which SageMaker takes {MOST_ALARMS}"
-        yield "update.alarms", f"{text}: defaults are two"
+        each = " of each variant" if len(variants) > 1 else ""
+        yield "update.alarms", f"{text}: defaults are two{each}"
     if settings.alarms.sns is not None and not settings.alarms.defaults:
         yield "alarms.sns", "is told by the alarms of alarms.defaults: true, which is not set"
 
@@ -341,9 +343,6 @@ def _variants_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "endpoint.variants", "all have the weight 0: no request would go anywhere"
     if settings.update.policy == "rolling" and len(endpoint.variants) > 1:
         yield "update.policy", "is rolling, which SageMaker has for one variant alone"
-    if settings.alarms.defaults and len(endpoint.variants) > 1:
-        text = "are for one variant, endpoint.variants names several: put alarms of your own "
-        yield "alarms.defaults", text + "into update.alarms"
     architecture = instance_type(endpoint.instance_type).architecture
     for number, one in enumerate(endpoint.variants):
         where, kind = f"endpoint.variants.{number}", one.instance_type or endpoint.instance_type
@@ -418,8 +417,8 @@ _TOGETHER: tuple[tuple[Callable[[Settings], Iterator[tuple[str, str]]], tuple[st
     (_sagemaker_problems, ("aws", "endpoint")),
     (security.problems, ("network", "aws")),
     (accelerators.problems, ("endpoint", "image")),
-    (_variants_problems, ("endpoint", "update", "alarms")),
-    (_alarm_problems, ("update", "alarms")),
+    (_variants_problems, ("endpoint", "update")),
+    (_alarm_problems, ("update", "alarms", "endpoint")),
     (_policy_problems, ("update",)),
     (lambda it: scaling_problems(it.autoscaling, it.endpoint), ("autoscaling", "endpoint")),
     (lambda it: _image_problems(it.image), ("image",)),

@@ -83,22 +83,26 @@ def _capture(settings: Settings, models: str) -> Capture | None:
 
 def policy(settings: Settings) -> Policy:
     """How an endpoint is updated, with the names of the alarms that are meant."""
-    name, variant = settings.endpoint.name, settings.endpoint.variant_names[0]
-    named = alarms.named(settings.update.alarms, name, variant)
+    endpoint = settings.endpoint
+    named = alarms.named(settings.update.alarms, endpoint.name, endpoint.variant_names)
     return replace(settings.update.as_policy(), alarms=named)
 
 
 def watched(settings: Settings, region: str) -> Watched:
     """What is to watch the endpoint: alarms, dashboard, retention of its log."""
-    name, variant = settings.endpoint.name, settings.endpoint.variant_names[0]
+    name, variants = settings.endpoint.name, settings.endpoint.variant_names
     retention = settings.logs.retention_days
     if not settings.alarms.defaults:
         return Watched(name, retention=retention)
     tags = carried(name, tuple(settings.aws.tags.items()))
     return Watched(
         name,
-        alarms=tuple(alarms.requests(name, variant, settings.alarms.sns, tags)),
-        dashboard=alarms.dashboard(name, variant, region),
+        alarms=tuple(
+            request
+            for variant in variants
+            for request in alarms.requests(name, variant, settings.alarms.sns, tags)
+        ),
+        dashboard=alarms.dashboard(name, variants, region),
         retention=retention,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mmectl.base.errors import DeployError, MmectlError
 from mmectl.base.values import Event
@@ -17,11 +17,23 @@ from mmectl.planning.step import Plan, phases, restoring
 from mmectl.spec.desired import Desired
 
 
+def _nobody(_: Plan) -> None:
+    pass
+
+
 def deploy(
-    aws: ControlPlane, wanted: Desired, *, timing: Timing, wait: bool = True, again: bool = False
+    aws: ControlPlane,
+    wanted: Desired,
+    *,
+    timing: Timing,
+    wait: bool = True,
+    again: bool = False,
+    taken: Callable[[Plan], None] = _nobody,
 ) -> Iterator[Event]:
     """Observe, plan and execute until the endpoint is as wanted; yields what happens.
 
+    `taken` is told the steps of each plan that is executed, of more than one where the first had to
+    wait for another change.
     With `wait` False it returns as soon as the change is accepted. An update that was rolled back
     is tried once more only with `again`. Raises DeployError with FailureReason and the containers'
     last log lines, code ``rolled_back`` where the endpoint serves what it did before; without
@@ -46,9 +58,11 @@ def deploy(
             if not wait:
                 raise _busy(wanted, found)
             awaited = found.attempted in (wanted.config, *found.same)
+            taken(todo)
             yield from execute(aws, todo, timing=timing)
             continue
         now, later = phases(todo)
+        taken(todo if wait else now)
         yield from _begin(aws, found, now, later, timing)
         if wait:
             yield from _finish(aws, wanted, found, now, later, timing)

@@ -99,11 +99,14 @@ def rolling_back(endpoint: str, variant: str) -> tuple[str, ...]:
     return tuple(name(endpoint, variant, rule) for rule in RULES if rule.rolls_back)
 
 
-def named(alarms: Sequence[str], endpoint: str, variant: str) -> tuple[str, ...]:
-    """The names that `update.alarms` means."""
+def named(alarms: Sequence[str], endpoint: str, variants: Sequence[str]) -> tuple[str, ...]:
+    """The names that `update.alarms` means; defaults are those of every variant."""
     found: list[str] = []
     for alarm in alarms:
-        found += rolling_back(endpoint, variant) if alarm == DEFAULTS else (alarm,)
+        if alarm == DEFAULTS:
+            found += (name for one in variants for name in rolling_back(endpoint, one))
+        else:
+            found.append(alarm)
     return tuple(dict.fromkeys(found))
 
 
@@ -190,12 +193,13 @@ def dashboard_name(endpoint: str) -> str:
     return f"mmectl-{endpoint}"
 
 
-def dashboard(endpoint: str, variant: str, region: str) -> str:
-    """The body of PutDashboard: always the same text for the same endpoint."""
+def dashboard(endpoint: str, variants: Sequence[str], region: str) -> str:
+    """The body of PutDashboard: always the same text for the same endpoint and variants."""
     widgets = []
     for number, (title, curves) in enumerate(_WIDGETS):
         metrics = [
             [space, metric, "EndpointName", endpoint, "VariantName", variant, {"stat": statistic}]
+            for variant in variants
             for space, metric, statistic in curves
         ]
         widgets.append(

@@ -10,9 +10,10 @@ import pytest
 from botocore.validate import ParamValidator
 from fakes.watching import Watching
 
-from mmectl.base.errors import DeployError, ServiceError
+from mmectl.base.errors import ConfigError, DeployError, ServiceError
+from mmectl.config.loading import load
 from mmectl.config.sections.settings import Settings
-from mmectl.config.specification import watched
+from mmectl.config.specification import policy, watched
 from mmectl.deploy import watching
 from mmectl.deploy.watching import Watched, execute, observe, plan, removal
 from mmectl.local.control.validate import service_model
@@ -139,10 +140,10 @@ def test_an_unknown_step_is_refused():
 
 
 def test_the_word_defaults_stands_for_what_may_roll_back():
-    named = alarms.named(("mine", "defaults", "mine"), "demo", "blue")
+    named = alarms.named(("mine", "defaults", "mine"), "demo", ["blue"])
     assert named == ("mine", "demo-blue-errors", "demo-blue-latency")
     made = watching.put(plan(WANTED, observe(Watching(), WANTED)))
-    assert set(alarms.named(("defaults",), "demo", "AllTraffic")) <= made
+    assert set(alarms.named(("defaults",), "demo", ["AllTraffic"])) <= made
 
 
 def test_every_key_is_a_rule_with_its_metric():
@@ -200,3 +201,35 @@ def test_one_word_is_a_list():
         {"update": {"alarms": "defaults"}, "alarms": {"defaults": True}}
     )
     assert settings.update.alarms == ("defaults",)
+
+
+def test_several_variants_have_alarms_of_their_own_and_one_dashboard(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "endpoint: {name: demo, variants: [{name: blue}, {name: green}]}\n"
+        "alarms: {defaults: true}\nupdate: {policy: canary, alarms: defaults}\n"
+    )
+    settings = load(path, environment={}).settings
+    found = watched(settings, "us-east-1")
+    assert [one["AlarmName"] for one in found.alarms] == [
+        f"demo-{variant}-{key}" for variant in ("blue", "green") for key in KEYS
+    ]
+    assert {one["Dimensions"][1]["Value"] for one in found.alarms[:7]} == {"blue"}
+    assert found.dashboard is not None
+    curves = json.loads(found.dashboard)["widgets"][0]["properties"]["metrics"]
+    assert [curve[5] for curve in curves] == ["blue"] * 3 + ["green"] * 3
+    assert policy(settings).alarms == (
+        *("demo-blue-errors", "demo-blue-latency"),
+        *("demo-green-errors", "demo-green-latency"),
+    )
+
+
+def test_more_alarms_than_an_update_watches_are_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    names = ", ".join(f"{{name: v{n}}}" for n in range(6))
+    path.write_text(
+        f"endpoint: {{name: demo, variants: [{names}]}}\n"
+        "alarms: {defaults: true}\nupdate: {policy: canary, alarms: defaults}\n"
+    )
+    with pytest.raises(ConfigError, match=r"stands for 12 alarms.*two of each variant"):
+        load(path, environment={})

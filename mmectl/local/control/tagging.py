@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -49,12 +50,19 @@ class Tagging:
         while True:
             page = await self._control.call(operation, {"MaxResults": 100, **token})
             for item in page.get(items, ()):
-                tags = await self._control.call("ListTags", {"ResourceArn": item[arn]})
-                if tags.get("Tags"):  # what never had any is not known to this service
-                    found.append({"ResourceARN": item[arn], "Tags": tags["Tags"]})
+                tags = await self._tags(item[arn])
+                if tags:  # what never had any is not known to this service
+                    found.append({"ResourceARN": item[arn], "Tags": tags})
             if not page.get("NextToken"):
                 return found
             token = {"NextToken": page["NextToken"]}
+
+    async def _tags(self, arn: str) -> list[dict[str, str]]:
+        """Those of a thing; none where it was deleted since it was listed."""
+        with contextlib.suppress(AwsError):
+            found = await self._control.call("ListTags", {"ResourceArn": arn})
+            return list(found.get("Tags", ()))
+        return []
 
 
 def _kinds(params: Mapping[str, Any]) -> Iterator[str]:

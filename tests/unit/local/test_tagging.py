@@ -63,3 +63,17 @@ async def test_what_cannot_be_read_is_refused(params):
 async def test_other_operations_are_refused_by_name():
     with pytest.raises(AwsError, match="GetTagKeys"):
         await Tagging(Control()).call("GetTagKeys", {})
+
+
+async def test_what_was_deleted_since_it_was_listed_is_left_out():
+    class Deleting(Control):
+        async def call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+            if params.get("ResourceArn") == f"{ARN}model/m3":
+                raise AwsError("ValidationException", "Could not find model m3.")
+            return await super().call(operation, params)
+
+    page = await Tagging(Deleting()).call(
+        "GetResources", {"ResourceTypeFilters": ["sagemaker:model"]}
+    )
+    found = [one["ResourceARN"].rpartition("/")[2] for one in page["ResourceTagMappingList"]]
+    assert found[:4] == ["m0", "m1", "m2", "m4"]
