@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -69,6 +69,37 @@ def statements(document: object) -> list[Mapping[str, Any]]:
     found = document.get("Statement", ()) if isinstance(document, Mapping) else ()
     listed = [found] if isinstance(found, Mapping) else found
     return [one for one in listed if isinstance(one, Mapping)]
+
+
+def denials(document: object, asked: Asked) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:
+    """Each Deny that may refuse it, with the keys of its conditions that the context lacks.
+
+    Without such keys it does refuse it. Principals are not looked at.
+    """
+    for statement in statements(document):
+        conditions = statement.get("Condition") or {}
+        known, missing = _split(conditions, asked.context)
+        if (
+            statement.get("Effect") == "Deny"
+            and _matches(statement, "Action", asked.action.lower(), asked.context, fold=True)
+            and _matches(statement, "Resource", asked.resource, asked.context)
+            and _conditions(known, asked.context, unknown=True)
+        ):
+            yield statement, missing
+
+
+def _split(conditions: object, context: Context) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Conditions on keys of the context, and the other keys."""
+    pairs = [
+        (operator, key, wanted)
+        for operator, keys in (conditions.items() if isinstance(conditions, Mapping) else ())
+        for key, wanted in (keys.items() if isinstance(keys, Mapping) else ())
+    ]
+    known: dict[str, Any] = {}
+    for operator, key, wanted in pairs:
+        if key.lower() in context:
+            known.setdefault(operator, {})[key] = wanted
+    return known, tuple(sorted({key for _, key, _ in pairs if key.lower() not in context}))
 
 
 def _names(statement: Mapping[str, Any], service: str) -> bool:

@@ -184,6 +184,10 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
         raise _interrupted(wanted, steps) from None
     if wait:
         steps = (*watching.only(steps), *taken)
+    if any(step.action == "CreateEndpoint" for step in taken):
+        # a tag of an endpoint that is not there yet is a leftover to mmectl gc
+        preflight.protect(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
+    if wait:
         preflight.release(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmectl.base.policies import statements
+from mmectl.base import partitions
+from mmectl.base.policies import Asked, denials, statements
 from mmectl.doctor.values import Bucket, Finding, Subject, fail, ok, warn
 
 
@@ -30,7 +31,7 @@ def look(subject: Subject) -> Iterator[Finding]:
             "check it: aws s3api get-bucket-policy",
             code="bucket_foreign",
         )
-    problems = list(_problems(found, subject.wanted.bucket_key))
+    problems = [*_problems(found, subject.wanted.bucket_key), *_refusals(found, subject)]
     yield from problems
     if not problems and not found.unknown and not found.foreign:
         yield ok(f"{name}, of this account and region, {found.encryption or 'not encrypted'}")
@@ -45,6 +46,74 @@ def _problems(found: Bucket, key: str | None) -> Iterator[Finding]:
                 "set bucket.kms_key to the key that the policy wants",
                 code="bucket_policy",
             )
+
+
+# what is asked of the bucket, by whom, and what does not work where that is refused
+_ASKED = (
+    ("s3:PutObject", "caller", "no model can be uploaded"),
+    ("s3:ListBucket", "caller", "models cannot be listed"),
+    ("s3:GetObject", "caller", "versions cannot be read"),
+    ("s3:GetObject", "role", "the endpoint cannot load its models"),
+)
+
+
+def _refusals(found: Bucket, subject: Subject) -> Iterator[Finding]:
+    """What the policy denies for other reasons than encryption."""
+    if not found.policy:
+        return
+    location, names = subject.wanted.location, subject.names()
+    partition = partitions.of(subject.wanted.region).name
+    who = {"caller": subject.account.caller(), "role": names.role}
+    context = {
+        "aws:securetransport": ["true"],
+        "s3:tlsversion": ["1.2"],
+        "aws:principalaccount": [names.account],
+        "aws:principalisawsservice": ["false"],
+    }
+    hint = f"read it: aws s3api get-bucket-policy --bucket {location.bucket}"
+    told: set[tuple[str, str]] = set()
+    for action, whose, effect in _ASKED:
+        path = (
+            location.bucket
+            if action == "s3:ListBucket"
+            else f"{location.bucket}/{location.prefix}x"
+        )
+        asked = Asked(action, f"arn:{partition}:s3:::{path}", context)
+        for statement, missing in denials(found.policy, asked):
+            about = _about(statement, who[whose], names.account)
+            why = f"{statement.get('Sid', '')}{missing}"
+            judged = any("server-side-encryption" in key.lower() for key in missing)
+            if about is False or judged or (action, why) in told:
+                continue
+            told.add((action, why))
+            if missing or about is None:
+                on = f", depending on {', '.join(missing)}" if missing else ""
+                yield warn(
+                    f"the bucket's policy may refuse {action}{on}",
+                    effect,
+                    hint,
+                    code="bucket_policy",
+                )
+            else:
+                yield fail(
+                    f"the bucket's policy refuses {action}", effect, hint, code="bucket_policy"
+                )
+
+
+def _about(statement: Mapping[str, Any], arn: str | None, account: str) -> bool | None:
+    """Whether a statement is about a user or role; None where that cannot be told."""
+    principal = statement.get("Principal")
+    if principal is None:  # NotPrincipal
+        return None
+    named = principal.get("AWS", ()) if isinstance(principal, Mapping) else principal
+    listed = [named] if isinstance(named, str) else list(named)
+    if (
+        "*" in listed
+        or account in listed
+        or any(one.endswith(f":{account}:root") for one in listed)
+    ):
+        return True
+    return None if arn is None else arn in listed
 
 
 def _header(statement: Mapping[str, Any]) -> str | None:

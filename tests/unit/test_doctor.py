@@ -249,6 +249,67 @@ def test_a_policy_that_wants_encryption_is_found(condition, refused):
     assert [row[0] for row in rows] == ["ok"]
 
 
+OTHERS = {"AWS": "arn:aws:iam::123456789012:role/other"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ({"Action": "s3:PutObject", "Resource": "arn:aws:s3:::models/demo/*"}, ["fail"]),
+        ({"Action": "s3:GetObject"}, ["fail"]),
+        ({"Action": "s3:*"}, ["fail", "fail", "fail"]),
+        ({"NotAction": "s3:GetObject"}, ["fail", "fail"]),
+        ({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::models"}, ["fail"]),
+        ({"Action": "s3:PutObject", "Resource": "arn:aws:s3:::models/other/*"}, ["ok"]),
+        ({"Action": "s3:DeleteBucket"}, ["ok"]),
+        (
+            {"Action": "s3:PutObject", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+            ["ok"],
+        ),
+        (
+            {"Action": "s3:PutObject", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+            ["fail"],
+        ),
+        (
+            {"Action": "s3:PutObject", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}},
+            ["ok"],
+        ),
+        (
+            {"Action": "s3:PutObject", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.3"}}},
+            ["fail"],
+        ),
+        (
+            {
+                "Action": "s3:GetObject",
+                "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}},
+            },
+            ["warn"],
+        ),
+        (
+            {
+                "Action": "s3:GetObject",
+                "Condition": {
+                    "Bool": {"aws:SecureTransport": "false"},
+                    "StringNotEquals": {"aws:SourceVpce": "vpce-1"},
+                },
+            },
+            ["ok"],
+        ),
+        ({"Action": "s3:GetObject", "Principal": OTHERS}, ["ok"]),
+        ({"Action": "s3:GetObject", "Principal": {"AWS": ROLE}}, ["fail"]),
+        ({"Action": "s3:GetObject", "Principal": {"AWS": "123456789012"}}, ["fail"]),
+        ({"Action": "s3:GetObject", "Principal": None, "NotPrincipal": OTHERS}, ["warn"]),
+        ({"Effect": "Allow", "Action": "s3:*"}, ["ok"]),
+    ],
+)
+def test_what_the_buckets_policy_denies_is_told(statement, said):
+    policy = {"Statement": {"Effect": "Deny", "Principal": "*", "Resource": "*", **statement}}
+    rows = found("bucket", subject({"bucket": Bucket(True, "AES256", policy)}))
+    assert [row[0] for row in rows] == said
+    if said == ["warn"] and "Condition" in statement:
+        assert "depending on aws:SourceVpce" in str(rows[0])
+
+
 def test_questions_are_about_what_the_configuration_names():
     one = subject()
     account: Any = one.account

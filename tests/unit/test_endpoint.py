@@ -209,6 +209,16 @@ def test_somebody_elses_change_is_waited_for():
     assert aws.endpoint["EndpointStatus"] == "InService"
 
 
+def test_the_steps_that_are_taken_are_those_of_every_plan():
+    aws = Aws(looks=3)
+    deployed(aws)
+    changed = desired(changed_by(variant__volume_size_gb=3))
+    list(rollout.deploy(aws, changed, timing=timing(), wait=False))
+    taken = []
+    list(rollout.deploy(aws, WANTED, timing=timing(), taken=taken.extend))
+    assert [step.action for step in taken] == ["Wait", "UpdateEndpoint"]
+
+
 def test_who_does_not_wait_is_told_that_another_change_keeps_this_one_from_being_made():
     aws = Aws(looks=10)
     deployed(aws)
