@@ -182,18 +182,21 @@ def deploy(app: App, wait: bool, timeout: float | None, again: bool, dry_run: bo
                 report(event)
     except KeyboardInterrupt:
         raise _interrupted(wanted, steps) from None
+    _protect_again(app, wanted, taken)
     if wait:
         steps = (*watching.only(steps), *taken)
-    if any(step.action == "CreateEndpoint" for step in taken):
-        # a tag of an endpoint that is not there yet is a leftover to mmectl gc
-        preflight.protect(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
-    if wait:
         preflight.release(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
     else:  # what is waited for was asked for by an earlier deploy
         steps = tuple(step for step in steps if step.action != "Wait")
     left = () if wait else phases(steps)[1]
     data, lines = _deployed(app, wanted, steps, not_served, left)
     return Result({**data, "cost": cost.data(costs)}, lines)
+
+
+def _protect_again(app: App, wanted: Desired, taken: Sequence[Step]) -> None:
+    """Tag the image of a new endpoint: a tag from before it was there is left over to a gc."""
+    if any(step.action == "CreateEndpoint" for step in taken):
+        preflight.protect(app.image.kept_in, wanted.endpoint, app.image.reference, app.warn)
 
 
 def _interrupted(wanted: Desired, steps: Plan) -> Interrupted:
