@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ ONE_OF = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "Focal"
 CLASSIFIERS = (*ONE_OF, "MultiLogloss", "MultiCrossEntropy")
 MAGIC, FORMAT = b"CBM1", "FlabuffersModel_v1"
 _NEW = "save it again: model.save_model('model.cbm')"
+_EXPORT = re.compile(rb'\s*\{\s*"(?:features_info|ctr_data)"\s*:')
 _MOST_COLUMNS = 1 << 20
 # Fields of the tables of CatBoost's schema, by their numbers there
 _FORMAT, _TREES, _INFO = 0, 1, 2
@@ -77,15 +79,23 @@ class Options:
 
 def detect(folder: Path) -> bool:
     """Whether a folder holds a file of CatBoost's."""
-    return any(_is_model(path) for path in folders.files(folder))
+    return any(_is_model(path) or _is_export(path) for path in folders.files(folder))
 
 
 def _is_model(path: Path) -> bool:
     return folders.first_bytes(path, len(MAGIC)) == MAGIC
 
 
+def _is_export(path: Path) -> bool:
+    return _EXPORT.match(folders.first_bytes(path)) is not None
+
+
 def find(folder: Path) -> Path:
     """The model's file. Raises ModelError."""
+    held = folders.files(folder)
+    export = next((path.name for path in held if _is_export(path)), None)
+    if export is not None and not any(map(_is_model, held)):
+        raise ModelError("is CatBoost's export as JSON, which is not served", export, _NEW)
     return folders.single(folder, _is_model, "CatBoost's", _NEW)
 
 

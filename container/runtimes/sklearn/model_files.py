@@ -138,6 +138,8 @@ def _fix(code: tuple[str, ...]) -> str:
     if "cloudpickle" in packages:
         return f"{_LAMBDA}; or, {_TRUST}"
     package = next((name for name in _BETTER if name in packages), None)
+    if package == "lightgbm" and all(one == "lightgbm.basic.Booster" for one in code):
+        return f"save it in its own format: model.save_model('model.txt'); or, {_TRUST}"
     if package is None:
         return CODE
     return (

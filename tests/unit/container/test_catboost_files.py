@@ -70,3 +70,14 @@ def test_whatever_happens_to_a_head_it_is_read_or_refused():
             model_files.header(bytes(data), "m")
         except ModelError:
             continue
+
+
+@pytest.mark.parametrize("key", ["features_info", "ctr_data"])
+def test_an_export_as_json_is_named_as_such(tmp_path, key):
+    """Its keys are sorted; which one comes first depends on the model's columns."""
+    (tmp_path / "model.json").write_text(f'{{\n  "{key}":\n    {{}}}}')
+    assert model_files.detect(tmp_path)
+    with pytest.raises(ModelError, match=r"model\.json: is CatBoost's export as JSON"):
+        model_files.find(tmp_path)
+    (tmp_path / "model.cbm").write_bytes(model_files.small())
+    assert model_files.find(tmp_path).name == "model.cbm"

@@ -254,7 +254,7 @@ def test_the_method_is_one_of_few(tmp_path):
     [
         ("xgboost.sklearn", "XGBClassifier", "save_model('model.ubj')"),
         ("lightgbm.sklearn", "LGBMClassifier", "booster_.save_model('model.txt')"),
-        ("lightgbm.basic", "Booster", "booster_.save_model('model.txt')"),
+        ("lightgbm.basic", "Booster", "its own format: model.save_model('model.txt')"),
         ("catboost.core", "CatBoostClassifier", "save_model('model.cbm')"),
     ],
 )

@@ -216,3 +216,12 @@ def test_objects_in_an_object_are_rows_where_they_have_the_models_columns(featur
     if features.names != ["a", "b"]:
         with pytest.raises(PayloadError, match="may be rows or columns"):
             read(json.dumps(both).encode(), "application/json", features)
+
+
+@pytest.mark.parametrize("title", ["x", "inputs", "instances"])
+def test_rows_may_be_called_as_the_model_calls_its_input_inside_of_what_wraps_them(title):
+    features = Features(count=3, title=title)
+    bodies = [{title: ROWS}, {"inputs": {title: ROWS}}, {"instances": {title: ROWS}}]
+    for body in bodies:
+        table = read(json.dumps(body).encode(), JSON, features)
+        assert table.array.tolist() == ROWS

@@ -84,13 +84,19 @@ def table(value: Any, features: Features, *, has_text: bool) -> Table:
 
 
 def _unwrapped(value: Any, features: Features) -> Any:
-    """Take the rows out of the object that wraps them, where that is no column of the model."""
+    """Take the rows out of the object that wraps them, where that is no column of the model.
+
+    What is wrapped may again call all rows by the title: ``{"inputs": {"x": [[1, 2]]}}``.
+    """
+    value = _inner(value, _WRAPPERS, features)
+    return value if features.title is None else _inner(value, (features.title,), features)
+
+
+def _inner(value: Any, called: Sequence[str], features: Features) -> Any:
     if not isinstance(value, dict) or _are_columns(value, features):
         return value
     rest = {name: one for name, one in value.items() if name != "signature_name"}
-    if len(rest) == 1 and next(iter(rest)) in (*_WRAPPERS, features.title):
-        return next(iter(rest.values()))
-    return value
+    return next(iter(rest.values())) if len(rest) == 1 and next(iter(rest)) in called else value
 
 
 def _are_columns(value: Mapping[str, Any], features: Features) -> bool:
