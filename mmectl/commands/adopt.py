@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mmectl.deploy import adoption
 from mmectl.planning.observe import observe
 from mmectl.planning.step import Step
 from mmectl.spec.desired import Desired, counted_name
+from mmectl.spec.scaling import Target
 from mmectl.spec.tags import ADOPTED, TAG
 
 Described = Mapping[str, Any]
@@ -69,6 +70,11 @@ def adopted(app: App, name: str, output: Path) -> Result:
     if tags.get(TAG) not in (None, name):
         raise DeployError(f"{name} carries the tag {TAG}={tags[TAG]}", code="cannot_adopt")
     content = _with_platform(app, adoption.settings(name, described, config, model, tags))
+    targets = app.sagemaker.scalable_targets(name)
+    variants = [one["VariantName"] for one in config["ProductionVariants"]]
+    if (section := adoption.scaled(targets or (), variants)) is not None:
+        content["autoscaling"] = section
+    _say_scaled(app, name, targets, ours=section is not None)
     with _drafted(output, content) as draft:
         wanted = type(app)(app.out, draft).desired()
         adoption.require(adoption.differences(wanted, config, model), name)
@@ -84,6 +90,15 @@ def adopted(app: App, name: str, output: Path) -> Result:
         "steps_left": [str(step) for step in steps],
     }
     return Result(data, [f"{output} written; {name} is mmectl's now", _next(output, steps)])
+
+
+def _say_scaled(app: App, name: str, targets: Sequence[Target] | None, *, ours: bool) -> None:
+    """Say what of autoscaling is not in the file."""
+    if targets is None:
+        app.warn(f"whether {name} is scaled is not known: AWS does not let us look")
+    elif targets and not ours:
+        scaled = ", ".join(one.variant for one in targets)
+        app.out.note(f"autoscaling of {scaled} is not mmectl's: it stays as it is")
 
 
 def _next(output: Path, steps: tuple[Step, ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from mmectl.base.errors import DeployError
 from mmectl.spec.desired import Desired
+from mmectl.spec.scaling import POLICY, Target, is_ours, name_of
 from mmectl.spec.tags import OURS
 
 Described = Mapping[str, Any]
@@ -23,6 +24,7 @@ _METRICS = {
     "EnableEnhancedMetrics": False,
     "MetricPublishFrequencyInSeconds": 60,
 }
+_COOLDOWNS = {"scale_in_cooldown": "ScaleInCooldown", "scale_out_cooldown": "ScaleOutCooldown"}
 _NOTHING: tuple[object, ...] = (None, False, "", [], {})
 
 
@@ -36,8 +38,10 @@ def refusals(endpoint: Described, config: Described, model: Described | None) ->
         yield "it is asynchronous, which has no TargetModel"
     if config.get("ShadowProductionVariants"):
         yield "it has shadow variants"
-    if len(variants) != 1:
-        yield f"it has {len(variants)} production variants; one can be adopted"
+    if not variants:
+        yield "it has no production variant"
+    if len({variant.get("ModelName") for variant in variants}) > 1:
+        yield "its variants have models of their own; in config.yaml they share one"
     yield from (text for variant in variants for text in _of_variant(variant))
     if model is not None:
         yield from _of_model(model)
@@ -67,14 +71,14 @@ def settings(
     name: str, endpoint: Described, config: Described, model: Described, tags: Mapping[str, str]
 ) -> dict[str, Any]:
     """What config.yaml has to say, section by section; what is a default is left out."""
-    (variant,) = config["ProductionVariants"]
+    variant, *more = config["ProductionVariants"]
     container = model["PrimaryContainer"]
     bucket, _, prefix = container["ModelDataUrl"].removeprefix("s3://").partition("/")
-    (running,) = endpoint["ProductionVariants"]
+    running = {one["VariantName"]: one for one in endpoint["ProductionVariants"]}
     own = {key: value for key, value in tags.items() if not key.startswith(("aws:", OURS))}
     cache = (container.get("MultiModelConfig") or {}).get("ModelCacheSetting")
     optional = {
-        "volume_size_gb": variant.get("VolumeSizeInGB"),
+        "volume_size_gb": None if more else variant.get("VolumeSizeInGB"),
         "model_download_timeout": variant.get("ModelDataDownloadTimeoutInSeconds"),
         "startup_timeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
         "environment": dict(container.get("Environment") or {}),
@@ -93,13 +97,72 @@ def settings(
         "endpoint": {
             "name": name,
             "instance_type": variant["InstanceType"],
-            "instance_count": running.get("DesiredInstanceCount")
-            or variant["InitialInstanceCount"],
-            "variant": variant["VariantName"],
+            "instance_count": _count(variant, running),
+            **(
+                {"variants": [_variant(one, running) for one in (variant, *more)]}
+                if more
+                else {"variant": variant["VariantName"]}
+            ),
             **{key: value for key, value in optional.items() if value not in _NOTHING},
         },
         **{key: value for key, value in sections.items() if value},
     }
+
+
+def _count(variant: Described, running: Mapping[str, Described]) -> int:
+    now: int | None = running.get(variant["VariantName"], {}).get("DesiredInstanceCount")
+    return now or int(variant["InitialInstanceCount"])
+
+
+def _variant(variant: Described, running: Mapping[str, Described]) -> dict[str, Any]:
+    """One of several, as it runs now."""
+    weight = running.get(variant["VariantName"], {}).get("DesiredWeight")
+    found = {
+        "name": variant["VariantName"],
+        "weight": float(variant.get("InitialVariantWeight", 1.0) if weight is None else weight),
+        "instance_type": variant["InstanceType"],
+        "instance_count": _count(variant, running),
+        "volume_size_gb": variant.get("VolumeSizeInGB"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def scaled(targets: Sequence[Target], variants: Collection[str]) -> dict[str, Any] | None:
+    """The section `autoscaling` of what mmectl registered, the same for every variant; else None.
+
+    What others registered stays theirs, and is no part of config.yaml.
+    """
+    if {one.variant for one in targets} != set(variants) or not all(one.ours for one in targets):
+        return None
+    found = [_scaled(one) for one in targets]
+    return found[0] if all(one == found[0] for one in found) else None
+
+
+def _scaled(target: Target) -> dict[str, Any]:
+    tracking = [
+        one["TargetTrackingScalingPolicyConfiguration"]
+        for one in target.policies
+        if name_of(one) == POLICY
+    ]
+    section: dict[str, Any] = {"min": target.min, "max": target.max}
+    for one in tracking:
+        section |= {"target": one["TargetValue"]}
+        section |= {
+            key: one[member] for key, member in _COOLDOWNS.items() if one.get(member) is not None
+        }
+    actions = [_action(one) for one in target.actions if is_ours(one)]
+    return {**section, **({"schedule": actions} if actions else {})}
+
+
+def _action(action: Described) -> dict[str, Any]:
+    limits = action.get("ScalableTargetAction", {})
+    found = {
+        "when": action["Schedule"],
+        "timezone": action.get("Timezone"),
+        "min": limits.get("MinCapacity"),
+        "max": limits.get("MaxCapacity"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _metrics(found: Described) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import yaml
 from fakes.cli import call, result, world
 
 from mmectl.base.errors import ServiceError
+from mmectl.spec.scaling import Autoscaling, Target, policy_of
 
 __all__ = ["call", "world"]
 
@@ -167,3 +168,22 @@ def test_init_that_cannot_adopt_leaves_nothing(call, legacy):
     assert call(*INIT, "new/mine")[0] == 1
     assert sorted(Path().iterdir()) == before
     assert call("init", "--adopt", "demo", "--role", "R")[0] == 2
+
+
+def test_autoscaling_of_others_stays_and_is_said(call, legacy):
+    theirs = Target("v1", 1, 4, ({"PolicyName": "theirs", "PolicyType": "StepScaling"},))
+    legacy.sagemaker.targets["v1"] = theirs
+    code, _, err = call(*ADOPT)
+    assert code == 0, err
+    assert "autoscaling of v1 is not mmectl's: it stays as it is" in err
+    assert call("plan")[1] == "demo is up to date, serving their-config\n"
+    assert legacy.sagemaker.targets == {"v1": theirs}
+
+
+def test_autoscaling_of_ours_is_in_the_file(call, legacy):
+    wanted = Autoscaling(1, 4, 120.0)
+    legacy.sagemaker.targets["v1"] = Target("v1", 1, 4, (policy_of(wanted),))
+    code, _, err = call(*ADOPT)
+    assert (code, "not mmectl's" in err) == (0, False), err
+    assert yaml.safe_load(Path("config.yaml").read_text())["autoscaling"]["target"] == 120.0
+    assert call("plan")[1] == "demo is up to date, serving their-config\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from mmectl.config.sections.settings import Settings
 from mmectl.config.specification import specification
 from mmectl.deploy import adoption
 from mmectl.spec.desired import counted_name, desired
+from mmectl.spec.scaling import Autoscaling, Scheduled, Target, actions_of, policy_of
 
 ROLE = "arn:aws:iam::123456789012:role/mme"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mme:1"
@@ -88,7 +90,8 @@ def test_the_configuration_says_all_that_the_endpoint_is():
         ({"EndpointStatus": "Updating"}, {}, {}, "it is Updating"),
         ({}, {"AsyncInferenceConfig": {"OutputConfig": {}}}, {}, "asynchronous"),
         ({}, {"ShadowProductionVariants": [{}]}, {}, "shadow variants"),
-        ({}, {"ProductionVariants": [{"ModelName": "a"}, {"ModelName": "b"}]}, {}, "2 production"),
+        ({}, {"ProductionVariants": [{"ModelName": "a"}, {"ModelName": "b"}]}, {}, "of their own"),
+        ({}, {"ProductionVariants": []}, {}, "no production variant"),
         ({}, {"ProductionVariants__0__ServerlessConfig": {"MaxConcurrency": 1}}, {}, "serverless"),
         ({}, {"ProductionVariants__0__ModelName": None}, {}, "inference components"),
         ({}, {}, {"Containers": [{}, {}]}, "pipeline"),
@@ -171,3 +174,45 @@ def test_the_same_image_pinned_is_the_same():
     assert adoption.differences(wanted, CONFIG, pinned) == []
     other = changed(MODEL, PrimaryContainer__Image=f"{IMAGE}2")
     assert adoption.differences(wanted, CONFIG, other) == [f"PrimaryContainer.Image is '{IMAGE}2'"]
+
+
+def test_several_variants_are_adopted_as_they_run_now():
+    variants: Any = CONFIG["ProductionVariants"]
+    (one,) = variants
+    other = {**one, "VariantName": "v2", "InstanceType": "ml.c5.2xlarge", "InitialVariantWeight": 0}
+    del other["VolumeSizeInGB"]
+    config = changed(CONFIG, ProductionVariants=[one, other])
+    now = {"VariantName": "v2", "DesiredInstanceCount": 1, "DesiredWeight": 0.25}
+    endpoint = changed(ENDPOINT, ProductionVariants=[*ENDPOINT["ProductionVariants"], now])
+    assert list(adoption.refusals(endpoint, config, MODEL)) == []
+    settings, wanted = wanted_of(endpoint, config)
+    assert adoption.differences(wanted, config, MODEL) == []
+    assert [(v.name, v.weight, v.instance_count) for v in settings.endpoint.variants] == [
+        ("v1", 1.0, 3),
+        ("v2", 0.25, 1),
+    ]
+
+
+OURS = Autoscaling(
+    1, 4, 120.0, 200, 60, (Scheduled("cron(0 8 * * ? *)", 2, None, "Europe/Berlin"),)
+)
+POLICIES = (policy_of(OURS),)
+
+
+def test_autoscaling_of_ours_is_written_so_that_it_is_wanted_again():
+    target = Target("v1", 1, 4, POLICIES, tuple(actions_of(OURS)))
+    section = adoption.scaled([target], ["v1"])
+    assert Settings.model_validate({"autoscaling": section}).autoscaling.as_values() == OURS
+
+
+@pytest.mark.parametrize(
+    ("targets", "variants"),
+    [
+        ([], ["v1"]),
+        ([Target("v1", 1, 4, ({"PolicyName": "theirs"},))], ["v1"]),
+        ([Target("v1", 1, 4, POLICIES)], ["v1", "v2"]),
+        ([Target("v1", 1, 4, POLICIES), Target("v2", 1, 5, POLICIES)], ["v1", "v2"]),
+    ],
+)
+def test_other_autoscaling_is_no_part_of_the_file(targets, variants):
+    assert adoption.scaled(targets, variants) is None
