@@ -82,14 +82,10 @@ next:  mmectl deploy
 more:  mmectl explain not_found
 ```
 
-The same entries are read in a terminal, without a network, by their code or by
-some words of the message:
-
-```sh
-mmectl explain not_found
-mmectl explain did not pass the ping health check
-mmectl explain
-```
+The same entries are read in a terminal, without a network, by their code
+(`mmectl explain not_found`) or by some words of the message
+(`mmectl explain did not pass the ping health check`). `mmectl explain` lists all
+codes.
 
 Codes are stable: scripts may go by them. A code that begins with `aws_` is
 AWS's own; one without an entry is passed on as AWS gives it.

@@ -19,6 +19,11 @@ _TITLE = re.compile(r'\btitle="([^"]+)"')
 _SETUP = re.compile(r"<!--\s*setup:\s*(.*?)-->", re.DOTALL)
 _CONTINUES = re.compile(r"<!--\s*continues:\s*(\S+)\s*-->")
 _NEEDS = re.compile(r"<!--\s*needs:\s*(\S+)\s*-->")
+_NOT_PLAYED = re.compile(r"<!--\s*not played:\s*(.*?)\s*-->")
+_MMECTL = re.compile(  # where a shell takes a word as a command
+    r"(?:^\W*|^\W*[\w-]+ +\S+ +|run: |[|&;(] *|\w=\S+ +)mmectl +[a-z-]", re.MULTILINE
+)
+REASONS = {"AWS", "terminal", "PyTorch"}  # why commands are shown alone; the page says so in words
 _CONSOLE = re.compile(r"\s*(```|~~~)\s*console\b")
 
 
@@ -67,9 +72,40 @@ def rewritten(text: str, outputs: Mapping[Step, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sessions(folder: Path) -> list[list[Path]]:
-    """The pages below a folder that have a console block, those of one session together."""
-    pages = [path for path in sorted(folder.rglob("*.md")) if _has_console(path)]
+def unplayed(text: str) -> list[int]:
+    """Lines of the blocks that show a command of mmectl's, which no test runs, without a reason."""
+    lines = text.splitlines()
+    shown = [token for token in _blocks(text) if not list(_of(token, lines))]
+    return [_lines(token)[0] for token in shown if _is_command(token) and not _reason(token, lines)]
+
+
+def _is_command(token: Token) -> bool:
+    return token.type in ("fence", "code_block") and bool(_MMECTL.search(token.content))
+
+
+def _reason(token: Token, lines: list[str]) -> str | None:
+    """Why a block is not played: the comment right above it says so; raises BadPage."""
+    above = [line.strip() for line in lines[: _lines(token)[0] - 1] if line.strip()]
+    found = _NOT_PLAYED.fullmatch(above[-1]) if above else None
+    if found and found[1] not in REASONS:
+        raise BadPage(f"nobody knows why it is not played: {found[1]}")
+    return found[1] if found else None
+
+
+def inline(text: str) -> set[str]:
+    """The commands of mmectl's that stand within a line of text, alone."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inner = (one for token in tokens for one in token.children or ())
+    code = {one.content for one in inner if one.type == "code_inline"}
+    return {one for one in code if re.match(r"mmectl +[a-z-]", one)}
+
+
+def sessions(*roots: Path) -> list[list[Path]]:
+    """The pages with a console block, below folders or named, those of one session together."""
+    found = (
+        path for root in roots for path in sorted([root] if root.is_file() else root.rglob("*.md"))
+    )
+    pages = [path for path in found if _has_console(path)]
     begun = {path: [path] for path in pages if before(path) is None}
     for path in pages:
         if first := before(path):
@@ -96,7 +132,7 @@ def _has_console(page: Path) -> bool:
 
 def _blocks(text: str) -> list[Token]:
     tokens = MarkdownIt("commonmark").parse(text)
-    return [token for token in tokens if token.type in ("fence", "html_block")]
+    return [token for token in tokens if token.type in ("fence", "code_block", "html_block")]
 
 
 def _language(token: Token) -> str:

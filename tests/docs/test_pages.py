@@ -10,7 +10,9 @@ from pages import sessions
 from playing import play
 
 ROOT = Path(__file__).resolve().parents[2]
-SESSIONS = {str(pages[0].relative_to(ROOT)): pages for pages in sessions(ROOT / "docs")}
+SESSIONS = {
+    str(pages[0].relative_to(ROOT)): pages for pages in sessions(ROOT / "docs", ROOT / "README.md")
+}
 
 
 @pytest.mark.parametrize("first", SESSIONS)

@@ -28,11 +28,15 @@ VARYING = (  # pattern, what stands for it; in this order
         r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d| UTC)?)?",
         "DATE",
     ),
+    (r"^DATE +\d+ ", "DATE N "),  # of aws s3 ls
+    (r"\b\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-", "MINUTE-"),  # of captured requests
     (r"\b\d\d:\d\d(?::\d\d)?(?:\.\d+)?\b", "CLOCK"),
     (r"\b(127\.0\.0\.1|localhost):\d+", r"\1:PORT"),
     (r"\b\d+\.\d+\.\d+(?:[a-z.+-]+[\w.]*)?", "VERSION"),
     (r"\bpid +\d+", "pid N"),
     (rf"\b{_NUMBER} ?(?:s|ms|us|µs|min|h|seconds?|minutes?)\b", "TIME"),
+    (r"((?: +TIME){4}) +\d+\.\d\d$", r"\1 RATIO"),  # of two variants
+    (r"\b(autoscaling\.target: )\d+(?= +#)", r"\1N"),  # what bench measured
     (rf"\b{_NUMBER} of (?={_NUMBER} ?[MG]B)", "N of "),  # memory of an instance
     (rf"\b{_NUMBER} ?(?:B|kB|KB|KiB|MB|MiB|GB|GiB|bytes)(?:/s)?(?!\w)", "SIZE"),
     (rf"\b{_NUMBER}(?: ?/s| a second| per second)\b", "RATE"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,30 @@ def test_the_menu_names_every_command():
     assert cli.get_help(context) == menu.text()
     for name in menu.COMMANDS:
         assert cli.get_command(context, name).name == name
+
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text().partition("## All modules")[0]
+
+
+def test_the_map_names_every_room():
+    blocks = PAGE.partition("## The map")[2].split("```")
+    words = set(blocks[1].replace("/", " ").split())
+    rooms = [path for top in ("mmectl", "mmectl/local") for path in (ROOT / top).iterdir()]
+    named = {path.name for path in rooms if (path / "__init__.py").is_file()}
+    assert len(named) > 30
+    assert named - words == set()
+
+
+def test_the_page_has_the_layers_that_are_checked():
+    checked = (ROOT / "pyproject.toml").read_text().partition('id = "rooms"')[2]
+    listed = checked.partition("layers = [")[2].partition("]")[0]
+    layers = [layer.replace(" : ", ", ") for layer in re.findall(r'"([^"]+)"', listed)]
+    assert "base" in layers
+    assert PAGE.partition("## Layers")[2].split("```")[1].split("\n")[1:-1] == layers
+
+
+def test_files_that_the_page_names_exist():
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", PAGE))
+    assert len(named) > 50
+    tops = (ROOT, ROOT / "mmectl", ROOT / "mmectl" / "local", ROOT / "container")
+    assert [name for name in named if not any((top / name).is_file() for top in tops)] == []

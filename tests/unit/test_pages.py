@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from pages import BadPage, rewritten, sessions, steps
+from pages import BadPage, inline, rewritten, sessions, steps, unplayed
 from playing import Played
+from typed_commands import unknown
 from varying import agree, plain
+
+ROOT = Path(__file__).resolve().parents[2]
+# made from the code; and ways out of errors, whose names are the reader's (test_entries.py)
+MADE = ("docs/commands.md", "docs/troubleshooting/", "docs/decisions/")
+READ = [
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"))
+    if not str(path.relative_to(ROOT)).startswith(MADE) and path.name != "CHANGELOG.md"
+]
 
 PAGE = """# A page
 <!-- setup: touch a -->
@@ -102,6 +114,61 @@ def test_pages_that_continue_another_are_played_after_it(tmp_path):
         sessions(tmp_path)
 
 
+def test_commands_that_a_page_shows_are_played_or_say_why_not():
+    assert len(READ) > 40
+    left = {str(path.relative_to(ROOT)): unplayed(path.read_text()) for path in READ}
+    assert {name: lines for name, lines in left.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```sh\nmmectl status\n```",
+        "```\nexport A=b\n  A=c B=d mmectl status --json   # words\n```",
+        "```text\n$ mmectl invoke -m a b.csv\n```",
+        "- one\n\n    ```yaml\n    - run: mmectl build\n    ```",
+        "text\n\n    mmectl build\n",
+        "<!-- not played: AWS -->\ntext\n```sh\nmmectl status\n```",
+        '```text\n$ eval "$(mmectl local env)"\n```',
+    ],
+)
+def test_a_block_with_a_command_that_is_not_played_is_found(block):
+    assert len(unplayed(f"# A page\n\n{block}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```console\n$ mmectl status\n```",
+        '```sh title="ring.sh"\nmmectl status\n```',
+        "```sh\npip install mmectl\n```",
+        "```text\nnext:  mmectl deploy\n```",
+        "<!-- not played: AWS -->\n\n```sh\nmmectl status\n```",
+    ],
+)
+def test_what_is_played_or_says_why_not_or_is_no_command_is_in_order(block):
+    assert unplayed(f"# A page\n\n{block}\n") == []
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_within_a_text_exist_with_their_options(path):
+    found = {line: unknown(line) for line in inline(path.read_text())}
+    assert {line: wrong for line, wrong in found.items() if wrong} == {}
+
+
+def test_commands_within_a_text_are_found():
+    text = "Type `mmectl dploy`, `mmectl`.\n\n| a |\n|---|\n| `mmectl scale 2 --now` |\n"
+    assert {line: unknown(line) for line in inline(text)} == {
+        "mmectl dploy": "dploy",
+        "mmectl scale 2 --now": "--now",
+    }
+
+
+def test_a_reason_that_nobody_knows_is_refused():
+    with pytest.raises(BadPage, match="laziness"):
+        unplayed("<!-- not played: laziness -->\n```sh\nmmectl status\n```\n")
+
+
 @pytest.mark.parametrize(
     ("shown", "printed"),
     [
@@ -116,6 +183,13 @@ def test_pages_that_continue_another_are_played_after_it(tmp_path):
         ("A        B\na  1.2 kB  \n", "A B\na 3 B\n"),
         ('"CreationTime": 1796007246.233', '"CreationTime": 1796007299'),
         ("2026-01-02T03:04:05Z x", "2027-11-12 13:14:15 x"),
+        ("A  9  1 ms  2 ms  3 ms  4 ms  1.06", "A  9  5 ms  6 ms  7 ms  8 ms  0.97"),
+        ("autoscaling.target: 179   # of", "autoscaling.target: 96   # of"),
+        (
+            "2026-01-02 03:04:05  494 a/2026/01/02/03/07-1-b",
+            "2026-01-03 03:04:05  49 a/2026/01/02/03/07-1-b",
+        ),
+        ("x/2026/11/30/07/32-11-551-a", "x/2027/01/02/03/04-05-678-a"),
         ("", "\n"),
     ],
 )
