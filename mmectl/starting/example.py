@@ -13,7 +13,7 @@ from mmectl.starting import examples
 from mmectl.starting.asking import Ask
 from mmectl.starting.looking import Found
 from mmectl.starting.models import add
-from mmectl.starting.values import MODELS, Start
+from mmectl.starting.values import HANDLER, MODELS, Start
 from mmectl.starting.wishes import Wish, put
 from mmectl.starting.writing import Entry
 
@@ -47,9 +47,12 @@ def _add(start: Start, wanted: str) -> None:
         )
     path = f"{MODELS}/{example.name}"
     start.entries += [Entry(f"{path}/{name}", one) for name, one in example.files.items()]
+    if example.handler:
+        start.entries += [Entry(f"{HANDLER}/{name}", one) for name, one in example.handler.items()]
+        put(start.values, "image.handler", HANDLER)
     add(start, example.name, path, example.framework)
     start.questions[example.name] = f"{path}/{example.question}"
-    start.code |= _is_code(example)
+    start.code |= not example.handler and _is_code(example)
 
 
 def _something(start: Start, wish: Wish, found: Found) -> bool:
@@ -62,7 +65,7 @@ def _something(start: Start, wish: Wish, found: Found) -> bool:
 
 def _unknown(wanted: str, known: Mapping[str, examples.Example]) -> UsageError:
     near = difflib.get_close_matches(wanted, known, 1)
-    names = ", ".join(sorted({one.framework for one in known.values()}))
+    names = ", ".join(examples.frameworks(packaged.examples()))
     hint = f"did you mean: --example {near[0]}" if near else f"there are: {names}"
     return UsageError(f"--example {wanted}: no such example", hint=hint, code="bad_value")
 

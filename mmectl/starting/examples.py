@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmectl.frameworks import detect, expected
 
 NONE = "none"
 DEFAULT = "xgboost"
+HANDLER = "handler"
+"""The example of a handler in the image, and the folder in it that is the handler."""
 _PICTURES, _ANSWERS = "images", "expected.json"
 # a framework's folder is called like it, but for the oldest one's
 _FOLDERS = {"models": "mxnet"}
@@ -18,12 +20,16 @@ _FOLDERS = {"models": "mxnet"}
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A model folder's files by name, and which of them is a request."""
+    """A model folder's files by name, and which of them is a request.
+
+    `handler` are those of the image's handler, where one serves the model.
+    """
 
     name: str
     framework: str
     files: Mapping[str, Path | bytes]
     question: str
+    handler: Mapping[str, Path] = field(default_factory=dict)
 
 
 def known(top: Path) -> dict[str, Example]:
@@ -44,10 +50,14 @@ def frameworks(top: Path) -> list[str]:
 
 def _models(top: Path) -> list[tuple[str, Path]]:
     """Framework and folder of each; the simplest pictures come first."""
-    wanted = set(detect.names())
+    wanted = {*detect.names(), HANDLER}
     some = ((_FOLDERS.get(path.parent.name, path.parent.name), path) for path in top.glob("*/*"))
     return sorted(
-        ((name, path) for name, path in some if name in wanted and path.is_dir()),
+        (
+            (name, path)
+            for name, path in some
+            if name in wanted and path.is_dir() and path.name != HANDLER
+        ),
         key=lambda one: (one[0], one[1].name != "shapes", one[1].name),
     )
 
@@ -64,7 +74,12 @@ def _example(top: Path, framework: str, folder: Path) -> Example | None:
         content = {"answers": {name: [answers[name]] for name in small}}
         files[expected.FILE] = (json.dumps(content, indent=1) + "\n").encode()
         questions = small
-    return Example(folder.name, framework, files, questions[0]) if questions else None
+    if not questions:
+        return None
+    shared = folder.parent / HANDLER
+    handled = {path.name: path for path in sorted(shared.glob("*.*"))}
+    kind = detect.ANY if handled else framework
+    return Example(folder.name, kind, files, questions[0], handled)
 
 
 def _answers(top: Path) -> dict[str, dict[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import runpy
 import shutil
 import signal
 import subprocess
@@ -87,7 +89,9 @@ def test_an_example_with_its_answers_in_a_new_folder(init, folder):
     assert Path("shop/.gitignore").read_text().splitlines()[1:] == [".mmectl/", "__pycache__/"]
 
 
-@pytest.mark.parametrize("name", examples.frameworks(EXAMPLES))
+@pytest.mark.parametrize(
+    "name", [one for one in examples.frameworks(EXAMPLES) if one != examples.HANDLER]
+)
 def test_each_framework_has_an_example_that_the_upload_takes(init, folder, name, capsys):
     found = data(init("--example", name, "--json"))
     (model,) = found["models"]
@@ -103,6 +107,27 @@ def test_each_framework_has_an_example_that_the_upload_takes(init, folder, name,
     checked = ["models", "check", "--all", *(["--allow-code"] if code else [])]
     assert run(checked) == 0
     assert "sound" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["handler", "phrases"])
+def test_the_example_of_a_handler_in_the_image(init, folder, name, capsys):
+    """Its answer is what its own functions say, and what its folder says by itself."""
+    found = data(init("--example", name, "--json"))
+    assert found["models"] == [{"framework": "any", "name": "phrases", "path": "models/phrases"}]
+    assert not any("--allow-code" in line for line in found["next"])
+    written = config(folder)
+    assert written["image"]["handler"] == "handler"
+    assert "environment" not in written["endpoint"]
+    assert run(["config", "check"]) == 0
+    assert run(["models", "check", "--all"]) == 0
+    assert "sound" in capsys.readouterr().out
+    script = runpy.run_path("handler/inference.py")
+    words = script["model_fn"]("models/phrases")
+    asked = script["input_fn"](Path("models/phrases/ask.json").read_text(), "application/json")
+    told = json.loads(Path("models/phrases/expected.json").read_text())["answers"]
+    assert script["predict_fn"](asked, words) == told["ask.json"]
+    example = load(EXAMPLES / "handler" / "config.yaml", environment={}).settings
+    assert [one.name for one in example.models] == ["phrases"]
 
 
 def test_an_example_by_its_own_name_and_one_that_there_is_not(init, folder):
