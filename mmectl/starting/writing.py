@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +77,13 @@ def write(
             ) from None
         except OSError as error:
             raise CannotWrite(
-                f"{error.filename or folder} cannot be written: {error.strerror}",
-                hint="name a folder that you may write: mmectl init FOLDER",
+                f"{error.filename or folder.absolute()} cannot be written: {error.strerror}",
+                hint=_WAYS.get(error.errno, "name a folder that you may write: mmectl init FOLDER"),
             ) from None
 
 
+_FREE = "free some space, or name a folder of another disk: mmectl init FOLDER"
+_WAYS: Mapping[int | None, str] = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE}
 Undo = Callable[[], object]
 
 

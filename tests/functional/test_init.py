@@ -561,6 +561,7 @@ def test_what_fails_half_way_leaves_nothing(init, folder, monkeypatch):
     code, _, err = init("--example", "onnx")
     assert code == 1
     assert "models/spiral/rows.csv cannot be written: No space left on device" in err
+    assert "next:  free some space, or name a folder of another disk" in err
     assert files(folder) == before
     assert not Path("models/spiral").exists()
     assert init("new/deep", "--example", "onnx")[0] == 1
