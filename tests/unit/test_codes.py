@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
+from sources import trees
 
 from mmectl.aws import sagemaker
 from mmectl.base import codes, errors
 
 ROOT = Path(__file__).resolve().parents[2]
-TREES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "mmectl").rglob("*.py"))}
 ERRORS = {
     name: value
     for name, value in vars(errors).items()
@@ -102,7 +102,7 @@ def faults(path: Path, tree: ast.AST) -> Iterator[str]:
 
 
 def test_who_raises_an_error_names_its_code():
-    assert [line for path, tree in TREES.items() for line in faults(path, tree)] == []
+    assert [line for path, tree in trees("mmectl").items() for line in faults(path, tree)] == []
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_kinds_of_errors_that_are_made_elsewhere_have_their_code():
     """A class of a room's own is an error by its base, and says its code itself."""
     made = {
         node.name: node
-        for path, tree in TREES.items()
+        for path, tree in trees("mmectl").items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and path.name != "errors.py"
         if {ast.unparse(base) for base in node.bases} & set(ERRORS)
@@ -172,7 +172,7 @@ def test_codes_by_status_are_registered():
 def used() -> set[str]:
     """Codes that something has, by the sources."""
     found = {error.code for error in ERRORS.values()}
-    for path, tree in TREES.items():
+    for path, tree in trees("mmectl").items():
         if path.name != "codes.py":
             found |= literals(tree) & set(codes.TITLES)
     return found

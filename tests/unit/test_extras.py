@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -31,7 +32,10 @@ NOT_IMPORTED = {"mxnet", "docs", "dev"}  # extras for other uses than mmectl's o
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-BROUGHT = packages_distributions()  # module -> distributions; it reads all that is installed
+@functools.cache
+def brought() -> Mapping[str, list[str]]:
+    """Module -> distributions; it reads all that is installed."""
+    return packages_distributions()
 
 
 def modules_of(requirements: list[str]) -> set[str]:
@@ -39,12 +43,9 @@ def modules_of(requirements: list[str]) -> set[str]:
     wanted = {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in requirements}
     return {
         module
-        for module, names in BROUGHT.items()
+        for module, names in brought().items()
         if wanted & {name.lower().replace("_", "-") for name in names}
     }
-
-
-BASE = modules_of(PROJECT["dependencies"])
 
 
 def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
@@ -61,10 +62,10 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
 
 def optional() -> Iterator[tuple[str, str, bool, str]]:
     """Every import of what is no dependency: file, module, whether inside a function, text."""
+    own = sys.stdlib_module_names | modules_of(PROJECT["dependencies"]) | {"mmectl"}
     for path in sorted((ROOT / "mmectl").rglob("*.py")):
         name, text = path.relative_to(ROOT).as_posix(), path.read_text()
         for module, inside in imports(ast.parse(text)):
-            own = sys.stdlib_module_names | BASE | {"mmectl"}
             if OF_OTHERS.get(module, module) not in own and name not in ELSEWHERE:
                 yield name, module, inside, text
 

@@ -7,11 +7,13 @@ is handed on from elsewhere, PIECES has the text as the sources have it, and `{}
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sources import trees
 
 from mmectl.base import codes, errors, packaged
 from mmectl.cli import run
@@ -19,12 +21,7 @@ from mmectl.commands.invoke import payload_of
 from mmectl.config.project import Found
 from mmectl.console import entries
 
-ROOT = Path(__file__).resolve().parents[2]
-TREES = {
-    path: ast.parse(path.read_text(encoding="utf-8"))
-    for top in ("mmectl", "container")
-    for path in sorted((ROOT / top).rglob("*.py"))
-}
+TOPS = ("mmectl", "container")
 ERRORS = {
     name: value.code
     for name, value in vars(errors).items()
@@ -142,10 +139,11 @@ def joined(pieces: Sequence[str]) -> str:
     return whole
 
 
+@functools.cache
 def raised() -> dict[str, set[str]]:
     """Code -> the texts of the calls that name it, as far as they stand in the same function."""
     found: dict[str, set[str]] = {code: set() for code in codes.TITLES}
-    for tree in TREES.values():
+    for tree in (one for top in TOPS for one in trees(top).values()):
         for scope in ast.walk(tree):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for call in (one for one in ast.walk(scope) if isinstance(one, ast.Call)):
@@ -163,11 +161,13 @@ def named(call: ast.Call) -> set[str]:
     return {word for word in words if isinstance(word, str) and word in codes.TITLES}
 
 
+@functools.cache
 def every_text() -> set[str]:
     """All texts of the sources but docstrings."""
     return {
         template(node)
-        for tree in TREES.values()
+        for top in TOPS
+        for tree in trees(top).values()
         for node in ast.walk(tree)
         if isinstance(node, (ast.JoinedStr, ast.Constant, ast.BinOp))
     }
@@ -181,8 +181,6 @@ def shown(code: str) -> str:
 
 
 ENTRIES = entries.read(packaged.troubleshooting())
-RAISED = raised()
-TEXTS = every_text()
 OWN = [
     code
     for code in codes.TITLES
@@ -191,7 +189,7 @@ OWN = [
 
 
 def is_raised(code: str) -> bool:
-    return any(says_something(text) and fits(shown(code), text) for text in RAISED[code])
+    return any(says_something(text) and fits(shown(code), text) for text in raised()[code])
 
 
 OTHERS = [code for code in codes.TITLES if code not in OWN and code not in (*CAUSED, "usage")]
@@ -201,9 +199,9 @@ OTHERS = [code for code in codes.TITLES if code not in OWN and code not in (*CAU
 def test_an_entry_shows_a_message_of_the_code(code):
     pieces = PIECES.get(code)
     if pieces is None:
-        assert is_raised(code), f"{shown(code)!r} is none of {sorted(RAISED[code])}"
+        assert is_raised(code), f"{shown(code)!r} is none of {sorted(raised()[code])}"
         return
-    assert [piece for piece in pieces if piece not in TEXTS] == []
+    assert [piece for piece in pieces if piece not in every_text()] == []
     text = joined(pieces)
     assert says_something(text)
     assert fits(shown(code), text) or fits(shown(code), "{}" + text)
