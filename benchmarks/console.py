@@ -1,8 +1,8 @@
 """What the console costs while it is open: 5,000 models on one instance, 200 requests a second.
 
-``python -m benchmarks.console [models [seconds]]``. The same load goes on while no page is open,
-while a real Chromium shows the instance and then scrolls through the list of models, and without it
-again; what the platform takes more of a core in between is the price. Pages say how far apart their
+``python -m benchmarks.console [models [seconds]]``. A real Chromium is on no page of the console,
+shows the instance, and scrolls through the list of models: first while nobody asks the platform,
+then under load. What the platform takes more of a core is the price. Pages say how far apart their
 frames are.
 """
 
@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def console(made: Lab) -> Iterator[tuple[str, psutil.Process]]:
             if running.stdout is None:
                 raise Unavailable("the console has no output")
             yield json.loads(running.stdout.readline())["url"], psutil.Process(running.pid)
-            running.send_signal(signal.SIGINT)
+            running.terminate()  # in the background SIGINT may be ignored
 
 
 @contextlib.contextmanager
@@ -140,45 +139,69 @@ def browser() -> Iterator[Any]:
 
 @dataclass(slots=True)
 class Watched:
-    """A page that was open: % of a core, milliseconds between frames, elements of the document."""
+    """A page for a while: % of a core, requests answered, milliseconds between frames, elements."""
 
     platform: float
     console: float
-    frames: list[float]
-    elements: int
-    label: str
+    answered: int
+    seconds: float
+    frames: list[float] = field(default_factory=list)
+    elements: int = 0
+    label: str = ""
+
+    @property
+    def each(self) -> float:
+        """Milliseconds of a processor that the platform took for each request."""
+        return 10 * self.platform * self.seconds / max(self.answered, 1)
 
 
-def watched(
-    tab: Any, name: str, processes: tuple[psutil.Process, psutil.Process], seconds: float
-) -> Watched:
-    """Look at a page for a while."""
-    tab.evaluate("name => { location.hash = `#/${name}`; }", name)
-    awaited, scrolled = PAGES[name]
-    tab.locator(awaited).first.wait_for(timeout=60_000)
-    time.sleep(3)
-    shares = [0.0, 0.0]
+@dataclass(slots=True)
+class Look:
+    """Looks at each page for so many seconds, and at none for as long."""
 
-    def measure(which: int) -> None:
-        shares[which] = share(processes[which], seconds)
+    tab: Any
+    origin: str
+    serving: psutil.Process
+    console: psutil.Process
+    seconds: float
 
-    threads = [threading.Thread(target=measure, args=(which,)) for which in (0, 1)]
-    for thread in threads:
-        thread.start()
-    frames = sorted(tab.evaluate(_FRAMES, [seconds, scrolled]))
-    for thread in threads:
-        thread.join()
-    label = tab.locator(awaited).first.get_attribute("aria-label")
-    elements = tab.evaluate("document.querySelectorAll('*').length")
-    return Watched(shares[0], shares[1], frames, elements, label or "")
+    def all(self, answered: Callable[[], int]) -> dict[str, Watched]:
+        """By the name of the page; `none`: the tab is on none of the console's."""
+        self.tab.goto("about:blank")
+        time.sleep(3)
+        found = {"none": self._measured(answered, lambda: time.sleep(self.seconds))}
+        return found | {name: self._page(name, answered) for name in PAGES}
+
+    def _page(self, name: str, answered: Callable[[], int]) -> Watched:
+        self.tab.goto(f"{self.origin}/#/{name}")
+        awaited, scrolled = PAGES[name]
+        self.tab.locator(awaited).first.wait_for(timeout=60_000)
+        time.sleep(3)
+        frames: list[float] = []
+        one = self._measured(
+            answered, lambda: frames.extend(self.tab.evaluate(_FRAMES, [self.seconds, scrolled]))
+        )
+        one.frames = sorted(frames)
+        one.label = self.tab.locator(awaited).first.get_attribute("aria-label") or ""
+        one.elements = self.tab.evaluate("document.querySelectorAll('*').length")
+        return one
+
+    def _measured(self, answered: Callable[[], int], meanwhile: Callable[[], None]) -> Watched:
+        began, before = time.monotonic(), answered()
+        spent = [used(one) for one in (self.serving, self.console)]
+        meanwhile()
+        took = time.monotonic() - began
+        shares = [
+            100 * (used(one) - was) / took
+            for one, was in zip((self.serving, self.console), spent, strict=True)
+        ]
+        return Watched(shares[0], shares[1], answered() - before, took)
 
 
-def share(process: psutil.Process, seconds: float) -> float:
-    """% of a core that a process takes."""
-    before = process.cpu_times()
-    time.sleep(seconds)
-    after = process.cpu_times()
-    return 100 * (after.user + after.system - before.user - before.system) / seconds
+def used(process: psutil.Process) -> float:
+    """Seconds of a processor that a process took."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def run(models: int = MODELS, seconds: float = SECONDS) -> Iterator[Result]:
@@ -191,37 +214,50 @@ def run(models: int = MODELS, seconds: float = SECONDS) -> Iterator[Result]:
         if found is None:
             raise Unavailable("the platform is not running")
         serving = psutil.Process(found.pid)
-        with Load(made).going_on() as load, console(made) as (address, process):
-            time.sleep(3)
-            without = share(serving, seconds)
-            idle = share(process, 3)
-            with browser() as tab:
-                tab.goto(address)
-                seen = {name: watched(tab, name, (serving, process), seconds) for name in PAGES}
-            time.sleep(3)
-            again = share(serving, seconds)
-            answered, failed = load.answered, load.failed
+        with console(made) as (address, process), browser() as tab:
+            tab.goto(address)
+            look = Look(tab, address.partition("/#")[0], serving, process, seconds)
+            unasked = look.all(lambda: 0)
+            with Load(made).going_on() as load:
+                asked_for = look.all(lambda: load.answered)
+                answered, failed = load.answered, load.failed
     yield Result("requests answered, failed", f"{answered}, {len(failed)}", "0 failed", not failed)
     for text in failed[:3]:
         yield Result(f"  {text[:200]}", "", "", None)
-    figure = f"{without:.1f} %, {again:.1f} %"
-    yield Result("platform, of a core: page closed, before and after", figure, "", None)
-    yield Result("console, of a core: page closed", f"{idle:.1f} %", "0 %", idle < 0.5)
-    for name, one in seen.items():
-        yield from _results(name, one, (without + again) / 2)
+    yield from _results("no requests", unasked)
+    yield from _results("requests", asked_for)
 
 
-def _results(name: str, seen: Watched, base: float) -> Iterator[Result]:
-    more, frames = seen.platform - base, seen.frames
-    if seen.label:
-        yield Result(f"{name}: on the page", seen.label, "", None)
-    figure = f"{seen.platform:.1f} %, {more:+.1f} %"
-    yield Result(f"{name}: platform, of a core; more", figure, f"under {SHARE:g} %", more < SHARE)
-    yield Result(f"{name}: console, of a core", f"{seen.console:.1f} %", "", None)
-    late = frames[math.ceil(0.99 * len(frames)) - 1]
-    figure = f"{frames[len(frames) // 2]:.0f}, {late:.0f}, {frames[-1]:.0f} ms"
-    yield Result(f"{name}: between frames: median, p99, most", figure, "p99 under 50 ms", late < 50)
-    yield Result(f"{name}: elements", str(seen.elements), "under 3000", seen.elements < 3000)
+def _results(kind: str, seen: dict[str, Watched]) -> Iterator[Result]:
+    """How each page did beside none.
+
+    The share of a core counts where nobody asks: beside other work a platform that is asked gets
+    less of the processors while Chromium draws.
+    """
+    shut = seen["none"]
+    yield Result(f"{kind}, page closed: platform, of a core", f"{shut.platform:.1f} %", "", None)
+    figure, met = f"{shut.console:.1f} %", shut.console < 0.5
+    yield Result(f"{kind}, page closed: console, of a core", figure, "0 %", met)
+    for name in PAGES:
+        one = seen[name]
+        yield from _of_page(f"{kind}, {name}", one, one.platform - shut.platform, shut)
+
+
+def _of_page(name: str, one: Watched, more: float, shut: Watched) -> Iterator[Result]:
+    if one.label:
+        yield Result(f"{name}: shows", one.label, "", None)
+    if one.answered:
+        figure = f"{shut.each:.2f}, {one.each:.2f} ms"
+        yield Result(f"{name}: platform, each request: closed, open", figure, "", None)
+        yield Result(f"{name}: platform, of a core; more", f"{one.platform:.1f} %", "", None)
+    else:
+        figure = f"{one.platform:.1f} %, {more:+.1f} %"
+        yield Result(f"{name}: platform; more", figure, f"under {SHARE:g} %", more < SHARE)
+    yield Result(f"{name}: console, of a core", f"{one.console:.1f} %", "", None)
+    late = one.frames[math.ceil(0.99 * len(one.frames)) - 1]
+    figure = f"{one.frames[len(one.frames) // 2]:.0f}, {late:.0f}, {one.frames[-1]:.0f} ms"
+    yield Result(f"{name}: frames: median, p99, most", figure, "p99 under 50 ms", late < 50)
+    yield Result(f"{name}: elements", str(one.elements), "under 3000", one.elements < 3000)
 
 
 def main(arguments: list[str]) -> int:
