@@ -116,10 +116,10 @@ class Plane:
 
     def workers(self, target: str) -> list[int]:
         """The workers of a model."""
-        row = self.holder(target)
-        found = self.processes(row, "model_service_worker")
-        name = next(c.split("--model-name ")[1].split()[0] for c in map(command, found))
-        return sorted(pid for pid in found if name in command(pid))
+        lines = {pid: command(pid) for pid in self.all(self.holder(target))}
+        found = {pid: line for pid, line in lines.items() if "model_service_worker" in line}
+        name = next(line.split("--model-name ")[1].split()[0] for line in found.values())
+        return sorted(pid for pid, line in found.items() if name in line)
 
 
 class Containers(Plane):
@@ -162,7 +162,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "never happened"
@@ -170,8 +170,10 @@ async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
 
 
 def kill(*pids: int) -> None:
+    """Kill processes; one may end with another, or by itself before."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def spec(image: Image, **changes: Any) -> FleetSpec:

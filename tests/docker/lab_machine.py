@@ -39,7 +39,7 @@ def run(*command: str | Path, **more: Any) -> str:
     return done.stdout
 
 
-def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(what: str, ready: Callable[[], bool], seconds: float = 120) -> None:
     """Poll until `ready`; raises Unavailable."""
     deadline = time.monotonic() + seconds
     while not ready():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from build_project import SMALL, Project, small, wait_until
+from data_plane import kill
 
 __all__ = ["small"]
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
@@ -43,8 +44,7 @@ def test_in_the_build(small: Project, sign: signal.Signals) -> None:
     stop(small, process, sign)
     if sign != signal.SIGKILL:
         wait_until(lambda: not sleepers(small))
-    for pid in sleepers(small):  # the engine goes on with what nobody waits for
-        os.kill(pid, signal.SIGKILL)
+    kill(*sleepers(small))  # the engine goes on with what nobody waits for
     dockerfile.write_text(SMALL)
     again, _ = small.mmectl("build", *base)
     assert [image["imageTag"] for image in stored(small)] == [again["data"]["tag"]]

@@ -119,12 +119,12 @@ def test_a_real_server_is_tried_and_nothing_of_a_killed_test_stays(
     wait_until(lambda: any(map(is_java, servers(network))))  # it is silent for a while
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    wait_until(lambda: not servers(network) and not networks(alone.folder), 30)
+    wait_until(lambda: not servers(network) and not networks(alone.folder), 60)
     assert run(alone, "containers", "--quiet") != ""
     again = alone.start("build", "--json", *settings)
     network = started(alone.folder)
     out, said = again.communicate(timeout=600)
-    wait_until(lambda: not servers(network), 5)
+    wait_until(lambda: not servers(network), 60)
     assert "buildah holds this image already" in said
     assert "smoke test: ping, load, answer, unload in" in said
     assert json.loads(out)["data"]["backend"] == "buildah"

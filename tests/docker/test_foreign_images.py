@@ -144,8 +144,8 @@ async def test_a_relay_that_dies_is_replaced(plane: Plane, lab: Lab, engine: Eng
     restarts = plane.rows()[0]["restarts"]
     names = [one["Name"] for one in shown(lab, engine, plane)]
     lab.run("kill", next(name for name in names if name.endswith("-relay")).lstrip("/"))
-    await until(lambda: plane.rows()[0]["restarts"] > restarts, 30)
-    await until(lambda: plane.rows()[0]["state"] == "InService", 30)
+    await until(lambda: plane.rows()[0]["restarts"] > restarts, 60)
+    await until(lambda: plane.rows()[0]["state"] == "InService", 60)
     assert (await asked(plane, "m1.tar.gz"))["files"] == ["words.txt"]
     assert not {one["Name"] for one in shown(lab, engine, plane)} & set(names)
 
@@ -156,8 +156,8 @@ async def test_a_server_that_dies_is_replaced_with_its_relay(
     restarts = plane.rows()[0]["restarts"]
     names = [one["Name"].lstrip("/") for one in shown(lab, engine, plane)]
     lab.run("kill", next(name for name in names if not name.endswith("-relay")))
-    await until(lambda: plane.rows()[0]["restarts"] > restarts, 30)
-    await until(lambda: plane.rows()[0]["state"] == "InService", 30)
+    await until(lambda: plane.rows()[0]["restarts"] > restarts, 60)
+    await until(lambda: plane.rows()[0]["state"] == "InService", 60)
     assert (await asked(plane, "m2.tar.gz"))["files"] == ["words.txt"]
     assert len(engine.of(plane.folder)) == 2
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from data_plane import kill
 from projects import Project, config_of, made, surroundings_of
 
 from mmectl.image import build_local
@@ -75,8 +76,7 @@ def test_the_story(project: Project, root: Path) -> None:
     assert asked(project)
     assert len(project.containers) == 2
 
-    for process in processes.marked(project.state.resolve()):
-        os.kill(process.pid, signal.SIGKILL)
+    kill(*(process.pid for process in processes.marked(project.state.resolve())))
     assert asked(project)
     assert len(project.containers) == 2
 

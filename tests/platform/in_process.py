@@ -35,7 +35,7 @@ def in_thread(
     running: queue.SimpleQueue[Any] = queue.SimpleQueue()
     thread = threading.Thread(target=asyncio.run, args=(serve(running),))
     thread.start()
-    loop, stop = running.get(timeout=10)
+    loop, stop = running.get(timeout=60)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -163,11 +164,18 @@ class ContainerServer(Http):
         groups = list(Path("/sys/fs/cgroup").glob(f"**/{self.engine.name}/{self._found()['Id']}"))
         assert groups
         self.engine.run("stop", "--time", "30", self.name)
-        left = [path for path in groups if path.exists() and (path / "cgroup.procs").read_text()]
-        return self._found()["State"]["ExitCode"], len(left)
+        return self._found()["State"]["ExitCode"], len(list(filter(has_processes, groups)))
 
     def _found(self) -> dict:
         return json.loads(self.engine.run("inspect", self.name))[0]
+
+
+def has_processes(group: Path) -> bool:
+    """Whether a control group has any; one that is gone has none."""
+    try:
+        return bool((group / "cgroup.procs").read_text())
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -258,6 +266,15 @@ def wait_for_ping(server: Server | ContainerServer, seconds: float = 30) -> None
                 return
         time.sleep(0.05)
     pytest.fail(f"no answer to /ping:\n{server.text()}")
+
+
+def wait_for_words(server: Server | ContainerServer, pattern: str, seconds: float = 60) -> None:
+    """Wait for what a worker says, which the server hands on when it has answered already."""
+    deadline = time.monotonic() + seconds
+    while not re.search(pattern, server.text()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"no {pattern!r} in:\n{server.text()}")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

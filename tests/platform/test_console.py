@@ -68,7 +68,7 @@ def address(project: Project) -> Iterator[str]:
         assert running.stdout is not None
         yield json.loads(running.stdout.readline())["url"]
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=30) == 0
+        assert running.wait(timeout=60) == 0
 
 
 @pytest.fixture(scope="module")

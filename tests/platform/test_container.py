@@ -32,6 +32,7 @@ from serving_fixtures import (  # noqa: F401
     serving_image,
     started,
     taken_port,
+    wait_for_words,
 )
 
 from mmectl.frameworks.mxnet.sample import picture, write_model
@@ -224,11 +225,16 @@ BAD = [
     ("body", "kind", "status", "message"), [r[1:] for r in BAD], ids=[r[0] for r in BAD]
 )
 def test_bad_payloads_are_the_clients_error(server, body, kind, status, message):
-    started_at = time.monotonic()
-    found, content_type, answer = server.invoke("smoke", body, kind)
-    assert (found, content_type) == (status, JSON)
-    assert message in json.loads(answer)["message"]
-    assert time.monotonic() - started_at < 2
+
+    def refused() -> float:
+        began = time.monotonic()
+        found, content_type, answer = server.invoke("smoke", body, kind)
+        assert (found, content_type) == (status, JSON)
+        assert message in json.loads(answer)["message"]
+        return time.monotonic() - began
+
+    # what is decoded before takes long each time, a machine that has others to serve does not
+    assert any(refused() < 2 for _ in range(3))
     assert server.invoke("smoke", picture(), "image/bmp")[0] == 200
 
 
@@ -266,7 +272,7 @@ def test_load_list_and_unload(server, folder):
     assert {m["modelName"] for m in listed} >= {"smoke", "table", "third"}
     assert server.ask("DELETE", "/models/third")[0] == 200
     assert server.ask("DELETE", "/models/third")[0] == 404
-    until(lambda: workers_of("third") == before == [], 5)
+    until(lambda: workers_of("third") == before == [], 60)
     assert "Frontend disconnected" not in server.text()
 
 
@@ -298,7 +304,7 @@ def test_a_model_that_cannot_be_loaded_says_why_in_the_log(server, folder, case)
     else:
         (model / name).write_bytes(change((model / name).read_bytes()))
     assert server.load(model.name, model)[0] == 500
-    assert message in server.text()
+    wait_for_words(server, re.escape(message))
     assert server.ask("GET", f"/models/{model.name}")[0] == 404
     assert server.load(model.name, model)[0] == 500
 
@@ -345,7 +351,7 @@ def test_running_out_of_memory_is_507(serving_image, folder, warm):  # noqa: F81
     with started(limited, folder / "tight", MMECTL_WARM_WORKERS=warm) as server:
         for _ in range(3):  # nothing is left of it: no DELETE is needed, however soon it is tried
             assert server.load("big", folder / "big")[0] == 507
-        until(lambda: not pids(server, "--model-name big"), 10)
+        until(lambda: not pids(server, "--model-name big"), 60)
         refused = b'mmectl_no_memory_total{operation="load"} 3\n'
         assert refused in server.ask("GET", "/metrics")[2]
         assert server.ask("GET", "/models/big")[0] == 404
@@ -400,7 +406,7 @@ def test_java_maps_the_archive_of_its_classes_and_sigterm_leaves_nothing(one, se
     # the entrypoint, the server, a worker, and what forked it: the fork server or the launcher
     assert len(one.members()) == 4
     one.process.send_signal(signal.SIGTERM)
-    assert one.gone(5)
+    assert one.gone(60)
     assert one.process.returncode == 0
 
 
@@ -410,7 +416,7 @@ def test_a_dead_server_takes_everything_with_it(one, cause):
         os.kill(one.java(), signal.SIGKILL)
     else:
         os.close(one.lifeline)
-    assert one.gone(5)
+    assert one.gone(60)
     assert one.process.returncode == 1
     said = "the model server died (SIGKILL)" if cause == "java killed" else "is gone"
     assert said in one.text()
@@ -425,12 +431,12 @@ def test_nobody_outlives_a_killed_entrypoint(one, with_java):
     one.process.kill()
     if with_java:
         os.kill(java, signal.SIGKILL)
-    assert one.gone(5), one.members()
+    assert one.gone(60), one.members()
 
 
 def test_a_killed_worker_comes_back(one):
     os.kill(max(pids(one, "--model-name")), signal.SIGKILL)
-    until(lambda: answers(one), 15)
+    until(lambda: answers(one), 60)
 
 
 def test_a_killed_fork_server_is_replaced_and_its_workers_stay(serving_image, short):  # noqa: F811
@@ -454,10 +460,10 @@ def test_without_a_fork_server_workers_start_cold(serving_image, short):  # noqa
     write_model(short / "m")
     # the warm-up refuses to be shared once threads run
     with started(serving_image, short, MXNET_ENGINE_TYPE="ThreadedEngine") as server:
-        until(lambda: "workers start cold from now on" in server.text(), 10)
+        until(lambda: "workers start cold from now on" in server.text(), 60)
         assert server.load("m", short / "m")[0] == 200
         assert answers(server)
-        assert "this worker starts cold" in server.text()
+        wait_for_words(server, "this worker starts cold")
 
 
 def test_another_handler_has_its_own_modules(serving_image, short):  # noqa: F811
@@ -506,10 +512,9 @@ def test_a_warm_worker_has_what_the_server_gives_it(serving_image, short):  # no
         parent = (Path("/proc") / str(worker) / "stat").read_text().rpartition(")")[2].split()[1]
         assert [int(parent)] == pids(server, "serving.workers.prefork")
         text = "loaded smoke from"
-        until(lambda: "-m-" in "".join(n for n in server.text().splitlines() if text in n), 5)
+        until(lambda: "-m-" in "".join(n for n in server.text().splitlines() if text in n), 60)
         # nothing of another worker or of the fork server is open in it
-        held = [str(p.readlink()) for p in (Path("/proc") / str(worker) / "fd").iterdir()]
-        assert len([name for name in held if name.startswith("socket:")]) == 1, held
+        assert connections_of(worker) == 1
 
 
 def parent(pid: int) -> int:
@@ -518,7 +523,10 @@ def parent(pid: int) -> int:
 
 
 def connections_of(pid: int) -> int:
-    held = [str(p.readlink()) for p in (Path("/proc") / str(pid) / "fd").iterdir()]
+    held = []
+    for entry in (Path("/proc") / str(pid) / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            held.append(str(entry.readlink()))
     return len([name for name in held if name.startswith("socket:")])
 
 
@@ -536,8 +544,9 @@ def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short): 
         assert len(bodies) == 1
         replicas = set(most) - {worker}
         assert 1 <= len(replicas) <= 2
-        until(lambda: pids(server, "--model-name") == [worker], 5)
+        until(lambda: pids(server, "--model-name") == [worker], 60)
         assert connections_of(worker) == 3
+        wait_for_words(server, "loaded smoke from")
         assert server.text().count("loaded smoke from") == 1
         assert all(answers(server) for _ in range(6))
 
@@ -554,12 +563,12 @@ def test_worker_and_replica_may_be_killed(serving_image, short):  # noqa: F811
             return pids(server, "--model-name")
 
         for which in (2, 1, 2):  # the replica, the worker, and who came after
-            until(lambda: len(busy()) == 2, 15)
+            until(lambda: len(busy()) == 2, 60)
             both = pids(server, "--model-name")
             os.kill(both[which - 1], signal.SIGKILL)
-            until(lambda: all(answers(server) for _ in range(12)), 15)
+            until(lambda: all(answers(server) for _ in range(12)), 60)
         assert server.ask("DELETE", "/models/m")[0] == 200
-        until(lambda: not pids(server, "--model-name"), 5)
+        until(lambda: not pids(server, "--model-name"), 60)
 
 
 def test_models_with_the_same_network_come_from_one_process(serving_image, short):  # noqa: F811
@@ -589,7 +598,7 @@ def test_models_with_the_same_network_come_from_one_process(serving_image, short
         assert loaded("t", "table") == fork_server
         assert not templates()
         loaded("b", "m")
-        until(lambda: bool(listening(short)), 10)
+        until(lambda: bool(listening(short)), 60)
         (template,) = templates()
         assert loaded("c", "other") == template
         said = [server.invoke(name, picture(), "image/bmp")[2].decode() for name in ("a", "b", "c")]
@@ -601,11 +610,11 @@ def test_models_with_the_same_network_come_from_one_process(serving_image, short
         os.kill(template, signal.SIGKILL)
         assert answers(server, "c")
         loaded("e", "m")
-        until(lambda: templates() not in ([], [template]), 10)
+        until(lambda: templates() not in ([], [template]), 60)
         for name in ("a", "t", "b", "c", "e"):
             assert templates(), "it stays while it has models"
             assert server.ask("DELETE", f"/models/{name}")[0] == 200
-        until(lambda: not templates(), 10)
+        until(lambda: not templates(), 60)
         assert not list((short / "run" / "tmp").glob("template-*.sock"))
         assert "starts cold" not in server.text()
 
@@ -640,7 +649,7 @@ def test_what_cannot_be_loaded_is_told_once_and_leaves_nothing(serving_image, sh
             if status == 200:
                 assert answers(server)
                 assert server.ask("DELETE", "/models/m")[0] == 200
-            until(lambda: not pids(server, "--model-name"), 5)
+            until(lambda: not pids(server, "--model-name"), 60)
 
 
 def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811
@@ -652,7 +661,7 @@ def test_what_cannot_start_says_why(serving_image, short):  # noqa: F811
         }
         for message, environment in cases.items():
             with started(serving_image, short, wait=False, **environment) as server:
-                assert server.process.wait(10) == 1
+                assert server.process.wait(60) == 1
                 assert message in server.text()
 
 

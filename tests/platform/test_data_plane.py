@@ -206,13 +206,11 @@ async def test_a_killed_worker_and_the_fork_server(plane: Plane) -> None:
 async def test_a_worker_killed_while_it_loads(plane: Plane, store: Folder) -> None:
     store.put("young.tar.gz", (store.folder / "models/demo/sub/model_0.tar.gz").read_bytes())
     waiting = asyncio.create_task(plane.invoke("young.tar.gz"))
-    began = time.monotonic()
     while not (newborn := plane.named(model_name("young.tar.gz"))):
         await asyncio.sleep(0)
-        assert time.monotonic() - began < 10
-    kill(*newborn)  # the server alone would not notice for a minute
-    assert await waiting
-    assert time.monotonic() - began < 20
+        assert not waiting.done()
+    kill(*newborn)
+    assert await asyncio.wait_for(waiting, 45)  # the server alone would notice after a minute
 
 
 async def test_a_worker_killed_under_requests(plane: Plane) -> None:
@@ -233,9 +231,8 @@ async def test_a_killed_server_while_another_instance_serves(plane: Plane, part:
     row = plane.holder(target)
     before = plane.all(row)
     kill(*plane.processes(row, part))
-    began = time.monotonic()
     assert await plane.invoke(target) == expected
-    assert time.monotonic() - began < 10
+    assert plane.holder(target)["instance_id"] != row["instance_id"]
     await until(lambda: all(r["state"] == "InService" for r in plane.rows()))
     await until(lambda: not alive(before))
     assert sum(r["restarts"] for r in plane.rows()) >= 1
@@ -327,7 +324,7 @@ async def test_a_server_that_ignores_sigterm_is_killed(
     assert alive(left)
     began = time.monotonic()
     await fleets.close()
-    assert 0.5 < time.monotonic() - began < 5
+    assert 0.5 < time.monotonic() - began < 30  # that is, by the setting
     assert not alive(left)
 
 
@@ -338,7 +335,7 @@ async def test_a_server_that_never_answers_is_given_up_in_time(
     fleets = kind.fleets(tmp_path, store, RouterSettings(stop=0.1))
     never = spec(stubborn, instance_count=1, startup_timeout=2.0, environment={"NEVER": "1"})
     with pytest.raises(FleetFailed) as caught:
-        await asyncio.wait_for(fleets.start((never,)), 20)
+        await asyncio.wait_for(fleets.start((never,)), 60)
     assert "AllTraffic did not pass the ping health check" in caught.value.reason
     assert "No answer from the server within 2 s" in caught.value.reason
     assert set(names(tmp_path)) - {"engine.json"} == {"logs"}

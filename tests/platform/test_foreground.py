@@ -170,7 +170,7 @@ def test_curl_asks_with_what_is_printed_and_the_platform_dies_with_its_owner(pro
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)[0].endswith("class=star")
     running.end(signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while left(project):
         assert time.monotonic() < deadline
         time.sleep(0.1)

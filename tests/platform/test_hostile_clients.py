@@ -106,11 +106,11 @@ def signed(server, body, *, service="sagemaker", digest=False, wrong=False):
 
 
 def asked(server, **options):
-    """Whether a good request is answered, and in how many seconds."""
-    body, begun = json.dumps({"a": "x" * 1000}).encode(), time.monotonic()
+    """Whether a good request is answered."""
+    body = json.dumps({"a": "x" * 1000}).encode()
     with opened(server) as link:
         link.sendall(head("POST", "/", signed(server, body, **options), server) + body)
-        return answer(link) == 200, time.monotonic() - begun
+        return answer(link) == 200
 
 
 def query(**changes):
@@ -170,7 +170,7 @@ def test_odd_requests_are_refused_and_leave_no_line(server, faults):
             link.sendall(head(method, path, headers, server))
             status = answer(link)
         assert 400 <= status < 500, (status, method, path[:200], headers)
-    assert asked(server)[0]
+    assert asked(server)
     assert faults == []
 
 
@@ -255,7 +255,7 @@ def test_many_large_bodies_without_a_right_signature_take_little_memory(server):
         sender.start()
     while any(sender.is_alive() for sender in senders):
         most[0] = max(most[0], resident() - before)
-        assert asked(server)[0]
+        assert asked(server)
         time.sleep(0.05)
     assert set(statuses) == {400}
     assert most[0] < 200 * MB, "64 MB of bodies, joined once more, and what 30 senders take"
@@ -267,12 +267,12 @@ def test_a_body_that_comes_by_drops_is_given_up(server):
         link.sendall(head("POST", "/", signed(server, b"{}" + b" " * 10_000), server))
         begun, status = time.monotonic(), 0
         link.settimeout(0.05)
-        while time.monotonic() - begun < 5 and not status:
+        while time.monotonic() - begun < 60 and not status:
             link.sendall(b" ")
             with contextlib.suppress(TimeoutError):
                 status = answer(link)
         assert status == 400
-    assert asked(server)[0]
+    assert asked(server)
 
 
 @pytest.mark.parametrize("server", [{"most": 100}], indirect=True)
@@ -282,9 +282,7 @@ def test_connections_that_ask_nothing_make_room(server):
         for number, link in enumerate(links):
             with contextlib.suppress(OSError):
                 link.sendall(b"GET / HTTP/1.1\r\nHost:" if number % 2 else b"G")
-        good, seconds = asked(server)
-        assert good
-        assert seconds < 5
+        assert asked(server)
         ended = [link for link in links if closed(link)]
         assert 300 <= len(ended) < 400
 
@@ -304,10 +302,10 @@ def test_who_is_being_served_is_not_thrown_out(server):
     body = json.dumps({"a": "x" * 1000}).encode()
     with opened(server) as slow, contextlib.ExitStack() as stack:
         slow.sendall(head("POST", "/", signed(server, body), server) + body[:-1])
-        assert asked(server)[0]  # by now it is being read
+        assert asked(server)  # by now it is being read
         for _ in range(100):
             stack.enter_context(opened(server))
-        assert asked(server)[0]
+        assert asked(server)
         slow.sendall(body[-1:])
         assert answer(slow) == 200
 
@@ -321,7 +319,7 @@ def test_a_head_without_an_end_is_given_up(server):
                 link.sendall(f"X-{sent}: {'x' * 1000}\r\n".encode())
                 sent += 1000
         assert sent < 100_000_000
-    assert asked(server)[0]
+    assert asked(server)
 
 
 @pytest.mark.parametrize("server", [{"keep_alive": 0.5}], indirect=True)
@@ -330,23 +328,19 @@ def test_heads_that_come_by_drops_are_given_up(server):
         links = [stack.enter_context(opened(server)) for _ in range(200)]
         for link in links:
             link.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
-        begun = time.monotonic()
-        while time.monotonic() - begun < 2:
+        deadline = time.monotonic() + 60
+        while not all(map(closed, links)):
+            assert time.monotonic() < deadline
             for link in links:
                 with contextlib.suppress(OSError):
                     link.sendall(b"a")
-            time.sleep(0.1)
-        assert all(map(closed, links))
-    assert asked(server)[0]
+    assert asked(server)
 
 
 def test_a_flood_of_unsigned_requests_writes_nothing(server, faults):
     text = head("GET", query(Expires=DIGITS), {}, server)
-    begun, count = time.monotonic(), 0
     with opened(server) as link:
-        while time.monotonic() - begun < 1:
+        for _ in range(200):
             link.sendall(text)
             assert answer(link) == 400
-            count += 1
-    assert count > 50
     assert faults == []

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_fixtures import Server, serving_image, started  # noqa: F401 - a fixture
+from serving_fixtures import Server, serving_image, started, wait_for_words  # noqa: F401 - a fixture
 
 from mmectl.frameworks import look
 from mmectl.frameworks.answers import Ask
@@ -131,7 +131,7 @@ def test_an_operator_that_ends_the_worker_is_named(
     serving = Serving(serving_image.entrypoint[0], context, serving_image.environment)
     assert said.match(forward(serving, model, []).error or "")
     assert server.load(f"deadly{kind}", model)[0] == 500
-    assert re.search(rf"cannot load {model}: {said.pattern}", server.text())
+    wait_for_words(server, rf"cannot load {model}: {said.pattern}")
     assert server.ask("GET", "/ping")[0] == 200
 
 
@@ -145,4 +145,4 @@ def test_operators_that_hold_addresses_are_refused(
     symbol["nodes"][-1].update(op="_Native", attrs={"info": "0x1234"})
     path.write_text(json.dumps(symbol))
     assert server.load("addresses", model)[0] == 500
-    assert "the operator _Native calls functions by their addresses in memory" in server.text()
+    wait_for_words(server, "the operator _Native calls functions by their addresses in memory")

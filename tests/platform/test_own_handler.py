@@ -218,7 +218,7 @@ def test_a_script_that_hangs_or_ends_its_process_costs_its_own_request(project):
             assert asked(project, "deep2", b"1", "text/csv")[1] == b"4"
         with pytest.raises(ClientError):
             hanging.result()
-    assert time.monotonic() - began < 10 * PATIENCE
+    assert time.monotonic() - began < 300  # half of what the script sleeps
     assert asked(project, "deep3", b"1", "text/csv")[1] == b"9"
     with pytest.raises(ClientError):
         asked(project, "deep3", b"-2", "text/csv")

@@ -435,10 +435,14 @@ def test_a_list_of_parts_is_no_larger_than_a_number_can_be(s3, bucket):
     ids=["deep", "wide", "utf-16", "declared", "utf-7", "hex", "dtd"],
 )
 def test_odd_documents_are_refused_beside_other_requests(s3, signed, bucket, body):
-    begun = time.monotonic()
-    status, answer, _ = signed("PUT", f"/{bucket}?tagging", {}, body)
-    assert (status, b"MalformedXML" in answer) == (400, True)
-    assert time.monotonic() - begun < 10
+    def refused():
+        begun = time.monotonic()
+        status, answer, _ = signed("PUT", f"/{bucket}?tagging", {}, body)
+        assert (status, b"MalformedXML" in answer) == (400, True)
+        return time.monotonic() - begun
+
+    # the server takes long each time, a machine that has others to serve does not
+    assert any(refused() < 10 for _ in range(3))
     s3.head_bucket(Bucket=bucket)
 
 
@@ -458,7 +462,7 @@ def test_a_reader_that_takes_nothing_is_dropped_and_a_slow_one_is_not(tmp_path, 
     store = ObjectStore(tmp_path)
     options: Any = {"opening": store.open, "closing": store.close}
     data = b"x" * 40_000_000
-    listen: Any = {"prepare": lambda listener: drop_stalled(listener, 1.5)}
+    listen: Any = {"prepare": lambda listener: drop_stalled(listener, 3)}
     with serving({"s3": S3(store)}, **options, **listen) as connection:
         s3 = client_for(connection, "s3")
         s3.create_bucket(Bucket="bucket")
@@ -466,7 +470,7 @@ def test_a_reader_that_takes_nothing_is_dropped_and_a_slow_one_is_not(tmp_path, 
         url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "k"})
         slow, stalled = asking(url), asking(url)
         try:
-            for _ in range(20):
+            for _ in range(28):
                 slow.recv(65536)
                 time.sleep(0.25)
             assert received(stalled) < len(data)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_plane import command, group
+from data_plane import command, group, kill
 from projects import BIN, Project, config_of, made, surroundings_of
 
 from mmectl.local import processes
@@ -178,8 +178,7 @@ def test_after_a_kill_the_next_request_is_served(project, endpoint, victim):
     serves(project, client)
     victims = pids(project, victim)
     assert victims, f"no process matches {victim}"
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+    kill(*victims)
     serves(project, client)
 
 
@@ -194,8 +193,7 @@ def test_the_platform_may_be_killed(project, endpoint):
 
 
 def test_platform_and_supervisor_may_be_killed(project, endpoint):
-    for process in processes.marked(project.state.resolve()):
-        os.kill(process.pid, signal.SIGKILL)
+    kill(*(process.pid for process in processes.marked(project.state.resolve())))
     assert project.data("invoke", "-m", "digits", STAR)["labels"]
     assert project.data("status")["status"] == "InService"
 

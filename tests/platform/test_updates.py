@@ -53,16 +53,27 @@ def account(shared: Account) -> Iterator[Account]:
     until(lambda: not shared.sagemaker.list_endpoints()["Endpoints"])
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait until something is true, and return it."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "never happened"
         time.sleep(0.05)
+    return found
+
+
+def baking(account: Account) -> dict[str, Any] | None:
+    """The description of the endpoint while the new variants are watched; it lasts a moment."""
+    found = account.describe("demo")
+    return found if stage_of(found) == ("Updating", "Baking") else None
 
 
 def stage(account: Account) -> tuple[str, str | None]:
     """EndpointStatus and the new variants' VariantStatus."""
-    found = account.describe("demo")
+    return stage_of(account.describe("demo"))
+
+
+def stage_of(found: dict[str, Any]) -> tuple[str, str | None]:
     pending = found.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
     states = [state["Status"] for variant in pending for state in variant["VariantStatus"]]
     return found["EndpointStatus"], states[0] if states else None
@@ -124,16 +135,16 @@ def rolling(percent: int, wait: int) -> dict[str, Any]:
 def test_a_canary_loses_no_request(account: Account) -> None:
     account.endpoint("demo", "old-1")
     with traffic_of(account) as traffic:
-        update(account, "new-1", DeploymentConfig=canary(50, 1))
-        until(lambda: stage(account) == ("Updating", "Baking"))
-        (variant,) = account.describe("demo")["PendingDeploymentSummary"]["ProductionVariants"]
+        update(account, "new-1", DeploymentConfig=canary(50, 2))
+        shown = until(lambda: baking(account))
+        (variant,) = shown["PendingDeploymentSummary"]["ProductionVariants"]
         found = account.settle("demo")
 
     assert variant["CurrentWeight"] == 0.5
     assert traffic.failures == []
     assert traffic.answers > 20
     assert found["EndpointConfigName"] == "new-1"
-    assert found["LastDeploymentConfig"] == canary(50, 1)
+    assert found["LastDeploymentConfig"] == canary(50, 2)
 
 
 def test_a_rolling_update_loses_no_request(account: Account) -> None:
@@ -302,7 +313,7 @@ def test_a_killed_platform_goes_on_with_the_update(client_for: Any) -> None:
         account = Account(separate.connection, client_for)
         prepare(account)
         account.endpoint("demo", "old-2")
-        update(account, "new-2", DeploymentConfig=rolling(50, 2))
+        update(account, "new-2", DeploymentConfig=rolling(50, 5))
         until(lambda: stage(account) == ("Updating", "Baking"))
         separate.kill()
         separate.start()

@@ -210,7 +210,7 @@ async def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     listener.bind(str(tmp_path / "http.sock"))
     listener.listen(0)
     mms = Mms(tmp_path / "http.sock")
-    waiting = [asyncio.ensure_future(mms.ping(timeout=10)) for _ in range(5)]
+    waiting = [asyncio.ensure_future(mms.ping(timeout=60)) for _ in range(5)]
     await asyncio.sleep(0.05)
     server = Server(tmp_path / "http.sock")
     async with await asyncio.start_unix_server(server.serve, sock=listener):

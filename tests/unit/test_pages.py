@@ -191,6 +191,7 @@ def test_a_reason_that_nobody_knows_is_refused():
         ),
         ("x/2026/11/30/07/32-11-551-a", "x/2027/01/02/03/04-05-678-a"),
         ("", "\n"),
+        ("digest edfacbad", "digest 1dfacbad"),  # one in some thousand has no digit
     ],
 )
 def test_what_varies_is_no_difference(shown, printed):
