@@ -161,6 +161,21 @@ def _partial(made: Any) -> None:
         raise ModelError(f"{what}, which may be any code", "", model_files.CODE)
 
 
+def _one_against_rest(model: Any) -> None:
+    """Raise ModelError for a LogisticRegression of several classes that had a model for each.
+
+    scikit-learn 1.8 dropped `multi_class`: it reads such a file, and answers as if it had one model
+    for all of them.
+    """
+    told = model.__dict__.get("multi_class")
+    if told is None or "multi_class" in model.get_params(deep=False) or len(model.classes_) < 3:
+        return
+    if told == "ovr" or model.solver == "liblinear":
+        what = "has a LogisticRegression of multi_class='ovr', which this image's scikit-learn"
+        fix = "train it as OneVsRestClassifier(LogisticRegression())"
+        raise ModelError(f"{what} would answer otherwise", "", fix)
+
+
 _SVM = ("SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM")
 _NEIGHBOURS = (
     "KNeighborsClassifier", "KNeighborsRegressor", "RadiusNeighborsClassifier",
@@ -179,6 +194,8 @@ _WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 # By class: the check, and the attribute that it has once it is fitted
 _CHECKS: dict[str, tuple[Callable[[Any], None], str]] = {
     "Tree": (_tree, ""),
+    "LogisticRegression": (_one_against_rest, "classes_"),
+    "LogisticRegressionCV": (_one_against_rest, "classes_"),
     "KernelDensity": (_density, ""),
     "partial": (_partial, ""),
     **dict.fromkeys(_TREES, (_single_tree, "tree_")),

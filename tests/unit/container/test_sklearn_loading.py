@@ -130,3 +130,28 @@ def test_a_sound_tree_passes_and_training_is_brought_to_rest():
 def test_what_leads_nowhere_is_refused(part):
     with pytest.raises(ModelError, match="damaged"):
         sound.made_sound({"steps": [("one", part)]})
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "solver", "classes", "refused"),
+    [
+        ((), "ovr", "lbfgs", 3, True),
+        ((), "auto", "liblinear", 3, True),
+        ((), "auto", "lbfgs", 3, False),
+        ((), "ovr", "lbfgs", 2, False),
+        ((), None, "lbfgs", 3, False),
+        (("multi_class",), "ovr", "lbfgs", 3, False),  # a scikit-learn that still has it
+    ],
+)
+def test_one_model_for_each_class_is_refused_where_it_would_answer_otherwise(
+    known, told, solver, classes, refused
+):
+    kind = type(
+        "LogisticRegression", (types.SimpleNamespace,), {"get_params": lambda *_, **__: known}
+    )
+    model = kind(multi_class=told, solver=solver, classes_=np.arange(classes))
+    if not refused:
+        assert sound.made_sound(model) is model
+        return
+    with pytest.raises(ModelError, match="multi_class='ovr'"):
+        sound.made_sound({"steps": [("one", model)]})
