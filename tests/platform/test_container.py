@@ -116,12 +116,25 @@ def test_metrics_are_served_beside_the_models(server):
     assert f"\nmmectl_models_loaded {len(loaded)}\n".encode() in body
 
 
+@pytest.fixture(scope="module")
+def networks(server, shared_models) -> Iterator[Callable[[str], None]]:
+    """Loads a network where it is not loaded; they leave when all tests of the server are over."""
+    loaded: set[str] = set()
+
+    def load(name: str) -> None:
+        if name not in loaded:
+            status, text = server.load(name, shared_models / name)
+            assert status == 200, text + server.text()
+            loaded.add(name)
+
+    yield load
+    assert [server.ask("DELETE", f"/models/{name}")[0] for name in loaded] == [200] * len(loaded)
+
+
 @pytest.fixture(params=NETWORKS)  # by module, pytest would start a server for each
-def network(request, server, shared_models) -> Iterator[str]:
-    status, text = server.load(request.param, shared_models / request.param)
-    assert status == 200, text + server.text()
-    yield request.param
-    assert server.ask("DELETE", f"/models/{request.param}")[0] == 200
+def network(request, networks) -> str:
+    networks(request.param)
+    return request.param
 
 
 def test_published_answers(network, server, shared_models, shared_images):
