@@ -29,9 +29,10 @@ BEFORE = (
     "mmectl invoke -q --random 150 --target-model 'shops/*' --concurrency 2 ring/rows.csv",
     "mmectl invoke -q --random 30 --target-model 'art/*' images/star.jpg",
     "mmectl models promote shapes v1",
-    "mmectl bench --duration 3 --target-model ring --save quiet.json ring/rows.csv",
+    "mmectl bench --duration 6 --target-model ring --save one.json ring/rows.csv",
+    "mmectl bench --duration 6 --target-model ring --concurrency 4 --save four.json ring/rows.csv",
 )
-PAGES = ("endpoint", "traffic", "models", "try")
+PAGES = ("endpoint", "traffic", "models", "try", "logs", "bench")
 
 
 def main() -> int:
@@ -68,9 +69,14 @@ def taken(address: str, folder: Path) -> None:
             page.wait_for_timeout(2500)
             if name == "try":
                 page.get_by_label("Model", exact=True).fill("shapes")
+                page.get_by_label("Compare with").fill("shapes")
                 page.locator("#file").set_input_files(folder / "images" / "star.jpg")
                 page.get_by_role("button", name="Ask").click()
-                page.locator("table.labels").wait_for()
+                page.locator("table.labels").first.wait_for()
+            if name == "bench":
+                for run in ("one.json", "four.json"):
+                    page.get_by_role("checkbox", name=run).check()
+                    page.get_by_role("heading", name=run, exact=True).wait_for()
             keep(page, name)
         chromium.close()
 

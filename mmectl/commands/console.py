@@ -8,6 +8,7 @@ import io
 import json
 import secrets
 import shlex
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ import click
 from mmectl.app import App
 from mmectl.base.errors import MmectlError
 from mmectl.commands.common import Call, command
+from mmectl.commands.history import history
 from mmectl.commands.status import alarm_states
 from mmectl.console.output import Mode, Output, Result
 
@@ -41,7 +43,7 @@ SAID = 5  # errors of a command that failed in many parts
     "mmectl console --open              # another address of the one that runs",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of 127.0.0.1 [any].")
-@click.option("--read-only", is_flag=True, help="Show only; promote and remove nothing.")
+@click.option("--read-only", is_flag=True, help="Show only: change nothing, send no request.")
 @click.option("--browser/--no-browser", default=True, help="Open the browser [open it].")
 @click.option("--open", "again", is_flag=True, help="Sign in once more to the one that runs.")
 def console(app: App, port: int, read_only: bool, browser: bool, again: bool) -> Result:
@@ -124,7 +126,14 @@ async def _serve(
     live = Live(lambda: _endpoint(commands.app)) if app.local else None
     with consoles.announced(app.state_dir, taken) as folder:
         codes = Codes(elsewhere=partial(consoles.taken, folder))
-        site: Site = Site(commands, Guard(token, taken), live, codes=codes, read_only=read_only)
+        site: Site = Site(
+            commands,
+            Guard(token, taken),
+            live,
+            codes=codes,
+            history=commands.history,
+            read_only=read_only,
+        )
         runner = site.runner()
         await runner.setup()
         try:
@@ -218,10 +227,22 @@ class InProcess:
             raise together(result.errors)
         return result.data
 
+    def history(self, start: float) -> Mapping[str, Any]:
+        """What is known of the endpoint since that epoch second."""
+        return history(_beside(self._project, self._app, begins=False), start)
+
+    def process(self, *arguments: str) -> list[str]:
+        """The words that run the command as a process of its own, for the same project."""
+        return [sys.executable, "-m", "mmectl", *self._words(*arguments)]
+
+    def _words(self, *arguments: str) -> list[str]:
+        place = arguments.index("--") if "--" in arguments else len(arguments)
+        return [*arguments[:place], *self._options, *arguments[place:]]
+
     def line(self, *arguments: str) -> str:
         """The command with the options that lead to the same project."""
         place = arguments.index("--") if "--" in arguments else len(arguments)
-        words = [*arguments[:place], *self._options, *arguments[place:]]
+        words = self._words(*arguments)
         plain = place + 1 < len(arguments) and not any(
             word.startswith("-") for word in arguments[place + 1 :]
         )

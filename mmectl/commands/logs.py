@@ -61,12 +61,13 @@ def logs(
         raise _none_yet(app.endpoint_name)
     source = Logs(app.aws, app.endpoint_name)
     start = None if since is None else int((time.time() - spans.seconds(since, "--since")) * 1000)
-    chosen = _chosen(source, app.endpoint_name, instance)
+    streams = source.streams()
+    chosen = _chosen(streams, app.endpoint_name, instance)
     events = list(_first(source, chosen, start, pattern, tail))
     if not follow:
         data = [_data(event) for event in events]
         shown = _short if app.out.terminal else _plain
-        return Result({"events": data}, [shown(event) for event in events])
+        return Result({"events": data, "streams": streams}, [shown(event) for event in events])
     say = _json_line if app.out.mode.json else _short if app.out.terminal else _plain
     try:
         for event in _followed(source, events, instance, pattern, note=app.out.note):
@@ -82,9 +83,8 @@ def _none_yet(endpoint: str) -> MmectlError:
     return MmectlError(f"no log of {endpoint} yet", hint="mmectl deploy", code="no_logs")
 
 
-def _chosen(source: Logs, endpoint: str, instance: str | None) -> list[str]:
+def _chosen(streams: list[str] | None, endpoint: str, instance: str | None) -> list[str]:
     """The streams that are meant, the last written first. Raises MmectlError, UsageError."""
-    streams = source.streams()
     if not streams:
         raise _none_yet(endpoint)
     found = [name for name in streams if instance is None or instance in name]

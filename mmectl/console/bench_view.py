@@ -113,8 +113,8 @@ def comparison(rows: Sequence[Mapping[str, Any]]) -> Table:
     cells = [
         [
             row["figure"],
-            _figure(row["before"]),
-            _figure(row["after"]),
+            figure(row["before"]),
+            figure(row["after"]),
             "-" if row["ratio"] is None else f"{row['ratio']:.2f}",
             words[row["better"]],
         ]
@@ -123,7 +123,8 @@ def comparison(rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(("FIGURE", "BEFORE", "AFTER", "RATIO", ""), cells, _RIGHT)
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """A figure as a comparison shows it."""
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -91,6 +91,7 @@ DEPLOYER: tuple[Grant, ...] = (
         why="models above 8 MB are sent in parts; an interrupted upload goes on",
     ),
     *_rows("deployer", "*", "cloudwatch:DescribeAlarms", why="of update.alarms and alarms"),
+    *_rows("deployer", "*", "cloudwatch:DescribeAlarmHistory", why="of the console's events"),
     *_rows("deployer", "*", "cloudwatch:GetMetricData cloudwatch:ListMetrics"),
     *_rows("deployer", "logs", "logs:DescribeLogStreams logs:GetLogEvents logs:FilterLogEvents"),
     *_rows("deployer", "*", "ecr:GetAuthorizationToken", "build", BUILD),

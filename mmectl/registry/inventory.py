@@ -78,6 +78,12 @@ class Inventory:
 
         return tuple(at_once(one, list(models), _WIDTH))
 
+    def aliased(self, most: int) -> tuple[tuple[Model, ...], int]:
+        """The first `most` models that were ever promoted, without versions; and how many were."""
+        self._tags = self._documents("")
+        named = sorted(self._tags)
+        return self.pointed([Model(name, ()) for name in named[:most]]), len(named)
+
     def _alias(self, model: Model, etag: str) -> Alias | None:
         key = versions.key(self._location, model.name)
         place = f"{self._location.bucket}/{key}"

@@ -197,6 +197,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[st
                 "figure": name,
                 "before": first,
                 "after": second,
+                "difference": round(second - first, 6),
                 "ratio": None if ratio is None else round(ratio, 4),
                 "better": better,
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,18 @@ class Span:
     dated: bool = False
 
 
-def chart(title: str, unit: str, series: Mapping[str, Points], span: Span) -> dict[str, Any]:
-    """A chart of several lines; periods without a value are gaps."""
+def chart(
+    title: str,
+    unit: str,
+    series: Mapping[str, Points],
+    span: Span,
+    named: Callable[[float, Span], str] | None = None,
+) -> dict[str, Any]:
+    """A chart of several lines; periods without a value are gaps.
+
+    `named` says what a place of the span is, which is a time of the day where it is left out.
+    """
+    clock = named or _clock
     values = [value for points in series.values() for _, value in points]
     top = _round_up(max(values, default=0.0))
     step = top / _MARKS
@@ -44,7 +54,7 @@ def chart(title: str, unit: str, series: Mapping[str, Points], span: Span) -> di
                     {
                         "x": _x(at, span),
                         "y": _y(value, top),
-                        "text": f"{_clock(at, span)}  {label} {shown(value, unit)}",
+                        "text": f"{clock(at, span)}  {label} {shown(value, unit)}",
                     }
                     for at, value in points
                 ],
@@ -58,7 +68,7 @@ def chart(title: str, unit: str, series: Mapping[str, Points], span: Span) -> di
             {"y": _y(step * n, top), "text": shown(step * n, unit)} for n in range(_MARKS + 1)
         ],
         "times": [
-            {"x": _x(at, span), "text": _clock(at, span)}
+            {"x": _x(at, span), "text": clock(at, span)}
             for at in (span.start, (span.start + span.end) / 2, span.end)
         ],
     }

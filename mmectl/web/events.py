@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
+SEEN = ("alarm", "loaded", "log begins", "status")
+"""What others remember, too, of what is seen while a page is open."""
 _MEMORY = ("ready", "busy", "resting")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +41,7 @@ class Live:
         self.pages = 0
         self._looking: asyncio.Task[None] | None = None
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._watched: deque[list[float]] = deque(maxlen=KEPT)  # from, to
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What a page is to be told: at first all, then what changed; never ends."""
@@ -64,7 +66,12 @@ class Live:
             if not self.pages:
                 self.close()
 
+    def saw(self, time: float) -> bool:
+        """Whether a page was open then, so that what happened is among the events."""
+        return any(start <= time <= end for start, end in self._watched)
+
     async def _watch(self) -> None:
+        self._watched.append([self._clock(), math.inf])
         while True:
             began = time.monotonic()
             await self._once()
@@ -94,6 +101,8 @@ class Live:
         """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
+            if self._watched:  # it had begun
+                self._watched[-1][1] = self._clock()
         self._looking, self._now = None, {}
 
 

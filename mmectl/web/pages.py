@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mmectl.base.errors import MmectlError, UsageError
-from mmectl.web import rows
+from mmectl.web import bench, logs, rows
 from mmectl.web.chart import Span, chart
 from mmectl.web.questions import known
 from mmectl.web.ranges import SPANS, Range
-from mmectl.web.values import Commands, Data
-
-Query = Mapping[str, str]
-Context = dict[str, Any]
+from mmectl.web.tries import try_it
+from mmectl.web.values import Commands, Context, Data, Query, chosen, optional
 
 SORTS = ("requests", "errors", "p99", "loads", "evictions")
 PAGE = 50
-TAIL = 300
-_RUN_BYTES = 20_000_000
 
 
 class Page(NamedTuple):
@@ -72,20 +66,20 @@ _MODEL_CHARTS = {
 
 def traffic(commands: Commands, query: Query) -> Context:
     """Curves of SageMaker's metrics, the models by what they do, and the curves of one."""
-    sort = _chosen(query, "sort", SORTS, "requests")
-    chosen = Range.of(query, time.time())
-    found = commands("metrics", *chosen.options)
-    span = Span(found["start"], found["end"], found["period"], bool(chosen.until))
+    sort = chosen(query, "sort", SORTS, "requests")
+    reach = Range.of(query, time.time())
+    found = commands("metrics", *reach.options)
+    span = Span(found["start"], found["end"], found["period"], bool(reach.until))
     by_model = why = of_model = None
-    if not chosen.until:  # figures by model are kept up to now
-        since = ("--since", chosen.since)
-        by_model, why = _optional(
+    if not reach.until:  # figures by model are kept up to now
+        since = ("--since", reach.since)
+        by_model, why = optional(
             commands, "metrics", "--by-model", *since, "--sort", sort, "--top", str(PAGE)
         )
-        of_model = _of_model(commands, query.get("model", ""), chosen.since)
+        of_model = _of_model(commands, query.get("model", ""), reach.since)
     return {
         "spans": tuple(SPANS),
-        "range": chosen,
+        "range": reach,
         "sorts": SORTS,
         "sort": sort,
         "variants": [
@@ -96,7 +90,7 @@ def traffic(commands: Commands, query: Query) -> Context:
         "why": why,
         "of_model": of_model,
         "model": query.get("model", ""),
-        "line": commands.line("metrics", *chosen.options),
+        "line": commands.line("metrics", *reach.options),
     }
 
 
@@ -105,7 +99,7 @@ def _of_model(commands: Commands, name: str, since: str) -> Context | None:
     if not name:
         return None
     options = (f"--model={name}", "--since", since)  # no option, whatever it is called
-    found, why = _optional(commands, "metrics", *options)
+    found, why = optional(commands, "metrics", *options)
     charts = []
     if found is not None:
         span = Span(found["start"], found["end"], found["period"])
@@ -173,77 +167,9 @@ def model(commands: Commands, query: Query) -> Context:
     return {"model": None, "name": name}
 
 
-def try_it(_: Commands, query: Query) -> Context:
-    """The form that asks a model."""
-    return {"name": query.get("name", "")}
-
-
 def questions(commands: Commands, query: Query) -> Context:
     """The questions with known answers of a model."""
     return {"questions": list(known(commands, query.get("name", "")))}
-
-
-def logs(commands: Commands, query: Query) -> Context:
-    """The last lines of the containers."""
-    pattern = query.get("filter", "")
-    options = ("--tail", str(TAIL), *(("--filter", pattern) if pattern else ()))
-    found, why = _optional(commands, "logs", *options)
-    return {
-        "events": found["events"] if found else (),
-        "why": why,
-        "filter": pattern,
-        "line": commands.line("logs", *options),
-    }
-
-
-def bench(commands: Commands, query: Query) -> Context:
-    """The runs that `mmectl bench --save` wrote in the folder, one or two of them open."""
-    folder = Path.cwd()
-    runs = sorted(_runs(folder), key=lambda run: str(run["started"]), reverse=True)
-    names = {run["file"] for run in runs}
-    chosen = [query[key] for key in ("one", "other") if query.get(key)]
-    for name in chosen:
-        if name not in names:
-            raise UsageError(f"{name}: is no run in {folder}", code="unreadable_file")
-    compared = None
-    if len(chosen) == 2:
-        compared = commands("bench", "compare", "--", *chosen)
-    return {
-        "runs": runs,
-        "one": chosen[0] if chosen else "",
-        "other": chosen[1] if len(chosen) == 2 else "",
-        "run": next((r["run"] for r in runs if chosen and r["file"] == chosen[0]), None),
-        "compared": compared,
-        "line": commands.line("bench", "--save", "run.json", "--", "FILE"),
-    }
-
-
-def _runs(folder: Path) -> Iterator[Context]:
-    for path in folder.glob("*.json"):
-        try:
-            if path.stat().st_size > _RUN_BYTES:
-                continue
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        run = found.get("data", found) if isinstance(found, dict) else None
-        if isinstance(run, dict) and "bench_version" in run:
-            yield {"file": path.name, "started": run.get("started"), "run": run}
-
-
-def _chosen(query: Query, name: str, known: tuple[str, ...], usual: str) -> str:
-    found = query.get(name, usual)
-    if found not in known:
-        raise UsageError(f"{name} {found!r}: is not one of {', '.join(known)}", code="bad_value")
-    return found
-
-
-def _optional(commands: Commands, *arguments: str) -> tuple[Data | None, MmectlError | None]:
-    """What a command says, or why it says nothing, where the page has other things to show."""
-    try:
-        return commands(*arguments), None
-    except MmectlError as error:
-        return None, error
 
 
 PAGES: Mapping[str, Page] = {
@@ -251,12 +177,13 @@ PAGES: Mapping[str, Page] = {
     "traffic": Page("Traffic", traffic),
     "models": Page("Models", models),
     "try": Page("Try", try_it),
-    "logs": Page("Events and logs", logs),
-    "bench": Page("Bench", bench),
+    "logs": Page("Events and logs", logs.logs),
+    "bench": Page("Bench", bench.bench),
 }
 PARTS: Mapping[str, Page] = {
     "model": Page("Model", model),
     "rows": Page("Models", models),
     "questions": Page("Questions", questions),
+    "lines": Page("Lines", logs.lines),
 }
 """Parts of pages that are asked for by themselves."""

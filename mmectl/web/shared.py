@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mmectl.web.values import Commands, Data
@@ -53,6 +53,10 @@ class Shared:
     def line(self, *arguments: str) -> str:
         """The command as somebody would type it."""
         return self._commands.line(*arguments)
+
+    def process(self, *arguments: str) -> Sequence[str]:
+        """The words that run the command as a process of its own."""
+        return self._commands.process(*arguments)
 
     def forget(self) -> None:
         """Something was changed: ask anew."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -16,17 +15,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmectl.base.errors import MmectlError, UsageError
 from mmectl.base.text import age, size
-from mmectl.frameworks.expected import Question
+from mmectl.console.bench_view import figure
+from mmectl.console.output import milliseconds
 from mmectl.web.actions import ACTIONS, Form
+from mmectl.web.bench_run import Running, arguments
 from mmectl.web.codes import Codes
+from mmectl.web.events import SEEN
 from mmectl.web.guard import HEADERS, Guard
 from mmectl.web.live import Live
 from mmectl.web.pages import PAGES, PARTS, Page
-from mmectl.web.questions import judged, known
 from mmectl.web.shared import Shared
 from mmectl.web.sign_in import SignIn
 from mmectl.web.threads import in_thread
-from mmectl.web.values import Commands, Data
+from mmectl.web.tries import picture, tried
+from mmectl.web.values import Commands, Data, History, chosen
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,12 @@ _OWN = {
     "list.js": "text/javascript",
     "models.js": "text/javascript",
     "treemap.js": "text/javascript",
+    "logs.js": "text/javascript",
+    "try.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+BACK = {"1h": 3600.0, "1d": 86_400.0, "7d": 7 * 86_400.0, "30d": 30 * 86_400.0}
+"""Spans of the history, in seconds."""
 # without the token: nothing of these tells of the project
 _OPEN = ("shell", "static", "exchange")
 
@@ -59,16 +65,25 @@ class Site:
         live: Live | None,
         *,
         codes: Codes | None = None,
+        history: History | None = None,
         read_only: bool = False,
     ) -> None:
         self._commands, self._guard, self._live = commands, guard, live
         self._sign_in = SignIn(codes or Codes(), guard.token)
         self._shared = Shared(commands)
         self._read_only = read_only
+        self._bench = Running(commands)
+        self._history = history
         self._templates = Environment(
             loader=PackageLoader("mmectl.web"), autoescape=True, undefined=StrictUndefined
         )
-        self._templates.filters |= {"pretty": _pretty, "size": size, "ago": _ago}
+        self._templates.filters |= {
+            "pretty": _pretty,
+            "size": size,
+            "ago": _ago,
+            "figure": figure,
+            "duration": milliseconds,
+        }
 
     def application(self) -> web.Application:
         """The routes, each behind the guard."""
@@ -82,10 +97,16 @@ class Site:
                 web.get("/page/{name}", self._page),
                 web.get("/live", self._lived),
                 web.get("/events", self._happened),
+                web.get("/history", self._remembered),
                 web.get("/ask/{action}", self._asked),
                 web.post("/ask/{action}", self._asked),  # names of many models
                 web.post("/do/{action}", self._done),
                 web.post("/try", self._tried),
+                web.get("/picture", self._pictured),
+                web.get("/bench/command", self._bench_command),
+                web.post("/bench/start", self._bench_start),
+                web.post("/bench/stop", self._bench_stop),
+                web.get("/bench/running", self._bench_running),
             ]
         )
         application.on_shutdown.append(self._close)
@@ -139,7 +160,7 @@ class Site:
         page: Page | None = PAGES.get(name) or PARTS.get(name)
         if page is None:
             raise web.HTTPNotFound
-        context = await in_thread(page.context, self._shared, dict(request.query))
+        context = await in_thread(page.context, self._shared, request.query)
         return self._html(f"{name}.html", title=page.title, **context)
 
     async def _lived(self, request: web.Request) -> web.StreamResponse:
@@ -159,6 +180,16 @@ class Site:
     async def _happened(self, _: web.Request) -> web.Response:
         found = list(self._live.events)[::-1] if self._live is not None else []
         return self._html("events.html", events=found)
+
+    async def _remembered(self, request: web.Request) -> web.Response:
+        """What happened while no page was open."""
+        since = chosen(request.query, "since", tuple(BACK), "1d")
+        found: Data = {"events": (), "notes": ()}
+        if self._history is not None:
+            found = await in_thread(self._history, time.time() - BACK[since])
+        saw = self._live.saw if self._live is not None else lambda _: False
+        events = [row for row in found["events"] if row["what"] not in SEEN or not saw(row["time"])]
+        return self._html("history.html", since=since, events=events, notes=found["notes"])
 
     async def _asked(self, request: web.Request) -> web.Response:
         """What an action would do, and the command that does it."""
@@ -183,8 +214,7 @@ class Site:
         action = ACTIONS.get(request.match_info["action"])
         if action is None:
             raise web.HTTPNotFound
-        if self._read_only:
-            raise UsageError("the console was started with --read-only", code="read_only")
+        self._may_act()
         form = _filled(await request.post())
         words = action.arguments(form, action.insists)
         try:
@@ -194,60 +224,45 @@ class Site:
         return self._html("done.html", name=request.match_info["action"], form=form, data=data)
 
     async def _tried(self, request: web.Request) -> web.Response:
-        """Ask one or two models with a file, a text, or a question whose answer is known."""
-        form = await request.post()
-        names = [str(form[key]).strip() for key in ("name", "other") if form.get(key)]
-        question = await in_thread(self._question, form)
-        body, name, told = await in_thread(_body, form, question)
-        if not names or not body:
-            raise UsageError(
-                "name a model, and drop a file or write a request", code="missing_argument"
-            )
-        kind = str(form.get("content_type") or "").strip()
-        options = ("--content-type", kind) if kind else ()
-        # removed also where nobody waits for the answers any more
-        with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
-            path = Path(folder, name)
-            await in_thread(path.write_bytes, body)
-            answers = [await in_thread(self._answer, one, options, path) for one in names]
-        rows = [
-            {
-                "name": model,
-                "answer": answer,
-                "error": error,
-                "wrong": judged(question, answer) if question and answer else None,
-                "command": self._commands.line(
-                    "invoke", *options, "--target-model", model, "--", told
-                ),
-            }
-            for model, (answer, error) in zip(names, answers, strict=True)
-        ]
-        return self._html("tried.html", rows=rows, question=question)
+        self._may_act()
+        return self._html("tried.html", **await tried(self._commands, await request.post()))
 
-    def _question(self, form: Mapping[str, Any]) -> Question | None:
-        chosen = form.get("question")
-        if not chosen:
-            return None
-        found = known(self._commands, str(form.get("name") or "")).get(str(chosen))
-        if found is None:
-            raise UsageError(
-                f"{chosen}: is no question of this model's expected.json", code="bad_value"
-            )
-        return found
+    async def _pictured(self, request: web.Request) -> web.Response:
+        body, kind = await in_thread(picture, self._commands, dict(request.query))
+        return web.Response(body=body, content_type=kind)
 
-    def _answer(
-        self, name: str, options: tuple[str, ...], path: Path
-    ) -> tuple[Data | None, MmectlError | None]:
-        try:
-            called = self._commands("invoke", *options, "--target-model", name, "--", str(path))
-        except MmectlError as error:
-            return None, error
-        return called, None
+    async def _bench_command(self, request: web.Request) -> web.Response:
+        """What the form would do, as somebody would type it."""
+        line = self._commands.line(*arguments(request.query), "--", "FILE")
+        return self._html("bench_command.html", line=line)
+
+    async def _bench_start(self, request: web.Request) -> web.Response:
+        self._may_act()
+        await self._bench.start(await request.post())
+        return self._bench_state()
+
+    async def _bench_stop(self, _: web.Request) -> web.Response:
+        self._may_act()
+        await self._bench.stop()
+        return self._bench_state()
+
+    async def _bench_running(self, request: web.Request) -> web.Response:
+        return self._bench_state(seen="seen" in request.query)
+
+    def _bench_state(self, *, seen: bool = False) -> web.Response:
+        """How far the run is; `seen`: the page showed it going on, and opens it once it is done."""
+        return self._html("bench_running.html", run=self._bench.state, seen=seen)
+
+    def _may_act(self) -> None:
+        """Raise UsageError where the console is to look only."""
+        if self._read_only:
+            raise UsageError("the console was started with --read-only", code="read_only")
 
     async def _called(self, *arguments: str) -> Data:
         return await in_thread(self._commands, *arguments)
 
     async def _close(self, _: web.Application) -> None:
+        await self._bench.close()
         if self._live is not None:
             self._live.close()
 
@@ -258,18 +273,6 @@ def _filled(given: Mapping[str, Any]) -> Form:
     for name, value in given.items():
         form.setdefault(name, []).append(str(value))
     return form
-
-
-def _body(form: Mapping[str, Any], question: Question | None) -> tuple[bytes, str, str]:
-    """What is to be sent, a name for it whose ending may tell the media type, and its own name."""
-    if question is not None:
-        return question.file.read_bytes(), f"request{question.file.suffix}", str(question.file)
-    given = form.get("file")
-    if isinstance(given, web.FileField) and given.filename:
-        ending = Path(given.filename).suffix[:10]
-        ending = ending if ending[1:].isalnum() else ""
-        return given.file.read(), f"request{ending}", Path(given.filename).name
-    return str(form.get("text") or "").encode(), "request", "FILE"
 
 
 async def _static(request: web.Request) -> web.StreamResponse:

@@ -1,11 +1,18 @@
-"""What pages are given: the means to call commands."""
+"""What pages are given: the means to call commands, and the address's query."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from mmectl.base.errors import MmectlError, UsageError
+
 Data = Mapping[str, Any]
+Query = Mapping[str, str]
+Context = dict[str, Any]
+History = Callable[[float], Data]
+"""`events` since an epoch second, newest first, each with time, what, about and instance; `notes`:
+what could not be read."""
 
 
 class Commands(Protocol):
@@ -21,3 +28,23 @@ class Commands(Protocol):
     def line(self, *arguments: str) -> str:
         """The same command as somebody would type it."""
         ...
+
+    def process(self, *arguments: str) -> Sequence[str]:
+        """The words that run the command as a process of its own."""
+        ...
+
+
+def chosen(query: Query, name: str, known: Sequence[str], usual: str) -> str:
+    """A value of the query that must be one of those. Raises UsageError."""
+    found = query.get(name) or usual
+    if found not in known:
+        raise UsageError(f"{name} {found!r}: is not one of {', '.join(known)}", code="bad_value")
+    return found
+
+
+def optional(commands: Commands, *arguments: str) -> tuple[Data | None, MmectlError | None]:
+    """What a command says, or why it says nothing, where the page has other things to show."""
+    try:
+        return commands(*arguments), None
+    except MmectlError as error:
+        return None, error

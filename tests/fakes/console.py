@@ -27,3 +27,6 @@ class Said:
 
     def line(self, *arguments: str) -> str:
         return shlex.join(["mmectl", *arguments])
+
+    def process(self, *arguments: str) -> list[str]:
+        return ["mmectl", *arguments]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import re
 import shlex
-import socket
 import threading
-from contextlib import asynccontextmanager
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, FormData, web
+from aiohttp import FormData
 from fakes.console import Said
+from fakes.console_site import TOKEN, served
 
 from mmectl.app import App
 from mmectl.base.errors import ArtifactError, MmectlError
@@ -24,11 +25,10 @@ from mmectl.commands.console import InProcess
 from mmectl.console.output import Mode, Output
 from mmectl.local import record
 from mmectl.web.codes import Codes
-from mmectl.web.guard import HEADERS, Guard
+from mmectl.web.guard import HEADERS
 from mmectl.web.live import Live
-from mmectl.web.site import Site
 
-TOKEN = {"Authorization": "Bearer secret"}
+NOW = 1_000_000.0
 EVIL = "<img src=x onerror=alert(1)>'\"&"
 STATUS = {
     "endpoint": "demo",
@@ -68,7 +68,10 @@ ANSWERS: dict[str, Any] = {
     "models show": SHOWN,
     "models promote": {"name": "m", "version": 2},
     "models remove --dry-run": {"removed": [EVIL], "size": 5, "breaks": [EVIL]},
-    "logs": {"events": [{"time": 1, "stream": EVIL, "message": f"<script>{EVIL}</script>"}]},
+    "logs": {
+        "events": [{"time": 1, "stream": EVIL, "message": f"<script>{EVIL}</script>"}],
+        "streams": [EVIL],
+    },
     "invoke": {
         "cold": True,
         "seconds": 0.1,
@@ -82,37 +85,8 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-class Client:
-    """A console that runs, and the requests of a page of it."""
-
-    def __init__(self, session, commands, port):
-        self.session, self.commands = session, commands
-        self.url = f"http://127.0.0.1:{port}"
-
-    async def get(self, path, headers=TOKEN):
-        async with self.session.get(self.url + path, headers=headers) as answer:
-            return answer.status, await answer.text(), answer.headers
-
-    async def post(self, path, data, headers=TOKEN):
-        async with self.session.post(self.url + path, data=data, headers=headers) as answer:
-            return answer.status, await answer.text()
-
-
-@asynccontextmanager
-async def console(answers=ANSWERS, live=None, *, codes=None, read_only=False):
-    commands = answers if isinstance(answers, Said) else Said(answers)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        site = Site(commands, Guard("secret", port), live, codes=codes, read_only=read_only)
-        runner = site.runner()
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        try:
-            async with ClientSession() as session:
-                yield Client(session, commands, port)
-        finally:
-            await runner.cleanup()
+def console(answers=ANSWERS, live=None, **how):
+    return served(answers, live, **how)
 
 
 async def test_without_the_token_a_request_gets_nothing():
@@ -196,6 +170,7 @@ async def test_static_files_are_those_that_are_named(name):
         "/page/rows?first=0",
         "/page/model?name=m",
         "/page/logs",
+        "/page/lines?after=1",
         "/ask/remove?name=m",
         "/page/try?name=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E'%22%26",
     ],
@@ -257,6 +232,52 @@ async def test_a_known_answer_is_compared(tmp_path, answer, said):
         assert "[0.5]" in text
         _, text = await page.post("/try", {"name": "m", "question": "../rows.csv"})
         assert "is no question" in text
+
+
+async def test_what_differs_between_two_answers_is_marked():
+    answers = ANSWERS | {
+        "invoke --target-model one": ANSWERS["invoke"] | {"body": f"[0.50, 1, {EVIL}]"},
+        "invoke --target-model two": ANSWERS["invoke"] | {"body": f"[0.5000001, 1.2, {EVIL}]"},
+    }
+    async with console(answers) as page:
+        form = {"name": "one", "other": "two", "text": "1", "tolerance": "0.001"}
+        _, text = await page.post("/try", form)
+        assert re.findall("<mark>(.*?)</mark>", text) == ["1", "1.2"]
+        assert "<img src" not in text
+        assert "1 of 3 numbers by more than 0.001" in text  # EVIL has one
+        _, text = await page.post("/try", form | {"tolerance": "0.3"})
+        assert "The answers are the same" in text
+        for wrong in ("-1", "nan", "x"):
+            assert (
+                "is no number from 0" in (await page.post("/try", form | {"tolerance": wrong}))[1]
+            )
+
+
+async def test_answers_that_are_no_text_are_compared_as_a_whole():
+    bodies = {"one": b"\x00", "two": b"\x01", "three": b"\x00"}
+    plain = {key: value for key, value in ANSWERS["invoke"].items() if key != "body"}
+    answers = {
+        f"invoke --target-model {name}": plain | {"body_base64": base64.b64encode(body).decode()}
+        for name, body in bodies.items()
+    }
+    async with console(answers) as page:
+        for other, said in (("two", "The answers differ."), ("three", "byte by byte")):
+            form = {"name": "one", "other": other, "text": "1"}
+            assert said in (await page.post("/try", form))[1]
+
+
+async def test_the_picture_of_a_question_is_had_to_be_shown(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    (tmp_path / "a.csv").write_bytes(b"1")
+    (tmp_path / "expected.json").write_text(json.dumps({"answers": {"a.png": [1], "a.csv": [1]}}))
+    listed = {"models": {"value": [{"name": "m", "path": str(tmp_path)}]}}
+    async with console({"config show": listed}) as page:
+        status, text, headers = await page.get("/picture?name=m&question=a.png")
+        assert (status, text, headers["Content-Type"]) == (200, "png", "image/png")
+        for other in ("a.csv", "expected.json", "../a.png", ""):
+            _, text, headers = await page.get(f"/picture?name=m&question={other}")
+            assert 'role="alert"' in text
+            assert headers["Content-Type"].startswith("text/html")
 
 
 async def test_an_error_of_a_command_is_shown_with_what_to_do():
@@ -323,8 +344,12 @@ async def test_a_model_that_was_removed_is_said_to_be_gone():
 
 async def test_a_console_to_look_at_changes_nothing():
     async with console(read_only=True) as page:
-        _, text = await page.post("/do/promote", {"name": "m", "version": "v2"})
-        assert "--read-only" in text
+        for path in ("/do/promote", "/try"):
+            _, text = await page.post(path, {"name": "m", "version": "v2", "text": "1"})
+            assert "was started with --read-only" in text
+        text = (await page.get("/page/try"))[1]
+        assert "it sends no request" in text
+        assert "<form" not in text
         assert page.commands.called == []
         assert "/ask/" not in (await page.get("/page/model?name=m"))[1]
         assert "checkbox" not in (await page.get("/page/models"))[1]
@@ -361,8 +386,8 @@ async def test_an_open_page_is_told_what_changes_and_a_closed_one_costs_nothing(
             again = json.loads(await stream.content.readline())
             assert again == {"error": None, "instances": {"i-1": {"gone": ["a"]}}}
         _, text, _ = await page.get("/events")
-        assert "<b>loaded</b> b" in text
-        assert "<b>unloaded</b> a" in text
+        assert "<b>loaded</b> <bdi>b" in text
+        assert "<b>unloaded</b> <bdi>a" in text
         for _ in range(1000):
             if not live.pages:
                 break
@@ -386,6 +411,33 @@ async def test_a_look_that_fails_is_told_and_the_next_one_goes_well():
 
 def fail(error):
     raise error
+
+
+async def test_what_happened_before_is_told_once():
+    """What a page of the console saw stands among its events; a promotion does not."""
+    asked = []
+
+    def history(start):
+        asked.append(start)
+        rows = [("loaded", NOW), ("promoted", NOW), ("loaded", NOW - 9), (EVIL, NOW - 9)]
+        events = [{"time": t, "what": w, "about": EVIL, "instance": ""} for w, t in rows]
+        return {"events": events, "notes": [f"denied {EVIL}"]}
+
+    live = Live(lambda: fleet("a"), every=60, clock=lambda: NOW)
+    async with console(live=live, history=history) as page:
+        messages: Any = live.messages()
+        await anext(messages)
+        text = (await page.get("/history?since=7d"))[1]
+        assert text.count("<b>loaded</b>") == 1
+        assert text.count("<b>promoted</b>") == 1
+        assert "denied" in text
+        assert "<img" not in text
+        assert time.time() - 7 * 86_400 - asked[0] < 60
+        await messages.aclose()
+        assert "is not one of" in (await page.get("/history?since=1y"))[1]
+    assert live.saw(NOW)
+    assert not live.saw(NOW - 1)
+    assert not live.saw(NOW + 1)
 
 
 async def test_where_there_is_nothing_live_a_page_is_told_so():

@@ -171,7 +171,11 @@ def test_more_than_fits_is_unloaded(page, project):
     goto(page, "Events and logs")
     page.get_by_text("unloaded shapes.tar.gz").wait_for()
     page.get_by_text("loaded shapes from").first.wait_for()  # what the container printed
+    shown = page.locator("#log > div").count()
     invoke(project, "shapes")
+    page.locator("#log > div").nth(shown).wait_for()
+    ids = page.evaluate("[...document.querySelectorAll('#log > div')].map((line) => line.id)")
+    assert len(ids) == len(set(ids))
     page.get_by_text("unloaded digits.tar.gz").wait_for()  # seen on this page, too
     goto(page, "Traffic")
     page.get_by_role("cell", name="digits.tar.gz").get_by_role("link").click()
@@ -183,6 +187,15 @@ def test_more_than_fits_is_unloaded(page, project):
     page.get_by_role("button", name="Show").click()
     page.get_by_text("Figures by model are kept up to now").wait_for()
     assert "--until" in page.locator(".command").first.inner_text()
+
+
+def test_the_log_is_of_one_instance_and_of_a_span(page):
+    goto(page, "Events and logs")
+    page.get_by_label("Instance").select_option(index=1)
+    page.locator(".command", has_text=re.compile("--instance")).wait_for()
+    page.get_by_label("Span").select_option("1h")
+    page.locator(".command", has_text=re.compile("--instance .*--since 1h")).wait_for()
+    page.locator("#log > div").first.wait_for()
 
 
 def test_a_version_is_promoted_by_the_command_that_is_shown(page, project):
@@ -212,6 +225,36 @@ def test_a_model_says_what_a_picture_is(page, project):
     first = page.locator("table.labels tr").first
     assert "star" in first.inner_text()
     assert float(first.locator("td").last.inner_text()) > 0.9
+    sent = page.locator("img.sent")
+    sent.wait_for()
+    assert sent.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.get_by_label("Compare with").fill("shapes_v2.tar.gz")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_text("The answers are the same").wait_for()
+    assert page.locator("img.sent").count() == 2
+
+
+def test_a_run_is_started_saved_and_compared(page, project):
+    goto(page, "Bench")
+    for name in ("one.json", "two.json"):
+        page.locator("#file").set_input_files(project.root / "examples" / "images" / "star.jpg")
+        page.get_by_label("Models").fill("shapes")
+        page.get_by_label("or requests").fill("20")
+        page.get_by_label("Save as").fill(name)
+        page.locator("#bench-command", has_text=f"--count 20 --save {name} FILE").wait_for()
+        page.get_by_role("button", name="Start").click()
+        page.get_by_role("heading", name=name, exact=True).wait_for()
+    for name in ("one.json", "two.json"):
+        page.get_by_role("checkbox", name=name).check()
+        page.get_by_role("checkbox", name=name, checked=True).wait_for()
+        page.get_by_role("heading", name=name, exact=True).wait_for()
+    page.get_by_role("heading", name="Compared with").wait_for()
+    told = project.data("bench", "compare", "one.json", "two.json")["figures"]
+    rows = page.locator("#compared tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in rows] == [one["figure"] for one in told]
+    shown = [row.split("\t")[4] for row in rows]
+    assert shown == ["-" if one["ratio"] is None else f"{one['ratio']:.2f}" for one in told]
+    assert page.locator("#main figure svg polyline").count() == 6
 
 
 @pytest.mark.parametrize("width", [360, 1200])
@@ -367,3 +410,5 @@ def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
     page.wait_for_function("document.querySelectorAll('section.instance').length === 1")
     goto(page, "Events and logs")
     page.get_by_role("listitem").filter(has_text="rolled back").wait_for()
+    for text in ("configured demo-", "promoted shapes v1", "created endpoint demo"):
+        page.locator("#history li").filter(has_text=text).first.wait_for()

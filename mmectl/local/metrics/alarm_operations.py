@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from mmectl.local.metrics import alarms, query
 from mmectl.local.metrics.paging import page
 from mmectl.local.metrics.series import dimensions_of
 from mmectl.local.metrics.statistics import is_percentile
-from mmectl.local.metrics.watch import Watch
+from mmectl.local.metrics.watch import HISTORY, Watch
 from mmectl.local.values import ACCOUNT, AwsError
 
 Params = Mapping[str, Any]
@@ -32,6 +33,7 @@ class AlarmOperations:
             "PutMetricAlarm": self._put,
             "DescribeAlarms": self._describe,
             "DescribeAlarmsForMetric": self._describe_for_metric,
+            "DescribeAlarmHistory": self._history,
             "DeleteAlarms": self._delete,
             "SetAlarmState": self._set_state,
             "EnableAlarmActions": self._enable,
@@ -77,6 +79,25 @@ class AlarmOperations:
             and dimensions_of(record.get("Dimensions", ())) == wanted
         ]
         return {"MetricAlarms": [_shown(record) for record in found]}
+
+    async def _history(self, params: Params) -> Answer:
+        """Changes of state alone, of alarms that are there, the last ones of each."""
+        wanted = params.get("AlarmName")
+        kind = params.get("HistoryItemType", "StateUpdate")
+        if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]) or kind != "StateUpdate":
+            return {"AlarmHistoryItems": [], "NextToken": None}
+        start, end = params.get("StartDate", 0.0), params.get("EndDate", math.inf)
+        items = [
+            item
+            for name, record in self._watch.records.items()
+            for item in record.get(HISTORY, ())
+            if wanted in (None, name) and start <= item["Timestamp"] <= end
+        ]
+        items.sort(key=lambda item: item["Timestamp"])
+        if params.get("ScanBy", "TimestampDescending") == "TimestampDescending":
+            items.reverse()  # those of one moment, too
+        rows, token = page(items, params.get("NextToken"), params.get("MaxRecords", _PAGE))
+        return {"AlarmHistoryItems": rows, "NextToken": token}
 
     async def _delete(self, params: Params) -> Answer:
         await self._watch.remove(list(params["AlarmNames"]))
@@ -124,7 +145,7 @@ class AlarmOperations:
 
 
 def _shown(record: Params) -> Answer:
-    return {name: value for name, value in record.items() if name != _TAGS}
+    return {name: value for name, value in record.items() if name not in (_TAGS, HISTORY)}
 
 
 def _selected(record: Params, params: Params) -> bool:

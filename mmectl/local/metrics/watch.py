@@ -18,6 +18,8 @@ from mmectl.local.values import AwsError
 log = logging.getLogger(__name__)
 
 EVERY = 60  # seconds
+HISTORY = "History"  # of a record, not of what describes it: its changes of state, oldest first
+KEPT = 100  # of them
 LATE = 2.0  # seconds after the minute, when everything of it is counted
 
 Record = dict[str, Any]
@@ -68,7 +70,8 @@ class Watch:
             "StateTransitionedTimestamp": now,
         }
         state = {name: old.get(name, value) for name, value in first.items()}
-        await self._save({**record, **state, "AlarmConfigurationUpdatedTimestamp": now})
+        kept = {HISTORY: old.get(HISTORY, [])}
+        await self._save({**record, **state, **kept, "AlarmConfigurationUpdatedTimestamp": now})
         await self._judge(record["AlarmName"])
 
     async def change(self, name: str, **members: Any) -> None:
@@ -121,7 +124,24 @@ class Watch:
 
     def _moved(self, name: str, state: str, reason: str) -> Record:
         now = self._clock()
-        same = name in self._records and self._records[name]["StateValue"] == state
-        moved = {} if same else {"StateTransitionedTimestamp": now}
+        record = self._records.get(name, {})
+        same = record.get("StateValue") == state
+        moved: Record = {} if same else {"StateTransitionedTimestamp": now}
+        if record and not same:
+            moved[HISTORY] = [*record.get(HISTORY, ()), _change(record, state, reason, now)][-KEPT:]
         members = {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": now}
         return {**members, **moved}
+
+
+def _change(record: Mapping[str, Any], state: str, reason: str, now: float) -> Record:
+    """An AlarmHistoryItem, in AWS's words."""
+    old = {"stateValue": record["StateValue"], "stateReason": record["StateReason"]}
+    new = {"stateValue": state, "stateReason": reason}
+    return {
+        "AlarmName": record["AlarmName"],
+        "AlarmType": "MetricAlarm",
+        "Timestamp": now,
+        "HistoryItemType": "StateUpdate",
+        "HistorySummary": f"Alarm updated from {record['StateValue']} to {state}",
+        "HistoryData": json.dumps({"version": "1.0", "oldState": old, "newState": new}),
+    }

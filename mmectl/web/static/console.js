@@ -1,5 +1,5 @@
 "use strict";
-/* The console's page: the way from page to page, live messages, files. */
+/* The console's page: the way from page to page, live messages. */
 
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
@@ -73,32 +73,14 @@ function showHead(head) {
   }
 }
 
-function takeFiles() {
-  const drop = document.getElementById("drop");
-  if (!drop) return;
-  const file = document.getElementById("file");
-  const preview = document.getElementById("preview");
-  file.addEventListener("change", () => {
-    if (preview.src) URL.revokeObjectURL(preview.src);
-    const [chosen] = file.files;
-    preview.hidden = !chosen || !chosen.type.startsWith("image/");
-    if (!preview.hidden) preview.src = URL.createObjectURL(chosen);
-  });
-  drop.addEventListener("dragover", (event) => event.preventDefault());
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    file.files = event.dataTransfer.files;
-    file.dispatchEvent(new Event("change"));
-  });
-}
-
 function showTimes(root) {
   for (const time of root.querySelectorAll("time")) {
     const given = Number(time.textContent);
     if (!given) continue;
     const at = new Date(given < 1e11 ? given * 1000 : given); // seconds or milliseconds
     time.dateTime = at.toISOString();
-    time.textContent = at.toLocaleTimeString();
+    const today = at.toDateString() === new Date().toDateString();
+    time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
   }
 }
 
@@ -125,7 +107,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
   // nobody looks at what a hidden tab asks for by itself
-  const polls = /every|tail/.test(event.detail.elt.getAttribute("hx-trigger") ?? "");
+  const polls = /every/.test(event.detail.elt.getAttribute("hx-trigger") ?? "");
   if (document.hidden && polls) event.preventDefault();
 });
 document.addEventListener("htmx:responseError", (event) => {
@@ -150,7 +132,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
     if (models) new Models(models);
   }
   const log = document.getElementById("log");
-  if (log && document.getElementById("follow").checked) log.scrollTop = log.scrollHeight;
+  if (log && root === main()) log.scrollTop = log.scrollHeight;
+  if (root.id === "tried") showSent(root);
   const done = root.querySelector("[data-done]");
   if (done && document.getElementById("models")) Models.shown.changed(done.dataset.done);
 });
@@ -167,7 +150,3 @@ document.addEventListener("click", async (event) => {
   }
   if ("close" in event.target.dataset) dialog().close();
 });
-setInterval(() => {
-  const log = document.getElementById("log");
-  if (log && document.getElementById("follow").checked) htmx.trigger(log, "tail");
-}, 3000);

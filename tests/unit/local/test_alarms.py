@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fakes.metrics import NOON, bench
 
 from mmectl.local.metrics.alarms import judge
 from mmectl.local.metrics.series import INSTANCES, INVOCATIONS, of_variant
+from mmectl.local.metrics.watch import KEPT
 from mmectl.local.values import AwsError
 from mmectl.spec.alarms import RULES, requests
 
@@ -205,3 +208,31 @@ async def test_default_alarms_judge_what_the_platform_measures(
                 aws.clock.now += 60
             await aws.watch.judge_all()
             assert await state(aws, request["AlarmName"]) == wanted
+
+
+async def test_changes_of_state_are_kept_over_a_restart_and_not_for_ever(tmp_path):
+    async with bench(tmp_path) as aws:
+        await aws("PutMetricAlarm", **ALARM)
+        for n in range(KEPT + 2):
+            value = ("OK", "ALARM")[n % 2]
+            await aws("SetAlarmState", AlarmName="errors", StateValue=value, StateReason="a test")
+        await aws("SetAlarmState", AlarmName="errors", StateValue=value, StateReason="the same")
+        await aws("PutMetricAlarm", **ALARM, TreatMissingData="ignore")  # changed, not made anew
+    async with bench(tmp_path) as aws:
+        found = await aws("DescribeAlarmHistory", AlarmName="errors", MaxRecords=KEPT)
+        items = found["AlarmHistoryItems"]
+        assert len(items) == KEPT
+        assert items[0]["HistorySummary"] == "Alarm updated from OK to ALARM"
+        assert json.loads(items[0]["HistoryData"])["newState"]["stateReason"] == "a test"
+        assert {item["HistoryItemType"] for item in items} == {"StateUpdate"}
+        assert "History" not in (await aws("DescribeAlarms"))["MetricAlarms"][0]
+        for nothing in (
+            {"AlarmName": "other"},
+            {"HistoryItemType": "Action"},
+            {"AlarmTypes": ["CompositeAlarm"]},
+            {"EndDate": 1.0},
+        ):
+            assert (await aws("DescribeAlarmHistory", **nothing))["AlarmHistoryItems"] == []
+        page = await aws("DescribeAlarmHistory", ScanBy="TimestampAscending", MaxRecords=1)
+        assert page["AlarmHistoryItems"] == items[-1:]
+        assert page["NextToken"]

@@ -125,17 +125,17 @@ def test_names_are_never_options():
 
 def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = {"bench_version": 1, "started": "2026-01-01"}
+    run = {"bench_version": 1, "started": "2026-01-01", "load": "", "per_second": []}
+    run["histogram"] = []
     (tmp_path / "a.json").write_text(json.dumps(run))
     (tmp_path / "b.json").write_text(json.dumps({"data": run}))
     (tmp_path / "c.json").write_text("[1]")
     (tmp_path / "d.json").write_text("{")
-    commands = Said({"bench compare": {"rows": []}})
-    found = PAGES["bench"].context(commands, {"one": "a.json", "other": "b.json"})
+    found = PAGES["bench"].context(Said({}), {"run": "a.json"})
     assert sorted(one["file"] for one in found["runs"]) == ["a.json", "b.json"]
-    assert commands.called == ["bench compare -- a.json b.json"]
+    assert list(found["chosen"]) == ["a.json"]
     with pytest.raises(UsageError, match="is no run"):
-        PAGES["bench"].context(commands, {"one": "../a.json"})
+        PAGES["bench"].context(Said({}), {"run": "../a.json"})
 
 
 def test_an_action_is_a_command_with_its_names_behind_two_dashes():

@@ -1,0 +1,219 @@
+"""Runs of `mmectl bench` that the console starts, by processes that are handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.console import Said
+from fakes.console_site import served
+from multidict import MultiDict
+
+from mmectl.base.errors import UsageError
+from mmectl.traffic import figures
+from mmectl.web import bench, bench_run
+
+BEGINS = """
+import json, os, signal, sys, time
+def say(**fields): print(json.dumps(fields), flush=True)
+def stopped(*_):
+    say(event="result", result={"exit_code": 130, "data": {"interrupted": True}, "errors":
+        [{"message": "stopped <b>", "hint": None}]})
+    os._exit(130)
+signal.signal(signal.SIGINT, stopped)
+say(event="progress", subject="requests", text="5 requests a second", done=3, total=8)
+"""
+GOES_ON = "signal.pause()"
+ENDS = """
+open(sys.argv[sys.argv.index("--save") + 1], "w").write(open(sys.argv[-1]).read())
+say(event="result", result={"exit_code": 0, "data": {"requests": 8}, "errors": []})
+"""
+DIES = "print('no JSON'); print(5); sys.exit(3)"
+FORM = {"text": "1,2", "save": "a.json", "models": "m --x", "rate": "5", "pattern": "zipf"}
+
+
+class Running(Said):
+    """`mmectl bench` is a script."""
+
+    def __init__(self, script):
+        super().__init__({"bench compare": {"figures": []}})
+        self.script = script
+
+    def process(self, *arguments):
+        return [sys.executable, "-c", BEGINS + self.script, *arguments]
+
+
+def text_of(name):
+    return Path(name).read_text()
+
+
+def put(name, text):
+    Path(name).write_text(text)
+
+
+async def told(page, text):
+    """Wait until the page tells it of the run."""
+    for _ in range(1000):
+        shown = (await page.get("/bench/running?seen=1"))[1]
+        if text in shown:
+            return shown
+        await asyncio.sleep(0.02)
+    raise AssertionError(shown)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+async def test_a_run_goes_on_is_saved_and_opened():
+    async with served(Running(ENDS)) as page:
+        await page.post("/bench/start", FORM)
+        text = await told(page, "The last run is saved")
+        line = "mmectl bench run -m m -m --x --pattern zipf --rate 5 --save a.json -- FILE"
+        assert line in text
+        assert 'hx-get="/page/bench?run=a.json"' in text
+        assert text_of("a.json") == "1,2"  # it had the request
+        again = (await page.get("/bench/running"))[1]
+        assert "hx-get" not in again  # opened once
+        assert "already" in (await page.post("/bench/start", FORM))[1]  # the file
+
+
+async def test_its_progress_is_seen_and_it_can_be_stopped():
+    async with served(Running(GOES_ON)) as page:
+        await page.post("/bench/start", FORM)
+        text = await told(page, "5 requests a second")
+        assert '<progress max="8" value="3"' in text
+        assert "a run goes on already" in (await page.post("/bench/start", FORM))[1]
+        await page.post("/bench/stop", "")
+        text = await told(page, 'role="alert"')
+        assert "stopped &lt;b&gt;" in text
+        assert "The last run is saved" in text
+
+
+async def test_it_ends_with_the_console():
+    commands = Running(GOES_ON)
+    async with served(commands) as page:
+        await page.post("/bench/start", FORM)
+        await told(page, "5 requests a second")
+    # the context would not have ended otherwise
+
+
+async def test_one_that_dies_is_told():
+    async with served(Running(DIES)) as page:
+        await page.post("/bench/start", FORM)
+        assert "exit code 3" in await told(page, 'role="alert"')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"save": ""},
+        {"save": "../a.json"},
+        {"save": "/tmp/a.json"},
+        {"save": "a.yaml"},
+        {"save": "-x.json"},
+        {"save": "there.json"},
+        {"text": ""},
+    ],
+)
+async def test_what_cannot_be_saved_or_sent_is_refused(change):
+    put("there.json", "mine")
+    async with served(Running(ENDS)) as page:
+        assert 'role="alert"' in (await page.post("/bench/start", FORM | change))[1]
+        assert "line" not in (await page.get("/bench/running?seen=1"))[1]
+    assert text_of("there.json") == "mine"
+
+
+async def test_a_console_to_look_at_starts_none():
+    async with served(Running(ENDS), read_only=True) as page:
+        for path in ("/bench/start", "/bench/stop"):
+            assert "--read-only" in (await page.post(path, FORM))[1]
+        text = (await page.get("/page/bench"))[1]
+        assert "it starts no run" in text
+        assert "/bench/start" not in text
+
+
+async def test_the_command_is_shown_before_it_runs():
+    async with served(Running(ENDS)) as page:
+        query = "save=a.json&models=x&count=5&concurrency=2"
+        text = (await page.get(f"/bench/command?{query}"))[1]
+        assert "mmectl bench run -m x --concurrency 2 --count 5 --save a.json -- FILE" in text
+
+
+def saved(name, started, throughput, **more):
+    run = {
+        "bench_version": 1,
+        "started": started,
+        "endpoint": "demo",
+        "load": "1 at once",
+        "requests": 10,
+        "failed": 0,
+        "models": 1,
+        "seconds": 2.0,
+        "throughput": throughput,
+        "hit_rate": None,
+        "cold": 0,
+        "reloads": 0,
+        "interrupted": False,
+        "latency": {"all": {"count": 10, "p50": 0.01, "p90": 0.02, "p99": 0.02, "max": 0.02}},
+        "histogram": [
+            {"from": 0.01, "warm": 3, "cold": 0, "unknown": 0},
+            {"from": 0.012589, "warm": 0, "cold": 1, "unknown": 0},
+        ],
+        "per_second": [{"second": 0, "answered": 4, "p50": 0.01}],
+        "errors": [],
+    }
+    Path(name).write_text(json.dumps(run | more))
+
+
+class Compares(Said):
+    """`mmectl bench compare` as it is."""
+
+    def __call__(self, *arguments):
+        self.called.append(" ".join(arguments))
+        before, after = (json.loads(Path(name).read_bytes()) for name in arguments[-2:])
+        return {"figures": figures.compare(before, after)}
+
+
+async def test_runs_stand_side_by_side_with_the_oldest_first():
+    saved("<b>.json", "2026-01-03", 30.0, load="2 at once")
+    saved("old.json", "2026-01-01", 10.0)
+    saved("mid.json", "2026-01-02", 5.0)
+    async with served(Compares({})) as page:
+        chosen = "run=%3Cb%3E.json&run=old.json&run=mid.json"
+        text = (await page.get(f"/page/bench?{chosen}"))[1]
+        called = ["bench compare -- old.json mid.json", "bench compare -- old.json <b>.json"]
+        assert page.commands.called == called
+        assert "Compared with old.json" in text
+        assert "<b>.json" not in text
+        assert "different loads" in text
+        row = text[text.index("<td>throughput, 1/s</td>") :].partition("</tr>")[0]
+        for shown in (">10</td>", ">5</td>", ">-5</td>", ">0.50</td>", ">+20</td>", ">3.00</td>"):
+            assert shown in row
+        assert row.index("worse") < row.index("better")
+        assert text.count("<polyline") == 9  # three charts of three runs
+
+
+def test_the_distribution_is_in_parts_of_all_answers():
+    saved("a.json", "2026", 1.0)
+    chart = bench.bench(Said({}), MultiDict(run="a.json"))["charts"][0]
+    assert [dot["text"] for dot in chart["lines"][0]["dots"]] == [
+        "10 ms  a.json 75 %",
+        "12.6 ms  a.json 25 %",
+    ]
+
+
+def test_more_than_can_be_told_apart_are_refused():
+    for n in range(bench.MOST + 1):
+        saved(f"{n}.json", str(n), 1.0)
+    query = MultiDict([("run", f"{n}.json") for n in range(bench.MOST + 1)])
+    with pytest.raises(UsageError, match="at most"):
+        bench.bench(Compares({}), query)
+
+
+def test_a_name_is_proposed_that_can_be_saved():
+    assert bench_run.arguments({"save": bench_run.suggested(lambda: 0.0)})
