@@ -66,10 +66,10 @@ def taken(address: str, folder: Path) -> None:
         page.goto(address)
         for name in PAGES:
             page.goto(f"{address.partition('#')[0]}#/{name}{'?name=shapes' * (name == 'models')}")
+            page.get_by_role("heading", level=1).wait_for()
             page.wait_for_timeout(2500)
             if name == "try":
                 page.get_by_label("Model", exact=True).fill("shapes")
-                page.get_by_label("Compare with").fill("shapes")
                 page.locator("#file").set_input_files(folder / "images" / "star.jpg")
                 page.get_by_role("button", name="Ask").click()
                 page.locator("table.labels").first.wait_for()
@@ -77,6 +77,7 @@ def taken(address: str, folder: Path) -> None:
                 for run in ("one.json", "four.json"):
                     page.get_by_role("checkbox", name=run).check()
                     page.get_by_role("heading", name=run, exact=True).wait_for()
+            page.evaluate("scrollTo(0, 0)")
             keep(page, name)
         chromium.close()
 

@@ -1,8 +1,8 @@
 "use strict";
 /* The log of the containers: new lines are put where their time belongs, each once. */
 
-const EVERY = 3000; // ms between two looks for new lines
-const LINES = 2000; // that the page keeps
+const LOG_EVERY = 3000; // ms between two looks for new lines
+const LOG_LINES = 2000; // that the page keeps
 
 async function followLog() {
   const log = document.getElementById("log");
@@ -32,8 +32,8 @@ function addLines(log, found) {
     else log.prepend(line);
     showTimes(line);
   }
-  while (log.childElementCount > LINES) log.firstElementChild.remove();
+  while (log.childElementCount > LOG_LINES) log.firstElementChild.remove();
   if (below) log.scrollTop = log.scrollHeight;
 }
 
-setInterval(followLog, EVERY);
+setInterval(followLog, LOG_EVERY);

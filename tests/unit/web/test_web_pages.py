@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
+from importlib.resources import files
 
 import pytest
 from fakes.console import Said
@@ -162,3 +164,17 @@ def test_an_action_is_a_command_with_its_names_behind_two_dashes():
 def test_an_action_takes_no_more_than_it_shows(action, form):
     with pytest.raises(UsageError):
         ACTIONS[action].arguments(form)
+
+
+def test_scripts_of_a_page_share_no_name():
+    """They are one program to a browser: a name that two of them have stops the second."""
+    begins = re.compile(r"^(?:const|let|class|(?:async )?function\*?) (\w+)", re.MULTILINE)
+    scripts = files("mmectl.web").joinpath("static").iterdir()
+    names = [
+        name
+        for script in scripts
+        if script.name.endswith(".js")
+        for name in begins.findall(script.read_text("utf-8"))
+    ]
+    assert "begin" in names
+    assert len(names) == len(set(names))
