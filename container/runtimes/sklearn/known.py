@@ -138,6 +138,7 @@ sklearn._loss.loss HalfMultinomialLoss HalfPoissonLoss HalfSquaredError HalfTwee
 sklearn._loss.loss HalfTweedieLossIdentity HuberLoss PinballLoss
 sklearn.calibration _CalibratedClassifier _SigmoidCalibration _TemperatureScaling
 sklearn.cluster._bisect_k_means _BisectingTree
+sklearn.compose._column_transformer _RemainderColsList
 sklearn.cluster._kmeans _kmeans_single_lloyd _kmeans_single_elkan
 sklearn.ensemble._gb_losses BinomialDeviance ExponentialLoss HuberLossFunction
 sklearn.ensemble._gb_losses LeastAbsoluteError LeastSquaresError MultinomialDeviance
@@ -258,10 +259,14 @@ PARTIAL, CHECK = ("functools", "partial"), ("sklearn.utils.validation", "check_a
 """HistGradientBoosting has a partial of that function for columns that are no categories."""
 
 
+# The second is what scikit-learn up to 1.5 calls a module of its own in pickles of boosted trees
+_MOVED = {"__builtin__": "builtins", "_loss": "sklearn._loss._loss"}
+
+
 def today(module: str) -> str:
     """The module's name in NumPy 2, also for one of NumPy 1; in Python 3 for one of Python 2."""
-    if module == "__builtin__":
-        return "builtins"
+    if module in _MOVED:
+        return _MOVED[module]
     old = "numpy.core"
     return "numpy._core" + module[len(old) :] if (module + ".").startswith(old + ".") else module
 

@@ -37,8 +37,21 @@ def load(path: Path, *, code: bool) -> tuple[Any, list[str]]:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged file can raise anything
             what = f"cannot be loaded ({type(error).__name__}: {str(error)[:300]})"
-            raise ModelError(what, path.name, model_files.NEW) from None
+            raise ModelError(f"{what}{_other(path)}", path.name, model_files.NEW) from None
     return made, _versions(told)
+
+
+def _other(path: Path) -> str:
+    """Which scikit-learn wrote a file that this one does not read, where it is another."""
+    import sklearn
+
+    try:
+        wrote = model_files.header(path).version
+    except ModelError:
+        return ""
+    if wrote in (None, sklearn.__version__):
+        return ""
+    return f": it was written by scikit-learn {wrote}, this image has {sklearn.__version__}"
 
 
 def _versions(told: list[warnings.WarningMessage]) -> list[str]:
