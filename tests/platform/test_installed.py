@@ -143,10 +143,12 @@ def test_from_an_empty_folder_to_a_first_answer_within_three_minutes(machine, wh
     with (package / "_data" / "container" / "model_handler.py").open("a") as handler:
         handler.write("# changed by a later mmectl\n")
     (package / "__init__.py").write_text('__version__ = "99.0"\n')
-    failed = machine.run("mmectl", "plan", code=1)
+    failed = machine.run("mmectl", "deploy", code=1)
     assert "the container of mmectl 99.0 differs from that of the image that serves, " in failed
     assert f"built with mmectl {__version__}; the new image is not built" in failed
     assert "next:  mmectl build" in failed
+    (first,) = machine.data("plan")["first"]
+    assert (first["command"], first["why"] in failed) == ("mmectl build", True)
     machine.run("mmectl", "build", "--set", "build.smoke_test=off")
     (warning,) = machine.data("plan")["warnings"]
     assert warning.endswith(f"built with mmectl {__version__}; deploy replaces it")
