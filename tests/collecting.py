@@ -1,10 +1,11 @@
 """What is decided before a test runs: the order, and which tests share a worker or run alone.
 
 Tests of `tests/platform`, `tests/docker` and `tests/docs` start servers, which the tests of a file
-share. With `--dist loadscope` the tests of a file stay on one worker, and so do all that need the
-Docker lab, whose engine is started once (docker/lab_share.py). Each page of `tests/docs` is a group
-of its own. Tests that judge times or load are marked `alone`: `make test` runs them at the end, one
-by one. The tests of the other folders share nothing and run in random order, engines first.
+share. With `--dist loadscope` the tests of a file stay on one worker, and so do all of the Docker
+lab and, on another, all with containers, in the lab's engine (docker/lab_share.py). Each page of
+`tests/docs` is a group of its own. Tests that judge times or load are marked `alone`: `make test`
+runs them at the end, one by one. The tests of the other folders share nothing and run in random
+order, engines first.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start
 ENGINES = "tests/contract/runtimes/"
 # What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
-    *("lab", "docs/operations.md"),  # these wait more than they compute
-    *("test_container", "test_story", "test_bad_day", "test_build"),
+    # the lab and a page that waits long, and containers when the lab surely has an engine
+    *("lab", "test_container", "test_story", "docs/operations.md", "test_bad_day", "containers"),
+    "test_build",
     *("test_export", "test_operator_keys"),
     *("test_permissions_story", "test_own_handler", "test_models"),
     *("test_onnx", "test_platform_process", "test_clients_awscli", "test_durability"),
@@ -35,7 +37,7 @@ LONG = (
 
 
 def group_of(nodeid: str) -> str:
-    """The name of what a test shares with others: the lab, or the servers of its file."""
+    """The name of what a test shares with others: the lab, its engine, or servers of its file."""
     path, _, name = nodeid.partition("::")
     if path.startswith("tests/docker/"):
         return "lab"
@@ -43,8 +45,7 @@ def group_of(nodeid: str) -> str:
     if path.startswith("tests/docs/"):
         return parameter or name or path  # each page has a platform of its own
     parameters = parameter.split("-")
-    # containers of two workers at a time make requests of each other's time out
-    return "lab" if "docker" in parameters else PurePath(path).stem
+    return "containers" if "docker" in parameters else PurePath(path).stem
 
 
 def rank(nodeid: str) -> int:

@@ -96,7 +96,7 @@ def test_a_group_stays_on_one_worker(
     result.assert_outcomes(passed=24)
     told = [line.split(" ") for line in (pytester.path / "told").read_text().splitlines()]
     workers = {(group_of(nodeid), worker) for worker, nodeid in told}
-    assert sorted(group for group, _ in workers) == ["lab", "test_one", "test_two"]
+    assert sorted(group for group, _ in workers) == ["containers", "lab", "test_one", "test_two"]
     first = dict(reversed([(worker, group_of(nodeid)) for worker, nodeid in told]))
     assert "lab" in first.values()
 
@@ -104,14 +104,14 @@ def test_a_group_stays_on_one_worker(
 def test_what_begins_first_exists(tracked: set[Path]) -> None:
     stems = {path.stem for path in tracked}
     pages = {name for name in LONG if (ROOT / name).is_file()}
-    assert set(LONG) <= {"lab", *stems, *pages}
+    assert set(LONG) <= {"containers", "lab", *stems, *pages}
     page = "tests/docs/test_pages.py::test_pages_show_what_their_commands_print[docs/operations.md]"
     assert group_of(page) in LONG
 
 
-def test_all_that_needs_the_engine_is_one_group() -> None:
+def test_the_lab_is_a_group_and_all_other_containers_are_one() -> None:
     for name in ("test_story.py::test_it[docker]", "test_story.py::test_it[x-docker-y]"):
-        assert group_of(f"tests/platform/{name}") == "lab"
+        assert group_of(f"tests/platform/{name}") == "containers"
     assert group_of("tests/platform/test_story.py::test_it[process]") == "test_story"
     assert group_of("tests/platform/test_s3.py::test_dockers[no-dockers]") == "test_s3"
     assert group_of("tests/docker/test_lab.py::test_it") == "lab"
