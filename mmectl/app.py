@@ -176,7 +176,7 @@ class App:
     def platform_dir(self) -> Path:
         """The folder of the embedded platform, for commands that need no other key.
 
-        Whatever is wrong with the file, which is said. Raises ConfigError where none can be used.
+        Whatever is wrong with the file, which is said. Raises ConfigError where it may be several.
         """
         try:
             return self.config.state_dir
@@ -185,6 +185,9 @@ class App:
             found = state_dir_in_need(
                 path, flags=self._flags, chosen=self._environment, here=self._here(path)
             )
+            if found is None:
+                error.hint = "name the folder: the same command with --set local.state_dir=FOLDER"
+                raise
             self.warn(f"{error.problems[0]}\nlocal.state_dir is taken as {found}")
             return found
 

@@ -21,6 +21,9 @@ _CONSOLES = {
     "aws-iso-e": "console.csphome.adc-e.uk",
     "aws-iso-f": "console.csphome.hci.ic.gov",
 }
+# between which the words of a region are a slip; the next region may lie at any of them
+_POINTS = ["central", "north", "south", "east", "west"]
+_POINTS += [f"{one}{side}" for one in ("north", "south") for side in ("east", "west")]
 # regions of partitions that are younger than botocore
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z0-9]+)+-[0-9]{1,2}")
 
@@ -72,9 +75,8 @@ def misspelled(region: str) -> str | None:
     """The region that is meant by one with a word that is nearly a point of the compass."""
     if is_known(region):
         return None
-    points = {name.split("-")[-2] for name in _names()}
-    wrong = [word for word in region.split("-")[1:-1] if word not in _words()]
-    if not any(difflib.get_close_matches(word, points, n=1, cutoff=0.75) for word in wrong):
+    wrong = [word for word in region.split("-")[1:-1] if word not in {*_words(), *_POINTS}]
+    if not any(difflib.get_close_matches(word, _POINTS, n=1, cutoff=0.75) for word in wrong):
         return None
     return near(region)
 

@@ -22,13 +22,20 @@ from mmectl.config.keys import flatten, is_text, keys, paths, texts
 from mmectl.config.reading import read_text
 from mmectl.config.sections.settings import Settings
 from mmectl.config.usable import usable
-from mmectl.config.yaml_values import Tree, compose, overlay, value_at
+from mmectl.config.yaml_values import Source, Tree, compose, overlay, value_at
 
 ENVIRONMENT_PREFIX = "MMECTL_"
 EJECTED = "container"  # a folder of that name beside the file is an image context of one's own
 CONTEXT_FILES = ("Dockerfile", "entrypoint.py", "model_handler.py")  # with any of these in it
-# the line of local.state_dir, in a file that is no YAML
-_STATE_DIR = re.compile(r"""\bstate_dir["']?:[ \t]+(?P<value>"[^"\n]+"|'[^'\n]+'|[^\s#,}"']+)""")
+# local.state_dir in a file that is no YAML: on a line of its own, or within braces; no comment
+_STATE_DIR = re.compile(
+    r"""(?:^[ \t]*|^[^#\n]*[{,][ \t]*(?P<braces>))["']?state_dir["']?:[ \t]+(?P<value>"""
+    r""""[^"\n]+"|'[^'\n]+'|(?(braces)[^\s#"'][^,}\n]*?(?=\s*[,}]|\s+\#|\s*$)"""
+    r"""|[^\s#"'][^\n]*?(?=\s+\#|\s*$)))""",
+    re.MULTILINE,
+)
+_ENVIRONMENTS = re.compile(r"""^[^#\n]*\benvironments["']?:""", re.MULTILINE)
+_KEY = "local.state_dir"
 MOST = 20  # problems that are told at once
 
 
@@ -161,32 +168,38 @@ def state_dir_in_need(
     flags: Mapping[str, str] | None = None,
     chosen: str | None = None,
     here: Path | None = None,
-) -> Path:
+) -> Path | None:
     """`local.state_dir` of a file whatever is wrong with it, absolute; as `load` takes its options.
 
-    Where the file is no YAML the key's line is read. Raises nothing.
+    Where the file is no YAML the key's line is read. None where the file may mean one of several:
+    another environment's platform is not to be taken for this one. Raises nothing.
     """
     given = environment if environment is not None else os.environ
-    tree = _tree_in_need(path, chosen)
-    tree = variables.expand(tree, given, is_text, settings=texts(), leave_out=True).tree
-    tree, _ = _overlaid(tree, given, flags or {})
+    tree, sure = _tree_in_need(path, chosen)
+    read = variables.expand(tree, given, is_text, settings=texts(), leave_out=True).tree
+    tree, _ = _overlaid(read, given, flags or {})
     if here is not None and flags:
         _from(here, tree, flags)
-    settings = usable(tree.value).settings or Settings()
-    return Config(settings, path.absolute() if path else None, {}).state_dir
+    if not sure and tree.where.get(_KEY) is read.where.get(_KEY):
+        return None
+    settings = usable(tree.value).settings or usable({"local": tree.get("local")}).settings
+    return Config(settings or Settings(), path.absolute() if path else None, {}).state_dir
 
 
-def _tree_in_need(path: Path | None, chosen: str | None) -> Tree:
+def _tree_in_need(path: Path | None, chosen: str | None) -> tuple[Tree, bool]:
+    """What can be read, and whether its state_dir is the one that is meant."""
     text = ""
     try:
         text = read_text(path) if path else ""
         whole = compose(text, path.name if path else "")
     except ConfigError:
-        found = _STATE_DIR.search(text)
-        local = {"state_dir": found["value"].strip("\"'")} if found else {}
-        return Tree({"local": local}, {}, ())
+        found = {one["value"].strip("\"'") for one in _STATE_DIR.finditer(text)}
+        sure = not found or (len(found) == 1 and not _ENVIRONMENTS.search(text))
+        local = {"state_dir": found.pop()} if found and sure else {}
+        return Tree({"local": local}, {_KEY: Source("config", "file")}, ()), sure
     known = chosen if chosen in environments.names(whole) else None
-    return environments.select(whole, known)[0]
+    several = any(key.endswith(f".{_KEY}") for key in whole.where)
+    return environments.select(whole, known)[0], known == chosen or not several
 
 
 def load_each(

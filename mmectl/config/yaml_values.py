@@ -336,7 +336,23 @@ def near_miss(word: str, known: Iterable[str]) -> str:
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """What to say of a dotted key that nobody knows: why there is none, or what comes near."""
     why = next(filter(None, map(why_not, key.split("."))), None)
-    return f"there is no such key: {why}" if why else f"unknown key{near_miss(key, known)}"
+    if why:
+        return f"there is no such key: {why}"
+    words = list(known)
+    return f"unknown key{_near_end(key, words) or near_miss(key, words)}"
+
+
+def _near_end(key: str, known: Iterable[str]) -> str:
+    """The only one of the same section that ends nearly so: `instance_count` for `cuont`."""
+    section, _, name = key[:100].rpartition(".")
+    ends: dict[str, list[str]] = {}
+    for one in known:
+        if one.rpartition(".")[0] == section:
+            parts = one.rpartition(".")[2].split("_")
+            for at in range(len(parts)):
+                ends.setdefault("_".join(parts[at:]), []).append(one)
+    near = [ends[end] for end in difflib.get_close_matches(name, ends, n=1, cutoff=0.75)]
+    return f"; did you mean '{near[0][0]}'?" if near and len(near[0]) == 1 else ""
 
 
 _SHORT = reprlib.Repr()

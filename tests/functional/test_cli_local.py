@@ -363,6 +363,22 @@ def test_a_platform_is_stopped_whatever_is_wrong_with_the_configuration(
     assert "though its processes run" in told[1]
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("platform: [local\nlocal: {state_dir: a}\nlocal: {state_dir: b}\n", ()),
+        ("platform: local\nenvironments: {prod: {local: {state_dir: b}}}\n", ("--env", "prd")),
+    ],
+)
+def test_no_platform_is_stopped_where_the_file_may_mean_another(call, project, text, options):
+    (project / "config.yaml").write_text(text)
+    code, out, err = call("local", "down", *options)
+    assert (code, out) == (2, "")
+    assert "name the folder: the same command with --set local.state_dir=FOLDER" in err
+    named = call("local", "down", *options, "--set", "local.state_dir=b")
+    assert named[:2] == (0, "it was not running\n")
+
+
 def test_a_variable_names_the_state_folder_beside_a_wrong_file(call, project, monkeypatch):
     (project / "config.yaml").write_text("nonsense: [\n")
     monkeypatch.setenv("MMECTL_LOCAL_STATE_DIR", "by_variable")

@@ -15,10 +15,11 @@ from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
 from mmectl.config import accelerators, checks, limits
 from mmectl.config.keys import flatten, keys
-from mmectl.config.loading import load
+from mmectl.config.loading import load, state_dir_in_need
 from mmectl.config.reading import read_text
 from mmectl.config.refused import WHY, why_not
 from mmectl.config.sections.settings import Settings, schema
+from mmectl.config.yaml_values import unknown_key
 
 BAD = [
     # (file, flags, what must be said)
@@ -356,6 +357,52 @@ def test_what_follows_from_another_problem_is_not_told(tmp_path, text, told):
     with pytest.raises(ConfigError) as caught:
         load_text(tmp_path, text)
     assert len(caught.value.problems) == told, caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("endpoint.cuont", "endpoint.instance_count"),
+        ("endpoint.instance_cuont", "endpoint.instance_count"),
+        ("endpoint.nam", "endpoint.name"),
+        ("endpoint.timeout", "endpoint.deploy_timeout"),
+        ("regon", "aws.region"),
+        ("state_dir", "local.state_dir"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_one_that_is_meant(key, meant):
+    assert unknown_key(key, keys()) == f"unknown key; did you mean '{meant}'?"
+
+
+BROKEN = "platform: [local\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "place"),
+    [
+        (f"{BROKEN}# local: {{state_dir: ../other}}\n", None, ".mmectl"),
+        (f"{BROKEN}local:\n  # state_dir: ../other\n  state_dir: mine\n", None, "mine"),
+        (f"{BROKEN}local:\n  state_dir: my own folder # for us\n", None, "my own folder"),
+        (f"{BROKEN}local: {{port: 1, state_dir: a b, disk_mb: 2}}\n", None, "a b"),
+        (f"{BROKEN}local:\n  state_dir: ${{WHERE}}/x\n", None, "there/x"),
+        (f"{BROKEN}local: {{state_dir: a}}\nlocal: {{state_dir: b}}\n", None, None),
+        (f"{BROKEN}environments: {{prod: {{local: {{state_dir: p}}}}}}\n", None, None),
+        (f"{BROKEN}environments: {{prod: {{local: {{state_dir: p}}}}}}\n", "prod", None),
+        ("x: 1\nenvironments: {prod: {local: {state_dir: p}}}\n", "prod", "p"),
+        ("x: 1\nenvironments: {prod: {local: {state_dir: p}}}\n", "prd", None),
+        ("x: 1\nenvironments: {prod: {local: {state_dir: p}}}\n", None, ".mmectl"),
+        ("local: {state_dir: p}\nenvironments: {prod: {x: 1}}\n", "prd", "p"),
+        ("local: {state_dir: p}\naws: {tags: {1: 2}}\n5: {}\n", None, "p"),
+    ],
+)
+def test_the_state_folder_of_a_broken_file_is_nobody_elses(tmp_path, text, chosen, place):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    found = state_dir_in_need(path, environment={"WHERE": "there"}, chosen=chosen)
+    assert found == (tmp_path / place if place else None)
+    named = {"local.state_dir": "named"}
+    by_flag = state_dir_in_need(path, environment={}, flags=named, chosen=chosen)
+    assert by_flag == tmp_path / "named"
 
 
 # nine levels of ten aliases each: a thousand million values

@@ -79,7 +79,9 @@ def test_a_region_with_a_slip_is_refused_on_both_platforms(text, meant, platform
     assert all(one in caught.value.message for one in meant.split(" or "))
 
 
-@pytest.mark.parametrize("region", ["us-east-11", "nz-north-1", "xx-new-1"])
+@pytest.mark.parametrize(
+    "region", ["us-east-11", "nz-north-1", "xx-new-1", "ap-southwest-1", "us-isog-southwest-1"]
+)
 def test_a_region_that_botocore_does_not_know_is_advised_on(region, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(f"aws: {{region: {region}}}\n")
