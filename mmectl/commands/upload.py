@@ -160,6 +160,7 @@ def _request(app: App, ready: Prepared, to: str, copies: int | None, allow_code:
         app.image.served,
         app.config.settings.upload.compression,
         app.image.rest,
+        app.allows_code,
     )
 
 

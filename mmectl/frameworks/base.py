@@ -17,6 +17,9 @@ from mmectl.frameworks.pictures import SYNSET
 from mmectl.frameworks.values import Input, ModelError
 
 BAD = "bad_model"
+ALLOW = "endpoint.environment: {MMECTL_ALLOW_MODEL_CODE: 'true'}"
+MUST_ALLOW = f": the endpoint must allow it ({ALLOW})"
+"""In a note of what runs as code."""
 _CODES = {DESCRIPTION: "model_description", SYNSET: "model_labels"}
 _LISTED = 5
 _SHOWN = 10

@@ -21,7 +21,7 @@ from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, ServiceError, UsageError
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.frameworks import detect, look
-from mmectl.frameworks.base import Look, Place, Signature
+from mmectl.frameworks.base import MUST_ALLOW, Look, Place, Signature
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.folders import DESCRIPTION, inside, left_behind
 from mmectl.frameworks.values import ModelError
@@ -56,7 +56,7 @@ class Upload:
     `tarball` is where the folder was unpacked from, if it was. `framework` names the one that the
     model is for, where its files do not tell. `served` are those of the endpoint's image; None:
     unknown. `compression` says which files are compressed. `rest`: what the image does with models
-    that name no framework.
+    that name no framework. `allowed`: the configuration lets the endpoint run code.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Upload:
     served: tuple[str, ...] | None = None
     compression: Compression = "auto"
     rest: Rest = Rest.NONE
+    allowed: bool = False
 
     def names(self) -> tuple[str, ...]:
         """The names that it gets, each with its folder; raises UsageError for a bad one."""
@@ -394,7 +395,8 @@ def upload(
     found = _looked_at(request)
     _require_served(request, found.framework)
     for note in found.notes:
-        report(Event("warning", request.name, note))
+        said = note.replace(MUST_ALLOW, ", which config.yaml allows") if request.allowed else note
+        report(Event("warning", request.name, said))
     with _members(request, found.framework) as files:
         report(Event("start", request.name, "upload", total=sum(f.size for f in files)))
         job = _Job(

@@ -96,7 +96,7 @@ def _commands(start: Start, folder: Path | None, file: str | None) -> Iterator[s
     if not (start.values.get("image") or {}).get("uri"):
         yield f"mmectl build{more}"
     if start.models:
-        yield f"mmectl upload --all{' --allow-code' if start.code else ''}{more}"
+        yield f"mmectl upload --all{more}"
     yield f"mmectl deploy{more}"
     for model in start.models[:1]:
         file_ = shlex.quote(start.questions.get(model["name"], "FILE"))

@@ -652,6 +652,8 @@ def test_code_that_the_configuration_allows_needs_no_flag(call, tmp_path, text, 
     found, _, err = call("upload", "own", *given)
     assert found == code, err
     assert (code == 1) == ("error: " in err)
+    assert ("the endpoint must allow it (" in err) == (not text and code == 0)
+    assert ("runs as code, which config.yaml allows" in err) == (bool(text) and code == 0)
 
 
 def test_ctrl_c_before_an_upload_begins_says_that_nothing_was_sent(call, world, root):

@@ -12,7 +12,8 @@ from mmectl import image
 from mmectl.base.errors import ArtifactError
 from mmectl.base.values import Location
 from mmectl.frameworks import detect, look
-from mmectl.frameworks.base import Framework
+from mmectl.frameworks.base import ALLOW, Framework
+from mmectl.frameworks.custom.model_files import ALLOW_CODE
 from mmectl.frameworks.values import ModelError
 from mmectl.images.context import Contents
 from mmectl.registry.upload import Upload, upload
@@ -157,3 +158,7 @@ def test_a_framework_is_found_by_its_folder_alone():
         assert one.name in detect.names()
         assert one.files
         assert one.holds
+
+
+def test_what_allows_code_is_what_the_container_reads():
+    assert f"endpoint.environment: {{{ALLOW_CODE}: 'true'}}" == ALLOW

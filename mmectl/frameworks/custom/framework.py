@@ -8,8 +8,6 @@ from pathlib import Path
 from mmectl.frameworks import base
 from mmectl.frameworks.custom import model_files, scripts
 
-_ALLOW = f"endpoint.environment: {{{model_files.ALLOW_CODE}: 'true'}}"
-
 
 class Custom(base.Framework):
     """A script, and whatever files it reads."""
@@ -44,9 +42,9 @@ class Custom(base.Framework):
             return base.Look()
         if not allow_code:
             what = "is code, which the endpoint would run"
-            fix = f"where you trust whoever wrote it: --allow-code, and {_ALLOW}"
+            fix = f"where you trust whoever wrote it: --allow-code, and {base.ALLOW}"
             return base.Look((base.Problem(place.file(name), what, fix, code="model_code"),))
-        note = f"{place.file(name)}: runs as code: the endpoint must allow it ({_ALLOW})"
+        note = f"{place.file(name)}: runs as code{base.MUST_ALLOW}"
         notes = [base.printable(note), *_requirements(place, script, names)]
         return base.Look(tuple(_problems(place, script)), tuple(notes))
 

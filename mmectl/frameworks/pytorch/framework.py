@@ -12,7 +12,6 @@ from mmectl.frameworks.pytorch import model_files
 from mmectl.frameworks.pytorch.model_files import ModelFiles
 from mmectl.frameworks.values import Input, ModelError
 
-_ALLOW = f"endpoint.environment: {{{model_files.ALLOW_CODE}: 'true'}}"
 _WORKER = Path(__file__).with_name("export_worker.py")
 _QUESTIONS = (".csv", ".json", ".npy", ".jpg", ".png")
 _SHAPE = '{"framework": "pytorch", "inputs": {"x": ["N", 3, 224, 224]}}'
@@ -65,7 +64,7 @@ class PyTorch(base.Framework):
         if not allow_code and not model_files.allowed(path, None):
             what = f"is a program ({found.header.kind}), which the endpoint would run"
             fix = f"{model_files.ONNX}; or, where you trust whoever wrote it: --allow-code, and "
-            refused = base.Problem(place.file(path.name), what, fix + _ALLOW, code="model_code")
+            refused = base.Problem(place.file(path.name), what, fix + base.ALLOW, code="model_code")
             return base.Look((refused,))
         told = [f"{place.file(path.name)}: {note}" for note in _notes(found)]
         read = {path.name, SYNSET, DESCRIPTION}
@@ -76,7 +75,7 @@ class PyTorch(base.Framework):
 
 def _notes(found: ModelFiles) -> list[str]:
     """What is to be known of a file that may be served."""
-    notes = [f"runs as code: the endpoint must allow it ({_ALLOW})"]
+    notes = [f"runs as code{base.MUST_ALLOW}"]
     if found.header.module is not None:
         notes.append(f"is a pickled {found.header.module}, whose class the image must have")
     if found.header.inputs is None:

@@ -68,10 +68,7 @@ def _code(found: Header) -> str | None:
     """What the endpoint must allow."""
     if not found.code:
         return None
-    return (
-        f"names {base.some(found.code)}, and runs as code: the endpoint must allow it "
-        f"(endpoint.environment: {{{model_files.ALLOW_CODE}: 'true'}})"
-    )
+    return f"names {base.some(found.code)}, and runs as code{base.MUST_ALLOW}"
 
 
 def _version(found: Header) -> str | None:
