@@ -241,6 +241,7 @@ PAGES: dict[str, dict[str, str]] = {
         "platform_port": "The port is taken, or is another one",
         "port_taken": "The port of the console is taken",
         "console_not_running": "No console of the project runs",
+        "bench_running": "A run of the console's page Bench goes on",
         "read_only": "The console was started to look only",
         "platform_refused": "The embedded platform refuses a request of mmectl's",
         "platform_running": "The embedded platform runs already, in the background",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmectl.base.errors import MmectlError, UsageError
+from mmectl.base.errors import UsageError
 from mmectl.web.threads import in_thread
 from mmectl.web.tries import body_of
 from mmectl.web.values import Commands, Context
@@ -145,5 +145,5 @@ class Running:
 
 def _failed(why: str) -> Mapping[str, Any]:
     """An envelope, where the command printed none."""
-    error = MmectlError(f"mmectl bench: {why}")
-    return {"exit_code": 1, "data": {}, "errors": [{"message": error.message, "hint": None}]}
+    error = {"message": f"mmectl bench: {why}", "hint": None}
+    return {"exit_code": 1, "data": {}, "errors": [error]}
