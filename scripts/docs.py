@@ -174,7 +174,20 @@ def tree() -> str:
         "codes": list(codes.TITLES),
         "commands": commands,
     }
-    return json.dumps(whole) + "\n"
+    return "{\n" + ",\n".join(f"{json.dumps(k)}: {_lines(v)}" for k, v in whole.items()) + "\n}\n"
+
+
+def _lines(value: object) -> str:
+    """JSON with a line for each item, so that a change to one is a change to its line."""
+    if isinstance(value, dict):
+        return (
+            "{\n"
+            + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            + "\n}"
+        )
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+    return json.dumps(value)
 
 
 def keys_with_values() -> dict[str, object]:

@@ -95,6 +95,17 @@ def test_the_tree_has_what_the_commands_have():
     assert words <= set(tree["commands"]["upload"]["options"])
 
 
+def test_the_tree_has_a_line_for_each_command_and_key():
+    lines = Path(answer.__file__).with_name("tree.json").read_text().splitlines()
+    tree = json.loads("\n".join(lines))
+    for section in ("keys", "commands"):
+        start = lines.index(next(one for one in lines if one.startswith(f'"{section}": ')))
+        found = lines[start + 1 : start + 1 + len(tree[section])]
+        assert [json.loads(f"{{{one.rstrip(',')}}}") for one in found] == [
+            {name: one} for name, one in tree[section].items()
+        ]
+
+
 def test_subfolders_know_the_project(project, monkeypatch):
     (project / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(project / "a" / "b")
