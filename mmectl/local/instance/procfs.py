@@ -7,8 +7,8 @@ import contextlib
 import os
 import select
 import signal
+import threading
 from collections.abc import Callable, Iterable
-from os.path import samestat
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -16,7 +16,56 @@ PROC = Path("/proc")
 
 def pids() -> list[int]:
     """Every process."""
-    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    return [int(name) for name in os.listdir(PROC) if name.isdigit()]
+
+
+Place = tuple[int, int]
+"""Device and inode of a directory."""
+
+
+def _places() -> dict[Place, list[int]]:
+    """Every process by its working directory, where we may see that."""
+    found: dict[Place, list[int]] = {}
+    stat, top = os.stat, str(PROC)
+    for pid in pids():
+        try:
+            seen = stat(f"{top}/{pid}/cwd")
+        except OSError:
+            continue
+        found.setdefault((seen.st_dev, seen.st_ino), []).append(pid)
+    return found
+
+
+class Looks:
+    """Looks at all processes, for many askers at once.
+
+    A look takes milliseconds where thousands of workers run, and each model that is being loaded
+    asks for one twenty times a second. Who asks gets what a look shows that began after that: those
+    who wait for the end of one share the next. Threads may ask.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], dict[Place, list[int]]] = _places,
+        lock: contextlib.AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._look = look
+        self._lock = lock or threading.Lock()
+        self._begun = 0
+        self._found: dict[Place, list[int]] | None = None
+
+    def at(self, place: Place) -> list[int]:
+        """The processes that work there, in order of pid."""
+        asked = self._begun
+        with self._lock:
+            if self._begun == asked or self._found is None:
+                self._begun += 1
+                self._found = None  # where the look fails, the next asker looks again
+                self._found = self._look()
+            return sorted(self._found.get(place, ()))
+
+
+_looks = Looks()
 
 
 def working_in(folder: Path) -> list[int]:
@@ -25,16 +74,11 @@ def working_in(folder: Path) -> list[int]:
     Multi Model Server starts the workers of a model in the model's own directory. Directories
     are compared by device and inode, as a container knows them by another path.
     """
-    found = []
     try:
         wanted = folder.stat()
     except OSError:
         return []
-    for pid in pids():
-        with contextlib.suppress(OSError):
-            if samestat((PROC / str(pid) / "cwd").stat(), wanted):
-                found.append(pid)
-    return sorted(found)
+    return _looks.at((wanted.st_dev, wanted.st_ino))
 
 
 def of_container(container: str, model: str) -> list[int]:
