@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.errors import UsageError
+from mmectl.traffic.figures import run_of
 from mmectl.web.bench_run import PATTERNS, suggested
 from mmectl.web.chart import Span, chart
 from mmectl.web.values import Commands, Context, Query
@@ -18,6 +19,10 @@ MOST = 6
 _BYTES = 20_000_000
 _PER_DECADE, _LOWEST = 10, 1e-4  # of the histogram of a run
 _KINDS = ("warm", "cold", "unknown")
+_SHOWN = {  # of a run
+    *("load", "requests", "failed", "throughput", "interrupted", "endpoint", "models", "seconds"),
+    *("hit_rate", "cold", "reloads", "latency", "errors", "histogram", "per_second"),
+}
 
 Run = Mapping[str, Any]
 
@@ -56,13 +61,12 @@ def several(query: Query, name: str) -> list[str]:
 def _runs(folder: Path) -> Iterator[Context]:
     for path in folder.glob("*.json"):
         try:
-            if path.stat().st_size > _BYTES:
+            if not path.is_file() or path.stat().st_size > _BYTES:  # a pipe would be waited for
                 continue
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            run = run_of(json.loads(path.read_bytes()), path.name)
+        except (OSError, ValueError, RecursionError, UsageError):
             continue
-        run = found.get("data", found) if isinstance(found, dict) else None
-        if isinstance(run, dict) and "bench_version" in run:
+        if run.keys() >= _SHOWN:
             yield {"file": path.name, "started": run.get("started"), "run": run}
 
 

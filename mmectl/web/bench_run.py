@@ -29,6 +29,7 @@ PATIENCE = 10.0
 """Seconds that a run which is stopped has to give its figures."""
 _NAME = re.compile(r"\w[\w.-]{0,80}\.json", re.ASCII)
 _LINE = 1 << 24  # bytes of a line: the result has the figures of each model
+_CHUNK = 1 << 16
 
 
 def suggested(clock: Callable[[], float] = time.time) -> str:
@@ -58,10 +59,18 @@ def arguments(form: Form) -> tuple[str, ...]:
 class Running:
     """The run that goes on, or the last one; one at a time: two would measure each other."""
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
+    def __init__(
+        self,
+        commands: Commands,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        longest: int = _LINE,
+    ) -> None:
+        self._commands, self._clock, self._longest = commands, clock, longest
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._starts = asyncio.Lock()
+        self._stopped: float | None = None  # when that was asked for
         self._shown: Context = {"line": None}
 
     @property
@@ -71,6 +80,10 @@ class Running:
 
     async def start(self, form: Form) -> None:
         """Begin a run. Raises UsageError where one goes on, or would write over a file."""
+        async with self._starts:  # two tabs may ask at once
+            await self._start(form)
+
+    async def _start(self, form: Form) -> None:
         if self.state["running"]:
             raise UsageError(
                 "a run goes on already: two would measure each other",
@@ -86,13 +99,20 @@ class Running:
             raise UsageError("drop a file or write a request", code="missing_argument")
         line = self._commands.line(*words, "--", told)
         self._shown = {"line": line, "save": save, "progress": None, "result": None}
+        self._process = self._stopped = None
         self._task = asyncio.create_task(self._run(words, body, name))
 
     async def stop(self) -> None:
-        """End it as Ctrl-C does: its figures until then are saved."""
+        """End it as Ctrl-C does: its figures until then are saved.
+
+        One that goes on for `PATIENCE` after that is killed where it is stopped again.
+        """
+        now = self._clock()
+        self._stopped = now if self._stopped is None else self._stopped
         if self._process is not None and self._process.returncode is None:
+            late = now - self._stopped >= PATIENCE
             with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGINT)
+                self._process.send_signal(signal.SIGKILL if late else signal.SIGINT)
 
     async def close(self) -> None:
         """End it with the console."""
@@ -106,22 +126,29 @@ class Running:
         await self._task
 
     async def _run(self, words: Sequence[str], body: bytes, name: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
-            path = Path(folder, name)
-            await in_thread(path.write_bytes, body)
-            command = self._commands.process(*words, "--json-lines", "--", str(path))
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *command,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    limit=_LINE,
-                    start_new_session=True,  # Ctrl-C is for the console, which ends it
-                )
-                await self._follow(self._process)
-            except (OSError, ValueError) as error:
-                self._shown["result"] = _failed(f"it could not be followed: {error}")
+        try:
+            with tempfile.TemporaryDirectory(prefix="mmectl-console-") as folder:
+                path = Path(folder, name)
+                await in_thread(path.write_bytes, body)
+                await self._measure(*words, "--json-lines", "--", str(path))
+        except (OSError, ValueError) as error:
+            self._shown["result"] = _failed(f"it could not be followed: {error}")
+
+    async def _measure(self, *words: str) -> None:
+        if self._stopped is not None:
+            self._shown["result"] = _failed("it was stopped before it began")
+            return
+        self._process = await asyncio.create_subprocess_exec(
+            *self._commands.process(*words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=self._longest,
+            start_new_session=True,  # Ctrl-C is for the console, which ends it
+        )
+        if self._stopped is not None:  # while it was made
+            await self.stop()
+        await self._follow(self._process)
 
     async def _follow(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -129,9 +156,13 @@ class Running:
             async for text in process.stdout:
                 with suppress(ValueError, TypeError, KeyError):  # it is no event
                     self._heard(json.loads(text))
-        finally:
-            if process.returncode is None and process.stdout.exception():
+        except BaseException:  # nobody reads on, so that it would wait for ever
+            with suppress(ProcessLookupError):
                 process.kill()
+            while await process.stdout.read(_CHUNK):  # its end is seen after what it said
+                pass
+            raise
+        finally:
             code = await process.wait()
         if self._shown["result"] is None:
             self._shown["result"] = _failed(f"it ended with exit code {code} and told nothing")

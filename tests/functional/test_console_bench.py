@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ ENDS = """
 open(sys.argv[sys.argv.index("--save") + 1], "w").write(open(sys.argv[-1]).read())
 say(event="result", result={"exit_code": 0, "data": {"requests": 8}, "errors": []})
 """
+HEEDS_NOTHING = "signal.signal(signal.SIGINT, signal.SIG_IGN); say(event='progress')\n" + GOES_ON
+SAYS_MUCH = "while True: print('x' * 100_000, flush=True)"
 DIES = "print('no JSON'); print(5); sys.exit(3)"
 FORM = {"text": "1,2", "save": "a.json", "models": "m --x", "rate": "5", "pattern": "zipf"}
 
@@ -41,8 +45,10 @@ class Running(Said):
     def __init__(self, script):
         super().__init__({"bench compare": {"figures": []}})
         self.script = script
+        self.processes = 0
 
     def process(self, *arguments):
+        self.processes += 1
         return [sys.executable, "-c", BEGINS + self.script, *arguments]
 
 
@@ -94,6 +100,15 @@ async def test_its_progress_is_seen_and_it_can_be_stopped():
         assert "The last run is saved" in text
 
 
+async def test_after_one_that_was_stopped_another_can_begin():
+    async with served(Running(GOES_ON)) as page:
+        await page.post("/bench/start", FORM)
+        await page.post("/bench/stop", "")
+        await told(page, 'role="alert"')
+        await page.post("/bench/start", FORM)
+        assert "A run goes on" in await told(page, "5 requests a second")
+
+
 async def test_it_ends_with_the_console():
     commands = Running(GOES_ON)
     async with served(commands) as page:
@@ -106,6 +121,63 @@ async def test_one_that_dies_is_told():
     async with served(Running(DIES)) as page:
         await page.post("/bench/start", FORM)
         assert "exit code 3" in await told(page, 'role="alert"')
+
+
+async def test_two_tabs_start_one_run():
+    commands = Running(GOES_ON)
+    async with served(commands) as page:
+        other = FORM | {"save": "b.json"}
+        texts = await asyncio.gather(
+            *(page.post("/bench/start", form) for form in (FORM, other, FORM, other))
+        )
+        assert sum("a run goes on already" in text for _, text in texts) == 3
+        await told(page, "5 requests a second")
+        await page.post("/bench/stop", "")
+        await told(page, 'role="alert"')
+    assert commands.processes == 1
+
+
+async def test_one_that_is_stopped_at_once_does_not_begin():
+    commands = Running(ENDS)
+    run = bench_run.Running(commands)
+    await run.start(FORM)
+    await run.stop()
+    await run.close()
+    assert "before it began" in run.state["result"]["errors"][0]["message"]
+    assert commands.processes == 0
+
+
+async def test_one_that_does_not_heed_it_is_killed_where_it_is_stopped_again():
+    now = [0.0]
+    run = bench_run.Running(Running(HEEDS_NOTHING), clock=lambda: now[0])
+    await run.start(FORM)
+    for _ in range(1000):
+        if run.state["progress"] == {"event": "progress"}:  # it heeded it until then
+            break
+        await asyncio.sleep(0.02)
+    await run.stop()
+    now[0] = bench_run.PATIENCE - 1
+    await run.stop()
+    assert run.state["running"]
+    now[0] = bench_run.PATIENCE
+    await run.stop()
+    await run._task
+    assert "exit code -9" in run.state["result"]["errors"][0]["message"]
+
+
+async def test_one_that_says_too_much_is_ended_and_told():
+    run = bench_run.Running(Running(SAYS_MUCH), longest=1000)
+    await run.start(FORM)
+    await asyncio.wait_for(run._task, 60)
+    assert "could not be followed" in run.state["result"]["errors"][0]["message"]
+
+
+async def test_one_that_cannot_be_written_down_is_told(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "none")
+    run = bench_run.Running(Running(ENDS))
+    await run.start(FORM)
+    await run._task
+    assert "could not be followed" in run.state["result"]["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +268,16 @@ async def test_runs_stand_side_by_side_with_the_oldest_first():
             assert shown in row
         assert row.index("worse") < row.index("better")
         assert text.count("<polyline") == 9  # three charts of three runs
+
+
+def test_files_that_are_no_runs_of_this_version_are_left_out():
+    saved("a.json", "2026", 1.0)
+    saved("later.json", "2027", 1.0, bench_version=2)
+    put("part.json", json.dumps({"bench_version": 1, "load": "x"}))
+    put("deep.json", "[" * 100_000)
+    Path("folder.json").mkdir()
+    os.mkfifo("pipe.json")
+    assert [run["file"] for run in bench.bench(Said({}), MultiDict())["runs"]] == ["a.json"]
 
 
 def test_the_distribution_is_in_parts_of_all_answers():

@@ -6,11 +6,13 @@ import json
 import re
 from datetime import datetime, timedelta
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from fakes.console import Said
 
 from mmectl.base.errors import MmectlError, UsageError
+from mmectl.web import bench
 from mmectl.web.actions import ACTIONS
 from mmectl.web.pages import PAGES, PARTS
 from mmectl.web.rows import MOST
@@ -127,8 +129,8 @@ def test_names_are_never_options():
 
 def test_a_run_is_opened_by_a_name_that_is_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = {"bench_version": 1, "started": "2026-01-01", "load": "", "per_second": []}
-    run["histogram"] = []
+    run: dict[str, Any] = dict.fromkeys(bench._SHOWN, 0)
+    run |= {"bench_version": 1, "started": "2026-01-01", "per_second": [], "histogram": []}
     (tmp_path / "a.json").write_text(json.dumps(run))
     (tmp_path / "b.json").write_text(json.dumps({"data": run}))
     (tmp_path / "c.json").write_text("[1]")
