@@ -6,12 +6,14 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 MOST = 300_000
 """Characters of both answers: longer ones are not compared on a page."""
 _TOKEN = re.compile(
     r"(?P<number>(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))|\w+|\s+|[^\w\s]"
 )
+_WHOLE = re.compile(r"[-+]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,11 @@ def _distance(one: _Token, other: _Token) -> float | None:
     """How far two numbers are apart; None where they are none."""
     if one.number is None or other.number is None:
         return None
-    return 0.0 if one.number == other.number else abs(one.number - other.number)
+    if one.number != other.number:
+        return abs(one.number - other.number)
+    whole = one.text != other.text and all(_WHOLE.fullmatch(each.text) for each in (one, other))
+    # a float holds no more than 53 bits of one
+    return float(abs(Decimal(one.text) - Decimal(other.text))) if whole else 0.0
 
 
 def _parts(tokens: Sequence[_Token], marks: set[int]) -> tuple[Part, ...]:
