@@ -21,8 +21,9 @@ EVERY = 1.0
 """Seconds between two looks."""
 SELDOM = 15.0
 """Seconds between two looks at most: one may have waited for a platform that was restarted."""
-KEPT = 2_000
-"""Events that are remembered."""
+KEPT = 200
+"""Events that are remembered, and shown."""
+_SPANS = 2_000  # times that pages were open
 
 Look = Callable[[], Mapping[str, Any]]
 """The endpoint with its instances, as the embedded platform tells it. Raises MmectlError."""
@@ -41,7 +42,7 @@ class Live:
         self.pages = 0
         self._looking: asyncio.Task[None] | None = None
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._watched: deque[list[float]] = deque(maxlen=KEPT)  # from, to
+        self._watched: deque[list[float]] = deque(maxlen=_SPANS)  # from, to
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What a page is to be told: at first all, then what changed; never ends."""
@@ -67,11 +68,15 @@ class Live:
                 self.close()
 
     def saw(self, time: float) -> bool:
-        """Whether a page was open then, so that what happened is among the events."""
+        """Whether a page was open then, so that what happened is among the events.
+
+        The oldest of them go for new ones.
+        """
+        if len(self.events) == KEPT and time < self.events[0]["time"]:
+            return False
         return any(start <= time <= end for start, end in self._watched)
 
     async def _watch(self) -> None:
-        self._watched.append([self._clock(), math.inf])
         while True:
             began = time.monotonic()
             await self._once()
@@ -95,13 +100,15 @@ class Live:
                 self.events.append(
                     {"time": now, "what": what, "instance": instance, "about": which}
                 )
+        else:  # what happened before this look is no event
+            self._watched.append([now, math.inf])
         self._now, self._error = seen, None
 
     def close(self) -> None:
         """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
-            if self._watched:  # it had begun
+            if self._now:  # it had begun
                 self._watched[-1][1] = self._clock()
         self._looking, self._now = None, {}
 

@@ -19,7 +19,7 @@ class SignIn:
 
     async def exchange(self, request: web.Request) -> web.Response:
         """The token for a code; 401 where the code is not good, 429 after many that were not."""
-        code = (await request.text())[:200]
+        code = (await request.read())[:200].decode("utf-8", "replace")
         if self._codes.spend(code):
             return web.json_response({"token": self._token})
         wait = math.ceil(self._codes.wait())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
 import re
 import shlex
@@ -26,7 +27,7 @@ from mmectl.console.output import Mode, Output
 from mmectl.local import record
 from mmectl.web.codes import Codes
 from mmectl.web.guard import HEADERS
-from mmectl.web.live import Live
+from mmectl.web.live import KEPT, Live
 
 NOW = 1_000_000.0
 EVIL = "<img src=x onerror=alert(1)>'\"&"
@@ -438,6 +439,55 @@ async def test_what_happened_before_is_told_once():
     assert live.saw(NOW)
     assert not live.saw(NOW - 1)
     assert not live.saw(NOW + 1)
+
+
+async def test_what_the_events_have_no_room_for_any_more_is_told_of_the_past():
+    """A look that sees more than are kept: the oldest stand among what happened before."""
+    many = [f"m{n}" for n in range(KEPT + 1)]
+    clock, looks = itertools.count(1), [fleet("a"), fleet(*many), fleet(*many)]
+    look = lambda: looks.pop(0) if looks[1:] else looks[0]  # noqa: E731
+    live = Live(look, every=0.001, clock=lambda: next(clock))
+    messages: Any = live.messages()
+    for _ in looks[:2]:
+        await anext(messages)
+    kept = [event["time"] for event in live.events]
+    assert len(kept) == KEPT
+    assert live.saw(kept[0])
+    assert not live.saw(kept[0] - 0.5)
+    await messages.aclose()
+
+
+async def test_what_happened_before_the_first_look_was_done_was_not_seen():
+    clock = iter([5.0, 7.0])
+    live = Live(lambda: fleet("a"), every=60, clock=lambda: next(clock))
+    messages: Any = live.messages()
+    await anext(messages)
+    await messages.aclose()
+    assert not live.saw(4.9)
+    assert live.saw(5.0)
+    assert live.saw(7.0)
+    assert not live.saw(7.1)
+
+
+async def test_where_looks_fail_nothing_was_seen():
+    clock, looks = itertools.count(1.0), [fleet("a")]
+    live = Live(
+        lambda: looks.pop() if looks else fail(MmectlError("it is gone")),
+        every=60,
+        clock=lambda: next(clock),
+    )
+    for _ in range(2):
+        messages: Any = live.messages()
+        await anext(messages)
+        await messages.aclose()
+    assert live.saw(2.0)
+    assert not live.saw(2.5)
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=utf-8", "text/plain; charset=none-such"])
+async def test_a_code_that_is_no_text_is_a_wrong_one(kind):
+    async with console() as page:
+        assert (await page.post("/sign-in", b"\xff", {"Content-Type": kind}))[0] == 401
 
 
 async def test_where_there_is_nothing_live_a_page_is_told_so():
