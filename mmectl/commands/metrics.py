@@ -71,6 +71,7 @@ def metrics(
     end = core.moment(until, "--until", time.time()) if until else None
     back = length if end is None else length + time.time() - end
     step = _period(length, period, back)
+    reach = f"{since} up to {until}" if until else f"last {since}"
     if watch and (app.out.mode.json or not app.out.terminal):
         raise UsageError(
             "--watch needs a terminal, and is not for --json",
@@ -86,10 +87,10 @@ def metrics(
             limit = top or (None if app.out.mode.json else SHOWN)
             return metrics_by.by_model(app, length, variant, sort or SORTS[0], limit)
         if by_instance:
-            return metrics_by.by_instance(app, within(), since, variant)
+            return metrics_by.by_instance(app, within(), reach, variant)
         if model:
             return metrics_by.of_model(app, within(), model, variant)
-        return _result(app, within(), since, variant)
+        return _result(app, within(), reach, variant)
 
     if watch and not app.local and not (by_model or model):
         app.out.note(cost_of_watching(_EVERY, by_instance=by_instance))
@@ -182,11 +183,11 @@ def _period(length: float, text: str | None, back: float) -> int | None:
     return int(step)
 
 
-def _result(app: App, within: core.Span, since: str, variant: str | None) -> Result:
+def _result(app: App, within: core.Span, reach: str, variant: str | None) -> Result:
     from mmectl.aws.cloudwatch import Metrics
 
     if app.untouched:
-        return _nothing(app, within, since, variant)
+        return _nothing(app, within, reach, variant)
     source = Metrics(app.aws, app.endpoint_name)
     # AWS lists a metric up to 15 minutes after its first value, and not after two quiet weeks
     ours = app.config.settings.endpoint.variant_names
@@ -205,19 +206,20 @@ def _result(app: App, within: core.Span, since: str, variant: str | None) -> Res
         ],
     }
     if not found:
-        return _nothing(app, within, since, variant)
+        return _nothing(app, within, reach, variant)
     view: list[str | Table] = []
     for name, values in found.items():
-        view += [f"{app.endpoint_name}, variant {name}, last {since}", ""]
+        view += [f"{app.endpoint_name}, variant {name}, {reach}", ""]
         view.append(_table(values, within, trend=app.out.terminal))
         view.append("")
     return Result(data, view[:-1])
 
 
-def _nothing(app: App, within: core.Span, since: str, variant: str | None) -> Result:
+def _nothing(app: App, within: core.Span, reach: str, variant: str | None) -> Result:
     of = f"variant {variant} of " if variant else ""
-    none = f"no metrics of {of}{app.endpoint_name} in the last {since}"
-    text = f"{none}; send a request first: mmectl invoke"
+    none = f"no metrics of {of}{app.endpoint_name} in the {reach}"
+    # not of a time that is past
+    text = f"{none}; send a request first: mmectl invoke" if within.end > time.time() else none
     data = {
         "endpoint": app.endpoint_name,
         "start": within.start,

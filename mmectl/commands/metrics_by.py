@@ -184,7 +184,7 @@ INSTANCE = (
 _UNITS = {"ModelLatency": "Microseconds"}
 
 
-def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -> Result:
+def by_instance(app: App, within: usual.Span, reach: str, variant: str | None) -> Result:
     """SageMaker's enhanced metrics: the usual ones of each instance."""
     from mmectl.aws.cloudwatch import Ask, Metrics
 
@@ -220,14 +220,14 @@ def by_instance(app: App, within: usual.Span, since: str, variant: str | None) -
     }
     if not found:
         text = (
-            f"no metrics by instance of {name} in the last {since}; if they are off: "
+            f"no metrics by instance of {name} in the {reach}; if they are off: "
             "mmectl deploy --set endpoint.metrics.enhanced=true"
         )
         return Result(data, [text])
     names = ("INSTANCE", *(column for column, *_ in INSTANCE))
     rows = [[row["instance_id"], *_cells(row["values"])] for row in found]
     table = Table(names, rows, frozenset(names[1:]))
-    return Result(data, [f"{name}, by instance, last {since}", "", table])
+    return Result(data, [f"{name}, by instance, {reach}", "", table])
 
 
 def _cells(values: Mapping[str, float]) -> list[str]:

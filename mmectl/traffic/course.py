@@ -26,6 +26,7 @@ CURVES = {
 
 @dataclass(slots=True)
 class _Period:
+    seen: bool = False
     counted: bool = False
     requests: float = 0.0
     errors: float = 0.0
@@ -34,6 +35,9 @@ class _Period:
     buckets: dict[float, float] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any], share: float) -> None:
+        self.seen = True
+        if not row["known"]:
+            return
         self.counted = True
         self.requests += share * row["requests"]
         self.errors += share * row["errors"]
@@ -51,8 +55,7 @@ def curves(
     """
     periods = [_Period() for _ in range(-(-within.seconds // within.period))]
     for row in _of(found["steps"], variant):
-        if row["known"]:
-            _share(periods, within, row, now)
+        _share(periods, within, row, now)
     for move in _of(found["moves"], variant):
         at = _place(now - move["ago"], within)
         if 0 <= at < len(periods):
@@ -84,7 +87,9 @@ def _share(periods: list[_Period], within: Span, row: Mapping[str, Any], now: fl
 
 
 def _values(period: _Period) -> dict[str, float]:
-    found: dict[str, float] = {"loads": period.loads, "evictions": period.evictions}
+    found: dict[str, float] = {}
+    if period.seen or period.loads or period.evictions:  # the platform ran
+        found |= {"loads": period.loads, "evictions": period.evictions}
     if period.counted:
         found |= {"requests": round(period.requests, 2), "errors": round(period.errors, 2)}
         for name, percent in (("p50", 50), ("p99", 99)):

@@ -184,6 +184,13 @@ def test_no_metrics_yet(call, project):
     )
 
 
+@pytest.mark.parametrize("options", [(), ("--by-instance",)])
+def test_what_the_time_was_that_has_no_metrics(call, options):
+    out = call("metrics", "--since", "15m", "--until", "2026-01-01T10:00", *options)[1]
+    assert "of demo in the 15m up to 2026-01-01T10:00" in out
+    assert "invoke" not in out
+
+
 async def filled_by_instance(path):
     store = Store(path)
     await store.open()

@@ -44,10 +44,12 @@ def test_latencies_are_of_all_instances_together():
 
 
 def test_loads_and_evictions_are_where_they_happened():
-    shown = found(moves=[(10, True), (130, False), (140, True), (-5, True), (601, True)])
-    assert shown["loads"] == [[0, 1], [120, 1], [240, 0], [360, 0], [480, 0]]
-    assert shown["evictions"] == [[0, 0], [120, 1], [240, 0], [360, 0], [480, 0]]
-    assert shown["p50"] == []
+    moves = [(10, True), (130, False), (140, True), (-5, True), (601, True)]
+    shown = found(step(480, 600, known=False), moves=moves)
+    # 240 to 480 nobody was there to see
+    assert shown["loads"] == [[0, 1], [120, 1], [480, 0]]
+    assert shown["evictions"] == [[0, 0], [120, 1], [480, 0]]
+    assert shown["p50"] == shown["requests"] == []
 
 
 def test_one_variant_alone():
