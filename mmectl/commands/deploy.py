@@ -103,7 +103,7 @@ def _planned(
         app.warn(text)
     data = {
         "endpoint": wanted.endpoint,
-        "up_to_date": not steps,
+        "up_to_date": not steps and not first,
         "steps": [_told(step, app.config.hidden) for step in steps],
         "rolled_back": found.reason if again else None,
         "not_served": unserved.data(not_served),
@@ -112,7 +112,7 @@ def _planned(
         "first": beforehand.data(first),
     }
     if not steps:
-        return Result(data, [f"{wanted.endpoint} is up to date, serving {found.config}"])
+        return Result(data, [_nothing(wanted, found, first), *beforehand.lines(first)])
     rows = [[str(i), step.action, step.name, step.why] for i, step in enumerate(steps, 1)]
     apply = "then: mmectl deploy" if first else "apply it: mmectl deploy"
     if again:
@@ -121,6 +121,15 @@ def _planned(
         )
     table = Table(("#", "ACTION", "NAME", "WHY"), rows)
     return Result(data, [table, *cost.lines(costs), *beforehand.lines(first), apply])
+
+
+def _nothing(wanted: Desired, found: Observed, first: Sequence[beforehand.First]) -> str:
+    """What is said where deploy would have no step."""
+    if first:
+        return (
+            f"{wanted.endpoint} serves {found.config} already; deploy needs its image all the same"
+        )
+    return f"{wanted.endpoint} is up to date, serving {found.config}"
 
 
 def _told(step: Step, hidden: Mapping[str, str]) -> dict[str, Any]:

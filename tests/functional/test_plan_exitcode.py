@@ -89,6 +89,32 @@ def test_an_account_without_image_and_models_is_planned(call, world):
     assert call("deploy")[0] == 1  # what plan tells, deploy does not do
 
 
+def test_an_image_that_is_gone_is_something_to_do(call, world):
+    image = SimpleNamespace(
+        reference="example.com/image:1",
+        kept_in=None,
+        request=SimpleNamespace(reference="example.com/image:1"),
+        serves=lambda _: None,
+    )
+    world.image = image
+    assert call("deploy")[0] == 0
+    assert call(*DETAILED)[0] == 0
+
+    class Gone:
+        reference = property(lambda _: (_ for _ in ()).throw(NOT_BUILT))
+        request = image.request
+
+        def outgrown(self, _served):
+            return None
+
+    world.image = Gone()
+    code, out, _ = call(*DETAILED)
+    told = json.loads(call("plan", "--json")[1])["data"]
+    assert (code, told["up_to_date"], told["steps"]) == (2, False, [])
+    assert "is up to date" not in out
+    assert out.endswith("first: mmectl build   # the image is not built\n")
+
+
 def test_a_wrong_image_is_still_a_failure(call, world):
     class Broken:
         reference = property(lambda _: (_ for _ in ()).throw(BuildError("x", code="manifest")))
