@@ -61,43 +61,49 @@ def _refusals(found: Bucket, subject: Subject) -> Iterator[Finding]:
     """What the policy denies for other reasons than encryption."""
     if not found.policy:
         return
-    location, names = subject.wanted.location, subject.names()
-    partition = partitions.of(subject.wanted.region).name
-    who = {"caller": subject.account.caller(), "role": names.role}
-    context = {
-        "aws:securetransport": ["true"],
-        "s3:tlsversion": ["1.2"],
-        "aws:principalaccount": [names.account],
-        "aws:principalisawsservice": ["false"],
-    }
-    hint = f"read it: aws s3api get-bucket-policy --bucket {location.bucket}"
+    names = subject.names()
+    owner = f"arn:{partitions.of(names.region).name}:iam::{names.account}:root"
+    who = {"caller": subject.account.caller() or owner, "role": names.role}
     told: set[tuple[str, str]] = set()
     for action, whose, effect in _ASKED:
-        path = (
-            location.bucket
-            if action == "s3:ListBucket"
-            else f"{location.bucket}/{location.prefix}x"
-        )
-        asked = Asked(action, f"arn:{partition}:s3:::{path}", context)
+        asked = Asked(action, _asked_of(action, subject), _context(who[whose], names.account))
         for statement, missing in denials(found.policy, asked):
             about = _about(statement, who[whose], names.account)
             why = f"{statement.get('Sid', '')}{missing}"
             judged = any("server-side-encryption" in key.lower() for key in missing)
-            if about is False or judged or (action, why) in told:
-                continue
-            told.add((action, why))
-            if missing or about is None:
-                on = f", depending on {', '.join(missing)}" if missing else ""
-                yield warn(
-                    f"the bucket's policy may refuse {action}{on}",
-                    effect,
-                    hint,
-                    code="bucket_policy",
-                )
-            else:
-                yield fail(
-                    f"the bucket's policy refuses {action}", effect, hint, code="bucket_policy"
-                )
+            if about is not False and not judged and (action, why) not in told:
+                told.add((action, why))
+                yield _refused(subject, action, effect, missing, sure=about is True)
+
+
+def _asked_of(action: str, subject: Subject) -> str:
+    """The ARN of the bucket, or of an object that a model could be."""
+    location = subject.wanted.location
+    key = "" if action == "s3:ListBucket" else f"/{location.prefix}x"
+    return f"arn:{partitions.of(subject.wanted.region).name}:s3:::{location.bucket}{key}"
+
+
+def _context(arn: str | None, account: str) -> dict[str, list[str]]:
+    """What is known of a request of a user's or role's; S3 and what asks it speak TLS 1.3."""
+    return {
+        "aws:securetransport": ["true"],
+        "s3:tlsversion": ["1.3"],
+        "aws:principalaccount": [account],
+        "aws:principalisawsservice": ["false"],
+        **({} if arn is None else {"aws:principalarn": [arn]}),
+    }
+
+
+def _refused(
+    subject: Subject, action: str, effect: str, missing: tuple[str, ...], *, sure: bool
+) -> Finding:
+    hint = f"read it: aws s3api get-bucket-policy --bucket {subject.wanted.location.bucket}"
+    if sure and not missing:
+        text = f"the bucket's policy refuses {action}"
+        return fail(text, effect, hint, code="bucket_policy")
+    on = f", depending on {', '.join(missing)}" if missing else ""
+    text = f"the bucket's policy may refuse {action}{on}"
+    return warn(text, effect, hint, code="bucket_policy")
 
 
 def _about(statement: Mapping[str, Any], arn: str | None, account: str) -> bool | None:
@@ -107,13 +113,10 @@ def _about(statement: Mapping[str, Any], arn: str | None, account: str) -> bool 
         return None
     named = principal.get("AWS", ()) if isinstance(principal, Mapping) else principal
     listed = [named] if isinstance(named, str) else list(named)
-    if (
-        "*" in listed
-        or account in listed
-        or any(one.endswith(f":{account}:root") for one in listed)
-    ):
+    everybody = {"*", account}
+    if any(one in everybody or one.endswith(f":{account}:root") for one in listed):
         return True
-    return None if arn is None else arn in listed
+    return None if arn is None and listed else arn in listed
 
 
 def _header(statement: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ from mmectl.iam.policy import Names
 from mmectl.spec.policy import Policy
 
 ROLE = "arn:aws:iam::123456789012:role/mme"
+CALLER = "arn:aws:iam::123456789012:user/ann"
 LOCATION = Location("models", "demo/")
 DENIED = ServiceError("iam:GetRole: no", code="aws_AccessDenied")
 
@@ -46,7 +47,7 @@ class Fine:
             "identity": Identity("123456789012", "arn:aws:iam::123456789012:user/ann", "r"),
             "clock": 0.4,
             "role": trust(),
-            "caller": "arn:aws:iam::123456789012:user/ann",
+            "caller": CALLER,
             "refused": (),
             "bucket": Bucket(True, "AES256"),
             "quota": Quota(20, 2),
@@ -276,6 +277,21 @@ OTHERS = {"AWS": "arn:aws:iam::123456789012:role/other"}
         ),
         (
             {"Action": "s3:PutObject", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.3"}}},
+            ["ok"],
+        ),
+        (
+            {"Action": "s3:PutObject", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.4"}}},
+            ["fail"],
+        ),
+        (
+            {
+                "Action": "s3:PutObject",
+                "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [CALLER, ROLE]}},
+            },
+            ["ok"],
+        ),
+        (
+            {"Action": "s3:PutObject", "Condition": {"ArnEquals": {"aws:PrincipalArn": CALLER}}},
             ["fail"],
         ),
         (
@@ -308,6 +324,22 @@ def test_what_the_buckets_policy_denies_is_told(statement, said):
     assert [row[0] for row in rows] == said
     if said == ["warn"] and "Condition" in statement:
         assert "depending on aws:SourceVpce" in str(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("principal", "said"),
+    [
+        ({"Service": "cloudtrail.amazonaws.com"}, ["ok"]),
+        (OTHERS, ["warn"]),  # it may be the execution role, which is not known
+        ({"AWS": "arn:aws:iam::123456789012:root"}, ["fail", "fail", "fail"]),
+    ],
+)
+def test_an_owner_and_an_unknown_role_are_who_they_are(principal, said):
+    statement = {"Effect": "Deny", "Principal": principal, "Resource": "*", "Action": "s3:*"}
+    policy = {"Statement": statement}
+    says = {"bucket": Bucket(True, "AES256", policy), "caller": None}
+    one = subject(says, names=dataclasses.replace(NAMES, role=None))
+    assert [row[0] for row in found("bucket", one)] == said
 
 
 def test_questions_are_about_what_the_configuration_names():
