@@ -13,6 +13,8 @@ from mmectl.web.values import Commands, Context, Data, Query, chosen, optional
 
 TAIL = 300
 """Lines that are shown at first, the last ones."""
+NEW = 2_000
+"""New lines at most: as many as the page keeps, so that there is no gap before them."""
 SPANS = ("", "15m", "1h", "6h", "1d", "7d")
 LATE = 10.0
 """Seconds that a line may come after later ones."""
@@ -50,7 +52,7 @@ def lines(commands: Commands, query: Query, clock: Clock = time.time) -> Context
         span = max(1, math.ceil(age + LATE))
     except (ValueError, OverflowError):
         raise UsageError("after: is no time", code="bad_value") from None
-    options = (*_chosen(query), "--since", f"{span}s", "--tail", str(TAIL))
+    options = (*_chosen(query), "--since", f"{span}s", "--tail", str(NEW))
     return {"lines": list(_named(commands("logs", *options)["events"])), "asked": asked}
 
 

@@ -334,6 +334,12 @@ async def test_a_list_is_read_once_for_all_its_parts_and_anew_after_an_action():
         assert page.commands.called[-2:] == ["models promote -- m v2", "models list --all"]
 
 
+@pytest.mark.parametrize(("total", "said"), [(1, "<p>1 model at"), (5000, "<p>5,000 models at")])
+async def test_it_says_how_many_models_there_are(total, said):
+    async with console({"models list": LISTED | {"total": total}}) as page:
+        assert said in (await page.get("/page/models"))[1]
+
+
 async def test_a_model_that_was_removed_is_said_to_be_gone():
     why = ArtifactError(f"{EVIL}: no such model is uploaded", code="unknown_model")
     async with console({"models show": why}) as page:

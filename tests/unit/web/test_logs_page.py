@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 from fakes.console import Said
 
@@ -31,8 +33,13 @@ def test_equal_lines_are_lines_of_their_own_and_known_again():
 def test_new_lines_are_asked_for_with_those_that_came_late():
     commands = Said(FOUND)
     found = logs.lines(commands, {"after": "100.5", "filter": "x"}, lambda: 104.0)
-    assert commands.called == ["logs --filter x --since 14s --tail 300"]
+    assert commands.called == ["logs --filter x --since 14s --tail 2000"]
     assert found["asked"] == 104.0
+
+
+def test_as_many_new_lines_are_asked_for_as_the_page_keeps():
+    script = files("mmectl.web").joinpath("static").joinpath("logs.js").read_text("utf-8")
+    assert f"const LOG_LINES = {logs.NEW};" in script
 
 
 @pytest.mark.parametrize("after", ["", "x", "nan", "inf", "-inf"])
