@@ -46,9 +46,9 @@ def build(app: App, rebuild: bool) -> Result:
         return Result(
             {"image": uri, "built": False}, [f"image.uri is set, nothing to build: {uri}"]
         )
-    for note in app.image.handler.notes if app.image.handler else ():
-        app.warn(note)
     try:
+        for note in app.image.handler.notes if app.image.handler else ():
+            app.warn(note)
         return _local(app, rebuild) if app.local else _aws(app, rebuild)
     except KeyboardInterrupt:
         raise Interrupted(
