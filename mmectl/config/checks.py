@@ -60,7 +60,7 @@ _WORDS = {
         r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
         "3 to 63 lowercase letters, digits, dots and hyphens",
     ),
-    "bucket.prefix": (r"([\w!.*'()=-]+/)+", "folders of letters, digits and ! - _ . * ' ( )"),
+    "bucket.prefix": (r"[\w!.*'()=/-]*", "folders of letters, digits and ! - _ . * ' ( )"),
     "image.repository": (
         r"(?=.{2,256}$)[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*",
         "2 to 256 lowercase letters, digits and . _ - /",
@@ -130,10 +130,10 @@ def _words(item: Mapping[str, Any], written: str | None) -> str:
     if kind == "missing":
         return "missing"
     if kind == "literal_error":
-        return f"is {value}, must be {context['expected']}" + near_miss(
-            str(item.get("input")),
-            str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "),
-        )
+        expected = str(context["expected"])
+        choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
+        near = near_miss(item["input"], choices) if isinstance(item.get("input"), str) else ""
+        return f"is {value}, must be {expected}{near}"
     if kind in _EXPECTED:
         return f"is {value}, must be {_EXPECTED[kind]}"
     return f"is {value}: {item['msg'][:1].lower()}{item['msg'][1:]}"

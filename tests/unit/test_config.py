@@ -322,7 +322,6 @@ def test_wrong_shapes_hide_no_other_problem(tmp_path):
         "aws.region",
         "aws.tags",
         "bucket.prefix",
-        "bucket.prefix",
         "local.port",
         "alarms.defaults",
         "alarms.sns",
@@ -357,6 +356,23 @@ def test_what_follows_from_another_problem_is_not_told(tmp_path, text, told):
     with pytest.raises(ConfigError) as caught:
         load_text(tmp_path, text)
     assert len(caught.value.problems) == told, caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("prefix", "told"),
+    [("models", 1), ("''", 1), ("/models/", 1), ("a//b/", 1), ("a b/", 1), ("a b", 2)],
+)
+def test_a_prefix_is_told_what_is_wrong_once(tmp_path, prefix, told):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, f"bucket: {{prefix: {prefix}}}\n")
+    assert len(caught.value.problems) == told, caught.value.problems
+
+
+def test_a_number_is_near_no_word(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, "logs: {retention_days: 4}\n")
+    assert "is 4, must be 1, 3, 5, 7" in caught.value.message
+    assert "did you mean" not in caught.value.message
 
 
 @pytest.mark.parametrize(
