@@ -25,9 +25,9 @@ def allowed(environ: Mapping[str, str]) -> bool:
 
 
 def load(path: Path, *, code: bool) -> tuple[Any, list[str]]:
-    """Load a file; the estimator, and what is to be told of it. Raises ModelError, MemoryError.
+    """Load a file; the estimator, and which other scikit-learn wrote it.
 
-    `code`: a pickle may be anything.
+    `code`: a pickle may be anything. Raises ModelError, MemoryError.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -60,8 +60,7 @@ def _versions(told: list[warnings.WarningMessage]) -> list[str]:
 
     found = {getattr(one.message, "original_sklearn_version", "") for one in told} - {""}
     return [
-        f"was written by scikit-learn {version}, this image has {sklearn.__version__}: "
-        "answers may differ"
+        f"was written by scikit-learn {version}, this image has {sklearn.__version__}"
         for version in sorted(map(str, found))
     ]
 

@@ -27,10 +27,11 @@ class Model(base.TableModel):
 
     dialect = Dialect.SKLEARN
 
-    def __init__(self, name: str, estimator: Any, method: str) -> None:
+    def __init__(self, name: str, estimator: Any, method: str, notes: Sequence[str] = ()) -> None:
+        """Make it of an estimator; `notes` say of an error whose file it may be the fault of."""
         from runtimes.sklearn import columns
 
-        self.name = name
+        self.name, self._notes = name, notes
         found = self._columns = columns.of(estimator)
         self._answer = _bound(estimator, method, name)
         self._frame = _frames(name) if found.frame else None
@@ -63,7 +64,7 @@ class Model(base.TableModel):
             except (ValueError, TypeError) as error:
                 raise RequestError(f"the model does not take it: {_first_line(error)}") from None
             except Exception as error:  # noqa: BLE001 - a pipeline can raise anything
-                raise EngineError(f"{type(error).__name__}: {_first_line(error)}") from None
+                raise EngineError(_told(error, self.name, self._notes)) from None
         return _plain(answer)
 
     def _answered(self, rows: Any) -> Any:
@@ -164,6 +165,13 @@ def _plain(answer: Any) -> Any:
     return np.asarray(answer)
 
 
+def _told(error: BaseException, name: str, notes: Sequence[str]) -> str:
+    """An error of scikit-learn's own code, and the other version that wrote the file, if any."""
+    said = f"{type(error).__name__}: {_first_line(error)}"
+    again = [f"{name} {note}: save it again with this one, or train it again" for note in notes]
+    return "; ".join([said, *again])
+
+
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:300] if text else type(error).__name__
@@ -228,8 +236,11 @@ class Sklearn(one_file.OneFile):
         path, method = model_files.find(folder), model_files.method(folder)
         estimator, notes = loading.load(path, code=loading.code_allowed())
         for note in notes:
-            log.warning("%s: %s", path.name, note)
-        return Model(path.name, estimator, method)
+            log.warning("%s: %s: answers may differ", path.name, note)
+        try:
+            return Model(path.name, estimator, method, notes)
+        except AttributeError as error:
+            raise EngineError(_told(error, path.name, notes)) from None
 
 
 RUNTIME = Sklearn()

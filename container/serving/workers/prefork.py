@@ -37,6 +37,7 @@ from serving.workers import (
     host_line,
     idle,
     launcher,
+    printing,
     standby,
     template,
     tier,
@@ -226,7 +227,9 @@ def become_worker(line: socket.socket, body: bytes, files: list[int]) -> NoRetur
             process.reseed()
             for runtime in registry.installed():
                 runtime.use_threads(cpu.limit(os.environ))
-            status = worker.run(launcher.options(arguments), clients, lambda: dismiss(line))
+            status = worker.run(
+                launcher.options(arguments), clients, printing, lambda: dismiss(line)
+            )
             if kept:
                 part(host_line.PARTED_WORKER, started)
     except BaseException:  # noqa: BLE001 - it is the end of the process, and must be told

@@ -288,28 +288,29 @@ def _room() -> bool:
 def run(
     given: Mapping[str, str],
     clients: Sequence[int],
+    printing: Any,
     loaded: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve connections (descriptors) of the server until they end; returns the exit code.
 
-    `given` is the server's arguments (launcher.options).
+    `given` is the server's arguments (launcher.options), `printing` the module.
 
     As the fork in mms/model_service_worker.py of version 1.1.11 does, with its own code.
     """
-    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    printing.begin()
     sockets = [socket.socket(fileno=client) for client in clients]
     try:
         Worker(given, sockets, loaded).serve()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        printing.end()
     return 0
 
 
 if __name__ == "__main__":
+    import printing  # type: ignore[import-not-found]
     from launcher import HERE, options  # type: ignore[import-not-found]
 
     # a handler's own modules come first: what it needs is in PYTHONPATH
     sys.path.remove(HERE)
-    del sys.modules["launcher"]
-    sys.exit(run(options(sys.argv[2:]), [int(sys.argv[1])]))
+    del sys.modules["launcher"], sys.modules["printing"]
+    sys.exit(run(options(sys.argv[2:]), [int(sys.argv[1])], printing))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from runtimes.sklearn import columns
+from runtimes.sklearn.runtime import Model
+from runtimes.tables import Table
+from runtimes.values import EngineError
 
 
 def kind(name: str, **attributes):
@@ -46,3 +50,18 @@ def test_trees_of_a_forest_say_nothing_new():
 
 def test_no_columns_at_all_are_unknown_ones():
     assert columns.of(kind("CatBoostClassifier", n_features_in_=0)).count is None
+
+
+def fails(rows):
+    raise AttributeError("'SimpleImputer' object has no attribute '_fill_dtype'")
+
+
+def test_an_error_of_a_file_of_another_version_names_both():
+    note = "was written by scikit-learn 1.3.2, this image has 1.9.1"
+    table = Table(1, False, np.zeros((1, 2), "f"))
+    model = Model("model.pkl", kind("SimpleImputer", transform=fails), "transform", [note])
+    with pytest.raises(EngineError, match=rf"_fill_dtype'; model\.pkl {note}: save it again"):
+        model.predict(table, 1)
+    model = Model("model.pkl", kind("SimpleImputer", transform=fails), "transform")
+    with pytest.raises(EngineError, match=r"_fill_dtype'$"):
+        model.predict(table, 1)
