@@ -130,6 +130,18 @@ def test_a_reload_and_a_new_tab_are_signed_in(page, address):
     other.close()
 
 
+def test_a_tab_that_brings_an_older_token_signs_no_other_out(page):
+    """All tabs share a stream: one that was asleep while the console was started anew joins it."""
+    token = page.evaluate("authorization()")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("heading", name="demo", exact=True).wait_for()
+    other.evaluate("sessionStorage.setItem(KEY, 'older'); live.join(authorization())")
+    other.wait_for_function("(token) => authorization() === token", arg=token)  # from this one
+    assert page.evaluate("authorization()") == token
+    other.close()
+
+
 def test_more_tabs_than_a_browser_opens_connections(page):
     """Six to a server: a stream for each tab would let the next one wait for ever."""
     tabs = [page.context.new_page() for _ in range(7)]

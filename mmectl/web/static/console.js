@@ -37,7 +37,9 @@ function openModel(target, left = false) {
 /* A message of the stream: at first all, then what changed; shown where instances are. */
 function heard(message) {
   if (message.unknown) {
-    begin(true);
+    // a tab that was asleep may have brought an older token: the others go on with theirs
+    if (message.unknown === authorization()) begin(true);
+    else if (sessionStorage.getItem(KEY)) live.join(authorization());
     return;
   }
   if (!fleet) return;

@@ -35,7 +35,7 @@ class Stream {
         if (answer.status === 204) return; // AWS: nothing is live
         if (answer.status === 401) {
           this.end();
-          this.tell({ unknown: true });
+          this.tell({ unknown: authorization });
           return;
         }
         if (!answer.ok) throw new Error(await answer.text());
