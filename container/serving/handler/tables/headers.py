@@ -26,6 +26,8 @@ def found(head: Sequence[str], rest: Iterable[Sequence[str]], features: Features
 
     Raises PayloadError where they may as well be values.
     """
+    if not _may_be_names(head, features):
+        return False
     fields = [field.strip() for field in head]
     numbers = [_is_number(field) for field in fields]
     if all(numbers):
@@ -67,6 +69,17 @@ def named(fields: Sequence[str], names: Sequence[str]) -> list[str]:
     if len(meant) < len(names):
         meant = {}
     return [one if one in names else meant.get(one.strip(), one.strip()) for one in fields]
+
+
+def _may_be_names(head: Sequence[str], features: Features) -> bool:
+    """Whether the first and the last field leave it open: most rows are values, and many are wide.
+
+    A number is only a name where it is one of the model's, or the index of its column.
+    """
+    first, last = head[0].strip(), head[-1].strip()
+    if not _is_number(first) or (first == "0" and last == str(len(head) - 1)):
+        return True
+    return any(first == name.strip() for name in features.names or ())
 
 
 def _refuse_either(fields: list[str], rest: Iterable[Sequence[str]], features: Features) -> None:
