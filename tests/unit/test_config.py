@@ -382,7 +382,7 @@ def test_a_number_is_near_no_word(tmp_path):
         ("endpoint.instance_cuont", "endpoint.instance_count"),
         ("endpoint.nam", "endpoint.name"),
         ("endpoint.timeout", "endpoint.deploy_timeout"),
-        ("regon", "aws.region"),
+        ("region", "aws.region"),
         ("state_dir", "local.state_dir"),
     ],
 )
