@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmectl.app import App
-from mmectl.base.errors import BuildError
+from mmectl.base.errors import BuildError, ServiceError
 from mmectl.commands import upgrades
 from mmectl.planning.step import Plan
 from mmectl.spec.desired import Desired
@@ -43,11 +43,18 @@ def models(app: App, steps: Plan) -> tuple[First, ...]:
     """The upload, where a new endpoint would have no model."""
     if not any(step.action == "CreateEndpoint" for step in steps):
         return ()
-    if not app.untouched and (
-        app.aws.bucket_exists(app.location.bucket) and app.bucket.holds(app.location.prefix)
-    ):
+    if not app.untouched and _holds_some(app):
         return ()
     return (First("mmectl upload --all", f"no models found under {app.location.url}"),)
+
+
+def _holds_some(app: App) -> bool:
+    """Whether there are objects under the prefix; True, with a warning, where none may look."""
+    try:
+        return app.aws.bucket_exists(app.location.bucket) and app.bucket.holds(app.location.prefix)
+    except ServiceError as error:
+        app.warn(f"whether there are models under {app.location.url} is not known: {error.message}")
+        return True
 
 
 def data(first: Sequence[First]) -> list[dict[str, Any]]:

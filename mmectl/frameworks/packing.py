@@ -113,7 +113,7 @@ def _deep(name: str) -> Wrong | None:
 
 # a checkpoint of PyTorch's may have that ending, too
 _PATHS = (
-    "has the ending of files that Python runs at its start",
+    "is code by its ending: Python runs such files at its start",
     "call it .pt where it is PyTorch's, else remove it",
 )
 

@@ -110,6 +110,7 @@ def test_who_may_not_list_the_models_plans_all_the_same(run, serves):
     code, out, err = run("plan", "--json")
     assert (code, json.loads(out)["data"]["not_served"]) == (0, [])
     assert "whether the image serves the uploaded models is not known: AccessDenied" in err
+    assert "whether there are models under s3://" in err
 
 
 def test_an_upload_is_compared_with_the_image_that_is_deployed(run, serves, root):
