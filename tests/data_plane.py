@@ -162,10 +162,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+async def until(
+    condition: Callable[[], bool], seconds: float = 60, told: object = "never happened"
+) -> None:
+    """Wait for the condition; where it does not come, fail with what is `told`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "never happened"
+        assert time.monotonic() < deadline, told
         await asyncio.sleep(0.05)
 
 
