@@ -15,7 +15,7 @@ PROC = Path("/proc")
 SERVER_MARK = "MMECTL_STATE_DIR"  # in the environment of the server and of every instance
 SUPERVISOR_MARK = "MMECTL_PLATFORM_DIR"  # in the supervisor's
 POLL = 0.02  # seconds
-_EXEC = 0.05
+_EXEC = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,10 @@ def _environ(folder: Path) -> list[bytes]:
     deadline = time.monotonic() + _EXEC
     while not (content := (folder / "environ").read_bytes()):
         if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
+            content = (folder / "environ").read_bytes()  # both are there from one moment on
             break
         (folder / "exe").readlink()
-        time.sleep(_EXEC / 50)
+        time.sleep(0.001)
     return content.split(b"\0")
 
 
