@@ -419,10 +419,9 @@ class App:
     @property
     def allows_code(self) -> bool:
         """Whether the configuration lets the endpoint run the code of its models."""
-        from mmectl.frameworks.custom.model_files import ALLOW_CODE
+        from mmectl.frameworks.custom.model_files import allowed
 
-        given = self.config.settings.endpoint.environment.get(ALLOW_CODE, "")
-        return given.lower() in ("true", "1")  # as the container reads it
+        return allowed(self.config.settings.endpoint.environment)
 
     @property
     def advice(self) -> list[str]:

@@ -85,6 +85,8 @@ class Span:
 
 
 _DAY = 86_400
+KEPT = 455 * _DAY
+"""Seconds that CloudWatch keeps a value."""
 
 
 def finest(since: float) -> int:
@@ -167,7 +169,7 @@ def seconds(text: str, option: str) -> float:
     """A span of time such as 90s, 15m, 2h or 3d. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h|d)", text.strip())
     found = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not 0 < found <= 455 * 86_400:
+    if not 0 < found <= KEPT:
         raise UsageError(
             f"{option} {text}: must be a span of time",
             hint=f"for example: {option} 15m, 2h or 3d",

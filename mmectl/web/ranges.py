@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mmectl.base.errors import UsageError
+from mmectl.traffic.metrics import KEPT, finest
 
 SPANS = {"15m": "1m", "1h": "1m", "6h": "5m", "1d": "15m", "7d": "2h"}
 """Ranges up to now, and the periods of their curves."""
 
 _PERIODS = (1, 5, 15, 60, 120, 360, 1440)  # minutes, each a multiple of what CloudWatch kept
 _POINTS = 120  # of a curve at most
-_DAY = 1440  # minutes
-_KEPT = 455 * _DAY  # what CloudWatch keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,11 @@ def _between(begin: str, end: str, now: float) -> Range:
     minutes = round((last - first) / 60)
     if minutes < 1:
         raise UsageError("From must be a minute before To, and not yet to come", code="bad_value")
-    back = (now - first) / 60
-    if back > _KEPT:
+    back = now - first
+    if back > KEPT:
         raise UsageError("From: CloudWatch keeps values of 455 days", code="bad_value")
-    finest = 1 if back <= 15 * _DAY else 5 if back <= 63 * _DAY else 60
-    period = next((p for p in _PERIODS if p >= finest and minutes / p <= _POINTS), _PERIODS[-1])
+    least = finest(back) // 60
+    period = next((p for p in _PERIODS if p >= least and minutes / p <= _POINTS), _PERIODS[-1])
     since = max(minutes, period)  # one period at least
     until = end or datetime.fromtimestamp(now).strftime("%Y-%m-%dT%H:%M")
     return Range(f"{since}m", until, f"{period}m", begin)

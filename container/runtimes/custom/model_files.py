@@ -76,13 +76,17 @@ def taken(folder: Path) -> str | None:
     return next((name for name in names if Path(name).stem in TAKEN), None)
 
 
+def allowed(environ: Mapping[str, str]) -> bool:
+    """Whether models may bring code."""
+    return environ.get(ALLOW_CODE, "").lower() in _ALLOWED
+
+
 def find(folder: Path, environ: Mapping[str, str], built: Path | None = None) -> Script:
     """The script that serves a model. Raises ModelError where it may not, or there is none."""
     describe(folder).only(())
     if (script := own(folder)) is not None:
         name = str(script.path.relative_to(script.top))
-        allowed = environ.get(ALLOW_CODE, "").lower() in _ALLOWED
-        if not allowed and script.path.read_bytes() != SAMPLE:
+        if not allowed(environ) and script.path.read_bytes() != SAMPLE:
             raise ModelError(
                 "is code, which this endpoint does not run",
                 name,
