@@ -101,14 +101,14 @@ def test_the_story(project, image):
 
 def test_a_change_updates_the_endpoint(project, endpoint):
     before = project.data("status")
-    canary = [f"update.{key}" for key in ("policy=canary", "step=20", "wait=2")]
+    canary = [f"update.{key}" for key in ("policy=canary", "step=20", "wait=10")]
     changed = ["endpoint.instance_count=1", "endpoint.volume_size_gb=20"]
     settings = [*changed, *canary, "aws.tags={team: vision}"]
     options = [word for setting in settings for word in ("--set", setting)]
     planned = project.mmectl("plan", *options).stdout.decode()
     done = project.mmectl("deploy", *options, "--json")
     after = json.loads(done.stdout)["data"]
-    assert "canary 20%, 2 s each" in " ".join(planned.split())
+    assert "canary 20%, 10 s each" in " ".join(planned.split())
     assert "Updating, Baking, 20% of the traffic on the new instances" in done.stderr.decode()
     assert [step["action"] for step in after["steps"]] == [
         "CreateEndpointConfig",
