@@ -461,7 +461,7 @@ class App:
 
         `image` is the one to serve; None: the one that is built.
         """
-        from mmectl.config import accelerators
+        from mmectl.config.checks import accelerators
         from mmectl.config.specification import specification
         from mmectl.planning.serving import serving_role
         from mmectl.spec.desired import desired

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mmectl.base import partitions
-from mmectl.config.checks import has_disks
+from mmectl.config.checks.endpoint import has_disks
 from mmectl.config.sections.settings import Settings
 
 

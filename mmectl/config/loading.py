@@ -17,7 +17,7 @@ from typing import Any
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
-from mmectl.config import checks, environments, project, variables
+from mmectl.config import environments, project, validation, variables
 from mmectl.config.keys import flatten, is_text, keys, paths, texts
 from mmectl.config.reading import read_text
 from mmectl.config.sections.settings import Settings
@@ -141,7 +141,7 @@ def load(
     problems += [text for key, text in expanded.problems.items() if key in mine]
     hidden = {key: text for key, text in expanded.hidden.items() if key in mine}
     hidden |= variables.brought(tree)
-    settings, more = checks.validate(tree, path)
+    settings, more = validation.validate(tree, path)
     told = {problem.partition(": ")[0] for problem in problems}
     problems += [problem for problem in more if problem.partition(": ")[0] not in told]
     if settings is None or problems:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.errors import ConfigError, UsageError
-from mmectl.config import checks
+from mmectl.config import validation
 from mmectl.config.keys import keys, texts
 from mmectl.config.yaml_values import Source, Tree, overlay
 
@@ -64,7 +64,7 @@ def settings_of(wish: Wish) -> dict[str, Any]:
         put(value, key, given)
     names = {key: key for key in keys()}
     tree, problems = overlay(Tree(value, where, ()), wish.settings, "flag", names, texts())
-    _, more = checks.validate(tree, None)
+    _, more = validation.validate(tree, None)
     if problems := [*problems, *more]:
         raise ConfigError(
             tuple(dict.fromkeys(problems)), hint="see: mmectl init --help", code="config"

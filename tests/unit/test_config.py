@@ -13,7 +13,7 @@ from botocore.loaders import Loader
 
 from mmectl.base import packaged
 from mmectl.base.errors import ConfigError
-from mmectl.config import accelerators, checks, limits
+from mmectl.config.checks import accelerators, limited, limits
 from mmectl.config.keys import flatten, keys
 from mmectl.config.loading import load, state_dir_in_need
 from mmectl.config.reading import read_text
@@ -681,7 +681,7 @@ def test_others_take_a_volume(tmp_path):
 
 def test_shapes_are_read_as_botocore_reads_them():
     model = Loader().load_service_model("sagemaker", "service-2")["shapes"]
-    for name in {*checks._LIMITED.values(), "RoleArn", "TagKey", "TagValue", "CreateModelInput"}:
+    for name in {*limited._LIMITED.values(), "RoleArn", "TagKey", "TagValue", "CreateModelInput"}:
         assert limits.shape_of(name) == model[name], name
     with pytest.raises(KeyError):
         limits.shape_of("NoSuchShape")

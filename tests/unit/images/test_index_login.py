@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmectl.base.errors import BuildError
-from mmectl.config.checks import _index_problem
+from mmectl.config.checks.image import index_problem
 from mmectl.images import command_lines, index_login
 from mmectl.images.context import Contents, index_of
 from mmectl.images.uv import with_index
@@ -97,9 +97,9 @@ def test_a_framework_may_name_an_index(tmp_path):
 
 
 def test_an_index_in_the_configuration():
-    assert _index_problem(INDEX) is None
-    problem = _index_problem("https://me:secret@host/simple")
+    assert index_problem(INDEX) is None
+    problem = index_problem("https://me:secret@host/simple")
     assert "MMECTL_INDEX_LOGIN" in problem
     assert "secret" not in problem
     for bad in ("host/simple", "ftp://host/", "https:///x", "https://a b/", "https://[x/"):
-        assert _index_problem(bad), bad
+        assert index_problem(bad), bad
