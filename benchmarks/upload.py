@@ -25,7 +25,7 @@ from mmectl.frameworks.mxnet import untrained
 from mmectl.local.client import platform
 from mmectl.local.client.platform import Connection
 from mmectl.registry.digest_cache import DigestCache
-from mmectl.registry.upload import Upload
+from mmectl.registry.upload_job import Upload
 
 NAME = "upload: resnet_18, resnet_152, ten squeezenet_v1.0, against the notebook's way, in one run"
 REGION, BUCKET = "us-east-1", "mmectl-bench"

@@ -11,8 +11,9 @@ from mmectl.base.errors import Interrupted, MmectlError
 from mmectl.base.values import Event, Location, Report, ignore
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.store import Store
-from mmectl.registry.upload import Upload, Uploaded, upload
+from mmectl.registry.upload import upload
 from mmectl.registry.upload_cache import UploadCache
+from mmectl.registry.upload_job import Upload, Uploaded
 
 
 @dataclass(frozen=True, slots=True)

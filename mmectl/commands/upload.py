@@ -27,7 +27,8 @@ from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact, check_name, parse
 from mmectl.registry.served import Unserved
-from mmectl.registry.upload import Upload, Uploaded, check
+from mmectl.registry.upload import check
+from mmectl.registry.upload_job import Upload, Uploaded
 from mmectl.registry.versions import Alias, version_of
 from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source

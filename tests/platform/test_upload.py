@@ -24,7 +24,7 @@ from mmectl.base.values import Location
 from mmectl.registry import upload
 from mmectl.registry.catalog import list_models
 from mmectl.registry.names import resolve
-from mmectl.registry.upload import Upload
+from mmectl.registry.upload_job import Upload
 
 # enough for five parts, once packed
 WEIGHTS = 10 * 1024 * 1024
@@ -196,7 +196,7 @@ import threading
 from pathlib import Path
 import boto3
 from mmectl.artifacts import upload_many
-from mmectl.registry.upload import Upload
+from mmectl.registry.upload_job import Upload
 from mmectl.aws.errors import translated
 from mmectl.aws.s3 import S3Bucket
 from mmectl.base.values import Location

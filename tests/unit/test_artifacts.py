@@ -19,8 +19,8 @@ from mmectl.registry import names, upload
 from mmectl.registry.catalog import list_models
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact
-from mmectl.registry.upload import Upload
 from mmectl.registry.upload_cache import Begun, UploadCache
+from mmectl.registry.upload_job import Upload
 
 WHERE = Location("bucket", "demo/")
 

@@ -16,7 +16,8 @@ from mmectl.frameworks.base import ALLOW, Framework
 from mmectl.frameworks.custom.model_files import ALLOW_CODE
 from mmectl.frameworks.values import ModelError
 from mmectl.images.context import Contents
-from mmectl.registry.upload import Upload, upload
+from mmectl.registry.upload import upload
+from mmectl.registry.upload_job import Upload
 from mmectl.sources.frameworks import framework_of
 from mmectl.sources.origin import Source
 

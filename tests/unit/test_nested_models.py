@@ -19,7 +19,7 @@ from mmectl.frameworks import packing
 from mmectl.frameworks.detect import Rest
 from mmectl.frameworks.look import is_nested, look, look_at_tarball
 from mmectl.registry import fetching, upload
-from mmectl.registry.upload import Upload
+from mmectl.registry.upload_job import Upload, Uploaded
 
 WHERE = Location("bucket", "demo/")
 SCRIPT = "def model_fn(d): return 1\ndef predict_fn(a, b): return b\n"
@@ -46,7 +46,7 @@ def packed(folder: Path) -> tuple[pack.Packed, bytes]:
     return pack.pack(pack.members(folder, deep=True), sink), sink.getvalue()
 
 
-def put(bucket: Memory, folder: Path, **options: object) -> upload.Uploaded:
+def put(bucket: Memory, folder: Path, **options: object) -> Uploaded:
     request = Upload("model", folder, **options)  # type: ignore[arg-type]
     return upload.upload(bucket, WHERE, request)
 
