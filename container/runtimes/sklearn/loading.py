@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runtimes.sklearn import known, model_files, pickles, sound
+from runtimes.sklearn import known, model_files, pickles, plain_skops, sound
 from runtimes.values import ModelError
 
 ALLOWED = ("true", "1")
@@ -82,6 +82,13 @@ def _loaded(path: Path, code: bool) -> Any:
 
 
 def _skops(path: Path) -> Any:
+    try:
+        return plain_skops.load(path)
+    except plain_skops.Unusual:
+        return _by_skops(path)
+
+
+def _by_skops(path: Path) -> Any:
     from skops import io
     from skops.io.exceptions import UntrustedTypesFoundException
 

@@ -69,7 +69,7 @@ def _once(model: Any) -> None:
     import numpy as np
     from skops import io as skops
 
-    from runtimes.sklearn import columns, known, loading, model_files, sound  # noqa: F401 - for the forks
+    from runtimes.sklearn import columns, known, loading, model_files, plain_skops, sound  # noqa: F401 - for the forks
 
     rows: Any = np.arange(24, dtype=np.float64).reshape(12, 2) % 7
     model.fit(rows, np.arange(12) % 2)

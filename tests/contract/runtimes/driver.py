@@ -151,12 +151,19 @@ def main(name: str, folder: Path) -> dict[str, Any]:
     found["detected"] = {case.name: registry.of(case.folder).name for case in cases}
     found["cases"] = {case.name: in_child(functools.partial(answered, case)) for case in cases}
     found["replicas"] = {case.name: in_child(functools.partial(replicated, case)) for case in cases}
+    found["defects"] = in_child(lambda: defects(name, folder))
     found["damaged"] = {
         f"{case.name}: {what}": in_child(functools.partial(damaged, copy))
         for case in cases[:3]
         for what, copy in damages(case, folder)
     }
     return found
+
+
+def defects(name: str, folder: Path) -> list[str]:
+    """What the framework's own check of the made models finds, where it has one."""
+    check = getattr(importlib.import_module(f"{name}_cases"), "defects", None)
+    return [] if check is None else list(check(folder))
 
 
 def in_child_made(name: str, folder: Path) -> list[Any]:

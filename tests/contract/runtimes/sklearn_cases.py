@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import warnings
@@ -257,6 +258,12 @@ def objects(folder: Path) -> Made:
     place = saved(folder, "dropped", "model.joblib", model)
     body, answer = frame[:5].to_csv(index=False).encode(), model.predict(frame[:5]).tolist()
     yield "dropped columns", place, body, "text/csv", answer
+
+
+def defects(folder: Path) -> list[str]:
+    """What of the cases' files our own reader makes otherwise than skops."""
+    differences = importlib.import_module("skops_readers").differences
+    return list(differences(sorted(folder.glob("*/model.skops"))))
 
 
 def several(folder: Path, rows: Any, sent: Any) -> Made:

@@ -108,6 +108,10 @@ def test_answers_are_the_frameworks_own(found):
         assert case["again"] == case["answer"], name
 
 
+def test_models_are_read_as_the_framework_reads_them(found):
+    assert found["defects"] == []
+
+
 def test_a_bad_payload_is_the_clients_mistake(found):
     for name, case in found["cases"].items():
         assert case["damaged"]["status"] == case["empty"]["status"] == 400, (name, case)
