@@ -212,9 +212,11 @@ class App:
     @property
     def untouched(self) -> bool:
         """Whether this is about the embedded platform, and none was ever started here."""
-        from mmectl.local import record
+        if not self.local:
+            return False
+        from mmectl.local.client import platform
 
-        return self.local and not record.path(self.config.state_dir).exists()
+        return not platform.began(self.config.state_dir)
 
     def _require_something(self) -> None:
         """Raise PlatformError where a command that only looks would begin something."""

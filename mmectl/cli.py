@@ -25,6 +25,7 @@ import click
 
 from mmectl import __version__
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
+from mmectl.base.os_errors import refused
 from mmectl.commands.common import Call, CommandGroup, wants, wants_json, wants_lines
 from mmectl.console import menu
 from mmectl.console.menu import COMMANDS
@@ -57,6 +58,8 @@ MEANT = {
 
 class LazyGroup(CommandGroup):
     """Knows its commands by name and imports the one that is called."""
+
+    words = ("help", "version")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the story, not of the alphabet."""
@@ -154,7 +157,8 @@ def run(arguments: list[str], app: type[App] | None = None) -> int:
     except _Unwritable as error:
         return _unwritten(call, error.stream, error.why)
     except Exception as error:  # noqa: BLE001
-        return _bug(call, error, arguments)
+        known = refused(error) if isinstance(error, OSError) else None
+        return _failed(call, known, arguments) if known else _bug(call, error, arguments)
 
 
 def _call(arguments: list[str], call: Call) -> Result | int | None:

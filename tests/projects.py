@@ -156,22 +156,35 @@ def made(
 
 
 @contextlib.contextmanager
-def served(
-    root: Path, endpoint: str, models: Mapping[str, str], write: Callable[[Path], None]
-) -> Iterator[Project]:
-    """A project of one framework, its models behind an endpoint of processes.
+def begun(root: Path, example: str, endpoint: str, *options: str) -> Iterator[Project]:
+    """A project as `mmectl init` begins it with an example; its instances are processes."""
+    environment = clean_environment() | {"MMECTL_LOCAL_RUNTIME": "process"}
+    with made(root, environment=environment) as project:
+        (project.folder / "config.yaml").unlink()
+        named = ("--platform", "local", "--example", example, "--name", endpoint)
+        project.mmectl("init", "--yes", *named, *options)
+        link_environments(project)
+        yield project
 
-    `models` says where each comes from (``path: FOLDER``); `write` makes what is not there yet,
-    in the project's folder.
+
+@contextlib.contextmanager
+def served(
+    root: Path,
+    endpoint: str,
+    example: str,
+    models: Mapping[str, str],
+    write: Callable[[Path], None] = lambda _: None,
+) -> Iterator[Project]:
+    """A project as `mmectl init` begins it with an example, behind an endpoint of processes.
+
+    `models` are further ones, and say where each comes from (``path: FOLDER``); `write` makes what
+    is not there yet, in the project's folder.
     """
     listed = "".join(f"  - {{name: {name}, {place}}}\n" for name, place in models.items())
-    config = (
-        f"platform: local\nimage: {{context: {root / 'container'}}}\n{PROCESSES}"
-        f"endpoint: {{name: {endpoint}}}\nmodels:\n{listed}"
-    )
-    with made(root, config) as project:
+    with begun(root, example, endpoint) as project:
+        with (project.folder / "config.yaml").open("a") as config:
+            config.write(listed)
         write(project.folder)
-        link_environments(project)
         project.mmectl("build")
         project.mmectl("upload", "--all")
         project.mmectl("deploy")

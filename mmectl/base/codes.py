@@ -26,6 +26,7 @@ PAGES: dict[str, dict[str, str]] = {
         "no_confirmation": "A removal on AWS must be confirmed, and nobody can be asked",
         "interrupted": "The command was interrupted",
         "stdout": "The result could not be written to standard output",
+        "system": "The operating system refuses a file, memory or space",
         "bug": "mmectl has a bug",
         "unknown_code": "No error has that code",
         "no_links": "The checkout of mmectl lost its symbolic links",
@@ -296,7 +297,7 @@ def entry_of(code: str) -> str:
     return "aws" if known.startswith(AWS) and known not in TITLES else known
 
 
-def tells_more(code: str) -> bool:
-    """Whether its entry says more than the error: not of a slip on the command line."""
+def tells_more(code: str, *, hint: bool = True) -> bool:
+    """Whether its entry says more than the error: not of a slip on the command line with a hint."""
     found = entry_of(code)
-    return found in TITLES and found not in PAGES[_PLAIN]
+    return found in TITLES and not (hint and found in PAGES[_PLAIN])

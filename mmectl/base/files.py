@@ -10,12 +10,14 @@ import errno
 import fcntl
 import json
 import os
+import pwd
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmectl.base import os_errors
 from mmectl.base.errors import ArtifactError
 
 _POLL = 0.05  # seconds between two tries to lock
@@ -34,6 +36,22 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def user_name(number: int) -> str:
+    """A user by name; by number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+def other_owner(path: Path) -> str | None:
+    """Who owns a file or folder; None where that is us, or nobody can say."""
+    with contextlib.suppress(OSError):
+        owner = path.stat().st_uid
+        return None if owner == os.geteuid() else user_name(owner)
+    return None
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
@@ -164,5 +182,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ArtifactError(
-            f"{path}: cannot be written: {error.strerror}", code="unwritable_file"
+            f"{path}: cannot be written: {error.strerror}",
+            hint=os_errors.hint(error, path.absolute().parent),
+            code="unwritable_file",
         ) from error

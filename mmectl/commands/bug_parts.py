@@ -9,6 +9,7 @@ import re
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -111,14 +112,13 @@ def _harmless(name: str, value: str) -> bool:
 
 
 def _platform(app: App) -> str:
-    from mmectl.local import record
     from mmectl.local.client import platform
 
     folder = app.config.state_dir
     return _json(
         {
             "state_dir": folder,
-            "started_once": record.path(folder).exists(),
+            "started_once": platform.began(folder),
             "status": platform.status(folder, timeout=_PATIENCE),
         }
     )
@@ -170,7 +170,10 @@ def _bugs(temporary: Path) -> dict[str, Path]:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    try:
+        return path.is_file() and not path.is_symlink()
+    except OSError:  # in a folder that nobody may look into
+        return False
 
 
 def _newest(paths: list[Path], most: int) -> list[Path]:
@@ -216,9 +219,9 @@ def _of_profiles(where: Surroundings) -> Iterator[str]:
 
 def _written(path: Path | None) -> Iterator[str]:
     """The secrets that a configuration has in clear, also one that is not valid."""
-    if path is None or not _is_file(path):
-        return
-    yield from _within(_parsed(_tail(path)))
+    if path is not None and _is_file(path):
+        with suppress(OSError):  # what cannot be read is told elsewhere, and gets into no report
+            yield from _within(_parsed(_tail(path)))
 
 
 def _within(value: Any, name: str = "") -> Iterator[str]:

@@ -171,7 +171,12 @@ def _read(command: click.Command, arguments: Sequence[str]) -> tuple[dict[str, A
 
 
 class CommandGroup(click.Group):
-    """A group of commands. Options that belong behind a command are shown their place."""
+    """A group of commands. Options that belong behind a command are shown their place.
+
+    `words` are taken as commands, too.
+    """
+
+    words: tuple[str, ...] = ("help",)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -206,7 +211,7 @@ class CommandGroup(click.Group):
 
     def meant(self, ctx: click.Context, name: str) -> str | None:
         """The command line that an unknown name comes nearest to, from this group on."""
-        close = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+        close = difflib.get_close_matches(name, [*self.list_commands(ctx), *self.words], n=1)
         return f"{ctx.command_path} {close[0]}" if close else None
 
     def _unknown(self, ctx: click.Context, name: str) -> UsageError:
@@ -242,11 +247,23 @@ class CommandGroup(click.Group):
 
 
 def _asked_for_help(ctx: click.Context, group: click.Group, words: Sequence[str]) -> NoReturn:
-    """Print the help of the command that the words lead to. Raises Exit, or UsageError."""
+    """Print the help of the command that the words lead to.
+
+    Raises Exit; UsageError or click's own where one of the words leads nowhere.
+    """
     command: click.Command = group
     for word in words:
-        if not isinstance(command, click.Group) or word.startswith("-"):
-            break
+        if word in ctx.help_option_names:
+            continue
+        if word.startswith("-"):
+            raise click.NoSuchOption(word, ctx=ctx)
+        if not isinstance(command, click.Group):
+            path = ctx.command_path
+            raise UsageError(
+                f"no such command: {' '.join([*path.split()[1:], word])}",
+                hint=f"{path} has no commands of its own; see: {path} --help",
+                code="no_such_command",
+            )
         name, found, _ = command.resolve_command(ctx, [word])
         if found is not None:
             command, ctx = found, click.Context(found, parent=ctx, info_name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from mmectl.base import packaged
+from mmectl.base import extras, packaged
 from mmectl.base.installed import Extra, Installed, installed
 
 
@@ -19,6 +19,8 @@ def text(found: Installed, container: str) -> str:
         _row("container", container),
         *(_row(f"[{extra.name}]", _extra(extra)) for extra in found.extras),
     ]
+    if any(extra.missing for extra in found.extras):
+        lines.append(_row("to add one", extras.install("EXTRA")))
     return "\n".join(lines)
 
 
@@ -29,7 +31,7 @@ def _row(name: str, what: str) -> str:
 def _extra(extra: Extra) -> str:
     if not extra.missing:
         return "installed"
-    return f"lacks {', '.join(extra.missing)}: pip install 'mmectl[{extra.name}]'"
+    return f"lacks {', '.join(extra.missing)}"
 
 
 def data(found: Installed, container: str) -> dict[str, Any]:

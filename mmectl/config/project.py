@@ -8,7 +8,6 @@ one that belongs to somebody else is refused.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import stat
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmectl.base.errors import ConfigError
+from mmectl.base.files import user_name
 from mmectl.config import environments
 from mmectl.config.reading import MAX_BYTES
 from mmectl.config.yaml_values import plain
@@ -187,14 +187,7 @@ def _require_own(path: Path, start: Path) -> None:
     if owner in (os.getuid(), 0, start.stat().st_uid):
         return
     raise ConfigError(
-        (f"{path} belongs to {_user(owner)}, and is not taken from a folder below it",),
+        (f"{path} belongs to {user_name(owner)}, and is not taken from a folder below it",),
         hint=f"where it is the right one: --config {path}, or MMECTL_CONFIG={path}",
         code="config_foreign",
     )
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"

@@ -9,6 +9,7 @@ import stat
 import time
 from pathlib import Path
 
+from mmectl.base import os_errors
 from mmectl.base.errors import ConfigError
 
 MAX_BYTES = 1_000_000
@@ -32,7 +33,12 @@ def read_text(path: Path, patience: float = PATIENCE) -> str:
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         why = getattr(error, "strerror", None) or error
-        raise ConfigError((f"{path}: cannot be read: {why}",), code="config_unreadable") from None
+        hint = os_errors.hint(error, path) if isinstance(error, OSError) else None
+        raise ConfigError(
+            (f"{path}: cannot be read: {why}",),
+            hint=hint or "name another one with --config",
+            code="config_unreadable",
+        ) from None
     return _decoded(path.name, content)
 
 
@@ -41,9 +47,11 @@ def _content(path: Path, patience: float) -> bytes:
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
+            inside = path / "config.yaml"
+            named = inside if inside.is_file() else "FILE"
             raise ConfigError(
                 (f"{path}: is a folder",),
-                hint=f"name a file: --config {path / 'config.yaml'}",
+                hint=f"name a file: --config {named}",
                 code="config_unreadable",
             )
         content = _whole(path, handle, patience)

@@ -167,7 +167,7 @@ class Output:
         self._sentence(f"[bold red]{label}:[/] {escape(error.message)}")
         if error.hint:
             self._status.print(f"[bold]next:[/]  {escape(error.hint)}", soft_wrap=True)
-        if codes.tells_more(error.code):
+        if codes.tells_more(error.code, hint=bool(error.hint) or label == "interrupted"):
             self._status.print(f"[bold]more:[/]  mmectl explain {error.code}", soft_wrap=True)
 
     def _sentence(self, markup: str) -> None:

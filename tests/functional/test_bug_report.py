@@ -6,6 +6,7 @@ import json
 import stat
 import tarfile
 import threading
+from pathlib import Path
 
 import pytest
 from fakes.cli import call, result, world
@@ -123,6 +124,21 @@ def test_a_configuration_that_is_wrong_is_reported_without_secrets(call, planted
     assert "hush-literal" not in "".join(found.values())
 
 
+def test_what_may_not_be_read_is_left_out(call, planted, monkeypatch):
+    """As where files belong to another user; for root every file can be read."""
+    config, real = planted / "config.yaml", Path.open
+
+    def opened(path, *args, **more):
+        if path == config:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", opened)
+    code, _, _ = call("bug-report", "--output", "r.tar.gz", "--no-doctor")
+    assert code == 0
+    assert "hush" not in "".join(_read(planted / "r.tar.gz").values())
+
+
 def test_nothing_is_overwritten(call, planted):
     (planted / "mine").write_text("mine")
     code, _, err = call("bug-report", "--output", "mine")
@@ -150,3 +166,23 @@ def test_a_bug_names_the_command(call, world, monkeypatch, tmp_path):
     monkeypatch.setattr(world, "sagemaker", None)
     code, _, err = call("status")
     assert (code, "next:  mmectl bug-report" in err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device", "/x y/z"), 1, "next:  free some space"),
+        (PermissionError(13, "Permission denied", "/x y/z"), 1, "next:  see who owns it: ls -ld"),
+        (FileNotFoundError(2, "No such file", "/x y/z"), 3, "next:  mmectl bug-report"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(call, world, monkeypatch, tmp_path, error, code, said):
+    class Refusing:
+        def __getattr__(self, _name):
+            raise error
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(world, "sagemaker", Refusing())
+    found, _, err = call("status")
+    assert (found, said in err) == (code, True), err
+    assert ("/x y/z: " in err) or code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from mmectl.app import App
+from mmectl.base.files import other_owner
 from mmectl.cli import cli, run
 from mmectl.commands import local
 from mmectl.commands.build import build
 from mmectl.local import processes
+from mmectl.local.server.launch import unusable
 
 ENDPOINT = "demo"
 
@@ -387,3 +390,28 @@ def test_a_variable_names_the_state_folder_beside_a_wrong_file(call, project, mo
         f"taken as {project / 'by_flag'}"
         in call("local", "down", "--set", "local.state_dir=by_flag")[2]
     )
+
+
+@pytest.mark.parametrize("command", ["plan", "local status", "local down", "status"])
+def test_a_state_folder_that_cannot_be_looked_into_is_named(call, project, command):
+    """Of another user it is refused; a link to itself is refused to root, too."""
+    state = project / ".mmectl"
+    state.mkdir()
+    (state / "local").symlink_to("local")
+    code, _, err = call(*command.split())
+    assert code == 1
+    assert f"the local platform cannot keep its state in {state}" in err
+    assert "next:  " in err
+
+
+def test_the_owner_of_a_foreign_state_folder_is_named(tmp_path):
+    folder = Path("/")
+    if os.geteuid() == 0:
+        folder = tmp_path / "a b"
+        folder.mkdir()
+        os.chown(folder, 65534, 65534)
+    owner = other_owner(folder)
+    hint = unusable(folder, PermissionError(13, "Permission denied")).hint
+    assert hint.startswith(f"it belongs to {owner}: sudo chown -R {os.getuid()}:{os.getgid()} ")
+    assert shlex.quote(str(folder)) in hint
+    assert "free some space" in unusable(folder, OSError(28, "No space left on device")).hint

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from fakes.cli import call, result, world
 
 from mmectl import __version__
-from mmectl.base.installed import Extra, extras
+from mmectl.base.extras import install
+from mmectl.base.installed import Extra, Installed, extras
+from mmectl.commands.version import text
 
 __all__ = ["call", "world"]
 
@@ -17,6 +20,15 @@ def test_the_first_line_is_for_scripts(call):
     assert (code, err, out.splitlines()[0]) == (0, "", f"mmectl, version {__version__}")
     for word in ("boto3 1.", f"{sys.version_info.major}.", "container    sha256:", "[local]"):
         assert word in out
+
+
+def test_how_an_extra_is_added_is_said_for_the_environment_that_mmectl_is_in():
+    lacking = Extra("docker", ("docker",), ("docker",))
+    found = Installed("1", "3.11", "/x/python", "Linux", {"boto3": "1"}, (lacking,))
+    shown = text(found, "sha256:0").splitlines()
+    assert shown[-2:] == ["[docker]     lacks docker", f"to add one   {install('EXTRA')}"]
+    there = replace(found, extras=(replace(lacking, missing=()),))
+    assert text(there, "sha256:0").splitlines()[-1] == "[docker]     installed"
 
 
 def test_the_same_for_machines(call):

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from projects import BIN, Project, link_environments, made
+from projects import BIN, Project, begun
 from serving_fixtures import serving_image  # noqa: F401 - a fixture
 from test_doors import on_networks
 
@@ -68,13 +68,7 @@ class Foreground:
 @pytest.fixture(scope="module")
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     request.getfixturevalue("serving_image")
-    config = (
-        f"local: {{runtime: process}}\nimage: {{context: {root / 'container'}}}\n"
-        "build: {smoke_test: 'off'}\nendpoint: {name: shop}\n"
-        f"models:\n  - {{name: shapes, path: {root / 'examples' / 'models' / 'shapes'}}}\n"
-    )
-    with made(root, f"platform: local\n{config}") as project:
-        link_environments(project)
+    with begun(root, "mxnet", "shop", "--set", "build.smoke_test=off") as project:
         yield project
 
 

@@ -18,9 +18,8 @@ ROWS = b"0.3,0.1\n-0.9,0.2\n0.4,-1.1\n0.0,0.0\n"
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
-    spiral = root / "examples" / "onnx" / "spiral"
-    models = {"spiral": f"path: {spiral}", "words": "path: words", "labels": "path: labels"}
-    with served(root, "graphs", models, _write_models) as project:
+    models = {"words": "path: words", "labels": "path: labels"}
+    with served(root, "graphs", "onnx", models, _write_models) as project:
         yield project
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
-from projects import PROCESSES, Project, made
+from projects import PROCESSES, Project, begun, made
 
 PATIENCE = 8  # seconds, after which a request's worker is given up
 TOOLKIT = """
@@ -93,16 +93,10 @@ def packed(path: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
-    with made(
-        root,
-        f"platform: local\nimage: {{context: {root / 'container'}, frameworks: [custom]}}\n"
-        f"{PROCESSES}bucket: {{prefix: own/}}\n"
-        'endpoint:\n  name: own\n  environment:\n    MMECTL_ALLOW_MODEL_CODE: "true"\n'
-        f'    SAGEMAKER_MODEL_SERVER_TIMEOUT: "{PATIENCE}"\n',
-    ) as project:
-        project.state.mkdir(mode=0o700)
-        (root / ".mmectl" / "envs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (project.state / "envs").symlink_to(root / ".mmectl" / "envs")
+    more = f"SAGEMAKER_MODEL_SERVER_TIMEOUT: '{PATIENCE}'"
+    allowed = f"{{MMECTL_ALLOW_MODEL_CODE: 'true', {more}}}"
+    given = ("--set", "bucket.prefix=own/", "--set", f"endpoint.environment={allowed}")
+    with begun(root, "custom", "own", *given) as project:
         folder = project.folder / "times"
         folder.mkdir()
         (folder / "inference.py").write_text(TOOLKIT)
@@ -125,6 +119,7 @@ def project(root: Path) -> Iterator[Project]:
                 (deep / name).write_text(text)
             said = project.mmectl("upload", str(deep), "--allow-code").stderr.decode()
             assert "requirements.txt: is installed by nobody" in said
+        project.mmectl("upload", "--all")
         project.mmectl("deploy")
         yield project
 
@@ -143,6 +138,13 @@ def asked(project: Project, model: str, body: bytes, kind: str) -> tuple[str, by
         EndpointName="own", TargetModel=f"{model}.tar.gz", Body=body, ContentType=kind
     )
     return answer["ContentType"], answer["Body"].read()
+
+
+def test_the_example_of_init_answers_as_it_says(project):
+    folder = project.folder / "models" / "greeting"
+    body = asked(project, "greeting", (folder / "ask.json").read_bytes(), "application/json")[1]
+    told = json.loads((folder / "expected.json").read_text())["answers"]
+    assert json.loads(body) == told["ask.json"]
 
 
 def test_the_toolkits_functions_answer(project):

@@ -19,11 +19,10 @@ HOSTILE = base64.b64decode("gAJjcG9zaXgKc3lzdGVtClgJAAAAdG91Y2ggaGl0hVIu")
 
 @pytest.fixture(scope="module")
 def project(root: Path) -> Iterator[Project]:
-    flats = root / "examples" / "sklearn" / "flats"
     files = {"model.joblib": FRAMEWORK.sample().files["model.pkl"]}
-    models = {"flats": f"path: {flats}", "moved": "source: model.tar.gz"}
+    models = {"moved": "source: model.tar.gz"}
     with served(
-        root, "flats", models, lambda folder: packed(folder / "model.tar.gz", files)
+        root, "flats", "sklearn", models, lambda folder: packed(folder / "model.tar.gz", files)
     ) as project:
         yield project
 

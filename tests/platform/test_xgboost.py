@@ -17,9 +17,9 @@ ROWS = b"0.0,0.0\n0.75,0.0\n0.5,0.6\n1.4,1.4\n"
 def project(root: Path) -> Iterator[Project]:
     ring = root / "examples" / "xgboost" / "ring"
     files = {"xgboost-model": (ring / "model.ubj").read_bytes(), ".ignored": b"junk"}
-    models = {"ring": f"path: {ring}", "moved": "source: model.tar.gz"}
+    models = {"moved": "source: model.tar.gz"}
     with served(
-        root, "trees", models, lambda folder: packed(folder / "model.tar.gz", files)
+        root, "trees", "xgboost", models, lambda folder: packed(folder / "model.tar.gz", files)
     ) as project:
         yield project
 

@@ -483,6 +483,15 @@ def test_what_is_no_file_is_named(tmp_path):
         read_text(tmp_path / "pipe", patience=0.01)
 
 
+def test_the_hint_of_a_folder_names_a_file_that_is_there(tmp_path):
+    for written, hint in ((False, "name a file: --config FILE"), (True, f"--config {tmp_path}/")):
+        if written:
+            (tmp_path / "config.yaml").touch()
+        with pytest.raises(ConfigError) as caught:
+            read_text(tmp_path)
+        assert hint in caught.value.hint
+
+
 def test_a_pipe_is_read_to_its_end():
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as end:

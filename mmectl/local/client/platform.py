@@ -190,6 +190,21 @@ def _connection(known: Record, pid: int) -> Connection:
     return Connection(known.url, known.region, known.credentials, pid)
 
 
+def began(state_dir: Path) -> bool:
+    """Whether one was ever started for that project. Raises PlatformError where nobody can look."""
+    return _there(state_dir, record.path(state_dir))
+
+
+def _there(state_dir: Path, path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unusable(state_dir, error) from None
+    return True
+
+
 def _read(state_dir: Path) -> Record | None:
     try:
         return record.read(state_dir)
@@ -384,7 +399,7 @@ def stop(
     when it takes longer than people wait in silence.
     """
     state_dir = state_dir.resolve()
-    if not (state_dir / "local").is_dir():
+    if not _there(state_dir, state_dir / "local"):
         return processes.sweep(state_dir) > 0
     with _locked(state_dir):
         known = _read(state_dir)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from mmectl.base.errors import PlatformError
+from mmectl.base.files import other_owner
 from mmectl.local import processes, record
 from mmectl.local.record import Record
 from mmectl.local.server import log_file, supervisor
@@ -115,10 +117,15 @@ def last_lines(path: Path, count: int = 5) -> str:
 
 
 def unusable(state_dir: Path, error: OSError) -> PlatformError:
-    """Say that its folder cannot be read or written."""
+    """Say that its folder cannot be read or written, and whose it is where that is why."""
+    owner = other_owner(state_dir)
+    hint = "make the folder writable, free some space, or set local.state_dir"
+    if owner is not None and isinstance(error, PermissionError):
+        mine = f"sudo chown -R {os.getuid()}:{os.getgid()} {shlex.quote(str(state_dir))}"
+        hint = f"it belongs to {owner}: {mine}, or set local.state_dir"
     return PlatformError(
         f"the local platform cannot keep its state in {state_dir}: {error.strerror or error}",
-        hint="make the folder writable, free some space, or set local.state_dir",
+        hint=hint,
         code="platform_state",
     )
 
