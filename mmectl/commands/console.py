@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import io
 import json
 import secrets
@@ -11,12 +10,10 @@ import shlex
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -78,15 +75,11 @@ def _open_again(app: App, port: int, *, browser: bool) -> Result:
             hint="mmectl console",
             code="console_not_running",
         )
-    address = _address(found[0], consoles.leave(app.state_dir, found[0]))
-    _say(app, address)
+    code = consoles.leave(app.state_dir, found[0])
+    _say(app, consoles.address(found[0], code))
     if browser and app.out.terminal:
-        webbrowser.open(_page(app, address).resolve().as_uri())
+        webbrowser.open(consoles.page(app.state_dir, found[0], code).resolve().as_uri())
     return Result(printed=app.out.mode.json)
-
-
-def _address(port: int, code: str) -> str:
-    return f"http://127.0.0.1:{port}/#code={code}"
 
 
 def _require() -> None:
@@ -138,10 +131,11 @@ async def _serve(
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
-            address = _address(taken, codes.issue())
-            _say(app, address)
-            with _opened(app, address) if browser and app.out.terminal else _nothing():
-                await asyncio.Event().wait()
+            code = consoles.leave(app.state_dir, taken)
+            _say(app, consoles.address(taken, code))
+            if browser and app.out.terminal:
+                _open(consoles.page(app.state_dir, taken, code))
+            await asyncio.Event().wait()
         finally:
             await runner.cleanup()
 
@@ -156,36 +150,9 @@ def _say(app: App, address: str) -> None:
     )
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _opened(app: App, address: str) -> Iterator[None]:
-    """Open the browser by a file that only its owner may read: all may read a command line."""
-    page = _page(app, address)
-    # a browser of the terminal, or none, must not keep the server waiting
+def _open(page: Path) -> None:
+    """Open the browser: one of the terminal, or none, must not keep the server waiting."""
     threading.Thread(target=webbrowser.open, args=(page.resolve().as_uri(),), daemon=True).start()
-    try:
-        yield
-    finally:
-        page.unlink(missing_ok=True)
-
-
-def _page(app: App, address: str) -> Path:
-    """Write the file that leads to an address; the console on its port removes it at its end."""
-    # of this port: another console of the project has another one; one that was killed left its own
-    page = app.state_dir / f"console-{urlsplit(address).port}.html"
-    page.unlink(missing_ok=True)
-    page.touch(mode=0o600, exist_ok=False)
-    page.write_text(leading(address), "utf-8")
-    return page
-
-
-def leading(address: str) -> str:
-    """A page of HTML that leads on to an address."""
-    return f'<meta http-equiv="refresh" content="0;url={html.escape(address, quote=True)}">\n'
 
 
 def _endpoint(app: App) -> Mapping[str, Any]:
@@ -232,8 +199,8 @@ class InProcess:
         return history(_beside(self._project, self._app, begins=False), start)
 
     def process(self, *arguments: str) -> list[str]:
-        """The words that run the command as a process of its own, for the same project."""
-        return [sys.executable, "-m", "mmectl", *self._words(*arguments)]
+        """The words that run the command as a process that ends with ours, for the same project."""
+        return [sys.executable, "-m", "mmectl.web.attached", *self._words(*arguments)]
 
     def _words(self, *arguments: str) -> list[str]:
         place = arguments.index("--") if "--" in arguments else len(arguments)

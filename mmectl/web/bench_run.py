@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmectl.base.errors import UsageError
+from mmectl.web.attached import PATIENCE
 from mmectl.web.threads import in_thread
 from mmectl.web.tries import body_of
 from mmectl.web.values import Commands, Context
@@ -25,8 +26,6 @@ Form = Mapping[str, Any]
 PATTERNS = ("even", "zipf", "one-hot")
 FIELDS = ("concurrency", "rate", "duration", "count", "content_type")
 """Of the form; each is the option of that name, left out where it is empty."""
-PATIENCE = 10.0
-"""Seconds that a run which is stopped has to give its figures."""
 _NAME = re.compile(r"\w[\w.-]{0,80}\.json", re.ASCII)
 _LINE = 1 << 24  # bytes of a line: the result has the figures of each model
 _CHUNK = 1 << 16
@@ -71,12 +70,29 @@ class Running:
         self._task: asyncio.Task[None] | None = None
         self._starts = asyncio.Lock()
         self._stopped: float | None = None  # when that was asked for
+        self._count = 0
         self._shown: Context = {"line": None}
 
     @property
     def state(self) -> Context:
-        """`line` (None: there was none), `progress`, `save`, `running`, and then `result`."""
-        return {**self._shown, "running": self._task is not None and not self._task.done()}
+        """`line` (None: there was none), `progress`, `save`, `running`, and then `result`.
+
+        `count` numbers the runs, `name` tells also whether it goes on; `stopping`: somebody wants
+        it to end, and it `hangs` where it has not done so for `PATIENCE`.
+        """
+        running = self._task is not None and not self._task.done()
+        return {
+            **self._shown,
+            "running": running,
+            "count": self._count,
+            "name": f"{self._count}-{'on' if running else 'done'}",
+            "stopping": self._stopped is not None,
+            "hangs": self._late,
+        }
+
+    @property
+    def _late(self) -> bool:
+        return self._stopped is not None and self._clock() - self._stopped >= PATIENCE
 
     async def start(self, form: Form) -> None:
         """Begin a run. Raises UsageError where one goes on, or would write over a file."""
@@ -100,6 +116,7 @@ class Running:
         line = self._commands.line(*words, "--", told)
         self._shown = {"line": line, "save": save, "progress": None, "result": None}
         self._process = self._stopped = None
+        self._count += 1
         self._task = asyncio.create_task(self._run(words, body, name))
 
     async def stop(self) -> None:
@@ -107,12 +124,11 @@ class Running:
 
         One that goes on for `PATIENCE` after that is killed where it is stopped again.
         """
-        now = self._clock()
-        self._stopped = now if self._stopped is None else self._stopped
+        if self._stopped is None:
+            self._stopped = self._clock()
         if self._process is not None and self._process.returncode is None:
-            late = now - self._stopped >= PATIENCE
             with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL if late else signal.SIGINT)
+                self._process.send_signal(signal.SIGKILL if self._late else signal.SIGINT)
 
     async def close(self) -> None:
         """End it with the console."""
@@ -140,7 +156,7 @@ class Running:
             return
         self._process = await asyncio.create_subprocess_exec(
             *self._commands.process(*words),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # closed where we are killed, too: see `attached`
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=self._longest,

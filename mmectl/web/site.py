@@ -42,6 +42,8 @@ _OWN = {
     "fleet.js": "text/javascript",
     "sign-in.js": "text/javascript",
     "stream.js": "text/javascript",
+    "swaps.js": "text/javascript",
+    "kept.js": "text/javascript",
     "list.js": "text/javascript",
     "models.js": "text/javascript",
     "treemap.js": "text/javascript",
@@ -141,8 +143,23 @@ class Site:
         return response
 
     def _failed(self, request: web.Request, error: MmectlError) -> web.Response:
-        """The error, with a way out of the dialog where it is shown in one."""
-        return self._html("error.html", error=error, asked="action" in request.match_info)
+        """The error, with a way out: of the dialog, or by asking again.
+
+        A page that asks by itself keeps what it shows, with the error above it.
+        """
+        timed = request.headers.get("HX-Trigger") in ("poll", "poll-again")
+        page = request.method == "GET" and request.match_info.get("name") in PAGES
+        response = self._html(
+            "error.html",
+            error=error,
+            asked="action" in request.match_info,
+            timed=timed,
+            again=str(request.rel_url) if page and error.exit_code != UsageError.exit_code else "",
+        )
+        response.headers["HX-Reselect"] = ".error"  # whatever part the page wanted
+        if timed:
+            response.headers["HX-Retarget"] = "#failed"
+        return response
 
     def _html(self, template: str, **context: Any) -> web.Response:
         text = self._templates.get_template(template).render(
@@ -239,19 +256,29 @@ class Site:
     async def _bench_start(self, request: web.Request) -> web.Response:
         self._may_act()
         await self._bench.start(await request.post())
-        return self._bench_state()
+        return self._html("bench_changed.html", seen=False)
 
-    async def _bench_stop(self, _: web.Request) -> web.Response:
+    async def _bench_stop(self, request: web.Request) -> web.Response:
         self._may_act()
         await self._bench.stop()
-        return self._bench_state()
+        return self._bench_moved(request.query.get("known", ""))
 
     async def _bench_running(self, request: web.Request) -> web.Response:
-        return self._bench_state(seen="seen" in request.query)
+        if "known" in request.query:
+            return self._bench_moved(request.query["known"])
+        return self._html("bench_running.html", run=self._bench.state, seen="seen" in request.query)
 
-    def _bench_state(self, *, seen: bool = False) -> web.Response:
-        """How far the run is; `seen`: the page showed it going on, and opens it once it is done."""
-        return self._html("bench_running.html", run=self._bench.state, seen=seen)
+    def _bench_moved(self, known: str) -> web.Response:
+        """What moved on a page that shows the state `known`: its buttons are never swapped.
+
+        A page that shows another state asks for all of it.
+        """
+        run = self._bench.state
+        if known != run["name"]:
+            return self._html("bench_changed.html", seen=known == f"{run['count']}-on")
+        if not run["running"]:
+            return web.Response(status=204)
+        return self._html("bench_progress.html", run=run)
 
     def _may_act(self) -> None:
         """Raise UsageError where the console is to look only."""

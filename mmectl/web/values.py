@@ -30,7 +30,10 @@ class Commands(Protocol):
         ...
 
     def process(self, *arguments: str) -> Sequence[str]:
-        """The words that run the command as a process of its own."""
+        """The words that run the command as a process of its own.
+
+        It ends where its standard input is closed.
+        """
         ...
 
 

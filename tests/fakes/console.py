@@ -13,14 +13,14 @@ class Said:
     """Answers by the longest beginning of a command line that is known."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        self._answers = answers
+        self.answers = dict(answers)
         self.called: list[str] = []
 
     def __call__(self, *arguments: str) -> Any:
         line = shlex.join(arguments)
         self.called.append(line)
-        known = [start for start in self._answers if line.startswith(start)]
-        answer = self._answers[max(known, key=len)]
+        known = [start for start in self.answers if line.startswith(start)]
+        answer = self.answers[max(known, key=len)]
         if isinstance(answer, MmectlError):
             raise answer
         return answer

@@ -5,51 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+from fakes.bench_process import ENDS, GOES_ON, Scripted
 from fakes.console import Said
 from fakes.console_site import served
 from multidict import MultiDict
 
+from mmectl.app import App
 from mmectl.base.errors import UsageError
+from mmectl.cli import cli
+from mmectl.commands.console import InProcess
+from mmectl.console.output import Mode, Output
 from mmectl.traffic import figures
-from mmectl.web import bench, bench_run
+from mmectl.web import attached, bench, bench_run
 
-BEGINS = """
-import json, os, signal, sys, time
-def say(**fields): print(json.dumps(fields), flush=True)
-def stopped(*_):
-    say(event="result", result={"exit_code": 130, "data": {"interrupted": True}, "errors":
-        [{"message": "stopped <b>", "hint": None}]})
-    os._exit(130)
-signal.signal(signal.SIGINT, stopped)
-say(event="progress", subject="requests", text="5 requests a second", done=3, total=8)
-"""
-GOES_ON = "signal.pause()"
-ENDS = """
-open(sys.argv[sys.argv.index("--save") + 1], "w").write(open(sys.argv[-1]).read())
-say(event="result", result={"exit_code": 0, "data": {"requests": 8}, "errors": []})
-"""
 HEEDS_NOTHING = "signal.signal(signal.SIGINT, signal.SIG_IGN); say(event='progress')\n" + GOES_ON
 SAYS_MUCH = "while True: print('x' * 100_000, flush=True)"
 DIES = "print('no JSON'); print(5); sys.exit(3)"
 FORM = {"text": "1,2", "save": "a.json", "models": "m --x", "rate": "5", "pattern": "zipf"}
-
-
-class Running(Said):
-    """`mmectl bench` is a script."""
-
-    def __init__(self, script):
-        super().__init__({"bench compare": {"figures": []}})
-        self.script = script
-        self.processes = 0
-
-    def process(self, *arguments):
-        self.processes += 1
-        return [sys.executable, "-c", BEGINS + self.script, *arguments]
 
 
 def text_of(name):
@@ -76,7 +54,7 @@ def here(tmp_path, monkeypatch):
 
 
 async def test_a_run_goes_on_is_saved_and_opened():
-    async with served(Running(ENDS)) as page:
+    async with served(Scripted(ENDS)) as page:
         await page.post("/bench/start", FORM)
         text = await told(page, "The last run is saved")
         line = "mmectl bench run -m m -m --x --pattern zipf --rate 5 --save a.json -- FILE"
@@ -84,12 +62,12 @@ async def test_a_run_goes_on_is_saved_and_opened():
         assert 'hx-get="/page/bench?run=a.json"' in text
         assert text_of("a.json") == "1,2"  # it had the request
         again = (await page.get("/bench/running"))[1]
-        assert "hx-get" not in again  # opened once
+        assert "/page/bench" not in again  # opened once
         assert "already" in (await page.post("/bench/start", FORM))[1]  # the file
 
 
 async def test_its_progress_is_seen_and_it_can_be_stopped():
-    async with served(Running(GOES_ON)) as page:
+    async with served(Scripted(GOES_ON)) as page:
         await page.post("/bench/start", FORM)
         text = await told(page, "5 requests a second")
         assert '<progress max="8" value="3"' in text
@@ -101,8 +79,25 @@ async def test_its_progress_is_seen_and_it_can_be_stopped():
         assert "The last run is saved" in text
 
 
+async def test_a_page_that_knows_the_run_is_told_what_moved_alone():
+    """What is pressed is not swapped; a page that shows another state asks for all of it."""
+    async with served(Scripted(GOES_ON)) as page:
+        assert (await page.get("/bench/running?known=0-done"))[0] == 204
+        await page.post("/bench/start", FORM)
+        assert 'hx-post="/bench/stop?known=1-on"' in await told(page, "5 requests a second")
+        moved = (await page.get("/bench/running?known=1-on"))[1]
+        assert '<progress max="8" value="3"' in moved
+        assert "/bench/stop" not in moved
+        assert 'hx-get="/bench/running"' in (await page.get("/bench/running?known=0-done"))[1]
+        await page.post("/bench/stop?known=1-on", "")
+        await told(page, 'role="alert"')
+        ended = (await page.get("/bench/running?known=1-on"))[1]
+        assert 'hx-get="/bench/running?seen=1"' in ended
+        assert (await page.get("/bench/running?known=1-done"))[0] == 204
+
+
 async def test_after_one_that_was_stopped_another_can_begin():
-    async with served(Running(GOES_ON)) as page:
+    async with served(Scripted(GOES_ON)) as page:
         await page.post("/bench/start", FORM)
         await page.post("/bench/stop", "")
         await told(page, 'role="alert"')
@@ -111,21 +106,49 @@ async def test_after_one_that_was_stopped_another_can_begin():
 
 
 async def test_it_ends_with_the_console():
-    commands = Running(GOES_ON)
+    commands = Scripted(GOES_ON)
     async with served(commands) as page:
         await page.post("/bench/start", FORM)
         await told(page, "5 requests a second")
     # the context would not have ended otherwise
 
 
+def test_it_ends_with_a_console_that_nobody_could_tell_to_end(monkeypatch):
+    """SIGKILL: the other end of its standard input is closed, here of any command that waits."""
+    Path("config.yaml").write_text("platform: aws\nendpoint: {name: demo}\n")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    words = InProcess(App(Output(Mode(quiet=True))), cli).process("console", "--no-browser")
+    with subprocess.Popen(
+        [*words, "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert b"url" in running.stdout.readline()
+        running.stdin.close()
+        assert running.wait(60) == 0
+        assert b"the console has ended" in running.stderr.read()
+
+
+def test_one_that_heeds_nothing_is_killed():
+    ours, theirs = os.pipe()
+    os.close(theirs)
+    ended = []
+    attached.watch(ours, ended.append, sleep=ended.append)
+    assert ended == [signal.SIGINT, attached.PATIENCE, signal.SIGKILL]
+    os.close(ours)
+
+
 async def test_one_that_dies_is_told():
-    async with served(Running(DIES)) as page:
+    async with served(Scripted(DIES)) as page:
         await page.post("/bench/start", FORM)
         assert "exit code 3" in await told(page, 'role="alert"')
 
 
 async def test_two_tabs_start_one_run():
-    commands = Running(GOES_ON)
+    commands = Scripted(GOES_ON)
     async with served(commands) as page:
         other = FORM | {"save": "b.json"}
         texts = await asyncio.gather(
@@ -139,7 +162,7 @@ async def test_two_tabs_start_one_run():
 
 
 async def test_one_that_is_stopped_at_once_does_not_begin():
-    commands = Running(ENDS)
+    commands = Scripted(ENDS)
     run = bench_run.Running(commands)
     await run.start(FORM)
     await run.stop()
@@ -150,24 +173,24 @@ async def test_one_that_is_stopped_at_once_does_not_begin():
 
 async def test_one_that_does_not_heed_it_is_killed_where_it_is_stopped_again():
     now = [0.0]
-    run = bench_run.Running(Running(HEEDS_NOTHING), clock=lambda: now[0])
+    run = bench_run.Running(Scripted(HEEDS_NOTHING), clock=lambda: now[0])
     await run.start(FORM)
     for _ in range(1000):
         if run.state["progress"] == {"event": "progress"}:  # it heeded it until then
             break
         await asyncio.sleep(0.02)
     await run.stop()
-    now[0] = bench_run.PATIENCE - 1
+    now[0] = attached.PATIENCE - 1
     await run.stop()
     assert run.state["running"]
-    now[0] = bench_run.PATIENCE
+    now[0] = attached.PATIENCE
     await run.stop()
     await run._task
     assert "exit code -9" in run.state["result"]["errors"][0]["message"]
 
 
 async def test_one_that_says_too_much_is_ended_and_told():
-    run = bench_run.Running(Running(SAYS_MUCH), longest=1000)
+    run = bench_run.Running(Scripted(SAYS_MUCH), longest=1000)
     await run.start(FORM)
     await asyncio.wait_for(run._task, 60)
     assert "could not be followed" in run.state["result"]["errors"][0]["message"]
@@ -175,7 +198,7 @@ async def test_one_that_says_too_much_is_ended_and_told():
 
 async def test_one_that_cannot_be_written_down_is_told(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "none")
-    run = bench_run.Running(Running(ENDS))
+    run = bench_run.Running(Scripted(ENDS))
     await run.start(FORM)
     await run._task
     assert "could not be followed" in run.state["result"]["errors"][0]["message"]
@@ -195,14 +218,14 @@ async def test_one_that_cannot_be_written_down_is_told(monkeypatch):
 )
 async def test_what_cannot_be_saved_or_sent_is_refused(change):
     put("there.json", "mine")
-    async with served(Running(ENDS)) as page:
+    async with served(Scripted(ENDS)) as page:
         assert 'role="alert"' in (await page.post("/bench/start", FORM | change))[1]
         assert "line" not in (await page.get("/bench/running?seen=1"))[1]
     assert text_of("there.json") == "mine"
 
 
 async def test_a_console_to_look_at_starts_none():
-    async with served(Running(ENDS), read_only=True) as page:
+    async with served(Scripted(ENDS), read_only=True) as page:
         for path in ("/bench/start", "/bench/stop"):
             assert "--read-only" in (await page.post(path, FORM))[1]
         text = (await page.get("/page/bench"))[1]
@@ -211,7 +234,7 @@ async def test_a_console_to_look_at_starts_none():
 
 
 async def test_the_command_is_shown_before_it_runs():
-    async with served(Running(ENDS)) as page:
+    async with served(Scripted(ENDS)) as page:
         query = "save=a.json&models=x&count=5&concurrency=2"
         text = (await page.get(f"/bench/command?{query}"))[1]
         assert "mmectl bench run -m x --concurrency 2 --count 5 --save a.json -- FILE" in text

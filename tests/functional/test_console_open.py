@@ -64,3 +64,23 @@ def test_without_one_it_says_how_to_start_it(state):
     assert isinstance(found.exception, MmectlError)
     assert found.exception.code == "console_not_running"
     assert not (state / "consoles" / "8003").exists()
+
+
+def test_the_page_that_leads_there_goes_with_its_code(state):
+    with consoles.announced(state, 8001) as folder:
+        code = consoles.leave(state, 8001)
+        page = consoles.page(state, 8001, code)
+        assert consoles.address(8001, code) in page.read_text()
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert consoles.taken(folder, codes.digest(code))
+        assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+def test_what_nobody_came_for_goes_when_the_next_one_is_left(state):
+    with consoles.announced(state, 8001) as folder:
+        code = consoles.leave(state, 8001)
+        old = time.time() - codes.LIFETIME - 1
+        for path in (consoles.page(state, 8001, code), folder / codes.digest(code)):
+            os.utime(path, (old, old))
+        kept = codes.digest(consoles.leave(state, 8001))
+        assert {path.name for path in folder.iterdir()} == {"lock", kept}

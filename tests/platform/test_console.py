@@ -18,7 +18,7 @@ from lab import provide
 from lab_machine import Unavailable
 from projects import BIN, Project, config_of, made, share_environments
 
-from mmectl.commands.console import leading
+from mmectl.web.consoles import leading
 
 CHROMIUM = "/usr/bin/chromium"
 SECONDS = 30.0

@@ -3,6 +3,7 @@
 
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
+let turns = 0; // pages that were asked for
 let fleet = null; // what shows instances; null on other pages
 const live = stream(heard); // on every page: events are seen meanwhile
 
@@ -22,7 +23,11 @@ function showPage() {
   const model = page === "models" ? parameters.get("name") : null;
   if (model) parameters.delete("name");
   const address = `/page/${encodeURIComponent(page)}?${parameters}`;
-  htmx.ajax("GET", address, { target: "#main", swap: "innerHTML" }).then(() => {
+  const turn = ++turns;
+  // one source has one request at a time: each page has its own
+  const source = document.querySelector(`nav a[data-page="${CSS.escape(page)}"]`) ?? document.body;
+  htmx.ajax("GET", address, { source, target: "#main", swap: "innerHTML" }).then(() => {
+    if (turn !== turns) return; // another page was asked for meanwhile
     if (model) openModel(model);
     main().focus({ preventScroll: true });
   });
@@ -31,7 +36,8 @@ function showPage() {
 function openModel(target, left = false) {
   // a tarball's name leads to its model, as models show takes both; `left`: it may be removed
   const address = `/page/model?name=${encodeURIComponent(target)}${left ? "&left=1" : ""}`;
-  htmx.ajax("GET", address, { target: "#model" });
+  htmx.ajax("GET", address, { target: "#model", source: "#model" });
+  addToAddress({ name: target });
 }
 
 /* A message of the stream: at first all, then what changed; shown where instances are. */
@@ -107,11 +113,6 @@ window.addEventListener("pageshow", (event) => { if (event.persisted) live.join(
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers.Authorization = authorization();
 });
-document.addEventListener("htmx:beforeRequest", (event) => {
-  // nobody looks at what a hidden tab asks for by itself
-  const polls = /every/.test(event.detail.elt.getAttribute("hx-trigger") ?? "");
-  if (document.hidden && polls) event.preventDefault();
-});
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) {
     begin(true);
@@ -127,6 +128,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (root === dialog() && !root.open) root.showModal();
   if (root === main()) {
     takeFiles();
+    for (const form of root.querySelectorAll("form[data-kept]")) fill(form);
     const place = root.querySelector("[data-live]");
     fleet = place && new Fleet(place, document.getElementById("picked"));
     if (fleet) live.join(authorization()); // which tells all once more
@@ -135,6 +137,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
   const log = document.getElementById("log");
   if (log && root === main()) log.scrollTop = log.scrollHeight;
+  if (root.id === "runs") nextName();
   if (root.id === "tried") showSent(root);
   const done = root.querySelector("[data-done]");
   if (done && document.getElementById("models")) Models.shown.changed(done.dataset.done);

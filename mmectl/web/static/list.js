@@ -2,6 +2,7 @@
 /* Tables of thousands of rows: those that are seen are in the document, and a few beside them. */
 
 const BESIDE = 30; // rows above and below what is seen
+const NEAR = 12; // rows that are left where more are read
 const ROW = 33; // pixels of a row until one was measured
 
 class List {
@@ -13,6 +14,7 @@ class List {
     this.rows = scroller.querySelector("tbody.rows");
     this.active = 0;
     this.asked = null;
+    this.height = ROW;
     scroller.addEventListener("scroll", () => this.look(), { passive: true });
     this.table.addEventListener("keydown", (event) => this.move(event));
     this.table.addEventListener("focusin", ({ target }) => this.enter(target.closest("tr")));
@@ -21,7 +23,7 @@ class List {
 
   get total() { return Number(this.rows.dataset.total); }
   get first() { return Number(this.rows.dataset.first); }
-  get height() { return this.rows.rows[0]?.offsetHeight || ROW; }
+  get length() { return this.rows.rows.length; }
 
   /* Rows that are seen: the first, and how many. */
   get seen() {
@@ -32,49 +34,57 @@ class List {
 
   look() {
     const [first, count] = this.seen;
-    const last = Math.min(first + count, this.total);
-    const there = first >= this.first && last <= this.first + this.rows.rows.length;
-    if (!there) this.load();
+    const there = (from, length, near) => Math.max(first - near, 0) >= from
+      && Math.min(first + count + near, this.total) <= from + length;
+    const { asked } = this;
+    if (there(this.first, this.length, NEAR)) return;
+    if (!asked || !there(asked.first, asked.count, 0)) this.load();
   }
 
-  /* Read anew what is seen, whatever is there. */
+  /* Read anew what is seen, whatever is there; resolves to what went wrong, or null. */
   async load() {
-    const [seen, count] = this.seen;
-    const first = Math.max(seen - BESIDE, 0);
-    if (this.asked?.first === first) return this.asked.done;
+    const [seen, shown] = this.seen;
+    const asked = { first: Math.max(seen - BESIDE, 0), count: shown + 2 * BESIDE };
+    if (this.asked?.first === asked.first) return this.asked.done;
     this.asked?.stop.abort();
-    const asked = { first, stop: new AbortController() };
     this.asked = asked;
-    asked.done = this.source(first, count + 2 * BESIDE, asked.stop.signal).then((body) => {
-      if (this.asked !== asked) return;
+    asked.stop = new AbortController();
+    asked.done = this.source(asked.first, asked.count, asked.stop.signal).then((body) => {
+      if (this.asked !== asked) return this.asked?.done ?? null;
       this.asked = null;
+      if (this.failed) say("");
+      this.failed = false;
       this.take(body);
-      this.look(); // it was scrolled meanwhile
+      if (this.seen[0] !== seen) this.look(); // it was scrolled meanwhile
+      return null;
     }, (error) => {
-      if (this.asked !== asked) return;
+      if (this.asked !== asked) return this.asked?.done ?? null;
       this.asked = null;
+      this.failed = true;
       say(error.message);
+      return error.message;
     });
     return asked.done;
   }
 
   take(body) {
     const held = this.rows.contains(document.activeElement);
-    if (body !== this.rows) this.rows.replaceWith(body);
-    this.rows = body;
+    this.height = this.rows.rows[0]?.offsetHeight || this.height; // before anything is changed
+    if (body !== this.rows) merge(this.rows, body);
     const { height } = this;
-    const after = this.total - this.first - body.rows.length;
     space(this.above, this.first * height);
-    space(this.below, Math.max(after, 0) * height);
+    space(this.below, Math.max(this.total - this.first - this.length, 0) * height);
     this.table.setAttribute("aria-rowcount", this.total + 1);
+    const row = document.activeElement?.closest("tr");
+    if (row?.parentNode === this.rows) this.active = this.first + row.sectionRowIndex;
     this.active = Math.max(Math.min(this.active, this.total - 1), 0);
-    this.shown(body);
-    this.mark(held);
+    this.shown(this.rows);
+    this.mark(held && row?.parentNode !== this.rows);
   }
 
   /* The one row that Tab leads to; the first that is seen where the last one is far away. */
   mark(focused) {
-    for (const row of this.rows.rows) row.tabIndex = -1;
+    for (const other of this.rows.querySelectorAll("tr[tabindex='0']")) other.tabIndex = -1;
     const row = this.row(this.active);
     const tab = row ?? this.row(this.seen[0]) ?? this.rows.rows[0];
     if (tab) tab.tabIndex = 0;
@@ -133,6 +143,30 @@ class List {
     }
     if (this.active === index) this.mark(true);
   }
+}
+
+/* Give `rows` what the other part has; rows of the same name stay, with the keyboard on them. */
+function merge(rows, part) {
+  const fresh = [...part.rows];
+  const names = new Set(fresh.map((row) => row.dataset.name));
+  for (const row of [...rows.rows]) if (!names.has(row.dataset.name)) row.remove();
+  const known = new Map([...rows.rows].map((row) => [row.dataset.name, row]));
+  let at = rows.rows[0] ?? null;
+  for (const row of fresh) {
+    const there = known.get(row.dataset.name);
+    if (there) renew(there, row);
+    if (there && there === at) at = at.nextElementSibling;
+    else rows.insertBefore(there ?? row, at);
+  }
+  Object.assign(rows.dataset, part.dataset);
+}
+
+function renew(row, fresh) {
+  row.setAttribute("aria-rowindex", fresh.getAttribute("aria-rowindex"));
+  const cells = [...fresh.cells];
+  [...row.cells].forEach((cell, n) => {
+    if (!cell.isEqualNode(cells[n])) cell.replaceWith(cells[n]);
+  });
 }
 
 function space(cell, height) {

@@ -29,7 +29,13 @@ class Models {
 
   later() {
     clearTimeout(this.waits);
-    this.waits = setTimeout(() => this.list.restart(), 200);
+    this.waits = setTimeout(() => this.restart(), 200);
+  }
+
+  restart() {
+    const [filter, down] = [this.filter.value, this.down ? "1" : ""];
+    addToAddress({ filter, sort: this.sort === "name" ? "" : this.sort, down });
+    this.list.restart();
   }
 
   address(first, count) {
@@ -53,11 +59,11 @@ class Models {
 
   show(body) {
     const total = Number(body.dataset.total);
-    document.getElementById("count").textContent = this.filter.value ? `${total} found` : "";
+    put(document.getElementById("count"), this.filter.value ? `${total} found` : "");
     const all = document.getElementById("all");
     if (all) {
       const most = Number(all.dataset.most);
-      all.textContent = total > most ? `Choose the first ${most}` : `Choose all ${total}`;
+      put(all, total > most ? `Choose the first ${most}` : `Choose all ${total}`);
       all.disabled = !total;
     }
     this.ticks();
@@ -66,13 +72,13 @@ class Models {
   ticks() {
     for (const row of this.list?.rows.rows ?? []) {
       const is = this.chosen.has(row.dataset.name);
-      row.setAttribute("aria-selected", is);
+      if (row.getAttribute("aria-selected") !== String(is)) row.setAttribute("aria-selected", is);
       const box = row.querySelector("input");
       if (box) box.checked = is;
     }
     if (!document.querySelector(".bulk")) return;
     const count = this.chosen.size;
-    document.getElementById("chosen").textContent = count ? `${count} chosen` : "none chosen";
+    put(document.getElementById("chosen"), count ? `${count} chosen` : "none chosen");
     document.getElementById("none").disabled = !count;
     for (const button of document.querySelectorAll("[data-bulk]")) button.disabled = !count;
   }
@@ -92,7 +98,7 @@ class Models {
     this.down = head.dataset.sort === this.sort && !this.down;
     this.sort = head.dataset.sort;
     this.heads();
-    this.list.restart();
+    this.restart();
   }
 
   heads() {
@@ -103,12 +109,23 @@ class Models {
     }
   }
 
+  /* The button stays, with the reason, until they were read. */
   async readDetails(button) {
+    const [asks, why] = [button.textContent, document.getElementById("unread")];
     button.disabled = true;
     button.textContent = "Reading ...";
+    why.textContent = "";
     this.details = true;
-    await this.list.again();
-    button.remove();
+    const problem = await this.list.again();
+    if (problem === null) {
+      button.remove();
+      return;
+    }
+    this.details = false;
+    button.disabled = false;
+    button.textContent = asks;
+    why.textContent = problem;
+    button.focus();
   }
 
   async act(button) {
@@ -120,7 +137,7 @@ class Models {
     this.ticks();
     if (!button.dataset.bulk) return;
     const values = { name: [...this.chosen] };
-    htmx.ajax("POST", `/ask/${button.dataset.bulk}`, { target: "#dialog", values });
+    htmx.ajax("POST", `/ask/${button.dataset.bulk}`, { target: "#dialog", source: "#dialog", values });
   }
 
   /* Something was done: what is shown may not be true any more. */
@@ -130,6 +147,11 @@ class Models {
     if (open) openModel(open.dataset.name, true);
     await this.list.again();
   }
+}
+
+/* Nothing is said again that is said already. */
+function put(place, text) {
+  if (place.textContent !== text) place.textContent = text;
 }
 
 setInterval(() => {

@@ -1,0 +1,83 @@
+"use strict";
+/* What answers may do to the page: the last request for it wins, and one that a timer sent disturbs
+   nobody: not the keyboard, not a press that has begun, not how far something was scrolled. */
+
+const SENT = [1, 2, 3]; // readyState of a request that is under way
+const MOVED = ".wide, .events, .long, pre"; // what may be scrolled by itself
+let asked = null; // the last request for the page
+let pressed = false;
+let before = null; // what an answer to a timer is to leave as it is
+const said = new WeakMap(); // what was put last into a place
+
+function timed(element) {
+  return /every/.test(element.getAttribute("hx-trigger") ?? "");
+}
+
+document.addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel"]) {
+  document.addEventListener(end, () => setTimeout(() => { pressed = false; }), true); // after the click
+}
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt, target } = event.detail;
+  if (!timed(elt)) return;
+  // nobody looks at a hidden tab, and what somebody asked for is not overtaken
+  const overtakes = target === main() && asked && SENT.includes(asked.readyState);
+  if (document.hidden || overtakes) event.preventDefault();
+});
+
+document.addEventListener("htmx:beforeSend", ({ detail }) => {
+  if (detail.target === main()) asked = detail.xhr;
+});
+
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { target, xhr, serverResponse, requestConfig } = detail;
+  const late = requestConfig.target === main() && xhr !== asked;
+  const timer = timed(requestConfig.elt);
+  const same = said.get(target) === serverResponse;
+  if (late || (timer && (pressed || same))) detail.shouldSwap = false;
+  before = timer && detail.shouldSwap ? { focus: focused(target), moved: moved(target) } : null;
+  if (target === main() && !late) document.getElementById("failed").replaceChildren();
+  if (detail.shouldSwap) said.set(target, serverResponse);
+});
+
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  const { target, pathInfo } = detail;
+  if (before) {
+    for (const [n, [left, top]] of before.moved.entries()) target.querySelectorAll(MOVED)[n]?.scrollTo(left, top);
+    if (before.focus && !target.contains(document.activeElement)) before.focus();
+  }
+  before = null;
+  const shown = /^\/page\/(endpoint|traffic|models|try|logs|bench)\??(.*)$/.exec(pathInfo.finalRequestPath ?? "");
+  if (shown) showAddress(shown[1], new URLSearchParams(shown[2]));
+});
+
+/* What the address says beside what it says already. */
+function addToAddress(more) {
+  const [page, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const parameters = new URLSearchParams(query ?? "");
+  for (const [name, value] of Object.entries(more)) parameters.set(name, value);
+  showAddress(page, parameters);
+}
+
+/* A reload shows the same. */
+function showAddress(page, parameters) {
+  for (const [name, value] of [...parameters]) if (!value) parameters.delete(name);
+  const address = `#/${page}${parameters.size ? `?${parameters}` : ""}`;
+  if (location.hash !== address) history.replaceState(null, "", address);
+}
+
+function moved(target) {
+  return [...target.querySelectorAll(MOVED)].map((one) => [one.scrollLeft, one.scrollTop]);
+}
+
+/* What gives the keyboard back to what has it within `target`, or null. */
+function focused(target) {
+  const now = document.activeElement;
+  if (!now || now === target || !target.contains(now)) return null;
+  const kind = (one) => one.id || [one.name, one.getAttribute("href"), one.textContent].join("\n");
+  const alike = () => [...target.querySelectorAll(now.localName)].filter((one) => kind(one) === wanted);
+  const wanted = kind(now);
+  const place = alike().indexOf(now);
+  return () => (alike()[place] ?? target.closest("[tabindex]") ?? main()).focus({ preventScroll: true });
+}
