@@ -16,6 +16,7 @@ from mmectl.base.policies import Asked
 from mmectl.local.auth import sigv2
 from mmectl.local.auth.claims import Claim, pairs
 from mmectl.local.values import AwsError
+from mmectl.local.waiting import result_within
 
 IDLE = 60.0  # seconds without a byte before a body is given up
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -136,7 +137,7 @@ class Stream(Protocol):
 async def next_bytes(stream: Stream, idle: float = IDLE) -> bytes:
     """The next bytes of a body; an AwsError RequestTimeout after `idle` seconds without."""
     try:
-        return await asyncio.wait_for(stream.readany(), idle)
+        return await result_within(idle, stream.readany())
     except asyncio.TimeoutError:
         raise timed_out() from None
 

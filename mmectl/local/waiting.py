@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
@@ -19,8 +21,8 @@ async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
         raise
 
 
-async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
-    """Whether that has ended within the time; else it is called off.
+async def result_within(timeout: float, work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of that within so many seconds; else it is called off: asyncio.TimeoutError.
 
     Unlike asyncio.wait_for before Python 3.12 it ends when it is cancelled, even at the moment
     when the work ends.
@@ -28,11 +30,20 @@ async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait((task,), timeout=timeout)
-        if task.done():
-            task.result()
-        return task.done()
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
     finally:
         task.cancel()
+
+
+async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
+    """Whether that has ended within so many seconds; else it is called off."""
+    try:
+        await result_within(timeout, work)
+    except asyncio.TimeoutError:
+        return False
+    return True
 
 
 class Changes:

@@ -32,6 +32,7 @@ from mmectl.local.control.updates import AlarmState, Surroundings
 from mmectl.local.control.validate import check, prune, service_model, unknown_operation
 from mmectl.local.control.values import Endpoint, Fleet, Kind, Names, Resource, Serving
 from mmectl.local.values import ACCOUNT, AwsError, Fleets, Image
+from mmectl.local.waiting import within
 
 RESTORE_TIMEOUT = 60.0
 """Seconds that a request waits for an endpoint which is coming back after a restart."""
@@ -222,14 +223,12 @@ class Control:
         settled = self._runner.settled(endpoint_name.lower())
         if settled.is_set():
             return found
-        try:
-            await asyncio.wait_for(settled.wait(), timeout)
-        except (asyncio.TimeoutError, TimeoutError):
+        if not await within(timeout, settled.wait()):
             raise AwsError(
                 "ServiceUnavailable",
                 f"Endpoint {endpoint_name} is still being restored after a restart.",
                 503,
-            ) from None
+            )
         return self.resolve(endpoint_name, variant)
 
     # models and endpoint configurations

@@ -9,7 +9,6 @@ to.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from asyncio import to_thread
@@ -22,6 +21,7 @@ from mmectl.local.instance.http_client import Answer
 from mmectl.local.instance.mms import Mms
 from mmectl.local.instance.process_runtime import Runtime
 from mmectl.local.values import InvokeRequest, MemoryUse
+from mmectl.local.waiting import within
 
 WORKER_DIED = Answer(
     500, body=b'{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
@@ -92,8 +92,7 @@ class ModelHost:
                         watch.close()
                     watch, seen = procfs.Watch(now, ended.set), now
                     self._sees_workers = True
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _POLL * (4 if now else 1))
+                await within(_POLL * (4 if now else 1), ended.wait())
                 ended.clear()
         finally:
             if watch is not None:

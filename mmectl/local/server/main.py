@@ -32,6 +32,7 @@ from mmectl.local.server.handlers import body_limit
 from mmectl.local.server.keeper import Keeper, gone
 from mmectl.local.server.launch import log_path
 from mmectl.local.server.supervisor import GIVE_UP
+from mmectl.local.waiting import within
 
 log = logging.getLogger("mmectl.local.server.main")
 LOCK_TIMEOUT = 15.0  # seconds that a server still shutting down is waited for
@@ -144,8 +145,7 @@ async def serve(
     gc.freeze()  # what lives as long as the server need not be looked at again
     report(ready, {"ready": True})
     while not stopped.is_set():
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(stopped.wait(), LOOK)
+        await within(LOOK, stopped.wait())
         look()
     log.info("stopping")
     keeping.cancel()
