@@ -71,9 +71,11 @@ class Categories:
         number = _number(value)
         if number is None:
             return math.nan
-        if not self._numbers:
-            return self._by_text(value, row)
-        return self._numbers.get(number, math.nan)
+        if self._numbers:
+            return self._numbers.get(number, math.nan)
+        if self._flags and number in (0, 1):  # as flags are in an array of numbers
+            return self._flags.get(bool(number), math.nan)
+        return self._by_text(value, row)
 
     def _flag(self, value: Any) -> int | None:
         flag = _WORDS.get(value.lower()) if isinstance(value, str) else value

@@ -27,10 +27,11 @@ class Features:
     type that numbers are brought into. `categorical` are names or indices of the columns whose
     values are kept as they were sent (see Table); None: the model does not say, a column in which
     a value is no number is one. `missing_allowed`: NaN may be a value; `infinity_allowed`, too.
-    `fewer_allowed`: columns that lack at the end of a row, or by name, are missing; more is always
-    an error. `absent` is what a sparse row does not list; None: missing in the dialect of XGBoost,
-    0 elsewhere. `title` is what a JSON object may call all rows together. `blank`: what the
-    framework wrote into its names for each blank, so that columns may be called as before.
+    `fewer_allowed`: columns that lack at the end of a row, or in a row by name where another row
+    has them, are missing; more is always an error. `absent` is what a sparse row does not list;
+    None: missing in the dialect of XGBoost, 0 elsewhere. `title` is what a JSON object may call all
+    rows together. `blank`: what the framework wrote into its names for each blank, so that columns
+    may be called as before.
     `objects`: each row is an object of any keys, and the table has one column, "0", of them.
     """
 

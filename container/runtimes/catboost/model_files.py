@@ -52,13 +52,14 @@ class Header:
     """What a file says before its trees.
 
     `loss` is the function that it was trained with, "" where the file does not say. `names` of the
-    columns are their numbers where they have none. `categorical` and `texts` are indices of columns
-    that hold texts.
+    columns are their numbers where they have none; `named`: the file has names. `categorical` and
+    `texts` are indices of columns that hold texts.
     """
 
     loss: str
     dimension: int
     names: tuple[str, ...]
+    named: bool
     categorical: tuple[int, ...]
     texts: tuple[int, ...]
     classes: tuple[Any, ...]
@@ -146,6 +147,7 @@ def _header(data: bytes, name: str) -> Header:
         _loss(info),
         trees.integer(_DIMENSION, 0),
         names,
+        any([*floats.values(), *categories.values(), *texts.values()]),
         tuple(sorted(categories)),
         tuple(sorted(texts)),
         _classes(info),

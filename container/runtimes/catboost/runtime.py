@@ -35,7 +35,8 @@ class Model(base.TableModel):
         self._as_text = {*header.categorical, *header.texts}
         self._flags: dict[int, bool] = {}
         self.features = Features(
-            names=header.names,
+            count=header.features,
+            names=header.names if header.named else None,
             categorical=tuple(sorted(self._as_text)),
             infinity_allowed=True,
         )

@@ -17,6 +17,7 @@ from runtimes.onnx.model_files import TEXT, ModelFiles
 from runtimes.tables import Features, Table
 from runtimes.values import ANY, EngineError, Input, ModelError, Pixels, RequestError
 
+_EXACT = 2.0**53  # from here on float64, as which numbers are read, lacks some whole ones
 Run = Callable[[Mapping[str, Any]], List[Any]]
 
 
@@ -119,9 +120,13 @@ def _cast(column: Any, value: Value) -> Any:
         return _texts(column, value.name)
     with np.errstate(invalid="ignore"):
         ready = column.astype(value.dtype)
-    if ready.dtype.kind != "f" and not np.array_equal(ready, column):
+    if ready.dtype.kind == "f":
+        return ready
+    if not np.array_equal(ready, column):
         what = f"a number that is not a valid {value.dtype}"
         raise RequestError(f"the column {value.name!r} holds {what}")
+    if (np.abs(column) >= _EXACT).any():
+        raise RequestError(f"the column {value.name!r} holds a number too large to be read exactly")
     return ready
 
 

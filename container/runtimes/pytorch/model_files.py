@@ -19,7 +19,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,8 @@ class Header:
     """What a model's file says of it; `inputs` None: it does not say.
 
     `rows`: whether an exported program answers each row by one of its own, None: it does not say.
-    `module` is the class of a pickled module.
+    `module` is the class of a pickled module. `arguments`: what an exported program calls its
+    inputs, where model.json says them.
     """
 
     kind: str
@@ -90,6 +91,7 @@ class Header:
     version: str | None = None
     module: str | None = None
     rows: bool | None = None
+    arguments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def read(folder: Path) -> ModelFiles:
         raise ModelError(str(error), path.name, SAVE) from None
     told = _told(options.get("inputs"))
     if told is not None:
-        found = Header(found.kind, told, found.version, found.module)
+        own = tuple(one.name for one in found.inputs or () if one.name) or None
+        found = replace(found, inputs=told, rows=None, arguments=own)
     held = labels(inside(folder) / SYNSET)
     return ModelFiles(path, found, held, pixels(options.get("image")))
 

@@ -26,7 +26,7 @@ def inputs(path: Path, header: Header, module: Any, program: Program) -> tuple[V
     told = header.inputs
     if told is not None and (found is None or len(found) <= len(told)):
         called = found if found is not None and len(found) == len(told) else None
-        return _named(told, called)
+        return _named(in_order(told, header.arguments or found, path.name), called)
     if told is not None:
         listed = ", ".join(found or ())
         raise ModelError(f"takes {listed}, model.json names {len(told)}", path.name, FIX)
@@ -40,6 +40,21 @@ def inputs(path: Path, header: Header, module: Any, program: Program) -> tuple[V
     raise ModelError(f"does not say of what shape {found[0]} is", path.name, FIX)
 
 
+def in_order(told: Sequence[Value], arguments: Sequence[str] | None, file: str) -> Sequence[Value]:
+    """Inputs in the order of the arguments that they are named after, where they are that.
+
+    Raises ModelError where one is named after the argument at another's place.
+    """
+    given, known = [one.name for one in told], list(arguments or ())
+    if sorted(given) == sorted(known):
+        return sorted(told, key=lambda one: known.index(one.name))
+    for place, name in enumerate(given):
+        if name in known and known.index(name) != place:
+            what = f"takes {', '.join(known)}, model.json names {', '.join(given)}"
+            raise ModelError(what, file, "name the inputs as the model does, or in its order")
+    return told
+
+
 def _named(told: Sequence[Value], names: Sequence[str] | None) -> tuple[Value, ...]:
     """Inputs with names: their own, else those of the arguments."""
     given = names or [f"input_{n}" for n in range(len(told))]
@@ -51,22 +66,29 @@ def _named(told: Sequence[Value], names: Sequence[str] | None) -> tuple[Value, .
 
 def _candidates(name: str, module: Any) -> Iterator[Value]:
     """What the first weights would take, the likeliest first; sizes to try are in the shapes."""
-    weights = [tuple(one.shape) for _, one in module.named_parameters() if one.ndim >= 2]
-    for shape in weights[:_WEIGHTS]:
+    weights = [(tuple(one.shape), _type(one)) for _, one in module.named_parameters()]
+    weights = [(shape, dtype) for shape, dtype in weights if len(shape) >= 2]
+    for shape, dtype in weights[:_WEIGHTS]:
         if len(shape) == 2:
-            yield Value(name, (1, shape[1]), "float32")
+            yield Value(name, (1, shape[1]), dtype)
         if len(shape) == 4:
             for size in _SIZES:
-                yield Value(name, (1, shape[1], size, size), "float32")
+                yield Value(name, (1, shape[1], size, size), dtype)
         if len(shape) in (3, 2):
             for size in _LENGTHS if len(shape) == 3 else _LENGTHS[:1]:
                 channels = (1, shape[1], size) if len(shape) == 3 else (1, size, shape[1])
-                yield Value(name, channels, "float32")
+                yield Value(name, channels, dtype)
         if len(shape) == 2:
             for size in _LENGTHS:
                 yield Value(name, (1, size), "int64")
     if not weights:
         yield Value(name, (1, 2), "float32")
+
+
+def _type(weight: Any) -> str:
+    """The type of numbers that a layer of such weights takes."""
+    said = str(weight.dtype).rpartition(".")[2]
+    return said if said in ("float64", "float16") else "float32"
 
 
 def _taken(value: Value, program: Program) -> Value | None:

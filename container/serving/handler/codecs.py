@@ -22,6 +22,8 @@ from serving.handler.payloads import JSON as JSON
 from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
+from serving.handler.tables import reading
+from serving.handler.tables.values import Features
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
@@ -62,11 +64,25 @@ def parse(
         return _json(body, inputs)
     if kind == NPY:
         return _npy(body, inputs)
+    if reading.is_rows(kind) and _takes_rows(inputs):
+        return _rows(body, content_type, inputs[0])
     raise PayloadError(
         f"content type {brief(kind)!r} is not supported: send image/jpeg, image/png, image/bmp, "
         f"image/gif, image/webp, {JSON} or {NPY}",
         415,
     )
+
+
+def _takes_rows(inputs: Sequence[Input]) -> bool:
+    """Whether a row of numbers, as formats of tables have it, is an item of the only input."""
+    return len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].batched
+
+
+def _rows(body: bytes, content_type: str | None, one: Input) -> Feed:
+    count = None if one.shape[1] == ANY else one.shape[1]
+    features = Features(count=count, dtype=one.dtype or "float32", missing_allowed=False)
+    table = reading.read(body, content_type, features)
+    return Feed({one.name: table.array}, table.rows, batched=True)
 
 
 def _sniff(body: bytes, kind: str) -> str:

@@ -127,8 +127,18 @@ def inputs_of(job: Mapping[str, Any], module: Any) -> list[dict[str, Any]]:
         )
     if len(told) > len(names) > 0:
         raise Refused(f"it takes {', '.join(names)}, {len(told)} inputs are named")
-    pairs = zip(told, names or [f"input_{n}" for n in range(len(told))])  # noqa: B905
+    pairs = zip(in_order(told, names), names or [f"input_{n}" for n in range(len(told))])  # noqa: B905
     return [{**one, "name": one["name"] or name} for one, name in pairs]
+
+
+def in_order(told: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Inputs in the order of the arguments that they are named after, where they are that."""
+    given = [one["name"] for one in told]
+    if sorted(given) == sorted(names):
+        return sorted(told, key=lambda one: names.index(one["name"]))
+    if any(name in names and names.index(name) != place for place, name in enumerate(given)):
+        raise Refused(f"it takes {', '.join(names)}, and {', '.join(given)} are named")
+    return list(told)
 
 
 def arguments(module: Any) -> list[str]:

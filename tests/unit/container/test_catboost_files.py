@@ -14,14 +14,14 @@ STAY = Path(__file__).resolve().parents[3] / "examples" / "catboost" / "stay"
 
 def test_a_head_says_what_the_model_takes_and_answers():
     found = model_files.header((STAY / "model.cbm").read_bytes(), "model.cbm")
-    assert found.names == ("months", "plan", "town")
+    assert (found.names, found.named) == (("months", "plan", "town"), True)
     assert (found.categorical, found.texts) == ((1, 2), ())
     assert (found.loss, found.dimension, found.classes) == ("Logloss", 1, (0, 1))
 
 
 def test_columns_without_names_are_called_by_their_numbers():
     found = model_files.header(model_files.small(), "m")
-    assert (found.names, found.loss) == (("0", "1"), "")
+    assert (found.names, found.named, found.loss) == (("0", "1"), False, "")
 
 
 def test_a_folder_is_told_by_what_the_file_holds(tmp_path):

@@ -19,3 +19,11 @@ def test_categories_that_xgboost_cut_wrongly_are_refused_with_the_reason():
 
 def test_nothing_is_said_of_names_in_ascii():
     assert _note(["Bonn", 3, "Ulm"]) == ""
+
+
+def test_flags_may_come_as_numbers():
+    """As an array of numbers has them; a number that is no flag stays refused."""
+    flag = Categories([False, True], 1, "flag")
+    assert flag.codes([1, "0", True, "False", 0.0]) == [1, 0, 1, 0, 0]
+    with pytest.raises(RequestError, match="2 is not a category"):
+        flag.codes([2])

@@ -129,12 +129,12 @@ def failing(error):
 
 
 def test_answers_every_request_of_a_batch_for_itself(service, model):
-    context = Context(part("application/json"), part("text/csv"), part("application/json"))
+    context = Context(part("application/json"), part("text/html"), part("application/json"))
     requests = [{"body": b"[1, 2, 3]"}, {"body": b"1,2"}, {"body": bytearray(b"[[4, 5, 6]]")}]
     first, second, third = service.handle(requests, context)
     assert json.loads(first) == [2, 4, 6]
     assert json.loads(second)["code"] == 415
-    assert "text/csv" in json.loads(second)["message"]
+    assert "text/html" in json.loads(second)["message"]
     assert json.loads(third) == [[8, 10, 12]]
     assert context.statuses == {1: 415}
 

@@ -127,6 +127,34 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"1,2\n3,4\n", "text/csv"),
+        (b"[1, 2]\n[3, 4]", "application/jsonlines"),
+        (b"\xef\xbb\xbf1;2\r\n3;4", "CSV"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["int64", "float16", "uint8", None])
+def test_rows_of_csv_are_items_of_an_input_of_two_axes(body, kind, dtype):
+    """As a pipeline of whole numbers, or a network of half precision, is asked."""
+    one = Input("ids", (1, ANY), dtype)
+    feed = codecs.parse(body, kind, [one])
+    assert (feed.items, feed.batched) == (2, True)
+    assert feed.arrays["ids"].tolist() == [[1, 2], [3, 4]]
+    assert feed.arrays["ids"].dtype == (dtype or "float32")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(b"1.5,2", "is no int64"), (b"1,", "row 1, column 2: nan is no int64"), (b"1", "1 columns"),
+     (b"1,9007199254740993", "too large to be read exactly")],
+)  # fmt: skip
+def test_what_an_input_of_whole_numbers_cannot_hold_is_refused(body, message):
+    with pytest.raises(PayloadError, match=message):
+        codecs.parse(body, "text/csv", [Input("ids", (1, 2), "int64")])
+
+
 @pytest.mark.parametrize(("body", "kind", "inputs", "status", "message"), BAD)
 def test_bad_payloads_are_the_clients_error(body, kind, inputs, status, message):
     with pytest.raises(PayloadError, match=message) as caught:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from runtimes.pytorch import shapes
+from runtimes.pytorch.model_files import Value
+from runtimes.values import ModelError as Refusal
 
 from mmectl.frameworks import detect, look
-from mmectl.frameworks.pytorch import model_files, names
+from mmectl.frameworks.pytorch import export_worker, model_files, names
 from mmectl.frameworks.values import ANY, ModelError
 
 RAIN = Path(__file__).resolve().parents[3] / "examples/pytorch/rain"
@@ -198,3 +201,31 @@ def test_model_json_says_what_goes_in(tmp_path):
 def test_what_model_json_cannot_mean_is_refused(tmp_path, inputs):
     with pytest.raises(ModelError, match=r"model\.json"):
         model_files.read(described(tmp_path, inputs))
+
+
+@pytest.mark.parametrize(
+    ("told", "arguments", "order"),
+    [
+        ("ba", "ab", "ab"),  # by name, wherever it stands in model.json
+        ("ab", "ab", "ab"),
+        ("xy", "ab", "xy"),  # names of their own, in the order of the arguments
+        ("x", "a", "x"),
+        ("ba", None, "ba"),
+        ("ab", "a", "ab"),  # an argument with a default
+    ],
+)
+def test_inputs_are_those_of_the_arguments_that_they_are_named_after(told, arguments, order):
+    values = [Value(name, (ANY, 2), "float32") for name in told]
+    found = shapes.in_order(values, arguments, "model.pt")
+    assert [one.name for one in found] == list(order)
+    if arguments and len(arguments) == len(told):
+        given = [{"name": name} for name in told]
+        assert [one["name"] for one in export_worker.in_order(given, arguments)] == list(order)
+
+
+def test_an_input_that_is_named_after_an_argument_elsewhere_is_refused():
+    values = [Value(name, (ANY, 2), "float32") for name in "xa"]
+    with pytest.raises(Refusal, match=r"takes a, b, model\.json names x, a"):
+        shapes.in_order(values, ["a", "b"], "model.pt")
+    with pytest.raises(export_worker.Refused, match="it takes a, b, and x, a are named"):
+        export_worker.in_order([{"name": "x"}, {"name": "a"}], ["a", "b"])

@@ -84,6 +84,12 @@ YEARS = Features(names=["2019", "2020"])
         (NAMED, b"0,1,2\n1,2,3"),
         (Features(), b"0,1,2\n0,0,1"),
         (NUMBERED, b"2,1,0\n1,2,3"),
+        (NUMBERED, b"0,1,2\n2,0,1"),  # ranks, or the first of them the names
+        (THREE, b"0,1,2\n2,0,1"),
+        (THREE, b"0,1,2\n0,1,2\n3,4,5"),  # a DataFrame of arange
+        (Features(names=["0", "1"]), b"0,1\n1,1\n0,0"),  # flags
+        (Features(names=["0"]), b"0\n0.5"),
+        (Features(count=2), b"0,1\n0,1\n2,3"),
         (PADDED, b"0,1\n0.5,1"),
         (YEARS, b"2020,2019\n1,2"),
         (Features(names=["7"]), b"7\n1"),
@@ -99,14 +105,12 @@ def test_a_row_of_numbers_that_may_be_names_is_refused(features, body):
     ("features", "rows"),
     [
         (THREE, [[0, 1, 2]]),  # alone it is no header
-        (THREE, [[0, 1, 2], [0, 1, 2]]),
-        (THREE, [[0, 1, 2], [9, 9, 9], [1, 0, 2]]),  # ranks
         (THREE, [[2, 1, 0], [1, 2, 3]]),
         (THREE, [[1, 2, 3], [4, 5, 6]]),
         (NUMBERED, [[0, 1, 3], [1, 2, 3]]),
         (Features(count=2), [[0, 1], [1, 1], [0, 0]]),  # flags
         (Features(count=1), [[0], [0.5]]),
-        (Features(names=["0"]), [[0], [0.5]]),
+        (NUMBERED, [[0, 1, 2]]),
         (YEARS, [[0, 1], [1, 1]]),
         (YEARS, [[2019, 2019], [1, 1]]),
     ],

@@ -72,11 +72,28 @@ def test_null_is_missing(body):
     assert same(read(body, "application/json", NAMED), [[1, NAN, 1]])
 
 
-def test_columns_that_lack_by_name_are_missing_where_the_model_allows_it():
-    assert same(read(b'{"c": 3}', "application/json", PADDED), [[NAN, NAN, 3]])
-    assert same(read(b'[{"c": 3}, {"a": 1}]', "application/json", PADDED),
-                [[NAN, NAN, 3], [1, NAN, NAN]])  # fmt: skip
+def test_columns_that_lack_in_a_row_are_missing_where_the_model_allows_it():
+    """As pandas reads rows by name: one that no row has is no column of the frame."""
+    found = read(b'[{"c": 3, "b": 2}, {"a": 1}]', "application/json", PADDED)
+    assert same(found, [[NAN, 2, 3], [1, NAN, NAN]])
     assert same(read(b"[[1, 2]]", "application/json", PADDED), [[1, 2, NAN]])
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"c": 3}', JSON),
+        (b'[{"c": 3}, {"b": 1}]', JSON),
+        (b'{"b": [1, 2], "c": [3, 4]}', JSON),
+        (b'{"columns": ["c", "b"], "data": [[3, 1]]}', JSON),
+        (b'{"c": 3}\n{"b": 1}', "application/jsonlines"),
+        (b"c,b\n3,1", "text/csv"),
+    ],
+)
+def test_a_column_that_no_row_names_is_refused(body, kind):
+    """XGBoost, too, refuses a frame without a column that it was trained with."""
+    with pytest.raises(PayloadError, match=r"the column 'a' is missing: send all of|'a', 'b' is"):
+        read(body, kind, PADDED)
 
 
 @pytest.mark.parametrize("value", [

@@ -18,6 +18,7 @@ from serving.handler.tables.values import NUMBER, Features, Table
 MOST_CELLS = 1 << 24
 """How many numbers a request may become where few bytes can stand for many: 128 MiB."""
 _SHOWN_NAMES = 8
+_EXACT = 2.0**53
 _FLAGS = {"true": 1.0, "false": 0.0}
 
 
@@ -35,8 +36,8 @@ def place(row: int, column: int, features: Features) -> str:
     return f"row {row + 1}, column {column + 1}{name}"
 
 
-def order(sent: Sequence[str], features: Features) -> list[int | None]:
-    """Where each column of the model is among the names that were `sent`; None: nowhere.
+def order(sent: Sequence[str], features: Features) -> list[int]:
+    """Where each column of the model is among the names that were `sent`.
 
     Without names of its own, a model takes its columns by number. Raises PayloadError for a name
     that is unknown, twice there, or lacks.
@@ -52,10 +53,10 @@ def order(sent: Sequence[str], features: Features) -> list[int | None]:
     if unknown:
         raise PayloadError(f"the model has no column {listed(unknown)}: it has {listed(names)}")
     lacking = [name for name in names if name not in at]
-    if lacking and not features.fewer_allowed:
+    if lacking:
         what = f"the column {listed(lacking)} is missing"
         raise PayloadError(f"{what}: send all of {listed(names)}")
-    return [at.get(name) for name in names]
+    return [at[name] for name in names]
 
 
 def _names(sent: Sequence[str], features: Features) -> Sequence[str]:
@@ -97,7 +98,7 @@ def numbers(
     if not len(array):
         raise PayloadError("the payload has no rows")
     if names is not None:
-        array = _picked(array, order(names, features))
+        array = array[:, order(names, features)]
     else:
         check_width(array.shape[1], features)
         array = _padded(array, features)
@@ -116,17 +117,6 @@ def numbers(
 def _whole(value: Any) -> Any:
     """Make an integer of a category that only came as a float because its array has floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _picked(array: Any, at: Sequence[int | None]) -> Any:
-    if None not in at:
-        return array[:, at]
-    bounded(len(array), len(at))
-    made: Any = np.full((len(array), len(at)), np.nan, NUMBER)
-    for index, source in enumerate(at):
-        if source is not None:
-            made[:, index] = array[:, source]
-    return made
 
 
 def _padded(array: Any, features: Features) -> Any:
@@ -151,6 +141,8 @@ def cast(array: Any, features: Features, dtype: Any = None, at: Sequence[int] | 
     if wanted.kind != "f":
         if not np.array_equal(ready, array):
             _refuse(array, ready != array, features, f"is no {wanted}", at)
+        if array.dtype.kind == "f":  # which lacks some whole numbers from here on
+            _refuse(array, np.abs(array) >= _EXACT, features, "is too large to be read exactly", at)
     elif not np.isfinite(ready).all():
         _check_finite(array, ready, features, at)
     return ready
@@ -201,7 +193,7 @@ def mixed(
 def _sources(width: int, names: Sequence[str] | None, features: Features) -> list[int | None]:
     """Say for each column of the model which of those sent it is; None: none."""
     if names is not None:
-        return order(names, features)
+        return list(order(names, features))
     check_width(width, features)
     return [*range(width), *[None] * ((features.width or width) - width)]
 

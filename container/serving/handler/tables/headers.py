@@ -83,18 +83,15 @@ def _may_be_names(head: Sequence[str], features: Features) -> bool:
 
 
 def _refuse_either(fields: list[str], rest: Iterable[Sequence[str]], features: Features) -> None:
-    """Raise PayloadError for a row of numbers that may be names.
+    """Raise PayloadError for a row of numbers that may be names, unless it is alone.
 
-    Those are the model's own names, or 0, 1, 2, ... as pandas names the columns of an array. What
-    another row has in common with it, or a row alone, are values.
+    Those are the model's own names, or 0, 1, 2, ... as pandas names the columns of an array.
     """
-    indices = [str(index) for index in range(len(fields))]
     own = sorted(fields) == sorted(features.names or ())
-    numbered = sorted(fields) == sorted(indices)
-    if not own and fields != indices:
+    if not own and not _are_indices(fields):
         return
-    others = [[field.strip() for field in row] for row in rest]
-    if not others or (numbered and _are_values(others, indices)):
+    others = list(rest)
+    if not others or (not own and _are_flags(fields, others)):
         return
     shown = ",".join(map(brief, fields[:_SHOWN])) + (",..." if len(fields) > _SHOWN else "")
     raise PayloadError(
@@ -103,13 +100,15 @@ def _refuse_either(fields: list[str], rest: Iterable[Sequence[str]], features: F
     )
 
 
-def _are_values(others: Sequence[Sequence[str]], indices: Sequence[str]) -> bool:
-    """Whether rows show that 0, 1, 2, ... before them are values, too."""
-    if len(indices) == 1:
-        return True
-    if len(indices) == 2 and all(set(row) <= set(indices) for row in others):
-        return True  # flags
-    return any(sorted(row) == sorted(indices) for row in others)
+def _are_indices(fields: Sequence[str]) -> bool:
+    return list(fields) == [str(index) for index in range(len(fields))]
+
+
+def _are_flags(fields: Sequence[str], others: Iterable[Sequence[str]]) -> bool:
+    """Whether 0, or 0 and 1, begin rows as they often do: any numbers, or flags."""
+    if len(fields) > 2:
+        return False
+    return len(fields) == 1 or all({field.strip() for field in row} <= {"0", "1"} for row in others)
 
 
 def _is_number(field: str) -> bool:

@@ -186,10 +186,8 @@ def _column(name: str, value: Any) -> Sequence[Any]:
 
 
 def _by_name(rows: Sequence[Any], features: Features, *, single: bool = False) -> Table:
-    """Make a table of objects, each with all columns by name."""
-    names = list(rows[0])
-    if features.fewer_allowed and features.names is not None:
-        names = list(features.names)
+    """Make a table of objects, each with all columns by name; some of them where fewer will do."""
+    names = _every_name(rows) if features.fewer_allowed else list(rows[0])
     known = set(names)
     columns.bounded(len(rows), len(names) if features.fewer_allowed else 0)
     held: list[list[Any]] = [[] for _ in names]
@@ -201,6 +199,11 @@ def _by_name(rows: Sequence[Any], features: Features, *, single: bool = False) -
         for column, name in zip(held, names):  # noqa: B905 - Python 3.8
             column.append(row.get(name))
     return columns.mixed(held, len(rows), features, names, single=single)
+
+
+def _every_name(rows: Sequence[Any]) -> list[str]:
+    """The names of all rows, each once, as pandas makes a DataFrame of them."""
+    return list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
 
 
 def _refuse_names(

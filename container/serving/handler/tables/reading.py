@@ -77,6 +77,11 @@ def read(
     return reader(body, parameters, features, dialect)
 
 
+def is_rows(kind: str) -> bool:
+    """Whether a content type is one of those that hold rows and nothing else: CSV and the like."""
+    return canonical(kind) in _READERS and canonical(kind) not in (JSON, NPY)
+
+
 def _sniff(body: bytes, *, colon: bool) -> str:
     """Tell the format by the first bytes; with `colon`, text that has one is libsvm."""
     for magic, kind in _MAGIC.items():
