@@ -133,7 +133,8 @@ class ServingImage:
 
         settings = self._settings
         context = self._config.context
-        digest = contents_digest(context_digest(context), self.contents)
+        made_of = context_digest(context)
+        digest = contents_digest(made_of, self.contents)
         platform = platform_of(settings.endpoint.instance_type)
         if not self._local:
             digest = image_digest(digest, platform, settings.build.base_image)
@@ -149,7 +150,7 @@ class ServingImage:
             contents=self.contents,
             trial=self.trial,
             owner=owner(self._around.state_dir),
-            built_with=f"{__version__} {context_digest(context)}",
+            built_with=f"{__version__} {made_of}",
             netrc=index_login.netrc(
                 index_of(context_requirements(context, self.contents), self.contents), os.environ
             ),

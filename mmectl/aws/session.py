@@ -155,6 +155,7 @@ def _quick(session: botocore.session.Session) -> botocore.session.Session:
     factory = settings.StrictParsers()
     factory.set_parser_defaults(timestamp_parser=timestamp)
     session.register_component("response_parser_factory", factory)
+    settings.list_quickly(session)
     return session
 
 

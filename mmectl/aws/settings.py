@@ -300,6 +300,20 @@ def isolated() -> botocore.session.Session:
     return session
 
 
+def list_quickly(session: botocore.session.Session) -> None:
+    """Let a session take each folder of models for a service's.
+
+    botocore looks into those of all services before it reads one: 10 ms for each kind of file.
+    """
+    loader = session.get_component("data_loader")
+
+    def listed(_: str) -> list[str]:
+        places = [Path(path) for path in loader.search_paths if Path(path).is_dir()]
+        return sorted({one.name for place in places for one in os.scandir(place) if one.is_dir()})
+
+    loader.list_available_services = listed
+
+
 class StrictParsers(ResponseParserFactory):  # type: ignore[misc]
     """Parsers to which what is no answer of AWS is an error, not an empty answer."""
 

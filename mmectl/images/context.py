@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,7 @@ def context_files(folder: Path) -> list[Path]:
             f"there is no image context {folder}", hint="set image.context", code="no_context"
         )
     found = []
-    for path in folder.rglob("*"):
-        if "__pycache__" in path.parts or path.suffix == ".pyc":
-            continue
+    for path in _walked(folder):
         if path.is_symlink():
             raise BuildError(
                 f"the image context holds a link: {path}",
@@ -81,6 +80,14 @@ def context_files(folder: Path) -> list[Path]:
                 code="context_not_files",
             )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """What lies below a folder, but for compiled Python."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        paths = (Path(place, name) for name in (*folders, *names) if name != "__pycache__")
+        yield from (path for path in paths if path.suffix != ".pyc")
 
 
 def context_digest(folder: Path) -> str:

@@ -9,7 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    EndpointConnectionError,
+    UnknownServiceError,
+)
+from botocore.session import Session
 from botocore.stub import Stubber
 from botocore.utils import parse_timestamp
 
@@ -311,6 +316,26 @@ def test_own_bucket_is_left_alone(aws, stub):
 def test_unknown_profile_is_named():
     with pytest.raises(ServiceError, match=r"aws\.profile: .*nobody"):
         Aws(region="us-east-1", profile="nobody")
+
+
+def test_a_client_is_made_without_a_look_at_the_files_of_every_service(aws):
+    looked: list[str] = []
+    loader = aws._inner.get_component("data_loader")
+    exists = loader.file_loader.exists
+
+    def look(path: str) -> bool:
+        looked.append(path)
+        return exists(path)
+
+    loader.file_loader.exists = look
+    assert aws.client("sagemaker").can_paginate("list_models")
+    assert 0 < len(looked) < 50
+    assert set(loader.list_available_services("service-2")) == set(
+        Session().get_component("data_loader").list_available_services("service-2")
+    )
+    assert not aws.client("pinpoint").can_paginate("get_apps")  # which has no file of pages
+    with pytest.raises(UnknownServiceError, match="'sagemakers'"):
+        loader.load_service_model("sagemakers", "service-2")
 
 
 def test_unreachable_service_is_named(aws):
