@@ -117,6 +117,9 @@ class Runtime:
     fork_after_load: ClassVar[bool] = False
     """Whether a process with a loaded model may fork replicas."""
 
+    in_large_blocks: ClassVar[bool] = False
+    """Whether a load takes large blocks of memory and gives back whole ones (large_pages.py)."""
+
     def installed(self) -> bool:
         """Whether the framework is there; must not import it."""
         raise NotImplementedError

@@ -30,6 +30,7 @@ class ONNX(base.Runtime):
     environment = {"ORT_DISABLE_TELEMETRY": "1"}  # noqa: RUF012 - as the others have it
     fork_after_load = True
     data_alone = True
+    in_large_blocks = True
 
     def installed(self) -> bool:
         """Whether the package is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from runtimes.values import EngineError, ModelError
 from serving.handler.exchange import Exchange, Raw
 from serving.handler.tabular import Tabular
 from serving.handler.tensors import Tensors
-from serving.workers import memory
+from serving.workers import large_pages, memory
 from serving.workers.cpu import Budget
 
 
@@ -76,14 +77,19 @@ def _model(runtime: Runtime, folder: Path, threads: int) -> Model:
         raise ModelError(what) from error
 
 
+def _pages(runtime: Runtime, footprint: int) -> AbstractContextManager[None]:
+    return large_pages.taken(footprint if runtime.in_large_blocks else 0)
+
+
 def load(runtime: Runtime, folder: Path, threads: int) -> Loaded:
     """Load a model and compute with it once, in the memory that is left.
 
     Raises MemoryError, ModelError or EngineError.
     """
-    room = memory.room_for(runtime.footprint(folder), memory.free())
+    footprint = runtime.footprint(folder)
+    room = memory.room_for(footprint, memory.free())
     # its shapes may ask for any amount
-    with room, memory.loading(), memory.confined(os.environ):
+    with room, memory.loading(), memory.confined(os.environ), _pages(runtime, footprint):
         loaded = Loaded(runtime, _model(runtime, folder, threads), threads)
         loaded.exchange.warm_up()
     return loaded
