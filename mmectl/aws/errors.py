@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ from botocore.parsers import ResponseParserError
 from mmectl.aws import settings
 from mmectl.base.errors import ServiceError
 
+THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown")
+_PERMISSION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 # what is raised where there is no answer of the service
 NO_ANSWER = (BotoCoreError, ResponseParserError)
 
@@ -46,7 +49,13 @@ def message_of(error: ClientError) -> str:
 
 def _hint(code: str, doing: str, text: str) -> str | None:
     if code in ("AccessDenied", "AccessDeniedException", "403"):
-        return f"the caller needs the permission for: {doing}"
+        named = _PERMISSION.search(text)  # S3 may not say which
+        return (
+            f"the caller needs the permission for: {named[1] if named else doing}; "
+            "all that mmectl needs: mmectl iam deployer"
+        )
+    if code in THROTTLED:
+        return "AWS takes so many calls a second of an account: do it again in a minute"
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"):
         return "log in again, for example: aws sso login"
     if "in-progress" in text:

@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 
 from mmectl.aws.account import Account
 from mmectl.aws.autoscaling import Autoscaling
-from mmectl.aws.errors import NO_ANSWER, message_of, offline, translated
+from mmectl.aws.errors import NO_ANSWER, THROTTLED, message_of, offline, translated
 from mmectl.base.errors import InvokeError, ModelNotReady, NoEndpoint, ServiceError, TryAgain
 from mmectl.invoke import Answer, Request
 from mmectl.spec.scaling import Target
@@ -21,7 +21,6 @@ from mmectl.spec.scaling import Target
 # SageMaker itself gives up after 60 s; it shall be the one who says so.
 ANSWER_SECONDS = 75.0
 PASSING = (500, 502, 503, 504, 530)  # statuses of what may be well a moment later
-THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 # code by the status that the container answered with; 0: it did not answer in time
 _ANSWERS = {0: "model_timeout", 413: "request_too_large", 507: "model_memory"}
 _NO_ENDPOINT = re.compile(r"Endpoint \S+ of account \d+ not found")

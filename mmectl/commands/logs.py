@@ -151,7 +151,7 @@ def _endure(error: ServiceError, away: float, every: float, note: Callable[[str]
     """Wait for a platform that restarts, or for a log that is made anew; not for ever."""
     if error.code == "aws_ResourceNotFoundException":
         return 0.0
-    from mmectl.aws.sagemaker import THROTTLED
+    from mmectl.aws.errors import THROTTLED
 
     passing = ("unreachable", "read_timeout", "aws", *(f"aws_{code}" for code in THROTTLED))
     if error.code not in passing or away >= PATIENCE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ async def served(
     read_only: bool = False,
 ) -> AsyncIterator[Client]:
     """A console over real HTTP, with commands that are handed in or made of answers."""
-    commands = answers if isinstance(answers, Said) else Said(answers)
+    commands = Said(answers) if isinstance(answers, Mapping) else answers
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

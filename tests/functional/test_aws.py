@@ -113,7 +113,7 @@ def test_refusals_name_the_permission(aws, stub):
     with pytest.raises(ServiceError) as caught:
         aws.role(None)
     assert caught.value.message == "iam:ListRoles: not authorized"
-    assert caught.value.hint == "the caller needs the permission for: iam:ListRoles"
+    assert caught.value.hint.startswith("the caller needs the permission for: iam:ListRoles; ")
     assert caught.value.code == "aws_AccessDenied"
 
 
@@ -262,7 +262,7 @@ def test_who_may_not_tag_a_new_bucket_is_told_the_permission():
         s3.add_client_error("create_bucket", "AccessDenied", "Access Denied", 403)
         with pytest.raises(ServiceError) as caught:
             aws.ensure_bucket("b")
-    assert caught.value.hint.endswith("s3:CreateBucket b with aws.tags (s3:TagResource)")
+    assert "for: s3:CreateBucket b with aws.tags (s3:TagResource);" in caught.value.hint
 
 
 def raised(error: Exception, attempts: int, name: str = "CreateModel") -> bool:

@@ -115,3 +115,16 @@ async def test_but_for_a_model_that_shares_a_process(
     assert not load.done()
     mms.done.set()
     assert await load == LOADED
+
+
+async def test_one_that_is_answered_as_its_launcher_leaves_is_watched_no_longer(
+    processes: Processes, loading, tmp_path: Path
+) -> None:
+    """As models that share a process do: both are heard of in one turn of the event loop."""
+    (tmp_path / f"{NAME}0").touch()
+    mms, load = loading
+    processes.end(processes.launcher)
+    mms.done.set()
+    assert await load == LOADED
+    await asyncio.sleep(0.3)
+    assert "_worker_death" not in "".join(map(repr, asyncio.all_tasks()))
