@@ -33,6 +33,7 @@ class Features:
     rows together. `blank`: what the framework wrote into its names for each blank, so that columns
     may be called as before.
     `objects`: each row is an object of any keys, and the table has one column, "0", of them.
+    `sent`: numbers are wanted as they were sent, too, see Table.
     """
 
     count: int | None = None
@@ -46,6 +47,7 @@ class Features:
     title: str | None = None
     blank: str | None = None
     objects: bool = False
+    sent: bool = False
 
     def __post_init__(self) -> None:
         if self.names is not None and self.width != len(self.names):
@@ -88,13 +90,15 @@ class Table:
     model has categorical columns `array` is None and `columns` has by Features.key an array of
     (rows,): in Features.dtype, or of objects for a categorical column (str, int, float or bool as
     sent, in CSV always str; None where it is missing). `single`: one bare row was sent, which the
-    own dialect answers without the batch axis.
+    own dialect answers without the batch axis. `sent` is `array` in float64 where the features want
+    that, and the client sent numbers without a type.
     """
 
     rows: int
     single: bool = False
     array: Any = None
     columns: Mapping[str, Any] | None = None
+    sent: Any = None
 
     def take(self, start: int, stop: int) -> Table:
         """Take some of the rows."""
@@ -104,4 +108,5 @@ class Table:
             self.single,
             None if self.array is None else self.array[start:stop],
             None if columns is None else {key: one[start:stop] for key, one in columns.items()},
+            None if self.sent is None else self.sent[start:stop],
         )

@@ -29,18 +29,19 @@ class Model(base.TableModel):
 
     def __init__(self, name: str, estimator: Any, method: str, notes: Sequence[str] = ()) -> None:
         """Make it of an estimator; `notes` say of an error whose file it may be the fault of."""
-        from runtimes.sklearn import columns
+        from runtimes.sklearn import columns, precision
 
         self.name, self._notes = name, notes
         found = self._columns = columns.of(estimator)
         self._answer = _bound(estimator, method, name)
         self._frame = _frames(name) if found.frame else None
-        wide = found.frame or bool(found.text)
+        reading = precision.Reading.EXACT if found.frame or found.text else precision.of(estimator)
         self.features = Features(
             count=found.count,
             names=found.names,
             # as AWS's container reads numbers; a frame has what pandas makes of them
-            dtype="float64" if wide else "float32",
+            dtype="float64" if reading is precision.Reading.EXACT else "float32",
+            sent=reading is precision.Reading.BOTH,
             categorical=None if found.text is None else tuple(map(self._key, found.text)),
             objects=found.objects,
         )
@@ -54,27 +55,39 @@ class Model(base.TableModel):
     def predict(self, table: Table, threads: int) -> Any:
         """Answer each row, as the estimator's method does."""
         self._threads.use(threads if table.rows >= MANY_ROWS else 1)
-        rows = self._rows(table)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of names that rows have not, or versions: told before
             try:
-                answer = self._answered(rows)
+                return self._answered(table)
             except (MemoryError, RequestError):
                 raise
             except (ValueError, TypeError) as error:
                 raise RequestError(f"the model does not take it: {_first_line(error)}") from None
             except Exception as error:  # noqa: BLE001 - a pipeline can raise anything
                 raise EngineError(_told(error, self.name, self._notes)) from None
-        return _plain(answer)
 
-    def _answered(self, rows: Any) -> Any:
+    def _answered(self, table: Table) -> Any:
+        """What it answers to the rows; where they came without a type, see precision.py."""
+        from runtimes.sklearn import precision
+
+        rows = self._rows(table)
+        if table.sent is None:
+            return self._of_type(rows)
+        exact = _plain(self._answer(table.sent))
         try:
-            return self._answer(rows)
+            rough = _plain(self._answer(rows))
+        except (ValueError, TypeError):
+            return exact
+        return rough if precision.alike(rough, exact) else exact
+
+    def _of_type(self, rows: Any) -> Any:
+        try:
+            return _plain(self._answer(rows))
         except (ValueError, TypeError):
             # some (KMeans, NMF) take the type that they were fitted with alone
             if getattr(rows, "dtype", "") != "float32":
                 raise
-            return self._answer(rows.astype("float64"))
+            return _plain(self._answer(rows.astype("float64")))
 
     def _rows(self, table: Table) -> Any:
         """A table as the estimator was fitted with: a frame, an array, or a list of texts."""

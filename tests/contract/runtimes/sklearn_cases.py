@@ -139,10 +139,36 @@ def cases(folder: Path) -> Made:
         answer = getattr(model, method)(asked)
         place = saved(folder, name, form, model, method)
         yield f"{name} {form} {method}", place, text_of(sent), "text/csv", answer.tolist()
+    yield from exact(folder, rows)
     yield from by_name(folder)
     yield from documents(folder)
     yield from objects(folder)
     yield from several(folder, rows, sent)
+
+
+def exact(folder: Path, rows: Any) -> Made:
+    """Models that answer something else to the float32 of what was sent, and rows that show it."""
+    ridge = linear_model.Ridge
+    some, unknown = np.array([0.1, 0.2, 0.7]), {"handle_unknown": "ignore"}
+    number = some[np.arange(len(rows)) % 3]
+    stamps = 1.7e9 + np.arange(len(rows)) * 37.0
+    encoder = compose.ColumnTransformer(
+        [("numbers", preprocessing.OneHotEncoder(**unknown), [0])], remainder="passthrough"
+    )
+    made = {
+        "of the training": (ensemble.HistGradientBoostingRegressor(max_iter=20), rows),
+        "counts": (ensemble.HistGradientBoostingRegressor(loss="gamma", max_iter=20), rows),
+        "known numbers": (pipeline.make_pipeline(encoder, ridge()), np.c_[number, rows[:, 0]]),
+        "seconds": (pipeline.make_pipeline(preprocessing.StandardScaler(), ridge()),
+                    np.c_[stamps, rows[:, 0]]),
+    }  # fmt: skip
+    for name, (model, known) in made.items():
+        model.fit(known, np.exp(rows[:, 0]) + known[:, 0] / np.abs(known[:, 0]).max() * 10 + 15)
+        answer = model.predict(known)
+        rough = model.predict(known.astype(np.float32))
+        assert not np.allclose(rough, answer, rtol=1e-5), name
+        place = saved(folder, name, "model.skops", model)
+        yield name, place, text_of(known), "text/csv", answer.tolist()
 
 
 def by_name(folder: Path) -> Made:

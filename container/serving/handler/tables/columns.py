@@ -104,7 +104,8 @@ def numbers(
         array = _padded(array, features)
     ready = cast(array, features, dtype)
     if not features.categorical:
-        return Table(len(ready), single, ready)
+        sent = np.ascontiguousarray(array, NUMBER) if features.sent and dtype is None else None
+        return Table(len(ready), single, ready, sent=sent)
     columns = {}
     for index in range(ready.shape[1]):
         column = ready[:, index]
@@ -183,9 +184,10 @@ def mixed(
         made[index] = _column(values, index, features)
     plain = [index for index, one in made.items() if one.dtype != object]
     if plain:
-        ready = cast(np.stack([made[i] for i in plain], 1), features, None, plain)
+        sent = np.stack([made[i] for i in plain], 1)
+        ready = cast(sent, features, None, plain)
         if len(plain) == len(made):
-            return Table(rows, single, ready)
+            return Table(rows, single, ready, sent=sent if features.sent else None)
         made.update({index: ready[:, n] for n, index in enumerate(plain)})
     return Table(rows, single, columns={features.key(i): one for i, one in made.items()})
 

@@ -1,0 +1,54 @@
+"""In which precision a model reads numbers that came as text.
+
+AWS's container makes float32 of them, and its clients know the last digits that come of it. A model
+that compares numbers for equality, or with one that it saw in training, answers something else
+then, and so does one that subtracts large numbers. So most models are asked twice: AWS's answer is
+given where it is the model's own, which is that to the numbers as they were sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+_NEAR = 1e-6  # relative
+_NONE = 1e-7  # of the largest number of an answer: what is left where larger ones cancel out
+# what makes float32 of its columns by itself
+_ROUGH = {
+    f"{which}{kind}" for which in ("DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees",
+                                   "GradientBoosting") for kind in ("Classifier", "Regressor")
+}  # fmt: skip
+# whose trees compare with numbers of the training, so that float32 answers the same or wrong
+_EXACT = {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"}
+
+
+class Reading(Enum):
+    """The precision: as AWS's container, as sent, or both compared."""
+
+    ROUGH = "float32"
+    EXACT = "float64"
+    BOTH = "both"
+
+
+def of(estimator: Any) -> Reading:
+    """How an estimator is to be asked."""
+    kind = type(estimator).__name__
+    if kind in _ROUGH:
+        return Reading.ROUGH
+    return Reading.EXACT if kind in _EXACT else Reading.BOTH
+
+
+def alike(rough: Any, exact: Any) -> bool:
+    """Whether two answers are the same but for last digits; each an array, or several by name."""
+    import numpy as np
+
+    if isinstance(exact, Mapping):
+        return all(alike(rough[name], exact[name]) for name in exact)
+    if rough.shape != exact.shape or exact.dtype.kind != "f" or rough.dtype.kind != "f":
+        return bool(np.array_equal(rough, exact))
+    size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
+    room = _NEAR * size + _NONE * np.max(size, initial=0.0)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(rough - exact) <= room
+    return bool((near | (rough == exact) | (np.isnan(rough) & np.isnan(exact))).all())
