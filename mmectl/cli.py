@@ -242,7 +242,7 @@ def _meant(name: str, parameters: Sequence[click.Parameter]) -> str | None:
     names = {long: item for item in options for long in item.opts if long.startswith("--")}
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
     if close:
-        return f"'{close[0]}'"
+        return f"'{close[0]}'" if close[0] != name else None
     word = name.strip("-").partition("-")[0].lower().rstrip("s")
     if len(word) < 3:
         return None

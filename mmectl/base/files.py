@@ -176,13 +176,16 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say of what is written at `path` why it cannot be: ArtifactError for OSError."""
+def writing(path: Path, hint: str | None = None) -> Iterator[None]:
+    """Say of what is written at `path` why it cannot be: ArtifactError for OSError.
+
+    `hint` is what to do; None: what the error tells.
+    """
     try:
         yield
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be written: {error.strerror}",
-            hint=os_errors.hint(error, path.absolute().parent),
+            hint=hint or os_errors.hint(error, path.absolute().parent),
             code="unwritable_file",
         ) from error

@@ -23,6 +23,7 @@ from mmectl.base.scrub import MASK, Scrubber, secret_name
 
 _TAIL = 100_000  # bytes of a log, its last ones
 _LOGS, _BUGS = 8, 3  # files, the newest
+_ELSEWHERE = "write it elsewhere: mmectl bug-report --output FILE"
 _PATIENCE = 3.0  # seconds in which the platform answers
 _NO_SECRETS = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
 _PLAIN = frozenset({"true", "false", "none", "null", "default", "local"})
@@ -152,7 +153,7 @@ def _logs(app: App) -> dict[str, Path]:
         path = app.config_path
         folder = (path.absolute().parent if path else Path.cwd()) / ".mmectl" / "local"
     own = [path for path in (folder / "platform.log",) if _is_file(path)]
-    others = [path for path in folder.glob("logs/*/*/*.log") if _is_file(path)]
+    others = _found(folder, "logs/*/*/*.log")
     return {
         f"logs/{'-'.join(path.relative_to(folder).parts)}": path
         for path in [*own, *_newest(others, _LOGS)]
@@ -161,12 +162,16 @@ def _logs(app: App) -> dict[str, Path]:
 
 def _bugs(temporary: Path) -> dict[str, Path]:
     """The tracebacks that this user's mmectl wrote."""
-    found = [
-        path
-        for path in temporary.glob("mmectl-bug-*.log")
-        if _is_file(path) and path.stat().st_uid == os.getuid()
-    ]
+    found = _found(temporary, "mmectl-bug-*.log")
+    found = [path for path in found if path.stat().st_uid == os.getuid()]
     return {f"tracebacks/{path.name}": path for path in _newest(found, _BUGS)}
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """The files of that pattern; none in a folder that may not be looked into."""
+    with suppress(OSError):
+        return [path for path in folder.glob(pattern) if _is_file(path)]
+    return []
 
 
 def _is_file(path: Path) -> bool:
@@ -262,7 +267,7 @@ def _parsed(text: str) -> Any:
 def write(target: Path, name: str, parts: Mapping[str, str], now: datetime) -> None:
     """The archive, readable by its owner alone; it appears whole or not at all."""
     unfinished = target.with_name(f".{target.name}.part")
-    with writing(target):
+    with writing(target, hint=_ELSEWHERE):
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             with (

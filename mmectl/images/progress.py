@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from mmectl.base.text import size
 from mmectl.base.values import Event, Report
 
 LAST_LINES = 15
 LONGEST_NAME = 100
 _QUIET = ("[internal]", "[auth]", "resolve image config")
+_CONTEXT = "[internal] load build context"
+_LARGE = 10_000_000  # bytes of a context of which it is told how much was sent
+_SENT = re.compile(r"transferring context: ([\d.]+)([kMG]?)B\b")
+_UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
 _STEP = re.compile(r"#(\d+) (.*)")
 _TIMED = re.compile(r"\d+\.\d+ (.*)")
 _CLASSIC = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)? ?: .+", re.IGNORECASE)
@@ -30,6 +35,7 @@ class _Step:
     name: str
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     said: bool = False
+    sent: int = 0  # bytes of the context
 
 
 class Reader:
@@ -75,12 +81,20 @@ class Reader:
                 # a total keeps such lines out of pipes, where only steps count
                 self._report(Event("progress", step.name, line.strip(), 0, 1, "step"))
 
+    def _sent(self, step: _Step, count: float) -> None:
+        """So many bytes of the context have gone to the builder; nobody says how many come."""
+        if step.name.startswith(_CONTEXT) and count >= _LARGE:
+            step.sent = int(count)
+            self._report(Event("progress", "context", f"{size(count)} sent", 0, 1, "step"))
+
     def _done(self, key: str, text: str) -> None:
         step = self._steps.get(key)
         if step is None or step.said:
             return
         step.said = True
-        if not step.name.startswith(_QUIET):
+        if step.sent:
+            self._report(Event("done", "context", f"{size(step.sent)} sent, {text}"))
+        elif not step.name.startswith(_QUIET):
             self._report(Event("done", step.name, text))
 
     def _error(self, key: str, text: str) -> None:
@@ -129,6 +143,8 @@ class RawJson(Reader):
             if step and part.get("total"):
                 done, total = min(part.get("current", 0), part["total"]), part["total"]
                 self._report(Event("progress", step.name, str(part.get("id", "")), done, total))
+            elif step:
+                self._sent(step, part.get("current", 0))
 
     def _piece(self, key: str, data: bytes) -> None:
         """Output comes as it was written, in pieces that need not end with a line."""
@@ -186,6 +202,8 @@ class Plain(Reader):
             self._done(key, said.removeprefix("DONE ").replace("s", " s"))
         elif timed is not None:
             self._log(key, timed[1])
+        elif sent := _SENT.match(said):
+            self._sent(self._steps[key], float(sent[1]) * _UNITS[sent[2]])
 
 
 class Classic(Reader):

@@ -18,6 +18,8 @@ from mmectl.images.index_login import hidden
 
 # what uv says of packages as it goes on; no address, no login
 _GOING_ON = re.compile(r"\s*((?:Downloading|Downloaded|Prepared|Resolved|Installed|Building) .+)")
+# what it says beside the failure: how it copies where it cannot link
+_BESIDE = ("warning: Failed to hardlink", "If the cache and target", "If this is intentional")
 _KEPT = 200  # lines of uv's that are read again when it fails
 _CERTIFICATE = re.compile(r"invalid peer certificate|certificate verify failed|unknownissuer")
 # What uv says (lower case), what it means, what to do; the first that fits counts.
@@ -223,7 +225,9 @@ def check_programs_run(folder: Path, flags: int | None = None) -> None:
 
 def explain(arguments: tuple[str, ...], output: str, further: bool = False) -> BuildError:
     """Put a failure of uv into words; `further`: there was an index beside the usual one."""
-    last = " ".join(line.strip() for line in output.strip().splitlines()[-4:]) or "no output"
+    lines = (line.strip() for line in output.splitlines())
+    told = [line for line in lines if line and not line.startswith(_BESIDE)]
+    last = " ".join(told[-4:]) or "no output"
     lowered = output.lower()
     for pattern, meaning, hint in _WORDS:
         if re.search(pattern, lowered):

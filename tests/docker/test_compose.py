@@ -1,4 +1,4 @@
-"""examples/compose: the platform as a container, asked by another one, as its compose.yaml says."""
+"""examples/compose: the platform as a container, asked by another one, by `docker compose`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import json
 import os
 import shutil
 import subprocess
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import lab_tools
 import pytest
-import yaml
 from lab import Lab
+from lab_machine import Unavailable
 from projects import BIN
 
-ASK = """
-import boto3, json
-answer = boto3.client("sagemaker-runtime").invoke_endpoint(
-    EndpointName="shop", TargetModel="shapes.tar.gz", ContentType="image/jpeg",
-    Body=open("/images/star.jpg", "rb").read())
-print(json.load(answer["Body"])[0])
-"""
 UNSIGNED = """
 import sys, urllib.error, urllib.request
 print(urllib.request.urlopen("http://platform:8080/health").status)
@@ -28,6 +23,14 @@ try:
     urllib.request.urlopen("http://platform:8080/-/status")
 except urllib.error.HTTPError as error:
     print(error.code)
+"""
+# What stands for Amazon's image, which is of another registry: the same program, from PyPI.
+CLI = """
+FROM {0}
+USER root
+RUN /opt/mmectl/bin/python -m pip install -q --no-cache-dir awscli
+HEALTHCHECK NONE
+ENTRYPOINT ["aws"]
 """
 
 
@@ -37,67 +40,72 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """The folder of the recipe with a wheel of this mmectl, and `docker compose` in it."""
+
+    lab: Lab
+    folder: Path
+    client: Path
+
+    def compose(self, *arguments: str) -> str:
+        named = ("--project-name", f"{self.lab.name}-recipe")
+        own = {"DOCKER_CONFIG": str(self.client)}
+        return self.lab.run("compose", *named, *arguments, cwd=self.folder, env=own)
+
+
 @pytest.fixture(scope="module")
-def recipe(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the recipe, with a wheel of this mmectl in it."""
-    folder = tmp_path_factory.mktemp("recipe") / "compose"
-    shutil.copytree(root / "examples" / "compose", folder)
+def recipe(root: Path, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recipe]:
+    examples = tmp_path_factory.mktemp("recipe")
+    for name in ("compose", "models", "images"):
+        shutil.copytree(root / "examples" / name, examples / name)
+    folder = examples / "compose"
     subprocess.run(
         [BIN / "uv", "build", "--quiet", "--wheel", "--out-dir", folder, root], check=True
     )
-    return folder
-
-
-def test_the_platform_of_the_recipe_is_asked_by_another_container(
-    lab: Lab, recipe: Path, root: Path
-) -> None:
-    (wheel,) = recipe.glob("*.whl")
-    tag = "mmectl-platform:tests"
-    base = f"BASE_IMAGE={lab.base_image}"
-    lab.run(
-        *("build", "-q", "-t", tag, "--build-arg", base),
-        *("--build-arg", f"MMECTL=/srv/project/{wheel.name}[local]", recipe),
-        env={"DOCKER_BUILDKIT": "1"},
-    )
-    services = yaml.safe_load((recipe / "compose.yaml").read_text())["services"]
-    assert services["application"]["environment"]["AWS_CONFIG_FILE"] == "/srv/aws/config"
-    lab.run("volume", "create", "aws")
-    lab.run(
-        *("run", "--detach", "--name", "platform", "--hostname", "platform", "--init"),
-        *(
-            f"--volume={root / 'examples' / 'models'}:/srv/project/models:ro",
-            "--volume=aws:/srv/aws",
-        ),
-        tag,
-    )
+    client = examples / "client"
+    plugins = client / "cli-plugins"
+    plugins.mkdir(parents=True)
+    cache = root / ".mmectl" / "lab"
     try:
-        wait_until_healthy(lab)
-        shown = json.loads(lab.run("inspect", "platform"))[0]
-        address = shown["NetworkSettings"]["IPAddress"]
-        assert not shown["HostConfig"]["PortBindings"]
-        other = (
-            *("run", "--rm", "--user", "1000", f"--add-host=platform:{address}"),
-            *("--env=AWS_CONFIG_FILE=/srv/aws/config", "--volume=aws:/srv/aws:ro"),
-            *(f"--volume={root / 'examples' / 'images'}:/images:ro", tag, "python", "-c"),
-        )
-        assert lab.run(*other, ASK).strip().endswith("class=star")
-        assert lab.run(*other, UNSIGNED).split() == ["200", "403"]
-        secret = lab.run("exec", "platform", "sed", "-n", "s/aws_secret.* = //p", "/srv/aws/config")
-        assert secret.strip()
-        assert secret.strip() not in lab.run("logs", "platform")
-        lab.run("stop", "--time", "30", "platform")
-        state = json.loads(lab.run("inspect", "platform"))[0]["State"]
-        assert state["ExitCode"] == 0
+        for plugin in (lab_tools.compose(cache), lab_tools.buildx(cache)):
+            (plugins / plugin.name).symlink_to(plugin)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    made = Recipe(lab, folder, client)
+    try:
+        yield made
     finally:
-        lab.run("rm", "--force", "platform")
+        made.compose("down", "--volumes", "--timeout", "30")
 
 
-def wait_until_healthy(lab: Lab) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        state = json.loads(lab.run("inspect", "platform"))[0]["State"]
-        if state["Health"]["Status"] == "healthy":
-            return
-        assert state["Running"], lab.run("logs", "platform")
-        assert time.monotonic() < deadline, lab.run("logs", "platform")
-        time.sleep(0.5)
+def test_the_platform_of_the_recipe_is_asked_by_another_container(recipe: Recipe) -> None:
+    lab = recipe.lab
+    (wheel,) = recipe.folder.glob("*.whl")
+    recipe.compose(
+        *("build", "--quiet", "--build-arg", f"BASE_IMAGE={lab.base_image}"),
+        *("--build-arg", f"MMECTL=/srv/project/{wheel.name}[local]", "platform"),
+    )
+    image = f"{lab.name}-recipe-platform"
+    other = recipe.folder / "cli"
+    other.mkdir()
+    (other / "Dockerfile").write_text(CLI.format(image))
+    lab.run("build", "--quiet", "--tag", "amazon/aws-cli", other)
+
+    for _ in range(2):  # and once more after it was stopped, with what it keeps
+        recipe.compose("up", "--wait", "platform")
+        answer = recipe.compose("run", "--rm", "application")
+        assert json.loads(answer.partition("]")[0] + "]")[0].endswith("class=star")
+        recipe.compose("stop", "--timeout", "30", "platform")
+        found = recipe.compose("ps", "--all", "--quiet", "platform").split()
+        assert json.loads(lab.run("inspect", *found))[0]["State"]["ExitCode"] == 0
+
+    recipe.compose("up", "--wait", "platform")
+    asked = ("run", "--rm", "--entrypoint", "python3", "application", "-c", UNSIGNED)
+    assert recipe.compose(*asked).split() == ["200", "403"]
+    secret = recipe.compose(
+        *("exec", "--no-TTY", "platform", "sed", "-n", "s/aws_secret.* = //p", "/srv/aws/config")
+    )
+    assert secret.strip()
+    assert secret.strip() not in recipe.compose("logs", "platform")
+    assert recipe.compose("ps", "--format", "{{.Ports}}", "platform").strip() == "8080/tcp"

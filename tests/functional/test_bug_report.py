@@ -133,10 +133,20 @@ def test_what_may_not_be_read_is_left_out(call, planted, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, *args, **more)
 
+    def look(*_args, **_more):
+        raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(Path, "glob", look)
     code, _, _ = call("bug-report", "--output", "r.tar.gz", "--no-doctor")
     assert code == 0
     assert "hush" not in "".join(_read(planted / "r.tar.gz").values())
+
+
+def test_where_it_cannot_be_written_another_place_is_named(call, planted):
+    code, _, err = call("bug-report", "--output", "/proc/r.tar.gz", "--no-doctor")
+    assert code == 1
+    assert "next:  write it elsewhere: mmectl bug-report --output FILE" in err
 
 
 def test_nothing_is_overwritten(call, planted):

@@ -157,6 +157,7 @@ def test_redirects_lead_to_nothing_weaker(source, target, follows):
         ("vversion", "no such command: vversion", "did you mean: mmectl version"),
         ("help deploy extra", "no such command: deploy extra", "see: mmectl deploy --help"),
         ("help --jsn", "no such option '--jsn'", "did you mean '--json'"),
+        ("help --quiet", "error: no such option '--quiet'\n", "see: mmectl --help"),
         ("help models list --quiet", "no such option '--quiet'", "see: mmectl models list --help"),
         ("help dploy", "no such command: dploy", "did you mean: mmectl deploy"),
         ("help models lst", "no such command: models lst", "did you mean: mmectl models list"),

@@ -54,6 +54,28 @@ class TestRawJson:
             ("done", STEP, "2.5 s"),
         ]
 
+    def test_a_large_context_that_is_sent(self):
+        """Its step is internal, and says nothing of itself; a small one is not told at all."""
+        vertex = self.vertex(name="[internal] load build context")
+        sent = {"id": "transferring context:", "vertex": "sha256:1"}
+        end = "2026-01-01T00:00:02.623456789Z"
+        for count, told in (
+            (4_000, []),
+            (
+                25_400_000,
+                [
+                    ("progress", "context", "25.4 MB sent"),
+                    ("done", "context", "25.4 MB sent, 2.5 s"),
+                ],
+            ),
+        ):
+            lines = [
+                status(vertexes=[vertex]),
+                status(statuses=[{**sent, "current": count}]),
+                status(vertexes=[{**vertex, "completed": end}]),
+            ]
+            assert read(RawJson, lines)[1] == told
+
     def test_cached_and_internal_steps(self):
         done = self.vertex(completed="2026-01-01T00:00:00Z", cached=True)
         internal = {**done, "digest": "sha256:2", "name": "[internal] load .dockerignore"}
@@ -263,3 +285,18 @@ def test_failures_of_an_engine(said, code):
 )
 def test_failures_of_a_push(said, hint):
     assert hint in failures.of_push(said, "r/x:1").hint
+
+
+def test_plain_tells_of_a_large_context_that_is_sent():
+    lines = [
+        "#4 [internal] load build context",
+        "#4 transferring context: 5.05kB",
+        "#4 transferring context: 120.50MB 5.0s",
+        "#4 transferring context: 214.10MB 9.1s done",
+        "#4 DONE 9.3s",
+    ]
+    assert read(Plain, lines)[1] == [
+        ("progress", "context", "120.5 MB sent"),
+        ("progress", "context", "214.1 MB sent"),
+        ("done", "context", "214.1 MB sent, 9.3 s"),
+    ]
