@@ -149,7 +149,7 @@ def wait(
     while True:
         if opening is not None and let_in(opening):
             opening = None
-        ready = wait_for(watched, OPENING_SECONDS if opening else None, kept)
+        ready = wait_for(watched, soonest(opening, launches), kept)
         if wakeup in ready:
             numbers = os.read(wakeup, 4096)
             if any(n in (signal.SIGTERM, signal.SIGINT) for n in numbers):
@@ -162,10 +162,16 @@ def wait(
             if fork_server and fork_server.pid in ended:
                 status = ended[fork_server.pid]
                 fork_server.replace(status, describe_status(status))
-        if launches is not None and launches.descriptor in ready:
-            launches.act()
+        if launches is not None:
+            launches.act(ready)
         if lifeline in ready and not os.read(lifeline, 4096):
             return "whoever started this server is gone"
+
+
+def soonest(opening: Path | None, launches: Launches | None) -> float | None:
+    """How long to wait at most; None: for ever."""
+    waits = [OPENING_SECONDS if opening else None, launches.seconds() if launches else None]
+    return min((one for one in waits if one is not None), default=None)
 
 
 def wait_for(watched: list[int], seconds: float | None, kept: SocketKeeper | None) -> set[int]:

@@ -23,7 +23,10 @@ from serving.server import launches
 from serving.workers import launcher
 
 folder = Path(sys.argv[1])
-made = launches.Launches(folder, print)
+now = 0.0
+made = launches.Launches(folder, print, clock=lambda: now)
+now = 99.0 if sys.argv[2] else 0.0
+made.fork_ahead()
 woken, waker = os.pipe()
 os.set_blocking(waker, False)
 signal.set_wakeup_fd(waker)
@@ -43,22 +46,21 @@ launcher.main(sys.argv[1], sys.argv[2:])
 shell = launches.script(folder / launcher.PIPE, instead, "mms/model_service_worker.py")
 print(program("shell", shell), flush=True)
 while True:
-    ready, _, _ = select.select([made.descriptor, woken, 0], [], [])
+    ready = {*select.select([made.descriptor, woken, 0], [], [])[0]}
     if 0 in ready:
         break
     if woken in ready:
         os.read(woken, 100)
         made.ended(dict([os.waitpid(-1, os.WNOHANG)]))
-    if made.descriptor in ready:
-        made.act()
+    made.act(ready)
 """
 
 
-@pytest.fixture
-def shell(tmp_path):
-    """The program that the server would start for a model."""
+@pytest.fixture(params=["", "ahead"])
+def shell(request, tmp_path):
+    """The program that the server would start for a model; a launcher may wait for that."""
     with subprocess.Popen(
-        [sys.executable, "-c", ENTRYPOINT, str(tmp_path)],
+        [sys.executable, "-c", ENTRYPOINT, str(tmp_path), request.param],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -147,6 +149,20 @@ def test_the_launcher_is_forked_and_works_in_the_model_s_folder(model, tmp_path)
     assert (tmp_path / "socket").is_socket()
     held = {one.readlink().name for one in Path(f"/proc/{pid}/fd").iterdir()}
     assert "launch" not in held
+
+
+def test_the_one_that_waits_ends_with_the_entrypoint(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", ENTRYPOINT, str(tmp_path), "ahead"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(CONTAINER)},
+    ) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        (waiting,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        started.kill()
+    _wait_until_gone(int(waiting))
 
 
 def test_it_ends_when_the_server_ends_the_shell(model):
