@@ -12,6 +12,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from sources import trees
 
 from mmectl.base import extras
 from mmectl.base.errors import BuildError
@@ -55,6 +56,8 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             yield from ((one.name.partition(".")[0], inside) for one in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield str(node.module).partition(".")[0], inside
+        elif isinstance(node, ast.expr):
+            continue  # no import stands in one
         elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
             within = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             yield from imports(node, inside or within)
@@ -63,9 +66,9 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
 def optional() -> Iterator[tuple[str, str, bool, str]]:
     """Every import of what is no dependency: file, module, whether inside a function, text."""
     own = sys.stdlib_module_names | modules_of(PROJECT["dependencies"]) | {"mmectl"}
-    for path in sorted((ROOT / "mmectl").rglob("*.py")):
+    for path, tree in trees("mmectl").items():
         name, text = path.relative_to(ROOT).as_posix(), path.read_text()
-        for module, inside in imports(ast.parse(text)):
+        for module, inside in imports(tree):
             if OF_OTHERS.get(module, module) not in own and name not in ELSEWHERE:
                 yield name, module, inside, text
 

@@ -156,7 +156,8 @@ def named(call: ast.Call) -> set[str]:
     """The codes of the error that a call may make."""
     given = next((word.value for word in call.keywords if word.arg == "code"), None)
     if given is None:
-        return {ERRORS.get(ast.unparse(call.func), "")} & set(codes.TITLES)
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        return {ERRORS.get(name, "")} & set(codes.TITLES)
     words = {one.value for one in ast.walk(given) if isinstance(one, ast.Constant)}
     return {word for word in words if isinstance(word, str) and word in codes.TITLES}
 

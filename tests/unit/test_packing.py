@@ -114,9 +114,9 @@ class TestCompression:
 
     @pytest.mark.parametrize("compression", ["auto", "fast"])
     def test_what_it_costs_is_told(self, tmp_path, compression):
-        low = random.Random(2)
+        low = bytes(number % 128 for number in range(256))
         (tmp_path / "net.params").write_bytes(  # seven bits of eight: an eighth could be spared
-            bytes(low.randrange(128) for _ in range(3_000_000))
+            random.Random(2).randbytes(3_000_000).translate(low)
         )
         result, archive = packed(tmp_path, compression=compression)
         smallest = packed(tmp_path, compression="small")[0].packed
