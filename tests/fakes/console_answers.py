@@ -149,7 +149,7 @@ def answers(names: list[str]) -> dict[str, Any]:
             "attempts": 1,
             "content_type": "application/json",
             "spent": {"queue": 0.01, "download": 0.02, "load": 0.05, "model": 0.01},
-            "labels": [{"class": "star", "probability": 0.9}, {"class": EVIL, "probability": 0.1}],
+            "labels": [{"class": LONG, "probability": 0.9}, {"class": EVIL, "probability": 0.1}],
             "body": json.dumps([0.1, 0.2, 0.7]),
         },
     }

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fakes.bench_process import ENDS, GOES_ON, MOVES, Scripted
 from fakes.console import Said
-from fakes.console_answers import answers, fleet, listed, run, save
+from fakes.console_answers import EVIL, LONG, answers, fleet, listed, run, save
 from fakes.console_thread import SECONDS, beside
 from lab import provide
 from lab_machine import Unavailable
@@ -149,8 +149,10 @@ def test_stop_is_pressed_while_its_run_moves(browser):
     with opened(browser, Scripted(MOVES, answers(NAMES))) as page:
         goto(page, "Bench")
         page.get_by_label("or a request").fill("1,2")
-        page.get_by_role("button", name="Start").click()
+        page.get_by_role("button", name="Start").press("Enter")
         stop = page.get_by_role("button", name="Stop")
+        stop.wait_for()
+        page.wait_for_function("document.activeElement.id === 'start'")  # it was disabled meanwhile
         stop.evaluate("button => { button.mark = 'mine'; }")
         stop.focus()
         bar = page.get_by_role("progressbar", name="The run")
@@ -161,6 +163,7 @@ def test_stop_is_pressed_while_its_run_moves(browser):
         assert page.evaluate("document.activeElement.id") == "stop"
         page.keyboard.press("Enter")
         page.get_by_role("alert").get_by_text("stopped <b>").wait_for()
+        assert page.evaluate("document.activeElement.id") == "running"
 
 
 def test_a_run_that_another_tab_started_is_seen(browser):
@@ -291,11 +294,16 @@ def test_a_page_that_comes_late_does_not_take_the_place_of_the_next_one(browser)
 
 
 def barriers(page: Any) -> list[str]:
-    """What axe-core finds wrong for people who see or move otherwise."""
+    """What axe-core finds wrong for people who see or move otherwise, and what does not fit."""
+    wide = []
+    for width in (360, 768, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(f"wider than {width}")
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [
+    return wide + [
         f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
         for one in found
         for node in one["nodes"]
@@ -307,7 +315,7 @@ def test_no_page_has_a_barrier(browser, scheme):
     save("one.json")
     save("two.json", **run("2027", 20.0))
     found: dict[str, list[str]] = {}
-    with opened(browser, Scripted(GOES_ON, answers(NAMES[:5])), looking()) as page:
+    with opened(browser, Scripted(GOES_ON, answers([LONG, EVIL, *NAMES[:5]])), looking()) as page:
         page.emulate_media(color_scheme=scheme)
         page.locator("canvas").wait_for()
         page.get_by_text("As a table").click()

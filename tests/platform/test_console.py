@@ -227,7 +227,7 @@ def test_a_version_is_promoted_by_the_command_that_is_shown(page, project):
     project.mmectl("upload", str(other))
     goto(page, "Models")
     page.get_by_role("button", name="shapes").click()
-    page.get_by_role("row", name=re.compile("^v1 ")).get_by_role("button", name="Promote").click()
+    page.get_by_role("button", name="Promote v1").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("mmectl models promote shapes v1").wait_for()
     dialog.get_by_role("button", name="Do it").click()

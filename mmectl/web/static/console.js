@@ -3,6 +3,7 @@
 
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
+let shownStatus = null; // of the endpoint; null: none yet
 let turns = 0; // pages that were asked for
 let fleet = null; // what shows instances; null on other pages
 const live = stream(heard); // on every page: events are seen meanwhile
@@ -62,6 +63,11 @@ function showProblem(text) {
 }
 
 function showHead(head) {
+  // the reason of a failure, and where it leads, are not in the stream
+  if (shownStatus && shownStatus !== head.status) {
+    htmx.ajax("GET", "/page/endpoint", { source: "#facts", target: "#facts", select: "#facts > *" });
+  }
+  shownStatus = head.status;
   document.getElementById("status").textContent = head.status;
   document.getElementById("config").textContent = head.config ?? "-";
   const alarms = Object.entries(head.alarms ?? {});
@@ -130,6 +136,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
     takeFiles();
     for (const form of root.querySelectorAll("form[data-kept]")) fill(form);
     const place = root.querySelector("[data-live]");
+    shownStatus = null;
     fleet = place && new Fleet(place, document.getElementById("picked"));
     if (fleet) live.join(authorization()); // which tells all once more
     const models = document.getElementById("models");

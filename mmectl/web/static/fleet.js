@@ -97,14 +97,15 @@ class Instance {
   showHead(head) {
     const live = head.live ?? {};
     this.title.textContent = `${this.name}, ${head.state}`;
+    this.title.classList.toggle("bad", head.state === "Failed");
     this.facts.replaceChildren(
       text(`${head.variant}, ${head.instance_type ?? ""}, ${head.config ?? ""}`),
       bar("memory", head.memory_used_mb, head.memory_limit_mb),
       bar("disk", head.disk_used_mb, head.disk_limit_mb),
       text(`${(live.requests_per_second ?? 0).toFixed(1)} requests a second`),
       text(`p50 ${milliseconds(live.p50_ms)}, p99 ${milliseconds(live.p99_ms)}`),
-      text(`${live.hits ?? 0} of ${live.requests ?? 0} hits, ${live.errors ?? 0} errors`),
-      text(`${live.loads ?? 0} loads, ${live.evictions ?? 0} evictions, ${head.restarts ?? 0} restarts`),
+      text(`${live.hits ?? 0} of ${counted(live.requests, "hit")}, ${counted(live.errors, "error")}`),
+      text(`${counted(live.loads, "load")}, ${counted(live.evictions, "eviction")}, ${counted(head.restarts, "restart")}`),
     );
   }
 
@@ -281,9 +282,14 @@ function openPage(name) {
 
 /* The end of a name that is too long: names of one folder begin alike. */
 function short(pen, name, width) {
+  const shown = (from) => (from ? `\u2026${name.slice(from)}` : name);
   let from = 0;
-  while (from < name.length && pen.measureText(name.slice(from)).width > width) from += 1;
-  return name.slice(from);
+  while (from < name.length && pen.measureText(shown(from)).width > width) from += 1;
+  return shown(from);
+}
+
+function counted(number, noun) {
+  return `${number ?? 0} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function hatch(pen, x, y, w, h) {

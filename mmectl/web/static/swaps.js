@@ -6,7 +6,8 @@ const SENT = [1, 2, 3]; // readyState of a request that is under way
 const MOVED = ".wide, .events, .long, pre"; // what may be scrolled by itself
 let asked = null; // the last request for the page
 let pressed = false;
-let before = null; // what an answer to a timer is to leave as it is
+let before = null; // what an answer is to leave as it is: the keyboard's place, what was scrolled
+const pressing = new WeakMap(); // what had the keyboard within what asked, by request
 const said = new WeakMap(); // what was put last into a place
 
 function timed(element) {
@@ -36,7 +37,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const timer = timed(requestConfig.elt);
   const same = said.get(target) === serverResponse;
   if (late || (timer && (pressed || same))) detail.shouldSwap = false;
-  before = timer && detail.shouldSwap ? { focus: focused(target), moved: moved(target) } : null;
+  const turns = target === main() && !timer; // to another page
+  before = detail.shouldSwap && !turns ? { focus: focused(target), moved: moved(target) } : null;
   if (target === main() && !late) document.getElementById("failed").replaceChildren();
   if (detail.shouldSwap) said.set(target, serverResponse);
 });
@@ -79,5 +81,19 @@ function focused(target) {
   const alike = () => [...target.querySelectorAll(now.localName)].filter((one) => kind(one) === wanted);
   const wanted = kind(now);
   const place = alike().indexOf(now);
-  return () => (alike()[place] ?? target.closest("[tabindex]") ?? main()).focus({ preventScroll: true });
+  return () => {
+    const way = target.querySelector("[data-close]") ?? target.closest("[tabindex]") ?? main();
+    (alike()[place] ?? way).focus({ preventScroll: true });
+  };
 }
+
+/* What is disabled while it is asked for loses the keyboard. */
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr } }) => {
+  const now = document.activeElement;
+  if (elt.contains(now)) pressing.set(xhr, now);
+});
+document.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => {
+  const button = pressing.get(xhr);
+  const lost = () => document.activeElement === document.body && button?.isConnected;
+  setTimeout(() => { if (lost()) button.focus({ preventScroll: true }); }); // it is enabled then
+});
