@@ -12,7 +12,7 @@ demo: setup
 # Tests of one file of SERVERS share a worker (tests/collecting.py); what judges times runs last, alone.
 QUICK := $(wildcard tests/unit tests/functional tests/contract)
 SERVERS := tests/platform tests/docker tests/docs
-WORKERS := 4
+WORKERS := 5
 .PHONY: test-quick test-servers test-alone
 test: test-quick test-servers test-alone
 

@@ -22,17 +22,19 @@ STARTING = ("tests/platform", "tests/docker", "tests/docs")  # their tests start
 ENGINES = "tests/contract/runtimes/"
 # What takes longest begins first, as measured; who needs the engine after the lab has begun.
 LONG = (
-    # the lab and a page that waits long, and containers when the lab surely has an engine
+    # the lab and what waits long, and containers when the lab surely has an engine
     *("lab", "test_container", "test_story", "docs/operations.md", "test_bad_day", "containers"),
-    "test_build",
-    *("test_export", "test_operator_keys"),
-    *("test_permissions_story", "test_own_handler", "test_models"),
-    *("test_onnx", "test_platform_process", "test_clients_awscli", "test_durability"),
-    *("test_own_containers", "test_data_plane", "test_sklearn"),
-    *("test_check_and_endpoint", "test_host", "test_operators"),
-    *("test_observe_story", "test_installed"),
-    *("test_clients_sagemaker_core", "test_labelled", "test_container_kernels"),
-    *("test_load_commands", "test_clients_boto3", "test_partitions_story", "test_trees"),
+    *("docs/operations/doctor.md", "docs/frameworks/index.md", "test_build", "test_console"),
+    *("test_durability", "test_operators", "test_export", "test_test_runs", "test_own_handler"),
+    *("docs/testing.md", "test_own_containers", "test_clients_awscli", "test_onnx"),
+    *("test_two_projects", "test_clients_sagemaker_core", "docs/frameworks/pytorch.md"),
+    *("test_upload_interrupted", "test_host", "test_notebook", "test_trees", "test_sklearn"),
+    *("test_operator_keys", "test_permissions_story", "docs/coming-from-the-notebook.md"),
+    *("test_labelled", "test_clients_boto3", "test_load_commands", "test_foreground"),
+    *("test_updates", "test_check_and_endpoint", "docs/versions.md", "docs/many-tenants.md"),
+    *("docs/coming-from-sdk-v2.md", "test_partitions_story", "test_random_networks"),
+    *("docs/first-endpoint.md", "test_hostile", "test_models", "docs/frameworks/own-handler.md"),
+    *("test_platform_process", "test_data_plane", "test_observe_story"),
 )
 
 
