@@ -1,9 +1,9 @@
 """The container against Multi Model Server as it comes, for frameworks beside MXNet.
 
-Stock is the server with a plain handler (benchmarks/stock) and the packages
-as the index has them; both answer the same request to the same models in turn. BENCH_STOCK=ours has
-it run in our serving environment, which leaves out what is not needed. BENCH_FRAMEWORKS=onnx
-chooses.
+Stock is the server with a plain handler (benchmarks/stock) and the packages as the index has them,
+or AWS's own handler code, where BENCH_AWS says where that is (aws.py). Both answer the same request
+to the same models in turn. BENCH_STOCK=ours has it run in our serving environment, which leaves out
+what is not needed. BENCH_FRAMEWORKS=onnx chooses.
 
 Cold is from the load's request to the first answer. Memory is what a model adds to all processes
 once it was idle: what is in no file and so cannot be taken back (PSS of anonymous pages), and all
@@ -22,10 +22,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import serving
+from benchmarks import aws, serving
 from benchmarks.report import Result, Unavailable, seconds
 from benchmarks.serving import MIB, ROOT, Server
 from mmectl.local.values import Image
@@ -76,6 +77,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("convolutions, 54 MB", "pytorch_convolutions", NPY, 3, (2, 2), 1 / 5, 1 / 2),
     ),
     "catboost": (Case("small", "catboost_small", CSV, 7, (8, 300), 1 / 10, 1 / 150, (8,)),),
+    "aws-xgboost": (Case("small", "xgboost_tarball", CSV, 7, (8, 300), 1 / 25, 1 / 500),),
+    "aws-sklearn": (Case("small, joblib", "sklearn_pickled", CSV, 7, (8, 20), 1 / 20, 1 / 9),),
 }
 
 
@@ -93,17 +96,19 @@ PACKAGES = {
 
 def run() -> Iterator[Result]:
     """Measure all of it; takes some two minutes a framework. BENCH_ROUNDS=1 shortens it."""
-    wanted = os.environ.get("BENCH_FRAMEWORKS", ",".join(CASES)).split(",")
+    usual = [one for one in CASES if one not in aws.CONTAINERS or os.environ.get("BENCH_AWS")]
+    wanted = os.environ.get("BENCH_FRAMEWORKS", ",".join(usual)).split(",")
     for framework in wanted:
-        image = _image(framework)
+        image, python = _image(framework.removeprefix("aws-")), _python(framework)
         for case in CASES[framework]:
-            handler = HANDLERS.get(framework, "table_handler")
             with (
                 tempfile.TemporaryDirectory(prefix="mmectl-bench-") as folder,
-                serving.stock(image, handler, _python(framework)) as stock,
+                _stock(framework, image, python) as stock,
                 serving.ours(image, MMECTL_ALLOW_MODEL_CODE=LEAVE[framework == "pytorch"]) as ours,
             ):
-                copies = _made(image.entrypoint[0], case, Path(folder))
+                # an older package's models are read by a later one, not the other way
+                maker = python if framework in aws.CONTAINERS else None
+                copies = _made(maker or image.entrypoint[0], case, Path(folder))
                 body = (Path(folder) / "request").read_bytes()
                 yield from _measured(framework, case, stock, ours, copies, body)
 
@@ -122,7 +127,16 @@ def _image(framework: str) -> Image:
         raise Unavailable(str(error)) from None
 
 
+def _stock(framework: str, image: Image, python: str | None) -> AbstractContextManager[Server]:
+    """What is compared with: AWS's code where the framework's name says so."""
+    if framework in aws.CONTAINERS and python is not None:
+        return aws.CONTAINERS[framework].server(image, python)
+    return serving.stock(image, serving.plain(HANDLERS.get(framework, "table_handler")), python)
+
+
 def _python(framework: str) -> str | None:
+    if framework in aws.CONTAINERS:
+        return aws.CONTAINERS[framework].python(framework)
     packages = PACKAGES.get(framework)
     if packages is None or os.environ.get("BENCH_STOCK") == "ours":
         return None
@@ -142,6 +156,9 @@ def _measured(
     label = f"{framework}, {case.name}"
     first, others = copies[0], copies[1:]
     ask = _Asking(body, case.type)
+    if framework in aws.CONTAINERS:
+        same = ask.answer(stock, first) == ask.answer(ours, first)
+        yield Result(f"{label}: answers", "equal" if same else "differ", "equal bytes", same)
     once = {server.name: ask.once(server, first) for server in (stock, ours)}
     yield _ratio(f"{label}: cold, for the first time", once["stock"], once["ours"], case.cold, None)
     with ask.loaded(ours, [first]):
@@ -176,6 +193,13 @@ class _Asking:
         server.unload("cold")
         time.sleep(SETTLE_SECONDS)
         return taken
+
+    def answer(self, server: Server, folder: Path) -> bytes:
+        """What a model answers."""
+        server.load("answer", folder)
+        answer = server.invoke("answer", self.body, self.type)
+        server.unload("answer")
+        return answer
 
     @contextlib.contextmanager
     def loaded(self, server: Server, places: list[Path]) -> Iterator[None]:

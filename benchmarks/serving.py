@@ -33,7 +33,7 @@ MIB = 2**20
 PROPERTIES = """inference_address=http://127.0.0.1:{port}
 management_address=http://127.0.0.1:{port}
 model_store=/
-default_service_handler={handler}:handle
+default_service_handler={handler}
 default_workers_per_model=1
 decode_input_request=false
 """
@@ -57,13 +57,14 @@ def built(frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS, index: str | None = 
     return found
 
 
-def installed(name: str, packages: tuple[str, ...]) -> str:
-    """The Python of an environment with the server and packages as the index has them."""
+def installed(name: str, packages: tuple[str, ...], *, server: bool = True) -> str:
+    """The Python of an environment with packages of the index, and the container's `server`."""
     folder = ROOT / ".mmectl" / "bench" / name
     program = folder / "bin" / "python"
     if not (folder / "complete").exists():
         uv = str(find_uv())
-        listed = ["-r", str(ROOT / "container" / "requirements" / "base.txt"), *packages]
+        ours = ["-r", str(ROOT / "container" / "requirements" / "base.txt")]
+        listed = [*(ours if server else []), *packages]
         for words in (
             ["venv", "--clear", "--quiet", "--python", sys.executable, str(folder)],
             ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(program), *listed],
@@ -186,22 +187,35 @@ def ours(image: Image, **settings: str) -> Iterator[Server]:
             yield server
 
 
+def plain(name: str) -> str:
+    """A handler of benchmarks/stock as the server's configuration names it."""
+    return f"{ROOT / 'benchmarks' / 'stock' / name}.py:handle"
+
+
 @contextlib.contextmanager
-def stock(image: Image, name: str = "plain_handler", python: str | None = None) -> Iterator[Server]:
+def stock(
+    image: Image,
+    handler: str | None = None,
+    python: str | None = None,
+    properties: str = "",
+    **settings: str,
+) -> Iterator[Server]:
     """Run Multi Model Server with a plain handler, started as its documentation says.
 
-    In the image's environment, or in that of `python`.
+    In the image's environment, or in that of `python`; or with another `handler`, as the server's
+    configuration names it, more of that configuration, and more of the environment.
     """
     with _folder() as folder:
         port = free_port()
-        handler = ROOT / "benchmarks" / "stock" / f"{name}.py"
-        (folder / "mms.properties").write_text(PROPERTIES.format(port=port, handler=handler))
+        written = PROPERTIES.format(port=port, handler=handler or plain("plain_handler"))
+        (folder / "mms.properties").write_text(written + properties)
         (folder / "tmp").mkdir()
         environment = {
             **_plain_environment(image),
             "SAGEMAKER_MULTI_MODEL": "true",
             **{name: str(folder / "tmp") for name in ("TEMP", "TMPDIR")},
             **{name: str(folder / "logs") for name in ("LOG_LOCATION", "METRICS_LOCATION")},
+            **settings,
         }
         configured = ("--mms-config", str(folder / "mms.properties"), "--model-store", "/")
         started = python or image.entrypoint[0]

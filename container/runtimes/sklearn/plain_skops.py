@@ -18,6 +18,7 @@ import math
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from runtimes.sklearn import known
 from runtimes.sklearn.model_files import SCHEMA
 
 _PROTOCOLS = (0, 1, 2)  # of which the kinds of objects below are the same
+# Of a member's local header: its signature, how long its name is, and what follows that
+_HEAD, _LOCAL, _ENCRYPTED = struct.Struct("<4s22xHH"), b"PK\3\4", 1
 _NPY = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
     r"\{'descr': (.{1,4000}), 'fortran_order': (True|False), 'shape': (\([0-9, ]*\)), \} *\n"
@@ -43,8 +46,8 @@ class Unusual(Exception):
 def load(path: Path) -> Any:
     """The object in a file. Raises Unusual, MemoryError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _Reader(archive).made(_known(json.loads(archive.read(SCHEMA))))
+        members = _Members(path.read_bytes())
+        return _Reader(members).made(_known(json.loads(str(members.read(SCHEMA), "utf-8"))))
     except (MemoryError, Unusual):
         raise
     except Exception as error:  # noqa: BLE001 - skops says what is wrong with it
@@ -58,11 +61,32 @@ def _known(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema
 
 
+class _Members:
+    """What is in an archive; parts of it where they are stored, as skops stores them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._archive = zipfile.ZipFile(io.BytesIO(data))
+
+    def read(self, name: str) -> memoryview:
+        """A member's bytes. Raises Unusual, and what zipfile raises."""
+        info = self._archive.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
+            return memoryview(self._archive.read(info))
+        head = self._data[info.header_offset :][: _HEAD.size]
+        signature, named, more = _HEAD.unpack(head)
+        start = info.header_offset + _HEAD.size + named + more
+        found = self._data[start : start + info.file_size]
+        if signature != _LOCAL or len(found) != info.file_size or zlib.crc32(found) != info.CRC:
+            raise Unusual("a damaged member")
+        return found
+
+
 class _Reader:
     """Makes the objects of one file; those that it has twice are one."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
+    def __init__(self, members: _Members) -> None:
+        self._members = members
         self._had: dict[Any, Any] = {}
         self._makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "JsonNode": self._value,
@@ -133,7 +157,7 @@ class _Reader:
         if node["type"] != "numpy":
             _require(node, "numpy", "ndarray")
             return self._of_objects(node)
-        array = _array(self._archive.read(node["file"]))
+        array = _array(bytes(self._members.read(node["file"])))
         if (node["__module__"], node["__class__"]) == ("numpy", "ndarray"):
             return array
         kind = _kind(node)

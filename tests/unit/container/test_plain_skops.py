@@ -89,6 +89,23 @@ def test_arrays_are_those_that_numpy_reads(read, numbers):
     assert np.array_equal(found, numbers)
 
 
+def test_a_compressed_file_is_read_as_well(tmp_path):
+    path, numbers = tmp_path / "model.skops", np.arange(999.0)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", json.dumps({**array("1.npy"), "protocol": 2}))
+        archive.writestr("1.npy", saved(numbers))
+    assert np.array_equal(plain_skops.load(path), numbers)
+
+
+def test_a_member_that_is_not_what_was_written_is_left_to_skops(tmp_path):
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps({**value("before"), "protocol": 2}))
+    path.write_bytes(path.read_bytes().replace(b"before", b"behind"))
+    with pytest.raises(plain_skops.Unusual, match="damaged member"):
+        plain_skops.load(path)
+
+
 def test_an_object_that_is_there_twice_is_one(read):
     one = listed(value(1), __id__=7)
     first, second = read(listed(one, {**one, "content": []}))
