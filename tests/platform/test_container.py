@@ -550,11 +550,19 @@ def test_a_request_that_waits_gets_a_replica_for_a_while(serving_image, short): 
         assert server.load("m", short / "m")[0] == 200
         bodies = {server.invoke("m", picture(), "image/bmp")[2] for _ in range(20)}
         (worker,) = pids(server, "--model-name")
-        most = []
-        with ThreadPoolExecutor(6) as pool:
-            for answer in pool.map(lambda _: server.invoke("m", picture(), "image/bmp"), range(60)):
-                bodies.add(answer[2])
-                most = max(most, pids(server, "--model-name"), key=len)
+        most: list[int] = []
+
+        def replicas_are_seen() -> bool:
+            """Let requests wait, and look between two answers."""
+            ask = lambda _: server.invoke("m", picture(), "image/bmp")  # noqa: E731
+            with ThreadPoolExecutor(6) as pool:
+                for answer in pool.map(ask, range(60)):
+                    bodies.add(answer[2])
+                    seen = pids(server, "--model-name")
+                    most[:] = seen if len(seen) > len(most) else most
+            return len(most) > 1
+
+        until(replicas_are_seen, 120)
         assert len(bodies) == 1
         replicas = set(most) - {worker}
         assert 1 <= len(replicas) <= 2

@@ -145,11 +145,17 @@ def test_a_large_payload_does_not_keep_the_others_waiting(image, short, model):
         one = json.loads(asked(server, "a"))
         many = json.loads(asked(server, "a", (ROW + b"\n") * 60_000))
         assert many == one * 60_000
-        with ThreadPoolExecutor(1) as pool:
-            large = pool.submit(asked, server, "a", (ROW + b"\n") * 300_000)
-            answered = 0
-            while not large.done():
-                assert json.loads(asked(server, "b")) == one
-                answered += 1
-            assert json.loads(large.result()) == one * 300_000
-        assert answered > 2
+        # who waited for the large one would never see more than two; a busy machine may, once
+        assert any(answered_beside(server, one) > 2 for _ in range(5))
+
+
+def answered_beside(server: Server, one: list[float]) -> int:
+    """How many requests of one row are answered while one of many is."""
+    answered = 0
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(asked, server, "a", (ROW + b"\n") * 300_000)
+        while not large.done():
+            assert json.loads(asked(server, "b")) == one
+            answered += 1
+        assert json.loads(large.result()) == one * 300_000
+    return answered
