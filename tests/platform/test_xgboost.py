@@ -45,6 +45,15 @@ def test_csv_is_answered_as_by_awss_container(project, expected, model):
     assert body == ",".join(map(str, expected)).encode()
 
 
+def test_the_parameters_of_a_content_type_arrive(project, expected):
+    turned = b"\n".join(b",".join(reversed(line.split(b","))) for line in ROWS.split())
+    body = b"y,x\n" + turned
+    kind = "text/csv; header=present"
+    assert json.loads(asked(project, "ring", body, ContentType=kind)[1]) == expected
+    with pytest.raises(ClientError, match="'y' is not a number"):
+        asked(project, "ring", body, ContentType="text/csv;header=absent")
+
+
 def test_json_and_names_are_understood(project, expected):
     rows = [[float(n) for n in line.split(b",")] for line in ROWS.split()]
     for value in (rows, {"instances": rows}, [{"y": y, "x": x} for x, y in rows]):

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.handler import codecs
+from serving.handler import codecs, payloads
 from serving.handler.loaded import Loaded
 from serving.workers import memory
 
@@ -80,4 +80,11 @@ def body_of(request: Mapping[str, Any], headers: Mapping[str, Any]) -> tuple[byt
     content_type = part.get("content-type") if isinstance(part, Mapping) else None
     if isinstance(content_type, bytes):
         content_type = content_type.decode("latin-1")
+    told = headers.get("content-type")
+    if isinstance(told, str) and _kind(told) == _kind(content_type):
+        content_type = told  # the server takes its parameters off: text/csv; header=present
     return (value.encode() if isinstance(value, str) else bytes(value)), content_type
+
+
+def _kind(content_type: str | None) -> str:
+    return payloads.media_type(content_type).kind

@@ -14,7 +14,7 @@ from runtimes import registry
 from runtimes.base import Runtime, TensorModel
 from runtimes.mxnet.runtime import MXNet
 from runtimes.values import Input, ModelError
-from serving.handler import codecs, loaded
+from serving.handler import codecs, loaded, responses
 from serving.handler.responses import respond
 from serving.handler.service import Service, ToldAlready
 from serving.workers import memory
@@ -137,6 +137,23 @@ def test_answers_every_request_of_a_batch_for_itself(service, model):
     assert "text/html" in json.loads(second)["message"]
     assert json.loads(third) == [[8, 10, 12]]
     assert context.statuses == {1: 415}
+
+
+@pytest.mark.parametrize(
+    ("part", "told", "found"),
+    [
+        ("text/csv", "Text/CSV; header=present", "Text/CSV; header=present"),
+        (b"text/csv", "text/csv;charset=utf-8", "text/csv;charset=utf-8"),
+        ("text/csv", "text/csv", "text/csv"),
+        ("text/csv", None, "text/csv"),
+        ("application/json", "multipart/form-data; boundary=x", "application/json"),
+        (None, "multipart/form-data; boundary=x", None),
+    ],
+)
+def test_the_parameters_of_a_content_type_stand_in_the_requests_own_header(part, told, found):
+    """Multi Model Server gives a body's type without them."""
+    headers = {"body": {"content-type": part}, **({"content-type": told} if told else {})}
+    assert responses.body_of({"body": b"1"}, headers) == (b"1", found)
 
 
 def test_an_answer_for_the_whole_batch_takes_exactly_that_batch(service, model):

@@ -36,6 +36,7 @@ def test_npy(dtype, order):
         assert same(table, array)
         assert table.array.dtype == np.float32
         kept = read(npy(array), kind, NAMED, Dialect.SKLEARN).array
+        assert kept.flags.writeable  # by an estimator with copy=False
         assert (kept == array).all()
         assert kept.dtype == array.dtype.newbyteorder("=")
 

@@ -46,6 +46,8 @@ def _table(array: Any, features: Features, dialect: Dialect) -> Table:
     if array.ndim != 2:
         raise PayloadError(f"the array has the shape {list(array.shape)}: send (rows, columns)")
     dtype = array.dtype.newbyteorder("=") if dialect is Dialect.SKLEARN else None
+    if dtype is not None:
+        array = array.astype(dtype)  # a copy, since estimators may write into it (copy=False)
     return columns.numbers(array, features, single=single, dtype=dtype)
 
 
