@@ -195,8 +195,11 @@ class InProcess:
         return result.data
 
     def history(self, start: float) -> Mapping[str, Any]:
-        """What is known of the endpoint since that epoch second."""
-        return history(_beside(self._project, self._app, begins=False), start)
+        """What is known of the endpoint since that epoch second. Raises PlatformError."""
+        found = history(_beside(self._project, self._app, begins=False), start)
+        if found["notes"]:  # nothing is there to be asked
+            _require_platform(self._project)
+        return found
 
     def process(self, *arguments: str) -> list[str]:
         """The words that run the command as a process that ends with ours, for the same project."""

@@ -65,7 +65,8 @@ def chart(
         "left": _LEFT,
         "right": WIDTH - _RIGHT,
         "marks": [
-            {"y": _y(step * n, top), "text": shown(step * n, unit)} for n in range(_MARKS + 1)
+            {"y": _y(step * n, top), "text": shown(step * n, unit)}
+            for n in range(_MARKS + 1 if top else 1)  # else all lie on the same place
         ],
         "times": [
             {"x": _x(at, span), "text": clock(at, span)}

@@ -576,6 +576,8 @@ def test_commands_say_that_the_platform_has_ended(project, aws):
     with pytest.raises(MmectlError, match="platform is not running") as failed:
         commands("status")
     assert failed.value.hint == "mmectl local up"
+    with pytest.raises(MmectlError, match="platform is not running"):
+        commands.history(0.0)
 
 
 def test_a_platform_that_has_another_port_is_found_again(project):

@@ -31,7 +31,7 @@ function showPage() {
     if (turn !== turns) return; // another page was asked for meanwhile
     if (model) openModel(model);
     main().focus({ preventScroll: true });
-  });
+  }, () => {}); // what went wrong is said where it is heard of
 }
 
 function openModel(target, left = false) {
@@ -59,16 +59,16 @@ function heard(message) {
 function showProblem(text) {
   const problem = document.getElementById("problem");
   problem.hidden = text === null;
-  problem.textContent = text ?? "";
+  const older = fleet.instances.size ? ". What is shown below is from before that." : "";
+  problem.textContent = text ? `${text}${older}` : "";
 }
 
 function showHead(head) {
-  // the reason of a failure, and where it leads, are not in the stream
+  // how it is said, and the reason of a failure, are not in the stream
   if (shownStatus && shownStatus !== head.status) {
     htmx.ajax("GET", "/page/endpoint", { source: "#facts", target: "#facts", select: "#facts > *" });
   }
   shownStatus = head.status;
-  document.getElementById("status").textContent = head.status;
   document.getElementById("config").textContent = head.config ?? "-";
   const alarms = Object.entries(head.alarms ?? {});
   const list = document.getElementById("alarms");
@@ -126,7 +126,7 @@ document.addEventListener("htmx:responseError", (event) => {
   }
   say(`${event.detail.xhr.status}: ${event.detail.xhr.responseText.trim()}`);
 });
-document.addEventListener("htmx:sendError", () => say("the console does not answer: it has ended"));
+document.addEventListener("htmx:sendError", () => say(GONE));
 document.addEventListener("htmx:afterSwap", (event) => {
   const root = event.detail.target;
   say("");

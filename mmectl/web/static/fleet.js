@@ -104,7 +104,7 @@ class Instance {
       bar("disk", head.disk_used_mb, head.disk_limit_mb),
       text(`${(live.requests_per_second ?? 0).toFixed(1)} requests a second`),
       text(`p50 ${milliseconds(live.p50_ms)}, p99 ${milliseconds(live.p99_ms)}`),
-      text(`${live.hits ?? 0} of ${counted(live.requests, "hit")}, ${counted(live.errors, "error")}`),
+      text(`${live.hits ?? 0} of ${counted(live.requests, "request")} hit, ${counted(live.errors, "error")}`),
       text(`${counted(live.loads, "load")}, ${counted(live.evictions, "eviction")}, ${counted(head.restarts, "restart")}`),
     );
   }

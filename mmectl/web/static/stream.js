@@ -3,6 +3,7 @@
    at most, and each tab's own stream would take one away. Runs as a shared worker; where a browser
    has none, each tab makes a Stream of its own. */
 
+const GONE = "the console does not answer: it has ended, perhaps (mmectl console starts it again)";
 const AGAIN = 2000; // ms until a stream that broke is tried again
 
 class Stream {
@@ -49,7 +50,8 @@ class Stream {
         throw new Error("the console ended");
       } catch (error) {
         if (signal.aborted) return;
-        this.now.error = `${error.message}; trying again`;
+        const why = error instanceof TypeError ? GONE : error.message;
+        this.now.error = `${why}; trying again`;
         this.tell({ error: this.now.error });
         await new Promise((go) => setTimeout(go, AGAIN));
       }
