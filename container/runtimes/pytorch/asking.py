@@ -60,6 +60,8 @@ class Tables(base.TableModel):
             outputs = self._program.run([array], threads)
         except ValueError as error:
             raise RequestError(f"the model does not take these rows: {error}") from None
+        if len(array) == 1:  # whose axis a squeeze() takes off
+            outputs = [one if one.shape[:1] == (1,) else one[None] for one in outputs]
         if any(not one.ndim or len(one) != len(array) for one in outputs):
             raise EngineError(f"the model does not answer {len(array)} rows one by one")
         return outputs

@@ -9,9 +9,13 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
-from runtimes.pytorch import shapes
+from runtimes.pytorch import asking, shapes
+from runtimes.pytorch import model_files as files
 from runtimes.pytorch.model_files import Value
+from runtimes.tables import Table
+from runtimes.values import EngineError
 from runtimes.values import ModelError as Refusal
 
 from mmectl.frameworks import detect, look
@@ -229,3 +233,31 @@ def test_an_input_that_is_named_after_an_argument_elsewhere_is_refused():
         shapes.in_order(values, ["a", "b"], "model.pt")
     with pytest.raises(export_worker.Refused, match="it takes a, b, and x, a are named"):
         export_worker.in_order([{"name": "x"}, {"name": "a"}], ["a", "b"])
+
+
+class Squeezed:
+    """A program that ends in squeeze(), or in a mean over all rows."""
+
+    names = ("output",)
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def run(self, arrays, threads):
+        return [self.answer(arrays[0])]
+
+
+def table(program) -> asking.Tables:
+    found = files.ModelFiles(Path("model.pt"), files.Header("TorchScript"), None, None)
+    return asking.Tables(found, Value("x", (ANY, 3), "float32"), program)
+
+
+def test_one_row_may_be_answered_without_its_axis():
+    rows = np.arange(6.0).reshape(2, 3)
+    for answer in (lambda x: x.sum(1, keepdims=True).squeeze(), lambda x: (x * 2).squeeze()):
+        model = table(Squeezed(answer))
+        whole = model.predict(Table(2, array=rows), 1)
+        one = model.predict(Table(1, array=rows[:1]), 1)
+        assert (len(one), one[0].tolist()) == (1, whole[0].tolist())
+    with pytest.raises(EngineError, match="does not answer 2 rows one by one"):
+        table(Squeezed(np.mean)).predict(Table(2, array=rows), 1)
