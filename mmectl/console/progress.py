@@ -73,6 +73,8 @@ def _shown(number: float, unit: str) -> str:
 
 
 def _rate(task: Task) -> str:
+    if task.finished:  # what follows, as the joining of parts, has no figures
+        return "finishing"
     return f"{_shown(task.speed, task.fields['unit'])}/s" if task.speed else ""
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from mmectl.base.errors import MmectlError
 from mmectl.base.values import Event
 from mmectl.console import events
 from mmectl.console.output import Mode, Output, Result, Table, milliseconds, plain_table, size
-from mmectl.console.progress import Bars, Lines, bars, span
+from mmectl.console.progress import Bars, Lines, Pace, bars, figures, span
 
 EVENTS = [
     Event("start", "resnet_18", "upload", total=100),
@@ -83,6 +84,15 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_what_was_sent_and_is_not_done_yet_is_being_finished():
+    clock = Clock()
+    pace = Pace(Progress(auto_refresh=False, disable=True, get_time=clock))
+    for done in (0, 50, 100):
+        clock.now += 1
+        task = pace.follow(Event("progress", "net", "", done, 100))
+    assert figures(task) == "100 B of 100 B, finishing"
 
 
 def transferred(seconds: int) -> list[str]:

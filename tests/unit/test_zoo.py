@@ -172,6 +172,9 @@ def test_base_urls_that_are_none(tiny, tmp_path, url):
 def test_a_name_that_the_zoo_has_not(tmp_path):
     with pytest.raises(UsageError, match="vgg: not in the model zoo: known are resnet_18"):
         zoo.fetch("vgg", tmp_path)
+    with pytest.raises(UsageError) as caught:
+        zoo.fetch("squeezenet1.0", tmp_path)
+    assert caught.value.hint == "did you mean: --from zoo:squeezenet_v1.0"
 
 
 def test_a_mirror_in_a_folder(tiny, tmp_path):

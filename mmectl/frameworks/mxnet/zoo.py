@@ -6,6 +6,7 @@ zoo's own. A download that was cut off goes on where it stopped.
 
 from __future__ import annotations
 
+import difflib
 import json
 import shutil
 import urllib.parse
@@ -124,7 +125,12 @@ def fetch(
     """
     if name not in MODELS:
         known = ", ".join(MODELS)
-        raise UsageError(f"{name}: not in the model zoo: known are {known}", code="unknown_model")
+        close = difflib.get_close_matches(name, MODELS, n=1)
+        raise UsageError(
+            f"{name}: not in the model zoo: known are {known}",
+            hint=f"did you mean: --from zoo:{close[0]}" if close else None,
+            code="unknown_model",
+        )
     folder, fetching, base = cache / name, cache / f"{name}.fetching", _base(base_url)
     with writing(folder), locked(cache / f".{name}.lock"):
         if _complete(folder, MODELS[name]):
