@@ -121,11 +121,19 @@ class App:
     def config(self) -> Config:
         """The valid configuration. Raises ConfigError; NoProject where there is no file."""
         path, doubtful = self._file
+        self._warn_of_variables()
         try:
             return load(path, flags=self._flags, chosen=self._environment, here=self._here(path))
         except ConfigError as error:
             error.hint = project.DOUBT if doubtful else error.hint
             raise
+
+    def _warn_of_variables(self) -> None:
+        """Say which variables were misspelled: what they were to give is not given."""
+        from mmectl.config.own_variables import misspelled
+
+        for text in misspelled(os.environ):
+            self.out.once(text, warning=True)
 
     def _here(self, path: Path | None) -> Path | None:
         """Where relative paths of flags are meant from; None: the project's folder is the place."""

@@ -45,7 +45,9 @@ def _unknown(tree: Tree, wanted: str, known: tuple[str, ...]) -> ConfigError:
     listed = f"there are: {', '.join(known)}" if known else f"{tree.name} has no {KEY}"
     return ConfigError(
         (f"no environment {shown(wanted)}{near_miss(wanted, known)}; {listed}",),
-        hint="choose one with --env or MMECTL_ENV",
+        hint="choose one with --env or MMECTL_ENV"
+        if known
+        else f"leave out --env and MMECTL_ENV, or write {KEY}.{wanted} into {tree.name}",
         code="unknown_environment",
     )
 

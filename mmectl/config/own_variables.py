@@ -5,12 +5,14 @@ Their values are shown nowhere: what one brings stands in `Config.values`, witho
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmectl.config.loading import ENVIRONMENT_PREFIX, Config, variable_names
 from mmectl.config.yaml_values import near_miss, plain
 
+_NEAR = 0.85  # of 1, how much a name is like one that is read, to be a slip
 _OTHERS = {
     "MMECTL_CONFIG": "the configuration file, as --config",
     "MMECTL_ENV": "the chosen environment, as --env",
@@ -44,6 +46,20 @@ def own_variables(config: Config, given: Mapping[str, str]) -> list[Variable]:
         for name in others
         if name not in known
     ]
+
+
+def misspelled(given: Mapping[str, str]) -> list[str]:
+    """What to say of variables that mmectl does not read and whose names come near one's."""
+    known = {*variable_names().values(), *_OTHERS}
+    others = (name for name in given if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    short = {name.removeprefix(ENVIRONMENT_PREFIX): name for name in known}
+    found = []
+    for name in sorted(others):
+        word = name.removeprefix(ENVIRONMENT_PREFIX)
+        near = difflib.get_close_matches(word, short, n=1, cutoff=_NEAR)
+        if near:
+            found.append(f"{name} is not read; did you mean {short[near[0]]}?")
+    return found
 
 
 def _of_key(config: Config, key: str, name: str, is_set: bool) -> Variable:

@@ -238,11 +238,11 @@ class Output:
         else:
             self._sentence(escape(f"warning: {text}" if warning else text))
 
-    def once(self, text: str) -> None:
+    def once(self, text: str, *, warning: bool = False) -> None:
         """The same, but not again what was said before."""
         if text not in self._told:
             self._told.add(text)
-            self.note(text)
+            self.note(text, warning=warning)
 
 
 def _is_text(body: bytes) -> bool:

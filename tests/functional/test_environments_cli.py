@@ -43,6 +43,17 @@ def test_an_unknown_one_is_a_usage_error_that_lists_them(two, call):
     assert "no environment 'prdo'; did you mean 'prod'?; there are: dev, prod" in err
 
 
+def test_a_variable_that_is_misspelled_is_told(two, call, monkeypatch):
+    """What it was to give is not given; a name that is like none may be another program's."""
+    monkeypatch.setenv("MMECTL_ENDPOINT_INSTNACE_COUNT", "3")
+    monkeypatch.setenv("MMECTL_LAB", "1")
+    code, _, err = call("models", "list")
+    meant = "did you mean MMECTL_ENDPOINT_INSTANCE_COUNT?"
+    assert f"warning: MMECTL_ENDPOINT_INSTNACE_COUNT is not read; {meant}\n" in err
+    assert (code, err.count("is not read")) == (0, 1)
+    assert call("models", "list", "--quiet")[2] == ""
+
+
 def test_an_unset_variable_names_key_and_variable(two, call):
     code, _, err = call("config", "check", "--env", "prod")
     assert code == 2

@@ -104,6 +104,18 @@ def test_a_file_without_environments_says_so(refused):
     assert "no environment 'prod'; config.yaml has no environments" in said
 
 
+def test_the_hint_does_not_let_one_choose_where_there_is_nothing_to_choose(tmp_path):
+    path = tmp_path / "config.yaml"
+    for text, hint in (
+        ("platform: local\n", "leave out --env and MMECTL_ENV, or write environments.prod into "),
+        ("environments: {dev: {}}\n", "choose one with --env"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load(path, environment={}, chosen="prod")
+        assert caught.value.hint.startswith(hint)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
