@@ -201,7 +201,9 @@ def _outcome(
 
 def rolled_back(name: str, wanted: str, serving: str | None, reason: str | None) -> DeployError:
     """The error for an update that SageMaker took back."""
-    reason = reason or "SageMaker gives no reason; somebody else may have taken it back"
+    reason = reason or (
+        "SageMaker gives no reason; autoscaling or somebody else may have changed it since"
+    )
     return DeployError(
         f"the update of {name} to {wanted} was rolled back: {reason}\nstill serving: {serving}",
         hint="fix the cause and run: mmectl deploy (to try the same update: mmectl deploy --again)",
@@ -226,7 +228,8 @@ def _failure(
     hint = "fix the cause and run: mmectl deploy (or remove it: mmectl destroy)"
     code = "endpoint_failed"
     if status == "InService":
-        taken_back = rolled_back(wanted.endpoint, wanted.config, previous, reason)
+        told = found.get("FailureReason")
+        taken_back = rolled_back(wanted.endpoint, wanted.config, previous, told)
         text, hint, code = taken_back.message, str(taken_back.hint), taken_back.code
     elif status == "UpdateRollbackFailed":
         code = "rollback_failed"

@@ -193,6 +193,22 @@ def test_rolled_back_update_is_no_success():
     assert f"still serving: {old}" in caught.value.message
 
 
+def test_a_rollback_whose_reason_is_gone_says_what_may_have_changed_it():
+    class ScaledSince(Aws):
+        """Autoscaling changes the endpoint before anybody looks: the reason is gone."""
+
+        def describe_endpoint(self, name):
+            found = super().describe_endpoint(name)
+            return found and {key: found[key] for key in found if key != "FailureReason"}
+
+    aws = ScaledSince()
+    deployed(aws)
+    aws.fails = "no capacity"
+    with pytest.raises(DeployError, match="gives no reason; autoscaling or somebody") as caught:
+        deployed(aws, changed_by(variant__volume_size_gb=3))
+    assert caught.value.code == "rolled_back"
+
+
 def test_broken_endpoint_is_made_anew():
     aws = Aws(fails="x")
     with pytest.raises(DeployError):
