@@ -249,13 +249,17 @@ class CommandGroup(click.Group):
 def _asked_for_help(ctx: click.Context, group: click.Group, words: Sequence[str]) -> NoReturn:
     """Print the help of the command that the words lead to.
 
-    Raises Exit; UsageError or click's own where one of the words leads nowhere.
+    An option that this command has ends the words, as behind `--help`; a group has none. Raises
+    Exit; UsageError or click's own where one of the words leads nowhere.
     """
     command: click.Command = group
     for word in words:
         if word in ctx.help_option_names:
             continue
         if word.startswith("-"):
+            known = {name for one in command.get_params(ctx) for name in one.opts}
+            if word.partition("=")[0] in known and not isinstance(command, click.Group):
+                break
             raise click.NoSuchOption(word, ctx=ctx)
         if not isinstance(command, click.Group):
             path = ctx.command_path

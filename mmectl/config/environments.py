@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmectl.base.errors import ConfigError
-from mmectl.config.yaml_values import Source, Tree, near_miss, shown
+from mmectl.config.yaml_values import Source, Tree, near_miss, plain, shown
 
 KEY = "environments"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}")
@@ -47,7 +47,7 @@ def _unknown(tree: Tree, wanted: str, known: tuple[str, ...]) -> ConfigError:
         (f"no environment {shown(wanted)}{near_miss(wanted, known)}; {listed}",),
         hint="choose one with --env or MMECTL_ENV"
         if known
-        else f"leave out --env and MMECTL_ENV, or write {KEY}.{wanted} into {tree.name}",
+        else f"leave out --env and MMECTL_ENV, or write {KEY}.{plain(wanted)} into {tree.name}",
         code="unknown_environment",
     )
 

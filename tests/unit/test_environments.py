@@ -116,6 +116,13 @@ def test_the_hint_does_not_let_one_choose_where_there_is_nothing_to_choose(tmp_p
         assert caught.value.hint.startswith(hint)
 
 
+def test_a_name_that_a_terminal_would_act_on_is_escaped_in_the_hint(tmp_path):
+    (tmp_path / "config.yaml").write_text("platform: local\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config.yaml", environment={}, chosen="a\x1b[31mb\n")
+    assert caught.value.hint.isprintable()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
