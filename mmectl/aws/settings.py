@@ -307,7 +307,8 @@ def list_quickly(session: botocore.session.Session) -> None:
     """
     loader = session.get_component("data_loader")
 
-    def listed(_: str) -> list[str]:
+    def listed(type_name: str) -> list[str]:  # botocore names it at some calls
+        del type_name
         places = [Path(path) for path in loader.search_paths if Path(path).is_dir()]
         return sorted({one.name for place in places for one in os.scandir(place) if one.is_dir()})
 

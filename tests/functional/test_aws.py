@@ -333,6 +333,7 @@ def test_a_client_is_made_without_a_look_at_the_files_of_every_service(aws):
     assert set(loader.list_available_services("service-2")) == set(
         Session().get_component("data_loader").list_available_services("service-2")
     )
+    assert aws._inner.get_available_services() == Session().get_available_services()
     assert not aws.client("pinpoint").can_paginate("get_apps")  # which has no file of pages
     with pytest.raises(UnknownServiceError, match="'sagemakers'"):
         loader.load_service_model("sagemakers", "service-2")
