@@ -191,3 +191,28 @@ def test_where_no_pipe_is_the_shell_is_the_launcher(shell, tmp_path):
     ) as started:
         assert _launcher(started) == started.pid
         started.kill()
+
+
+NO_DESCRIPTORS = """
+import os, resource, sys
+from pathlib import Path
+from serving.server import launches
+
+now = 0.0
+made = launches.Launches(Path(sys.argv[1]), print, clock=lambda: now)
+now = 99.0
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), 64))
+made.fork_ahead()
+print(made.seconds())
+"""
+
+
+def test_without_a_descriptor_left_it_tries_again_later(tmp_path):
+    said = subprocess.run(
+        [sys.executable, "-c", NO_DESCRIPTORS, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(CONTAINER)},
+    ).stdout.splitlines()
+    assert said == ["cannot fork a launcher: [Errno 24] Too many open files", "5.0"]

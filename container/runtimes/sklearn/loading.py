@@ -82,10 +82,9 @@ def _loaded(path: Path, code: bool) -> Any:
 
 
 def _skops(path: Path) -> Any:
-    try:
+    with contextlib.suppress(plain_skops.Unusual):
         return plain_skops.load(path)
-    except plain_skops.Unusual:
-        return _by_skops(path)
+    return _by_skops(path)  # once the error, and what it holds of the file, is gone
 
 
 def _by_skops(path: Path) -> Any:

@@ -21,7 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from runtimes.sklearn import known
 from runtimes.sklearn.model_files import SCHEMA
@@ -88,20 +88,6 @@ class _Reader:
     def __init__(self, members: _Members) -> None:
         self._members = members
         self._had: dict[Any, Any] = {}
-        self._makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "JsonNode": self._value,
-            "TypeNode": _kind,
-            "DictNode": self._dict,
-            "ListNode": self._list,
-            "TupleNode": self._tuple,
-            "NdArrayNode": self._array,
-            "DTypeNode": lambda node: self.made(node["content"]).dtype,
-            "SliceNode": _slice,
-            "ObjectNode": self._object,
-            "TreeNode": self._tree,
-            "LossNode": self._loss,
-            "RandomStateNode": self._random,
-        }
 
     def made(self, node: Mapping[str, Any]) -> Any:
         """The object of a node."""
@@ -115,13 +101,12 @@ class _Reader:
         if make is None:
             raise Unusual(str(node["__loader__"]))
         if not number:
-            return make(node)
+            return make(self, node)
         self._had[number] = _UNFINISHED
-        found = self._had[number] = make(node)
+        found = self._had[number] = make(self, node)
         return found
 
-    @staticmethod
-    def _value(node: Mapping[str, Any]) -> Any:
+    def _value(self, node: Mapping[str, Any]) -> Any:
         value, end = _decoder.raw_decode(node["content"])
         if end != len(node["content"]):
             raise Unusual("a value with something behind it")
@@ -206,6 +191,22 @@ class _Reader:
         made = _kind(node)()
         made.set_state(self.made(node["content"]))
         return made
+
+    # Methods of an instance would hold it, and with it the file, until the next collection
+    _makers: ClassVar[Mapping[str, Callable[[_Reader, Mapping[str, Any]], Any]]] = {
+        "JsonNode": _value,
+        "TypeNode": lambda _, node: _kind(node),
+        "DictNode": _dict,
+        "ListNode": _list,
+        "TupleNode": _tuple,
+        "NdArrayNode": _array,
+        "DTypeNode": lambda reader, node: reader.made(node["content"]).dtype,
+        "SliceNode": lambda _, node: _slice(node),
+        "ObjectNode": _object,
+        "TreeNode": _tree,
+        "LossNode": _loss,
+        "RandomStateNode": _random,
+    }
 
 
 def _fill(made: Any, state: Any) -> None:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 _NEAR = 1e-6  # relative
-_NONE = 1e-7  # of the largest number of an answer: what is left where larger ones cancel out
+_NONE = 1e-7  # of the largest number of a row's answer: what is left where larger ones cancel out
 # what makes float32 of its columns by itself
 _ROUGH = {
     f"{which}{kind}" for which in ("DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees",
@@ -39,16 +39,21 @@ def of(estimator: Any) -> Reading:
     return Reading.EXACT if kind in _EXACT else Reading.BOTH
 
 
-def alike(rough: Any, exact: Any) -> bool:
-    """Whether two answers are the same but for last digits; each an array, or several by name."""
+def alike(rough: Any, exact: Any, *, apart: bool = False) -> bool:
+    """Whether two answers are the same but for last digits; each an array, or several by name.
+
+    Each row is looked at by itself. `apart`: so is each number of it, as what is predicted may
+    differ in size; those of other answers (probabilities, distances) belong together.
+    """
     import numpy as np
 
     if isinstance(exact, Mapping):
-        return all(alike(rough[name], exact[name]) for name in exact)
+        return all(alike(rough[name], exact[name], apart=apart) for name in exact)
     if rough.shape != exact.shape or exact.dtype.kind != "f" or rough.dtype.kind != "f":
         return bool(np.array_equal(rough, exact))
     size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
-    room = _NEAR * size + _NONE * np.max(size, initial=0.0)
+    others = () if apart else tuple(range(1, size.ndim))
+    room = _NEAR * size + _NONE * np.max(size, axis=others, keepdims=True, initial=0.0)
     with np.errstate(invalid="ignore"):
         near = np.abs(rough - exact) <= room
     return bool((near | (rough == exact) | (np.isnan(rough) & np.isnan(exact))).all())

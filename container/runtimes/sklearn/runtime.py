@@ -34,6 +34,7 @@ class Model(base.TableModel):
         self.name, self._notes = name, notes
         found = self._columns = columns.of(estimator)
         self._answer = _bound(estimator, method, name)
+        self._apart = method == "predict"
         self._frame = _frames(name) if found.frame else None
         reading = precision.Reading.EXACT if found.frame or found.text else precision.of(estimator)
         self.features = Features(
@@ -73,21 +74,43 @@ class Model(base.TableModel):
         rows = self._rows(table)
         if table.sent is None:
             return self._of_type(rows)
-        exact = _plain(self._answer(table.sent))
-        try:
-            rough = _plain(self._answer(rows))
-        except (ValueError, TypeError):
+        exact = self._tried(table.sent)
+        if isinstance(exact, Exception):
+            return self._in_float32(rows, exact)
+        rough = self._tried(rows)
+        if isinstance(rough, Exception) or not precision.alike(rough, exact, apart=self._apart):
             return exact
-        return rough if precision.alike(rough, exact) else exact
+        return rough
+
+    def _tried(self, rows: Any) -> Any:
+        """What it answers, or the error with which it refuses the rows."""
+        try:
+            return _plain(self._answer(rows))
+        except (ValueError, TypeError) as error:
+            return error.with_traceback(None)
+
+    def _in_float32(self, rows: Any, error: Exception) -> Any:
+        """What it answers where it was fitted with float32, and takes that alone (KMeans, NMF).
+
+        Raises the error of the numbers as they were sent where these are refused, not their type:
+        rounded to float32, a category that it does not know may be one that it does.
+        """
+        if not isinstance(self._tried(rows.astype("float64")), Exception):
+            raise error
+        rough = self._tried(rows)
+        if isinstance(rough, Exception):
+            raise error
+        return rough
 
     def _of_type(self, rows: Any) -> Any:
+        if getattr(rows, "dtype", "") != "float32":
+            return _plain(self._answer(rows))
+        kept = rows.copy()  # an estimator may write into what it is given (copy=False)
         try:
             return _plain(self._answer(rows))
         except (ValueError, TypeError):
             # some (KMeans, NMF) take the type that they were fitted with alone
-            if getattr(rows, "dtype", "") != "float32":
-                raise
-            return _plain(self._answer(rows.astype("float64")))
+            return _plain(self._answer(kept.astype("float64")))
 
     def _rows(self, table: Table) -> Any:
         """A table as the estimator was fitted with: a frame, an array, or a list of texts."""

@@ -103,7 +103,11 @@ class Launches:
         if self.seconds() != 0.0:
             return
         self._due = self._clock() + _LATER_SECONDS  # where it fails
-        reader, writer = os.pipe()
+        try:
+            reader, writer = os.pipe()
+        except OSError as error:  # each model has descriptors, too
+            self._say(f"cannot fork a launcher: {error}")
+            return
         made = self._fork(lambda: self._wait(reader))
         os.close(reader)
         if made:

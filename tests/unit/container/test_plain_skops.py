@@ -1,5 +1,6 @@
 """What our own reader of skops's files takes, and what it leaves to skops."""
 
+import gc
 import io
 import json
 import zipfile
@@ -148,3 +149,19 @@ def test_all_else_is_left_to_skops(read, what):
 def test_another_protocol_is_left_to_skops(read, protocol):
     with pytest.raises(plain_skops.Unusual):
         read(value(1), protocol=protocol)
+
+
+def test_nothing_of_the_file_is_held_once_it_is_read(tmp_path):
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w") as archive:
+        schema = {**listed(array("a.npy", __id__=1), value(1)), "protocol": 2}
+        archive.writestr("schema.json", json.dumps(schema))
+        archive.writestr("a.npy", saved(np.arange(3)))
+    gc.collect()
+    gc.disable()
+    try:
+        plain_skops.load(path)
+        held = [one for one in gc.get_objects() if type(one) is plain_skops._Reader]
+    finally:
+        gc.enable()
+    assert held == []
