@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -95,8 +96,12 @@ def served(patch: Any) -> Iterator[Account]:
     server = make_server("127.0.0.1", 0, account, threaded=True, request_handler=_quiet())
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)  # a profile of whoever runs the tests
     for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_REGION": "us-east-1",

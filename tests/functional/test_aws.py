@@ -318,7 +318,8 @@ def test_unknown_profile_is_named():
         Aws(region="us-east-1", profile="nobody")
 
 
-def test_a_client_is_made_without_a_look_at_the_files_of_every_service(aws):
+def test_a_client_is_made_without_a_look_at_the_files_of_every_service(aws, monkeypatch):
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
     looked: list[str] = []
     loader = aws._inner.get_component("data_loader")
     exists = loader.file_loader.exists

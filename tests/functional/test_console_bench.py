@@ -116,6 +116,7 @@ async def test_it_ends_with_the_console():
 def test_it_ends_with_a_console_that_nobody_could_tell_to_end(monkeypatch):
     """SIGKILL: the other end of its standard input is closed, here of any command that waits."""
     Path("config.yaml").write_text("platform: aws\nendpoint: {name: demo}\n")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
