@@ -139,9 +139,11 @@ class _Reader:
     def _array(self, node: Mapping[str, Any]) -> Any:
         import numpy as np
 
-        if node["type"] != "numpy":
+        if node["type"] == "json":
             _require(node, "numpy", "ndarray")
             return self._of_objects(node)
+        if node["type"] != "numpy":
+            raise Unusual("an array in another form")
         array = _array(bytes(self._members.read(node["file"])))
         if (node["__module__"], node["__class__"]) == ("numpy", "ndarray"):
             return array

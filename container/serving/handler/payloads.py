@@ -13,6 +13,8 @@ PayloadError = RequestError  # what a client is told, also by runtimes
 JSON = "application/json"
 NPY = "application/x-npy"
 _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
+# name=value or name="value", in which a semicolon may stand
+_PARAMETER = re.compile(r';([^;=]*)(?:=\s*("(?:[^"\\]|\\.)*"|[^;]*))?')
 _SHOWN = 40  # letters of a client's text in a message
 
 
@@ -32,8 +34,7 @@ def media_type(header: str | None) -> MediaType:
     """Take a Content-Type header apart; no header is the kind ""."""
     kind, _, rest = (header or "").partition(";")
     parameters = {}
-    for part in rest.split(";"):
-        name, _, value = part.partition("=")
+    for name, value in _PARAMETER.findall(f";{rest}"):
         if name.strip():
             parameters[name.strip().lower()] = value.strip().strip('"')
     return MediaType(kind.strip().lower(), parameters)

@@ -132,6 +132,7 @@ HOSTILE = {
     "no array": array("missing.npy"),
     "an array of objects": array("objects.npy"),
     "an array that is cut off": array("cut.npy"),
+    "an array in another form": node("NdArrayNode", [], "ndarray", "numpy", type="pickle"),
     "an array as a known class": {**array("1.npy"), "__class__": "matrix"},
 }  # fmt: skip
 FILES = {"1.npy": saved(np.zeros(1)), "cut.npy": saved(np.zeros(9))[:-8]}

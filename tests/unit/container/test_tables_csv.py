@@ -192,6 +192,20 @@ def test_one_column():
 
 def test_a_row_of_one_value_a_line_is_one_for_clients_of_scikit_learn():
     assert same(read(b"1\n2\n3\n", "text/csv", THREE, Dialect.SKLEARN), [[1, 2, 3]])
+    with pytest.raises(PayloadError, match="row 1 has 1 columns, the model takes 3"):
+        read(b"9,1\n9,2\n9,3", "text/csv; label_size=1", THREE, Dialect.SKLEARN)
+
+
+@pytest.mark.parametrize(
+    ("told", "between"),
+    [
+        ('delimiter=";"; header=absent', ";"),
+        ('x="\\";\\""; delimiter=","', ","),
+        ("delimiter=|", "|"),
+    ],
+)
+def test_a_parameter_may_be_quoted(told, between):
+    assert same(read(f"1{between}2{between}3".encode(), f"text/csv; {told}", THREE), [[1, 2, 3]])
 
 
 def test_flags_in_a_column_of_numbers_are_one_and_zero():

@@ -156,13 +156,14 @@ def _table(
 ) -> Table:
     lines.check()
     width = len(lines.head) - label
-    if names is None and not (dialect is Dialect.SKLEARN and width == 1):
+    one_a_line = dialect is Dialect.SKLEARN and not label
+    if names is None and not (one_a_line and width == 1):
         columns.check_width(width, features)
     if not features.categorical:
         array = _numbers(lines)
         if array is not None:
             array = array[:, label:]
-            if _is_one_row(array, features, dialect):
+            if one_a_line and _is_one_row(array, features):
                 array = array.reshape(1, -1)
             return columns.numbers(array, features, names)
     return columns.mixed(
@@ -171,9 +172,9 @@ def _table(
     )  # fmt: skip
 
 
-def _is_one_row(array: Any, features: Features, dialect: Dialect) -> bool:
+def _is_one_row(array: Any, features: Features) -> bool:
     """Whether a row came one value a line, which the scikit-learn container takes."""
-    return dialect is Dialect.SKLEARN and array.shape == (features.width, 1) and len(array) > 1
+    return bool(array.shape == (features.width, 1) and len(array) > 1)
 
 
 def _numbers(lines: _Lines) -> Any | None:
