@@ -260,8 +260,10 @@ class Site:
 
     async def _bench_stop(self, request: web.Request) -> web.Response:
         self._may_act()
-        await self._bench.stop()
-        return self._bench_moved(request.query.get("known", ""))
+        known = request.query.get("known", "")
+        if known in ("", self._bench.state["name"]):  # none that began after the one that is shown
+            await self._bench.stop()
+        return self._bench_moved(known)
 
     async def _bench_running(self, request: web.Request) -> web.Response:
         if "known" in request.query:

@@ -105,6 +105,17 @@ async def test_after_one_that_was_stopped_another_can_begin():
         assert "A run goes on" in await told(page, "5 requests a second")
 
 
+async def test_a_page_that_shows_an_earlier_run_stops_no_later_one():
+    async with served(Scripted(GOES_ON)) as page:
+        await page.post("/bench/start", FORM)
+        await page.post("/bench/stop?known=1-on", "")
+        await told(page, 'role="alert"')
+        await page.post("/bench/start", FORM)
+        _, text = await page.post("/bench/stop?known=1-on", "")
+        assert 'hx-get="/bench/running"' in text  # all of it is asked for
+        assert "A run goes on" in (await page.get("/bench/running?known=2-on"))[1]
+
+
 async def test_it_ends_with_the_console():
     commands = Scripted(GOES_ON)
     async with served(commands) as page:
