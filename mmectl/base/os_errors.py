@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 
 from mmectl.base.errors import MmectlError
@@ -27,7 +28,7 @@ _HINTS = {  # {0} is the file, as a shell takes it
 def hint(error: OSError, path: object = None) -> str | None:
     """What to do about it; None where the state of the system does not explain it."""
     found = _HINTS.get(error.errno or 0)
-    path = path or error.filename
+    path = path or _file(error)
     return found and found.format(shlex.quote(str(path)) if path else ".")
 
 
@@ -36,5 +37,11 @@ def refused(error: OSError) -> MmectlError | None:
     found = hint(error)
     if found is None:
         return None
-    what = error.filename or "what was asked of it"
+    what = _file(error) or "what was asked of it"
     return MmectlError(f"the system refuses {what}: {error.strerror}", hint=found, code="system")
+
+
+def _file(error: OSError) -> str | None:
+    """The file that it names; a descriptor's number would tell nobody anything."""
+    name = error.filename
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else None

@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
+class _TimeIsUp(asyncio.TimeoutError):
+    """As told from a TimeoutError of the work's own."""
+
+
 async def gather_all(tasks: Sequence[asyncio.Future[None]]) -> None:
     """Wait for all; where one fails, the others are cancelled and have ended before it raises."""
     try:
@@ -31,7 +35,7 @@ async def result_within(timeout: float, work: Coroutine[Any, Any, _T]) -> _T:
     try:
         await asyncio.wait((task,), timeout=timeout)
         if not task.done():
-            raise asyncio.TimeoutError
+            raise _TimeIsUp
         return task.result()
     finally:
         task.cancel()
@@ -41,7 +45,7 @@ async def within(timeout: float, work: Coroutine[Any, Any, object]) -> bool:
     """Whether that has ended within so many seconds; else it is called off."""
     try:
         await result_within(timeout, work)
-    except asyncio.TimeoutError:
+    except _TimeIsUp:
         return False
     return True
 

@@ -404,6 +404,13 @@ def test_a_state_folder_that_cannot_be_looked_into_is_named(call, project, comma
     assert "next:  " in err
 
 
+def test_where_a_file_is_in_the_way_of_a_platform_none_is_stopped(call, project):
+    (project / ".mmectl").mkdir()
+    (project / ".mmectl" / "local").write_text("")
+    code, out, _ = call("local", "down")
+    assert (code, out.strip()) == (0, "it was not running")
+
+
 def test_the_owner_of_a_foreign_state_folder_is_named(tmp_path):
     folder = Path("/")
     if os.geteuid() == 0:

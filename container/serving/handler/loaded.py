@@ -82,7 +82,9 @@ def _model(runtime: Runtime, folder: Path, threads: int) -> Model:
 
 
 def _pages(runtime: Runtime, footprint: int) -> AbstractContextManager[None]:
-    return large_pages.taken(footprint if runtime.in_large_blocks else 0)
+    """Large pages, but where memory is short: what they are kept for counts against its limit."""
+    wanted = runtime.in_large_blocks and memory.ample(footprint, memory.free())
+    return large_pages.taken(footprint if wanted else 0)
 
 
 def load(runtime: Runtime, folder: Path, threads: int) -> Loaded:

@@ -14,6 +14,7 @@ import math
 import os
 import secrets
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -192,17 +193,16 @@ def _connection(known: Record, pid: int) -> Connection:
 
 def began(state_dir: Path) -> bool:
     """Whether one was ever started for that project. Raises PlatformError where nobody can look."""
-    return _there(state_dir, record.path(state_dir))
+    return _there(state_dir, record.path(state_dir)) is not None
 
 
-def _there(state_dir: Path, path: Path) -> bool:
+def _there(state_dir: Path, path: Path) -> os.stat_result | None:
     try:
-        path.stat()
+        return path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return None
     except OSError as error:
         raise unusable(state_dir, error) from None
-    return True
 
 
 def _read(state_dir: Path) -> Record | None:
@@ -399,7 +399,8 @@ def stop(
     when it takes longer than people wait in silence.
     """
     state_dir = state_dir.resolve()
-    if not _there(state_dir, state_dir / "local"):
+    folder = _there(state_dir, state_dir / "local")
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         return processes.sweep(state_dir) > 0
     with _locked(state_dir):
         known = _read(state_dir)

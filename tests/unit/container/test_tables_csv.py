@@ -154,6 +154,19 @@ def test_utf_16_is_named_so():
         read(body, "text/csv", THREE)
 
 
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        *((name, "utf-8") for name in ("utf_8", "UTF-8-sig", "us-ascii", "ASCII")),
+        *((name, "latin-1") for name in ("iso8859-1", "ISO_8859-1", "cp1252")),
+    ],
+)
+def test_a_charset_has_many_names(charset, encoding):
+    body = "1,caf\u00e9,3".encode(encoding)
+    table = read(body, f"text/csv; charset={charset}", MIXED)
+    assert table.columns["b"].tolist() == ["caf\u00e9"]
+
+
 def test_text_stays_in_categorical_columns():
     table = read(b'1,"red, dark",3\n4,,6\n7,"say ""a""",9', "text/csv", MIXED)
     assert table.array is None

@@ -38,11 +38,12 @@ async def test_what_takes_longer_is_called_off() -> None:
         await result_within(0, _never())
 
 
-async def test_what_fails_fails() -> None:
+@pytest.mark.parametrize("error", [ValueError, asyncio.TimeoutError])
+async def test_what_fails_fails(error: type[Exception]) -> None:
     async def work() -> None:
-        raise ValueError("no")
+        raise error("no")
 
-    with pytest.raises(ValueError, match="no"):
+    with pytest.raises(error, match="no"):
         await within(10, work())
 
 
