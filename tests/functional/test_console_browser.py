@@ -152,7 +152,7 @@ def test_stop_is_pressed_while_its_run_moves(browser):
         page.get_by_role("button", name="Start").press("Enter")
         stop = page.get_by_role("button", name="Stop")
         stop.wait_for()
-        page.wait_for_function("document.activeElement.id === 'start'")  # it was disabled meanwhile
+        page.wait_for_function("() => document.activeElement.id === 'start'")  # it was disabled meanwhile
         stop.evaluate("button => { button.mark = 'mine'; }")
         stop.focus()
         bar = page.get_by_role("progressbar", name="The run")
@@ -188,7 +188,7 @@ def test_what_was_typed_stays(browser):
         page.get_by_label("or a request").fill("1,2")
         page.get_by_label("Save as").fill("mine.json")
         page.reload()
-        page.wait_for_function("document.querySelector('[name=models]')?.value === 'm1 m2'")
+        page.wait_for_function("() => document.querySelector('[name=models]')?.value === 'm1 m2'")
         assert page.get_by_label("Save as").input_value() == "mine.json"
         goto(page, "Try a model")
         page.get_by_label("Compare with").fill("other")

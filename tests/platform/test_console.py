@@ -429,7 +429,7 @@ def test_an_update_is_seen_while_it_happens_and_rolled_back(page, project):
     )
     page.locator("#alarms").get_by_text("errors: ALARM").wait_for()
     page.locator("#update").wait_for(state="hidden")
-    page.wait_for_function("document.querySelectorAll('section.instance').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('section.instance').length === 1")
     goto(page, "Events and logs")
     page.get_by_role("listitem").filter(has_text="rolled back").wait_for()
     for text in ("configured demo-", "promoted shapes v1", "created endpoint demo"):
