@@ -152,7 +152,8 @@ def test_stop_is_pressed_while_its_run_moves(browser):
         page.get_by_role("button", name="Start").press("Enter")
         stop = page.get_by_role("button", name="Stop")
         stop.wait_for()
-        page.wait_for_function("() => document.activeElement.id === 'start'")  # it was disabled meanwhile
+        # it was disabled meanwhile
+        page.wait_for_function("() => document.activeElement.id === 'start'")
         stop.evaluate("button => { button.mark = 'mine'; }")
         stop.focus()
         bar = page.get_by_role("progressbar", name="The run")
