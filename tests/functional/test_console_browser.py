@@ -130,6 +130,34 @@ def test_the_keyboard_stays_on_a_row_that_others_changed(browser):
         assert page.evaluate("document.activeElement.dataset.name") == "model_004"
 
 
+def test_the_keyboard_goes_with_a_row_that_is_put_elsewhere(browser):
+    said = Said(answers(NAMES[:5]))
+    with opened(browser, said) as page:
+        goto(page, "Models")
+        page.get_by_role("columnheader", name="Size").get_by_role("button").click()
+        page.wait_for_url("**sort=size")
+        row = page.locator("tr", has_text="model_003")
+        row.focus()
+        said.answers = answers(NAMES[:5])
+        said.answers["models list"]["models"][3]["current"]["size"] = 5
+        page.evaluate(ACTS)
+        page.locator("tr[aria-rowindex='2']", has_text="model_003").wait_for()
+        assert page.evaluate("document.activeElement.dataset.name") == "model_003"
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.dataset.name") == "model_000"
+
+
+def test_rows_have_the_columns_that_were_read_last(browser):
+    said = Said(answers(NAMES[:5]))
+    with opened(browser, said) as page:
+        goto(page, "Models")
+        said.answers["models list"] = listed(NAMES[:5], used=False)
+        page.evaluate(ACTS)
+        row = page.locator("tr", has_text="model_003")
+        assert row.locator("td").count() == 5
+        assert "undefined" not in page.locator("#models").inner_text()
+
+
 def test_frameworks_that_could_not_be_read_are_asked_for_again(browser):
     why = MmectlError("s3:GetObject: denied", hint="ask somebody")
     said = Said(answers(NAMES) | {"models list --all --details": why})
@@ -253,6 +281,27 @@ def test_a_page_that_cannot_be_read_anew_keeps_what_it_shows(browser):
         assert page.evaluate("document.activeElement.textContent") == "model_001"
 
 
+def test_a_reason_is_said_each_time_that_a_page_cannot_be_read(browser):
+    said = Said(answers(NAMES[:3]))
+    with opened(browser, said, looking()) as page:
+        page.clock.install()
+        goto(page, "Traffic")
+        page.get_by_label("From").fill("2026-01-02T03:04")
+        page.get_by_role("link", name="model_000").focus()
+        fine = said.answers
+        failed = page.get_by_role("alert").get_by_text("Rate exceeded")
+        for left in (1, 2):
+            said.answers = fine | {"metrics": MmectlError("Rate exceeded")}
+            page.clock.fast_forward(16_000)
+            failed.wait_for()
+            by_model = {"models": fine["metrics --by-model"]["models"][left:]}
+            said.answers = fine | {"metrics --by-model": by_model}
+            page.clock.fast_forward(16_000)
+            page.get_by_role("link", name=f"model_{left - 1:03}").wait_for(state="detached")
+            assert failed.count() == 0
+        assert page.get_by_label("From").input_value() == "2026-01-02T03:04"
+
+
 def test_a_page_that_could_not_be_read_is_asked_for_again(browser):
     fine = answers(NAMES[:3])
     said = Said(fine | {"metrics": MmectlError("the platform is not running")})
@@ -292,6 +341,27 @@ def test_a_page_that_comes_late_does_not_take_the_place_of_the_next_one(browser)
         page.locator("#model").get_by_role("heading", level=2).wait_for()
         assert page.get_by_role("heading", level=1).inner_text() == "Models"
         assert page.url.endswith("#/models?name=model_002")
+
+
+def test_of_two_models_that_are_named_at_once_the_last_is_opened(browser):
+    with opened(browser, answers(NAMES[:3])) as page:
+        names = ("model_001", "model_002")
+        page.evaluate("names => { for (const n of names) openPage(n); }", names)
+        page.locator("#model").get_by_role("heading", level=2).wait_for()
+        assert page.url.endswith("#/models?name=model_002")
+
+
+def test_the_keyboard_comes_back_from_a_dialog(browser):
+    with opened(browser, answers(NAMES[:3])) as page:
+        goto(page, "Models")
+        page.get_by_role("button", name="model_000").click()
+        page.get_by_role("button", name="Promote v1").press("Enter")
+        dialog = page.get_by_role("dialog")
+        with page.expect_response("**/page/model?*"):  # what was pressed is drawn anew
+            dialog.get_by_role("button", name="Do it").press("Enter")
+        dialog.get_by_role("button", name="Close").press("Enter")
+        dialog.wait_for(state="hidden")
+        page.wait_for_function("() => document.activeElement.ariaLabel === 'Promote v1'")
 
 
 def barriers(page: Any, rules: list[str]) -> list[str]:

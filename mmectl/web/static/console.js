@@ -4,7 +4,8 @@
 const main = () => document.getElementById("main");
 const dialog = () => document.getElementById("dialog");
 let shownStatus = null; // of the endpoint; null: none yet
-let turns = 0; // pages that were asked for
+let wanted = null; // the page that was asked for last: its address, and the model to open beside it
+let handBack = null; // what gives the keyboard back to what opened the dialog
 let fleet = null; // what shows instances; null on other pages
 const live = stream(heard); // on every page: events are seen meanwhile
 
@@ -24,14 +25,13 @@ function showPage() {
   const model = page === "models" ? parameters.get("name") : null;
   if (model) parameters.delete("name");
   const address = `/page/${encodeURIComponent(page)}?${parameters}`;
-  const turn = ++turns;
+  const comes = wanted?.address === address && isAsked(); // it opens the model that was named last
+  wanted = { address, model };
+  if (comes) return;
   // one source has one request at a time: each page has its own
   const source = document.querySelector(`nav a[data-page="${CSS.escape(page)}"]`) ?? document.body;
-  htmx.ajax("GET", address, { source, target: "#main", swap: "innerHTML" }).then(() => {
-    if (turn !== turns) return; // another page was asked for meanwhile
-    if (model) openModel(model);
-    main().focus({ preventScroll: true });
-  }, () => {}); // what went wrong is said where it is heard of
+  htmx.ajax("GET", address, { source, target: "#main", swap: "innerHTML" })
+    .catch(() => {}); // what went wrong is said where it is heard of
 }
 
 function openModel(target, left = false) {
@@ -131,7 +131,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const root = event.detail.target;
   say("");
   showTimes(root);
-  if (root === dialog() && !root.open) root.showModal();
+  if (root === dialog() && !root.open) {
+    handBack = focused(main());
+    root.showModal();
+  }
   if (root === main()) {
     takeFiles();
     for (const form of root.querySelectorAll("form[data-kept]")) fill(form);
@@ -141,6 +144,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
     if (fleet) live.join(authorization()); // which tells all once more
     const models = document.getElementById("models");
     if (models) new Models(models);
+    if (wanted?.address === event.detail.pathInfo.requestPath) {
+      if (wanted.model && models) openModel(wanted.model);
+      wanted = null;
+      main().focus({ preventScroll: true });
+    }
   }
   const log = document.getElementById("log");
   if (log && root === main()) log.scrollTop = log.scrollHeight;
@@ -148,6 +156,14 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (root.id === "tried") showSent(root);
   const done = root.querySelector("[data-done]");
   if (done && document.getElementById("models")) Models.shown.changed(done.dataset.done);
+});
+dialog().addEventListener("close", () => {
+  // what opened it may have been drawn anew meanwhile
+  const lost = () => document.activeElement === document.body
+    || dialog().contains(document.activeElement); // what was pressed there, until the page is drawn
+  if (lost()) handBack?.();
+  if (lost()) main().focus({ preventScroll: true }); // what opened it is gone, or disabled
+  handBack = null;
 });
 document.addEventListener("htmx:timeout", () => say("no answer for 2 minutes; it may still go on"));
 document.addEventListener("click", async (event) => {

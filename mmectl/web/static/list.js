@@ -50,6 +50,7 @@ class List {
     this.asked = asked;
     asked.stop = new AbortController();
     asked.done = this.source(asked.first, asked.count, asked.stop.signal).then((body) => {
+      if (!this.scroller.isConnected) return null; // the page was left
       if (this.asked !== asked) return this.asked?.done ?? null;
       this.asked = null;
       if (this.failed) say("");
@@ -58,6 +59,7 @@ class List {
       if (this.seen[0] !== seen) this.look(); // it was scrolled meanwhile
       return null;
     }, (error) => {
+      if (!this.scroller.isConnected) return null;
       if (this.asked !== asked) return this.asked?.done ?? null;
       this.asked = null;
       this.failed = true;
@@ -68,9 +70,11 @@ class List {
   }
 
   take(body) {
-    const held = this.rows.contains(document.activeElement);
+    const held = this.rows.contains(document.activeElement) ? document.activeElement : null;
     this.height = this.rows.rows[0]?.offsetHeight || this.height; // before anything is changed
     if (body !== this.rows) merge(this.rows, body);
+    // a row that is put elsewhere loses the keyboard
+    if (held?.isConnected && held !== document.activeElement) held.focus({ preventScroll: true });
     const { height } = this;
     space(this.above, this.first * height);
     space(this.below, Math.max(this.total - this.first - this.length, 0) * height);
@@ -164,6 +168,7 @@ function merge(rows, part) {
 function renew(row, fresh) {
   row.setAttribute("aria-rowindex", fresh.getAttribute("aria-rowindex"));
   const cells = [...fresh.cells];
+  if (row.cells.length !== cells.length) row.replaceChildren(...fresh.childNodes); // other columns
   [...row.cells].forEach((cell, n) => {
     if (!cell.isEqualNode(cells[n])) cell.replaceWith(cells[n]);
   });

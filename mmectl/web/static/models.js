@@ -29,7 +29,7 @@ class Models {
 
   later() {
     clearTimeout(this.waits);
-    this.waits = setTimeout(() => this.restart(), 200);
+    this.waits = setTimeout(() => { if (this.root.isConnected) this.restart(); }, 200);
   }
 
   restart() {
@@ -112,20 +112,23 @@ class Models {
   /* The button stays, with the reason, until they were read. */
   async readDetails(button) {
     const [asks, why] = [button.textContent, document.getElementById("unread")];
+    const had = document.activeElement === button; // it loses the keyboard as it is disabled
     button.disabled = true;
     button.textContent = "Reading ...";
     why.textContent = "";
     this.details = true;
     const problem = await this.list.again();
+    const back = had && [document.body, button].includes(document.activeElement);
     if (problem === null) {
       button.remove();
+      if (back) this.filter.focus();
       return;
     }
     this.details = false;
     button.disabled = false;
     button.textContent = asks;
     why.textContent = problem;
-    button.focus();
+    if (back) button.focus();
   }
 
   async act(button) {

@@ -15,7 +15,7 @@ class Stream {
   }
 
   clear() {
-    this.now = { instances: {} };
+    this.now = { error: null, instances: {} }; // null: what was said of a stream that broke is no more
   }
 
   /* All that is known, as one message. */

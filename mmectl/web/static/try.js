@@ -18,10 +18,12 @@ function takeFiles() {
 }
 
 function showPicture(image, blob) {
-  if (image.src) URL.revokeObjectURL(image.src);
   image.hidden = !blob || !blob.type.startsWith("image/");
   if (image.hidden) image.removeAttribute("src");
-  else image.src = URL.createObjectURL(blob);
+  else {
+    image.src = URL.createObjectURL(blob);
+    image.onload = image.onerror = () => URL.revokeObjectURL(image.src); // it would hold the picture
+  }
 }
 
 document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
