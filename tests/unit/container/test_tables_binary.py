@@ -41,6 +41,14 @@ def test_npy(dtype, order):
         assert kept.dtype == array.dtype.newbyteorder("=")
 
 
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "i1"])
+def test_npy_of_any_type_for_whole_numbers(dtype):
+    features = Features(count=3, dtype="int64", missing_allowed=False)
+    table = read(npy(np.array([[1, 0, 60]], dtype)), NPY, features)
+    assert table.array.tolist() == [[1, 0, 60]]
+    assert table.array.dtype == np.int64
+
+
 def test_npy_of_one_row():
     table = read(npy(FLOATS), NPY, THREE)
     assert same(table, [[1, 2, 3]])

@@ -143,7 +143,8 @@ def cast(array: Any, features: Features, dtype: Any = None, at: Sequence[int] | 
         if not np.array_equal(ready, array):
             _refuse(array, ready != array, features, f"is no {wanted}", at)
         if array.dtype.kind == "f":  # which lacks some whole numbers from here on
-            _refuse(array, np.abs(array) >= _EXACT, features, "is too large to be read exactly", at)
+            large = np.abs(array.astype(np.float64)) >= _EXACT  # more than float16 has
+            _refuse(array, large, features, "is too large to be read exactly", at)
     elif not np.isfinite(ready).all():
         _check_finite(array, ready, features, at)
     return ready
