@@ -9,6 +9,16 @@ from functools import cached_property
 from typing import Any
 
 
+def may_be_rounded(numbers: Any) -> Any:
+    """Which numbers of an array may not be those that were sent, as an array of its shape.
+
+    They are read as float64, which lacks some whole ones from 2**53 on.
+    """
+    import numpy as np
+
+    return np.abs(numbers.astype(np.float64)) >= 2.0**53  # more than float16 has
+
+
 class Dialect(Enum):
     """Whose clients are answered: what a payload may leave out, and the bytes of the answer."""
 

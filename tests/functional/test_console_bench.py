@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fakes.bench_process import ENDS, GOES_ON, Scripted
 from fakes.console import Said
+from fakes.console_answers import save
 from fakes.console_site import served
 from multidict import MultiDict
 
@@ -253,29 +254,9 @@ async def test_the_command_is_shown_before_it_runs():
 
 
 def saved(name, started, throughput, **more):
-    run = {
-        "bench_version": 1,
-        "started": started,
-        "endpoint": "demo",
-        "load": "1 at once",
-        "requests": 10,
-        "failed": 0,
-        "models": 1,
-        "seconds": 2.0,
-        "throughput": throughput,
-        "hit_rate": None,
-        "cold": 0,
-        "reloads": 0,
-        "interrupted": False,
-        "latency": {"all": {"count": 10, "p50": 0.01, "p90": 0.02, "p99": 0.02, "max": 0.02}},
-        "histogram": [
-            {"from": 0.01, "warm": 3, "cold": 0, "unknown": 0},
-            {"from": 0.012589, "warm": 0, "cold": 1, "unknown": 0},
-        ],
-        "per_second": [{"second": 0, "answered": 4, "p50": 0.01}],
-        "errors": [],
-    }
-    Path(name).write_text(json.dumps(run | more))
+    seconds = [{"second": 0, "answered": 4, "p50": 0.01}]
+    one = {"load": "1 at once", "models": 1, "hit_rate": None, "cold": 0, "per_second": seconds}
+    save(name, started=started, throughput=throughput, **one | more)
 
 
 class Compares(Said):

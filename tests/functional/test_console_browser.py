@@ -17,11 +17,11 @@ from fakes.console_answers import EVIL, LONG, answers, fleet, listed, run, save
 from fakes.console_thread import SECONDS, beside
 from lab import provide
 from lab_machine import Unavailable
+from tabs import CHROMIUM, chromium, watched_tab
 
 from mmectl.base.errors import MmectlError
 from mmectl.web.live import Live
 
-CHROMIUM = "/usr/bin/chromium"
 AXE = files("axe_playwright_python") / "axe.min.js"
 NAMES = [f"model_{n:03}" for n in range(600)]
 ADDED = """() => {
@@ -48,12 +48,8 @@ def browser() -> Iterator[Any]:
         provide({"chromium": CHROMIUM})
     except Unavailable as why:
         pytest.skip(str(why))
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(autouse=True)
@@ -64,20 +60,9 @@ def here(tmp_path, monkeypatch):
 @contextmanager
 def opened(browser: Any, said: Any, live: Any = None, **how: Any) -> Iterator[Any]:
     """A tab that is signed in; whatever its policy or code complains of fails the test."""
-    with beside(said, live, **how) as (_, address):
-        context = browser.new_context(viewport={"width": 1200, "height": 900})
-        context.set_default_timeout(SECONDS * 1000)
-        page = context.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(f"{error.message} {error.stack}"))
-        page.goto(address)
+    with beside(said, live, **how) as (_, address), watched_tab(browser, address, SECONDS) as page:
         page.wait_for_url("**/#/endpoint")
-        try:
-            yield page
-        finally:
-            context.close()
-        assert complaints == []
+        yield page
 
 
 def goto(page: Any, name: str) -> None:

@@ -17,10 +17,10 @@ import pytest
 from lab import provide
 from lab_machine import Unavailable
 from projects import BIN, Project, config_of, made, share_environments
+from tabs import CHROMIUM, chromium, watched_tab
 
 from mmectl.web.consoles import leading
 
-CHROMIUM = "/usr/bin/chromium"
 SECONDS = 30.0
 HOSTILE = "<img src=x onerror=window.hit=1>"
 # of a model: 9 MB, so the second one takes the place of the first
@@ -73,26 +73,15 @@ def address(project: Project) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def page(browser: Any, address: str) -> Iterator[Any]:
     """One tab; whatever the page's policy or code complains of fails the test of it."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    context.set_default_timeout(SECONDS * 1000)
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(f"{error.message} {error.stack}"))
-    page.goto(address)
-    yield page
-    assert said == []
+    with watched_tab(browser, address, SECONDS) as page:
+        yield page
 
 
 HEADINGS = {"Endpoint": "demo", "Try": "Try a model"}

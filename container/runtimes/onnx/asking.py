@@ -14,10 +14,9 @@ from runtimes import base
 from runtimes.onnx import likelihood
 from runtimes.onnx.graph import Value
 from runtimes.onnx.model_files import TEXT, ModelFiles
-from runtimes.tables import Features, Table
+from runtimes.tables import Features, Table, may_be_rounded
 from runtimes.values import ANY, EngineError, Input, ModelError, Pixels, RequestError
 
-_EXACT = 2.0**53  # from here on float64, as which numbers are read, lacks some whole ones
 Run = Callable[[Mapping[str, Any]], List[Any]]
 
 
@@ -125,7 +124,7 @@ def _cast(column: Any, value: Value) -> Any:
     if not np.array_equal(ready, column):
         what = f"a number that is not a valid {value.dtype}"
         raise RequestError(f"the column {value.name!r} holds {what}")
-    if (np.abs(column) >= _EXACT).any():
+    if may_be_rounded(column).any():
         raise RequestError(f"the column {value.name!r} holds a number too large to be read exactly")
     return ready
 

@@ -144,7 +144,7 @@ class _Reader:
             return self._of_objects(node)
         if node["type"] != "numpy":
             raise Unusual("an array in another form")
-        array = _array(bytes(self._members.read(node["file"])))
+        array = _array(self._members.read(node["file"]))
         if (node["__module__"], node["__class__"]) == ("numpy", "ndarray"):
             return array
         kind = _kind(node)
@@ -254,15 +254,15 @@ def _class(module: str, name: str) -> Any:
     return found
 
 
-def _array(body: bytes) -> Any:
+def _array(body: memoryview) -> Any:
     """An array in NumPy's format; what is written as NumPy writes it is not evaluated again."""
     import numpy as np
 
     found = None
-    if body.startswith(_NPY):
+    if body[: len(_NPY)] == _NPY:
         (length,) = struct.unpack_from("<H", body, len(_NPY))
         start = len(_NPY) + 2 + length
-        found = _HEADER.fullmatch(body[len(_NPY) + 2 : start].decode("latin-1"))
+        found = _HEADER.fullmatch(str(body[len(_NPY) + 2 : start], "latin-1"))
     if found is None:
         return np.load(io.BytesIO(body), allow_pickle=False)
     dtype, shape = _dtype(found[1]), tuple(int(n) for n in found[3][1:-1].split(",") if n.strip())

@@ -81,7 +81,7 @@ def body_of(request: Mapping[str, Any], headers: Mapping[str, Any]) -> tuple[byt
     if isinstance(content_type, bytes):
         content_type = content_type.decode("latin-1")
     told = headers.get("content-type")
-    if isinstance(told, str) and _kind(told) == _kind(content_type):
+    if isinstance(told, str) and told != content_type and _kind(told) == _kind(content_type):
         content_type = told  # the server takes its parameters off: text/csv; header=present
     return (value.encode() if isinstance(value, str) else bytes(value)), content_type
 

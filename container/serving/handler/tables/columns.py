@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from serving.handler.payloads import PayloadError, brief
-from serving.handler.tables.values import NUMBER, Features, Table
+from serving.handler.tables.values import NUMBER, Features, Table, may_be_rounded
 
 MOST_CELLS = 1 << 24
 """How many numbers a request may become where few bytes can stand for many: 128 MiB."""
 _SHOWN_NAMES = 8
-_EXACT = 2.0**53
 _FLAGS = {"true": 1.0, "false": 0.0}
 
 
@@ -142,8 +141,8 @@ def cast(array: Any, features: Features, dtype: Any = None, at: Sequence[int] | 
     if wanted.kind != "f":
         if not np.array_equal(ready, array):
             _refuse(array, ready != array, features, f"is no {wanted}", at)
-        if array.dtype.kind == "f":  # which lacks some whole numbers from here on
-            large = np.abs(array.astype(np.float64)) >= _EXACT  # more than float16 has
+        if array.dtype.kind == "f":
+            large = may_be_rounded(array)
             _refuse(array, large, features, "is too large to be read exactly", at)
     elif not np.isfinite(ready).all():
         _check_finite(array, ready, features, at)

@@ -1,0 +1,37 @@
+"""A real Chromium for tests of pages, and tabs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The browser; `provide({"chromium": CHROMIUM})` has it installed."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched_tab(browser: Any, address: str, seconds: float) -> Iterator[Any]:
+    """A tab at an address, patient for so long; what its policy or code complains of fails."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(seconds * 1000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(f"{error.message} {error.stack}"))
+    page.goto(address)
+    try:
+        yield page
+    finally:
+        context.close()
+    assert complaints == []
