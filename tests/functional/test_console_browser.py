@@ -15,9 +15,7 @@ from fakes.bench_process import ENDS, GOES_ON, MOVES, Scripted
 from fakes.console import Said
 from fakes.console_answers import EVIL, LONG, answers, fleet, listed, run, save
 from fakes.console_thread import SECONDS, beside
-from lab import provide
-from lab_machine import Unavailable
-from tabs import CHROMIUM, chromium, watched_tab
+from tabs import chromium, watched_tab
 
 from mmectl.base.errors import MmectlError
 from mmectl.web.live import Live
@@ -44,10 +42,6 @@ ACTS = """async () => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        provide({"chromium": CHROMIUM})
-    except Unavailable as why:
-        pytest.skip(str(why))
     with chromium() as browser:
         yield browser
 

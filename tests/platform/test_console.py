@@ -14,10 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from lab import provide
-from lab_machine import Unavailable
 from projects import BIN, Project, config_of, made, share_environments
-from tabs import CHROMIUM, chromium, watched_tab
+from tabs import chromium, watched_tab
 
 from mmectl.web.consoles import leading
 
@@ -29,10 +27,6 @@ ONE_MODEL = "local: {runtime: process, memory_mb: 16}\n"
 
 @pytest.fixture(scope="module")
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
-    try:
-        provide({"chromium": CHROMIUM})
-    except Unavailable as why:
-        pytest.skip(str(why))
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
     settings = config_of(root, models, ONE_MODEL).replace("instance_count: 2", "instance_count: 1")
     settings += "update: {alarms: [errors]}\n"
