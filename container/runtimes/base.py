@@ -26,6 +26,8 @@ class Model:
     """A loaded model; its runtime makes one of the three kinds below."""
 
     name: str
+    refuses_values: bool = False
+    """Whether it may fail with values that it does not know, of which zeros may be some."""
 
     def release(self) -> bool:
         """Give back memory that only computing needs; the next run takes it again.

@@ -15,6 +15,7 @@ from typing import Any
 from .values import ModelError, Pixels
 
 SYNSET = "synset.txt"
+_WHOLE = 1e-4  # how far from a whole number what float32 makes of one may be
 _IMAGE_KEYS = {"mean", "std", "scale", "channels"}
 _LONGEST_LABELS = 16 << 20
 
@@ -50,6 +51,26 @@ def pixels(given: Any) -> Pixels | None:
     if not sound or 0.0 in (std or ()) or len(scale or ()) != 1:
         raise ModelError('says "image" in a form that is not known', "model.json", form)
     return Pixels(mean or (), std or (), (scale or (1.0,))[0], reverse=order == "BGR")
+
+
+def check_type(pixels: Pixels, dtype: str | None) -> None:
+    """Raise ModelError where an input of whole numbers cannot hold what pictures become."""
+    kind = dtype or "float32"
+    if kind.startswith("float"):
+        return
+    bits = int(kind.lstrip("uint") or 1) if kind != "bool" else 1
+    least = -(1 << (bits - 1)) if kind.startswith("int") else 0
+    count = max(len(pixels.mean), len(pixels.std))
+    pairs = zip(_repeated(pixels.mean, count), _repeated(pixels.std, count))  # noqa: B905 - 3.8
+    made = [(v * pixels.scale - mean) / std for mean, std in pairs for v in range(256)]
+    if any(abs(one - round(one)) > _WHOLE or not least <= round(one) < least + (1 << bits)
+           for one in made):  # fmt: skip
+        what = f'says "image", and makes numbers of a picture that its input, {kind}, cannot hold'
+        raise ModelError(what, "model.json", "leave mean, std and scale to the model")
+
+
+def _repeated(numbers: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return numbers * count if len(numbers) == 1 else numbers
 
 
 def _numbers(given: Any) -> tuple[float, ...] | None:

@@ -28,7 +28,7 @@ class Tables(base.TableModel):
     ) -> None:
         one = files.inputs[0]
         rows, columns = (*(one.shape or ()), None, None)[:2]
-        self.name = files.path.stem
+        self.name, self.refuses_values = files.path.stem, _refuses(files)
         self._input, self._run, self._release = one.name, run, release
         self._outputs = [value.name for value in files.outputs]
         self._rows = rows if isinstance(rows, int) else None
@@ -39,11 +39,28 @@ class Tables(base.TableModel):
     def predict(self, table: Table, threads: int) -> Any:
         """Answer each row: what the one output says, or by name what all of them do."""
         del threads  # a session has as many as it was made with
-        parts = [self._asked(part) for part in self._parts(table)]
-        made = [_joined(outputs)[: table.rows] for outputs in zip(*parts)]  # noqa: B905 - 3.8
-        if any(len(one) != table.rows for one in made):
+        feeds = self._parts(table)
+        asked = sum(len(next(iter(feed.values()))) for feed in feeds)
+        made = [_joined(outputs) for outputs in zip(*map(self._asked, feeds))]  # noqa: B905 - 3.8
+        if any(not one.ndim or len(one) != asked for one in made):
             raise EngineError(f"the model does not answer {table.rows} rows one by one")
+        made = [one[: table.rows] for one in made]
         return made[0] if len(made) == 1 else dict(zip(self._outputs, made))  # noqa: B905 - 3.8
+
+    def tells_rows_apart(self) -> bool:
+        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros."""
+        import numpy as np
+
+        width = self.features.width
+        if width is None or self._rows is not None:
+            return True
+        rows = 3 if width == 2 else 2  # what turns rows into columns answers others then
+        zeros: Any = np.zeros((rows, width), self.features.dtype)
+        try:
+            made = [_joined([one]) for one in self._run({self._input: zeros})]
+            return all(one.shape[:1] == (rows,) for one in made)
+        except (EngineError, ValueError):
+            return True
 
     def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
         """What the model is fed with, as many rows at once as it takes."""
@@ -106,6 +123,11 @@ class Columns(Tables):
         return _filled(feeds[0], rows)
 
 
+def _refuses(files: ModelFiles) -> bool:
+    """Whether there may be operators that fail with values that they do not know: encoders."""
+    return "ai.onnx.ml" in files.proto.opsets
+
+
 def _of_shape(table: Any, value: Value) -> Any:
     """A column as its input takes it: of (rows, 1), or of (rows)."""
     return table[:, 0] if len(value.shape or ()) == 1 else table
@@ -117,9 +139,12 @@ def _cast(column: Any, value: Value) -> Any:
 
     if value.dtype == TEXT:
         return _texts(column, value.name)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         ready = column.astype(value.dtype)
     if ready.dtype.kind == "f":
+        if (np.isinf(ready) & np.isfinite(column)).any():
+            what = f"a number that is beyond {value.dtype}"
+            raise RequestError(f"the column {value.name!r} holds {what}")
         return ready
     if not np.array_equal(ready, column):
         what = f"a number that is not a valid {value.dtype}"
@@ -174,7 +199,7 @@ class Tensors(base.TensorModel):
     """A model of tensors, or of pictures."""
 
     def __init__(self, files: ModelFiles, run: Run, release: Callable[[], bool]) -> None:
-        self.name = files.path.stem
+        self.name, self.refuses_values = files.path.stem, _refuses(files)
         self.labels = files.labels
         self._run, self._release = run, release
         self.batch, self.inputs = asked(files)

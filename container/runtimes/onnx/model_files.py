@@ -20,7 +20,7 @@ from pathlib import Path
 
 # relative: mmectl/frameworks/onnx links here, and beside it to these values
 from ..folders import describe, files, first_bytes, inside  # noqa: TID252
-from ..pictures import SYNSET, labels, pixels  # noqa: TID252
+from ..pictures import SYNSET, check_type, labels, pixels  # noqa: TID252
 from ..values import ModelError, Pixels  # noqa: TID252
 from . import graph
 from .graph import BITS, External, ModelProto, Size, Tensor, Value
@@ -175,6 +175,8 @@ def _check_description(model: ModelFiles) -> None:
     if model.pixels is not None and not _takes(model.inputs, model.pixels):
         what = 'says "image", and the model takes no picture of so many channels and one size'
         raise ModelError(what, "model.json", 'correct "image", or take it out')
+    if model.pixels is not None:
+        check_type(model.pixels, model.inputs[0].dtype)
 
 
 def _check_input(value: Value, types: Collection[str], name: str) -> None:
@@ -195,6 +197,12 @@ def is_rows(model: ModelFiles) -> bool:
     inputs = model.inputs
     kinds = ("float32", "float64", TEXT)
     return len(inputs) == 1 and inputs[0].dtype in kinds and _is_table(model)
+
+
+def says_rows(model: ModelFiles) -> bool:
+    """Whether all outputs are of as many rows as the inputs, as the file says."""
+    rows = (model.inputs[0].shape or (None,))[0]
+    return rows is not None and all((one.shape or (None,))[0] == rows for one in model.outputs)
 
 
 def is_columns(model: ModelFiles) -> bool:

@@ -81,13 +81,16 @@ class ONNX(base.Runtime):
         from runtimes.onnx.network import Network
 
         files = model_files.read(folder)
-        columns = model_files.is_columns(files)
-        if columns or model_files.is_rows(files):
-            network, missing = Network(files, threads), _takes_missing(files)
-            kind = asking.Columns if columns else asking.Tables
-            return kind(files, network.run, network.release, missing=missing)
         network = Network(files, threads)
-        return asking.Tensors(files, network.run, network.release)
+        ways, missing = (network.run, network.release), _takes_missing(files)
+        if model_files.is_columns(files):
+            return asking.Columns(files, *ways, missing=missing)
+        if model_files.is_rows(files):
+            tables = asking.Tables(files, *ways, missing=missing)
+            # outputs of unknown shapes may be of anything
+            if model_files.says_rows(files) or tables.tells_rows_apart():
+                return tables
+        return asking.Tensors(files, *ways)
 
 
 def _takes_missing(files: ModelFiles) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runtimes import base
+from runtimes import base, pictures
 from runtimes.pytorch.model_files import ModelFiles, Value
 from runtimes.pytorch.programs import Program
 from runtimes.tables import Features, Table
@@ -46,6 +46,21 @@ class Tables(base.TableModel):
             raise EngineError(f"the model does not answer {table.rows} rows one by one")
         return made[0] if len(made) == 1 else dict(zip(self._program.names, made))  # noqa: B905
 
+    def tells_rows_apart(self) -> bool:
+        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros."""
+        import numpy as np
+
+        width = self.features.width
+        if width is None or self._rows is not None:
+            return True
+        rows = 3 if width == 2 else 2  # what turns rows into columns answers others then
+        try:
+            return bool(self._asked(np.zeros((rows, width), self.features.dtype), 1))
+        except RequestError:
+            return True
+        except EngineError:
+            return False
+
     def _parts(self, array: Any) -> list[Any]:
         """As many rows at once as the model takes; the last ones filled up with the first."""
         import numpy as np
@@ -78,6 +93,8 @@ class Tensors(base.TensorModel):
         if files.pixels is not None and not _takes(self.inputs, files.pixels):
             what = 'says "image", and the model takes no picture of so many channels and one size'
             raise ModelError(what, "model.json", 'correct "image", or say "inputs"')
+        if files.pixels is not None:
+            pictures.check_type(files.pixels, self.inputs[0].dtype)
         batched = self.inputs[0].batched
         self.apart = (files.header.rows if self.batch is None else None) if batched else False
 

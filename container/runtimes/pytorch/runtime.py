@@ -72,7 +72,9 @@ class PyTorch(base.Runtime):
         program = programs.Program(module)
         values = shapes.inputs(path, files.header, module, program)
         if asking.is_rows(files, values):
-            return asking.Tables(files, values[0], program)
+            tables = asking.Tables(files, values[0], program)
+            if files.header.rows or tables.tells_rows_apart():
+                return tables
         return asking.Tensors(files, values, program)
 
     def use_threads(self, number: int) -> None:

@@ -6,7 +6,6 @@ it, and the answer then has it or not.
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,8 @@ from serving.handler.payloads import JSON as JSON
 from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
-from serving.handler.tables import reading
-from serving.handler.tables.values import Features
+from serving.handler.tables import reading, writing
+from serving.handler.tables.values import Features, may_be_rounded
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
@@ -109,7 +108,10 @@ def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -
     array = _numbers(small, pixels)
     if not pixels.last:
         array = array.transpose(2, 0, 1)
-    return Feed({one.name: array[None].astype(one.dtype or np.float32)}, 1, batched=False)
+    dtype = np.dtype(one.dtype or np.float32)
+    if dtype.kind != "f" and array.dtype.kind == "f":
+        array = np.rint(array)  # whole numbers but for last digits: pictures.check_type
+    return Feed({one.name: array[None].astype(dtype)}, 1, batched=False)
 
 
 def _picture(one: Input) -> tuple[int, int, int] | None:
@@ -277,6 +279,9 @@ def _cast(array: Any, one: Input) -> Any:
         raise PayloadError(f"{one.name!r} holds a number that is NaN, infinite or beyond {wanted}")
     if wanted.kind != "f" and not np.array_equal(ready, array):
         raise PayloadError(f"{one.name!r} holds a number that is not a valid {wanted}")
+    # of whole numbers beside others NumPy makes float64
+    if wanted.kind != "f" and array.dtype.kind == "f" and may_be_rounded(array).any():
+        raise PayloadError(f"{one.name!r} holds a number too large to be read exactly")
     return ready
 
 
@@ -337,13 +342,14 @@ def answer(
     """Encode the outputs of one request, each of (items, ...), as `kind`.
 
     JSON: five lines of the first output where there are labels, else the output as nested lists,
-    a list of them when the model has several. NPY: the first output as it is.
+    a list of them when the model has several. NPY: the output as it is, of several that of the
+    labels. Raises PayloadError 406, or 500 where the format cannot hold what was answered.
     """
     rows = [o if feed.batched else o[0] for o in outputs]
     if kind == NPY:
-        stream = io.BytesIO()
-        np.save(stream, rows[0], allow_pickle=False)
-        return stream.getvalue()
+        if labels is None and len(rows) > 1:
+            raise PayloadError(f"the model has {len(rows)} outputs: accept {JSON}", 406)
+        return writing.npy(np.asarray(rows[0]))
     if labels is not None:
         likely = [probabilities(row, likelihood) for row in outputs[0]]
         _check_finite(likely)
@@ -351,4 +357,4 @@ def answer(
         return json.dumps(lines if feed.batched else lines[0]).encode()
     _check_finite(outputs)
     values = [np.asarray(o).tolist() for o in rows]
-    return json.dumps(values[0] if len(values) == 1 else values).encode()
+    return json.dumps(values[0] if len(values) == 1 else values, default=writing.plain).encode()

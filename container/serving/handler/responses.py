@@ -4,19 +4,24 @@
 200     JSON (or NPY where Accept asks for it); for images five lines of classes
 400     the payload is bad, 406 the Accept header, 415 the content type; the body
         is ``{"code", "type", "message"}`` as in the server's own errors
+500     the model failed, or what it answered is nothing that the format holds
 ======  =========================================================================
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from runtimes.values import EngineError
 
 from serving.handler import codecs, payloads
 from serving.handler.loaded import Loaded
 from serving.workers import memory
 
+log = logging.getLogger("model_handler")
 # The one header of a container's answer that SageMaker hands on to the caller; it says whether
 # this was the first request since the load.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -37,6 +42,9 @@ def respond(model: Loaded, request: Mapping[str, Any], index: int, context: Any)
             kind, result = model.respond(body, content_type, headers.get("accept"), context)
     except codecs.PayloadError as error:
         return _refusal(error, index, context)
+    except EngineError as error:  # the server's own answer, "Prediction failed", tells nothing
+        log.error("%s failed: %s", model.name, error)  # noqa: TRY400 - its text says all
+        return _refusal(codecs.PayloadError(f"the model failed: {error}", 500), index, context)
     _set_temperature(model, index, context)
     context.set_response_content_type(index, kind)
     return result

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from runtimes.base import TableModel
-from runtimes.values import RequestError
+from runtimes.values import EngineError, RequestError
 
 from serving.handler import tables
 from serving.handler.exchange import Exchange, within_room
@@ -37,6 +37,9 @@ class Tabular(Exchange):
                 self.respond(row, "text/csv", accept, None)
         except RequestError:
             pass
+        except EngineError:
+            if not self.model.refuses_values:
+                raise
 
     def respond(
         self, body: bytes, content_type: str | None, accept: str | None, context: Any

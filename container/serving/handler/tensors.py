@@ -34,13 +34,15 @@ class Tensors(Exchange):
         try:
             outputs = self._run({i.name: _zeros(i) for i in inputs})
         except (EngineError, RequestError):
-            if not any(ANY in i.shape for i in inputs):
+            if not self.model.refuses_values and not any(ANY in i.shape for i in inputs):
                 raise
             return
         # items can be told apart where all that goes in and comes out has the batch axis
-        batches = {*(i.shape[:1] for i in inputs), *(np.shape(o)[:1] for o in outputs)}
-        apart = self.model.apart
-        self.whole = batches != {(self.model.batch or 1,)} if apart is None else not apart
+        size, apart = self.model.batch or 1, self.model.apart
+        fed = all(i.shape[:1] == (size,) for i in inputs)
+        # of (3) they are the numbers of one item, and what they were filled up with would count
+        fed = fed and not (size > 1 and all(len(i.shape) == 1 for i in inputs))
+        self.whole = not (fed and _each_of(outputs, size)) if apart is None else not apart
         self.model.check(outputs)
         try:
             feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
@@ -56,7 +58,13 @@ class Tensors(Exchange):
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
         kind = codecs.accepted(accept, default)
         feed = self.parse(body, content_type)
-        return kind, self.answer(self.predict(feed), feed, kind)
+        try:
+            outputs = self.predict(feed)
+        except _NotApart:  # zeros did not show it, as with boxes that are found
+            self.whole = True
+            feed = self.parse(body, content_type)
+            outputs = self.predict(feed)
+        return kind, self.answer(outputs, feed, kind)
 
     def parse(self, body: bytes, content_type: str | None) -> codecs.Feed:
         """Read one request; raises PayloadError."""
@@ -74,14 +82,23 @@ class Tensors(Exchange):
 
     def predict(self, feed: codecs.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the model's batch has."""
-        if self.whole or self.model.batch is None:
+        if self.whole:
             return self._run(feed.arrays)
+        if self.model.batch is None:
+            return self._items(feed.arrays, feed.items)
         parts, size = [], self.model.batch
         for start in range(0, feed.items, size):
             count = min(size, feed.items - start)
             chunk = {n: self._filled(a[start : start + count]) for n, a in feed.arrays.items()}
-            parts.append([output[:count] for output in self._run(chunk)])
+            parts.append([output[:count] for output in self._items(chunk, size)])
         return [np.concatenate(outputs) for outputs in zip(*parts)]  # noqa: B905 - Python 3.8
+
+    def _items(self, arrays: Mapping[str, Any], count: int) -> list[Any]:
+        """Run so many items; raises _NotApart where the outputs are not of as many."""
+        outputs = self._run(arrays)
+        if not _each_of(outputs, count):
+            raise _NotApart
+        return outputs
 
     def answer(self, outputs: Sequence[Any], feed: codecs.Feed, kind: str) -> bytes:
         """Encode the outputs of a request as `kind`; raises PayloadError."""
@@ -95,6 +112,15 @@ class Tensors(Exchange):
         if not lacking:
             return array
         return np.concatenate([array, np.zeros((lacking, *array.shape[1:]), array.dtype)])
+
+
+class _NotApart(Exception):
+    """The outputs are one answer for the whole batch."""
+
+
+def _each_of(outputs: Sequence[Any], count: int) -> bool:
+    """Whether each output begins with an axis of that size."""
+    return all(np.shape(one)[:1] == (count,) for one in outputs)
 
 
 def _zeros(one: Input) -> Any:

@@ -9,11 +9,12 @@ import signal
 from typing import Any
 
 import model_handler
+import numpy as np
 import pytest
 from runtimes import registry
 from runtimes.base import Runtime, TensorModel
 from runtimes.mxnet.runtime import MXNet
-from runtimes.values import Input, ModelError
+from runtimes.values import EngineError, Input, ModelError
 from serving.handler import codecs, loaded, responses
 from serving.handler.responses import respond
 from serving.handler.service import Service, ToldAlready
@@ -316,3 +317,58 @@ def test_a_planned_unload_leaves_no_traceback_in_the_log():
     other = logging.LogRecord("root", 40, "", 0, "died", (), (None, ValueError("other"), None))
     assert not ToldAlready().filter(record)
     assert ToldAlready().filter(other)
+
+
+class Finder(TensorModel):
+    """Answers as many boxes as there are ones in its input, and one box to zeros."""
+
+    name = "finder"
+    inputs = (Input("data", (1, 3)),)
+    batch: int | None = 1
+    refuses_values = False
+
+    def run(self, feed, threads):
+        found = np.argwhere(feed["data"] == 1)
+        return [found if len(found) else np.zeros((1, 2), int)]
+
+
+def finder(**changes: Any) -> loaded.Loaded:
+    model = Finder()
+    for name, value in changes.items():
+        setattr(model, name, value)
+    made = loaded.Loaded(Doubling(), model, 1)
+    made.exchange.warm_up()
+    return made
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_all_of_an_answer_is_given_where_zeros_had_one_by_chance(batch):
+    model = finder(batch=batch)
+    for body in (b"[1, 0, 1]", b"[[1, 0, 1]]"):
+        assert json.loads(model.respond(body, codecs.JSON, None, None)[1]) == [[0, 0], [0, 2]]
+
+
+def test_numbers_of_one_item_are_no_batch_that_may_be_filled_up():
+    model = finder(batch=3, inputs=(Input("data", (3,)),), run=lambda feed, _: [feed["data"] * 2])
+    assert json.loads(model.respond(b"[1, 2, 3]", codecs.JSON, None, None)[1]) == [2, 4, 6]
+    with pytest.raises(codecs.PayloadError, match="send 3 items, not 1"):
+        model.respond(b"[1]", codecs.JSON, None, None)
+
+
+def fail(feed, threads):
+    raise EngineError("no such category: 0")
+
+
+def test_a_model_that_does_not_know_zeros_loads_where_it_may_know_others():
+    assert finder(run=fail, refuses_values=True).name == "finder"
+    with pytest.raises(EngineError):
+        finder(run=fail)
+
+
+def test_what_fails_says_why(caplog):
+    model = finder(run=fail, refuses_values=True)
+    context = Context(part(codecs.JSON))
+    answer = json.loads(respond(model, {"body": b"[1, 2, 3]"}, 0, context))
+    assert context.statuses == {0: 500}
+    assert answer["message"] == "the model failed: no such category: 0"
+    assert "finder failed: no such category: 0" in caplog.text

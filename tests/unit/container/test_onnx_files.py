@@ -166,6 +166,25 @@ def test_a_described_picture(tmp_path):
     assert found.pixels == Pixels((0.5, 0.25, 1.0), (2.0,), 0.5, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "image", "held"),
+    [
+        ("uint8", {}, True), ("uint8", {"channels": "BGR"}, True), ("int8", {"mean": 128}, True),
+        ("int32", {"mean": [103, 116, 123]}, True), ("float16", {"scale": 0.00392157}, True),
+        ("uint8", {"scale": 0.00392157}, False), ("uint8", {"mean": 128}, False),
+        ("int8", {}, False), ("int32", {"mean": [103.939, 116.779, 123.68]}, False),
+    ],
+)  # fmt: skip
+def test_whole_numbers_hold_what_a_picture_becomes_or_it_is_refused(tmp_path, dtype, image, held):
+    options = json.dumps({"framework": "onnx", "image": image}).encode()
+    x, y = made.value("x", dtype, ("N", 3, 8, 8)), made.value("y", dtype, None)
+    data = made.model([made.node("Identity", ["x"], ["y"])], [x], [y])
+    if held:
+        assert model_files.read(folder(tmp_path, data, model__json=options)).pixels is not None
+    else:
+        assert f"its input, {dtype}, cannot hold" in refused(tmp_path, data, model__json=options)
+
+
 def test_labels(tmp_path):
     assert model_files.read(folder(tmp_path, synset__txt=b"a\nb\n")).labels == ("a", "b")
     assert "synset.txt: is empty" in refused(tmp_path, synset__txt=b" \n")

@@ -277,6 +277,23 @@ def test_several_outputs_are_a_list():
     assert answer == [[1.0], [2.0]]
 
 
+def test_npy_holds_texts_and_one_output_alone():
+    texts = codecs.answer([np.array([["a", "bc"]], object)], feed(1, batched=True), NPY, None)
+    assert np.load(io.BytesIO(texts)).tolist() == [["a", "bc"]]
+    with pytest.raises(PayloadError, match="has 2 outputs: accept application/json") as caught:
+        codecs.answer([np.ones((1, 2))] * 2, feed(1, batched=True), NPY, None)
+    assert caught.value.status == 406
+
+
+def test_whole_numbers_that_came_beside_others_are_exact_or_refused():
+    words = (Input("words", (1, 2), "int64"),)
+    large = 2**53 + 1
+    parsed = codecs.parse(json.dumps([large, 2]).encode(), JSON, words).arrays["words"]
+    assert parsed.tolist() == [[large, 2]]
+    with pytest.raises(PayloadError, match="too large to be read exactly"):
+        codecs.parse(json.dumps([large, 2.0]).encode(), JSON, words)
+
+
 def test_npy_answer_is_the_output_itself():
     rows = np.array([[0.5, 0.5]], np.float32)
     answer = codecs.answer([rows], feed(1, batched=True), NPY, ("x", "y"))

@@ -261,3 +261,11 @@ def test_one_row_may_be_answered_without_its_axis():
         assert (len(one), one[0].tolist()) == (1, whole[0].tolist())
     with pytest.raises(EngineError, match="does not answer 2 rows one by one"):
         table(Squeezed(np.mean)).predict(Table(2, array=rows), 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "apart"),
+    [(lambda x: x * 2, True), (np.squeeze, True), (np.transpose, False), (np.mean, False)],
+)
+def test_whether_rows_are_answered_one_by_one_is_tried_with_more_than_one(answer, apart):
+    assert table(Squeezed(answer)).tells_rows_apart() is apart

@@ -139,3 +139,11 @@ def test_what_no_format_holds_is_told(accept):
 @pytest.mark.parametrize(("held", "said"), [(0, "0"), ("a", '"a"'), (None, "null")])
 def test_one_bare_answer_that_is_an_object(held, said):
     assert text(np.array([held], object), None, single=True) == said
+
+
+def test_long_doubles_are_answered_and_complex_numbers_refused():
+    wide = np.array([0.5, 2], np.longdouble)
+    assert text(wide, "application/json", Dialect.SKLEARN) == "[0.5, 2.0]"
+    with pytest.raises(PayloadError, match="answered a complex") as caught:
+        write(np.array([1j]), "application/json", Dialect.SKLEARN)
+    assert caught.value.status == 500

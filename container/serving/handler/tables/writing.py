@@ -77,7 +77,7 @@ def write(
         header = names if parameters.get("header") == "present" else None
         return CSV, _csv(array, dialect, header)
     if kind == NPY:
-        return NPY, _npy(array)
+        return NPY, npy(array)
     if kind == JSONLINES:
         return JSONLINES, "".join(_dumps(row, dialect) + "\n" for row in array.tolist()).encode()
     bare = single and dialect is Dialect.OWN and len(array) == 1
@@ -87,16 +87,21 @@ def write(
 
 def _dumps(value: Any, dialect: Dialect) -> str:
     try:
-        return json.dumps(value, default=_plain, allow_nan=dialect is not Dialect.OWN)
+        return json.dumps(value, default=plain, allow_nan=dialect is not Dialect.OWN)
     except ValueError:
         raise PayloadError(
             f"the model answered NaN or infinity: accept {CSV} or {NPY} to see it", 500
         ) from None
 
 
-def _plain(value: Any) -> Any:
-    """Make of NumPy's numbers, inside of arrays of objects, those of Python."""
-    if hasattr(value, "tolist"):
+def plain(value: Any) -> Any:
+    """Make of NumPy's numbers, inside of arrays of objects, those of Python.
+
+    Raises PayloadError 500 for what JSON does not have.
+    """
+    if isinstance(value, np.longdouble):  # whose tolist() is itself
+        return float(value)
+    if hasattr(value, "tolist") and not isinstance(value, np.complexfloating):
         return value.tolist()
     raise PayloadError(f"the model answered a {type(value).__name__}, which no format holds", 500)
 
@@ -117,7 +122,8 @@ def _csv(array: Any, dialect: Dialect, header: Sequence[str] | None) -> bytes:
     return stream.getvalue().encode()
 
 
-def _npy(array: Any) -> bytes:
+def npy(array: Any) -> bytes:
+    """Encode an array as NPY, of texts or numbers. Raises PayloadError 406 for other objects."""
     if array.dtype == object:
         array = _told(array)
     stream = io.BytesIO()
