@@ -22,6 +22,7 @@ from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
 from serving.handler.tables import reading, writing
+from serving.handler.tables.kinds import CSV, JSONLINES
 from serving.handler.tables.values import Features, may_be_rounded
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
@@ -290,19 +291,27 @@ def describe(inputs: Sequence[Input]) -> str:
     return ", ".join(f"{i.name} {_sizes(i.shape[i.batched :])}" for i in inputs)
 
 
-def accepted(header: str | None, default: str = JSON) -> str:
+def accepted(
+    header: str | None,
+    default: str | None = None,
+    labels: Sequence[str] | None = None,
+    outputs: Sequence[Any] | None = None,
+    *,
+    whole: bool = False,
+) -> payloads.MediaType:
     """Choose the answer's content type by the Accept header (RFC 9110, 12.5.1).
 
-    Raises PayloadError 406 when none of the types is among those that can be sent.
+    By the `outputs`, too, once they are known; they are `whole`, or of items. Raises PayloadError
+    406 when none of the types is among those that can be sent.
     """
-    for kind, _ in payloads.ranked(header or default):
-        if kind in ("*/*", "application/*"):
-            return default if default in (JSON, NPY) else JSON
-        if kind in (JSON, NPY):
-            return kind
-    raise PayloadError(
-        f"cannot answer as {brief(header or default)!r}: accept {JSON} or {NPY}", 406
-    )
+    kinds: Sequence[str] = writing.OFFERED if outputs is None else writing.holding(outputs)
+    if labels is not None:
+        kinds = (JSON, NPY)
+    elif whole:
+        kinds = [kind for kind in kinds if kind != JSONLINES]
+    several = outputs is not None and len(outputs) > 1 and labels is None
+    what = f" {len(outputs or ())} outputs" if several else ""
+    return writing.accepted(header, default, kinds, what)
 
 
 def top_classes(likely: Any, labels: Sequence[str]) -> list[str]:
@@ -338,23 +347,30 @@ def answer(
     kind: str,
     labels: Sequence[str] | None,
     likelihood: Likelihood = Likelihood.SCORE,
+    *,
+    header: bool = False,
 ) -> bytes:
     """Encode the outputs of one request, each of (items, ...), as `kind`.
 
     JSON: five lines of the first output where there are labels, else the output as nested lists,
-    a list of them when the model has several. NPY: the output as it is, of several that of the
-    labels. Raises PayloadError 406, or 500 where the format cannot hold what was answered.
+    a list of them when the model has several. NPY: the first output as it is. CSV: the outputs
+    side by side, a row a line, with their numbers as a `header`; JSON Lines alike. Raises
+    PayloadError 500 where the format cannot hold what was answered.
     """
+    outputs = [np.asarray(o) for o in outputs]
     rows = [o if feed.batched else o[0] for o in outputs]
     if kind == NPY:
-        if labels is None and len(rows) > 1:
-            raise PayloadError(f"the model has {len(rows)} outputs: accept {JSON}", 406)
         return writing.npy(np.asarray(rows[0]))
+    if kind == CSV:
+        return writing.table(outputs, header=header)
     if labels is not None:
         likely = [probabilities(row, likelihood) for row in outputs[0]]
         _check_finite(likely)
         lines = [top_classes(row, labels) for row in likely]
         return json.dumps(lines if feed.batched else lines[0]).encode()
     _check_finite(outputs)
+    if kind == JSONLINES:
+        items = [o.tolist() for o in outputs]
+        return writing.lines(items[0] if len(items) == 1 else list(zip(*items)))  # noqa: B905
     values = [np.asarray(o).tolist() for o in rows]
     return json.dumps(values[0] if len(values) == 1 else values, default=writing.plain).encode()

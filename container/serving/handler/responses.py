@@ -1,7 +1,7 @@
 """One request of a batch to its answer, with the statuses and headers that the caller sees.
 
 ======  =========================================================================
-200     JSON (or NPY where Accept asks for it); for images five lines of classes
+200     JSON, or what else Accept asks for; for images five lines of classes
 400     the payload is bad, 406 the Accept header, 415 the content type; the body
         is ``{"code", "type", "message"}`` as in the server's own errors
 500     the model failed, or what it answered is nothing that the format holds

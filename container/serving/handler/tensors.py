@@ -56,7 +56,8 @@ class Tensors(Exchange):
         """Answer one request."""
         del context
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
-        kind = codecs.accepted(accept, default)
+        labels = self.model.labels
+        codecs.accepted(accept, default, labels)  # before anything is computed for nobody
         feed = self.parse(body, content_type)
         try:
             outputs = self.predict(feed)
@@ -64,7 +65,9 @@ class Tensors(Exchange):
             self.whole = True
             feed = self.parse(body, content_type)
             outputs = self.predict(feed)
-        return kind, self.answer(outputs, feed, kind)
+        kind, told = codecs.accepted(accept, default, labels, outputs, whole=self.whole)
+        header = told.get("header") == "present"
+        return kind, self.answer(outputs, feed, kind, header=header)
 
     def parse(self, body: bytes, content_type: str | None) -> codecs.Feed:
         """Read one request; raises PayloadError."""
@@ -100,9 +103,12 @@ class Tensors(Exchange):
             raise _NotApart
         return outputs
 
-    def answer(self, outputs: Sequence[Any], feed: codecs.Feed, kind: str) -> bytes:
+    def answer(
+        self, outputs: Sequence[Any], feed: codecs.Feed, kind: str, *, header: bool = False
+    ) -> bytes:
         """Encode the outputs of a request as `kind`; raises PayloadError."""
-        return codecs.answer(outputs, feed, kind, self.model.labels, self.model.likelihood)
+        model = self.model
+        return codecs.answer(outputs, feed, kind, model.labels, model.likelihood, header=header)
 
     def _run(self, arrays: Mapping[str, Any]) -> list[Any]:
         return self.model.run(arrays, self._cpus.look())

@@ -193,10 +193,10 @@ def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
     ],
 )
 def test_accept(header, kind):
-    assert codecs.accepted(header) == kind
+    assert codecs.accepted(header).kind == kind
 
 
-@pytest.mark.parametrize("header", ["text/plain", "application/json;q=0", "image/png;q=x"])
+@pytest.mark.parametrize("header", ["text/html", "application/json;q=0", "image/png;q=x"])
 def test_accept_of_something_else_is_406(header):
     with pytest.raises(PayloadError) as caught:
         codecs.accepted(header)
@@ -280,9 +280,53 @@ def test_several_outputs_are_a_list():
 def test_npy_holds_texts_and_one_output_alone():
     texts = codecs.answer([np.array([["a", "bc"]], object)], feed(1, batched=True), NPY, None)
     assert np.load(io.BytesIO(texts)).tolist() == [["a", "bc"]]
-    with pytest.raises(PayloadError, match="has 2 outputs: accept application/json") as caught:
-        codecs.answer([np.ones((1, 2))] * 2, feed(1, batched=True), NPY, None)
-    assert caught.value.status == 406
+    with pytest.raises(PayloadError, match=r"cannot answer 2 outputs as .*: accept .*/json, text"):
+        codecs.accepted(NPY, outputs=[np.ones((1, 2))] * 2)
+    assert codecs.accepted(NPY, labels=LABELS, outputs=[np.ones((1, 7))] * 2).kind == NPY
+
+
+CSV, LINES = "text/csv", "application/jsonlines"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "csv", "lines"),
+    [
+        (
+            [np.array([[0.5, 2], [1, 3]], np.float32)],
+            b"0.5,2.0\n1.0,3.0\n",
+            b"[0.5, 2.0]\n[1.0, 3.0]\n",
+        ),
+        ([np.array([3, 4])], b"3\n4\n", b"3\n4\n"),
+        (
+            [np.array([[1], [2]]), np.array(["a,b", "c"])],
+            b'1,"a,b"\n2,c\n',
+            b'[[1], "a,b"]\n[[2], "c"]\n',
+        ),
+        ([np.array([[np.nan]])], b"nan\n", None),
+        ([np.array(7.0)], b"7.0\n", None),
+    ],
+)
+def test_outputs_of_rows_are_rows_of_csv_and_lines(outputs, csv, lines):
+    several = feed(len(np.atleast_1d(outputs[0])), batched=True)
+    assert codecs.accepted(CSV, outputs=outputs).kind == CSV
+    assert codecs.answer(outputs, several, CSV, None) == csv
+    if lines is not None:
+        assert codecs.accepted("application/x-ndjson", outputs=outputs).kind == LINES
+        assert codecs.answer(outputs, several, LINES, None) == lines
+
+
+def test_csv_has_numbers_for_a_header_and_no_answer_of_more_axes():
+    flat, deep = np.ones((1, 2)), np.ones((1, 2, 3))
+    assert codecs.answer([flat], feed(1, batched=True), CSV, None, header=True) == b"0,1\n1.0,1.0\n"
+    both = f"{CSV}, {JSON};q=0.5"
+    chosen = [codecs.accepted(both, outputs=one).kind for one in ([flat], [deep], [flat, deep])]
+    assert chosen == [CSV, JSON, JSON]
+    assert codecs.accepted(both, labels=LABELS).kind == JSON
+    for refused in ({"outputs": [deep]}, {"labels": LABELS}):
+        with pytest.raises(PayloadError):
+            codecs.accepted(CSV, **refused)
+    with pytest.raises(PayloadError):
+        codecs.accepted(LINES, outputs=[flat], whole=True)
 
 
 def test_whole_numbers_that_came_beside_others_are_exact_or_refused():

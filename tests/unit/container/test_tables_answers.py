@@ -85,8 +85,29 @@ def test_several_outputs_come_by_name():
     assert json.loads(lines[1]) == {"label": 1, "probability": [0.2, 0.8]}
     one = {"label": np.array([0])}
     assert text(one, None, single=True) == '{"label": 0}'
-    with pytest.raises(PayloadError, match="several outputs, label, probability"):
-        write(outputs, "text/csv")
+    assert text(outputs, "text/csv") == "0,0.9,0.1\n1,0.2,0.8\n"
+    head = text(outputs, "text/csv; header=present").splitlines()[0]
+    assert head == "label,probability_0,probability_1"
+    with pytest.raises(PayloadError, match="answer several outputs, label, probability, as"):
+        write(outputs, "application/x-npy")
+    either = "application/x-npy, application/json;q=0.5"
+    assert write(outputs, either)[0] == "application/json"
+
+
+def test_several_outputs_that_are_no_columns_are_json():
+    deep = {"label": np.array([0, 1]), "maps": np.zeros((2, 2, 2))}
+    assert write(deep, "text/csv, application/json;q=0.5")[0] == "application/json"
+    with pytest.raises(PayloadError):
+        write(deep, "text/csv")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint64", "bool"])
+def test_own_csv_prints_numbers_as_those_of_scikit_learn(dtype):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 256, 800 * np.dtype(dtype).itemsize, np.uint8)
+    numbers = bits.view(dtype) if dtype != "bool" else bits > 99
+    numbers = np.append(numbers, np.array([0, 1], dtype)).reshape(-1, 2)
+    assert text(numbers, "text/csv") == text(numbers, "text/csv", Dialect.SKLEARN)
 
 
 @pytest.mark.parametrize(

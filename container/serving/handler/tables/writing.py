@@ -9,7 +9,8 @@ OWN        the same; of one bare row its item      as SKLEARN; quoted where a te
 =========  ======================================  ===============================================
 
 Numbers are printed in full, float32 as the float64 of the same value (in CSV of SKLEARN and OWN in
-its own shortest form). JSON Lines has a row a line, NPY the array as it is.
+its own shortest form). JSON Lines has a row a line, NPY the array as it is. Several outputs are
+objects by name, and in CSV side by side.
 """
 
 from __future__ import annotations
@@ -27,29 +28,43 @@ from serving.handler.payloads import PayloadError, brief
 from serving.handler.tables.kinds import CSV, JSON, JSONLINES, NPY, canonical
 from serving.handler.tables.values import Dialect
 
-_OFFERED = (JSON, CSV, NPY, JSONLINES)
+OFFERED = (JSON, CSV, NPY, JSONLINES)
 _ANY = "*/*"
 _RANGES = {"application/*": JSON, "text/*": CSV}
 
 
-def accepted(accept: str | None, default: str | None = None) -> payloads.MediaType:
+def accepted(
+    accept: str | None,
+    default: str | None = None,
+    offered: Sequence[str] = OFFERED,
+    what: str = "",
+) -> payloads.MediaType:
     """Choose the answer's content type, with the parameters that it was asked for with.
 
-    `default` is answered where the client takes anything. Raises PayloadError 406.
+    `default` is answered where the client takes anything. `offered` can hold the answer, `what`
+    names that where not all can. Raises PayloadError 406.
     """
     first = payloads.media_type(default)
-    usual = canonical(first.kind) if canonical(first.kind) in _OFFERED else JSON
+    usual = canonical(first.kind) if canonical(first.kind) in offered else JSON
     for one in payloads.ranked(accept or _ANY):
         kind = canonical(one.kind)
-        if kind in _OFFERED:
+        if kind in offered:
             return one._replace(kind=kind)
         if kind == _ANY or (kind in _RANGES and usual.startswith(kind[:-1])):
             return first._replace(kind=usual)
-        if kind in _RANGES:
+        if kind in _RANGES and _RANGES[kind] in offered:
             return one._replace(kind=_RANGES[kind])
     raise PayloadError(
-        f"cannot answer as {brief(accept or '')!r}: accept {', '.join(_OFFERED)}", 406
+        f"cannot answer{what} as {brief(accept or '')!r}: accept {', '.join(offered)}", 406
     )
+
+
+def holding(outputs: Sequence[Any], dialect: Dialect = Dialect.OWN) -> Sequence[str]:
+    """Which content types can hold all of these arrays, one an output."""
+    several = len(outputs) > 1
+    flat = all(one.ndim <= 2 for one in outputs) and len({one.shape[:1] for one in outputs}) == 1
+    lacks = {CSV: not flat and (several or dialect is not Dialect.XGBOOST), NPY: several}
+    return [kind for kind in OFFERED if not lacks.get(kind)]
 
 
 def write(
@@ -64,25 +79,30 @@ def write(
     """Encode a prediction; its content type and its bytes.
 
     `prediction`: an array of (rows,) or (rows, outputs) of numbers or texts, or by name several of
-    them. `names` of the outputs are the first line of a CSV where ``text/csv; header=present`` is
-    accepted. `single`: the request was one bare row (Table.single). `default`: content type of the
-    answer where the client takes any. Raises PayloadError 406, or 500 where JSON cannot say what
-    the model answered.
+    them. `names` of the outputs, or their numbers, are the first line of a CSV where ``text/csv;
+    header=present`` is accepted. `single`: the request was one bare row (Table.single). `default`:
+    content type of the answer where the client takes any. Raises PayloadError 406, or 500 where
+    JSON cannot say what the model answered.
     """
-    kind, parameters = accepted(accept, default)
     if isinstance(prediction, Mapping):
-        return kind, _several(prediction, kind, single=single and dialect is Dialect.OWN)
+        return _several(prediction, accept, default, single=single and dialect is Dialect.OWN)
     array = np.asarray(prediction)
+    what = f" {array.ndim} axes" if array.ndim > 2 else ""
+    kind, parameters = accepted(accept, default, holding([array], dialect), what)
     if kind == CSV:
-        header = names if parameters.get("header") == "present" else None
-        return CSV, _csv(array, dialect, header)
+        return CSV, _csv(array, dialect, names, header=_has_header(parameters))
     if kind == NPY:
         return NPY, npy(array)
     if kind == JSONLINES:
-        return JSONLINES, "".join(_dumps(row, dialect) + "\n" for row in array.tolist()).encode()
+        return JSONLINES, lines(array.tolist(), dialect)
     bare = single and dialect is Dialect.OWN and len(array) == 1
     rows = array.tolist()
     return JSON, _dumps(rows[0] if bare else rows, dialect).encode()
+
+
+def lines(rows: Sequence[Any], dialect: Dialect = Dialect.OWN) -> bytes:
+    """Encode rows as JSON Lines. Raises PayloadError 500."""
+    return "".join(_dumps(row, dialect) + "\n" for row in rows).encode()
 
 
 def _dumps(value: Any, dialect: Dialect) -> str:
@@ -106,19 +126,34 @@ def plain(value: Any) -> Any:
     raise PayloadError(f"the model answered a {type(value).__name__}, which no format holds", 500)
 
 
-def _csv(array: Any, dialect: Dialect, header: Sequence[str] | None) -> bytes:
+def _has_header(parameters: Mapping[str, str]) -> bool:
+    return parameters.get("header") == "present"
+
+
+def _csv(array: Any, dialect: Dialect, names: Sequence[str] | None, *, header: bool) -> bytes:
     if dialect is Dialect.XGBOOST:
         return ",".join(map(str, array.tolist())).encode()
-    if array.ndim > 2:
-        raise PayloadError(f"CSV cannot hold an answer of {array.ndim} axes: accept {JSON}", 406)
+    if dialect is Dialect.OWN:
+        return table([array], names, header=header)
     stream = io.StringIO()
-    if dialect is Dialect.OWN and (header is not None or array.dtype.kind not in "biuf"):
-        writer = csv.writer(stream, lineterminator="\n")
-        if header is not None:
-            writer.writerow(header)
-        writer.writerows(array.reshape(len(array), -1).astype(str).tolist())
-    else:
-        np.savetxt(stream, array, delimiter=",", fmt="%s")
+    np.savetxt(stream, array, delimiter=",", fmt="%s")
+    return stream.getvalue().encode()
+
+
+def table(
+    outputs: Sequence[Any], names: Sequence[str] | None = None, *, header: bool = False
+) -> bytes:
+    """Encode arrays of (rows,) or (rows, columns) as CSV, side by side, a row a line.
+
+    The `header` has the columns' `names`, or their numbers.
+    """
+    fields = [one.reshape(len(one), -1).astype(str) for one in map(np.atleast_1d, outputs)]
+    made = np.concatenate(fields, 1).tolist()
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    if header:
+        writer.writerow(range(len(made[0])) if names is None else names)
+    writer.writerows(made)
     return stream.getvalue().encode()
 
 
@@ -139,16 +174,28 @@ def _told(array: Any) -> Any:
     return made
 
 
-def _several(outputs: Mapping[str, Any], kind: str, *, single: bool) -> bytes:
-    """Encode several outputs by name: as one object, or an object a row."""
-    values = {name: np.asarray(one).tolist() for name, one in outputs.items()}
+def _several(
+    outputs: Mapping[str, Any], accept: str | None, default: str | None, *, single: bool
+) -> tuple[str, bytes]:
+    """Encode several outputs: by name as one object, or an object a row; as CSV side by side."""
+    arrays = {name: np.asarray(one) for name, one in outputs.items()}
+    what = f" several outputs, {', '.join(outputs)},"
+    kind, parameters = accepted(accept, default, holding(list(arrays.values())), what)
+    if kind == CSV:
+        header = _has_header(parameters)
+        return CSV, table(list(arrays.values()), _columns(arrays), header=header)
+    values = {name: one.tolist() for name, one in arrays.items()}
     if kind == JSON:
         made = {name: one[0] if single and len(one) == 1 else one for name, one in values.items()}
-        return _dumps(made, Dialect.OWN).encode()
-    if kind == JSONLINES:
-        rows = zip(*values.values())  # noqa: B905 - Python 3.8
-        lines = [_dumps(dict(zip(values, row)), Dialect.OWN) for row in rows]  # noqa: B905
-        return "".join(line + "\n" for line in lines).encode()
-    raise PayloadError(
-        f"the model has several outputs, {', '.join(outputs)}: accept {JSON} or {JSONLINES}", 406
-    )
+        return JSON, _dumps(made, Dialect.OWN).encode()
+    rows = zip(*values.values())  # noqa: B905 - Python 3.8
+    return JSONLINES, lines([dict(zip(values, row)) for row in rows])  # noqa: B905
+
+
+def _columns(arrays: Mapping[str, Any]) -> list[str]:
+    """What the columns of several outputs are called: the output, with a number if it has many."""
+    named = []
+    for name, one in arrays.items():
+        wide = one.ndim == 2 and one.shape[1] != 1
+        named += [f"{name}_{column}" for column in range(one.shape[1])] if wide else [name]
+    return named
