@@ -21,6 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,98}")
 _NAME_BYTES, _PATH_BYTES = 255, 4000
 # what is unpacked at most (archive.unpack.Limits)
 MOST_FILES, MOST_FOLDERS, DEEPEST = 10_000, 1_000, 16
+# torch.onnx.export writes one beside a model all of whose tensors are in it
+_MAY_BE_EMPTY = ".onnx.data"
 _LINK = ("is a symbolic link", "put the file itself there")
 
 
@@ -43,7 +45,8 @@ class Entries:
                 what = _PATHS if path.suffix.lower() == ".pth" else _code(self.deep)
                 found[name] = Problem(str(path), *what, code="model_code")
                 continue
-            if wrong is None and not self.deep and path.lstat().st_size == 0:
+            some = self.deep or name.endswith(_MAY_BE_EMPTY)
+            if wrong is None and not some and path.lstat().st_size == 0:
                 wrong = "is empty", "write it again or remove it"
             if wrong is not None:
                 found[name] = Problem(str(path), *wrong)

@@ -54,6 +54,14 @@ def test_names_of_the_outer_graph_are_known_inside(tmp_path):
     assert said(tmp_path, made.model(nodes, inputs, [Y])) == ""
 
 
+def test_external_data_may_be_empty_where_no_tensor_is_in_it(tmp_path):
+    (tmp_path / "model.onnx.data").touch()  # as torch.onnx.export leaves it beside small models
+    found = looked(tmp_path, made.linear())
+    assert (found.problems, found.framework) == ((), "onnx")
+    (tmp_path / "rows.csv").touch()
+    assert "rows.csv: is empty" in said(tmp_path, made.linear())
+
+
 def test_tensors_are_as_long_as_their_shapes(tmp_path):
     short = made.tensor("w", np.ones((3, 3), np.float32))[:-4]
     short = short.replace(b"\x4a\x24", b"\x4a\x20")

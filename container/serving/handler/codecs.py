@@ -136,9 +136,10 @@ def _numbers(values: Any, pixels: Pixels) -> Any:
 
 def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
     value, has_text = payloads.load_json(body)
+    value = _unwrapped(value, inputs)
     if has_text:
         _refuse_text(value)  # NumPy would make room for the longest of them everywhere
-    value = _by_input(_unwrapped(value, inputs))
+    value = _by_input(value)
     if not isinstance(value, dict):
         if len(inputs) != 1:
             names = ", ".join(i.name for i in inputs)
@@ -149,11 +150,15 @@ def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
 
 
 def _unwrapped(value: Any, inputs: Sequence[Input]) -> Any:
-    """Take the values out of what wraps them, where that is not an input of the model."""
-    if isinstance(value, dict) and len(value) == 1:
-        name, inner = next(iter(value.items()))
-        if name in _WRAPPERS and name not in [one.name for one in inputs]:
-            return inner
+    """Take the values out of what wraps them, where that is not an input of the model.
+
+    Clients of TensorFlow Serving name a signature beside them, of which there is one here.
+    """
+    if isinstance(value, dict):
+        rest = {name: one for name, one in value.items() if name != "signature_name"}
+        name = next(iter(rest), "")
+        if len(rest) == 1 and name in _WRAPPERS and name not in [one.name for one in inputs]:
+            return rest[name]
     return value
 
 

@@ -45,8 +45,14 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
 
 @pytest.mark.parametrize(
     "wrapped",
-    [{"instances": [ITEM]}, {"inputs": [ITEM]}, {"data": [ITEM]}, [{"data": ITEM}]],
-    ids=["instances", "inputs", "by name", "items"],
+    [
+        {"instances": [ITEM]},
+        {"inputs": [ITEM]},
+        {"data": [ITEM]},
+        [{"data": ITEM}],
+        {"signature_name": "serving_default", "instances": [ITEM]},
+    ],
+    ids=["instances", "inputs", "by name", "items", "of TensorFlow Serving's clients"],
 )
 def test_json_may_name_what_it_holds(wrapped):
     assert codecs.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1

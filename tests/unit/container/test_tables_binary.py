@@ -64,6 +64,14 @@ def test_npz():
         assert same(read(npz(packed=packed, **columns), NPZ, NAMED), ROWS)
 
 
+def test_npz_keeps_whole_categories_beside_other_numbers():
+    features = Features(names=["id", "size"], categorical=["id"])
+    large = np.array([2**53 + 1, 2**53 + 3])
+    table = read(npz(id=large, size=np.array([0.5, 1.5])), NPZ, features)
+    assert table.columns["id"].tolist() == large.tolist()
+    assert table.columns["size"].tolist() == [0.5, 1.5]
+
+
 def scipy_npz(layout: str, encoded=True) -> bytes:
     """As scipy.sparse.save_npz writes ROWS."""
     row, col = np.nonzero(ROWS)

@@ -70,6 +70,9 @@ def _by_name(arrays: Mapping[str, Any], features: Features) -> Table:
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         said = ", ".join(f"{brief(n)} {list(a.shape)}" for n, a in list(arrays.items())[:8])
         raise PayloadError(f"several arrays are columns of one length each, not {said}")
+    if features.has_text:  # beside other numbers, whole ones would become float64
+        values = [array.tolist() for array in arrays.values()]
+        return columns.mixed(values, len(values[0]), features, list(arrays))
     return columns.numbers(np.stack(list(arrays.values()), 1), features, list(arrays))
 
 
