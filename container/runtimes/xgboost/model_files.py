@@ -33,6 +33,7 @@ RAW, PROBABILITY, CLASS = PREDICTIONS = ("raw", "probability", "class")
 ALL, BEST = TREES = ("all", "best")
 TWO, ONE_OF = "binary:logistic", "multi:softprob"
 CLASSIFIERS = (TWO, ONE_OF)  # whose answers are probabilities
+_SUMS = ("reg:squarederror", "reg:pseudohubererror")  # objectives that leave sums as they are
 _BEGINNINGS = {
     UBJ: re.compile(rb"\{[iUIlL#$].{0,24}(learner|version)", re.DOTALL),
     JSON: re.compile(rb'\s*\{\s*"(learner"|version"\s*:\s*\[[\d,\s]*\]\s*,\s*"learner")'),
@@ -154,6 +155,7 @@ def header(data: bytes | bytearray, name: str) -> Header:
         learner = document["learner"]
         params, booster = learner["learner_model_param"], learner["gradient_booster"]
         names, types = learner.get("feature_names"), learner.get("feature_types")
+        _check_linear(booster, str(learner["objective"]["name"]), name)
         return Header(
             _three(document["version"], name),
             str(learner["objective"]["name"]),
@@ -168,6 +170,21 @@ def header(data: bytes | bytearray, name: str) -> Header:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"is no model of XGBoost's ({type(error).__name__}: {error})"
         raise ModelError(what, name, _NEW) from None
+
+
+def _check_linear(booster: Mapping[str, Any], objective: str, name: str) -> None:
+    """Raise ModelError for a linear model that says of no round that it was trained.
+
+    XGBoost 3 adds base_score to sums as it stands in the file then: 0.5 for what is the logit 0.
+    """
+    known = objective in _SUMS or objective.startswith(("multi:", "rank:"))
+    if booster["name"] == "gblinear" and not booster["model"].get("boosted_rounds") and not known:
+        raise ModelError(
+            f"is a linear model of before XGBoost 1.5 ({objective}), which XGBoost 3 answers wrong "
+            "without an error: it lacks the number of its rounds",
+            name,
+            'train it again, or write "boosted_rounds": 1 beside the weights in its JSON',
+        )
 
 
 def _categories(booster: Mapping[str, Any]) -> dict[int, Sequence[Any]]:

@@ -203,8 +203,10 @@ class XGBoost(base.Runtime):
         del threads
         found, chosen = model_files.find(folder), model_files.options(folder)
         boosters = [_loaded(path) for path in found]
-        for booster in boosters:
+        for path, booster in zip(found, boosters):  # noqa: B905 - Python 3.8
             model_files.check_prediction(_objective(booster), chosen)
+            if _kind(booster) == "gblinear":
+                model_files.header(path.read_bytes(), path.name)  # says where it answers wrong
         if len({booster.num_features() for booster in boosters}) != 1:
             listed = ", ".join(path.name for path in found)
             raise ModelError(f"are not an ensemble: {listed} take different numbers of columns")

@@ -177,6 +177,19 @@ def test_many_categories_of_a_ubj_file_are_read_whole():
     assert found["other"] == ubj.Numbers(2000)
 
 
+@pytest.mark.parametrize("rounds", [{}, {"boosted_rounds": 0}, {"boosted_rounds": 3}])
+@pytest.mark.parametrize("objective", ["reg:squarederror", "multi:softprob", "binary:logistic"])
+def test_a_linear_model_without_rounds_is_refused_where_it_would_answer_wrong(rounds, objective):
+    booster = {"model": {"weights": [0.5, 0.25, 0.0], **rounds}, "name": "gblinear"}
+    learner = {**LEARNER, "gradient_booster": booster, "objective": {"name": objective}}
+    data = json.dumps({"learner": learner, "version": [1, 7, 6]}).encode()
+    if rounds.get("boosted_rounds") or objective != "binary:logistic":
+        assert model_files.header(data, "model.json").objective == objective
+    else:
+        with pytest.raises(ModelError, match=r"of before XGBoost 1\.5 .* answers wrong"):
+            model_files.header(data, "model.json")
+
+
 def test_the_old_binary_format_is_named_with_what_to_do(tmp_path):
     words = b"binary:logistic" + (6).to_bytes(8, "little") + b"gbtree"
     (tmp_path / "m").write_bytes(bytes(136) + len(b"binary:logistic").to_bytes(8, "little") + words)
