@@ -103,7 +103,8 @@ def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -
             f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
         )
     try:
-        small = images.read(body, *shape, resize)
+        channels, size = shape
+        small = images.read(body, channels, size, resize)
     except ImageError as error:
         raise PayloadError(str(error)) from None
     array = _numbers(small, pixels)
@@ -115,13 +116,18 @@ def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -
     return Feed({one.name: array[None].astype(dtype)}, 1, batched=False)
 
 
-def _picture(one: Input) -> tuple[int, int, int] | None:
-    """The channels, height and width of the pictures that an input takes; None: it takes none."""
+def _picture(one: Input) -> tuple[int, tuple[int, int] | None] | None:
+    """The channels of the pictures that an input takes, and their (height, width).
+
+    None: it takes none, or of any size.
+    """
     if len(one.shape) != 4 or one.pixels is None:
         return None
     axes = (3, 1, 2) if one.pixels.last else (1, 2, 3)
     channels, height, width = (one.shape[axis] for axis in axes)
-    return (channels, height, width) if channels in (1, 3) and ANY not in one.shape else None
+    if channels not in (1, 3) or (height == ANY) != (width == ANY):
+        return None
+    return channels, None if height == ANY else (height, width)
 
 
 def _numbers(values: Any, pixels: Pixels) -> Any:

@@ -31,6 +31,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 # More than a 48-megapixel camera makes. The header is read before anything is decoded.
 MAX_PIXELS = 50_000_000
+# Of one that a model takes in its own size, and makes many times as many numbers of
+MOST_AS_IT_IS = 4_000_000
 # What decoding may take: the picture, and what the decoder needs beside it
 MAX_BYTES = 200 * 2**20
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and its message says less
@@ -86,14 +88,19 @@ def decode(body: bytes, channels: int) -> Any:
         return _Upright(image, turn, channels).whole()
 
 
-def read(body: bytes, channels: int, height: int, width: int, resizer: Resize | None = None) -> Any:
-    """Decode as `decode`, and resize to (height, width, channels). Raises ImageError.
+def read(
+    body: bytes, channels: int, size: tuple[int, int] | None, resizer: Resize | None = None
+) -> Any:
+    """Decode as `decode`, and resize to `size`, (height, width). Raises ImageError.
 
     Of a large picture no pixels are flattened or copied but those that the answer depends on.
-    `resizer` is tried for others.
+    `resizer` is tried for others. Where there is no size the picture keeps its own.
     """
-    with _opened(body) as (image, turn):
+    with _opened(body, MAX_PIXELS if size else MOST_AS_IT_IS) as (image, turn):
         upright = _Upright(image, turn, channels)
+        if size is None:
+            return upright.whole()
+        height, width = size
         large = image.width * image.height * channels > _COPIED_BYTES
         pixels = sampled(upright, height, width) if large else upright.whole()
         del image, upright  # its memory is the next one's
@@ -101,14 +108,14 @@ def read(body: bytes, channels: int, height: int, width: int, resizer: Resize | 
 
 
 @contextlib.contextmanager
-def _opened(body: bytes) -> Iterator[tuple[Any, int]]:
+def _opened(body: bytes, most: int = MAX_PIXELS) -> Iterator[tuple[Any, int]]:
     """The decoded image, and its orientation; what goes wrong with it is an ImageError."""
     try:
         file = look(body)
         if file is None:
             raise ImageError(f"not an image of a known format ({', '.join(FORMATS)})")
         with Image.open(io.BytesIO(file.body), formats=(file.kind,)) as image:
-            _check_cost(image, file)
+            _check_cost(image, file, most)
             image.load()
             yield image, file.orientation
     except MemoryError:
@@ -166,14 +173,14 @@ def _cut_short(body: bytes, kind: str) -> bool:
     return _ENDS.get(kind, b"") not in body
 
 
-def _check_cost(image: Any, file: ImageFile) -> None:
+def _check_cost(image: Any, file: ImageFile, most: int) -> None:
     """Raise ImageError for what would take too much memory or time to decode."""
     width, height = image.size
     pixels = width * height
     if width < 1 or height < 1:
         raise ImageError(f"the image is empty: {width} x {height}")
-    if pixels > MAX_PIXELS:
-        raise ImageError(f"the image is too large: {width} x {height}, at most {MAX_PIXELS} pixels")
+    if pixels > most:
+        raise ImageError(f"the image is too large: {width} x {height}, at most {most} pixels")
     need = pixels * (_STORED.get(image.mode, 4) + file.extra)
     if need > MAX_BYTES:
         raise ImageError(

@@ -164,6 +164,16 @@ def test_resize_is_opencvs():
     assert (images.sampled(np.full((1, 1, 3), 7, np.uint8), 9, 9) == 7).all()
 
 
+def test_a_picture_may_keep_its_size_where_it_is_not_large():
+    picture = np.random.default_rng(6).integers(0, 256, (5, 7, 3), np.uint8)
+    kept = images.read(encoded(Image.fromarray(picture), "PNG"), 3, None)
+    assert (kept == picture).all()
+    large = encoded(Image.new("L", (2001, 2000)), "PNG")
+    assert images.read(large, 1, (2, 3)).shape == (2, 3, 1)
+    with pytest.raises(ImageError, match="2001 x 2000, at most 4000000 pixels"):
+        images.read(large, 1, None)
+
+
 def test_a_large_picture_is_read_as_a_small_one():
     """Row by row and whole give the same pixels, whichever way the camera was held."""
     noise = np.random.default_rng(3)
@@ -186,7 +196,7 @@ def test_a_large_picture_is_read_as_a_small_one():
                 assert lines.shape == whole.shape
                 assert (lines[np.arange(whole.shape[0])] == whole).all()
                 small = images.sampled(lines, 10, 8)
-            assert (small == images.read(body, channels, 10, 8)).all()
+            assert (small == images.read(body, channels, (10, 8))).all()
             turned = ImageOps.exif_transpose(Image.open(io.BytesIO(body)))
             assert whole.shape[:2] == turned.size[::-1]
             if mode == "RGB":

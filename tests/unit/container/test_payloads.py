@@ -410,6 +410,27 @@ def test_pixels_become_the_numbers_that_the_model_takes(last):
     assert (array[0, 0, 0] if last else array[0, :, 0, 0]).tolist() == [7.0, 4.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "taken"),
+    [
+        ((1, ANY, ANY, 3), (1, 2, 5, 3)), ((1, 3, ANY, ANY), (1, 3, 2, 5)),
+        ((1, ANY, ANY, 1), (1, 2, 5, 1)), ((1, 4, 6, 3), (1, 4, 6, 3)),
+        ((1, 4, ANY, 3), None), ((1, ANY, ANY, ANY), None), ((1, ANY, ANY, 4), None),
+    ],
+)  # fmt: skip
+def test_a_picture_has_its_own_size_where_the_model_takes_any(shape, taken):
+    stream = io.BytesIO()
+    Image.new("RGB", (5, 2), (10, 20, 30)).save(stream, "PNG")
+    one = (Input("x", shape, "uint8", Pixels(last=shape[1] != 3)),)
+    if taken is None:
+        with pytest.raises(codecs.PayloadError, match="takes no image") as caught:
+            codecs.parse(stream.getvalue(), "image/png", one)
+        assert caught.value.status == 415
+    else:
+        array = codecs.parse(stream.getvalue(), "image/png", one).arrays["x"]
+        assert (array.shape, array.dtype) == (taken, np.uint8)
+
+
 def test_a_picture_is_refused_where_nobody_says_what_its_numbers_are():
     with pytest.raises(codecs.PayloadError) as caught:
         codecs.parse(b"\xff\xd8\xff", "image/jpeg", (Input("x", (1, 3, 8, 8), "float32", None),))

@@ -46,6 +46,16 @@ def test_csv_elsewhere_is_a_row_a_line(dialect):
     assert text(np.array([True, False]), "csv", dialect) == "True\nFalse\n"
 
 
+def test_a_header_that_is_asked_for_is_there_or_refused():
+    two, head = np.array([[0.5, 2]]), "text/csv; header=present"
+    for dialect in (Dialect.OWN, Dialect.SKLEARN):
+        assert text(two, head, dialect) == "0,1\n0.5,2.0\n"
+        assert text(two, head, dialect, names=["no", "yes"]) == "no,yes\n0.5,2.0\n"
+    with pytest.raises(PayloadError, match="one line without a header") as caught:
+        write(two, head, Dialect.XGBOOST)
+    assert caught.value.status == 406
+
+
 def test_own_csv_quotes_text_and_may_have_a_header():
     assert text(np.array(["a,b", 'say "c"']), "text/csv") == '"a,b"\n"say ""c"""\n'
     assert text(np.array([[1, 2]]), "text/csv; header=present", names=["x", "y"]) == "x,y\n1,2\n"

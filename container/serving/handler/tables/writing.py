@@ -132,8 +132,11 @@ def _has_header(parameters: Mapping[str, str]) -> bool:
 
 def _csv(array: Any, dialect: Dialect, names: Sequence[str] | None, *, header: bool) -> bytes:
     if dialect is Dialect.XGBOOST:
+        if header:
+            what = "the CSV of an XGBoost model is one line without a header"
+            raise PayloadError(f"{what}: accept {CSV} or {JSONLINES}", 406)
         return ",".join(map(str, array.tolist())).encode()
-    if dialect is Dialect.OWN:
+    if dialect is Dialect.OWN or header:
         return table([array], names, header=header)
     stream = io.StringIO()
     np.savetxt(stream, array, delimiter=",", fmt="%s")
