@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Callable, List  # Python 3.8 has no others for aliases
 
-from runtimes import base
+from runtimes import apart, base
 from runtimes.onnx import likelihood
 from runtimes.onnx.graph import Value
 from runtimes.onnx.model_files import TEXT, ModelFiles
@@ -48,17 +48,25 @@ class Tables(base.TableModel):
         return made[0] if len(made) == 1 else dict(zip(self._outputs, made))  # noqa: B905 - 3.8
 
     def tells_rows_apart(self) -> bool:
-        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros."""
+        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros.
+
+        Of a fixed number of rows, which is filled up, whether that of one depends on no other.
+        """
         import numpy as np
 
         width = self.features.width
-        if width is None or self._rows is not None:
+        if width is None or self._rows == 1:
             return True
-        rows = 3 if width == 2 else 2  # what turns rows into columns answers others then
+        # what turns rows into columns answers others then
+        rows = self._rows or (3 if width == 2 else 2)
         zeros: Any = np.zeros((rows, width), self.features.dtype)
+        run: Run = lambda feed: [_joined([one]) for one in self._run(feed)]  # noqa: E731
         try:
-            made = [_joined([one]) for one in self._run({self._input: zeros})]
-            return all(one.shape[:1] == (rows,) for one in made)
+            made = run({self._input: zeros})
+            each = all(one.shape[:1] == (rows,) for one in made)
+            return each and (
+                self._rows is None or apart.independent(run, {self._input: zeros}, made)
+            )
         except (EngineError, ValueError):
             return True
 

@@ -200,9 +200,9 @@ def is_rows(model: ModelFiles) -> bool:
 
 
 def says_rows(model: ModelFiles) -> bool:
-    """Whether all outputs are of as many rows as the inputs, as the file says."""
+    """Whether the file says that all outputs are of as many rows as the inputs, of any number."""
     rows = (model.inputs[0].shape or (None,))[0]
-    return rows is not None and all((one.shape or (None,))[0] == rows for one in model.outputs)
+    return isinstance(rows, str) and all((one.shape or (None,))[0] == rows for one in model.outputs)
 
 
 def is_columns(model: ModelFiles) -> bool:

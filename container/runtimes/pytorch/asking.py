@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runtimes import base, pictures
+from runtimes import apart, base, pictures
 from runtimes.pytorch.model_files import ModelFiles, Value
 from runtimes.pytorch.programs import Program
 from runtimes.tables import Features, Table
@@ -47,15 +47,22 @@ class Tables(base.TableModel):
         return made[0] if len(made) == 1 else dict(zip(self._program.names, made))  # noqa: B905
 
     def tells_rows_apart(self) -> bool:
-        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros."""
+        """Whether some rows of zeros have an answer each; True, too, where it takes no zeros.
+
+        Of a fixed number of rows, which is filled up, whether that of one depends on no other.
+        """
         import numpy as np
 
         width = self.features.width
-        if width is None or self._rows is not None:
+        if width is None or self._rows == 1:
             return True
-        rows = 3 if width == 2 else 2  # what turns rows into columns answers others then
+        # what turns rows into columns answers others then
+        rows = self._rows or (3 if width == 2 else 2)
+        zeros: Any = np.zeros((rows, width), self.features.dtype)
         try:
-            return bool(self._asked(np.zeros((rows, width), self.features.dtype), 1))
+            made = self._asked(zeros, 1)
+            run = lambda feed: self._asked(feed["x"], 1)  # noqa: E731
+            return self._rows is None or apart.independent(run, {"x": zeros}, made)
         except RequestError:
             return True
         except EngineError:

@@ -73,7 +73,7 @@ class PyTorch(base.Runtime):
         values = shapes.inputs(path, files.header, module, program)
         if asking.is_rows(files, values):
             tables = asking.Tables(files, values[0], program)
-            if files.header.rows or tables.tells_rows_apart():
+            if tables.tells_rows_apart():
                 return tables
         return asking.Tensors(files, values, program)
 

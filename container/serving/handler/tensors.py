@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from runtimes import apart
 from runtimes.base import TensorModel
 from runtimes.values import ANY, EngineError, Input, RequestError
 
@@ -31,24 +32,34 @@ class Tensors(Exchange):
         Where an axis may be of any size, zeros of size 1 may be none that the model takes.
         """
         inputs = self.model.inputs
+        zeros = {i.name: _zeros(i) for i in inputs}
         try:
-            outputs = self._run({i.name: _zeros(i) for i in inputs})
+            outputs = self._run(zeros)
         except (EngineError, RequestError):
             if not self.model.refuses_values and not any(ANY in i.shape for i in inputs):
                 raise
             return
         # items can be told apart where all that goes in and comes out has the batch axis
-        size, apart = self.model.batch or 1, self.model.apart
+        size, told = self.model.batch or 1, self.model.apart
         fed = all(i.shape[:1] == (size,) for i in inputs)
         # of (3) they are the numbers of one item, and what they were filled up with would count
         fed = fed and not (size > 1 and all(len(i.shape) == 1 for i in inputs))
-        self.whole = not (fed and _each_of(outputs, size)) if apart is None else not apart
+        self.whole = not (fed and _each_of(outputs, size)) if told is None else not told
+        if size > 1 and not self.whole:
+            self.whole = not self._independent(zeros, outputs)
         self.model.check(outputs)
         try:
             feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
             self.answer(outputs, feed, codecs.JSON)
         except codecs.PayloadError:
             pass  # it takes no pictures, or answers zeros with NaN
+
+    def _independent(self, zeros: Mapping[str, Any], outputs: Sequence[Any]) -> bool:
+        held = [np.array(one) for one in outputs]  # the next run may use their memory
+        try:
+            return apart.independent(self._run, zeros, held)
+        except (EngineError, RequestError):
+            return True
 
     def respond(
         self, body: bytes, content_type: str | None, accept: str | None, context: Any

@@ -293,7 +293,7 @@ def test_a_model_has_computed_and_answered_before_it_is_loaded(tmp_path, unlimit
     made = Service(lambda folder: Doubling(), rest_seconds=0.0)
     assert made.handle(None, loading(tmp_path)) is None
     computed: Any = made.model.model
-    assert computed.runs == 1
+    assert computed.runs == 2  # and whether the two items depend on each other
     assert f"loaded doubler from {tmp_path}" in made.model.took
 
 
@@ -353,6 +353,28 @@ def test_numbers_of_one_item_are_no_batch_that_may_be_filled_up():
     assert json.loads(model.respond(b"[1, 2, 3]", codecs.JSON, None, None)[1]) == [2, 4, 6]
     with pytest.raises(codecs.PayloadError, match="send 3 items, not 1"):
         model.respond(b"[1]", codecs.JSON, None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "whole"),
+    [
+        (lambda x: x * 2, False), (lambda x: x.sum(1), False), (lambda x: x == 0, False),
+        (lambda x: np.cumsum(x, 0), True), (lambda x: x[::-1], True), (np.transpose, True),
+        (lambda x: x - x.mean(0), True), (lambda x: np.full(3, x.sum() > 0), True),
+    ],
+)  # fmt: skip
+def test_a_batch_whose_items_depend_on_each_other_is_not_filled_up(answer, whole):
+    inputs = (Input("data", (3, 3)),)
+    model = finder(batch=3, inputs=inputs, run=lambda feed, _: [answer(feed["data"])])
+    rows = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    given = json.loads(model.respond(json.dumps(rows).encode(), codecs.JSON, None, None)[1])
+    assert given == answer(np.array(rows, float)).tolist()
+    if whole:
+        with pytest.raises(codecs.PayloadError, match="send 3 items, not 1"):
+            model.respond(b"[[1, 2, 3]]", codecs.JSON, None, None)
+    else:
+        one = json.loads(model.respond(b"[[1, 2, 3]]", codecs.JSON, None, None)[1])
+        assert one == given[:1]
 
 
 def fail(feed, threads):

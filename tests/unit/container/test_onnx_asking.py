@@ -53,6 +53,13 @@ def test_rows_are_tried_where_the_file_does_not_say_what_comes_out(columns):
     assert not says_rows(files([("x", "float32", (None, 2))]))
 
 
+def test_a_fixed_number_of_rows_is_filled_up_where_they_are_independent():
+    assert tables(np.negative, rows=4).tells_rows_apart()
+    assert not tables(lambda x: np.cumsum(x, 0), rows=4).tells_rows_apart()
+    assert tables(lambda x: np.cumsum(x, 0), rows=1).tells_rows_apart()
+    assert not says_rows(files([("x", "float32", (4, 2))], 4))
+
+
 def test_a_number_that_the_type_of_its_column_lacks_is_refused():
     of = files([("a", "float32", ("N", 1)), ("b", "float16", ("N", 1))], "N")
     model = asking.Columns(of, lambda feed: [feed["b"]], lambda: False, missing=True)
