@@ -15,7 +15,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,7 @@ class QuickAws(Aws):
         super().__init__(region=REGION, endpoint_url=url, credentials=MINE)
         self._clock = clock
         self._fresh: set[str] = set()
+        self._released: dict[str, Callable[..., None]] = {}  # what notes answers, by service
 
     def another_process(self) -> None:
         """Forget what botocore has noted of its retries."""
@@ -157,18 +158,22 @@ class QuickAws(Aws):
     def _quicken(self, client: Any, attempts: int) -> None:
         name = client.meta.service_model.service_id.hyphenize()
         place = f"needs-retry.{name}", f"retry-config-{name}"
-        client.meta.events.unregister(place[0], unique_id=place[1])
-        decide = standard.register_retry_handler(client, attempts).needs_retry
-        client.meta.events.unregister(place[0], unique_id=place[1])
+        events = client.meta.events
+        events.unregister(place[0], unique_id=place[1])
+        if name in self._released:  # else every command adds one that is asked for ever
+            events.unregister(f"after-call.{name}", self._released[name])
+        handler = standard.register_retry_handler(client, attempts)
+        self._released[name] = handler._retry_quota.release_retry_quota
+        events.unregister(place[0], unique_id=place[1])
 
         def needs_retry(**asked: Any) -> float | None:
-            seconds: float | None = decide(**asked)
+            seconds: float | None = handler.needs_retry(**asked)
             if seconds is None:
                 return None
             self._clock.sleep(seconds)
             return 0.0
 
-        client.meta.events.register(place[0], needs_retry, unique_id=place[1])
+        events.register(place[0], needs_retry, unique_id=place[1])
 
 
 class Lab:

@@ -68,14 +68,17 @@ def load(case: Case) -> loaded.Loaded:
 
 
 def answered(case: Case) -> dict[str, Any]:
+    """What a worker says to good and bad requests, then a replica of it, then without memory."""
     model = load(case)
+    first = asked(model, case.body, case.content_type)
     return {
-        "answer": asked(model, case.body, case.content_type),
+        "answer": first,
         "again": asked(model, case.body, case.content_type),
         "expected": case.answer,
         "damaged": asked(model, b"\0\xff\0 no payload at all", case.content_type),
         "empty": asked(model, b"", case.content_type),
         "unknown": asked(model, case.body, "audio/unheard-of"),
+        "replica": replicated(model, case, first),
         "full": without_memory(model, case),
     }
 
@@ -97,10 +100,8 @@ def without_memory(model: loaded.Loaded, case: Case) -> str:
     return "answered"
 
 
-def replicated(case: Case) -> Any:
+def replicated(model: loaded.Loaded, case: Case, first: Any) -> dict[str, Any]:
     """A worker that has computed forks a replica, which answers the same."""
-    model = load(case)
-    first = asked(model, case.body, case.content_type)
     model.rest()
     if not model.runtime.fork_after_load:
         return {"skipped": True}
@@ -150,7 +151,6 @@ def main(name: str, folder: Path) -> dict[str, Any]:
     cases = [Case(*case) for case in in_child_made(name, folder)]
     found["detected"] = {case.name: registry.of(case.folder).name for case in cases}
     found["cases"] = {case.name: in_child(functools.partial(answered, case)) for case in cases}
-    found["replicas"] = {case.name: in_child(functools.partial(replicated, case)) for case in cases}
     found["defects"] = in_child(lambda: defects(name, folder))
     found["damaged"] = {
         f"{case.name}: {what}": in_child(functools.partial(damaged, copy))

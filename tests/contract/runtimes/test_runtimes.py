@@ -124,7 +124,9 @@ def test_a_lack_of_memory_is_for_the_platform(found):
 
 
 def test_a_replica_answers_the_same(found):
-    for name, replica in found["replicas"].items():
+    for name, case in found["cases"].items():
+        assert "died" not in case, (name, case)
+        replica = case["replica"]
         assert replica in ({"quiet": True, "same": True, "other": replica.get("other")},
                            {"skipped": True}), (name, replica)  # fmt: skip
 
