@@ -65,10 +65,12 @@ def _index(stack: ExitStack, lab: Any) -> tuple[str, ...]:
 
 def _built(project: Any, frameworks: str, more: tuple[str, ...]) -> Result:
     """Build one; a failure is a figure, too, and a goal missed."""
-    settings = f"image.frameworks=[{', '.join(frameworks.split())}]", *more
+    (project.folder / "config.yaml").write_text(
+        f"image: {{frameworks: [{', '.join(frameworks.split())}]}}\n", "utf-8"
+    )
     started = time.monotonic()
     try:
-        answer, _ = project.mmectl("build", *(word for one in settings for word in ("--set", one)))
+        answer, _ = project.mmectl("build", *(word for one in more for word in ("--set", one)))
     except AssertionError as error:
         return Result(frameworks, f"FAILED: {error}", "is built and answers", met=False)
     took = time.monotonic() - started
