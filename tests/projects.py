@@ -124,13 +124,16 @@ def surroundings_of(runtime: str, request: pytest.FixtureRequest) -> tuple[str, 
     return local, clean_environment() | engine.environment | {"PATH": path}
 
 
-def config_of(root: Path, models: dict[str, Path], local: str = PROCESSES) -> str:
+def config_of(
+    root: Path, models: dict[str, Path], local: str = PROCESSES, endpoint: str = ""
+) -> str:
+    """A configuration of these models on one instance; `endpoint` are further keys of that."""
     listed = "".join(f"  - {{name: {name}, path: {path}}}\n" for name, path in models.items())
     return (
         "platform: local\n"
         f"image: {{context: {root / 'container'}}}\n"
         f"{local}"
-        "endpoint: {name: demo, instance_count: 2}\n"
+        f"endpoint: {{name: demo, {endpoint}}}\n"
         f"models:\n{listed}"
     )
 

@@ -21,7 +21,7 @@ TRIES = 6
 @pytest.fixture(scope="module")
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     config = config_of(root, {"shapes": root / "examples" / "models" / "shapes"})
-    with made(root, config.replace("instance_count: 2", "instance_count: 1")) as project:
+    with made(root, config) as project:
         share_environments(project, request)
         project.mmectl("build")
         project.mmectl("local", "down")

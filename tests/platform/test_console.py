@@ -28,7 +28,7 @@ ONE_MODEL = "local: {runtime: process, memory_mb: 16}\n"
 @pytest.fixture(scope="module")
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    settings = config_of(root, models, ONE_MODEL).replace("instance_count: 2", "instance_count: 1")
+    settings = config_of(root, models, ONE_MODEL)
     settings += "update: {alarms: [errors]}\n"
     with made(root, settings, ONE_MODEL) as project:
         share_environments(project, request)

@@ -34,7 +34,9 @@ OLD, NEW = "squeezenet_v1.0", "squeezenet_v1.0_retrained"
 def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
     local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    with made(root, config_of(root, models, local), local, environment) as project:
+    with made(
+        root, config_of(root, models, local, "instance_count: 2"), local, environment
+    ) as project:
         if runtime == "process":
             share_environments(project, request)
         yield project

@@ -35,9 +35,7 @@ def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterato
     """One instance that has answered nine requests: see COUNTS."""
     local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    settings = config_of(root, models, local).replace(
-        "instance_count: 2", "instance_count: 1, metrics: {enhanced: true}"
-    )
+    settings = config_of(root, models, local, "metrics: {enhanced: true}")
     with made(root, settings, local, environment) as project:
         if runtime == "process":
             share_environments(project, request)

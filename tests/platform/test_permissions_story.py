@@ -44,7 +44,7 @@ def key_of(project: Project, user: str, *documents: Any) -> Credentials:
 @pytest.fixture(scope="module")
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    settings = config_of(root, models).replace("instance_count: 2", "instance_count: 1")
+    settings = config_of(root, models)
     with made(root, settings) as project:
         shutil.copytree(root / "examples" / "images", project.folder / "examples" / "images")
         share_environments(project, request)

@@ -30,7 +30,9 @@ STAR = "examples/images/star.jpg"
 def project(root: Path, runtime: str, request: pytest.FixtureRequest) -> Iterator[Project]:
     local, environment = surroundings_of(runtime, request)
     models = {name: root / "examples" / "models" / name for name in ("shapes", "digits")}
-    with made(root, config_of(root, models, local), local, environment) as project:
+    with made(
+        root, config_of(root, models, local, "instance_count: 2"), local, environment
+    ) as project:
         shutil.copytree(root / "examples" / "images", project.folder / "examples" / "images")
         yield project
 
