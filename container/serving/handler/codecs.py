@@ -10,18 +10,18 @@ import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from runtimes.values import ANY, Input, Likelihood, Pixels
 
-from serving.handler import images, npy, payloads
+from serving.handler import encoded, images, npy, payloads
 from serving.handler.image_files import ImageError
 from serving.handler.payloads import JSON as JSON
 from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
-from serving.handler.tables import reading, writing
+from serving.handler.tables import columns, reading, writing
 from serving.handler.tables.kinds import CSV, JSONLINES
 from serving.handler.tables.values import Features, may_be_rounded
 
@@ -61,7 +61,7 @@ def parse(
     if kind == "image":
         return _image(body, inputs, resize)
     if kind == JSON:
-        return _json(body, inputs)
+        return _json(body, inputs, resize)
     if kind == NPY:
         return _npy(body, inputs)
     if reading.is_rows(kind) and _takes_rows(inputs):
@@ -95,39 +95,68 @@ def _sniff(body: bytes, kind: str) -> str:
     return JSON if body.lstrip(_BEFORE_JSON)[:1] in (b"[", b"{") else kind or "unknown"
 
 
+class _Picture(NamedTuple):
+    """What pictures an input takes: of (height, width), None: of any size."""
+
+    channels: int
+    size: tuple[int, int] | None
+    pixels: Pixels
+
+
 def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
-    one, pixels = inputs[0], inputs[0].pixels
-    shape = _picture(one)
-    if len(inputs) != 1 or shape is None or pixels is None:
+    picture = _picture(inputs)
+    if picture is None:
         raise PayloadError(
             f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
         )
+    array = _item(body, inputs[0], picture, resize)
+    return Feed({inputs[0].name: array[None]}, 1, batched=False)
+
+
+def _item(body: bytes, one: Input, picture: _Picture, resize: images.Resize | None) -> Any:
+    """Make a picture's file an item of an input."""
     try:
-        channels, size = shape
-        small = images.read(body, channels, size, resize)
+        small = images.read(body, picture.channels, picture.size, resize)
     except ImageError as error:
         raise PayloadError(str(error)) from None
-    array = _numbers(small, pixels)
-    if not pixels.last:
+    array = _numbers(small, picture.pixels)
+    if not picture.pixels.last:
         array = array.transpose(2, 0, 1)
     dtype = np.dtype(one.dtype or np.float32)
     if dtype.kind != "f" and array.dtype.kind == "f":
         array = np.rint(array)  # whole numbers but for last digits: pictures.check_type
-    return Feed({one.name: array[None].astype(dtype)}, 1, batched=False)
+    return array.astype(dtype)
 
 
-def _picture(one: Input) -> tuple[int, tuple[int, int] | None] | None:
-    """The channels of the pictures that an input takes, and their (height, width).
+def _in_base64(value: Any, inputs: Sequence[Input], resize: images.Resize | None) -> Feed | None:
+    """Items of the pictures that JSON holds as base64; None where it holds none."""
+    picture = _picture(inputs)
+    found = None if picture is None else encoded.pictures(value, (inputs[0].name,))
+    if picture is None or found is None:
+        return None
+    items: list[Any] = []
+    for number, file in enumerate(found.files, 1):
+        try:
+            items.append(_item(file, inputs[0], picture, resize))
+        except PayloadError as error:
+            raise PayloadError(f"item {number}: {error}") from None
+        if items[-1].shape != items[0].shape:
+            raise PayloadError(f"item {number} is a picture of another size than item 1")
+        if number * items[0].size > columns.MOST_CELLS:  # few bytes may be a large picture
+            raise PayloadError(f"item {number}: the pictures are too many at once: send fewer")
+    return Feed({inputs[0].name: np.stack(items)}, len(items), batched=found.batched)
 
-    None: it takes none, or of any size.
-    """
-    if len(one.shape) != 4 or one.pixels is None:
+
+def _picture(inputs: Sequence[Input]) -> _Picture | None:
+    """What pictures a model takes; None: none."""
+    one = inputs[0]
+    if len(inputs) != 1 or len(one.shape) != 4 or one.pixels is None:
         return None
     axes = (3, 1, 2) if one.pixels.last else (1, 2, 3)
     channels, height, width = (one.shape[axis] for axis in axes)
     if channels not in (1, 3) or (height == ANY) != (width == ANY):
         return None
-    return channels, None if height == ANY else (height, width)
+    return _Picture(channels, None if height == ANY else (height, width), one.pixels)
 
 
 def _numbers(values: Any, pixels: Pixels) -> Any:
@@ -140,10 +169,13 @@ def _numbers(values: Any, pixels: Pixels) -> Any:
     return (scaled - np.float32(pixels.mean)) / np.float32(pixels.std)
 
 
-def _json(body: bytes, inputs: Sequence[Input]) -> Feed:
+def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
     value, has_text = payloads.load_json(body)
     value = _unwrapped(value, inputs)
     if has_text:
+        pictures = _in_base64(value, inputs, resize)
+        if pictures is not None:
+            return pictures
         _refuse_text(value)  # NumPy would make room for the longest of them everywhere
     value = _by_input(value)
     if not isinstance(value, dict):

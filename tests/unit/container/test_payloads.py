@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import warnings
@@ -90,6 +91,62 @@ def test_images_are_known_by_their_bytes(kind):
     assert feed.arrays["data"].shape == (1, 3, 4, 4)
     assert feed.arrays["data"][0, :, 0, 0].tolist() == [1, 2, 3]
     assert not feed.batched
+
+
+TEXT = base64.b64encode(png()).decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "items", "batched"),
+    [
+        (TEXT, 1, False),
+        ({"inputs": TEXT}, 1, False),
+        ({"image": TEXT}, 1, False),
+        ({"b64": TEXT}, 1, False),
+        ({"inputs": {"data": {"b64": TEXT}}}, 1, False),
+        (f"data:image/png;base64,{TEXT}", 1, False),
+        (base64.encodebytes(png()).decode(), 1, False),
+        ([TEXT], 1, True),
+        ({"instances": [{"b64": TEXT}, {"b64": TEXT}]}, 2, True),
+        ({"signature_name": "x", "instances": [{"data": {"b64": TEXT}}] * 3}, 3, True),
+        ({"inputs": {"data": [TEXT, TEXT]}}, 2, True),
+    ],
+)
+def test_pictures_come_in_json_as_base64(value, items, batched):
+    feed = codecs.parse(json.dumps(value).encode(), JSON, PICTURE)
+    alone = codecs.parse(png(), "image/png", PICTURE).arrays["data"]
+    assert (feed.items, feed.batched) == (items, batched)
+    assert np.array_equal(feed.arrays["data"], np.repeat(alone, items, 0))
+
+
+def colour(width, height):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+ANY_SIZE = (Input("x", (1, ANY, ANY, 3), "uint8", Pixels(last=True)),)
+
+
+@pytest.mark.parametrize(
+    ("value", "inputs", "message"),
+    [
+        ("no base64!", PICTURE, "item 1, 'no base64!', is not a picture in base64"),
+        ([TEXT, "größe"], PICTURE, "item 2, 'größe', is not a picture in base64"),
+        ([TEXT, [1, 2]], PICTURE, "item 2 is not a picture in base64, but item 1 is a text"),
+        ([TEXT, TEXT[:40]], PICTURE, "item 2: the image is damaged"),
+        ([TEXT, "aaaa"], PICTURE, "item 2: not an image of a known format"),
+        ({"b64": TEXT, "key": 1}, PICTURE, "not a rectangular list of numbers"),
+        ([[TEXT]], PICTURE, "not a rectangular list of numbers"),
+        (TEXT, TABLE, "not a rectangular list of numbers"),
+        ([colour(2, 3), colour(3, 2)], ANY_SIZE, "item 2 is a picture of another size"),
+        ([colour(1900, 2000)] * 2, ANY_SIZE, "item 2: the pictures are too many at once"),
+    ],
+)
+def test_what_is_no_picture_in_base64_is_refused_by_its_number(value, inputs, message):
+    with pytest.raises(PayloadError, match=message) as caught:
+        codecs.parse(json.dumps(value).encode(), JSON, inputs)
+    assert caught.value.status == 400
 
 
 def test_tensors_without_a_type_are_known_by_their_bytes():

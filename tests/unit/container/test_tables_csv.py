@@ -285,6 +285,13 @@ def test_names_with_blanks_around_them_are_those_of_the_header(body):
     assert same(read(body, "text/csv", Features(names=["a", " b ", " c"])), [[1, 2, 3]])
 
 
+@pytest.mark.parametrize("body", [b"a, b ,c d\n1,2,3", b"c d,a, b \n3,1,2", b"c_d,a,_b_\n3,1,2"])
+def test_names_whose_blanks_the_framework_replaced_are_those_of_the_header(body):
+    """As LightGBM writes ` b ` into its file."""
+    features = Features(names=["a", "_b_", "c_d"], blank="_")
+    assert same(read(body, "text/csv", features), [[1, 2, 3]])
+
+
 def test_names_that_differ_in_blanks_alone_are_told_apart():
     twins = Features(names=["a", " a"])
     assert same(read(b" a,a\n2,1", "text/csv; header=present", twins), [[1, 2]])

@@ -130,6 +130,18 @@ def test_json_lines(body, features, kind):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'[[1, "", 3], [1, null, 3], [1, NaN, 3]]',
+        b'[{"a": 1, "b": "", "c": 3}, {"a": 1, "b": null, "c": 3}, {"a": 1, "b": NaN, "c": 3}]',
+        b'{"a": [1, 1, 1], "b": ["", null, NaN], "c": [3, 3, 3]}',
+    ],
+)
+def test_an_empty_text_is_a_category_and_null_is_a_missing_one(body):
+    assert read(body, "application/json", MIXED).columns["b"].tolist() == ["", None, None]
+
+
+@pytest.mark.parametrize(
     ("body", "features", "words"),
     [
         (b"[[1, 2], [3]]", Features(), "row 2 has 1 columns, row 1 has 2"),

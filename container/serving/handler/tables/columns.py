@@ -220,7 +220,7 @@ def _categories(values: Sequence[Any], index: int, features: Features) -> Any:
     for row, value in enumerate(values):
         if isinstance(value, (list, dict)):
             raise not_a_number(row, index, value, features, "value")
-        made[row] = None if value != value or value == "" else value
+        made[row] = None if value != value else value  # an empty text of JSON is a text
         if made[row] is None and not features.missing_allowed:
             raise PayloadError(f"{place(row, index, features)}: the value is missing")
     return made

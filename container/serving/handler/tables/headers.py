@@ -36,7 +36,7 @@ def found(head: Sequence[str], rest: Iterable[Sequence[str]], features: Features
     names = features.names
     if names is None:
         return False
-    sent = set(features.spelled(named(head, names)))
+    sent = set(features.spelled(named(head, features)))
     known = len(sent & set(names))
     if any(numbers):  # names may look like numbers: age,2019,2020
         return known == len(sent)
@@ -49,7 +49,7 @@ def called(fields: Sequence[str], features: Features) -> list[str] | None:
     A model without names knows its columns by number.
     """
     if features.names is not None:
-        return named(fields, features.names)
+        return named(fields, features)
     numbers = [field.strip() for field in fields]
     return numbers if sorted(numbers) == sorted(map(str, range(len(numbers)))) else None
 
@@ -63,12 +63,15 @@ def missed(head: Sequence[str], features: Features) -> str:
     return f"; as a header, row 1 does not have the model's names: {columns.listed(features.names)}"
 
 
-def named(fields: Sequence[str], names: Sequence[str]) -> list[str]:
+def named(fields: Sequence[str], features: Features) -> list[str]:
     """What a header's fields call; names may have blanks around them, as files of CSV may."""
+    names = frozenset(features.names or ())
     meant = {name.strip(): name for name in names}
     if len(meant) < len(names):
         meant = {}
-    return [one if one in names else meant.get(one.strip(), one.strip()) for one in fields]
+    spelled = features.spelled(fields)  # before blanks around a name are taken off
+    pairs = zip(fields, spelled)  # noqa: B905 - Python 3.8
+    return [own if own in names else meant.get(one.strip(), one.strip()) for one, own in pairs]
 
 
 def _may_be_names(head: Sequence[str], features: Features) -> bool:
