@@ -13,6 +13,7 @@ PayloadError = RequestError  # what a client is told, also by runtimes
 JSON = "application/json"
 NPY = "application/x-npy"
 _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
+_ZERO = re.compile(r"0(\.0{0,9})?")
 # name=value or name="value", in which a semicolon may stand
 _PARAMETER = re.compile(r';([^;=]*)(?:=\s*("(?:[^"\\]|\\.)*"|[^;]*))?')
 _SHOWN = 40  # letters of a client's text in a message
@@ -42,8 +43,17 @@ def media_type(header: str | None) -> MediaType:
 
 def ranked(accept: str) -> list[MediaType]:
     """List the types that an Accept header takes (RFC 9110, 12.5.1), the most wanted first."""
-    types = [media_type(part) for part in accept.split(",")]
-    return [one for one in sorted(types, key=_weight, reverse=True) if _weight(one) > 0]
+    types = sorted(_types(accept), key=_weight, reverse=True)
+    return [one for one in types if _weight(one) > 0]
+
+
+def refused(accept: str) -> list[str]:
+    """List the types that an Accept header excludes (``q=0``) from the ranges that it takes."""
+    return [one.kind for one in _types(accept) if _ZERO.fullmatch(one.parameters.get("q", ""))]
+
+
+def _types(accept: str) -> list[MediaType]:
+    return [media_type(part) for part in accept.split(",")]
 
 
 def _weight(one: MediaType) -> float:

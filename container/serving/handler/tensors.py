@@ -14,6 +14,7 @@ from runtimes.values import ANY, EngineError, Input, RequestError
 
 from serving.handler import codecs, images, samples
 from serving.handler.exchange import Exchange, within_room
+from serving.handler.tables import writing
 from serving.workers.cpu import Budget
 
 
@@ -76,9 +77,9 @@ class Tensors(Exchange):
             self.whole = True
             feed = self.parse(body, content_type)
             outputs = self.predict(feed)
-        kind, told = codecs.accepted(accept, default, labels, outputs, whole=self.whole)
-        header = told.get("header") == "present"
-        return kind, self.answer(outputs, feed, kind, header=header)
+        chosen = codecs.accepted(accept, default, labels, outputs, whole=self.whole)
+        header = writing.has_header(chosen)
+        return chosen.kind, self.answer(outputs, feed, chosen.kind, header=header)
 
     def parse(self, body: bytes, content_type: str | None) -> codecs.Feed:
         """Read one request; raises PayloadError."""

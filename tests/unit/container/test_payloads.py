@@ -252,14 +252,18 @@ def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
         ("Application/JSON; charset=utf-8", JSON),
         ("text/html, application/x-npy;q=0.5", NPY),
         ("application/json;q=0.1, application/x-npy", NPY),
-        ("application/json;q=0, */*;q=0.1", JSON),
+        ("application/json;q=0, */*;q=0.1", "text/csv"),
+        ("application/json;q=0.0, text/csv;q=0, application/*", NPY),
+        ("application/json;q=x, */*;q=0.1", JSON),
     ],
 )
 def test_accept(header, kind):
     assert codecs.accepted(header).kind == kind
 
 
-@pytest.mark.parametrize("header", ["text/html", "application/json;q=0", "image/png;q=x"])
+@pytest.mark.parametrize(
+    "header", ["text/html", "application/json;q=0", "image/png;q=x", "text/csv;q=0, text/*"]
+)
 def test_accept_of_something_else_is_406(header):
     with pytest.raises(PayloadError) as caught:
         codecs.accepted(header)
@@ -367,6 +371,7 @@ CSV, LINES = "text/csv", "application/jsonlines"
         ),
         ([np.array([[np.nan]])], b"nan\n", None),
         ([np.array(7.0)], b"7.0\n", None),
+        ([np.zeros((0, 4))], b"", b""),
     ],
 )
 def test_outputs_of_rows_are_rows_of_csv_and_lines(outputs, csv, lines):
@@ -381,6 +386,8 @@ def test_outputs_of_rows_are_rows_of_csv_and_lines(outputs, csv, lines):
 def test_csv_has_numbers_for_a_header_and_no_answer_of_more_axes():
     flat, deep = np.ones((1, 2)), np.ones((1, 2, 3))
     assert codecs.answer([flat], feed(1, batched=True), CSV, None, header=True) == b"0,1\n1.0,1.0\n"
+    none = codecs.answer([np.ones((0, 2))], feed(0, batched=True), CSV, None, header=True)
+    assert none == b"0,1\n"
     both = f"{CSV}, {JSON};q=0.5"
     chosen = [codecs.accepted(both, outputs=one).kind for one in ([flat], [deep], [flat, deep])]
     assert chosen == [CSV, JSON, JSON]

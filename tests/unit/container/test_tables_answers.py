@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -51,9 +52,26 @@ def test_a_header_that_is_asked_for_is_there_or_refused():
     for dialect in (Dialect.OWN, Dialect.SKLEARN):
         assert text(two, head, dialect) == "0,1\n0.5,2.0\n"
         assert text(two, head, dialect, names=["no", "yes"]) == "no,yes\n0.5,2.0\n"
+        assert text(two, "csv; HEADER=Present", dialect) == "0,1\n0.5,2.0\n"
+        assert text(two, "text/csv; header=absent", dialect) == "0.5,2.0\n"
+    with pytest.raises(PayloadError, match="header=first is neither present nor absent"):
+        write(two, "text/csv; header=first")
     with pytest.raises(PayloadError, match="one line without a header") as caught:
         write(two, head, Dialect.XGBOOST)
     assert caught.value.status == 406
+    json = ("application/json", b"[[0.5, 2.0]]")
+    assert write(two, f"{head}, application/json", Dialect.XGBOOST) == json
+    assert write(two, None, Dialect.XGBOOST, default=head) == json
+
+
+def test_one_long_text_of_an_answer_takes_no_room_in_other_rows():
+    texts = np.array([["long" * 50_000, "b"], *[["a", "b"]] * 500], object)
+    tracemalloc.start()
+    made = text(texts, "text/csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.endswith("long,b\n" + "a,b\n" * 500)
+    assert peak < 8 << 20
 
 
 def test_own_csv_quotes_text_and_may_have_a_header():
@@ -127,7 +145,7 @@ def test_own_csv_prints_numbers_as_those_of_scikit_learn(dtype):
         ("text/csv;q=0.1, application/json", "application/json"),
         ("image/png, text/csv;q=0.2", "text/csv"),
         ("TEXT/CSV", "text/csv"), ("text/*", "text/csv"),
-        ("application/json;q=0, */*;q=0.1", "application/json"),
+        ("application/json;q=0, */*;q=0.1", "text/csv"),
         ("application/x-ndjson", "application/jsonlines"),
     ],
 )  # fmt: skip

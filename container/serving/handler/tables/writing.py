@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from serving.handler import payloads
 from serving.handler.payloads import PayloadError, brief
+from serving.handler.tables import headers
 from serving.handler.tables.kinds import CSV, JSON, JSONLINES, NPY, canonical
 from serving.handler.tables.values import Dialect
 
@@ -38,25 +40,50 @@ def accepted(
     default: str | None = None,
     offered: Sequence[str] = OFFERED,
     what: str = "",
+    *,
+    headed: bool = True,
 ) -> payloads.MediaType:
     """Choose the answer's content type, with the parameters that it was asked for with.
 
     `default` is answered where the client takes anything. `offered` can hold the answer, `what`
-    names that where not all can. Raises PayloadError 406.
+    names that where not all can; `headed`: CSV can have a header. Raises PayloadError 406.
     """
-    first = payloads.media_type(default)
-    usual = canonical(first.kind) if canonical(first.kind) in offered else JSON
-    for one in payloads.ranked(accept or _ANY):
-        kind = canonical(one.kind)
-        if kind in offered:
-            return one._replace(kind=kind)
-        if kind == _ANY or (kind in _RANGES and usual.startswith(kind[:-1])):
-            return first._replace(kind=usual)
-        if kind in _RANGES and _RANGES[kind] in offered:
-            return one._replace(kind=_RANGES[kind])
+    wanted = accept or _ANY
+    refused = [canonical(kind) for kind in payloads.refused(wanted)]
+    left = [kind for kind in offered if kind not in refused]
+    usual = _canonical(payloads.media_type(default))
+    if usual.kind not in left or (has_header(usual) and not headed):
+        usual = payloads.MediaType(left[0] if left else "", {})
+    for one in payloads.ranked(wanted):
+        found = _found(_canonical(one), usual, left)
+        if has_header(found) and not headed:
+            what = " one line without a header"
+        elif found.kind:
+            return found
     raise PayloadError(
-        f"cannot answer{what} as {brief(accept or '')!r}: accept {', '.join(offered)}", 406
+        f"cannot answer{what} as {brief(wanted)!r}: accept {', '.join(offered)}", 406
     )
+
+
+def _found(
+    one: payloads.MediaType, usual: payloads.MediaType, offered: Sequence[str]
+) -> payloads.MediaType:
+    """What is offered of a type or a range of them; the kind "" where that is nothing."""
+    if one.kind in offered:
+        return one
+    if one.kind == _ANY or (one.kind in _RANGES and usual.kind.startswith(one.kind[:-1])):
+        return usual
+    kind = _RANGES.get(one.kind, "")
+    return one._replace(kind=kind if kind in offered else "")
+
+
+def _canonical(one: payloads.MediaType) -> payloads.MediaType:
+    return one._replace(kind=canonical(one.kind))
+
+
+def has_header(one: payloads.MediaType) -> bool:
+    """Whether a CSV with its columns' names is asked for. Raises PayloadError for other words."""
+    return one.kind == CSV and bool(headers.told(one.parameters.get("header")))
 
 
 def holding(outputs: Sequence[Any], dialect: Dialect = Dialect.OWN) -> Sequence[str]:
@@ -88,9 +115,11 @@ def write(
         return _several(prediction, accept, default, single=single and dialect is Dialect.OWN)
     array = np.asarray(prediction)
     what = f" {array.ndim} axes" if array.ndim > 2 else ""
-    kind, parameters = accepted(accept, default, holding([array], dialect), what)
+    headed = dialect is not Dialect.XGBOOST
+    chosen = accepted(accept, default, holding([array], dialect), what, headed=headed)
+    kind = chosen.kind
     if kind == CSV:
-        return CSV, _csv(array, dialect, names, header=_has_header(parameters))
+        return CSV, _csv(array, dialect, names, header=has_header(chosen))
     if kind == NPY:
         return NPY, npy(array)
     if kind == JSONLINES:
@@ -126,15 +155,8 @@ def plain(value: Any) -> Any:
     raise PayloadError(f"the model answered a {type(value).__name__}, which no format holds", 500)
 
 
-def _has_header(parameters: Mapping[str, str]) -> bool:
-    return parameters.get("header") == "present"
-
-
 def _csv(array: Any, dialect: Dialect, names: Sequence[str] | None, *, header: bool) -> bytes:
     if dialect is Dialect.XGBOOST:
-        if header:
-            what = "the CSV of an XGBoost model is one line without a header"
-            raise PayloadError(f"{what}: accept {CSV} or {JSONLINES}", 406)
         return ",".join(map(str, array.tolist())).encode()
     if dialect is Dialect.OWN or header:
         return table([array], names, header=header)
@@ -150,13 +172,14 @@ def table(
 
     The `header` has the columns' `names`, or their numbers.
     """
-    fields = [one.reshape(len(one), -1).astype(str) for one in map(np.atleast_1d, outputs)]
-    made = np.concatenate(fields, 1).tolist()
+    made = [one.reshape(len(one), math.prod(one.shape[1:])) for one in map(np.atleast_1d, outputs)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     if header:
-        writer.writerow(range(len(made[0])) if names is None else names)
-    writer.writerows(made)
+        writer.writerow(range(sum(one.shape[1] for one in made)) if names is None else names)
+    # one by one: an array of texts has room for the longest of them everywhere
+    lines = zip(*made)  # noqa: B905 - Python 3.8
+    writer.writerows([str(field) for row in line for field in row] for line in lines)
     return stream.getvalue().encode()
 
 
@@ -183,9 +206,10 @@ def _several(
     """Encode several outputs: by name as one object, or an object a row; as CSV side by side."""
     arrays = {name: np.asarray(one) for name, one in outputs.items()}
     what = f" several outputs, {', '.join(outputs)},"
-    kind, parameters = accepted(accept, default, holding(list(arrays.values())), what)
+    chosen = accepted(accept, default, holding(list(arrays.values())), what)
+    kind = chosen.kind
     if kind == CSV:
-        header = _has_header(parameters)
+        header = has_header(chosen)
         return CSV, table(list(arrays.values()), _columns(arrays), header=header)
     values = {name: one.tolist() for name, one in arrays.items()}
     if kind == JSON:
