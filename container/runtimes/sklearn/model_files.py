@@ -129,23 +129,26 @@ def require_data(found: Header, name: str) -> None:
         listed = ", ".join(found.code[:_LISTED])
         more = len(found.code) - _LISTED
         what = f"names {listed}{f' and {more} more' if more > 0 else ''}, which may be any code"
-        raise ModelError(what, name, _fix(found.code))
+        raise ModelError(what, name, _fix(found))
 
 
-def _fix(code: tuple[str, ...]) -> str:
+def _fix(found: Header) -> str:
     """What to do about such names; boosters have formats of their own."""
-    packages = {one.partition(".")[0] for one in code}
+    packages = {one.partition(".")[0] for one in found.code}
     if "cloudpickle" in packages:
         return f"{_LAMBDA}; or, {_TRUST}"
     package = next((name for name in _BETTER if name in packages), None)
-    if package == "lightgbm" and all(one == "lightgbm.basic.Booster" for one in code):
-        return f"save it in its own format: model.save_model('model.txt'); or, {_TRUST}"
     if package is None:
         return CODE
-    return (
-        f"save the {package} model in its own format: {_BETTER[package]}; or, {_TRUST}, with "
-        f"{package} in image.frameworks beside sklearn"
-    )
+    trust = f"{_TRUST}, with {package} in image.frameworks beside sklearn"
+    if found.code == ("lightgbm.basic.Booster",) and found.estimator == "Booster":
+        return f"save it in its own format: model.save_model('model.txt'); or, {trust}"
+    if not any(one.endswith(f".{found.estimator}") for one in found.code):
+        return (
+            f"{package}'s own format would hold the {package} model in this {found.estimator}, and "
+            f"nothing else of it: export all of it to ONNX; or, {trust}"
+        )
+    return f"save the {package} model in its own format: {_BETTER[package]}; or, {trust}"
 
 
 def _unknown(names: Any) -> tuple[str, ...]:

@@ -268,6 +268,19 @@ def test_a_pickled_booster_is_told_its_own_format(tmp_path, module, name, how):
     assert "--allow-code" in problem.fix
 
 
+@pytest.mark.parametrize("package", ["xgboost", "lightgbm", "catboost"])
+def test_a_booster_in_a_pipeline_is_not_told_to_leave_the_other_steps(tmp_path, package):
+    """Its own format would hold no scaler, and be answered without one."""
+    inner = b"X\x05\0\0\0stepsc%s.sklearn\nModel\n)\x81s" % package.encode()
+    made = b"\x80\x02csklearn.pipeline\nPipeline\n)\x81}" + inner + b"b."
+    (tmp_path / "model.joblib").write_bytes(made)
+    (problem,) = look(tmp_path).problems
+    assert f"the {package} model in this Pipeline, and nothing else of it" in problem.fix
+    assert "ONNX" in problem.fix
+    assert "save_model" not in problem.fix
+    assert f"with {package} in image.frameworks" in problem.fix
+
+
 def test_xgboosts_pickles_are_not_ours(tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x0cxgboost.core\x94\x8c\x07Booster\x94.")
