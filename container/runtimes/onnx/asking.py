@@ -52,23 +52,28 @@ class Tables(base.TableModel):
 
         Of a fixed number of rows, which is filled up, whether that of one depends on no other.
         """
+        zeros = None if self._rows == 1 else self._zeros()
+        if zeros is None:
+            return True
+        rows = len(next(iter(zeros.values())))
+        run: Run = lambda feed: [_joined([one]) for one in self._run(feed)]  # noqa: E731
+        try:
+            made = run(zeros)
+            each = all(one.shape[:1] == (rows,) for one in made)
+            return each and (self._rows is None or apart.independent(run, zeros))
+        except (EngineError, ValueError):
+            return True
+
+    def _zeros(self) -> Mapping[str, Any] | None:
+        """Rows of zeros as the model is fed with; None where there are no such rows."""
         import numpy as np
 
         width = self.features.width
-        if width is None or self._rows == 1:
-            return True
+        if width is None:
+            return None
         # what turns rows into columns answers others then
         rows = self._rows or (3 if width == 2 else 2)
-        zeros: Any = np.zeros((rows, width), self.features.dtype)
-        run: Run = lambda feed: [_joined([one]) for one in self._run(feed)]  # noqa: E731
-        try:
-            made = run({self._input: zeros})
-            each = all(one.shape[:1] == (rows,) for one in made)
-            return each and (
-                self._rows is None or apart.independent(run, {self._input: zeros}, made)
-            )
-        except (EngineError, ValueError):
-            return True
+        return {self._input: np.zeros((rows, width), self.features.dtype)}
 
     def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
         """What the model is fed with, as many rows at once as it takes."""
@@ -129,6 +134,15 @@ class Columns(Tables):
         if rows is None:
             return feeds
         return _filled(feeds[0], rows)
+
+    def _zeros(self) -> Mapping[str, Any] | None:
+        """Columns of zeros, where their number is fixed: else `predict` sees what comes out."""
+        import numpy as np
+
+        values = self._inputs
+        if self._rows is None or any(value.dtype == TEXT for value in values):
+            return None
+        return {v.name: _of_shape(np.zeros((self._rows, 1), v.dtype), v) for v in values}
 
 
 def _refuses(files: ModelFiles) -> bool:

@@ -84,8 +84,10 @@ class ONNX(base.Runtime):
         network = Network(files, threads)
         ways, missing = (network.run, network.release), _takes_missing(files)
         if model_files.is_columns(files):
-            return asking.Columns(files, *ways, missing=missing)
-        if model_files.is_rows(files):
+            columns = asking.Columns(files, *ways, missing=missing)
+            if columns.tells_rows_apart():
+                return columns
+        elif model_files.is_rows(files):
             tables = asking.Tables(files, *ways, missing=missing)
             # outputs of unknown shapes may be of anything
             if model_files.says_rows(files) or tables.tells_rows_apart():

@@ -339,19 +339,15 @@ def accepted(
     default: str | None = None,
     labels: Sequence[str] | None = None,
     outputs: Sequence[Any] | None = None,
-    *,
-    whole: bool = False,
 ) -> payloads.MediaType:
     """Choose the answer's content type by the Accept header (RFC 9110, 12.5.1).
 
-    By the `outputs`, too, once they are known; they are `whole`, or of items. Raises PayloadError
-    406 when none of the types is among those that can be sent.
+    By the `outputs`, too, once they are known. Raises PayloadError 406 when none of the types is
+    among those that can be sent.
     """
     kinds: Sequence[str] = writing.OFFERED if outputs is None else writing.holding(outputs)
     if labels is not None:
         kinds = (JSON, NPY)
-    elif whole:
-        kinds = [kind for kind in kinds if kind != JSONLINES]
     several = outputs is not None and len(outputs) > 1 and labels is None
     what = f" {len(outputs or ())} outputs" if several else ""
     return writing.accepted(header, default, kinds, what)

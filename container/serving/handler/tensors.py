@@ -23,7 +23,7 @@ class Tensors(Exchange):
 
     def __init__(self, model: TensorModel, cpus: Budget, resize: images.Resize | None) -> None:
         self.model = model
-        self.whole = False
+        self.whole = self._tried = False
         self._cpus = cpus
         self._resize = resize
 
@@ -33,9 +33,8 @@ class Tensors(Exchange):
         Where an axis may be of any size, zeros of size 1 may be none that the model takes.
         """
         inputs = self.model.inputs
-        zeros = {i.name: _zeros(i) for i in inputs}
         try:
-            outputs = self._run(zeros)
+            outputs = self._run({i.name: _zeros(i) for i in inputs})
         except (EngineError, RequestError):
             if not self.model.refuses_values and not any(ANY in i.shape for i in inputs):
                 raise
@@ -46,21 +45,12 @@ class Tensors(Exchange):
         # of (3) they are the numbers of one item, and what they were filled up with would count
         fed = fed and not (size > 1 and all(len(i.shape) == 1 for i in inputs))
         self.whole = not (fed and _each_of(outputs, size)) if told is None else not told
-        if size > 1 and not self.whole:
-            self.whole = not self._independent(zeros, outputs)
         self.model.check(outputs)
         try:
             feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
             self.answer(outputs, feed, codecs.JSON)
         except codecs.PayloadError:
             pass  # it takes no pictures, or answers zeros with NaN
-
-    def _independent(self, zeros: Mapping[str, Any], outputs: Sequence[Any]) -> bool:
-        held = [np.array(one) for one in outputs]  # the next run may use their memory
-        try:
-            return apart.independent(self._run, zeros, held)
-        except (EngineError, RequestError):
-            return True
 
     def respond(
         self, body: bytes, content_type: str | None, accept: str | None, context: Any
@@ -77,7 +67,7 @@ class Tensors(Exchange):
             self.whole = True
             feed = self.parse(body, content_type)
             outputs = self.predict(feed)
-        chosen = codecs.accepted(accept, default, labels, outputs, whole=self.whole)
+        chosen = codecs.accepted(accept, default, labels, outputs)
         header = writing.has_header(chosen)
         return chosen.kind, self.answer(outputs, feed, chosen.kind, header=header)
 
@@ -85,15 +75,27 @@ class Tensors(Exchange):
         """Read one request; raises PayloadError."""
         inputs, resize = self.model.inputs, self._resize
         feed = within_room(lambda: codecs.parse(body, content_type, inputs, resize))
+        size = self.model.batch or feed.items
+        if feed.items != size and not self._tried and not self.whole:
+            self._try()
         if not self.whole:
             return feed
-        size = self.model.batch
-        if size is not None and feed.items != size:
+        if feed.items != size:
             raise codecs.PayloadError(
                 "the answer of this model is one for the whole batch: send "
                 f"{size} items, not {feed.items}"
             )
         return replace(feed, batched=True)  # the outputs are answered as they are
+
+    def _try(self) -> None:
+        """See whether items depend on each other, once a batch is to be filled up or divided."""
+        if (self.model.batch or 1) > 1:
+            try:
+                zeros = {one.name: _zeros(one) for one in self.model.inputs}
+                self.whole = not apart.independent(self._run, zeros)
+            except (EngineError, RequestError):
+                pass  # it takes no zeros
+        self._tried = True
 
     def predict(self, feed: codecs.Feed) -> list[Any]:
         """Run all items of a request, as many at once as the model's batch has."""

@@ -171,7 +171,7 @@ def test_a_large_batch_runs_in_parts_of_the_bound_size(service, model):
     body = json.dumps([[i, i, i] for i in range(5)]).encode()
     (answer,) = service.handle([{"body": body}], Context(part("application/json")))
     assert json.loads(answer) == [[2 * i] * 3 for i in range(5)]
-    assert model.model.runs == 3
+    assert model.model.runs == 3 + 3  # and whether items depend on each other
 
 
 def test_the_first_answer_says_that_it_was_cold(service, model):
@@ -293,7 +293,7 @@ def test_a_model_has_computed_and_answered_before_it_is_loaded(tmp_path, unlimit
     made = Service(lambda folder: Doubling(), rest_seconds=0.0)
     assert made.handle(None, loading(tmp_path)) is None
     computed: Any = made.model.model
-    assert computed.runs == 2  # and whether the two items depend on each other
+    assert computed.runs == 1
     assert f"loaded doubler from {tmp_path}" in made.model.took
 
 
@@ -361,6 +361,9 @@ def test_numbers_of_one_item_are_no_batch_that_may_be_filled_up():
         (lambda x: x * 2, False), (lambda x: x.sum(1), False), (lambda x: x == 0, False),
         (lambda x: np.cumsum(x, 0), True), (lambda x: x[::-1], True), (np.transpose, True),
         (lambda x: x - x.mean(0), True), (lambda x: np.full(3, x.sum() > 0), True),
+        (lambda x: np.cumsum(x[::-1], 0)[::-1], True), (lambda x: x @ x.T, True),
+        (lambda x: np.diff(x, axis=0, append=0), True),
+        (lambda x: np.diff(x, axis=0, prepend=0), True),
     ],
 )  # fmt: skip
 def test_a_batch_whose_items_depend_on_each_other_is_not_filled_up(answer, whole):
@@ -375,6 +378,37 @@ def test_a_batch_whose_items_depend_on_each_other_is_not_filled_up(answer, whole
     else:
         one = json.loads(model.respond(b"[[1, 2, 3]]", codecs.JSON, None, None)[1])
         assert one == given[:1]
+
+
+def test_items_are_tried_once_and_not_for_whole_batches():
+    runs = []
+
+    def run(feed, threads):
+        runs.append(threads)
+        return [feed["data"] * 2]
+
+    model = finder(batch=4, inputs=(Input("data", (4, 3)),), run=run)
+    took = []
+    for body in ([[1, 2, 3]] * 4, [1, 2, 3], [1, 2, 3]):
+        before = len(runs)
+        model.respond(json.dumps(body).encode(), codecs.JSON, None, None)
+        took.append(len(runs) - before)
+    assert took == [1, 4, 1]
+
+
+def test_a_model_of_chance_takes_batches_of_any_size():
+    rng = np.random.default_rng(0)
+    run = lambda feed, _: [feed["data"] + rng.normal(size=(4, 3))]  # noqa: E731
+    model = finder(batch=4, inputs=(Input("data", (4, 3)),), run=run)
+    assert len(json.loads(model.respond(b"[1, 2, 3]", codecs.JSON, None, None)[1])) == 3
+
+
+@pytest.mark.parametrize("answer", [np.cumsum, lambda x, _: np.cumsum(x[::-1], 0)[::-1]])
+def test_of_two_items_each_is_tried(answer):
+    inputs = (Input("data", (2, 3)),)
+    model = finder(batch=2, inputs=inputs, run=lambda feed, _: [answer(feed["data"], 0)])
+    with pytest.raises(codecs.PayloadError, match="send 2 items, not 1"):
+        model.respond(b"[1, 2, 3]", codecs.JSON, None, None)
 
 
 def fail(feed, threads):

@@ -55,9 +55,26 @@ def test_rows_are_tried_where_the_file_does_not_say_what_comes_out(columns):
 
 def test_a_fixed_number_of_rows_is_filled_up_where_they_are_independent():
     assert tables(np.negative, rows=4).tells_rows_apart()
-    assert not tables(lambda x: np.cumsum(x, 0), rows=4).tells_rows_apart()
+    for rows in (2, 4):
+        assert not tables(lambda x: np.cumsum(x, 0), rows=rows).tells_rows_apart()
+        assert not tables(lambda x: np.cumsum(x[::-1], 0)[::-1], rows=rows).tells_rows_apart()
+        assert not tables(lambda x: x @ x.T, rows=rows).tells_rows_apart()
     assert tables(lambda x: np.cumsum(x, 0), rows=1).tells_rows_apart()
     assert not says_rows(files([("x", "float32", (4, 2))], 4))
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (3,)])
+def test_rows_of_columns_are_filled_up_where_they_are_independent(shape):
+    def columns(answer: Any, kind: str = "int64", rows: Any = 3) -> asking.Columns:
+        of = files([("a", "float32", (rows, *shape[1:])), ("b", kind, (rows, *shape[1:]))], rows)
+        run = lambda feed: [answer(feed["a"] + feed["b"])]  # noqa: E731
+        return asking.Columns(of, run, lambda: False, missing=True)
+
+    assert columns(np.negative).tells_rows_apart()
+    for answer in (lambda x: np.cumsum(x, 0), lambda x: np.cumsum(x[::-1], 0)[::-1]):
+        assert not columns(answer).tells_rows_apart()
+    for untried in (columns(np.sum, "string"), columns(np.sum, rows="N"), columns(np.sum, rows=1)):
+        assert untried.tells_rows_apart()
 
 
 def test_a_number_that_the_type_of_its_column_lacks_is_refused():

@@ -395,8 +395,10 @@ def test_csv_has_numbers_for_a_header_and_no_answer_of_more_axes():
     for refused in ({"outputs": [deep]}, {"labels": LABELS}):
         with pytest.raises(PayloadError):
             codecs.accepted(CSV, **refused)
-    with pytest.raises(PayloadError):
-        codecs.accepted(LINES, outputs=[flat], whole=True)
+    assert codecs.accepted(LINES, outputs=[deep]).kind == LINES
+    for outputs in ([np.array(7.0)], [flat, np.ones((2, 2))]):
+        with pytest.raises(PayloadError):
+            codecs.accepted(LINES, outputs=outputs)
 
 
 def test_whole_numbers_that_came_beside_others_are_exact_or_refused():

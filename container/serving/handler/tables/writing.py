@@ -89,8 +89,13 @@ def has_header(one: payloads.MediaType) -> bool:
 def holding(outputs: Sequence[Any], dialect: Dialect = Dialect.OWN) -> Sequence[str]:
     """Which content types can hold all of these arrays, one an output."""
     several = len(outputs) > 1
-    flat = all(one.ndim <= 2 for one in outputs) and len({one.shape[:1] for one in outputs}) == 1
-    lacks = {CSV: not flat and (several or dialect is not Dialect.XGBOOST), NPY: several}
+    even = len({one.shape[:1] for one in outputs}) == 1
+    flat = even and all(one.ndim <= 2 for one in outputs)
+    lacks = {
+        CSV: not flat and (several or dialect is not Dialect.XGBOOST),
+        JSONLINES: not even or not all(one.ndim for one in outputs),
+        NPY: several,
+    }
     return [kind for kind in OFFERED if not lacks.get(kind)]
 
 
