@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import signal
@@ -346,6 +347,16 @@ def test_all_of_an_answer_is_given_where_zeros_had_one_by_chance(batch):
     model = finder(batch=batch)
     for body in (b"[1, 0, 1]", b"[[1, 0, 1]]"):
         assert json.loads(model.respond(body, codecs.JSON, None, None)[1]) == [[0, 0], [0, 2]]
+
+
+def test_what_one_process_saw_of_an_answer_its_replicas_know():
+    model = finder()
+    replica = copy.copy(model.exchange)  # as a fork has it
+    one = (b"[1, 0, 0]", codecs.JSON, None, None)
+    assert json.loads(replica.respond(*one)[1]) == [0, 0]
+    model.respond(b"[1, 0, 1]", codecs.JSON, None, None)
+    for each in (model, replica):
+        assert json.loads(each.respond(*one)[1]) == [[0, 0]]
 
 
 def test_numbers_of_one_item_are_no_batch_that_may_be_filled_up():
