@@ -168,6 +168,41 @@ def test_a_table_by_csv_json_and_npy(server: Server, tmp_path: Path) -> None:
     assert (status, b"column" in answer) == (400, True), answer
 
 
+def test_accept_is_carried_out_as_it_is_written(server: Server, tmp_path: Path) -> None:
+    name = served(server, tmp_path / "accept", models.linear())
+    rows = b"1,2,3\n4,5.5,-6\n"
+    for accept, kind, head in (
+        ("Text/CSV; Header=Present, application/json;q=0.5", "text/csv", b"0,1\n"),
+        ("text/html, */*;q=0.1", "application/json", b"[["),
+        ("application/json;q=0, */*", "text/csv", b""),
+        ("image/png, application/x-ndjson;q=0.2", "application/jsonlines", b"["),
+    ):
+        status, answered, answer = server.invoke(name, rows, "text/csv", accept)
+        assert (status, answered) == (200, kind), answer
+        assert answer.startswith(head)
+    status, _, answer = server.invoke(name, rows, "text/csv", "text/html, text/csv;q=0")
+    assert (status, b"accept application/json" in answer) == (406, True), answer
+
+
+@pytest.mark.parametrize("backwards", [0, 1])
+def test_steps_of_time_are_no_items(server: Server, tmp_path: Path, backwards: int) -> None:
+    data = models.model(
+        [models.node("CumSum", ["x", "axis"], ["y"], reverse=backwards)],
+        [models.value("x", "float32", (3, 1, 2))],
+        [models.value("y", "float32", (3, 1, 2))],
+        [models.tensor("axis", np.array(0))],
+    )
+    name = served(server, tmp_path / f"steps-{backwards}", data)
+    steps: list[Any] = [[[1, 1]], [[2, 0]], [[4, 0]]]
+    sums: list[Any] = (
+        [[[7, 1]], [[6, 0]], [[4, 0]]] if backwards else [[[1, 1]], [[3, 1]], [[7, 1]]]
+    )
+    for sent, status, wanted in ((steps, 200, sums), (steps[:1], 400, None), (steps, 200, sums)):
+        told, _, answer = server.invoke(name, json.dumps(sent).encode(), "application/json")
+        assert told == status, answer
+        assert wanted is None or json.loads(answer) == wanted
+
+
 def test_tensors_of_several_inputs_by_name(server: Server, tmp_path: Path) -> None:
     data = models.model(
         [models.node("Gather", ["w", "ids"], ["g"]), models.node("Mul", ["g", "x"], ["y"])],

@@ -374,10 +374,10 @@ def probabilities(numbers: Any, likelihood: Likelihood) -> Any:
         return np.power(likelihood.base, row)
 
 
-def _check_finite(arrays: Sequence[Any]) -> None:
+def _check_finite(arrays: Sequence[Any], able: Sequence[str]) -> None:
     numbers = [np.asarray(array) for array in arrays if np.asarray(array).dtype.kind in "fc"]
     if not all(np.isfinite(array).all() for array in numbers):
-        raise PayloadError(f"the model answered NaN or infinity: accept {NPY} to see it", 500)
+        raise writing.infinite(able)
 
 
 def answer(
@@ -404,10 +404,10 @@ def answer(
         return writing.table(outputs, header=header)
     if labels is not None:
         likely = [probabilities(row, likelihood) for row in outputs[0]]
-        _check_finite(likely)
+        _check_finite(likely, [NPY])
         lines = [top_classes(row, labels) for row in likely]
         return json.dumps(lines if feed.batched else lines[0]).encode()
-    _check_finite(outputs)
+    _check_finite(outputs, writing.holding(outputs))
     if kind == JSONLINES:
         items = [o.tolist() for o in outputs]
         return writing.lines(items[0] if len(items) == 1 else list(zip(*items)))  # noqa: B905

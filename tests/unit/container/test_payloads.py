@@ -401,6 +401,18 @@ def test_csv_has_numbers_for_a_header_and_no_answer_of_more_axes():
             codecs.accepted(LINES, outputs=outputs)
 
 
+def test_nan_of_networks_is_referred_to_what_can_hold_it():
+    deep, flat = np.full((1, 2, 2), np.nan), np.full((1, 2), np.nan)
+    for outputs, labels, way in (
+        ([deep], None, f": accept {NPY} to see it"), ([deep, deep], None, ""),
+        ([flat, flat], None, f": accept {CSV} to see it"),
+        ([flat, flat], ("a", "b"), f": accept {NPY} to see it"),
+    ):  # fmt: skip
+        with pytest.raises(PayloadError) as caught:
+            codecs.answer(outputs, feed(1, batched=True), JSON, labels)
+        assert caught.value.message == f"the model answered NaN or infinity{way}"
+
+
 def test_whole_numbers_that_came_beside_others_are_exact_or_refused():
     words = (Input("words", (1, 2), "int64"),)
     large = 2**53 + 1

@@ -122,6 +122,20 @@ def test_several_outputs_come_by_name():
     assert write(outputs, either)[0] == "application/json"
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/jsonlines"])
+def test_nan_is_referred_to_what_can_hold_all_of_the_answer(accept):
+    rows, maps = np.full(2, np.nan), np.zeros((2, 2, 2))
+    ways = {
+        ": accept text/csv or application/x-npy to see it": rows,
+        ": accept text/csv to see it": {"a": rows, "b": rows},
+        "": {"a": rows, "b": maps},
+    }
+    for way, answer in ways.items():
+        with pytest.raises(PayloadError) as caught:
+            write(answer, accept)
+        assert caught.value.message == f"the model answered NaN or infinity{way}"
+
+
 def test_several_outputs_that_are_no_columns_are_json():
     deep = {"label": np.array([0, 1]), "maps": np.zeros((2, 2, 2))}
     assert write(deep, "text/csv, application/json;q=0.5")[0] == "application/json"

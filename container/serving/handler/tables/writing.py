@@ -120,32 +120,37 @@ def write(
         return _several(prediction, accept, default, single=single and dialect is Dialect.OWN)
     array = np.asarray(prediction)
     what = f" {array.ndim} axes" if array.ndim > 2 else ""
-    headed = dialect is not Dialect.XGBOOST
-    chosen = accepted(accept, default, holding([array], dialect), what, headed=headed)
+    headed, able = dialect is not Dialect.XGBOOST, holding([array], dialect)
+    chosen = accepted(accept, default, able, what, headed=headed)
     kind = chosen.kind
     if kind == CSV:
         return CSV, _csv(array, dialect, names, header=has_header(chosen))
     if kind == NPY:
         return NPY, npy(array)
     if kind == JSONLINES:
-        return JSONLINES, lines(array.tolist(), dialect)
+        return JSONLINES, lines(array.tolist(), dialect, able)
     bare = single and dialect is Dialect.OWN and len(array) == 1
     rows = array.tolist()
-    return JSON, _dumps(rows[0] if bare else rows, dialect).encode()
+    return JSON, _dumps(rows[0] if bare else rows, dialect, able).encode()
 
 
-def lines(rows: Sequence[Any], dialect: Dialect = Dialect.OWN) -> bytes:
-    """Encode rows as JSON Lines. Raises PayloadError 500."""
-    return "".join(_dumps(row, dialect) + "\n" for row in rows).encode()
+def lines(rows: Sequence[Any], dialect: Dialect = Dialect.OWN, able: Sequence[str] = ()) -> bytes:
+    """Encode rows as JSON Lines. Raises PayloadError 500, which names who of `able` can."""
+    return "".join(_dumps(row, dialect, able) + "\n" for row in rows).encode()
 
 
-def _dumps(value: Any, dialect: Dialect) -> str:
+def _dumps(value: Any, dialect: Dialect, able: Sequence[str] = ()) -> str:
     try:
         return json.dumps(value, default=plain, allow_nan=dialect is not Dialect.OWN)
     except ValueError:
-        raise PayloadError(
-            f"the model answered NaN or infinity: accept {CSV} or {NPY} to see it", 500
-        ) from None
+        raise infinite(able) from None
+
+
+def infinite(able: Sequence[str]) -> PayloadError:
+    """The error of numbers that JSON does not have; `able` are the types that hold the answer."""
+    others = " or ".join(kind for kind in able if kind in (CSV, NPY))
+    hint = f": accept {others} to see it" if others else ""
+    return PayloadError(f"the model answered NaN or infinity{hint}", 500)
 
 
 def plain(value: Any) -> Any:
@@ -211,17 +216,19 @@ def _several(
     """Encode several outputs: by name as one object, or an object a row; as CSV side by side."""
     arrays = {name: np.asarray(one) for name, one in outputs.items()}
     what = f" several outputs, {', '.join(outputs)},"
-    chosen = accepted(accept, default, holding(list(arrays.values())), what)
+    able = holding(list(arrays.values()))
+    chosen = accepted(accept, default, able, what)
     kind = chosen.kind
     if kind == CSV:
         header = has_header(chosen)
         return CSV, table(list(arrays.values()), _columns(arrays), header=header)
     values = {name: one.tolist() for name, one in arrays.items()}
     if kind == JSON:
-        made = {name: one[0] if single and len(one) == 1 else one for name, one in values.items()}
-        return JSON, _dumps(made, Dialect.OWN).encode()
+        whole = {name: one[0] if single and len(one) == 1 else one for name, one in values.items()}
+        return JSON, _dumps(whole, Dialect.OWN, able).encode()
     rows = zip(*values.values())  # noqa: B905 - Python 3.8
-    return JSONLINES, lines([dict(zip(values, row)) for row in rows])  # noqa: B905
+    made = [dict(zip(values, row)) for row in rows]  # noqa: B905
+    return JSONLINES, lines(made, Dialect.OWN, able)
 
 
 def _columns(arrays: Mapping[str, Any]) -> list[str]:
