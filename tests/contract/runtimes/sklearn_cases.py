@@ -78,6 +78,12 @@ def classifiers() -> dict[str, Any]:
         "search": model_selection.GridSearchCV(logistic(), {"C": [1, 2]}, cv=2),
         "components": pipeline.make_pipeline(decomposition.PCA(3), logistic()),
         "bins": pipeline.make_pipeline(preprocessing.KBinsDiscretizer(3), logistic()),
+        "scaled forest": pipeline.make_pipeline(
+            preprocessing.StandardScaler(), ensemble.RandomForestClassifier(4)
+        ),
+        "binned boosting": pipeline.make_pipeline(  # sparse rows
+            preprocessing.KBinsDiscretizer(3), ensemble.GradientBoostingClassifier(n_estimators=3)
+        ),
     }
 
 
@@ -98,6 +104,12 @@ def regressors() -> dict[str, Any]:
             ridge(), func=np.cbrt, inverse_func=np.square, check_inverse=False
         ),
         "filled": pipeline.make_pipeline(impute.SimpleImputer(), ridge()),
+        "scaled boosting": pipeline.make_pipeline(
+            preprocessing.StandardScaler(),
+            "passthrough",
+            decomposition.PCA(4),
+            ensemble.GradientBoostingRegressor(n_estimators=5),
+        ),
         "least squares": cross_decomposition.PLSRegression(2),
         "clusters": cluster.KMeans(3, random_state=0, n_init=1),
     }
@@ -161,6 +173,10 @@ def exact(folder: Path, rows: Any) -> Made:
         "known numbers": (pipeline.make_pipeline(encoder, ridge()), np.c_[number, rows[:, 0]]),
         "seconds": (pipeline.make_pipeline(preprocessing.StandardScaler(), ridge()),
                     np.c_[stamps, rows[:, 0]]),
+        "seconds in trees": (
+            pipeline.make_pipeline(preprocessing.StandardScaler(), tree.DecisionTreeRegressor()),
+            np.c_[stamps, rows[:, 0]],
+        ),
     }  # fmt: skip
     for name, (model, known) in made.items():
         model.fit(known, np.exp(rows[:, 0]) + known[:, 0] / np.abs(known[:, 0]).max() * 10 + 15)

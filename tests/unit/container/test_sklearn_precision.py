@@ -115,3 +115,83 @@ def test_a_number_that_is_refused_is_so_though_its_float32_is_not():
         answered(Categories(None, [16777217.0]), b"16777217")
     with pytest.raises(RequestError, match="an unknown category"):
         answered(OfType("float64", [3.0]), b"3")
+
+
+class Pipeline:
+    """As scikit-learn's: steps that change rows, and trees at the end."""
+
+    __module__ = "sklearn.pipeline"
+
+    def __init__(self, *steps, classes=1):
+        self.n_features_in_ = 1
+        self.trees = RandomForestRegressor(classes)
+        self.steps = [*((str(index), step) for index, step in enumerate(steps)), ("", self.trees)]
+
+    def predict(self, rows):
+        for _, step in self.steps[:-1]:
+            rows = rows if step is None else step.transform(rows)
+        return self.trees.predict(rows)
+
+
+class RandomForestRegressor:
+    """Counts how it is asked, and says what it was given in float32."""
+
+    def __init__(self, outputs):
+        self.outputs, self.asked = outputs, []
+
+    def predict(self, rows):
+        self.asked.append(len(rows))
+        answer = np.asarray(rows)[:, 0].astype("float32").astype(float)
+        return [answer] * self.outputs if self.outputs > 1 else answer
+
+
+class Less:
+    """A step that takes a number away, in place."""
+
+    def __init__(self, number, made=np.asarray):
+        self.number, self.made = number, made
+
+    def transform(self, rows):
+        if (rows > 1e30).any():
+            raise ValueError("too large")
+        rows -= rows.dtype.type(self.number)
+        return self.made(rows)
+
+
+def test_trees_behind_a_pipeline_are_asked_once():
+    pipeline = Pipeline(None, Less(1))
+    assert answered(pipeline, b"3\n4.5") == [2.0, 3.5]
+    assert pipeline.trees.asked == [4]
+
+
+def test_of_the_two_answers_the_models_own_is_given():
+    pipeline = Pipeline(Less(16777216))
+    assert answered(pipeline, b"16777217\n16777218") == [1.0, 2.0]
+    assert pipeline.trees.asked == [4]
+
+
+def test_several_outputs_are_parted_by_rows():
+    pipeline = Pipeline(Less(1), classes=2)
+    model = runtime.Model("model.skops", pipeline, "predict")
+    table = read(b"3\n4.5", "text/csv", model.features, model.dialect)
+    answer = model.predict(table, 1)
+    assert {name: one.tolist() for name, one in answer.items()} == {
+        "output_0": [2.0, 3.5],
+        "output_1": [2.0, 3.5],
+    }
+    assert pipeline.trees.asked == [4]
+
+
+@pytest.mark.parametrize("made", [lambda rows: rows.astype(int), lambda rows: rows.tolist()])
+def test_trees_that_get_anything_else_are_asked_twice(made):
+    pipeline = Pipeline(Less(1, made))
+    model = runtime.Model("model.skops", pipeline, "predict")
+    for _ in range(2):
+        table = read(b"3\n5", "text/csv", model.features, model.dialect)
+        assert model.predict(table, 1).tolist() == [2.0, 4.0]
+    assert pipeline.trees.asked == [2, 2, 2, 2]
+
+
+def test_rows_that_a_step_refuses_are_refused_as_by_the_pipeline():
+    with pytest.raises(RequestError, match="too large"):
+        answered(Pipeline(Less(1)), b"1e31")
