@@ -106,11 +106,18 @@ class _Picture(NamedTuple):
 def _image(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
     picture = _picture(inputs)
     if picture is None:
-        raise PayloadError(
-            f"this model takes no image: send {describe(inputs)} as JSON or NPY", 415
-        )
+        raise _no_image(inputs)
     array = _item(body, inputs[0], picture, resize)
     return Feed({inputs[0].name: array[None]}, 1, batched=False)
+
+
+def _no_image(inputs: Sequence[Input]) -> PayloadError:
+    what = f"this model takes no image: send {describe(inputs)} as JSON or NPY"
+    one = inputs[0]
+    unsaid = len(inputs) == 1 and len(one.shape) == 4 and one.pixels is None
+    if unsaid and {one.shape[1], one.shape[3]} & {1, 3}:  # channels
+        what += '; model.json may say what a picture becomes: "image": {"scale": 0.00392157}'
+    return PayloadError(what, 415)
 
 
 def _item(body: bytes, one: Input, picture: _Picture, resize: images.Resize | None) -> Any:
@@ -130,10 +137,13 @@ def _item(body: bytes, one: Input, picture: _Picture, resize: images.Resize | No
 
 def _in_base64(value: Any, inputs: Sequence[Input], resize: images.Resize | None) -> Feed | None:
     """Items of the pictures that JSON holds as base64; None where it holds none."""
-    picture = _picture(inputs)
-    found = None if picture is None else encoded.pictures(value, (inputs[0].name,))
-    if picture is None or found is None:
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
         return None
+    found, picture = encoded.pictures(value, (inputs[0].name,)), _picture(inputs)
+    if found is None:
+        return None
+    if picture is None:
+        raise _no_image(inputs)
     items: list[Any] = []
     for number, file in enumerate(found.files, 1):
         try:
@@ -188,16 +198,11 @@ def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) ->
 
 
 def _unwrapped(value: Any, inputs: Sequence[Input]) -> Any:
-    """Take the values out of what wraps them, where that is not an input of the model.
-
-    Clients of TensorFlow Serving name a signature beside them, of which there is one here.
-    """
-    if isinstance(value, dict):
-        rest = {name: one for name, one in value.items() if name != "signature_name"}
-        name = next(iter(rest), "")
-        if len(rest) == 1 and name in _WRAPPERS and name not in [one.name for one in inputs]:
-            return rest[name]
-    return value
+    """Take the values out of what wraps them, where that is not an input of the model."""
+    if not isinstance(value, dict):
+        return value
+    names = {one.name for one in inputs}
+    return payloads.within(value, [one for one in _WRAPPERS if one not in names])
 
 
 def _by_input(value: Any) -> Any:

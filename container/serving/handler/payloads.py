@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from runtimes.values import RequestError
@@ -16,6 +16,7 @@ _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?")
 _ZERO = re.compile(r"0(\.0{0,9})?")
 # name=value or name="value", in which a semicolon may stand
 _PARAMETER = re.compile(r';([^;=]*)(?:=\s*("(?:[^"\\]|\\.)*"|[^;]*))?')
+_PARAMETERS = ("parameters", "params")
 _SHOWN = 40  # letters of a client's text in a message
 
 
@@ -78,6 +79,21 @@ def load_json(body: bytes, constant: Callable[[str], Any] | None = None) -> tupl
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"the body is not JSON: {error}") from None
     return value, body.count(b'"') != 2 * keys.count
+
+
+def within(value: Mapping[str, Any], wrappers: Collection[str]) -> Any:
+    """Take out what one of the `wrappers` of an object holds; the object where there is none.
+
+    Clients of TensorFlow Serving name a signature beside it, of which there is one here; those of
+    Hugging Face and MLflow send parameters. Raises PayloadError for parameters that are not empty.
+    """
+    held = [name for name in value if name not in ("signature_name", *_PARAMETERS)]
+    if len(held) != 1 or held[0] not in wrappers:
+        return value
+    for name in _PARAMETERS:
+        if value.get(name):
+            raise PayloadError(f"no model takes {name!r} of a request: leave them out")
+    return value[held[0]]
 
 
 class _Keys:

@@ -52,8 +52,9 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
         {"data": [ITEM]},
         [{"data": ITEM}],
         {"signature_name": "serving_default", "instances": [ITEM]},
+        {"inputs": [ITEM], "parameters": {}},
     ],
-    ids=["instances", "inputs", "by name", "items", "of TensorFlow Serving's clients"],
+    ids=["instances", "inputs", "by name", "items", "of TensorFlow Serving's", "of Hugging Face's"],
 )
 def test_json_may_name_what_it_holds(wrapped):
     assert codecs.parse(json.dumps(wrapped).encode(), JSON, TABLE).items == 1
@@ -160,6 +161,7 @@ BAD = [
     (b"\xff\xfe", JSON, TABLE, 400, "not JSON"),
     (b"[" * 100_000, JSON, TABLE, 400, "not JSON"),
     (b"[[NaN,1,2],[3,4,5]]", JSON, TABLE, 400, "NaN is not a number"),
+    (b'{"inputs": [[1]], "parameters": {"top": 5}}', JSON, TABLE, 400, "no model takes 'param"),
     (b'"text"', JSON, TABLE, 400, "not a rectangular list of numbers"),
     (b"null", JSON, TABLE, 400, "not a rectangular list of numbers"),
     (b"[[1,2,3],[4,5]]", JSON, TABLE, 400, "rectangular"),
@@ -509,7 +511,12 @@ def test_a_picture_has_its_own_size_where_the_model_takes_any(shape, taken):
         assert (array.shape, array.dtype) == (taken, np.uint8)
 
 
-def test_a_picture_is_refused_where_nobody_says_what_its_numbers_are():
-    with pytest.raises(codecs.PayloadError) as caught:
-        codecs.parse(b"\xff\xd8\xff", "image/jpeg", (Input("x", (1, 3, 8, 8), "float32", None),))
-    assert caught.value.status == 415
+@pytest.mark.parametrize(
+    ("body", "kind"), [(png(), "image/png"), (json.dumps({"inputs": TEXT}).encode(), JSON)]
+)
+def test_a_picture_is_refused_where_nobody_says_what_its_numbers_are(body, kind):
+    for shape, told in (((1, 3, 8, 8), True), ((1, 5, 8, 8), False)):
+        with pytest.raises(codecs.PayloadError, match="takes no image") as caught:
+            codecs.parse(body, kind, (Input("x", shape, "float32", None),))
+        assert caught.value.status == 415
+        assert ('"image": {"scale"' in str(caught.value)) is told

@@ -32,6 +32,7 @@ def same(table, rows) -> bool:
         {**SPLIT, "index": [0, 1]},
         {"instances": ROWS}, {"inputs": ROWS}, {"instances": OBJECTS}, {"inputs": BY_COLUMN},
         {"signature_name": "serving_default", "instances": ROWS},
+        {"inputs": ROWS, "parameters": {}}, {"dataframe_split": SPLIT, "params": None},
         {"dataframe_split": SPLIT}, {"dataframe_records": OBJECTS},
         {"instances": [{"features": row} for row in ROWS]},
         {"instances": [{"data": {"features": {"values": row}}} for row in ROWS]},
@@ -170,6 +171,8 @@ def test_an_empty_text_is_a_category_and_null_is_a_missing_one(body):
         (b"[]", NAMED, "no rows"), (b"[[]]", NAMED, "no columns"), (b"{}", NAMED, "no columns"),
         (b"5", NAMED, "5 is not a list of rows"), (b"null", NAMED, "None is not a list"),
         (b"[1, 2", NAMED, "not JSON"),
+        (b'{"inputs": [[1, 2, 3]], "parameters": {"x": 1}}', NAMED, "takes 'parameters' of a"),
+        (b'{"dataframe_records": [{}], "params": [1]}', NAMED, "takes 'params' of a request"),
         (b"[" * 100_000, NAMED, "not JSON"),
     ],
 )  # fmt: skip

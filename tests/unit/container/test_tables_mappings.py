@@ -17,6 +17,12 @@ ONE, TWO = {"town": "Ulm", "age": 3}, {"new": True, "of": ["a", "b"]}
         ('[{"town": "Ulm", "age": 3}, {"new": true, "of": ["a", "b"]}]', JSON, [ONE, TWO], False),
         ('{"town": "Ulm", "age": 3}', JSON, [ONE], True),
         ('{"instances": [{"town": "Ulm", "age": 3}]}', None, [ONE], False),
+        (
+            '{"signature_name": "x", "instances": [{"town": "Ulm", "age": 3}], "params": {}}',
+            None,
+            [ONE],
+            False,
+        ),
         ('{"inputs": 3}', JSON, [{"inputs": 3}], True),
         ('{"town": "Ulm", "age": 3}\n\n{"new": true, "of": ["a", "b"]}', None, [ONE, TWO], False),
     ],

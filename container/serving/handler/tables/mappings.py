@@ -38,11 +38,11 @@ def _json(text: bytes) -> Any:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Take the rows out of an object that holds nothing else."""
-    if not isinstance(value, dict) or len(value) != 1:
+    """Take the rows out of what wraps them, where that is no row by itself."""
+    if not isinstance(value, dict):
         return value
-    name, inner = next(iter(value.items()))
-    return inner if name in _WRAPPERS and isinstance(inner, list) else value
+    inner = payloads.within(value, _WRAPPERS)
+    return inner if isinstance(inner, list) else value
 
 
 def _table(rows: Sequence[Any], *, single: bool = False) -> Table:

@@ -95,8 +95,7 @@ def _unwrapped(value: Any, features: Features) -> Any:
 def _inner(value: Any, called: Sequence[str], features: Features) -> Any:
     if not isinstance(value, dict) or _are_columns(value, features):
         return value
-    rest = {name: one for name, one in value.items() if name != "signature_name"}
-    return next(iter(rest.values())) if len(rest) == 1 and next(iter(rest)) in called else value
+    return payloads.within(value, called)
 
 
 def _are_columns(value: Mapping[str, Any], features: Features) -> bool:
