@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmectl import endpoint as endpoints
-from mmectl.app import App
 from mmectl.base.errors import ConfigError, DeployError, UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -20,10 +19,13 @@ from mmectl.config.variables import plain
 from mmectl.console.output import Result
 from mmectl.deploy import adoption
 from mmectl.planning.observe import observe
-from mmectl.planning.step import Step
 from mmectl.spec.desired import Desired, counted_name
-from mmectl.spec.scaling import Target
 from mmectl.spec.tags import ADOPTED, TAG
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.planning.step import Step
+    from mmectl.spec.scaling import Target
 
 Described = Mapping[str, Any]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmectl.app import App
 from mmectl.base.errors import BuildError, ServiceError
 from mmectl.commands import upgrades
-from mmectl.planning.step import Plan
-from mmectl.spec.desired import Desired
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.planning.step import Plan
+    from mmectl.spec.desired import Desired
 
 
 @dataclass(frozen=True, slots=True)

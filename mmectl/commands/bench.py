@@ -9,11 +9,10 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base import extras
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.base.text import counted
@@ -23,9 +22,12 @@ from mmectl.commands.common import CommandGroup, command
 from mmectl.commands.invoke import payload_of, targets_of
 from mmectl.console import bench_view
 from mmectl.console.output import Result, Table
-from mmectl.invoke import Request
 from mmectl.traffic import figures, mix, proposal
 from mmectl.traffic.driver import Load, Sample, drive
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.invoke import Request
 
 DURATION = 30.0
 _AT_MOST = 256

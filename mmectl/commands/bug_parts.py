@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmectl.app import App
 from mmectl.base.errors import ConfigError, MmectlError
 from mmectl.base.files import writing
 from mmectl.base.scrub import MASK, Scrubber, secret_name
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _TAIL = 100_000  # bytes of a log, its last ones
 _LOGS, _BUGS = 8, 3  # files, the newest

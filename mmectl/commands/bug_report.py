@@ -6,14 +6,17 @@ import os
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import UsageError
 from mmectl.commands import bug_parts
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _READ_ME = """\
 What mmectl bug-report has collected. Nothing of it was sent anywhere.

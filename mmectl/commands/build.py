@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import BuildError, Interrupted, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result, size
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.images.aws_build import Backends
     from mmectl.images.codebuild import CodeBuild
     from mmectl.images.docker import Docker

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from mmectl.app import App
 from mmectl.commands.common import command
 from mmectl.console.output import Result
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @command(

@@ -6,15 +6,17 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @click.group(cls=CommandGroup)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import MmectlError
 from mmectl.commands.common import Call, command
 from mmectl.commands.history import history
@@ -25,6 +24,7 @@ from mmectl.commands.status import alarm_states
 from mmectl.console.output import Mode, Output, Result
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.aws.account import Account
     from mmectl.local.client.platform import Connection
     from mmectl.web.site import Site

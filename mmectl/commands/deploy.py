@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmectl import endpoint
-from mmectl.app import App
 from mmectl.base.errors import Interrupted
 from mmectl.commands import beforehand, cost, unserved, upgrades
 from mmectl.commands.common import command
@@ -21,8 +20,11 @@ from mmectl.doctor import alarms, checks, models
 from mmectl.planning.observe import observe
 from mmectl.planning.observed import Observed, was_rolled_back
 from mmectl.planning.step import Plan, Step, phases
-from mmectl.registry.served import Unserved
-from mmectl.spec.desired import Desired
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.registry.served import Unserved
+    from mmectl.spec.desired import Desired
 
 CHANGES = 2  # exit code of `plan --detailed-exitcode` where something is to do
 _WHOSE = "the image to be deployed"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import Interrupted, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console import questions
@@ -14,6 +15,9 @@ from mmectl.deploy.destroy import destroy as remove
 from mmectl.planning.removal import removal
 from mmectl.registry import tombstones, versions
 from mmectl.registry.catalog import list_models
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @command(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from mmectl.app import App
 from mmectl.base.text import counted
 from mmectl.commands.common import command
 from mmectl.commands.subject import subject_of
 from mmectl.console.output import Result
 from mmectl.doctor.checks import CHECKS, examine
-from mmectl.doctor.values import Finding
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.doctor.values import Finding
 
 WIDTH = 80
 _HANG = " " * 20

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base import codes, packaged
 from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.console import entries
 from mmectl.console.output import Result, Table
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @command(

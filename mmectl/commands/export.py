@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mmectl import __version__
-from mmectl.app import App
 from mmectl.base.errors import UsageError
 from mmectl.base.files import write_whole, writing
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.export.stack import Stack
 
 _HEAD = """\

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mmectl.app import App
 from mmectl.base.errors import PlatformError, UsageError
 from mmectl.commands.shell_lines import lines
 from mmectl.console.output import Result
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.local.client.platform import Connection
 
 LOOK = 0.5  # seconds between two looks at whether it still runs

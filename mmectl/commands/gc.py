@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import MmectlError, ServiceError
 from mmectl.base.text import counted
 from mmectl.commands import cost
@@ -17,6 +16,7 @@ from mmectl.console.output import Result, Table
 from mmectl.deploy.leftovers import KEPT, Leftover
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.aws.leftovers import Leftovers
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmectl.app import App
 from mmectl.base.errors import MmectlError, ServiceError
 from mmectl.commands.status import alarm_states
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 Row = dict[str, Any]
 

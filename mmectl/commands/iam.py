@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base import partitions
 from mmectl.base.errors import ServiceError, UsageError
 from mmectl.commands.common import CommandGroup, command
@@ -16,6 +15,7 @@ from mmectl.console.output import Result
 from mmectl.registry.names import check_folder
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.iam.grants import Who
     from mmectl.iam.policy import Names
     from mmectl.spec.capture import Capture

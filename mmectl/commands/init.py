@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mmectl.app import App
 from mmectl.base.errors import ConfigError, UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
 from mmectl.config import project
-from mmectl.config.loading import EJECTED, load
 from mmectl.config.project import FILE_NAME
 from mmectl.console import questions
 from mmectl.console.output import Result
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.starting.asking import Ask
     from mmectl.starting.values import Start
     from mmectl.starting.wishes import Wish
@@ -280,6 +279,8 @@ def _replaced(place: Path, start: Start) -> tuple[Path, bytes] | None:
 
 def _check(path: Path, config: bytes) -> None:
     """Load the file as commands will, before it has its name. Raises ConfigError."""
+    from mmectl.config.loading import load
+
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("xb") as stream:
@@ -301,6 +302,7 @@ def _result(place: Path, file: str, start: Start) -> Result:
 
 def _ejected(place: Path, file: str) -> Result:
     """Put the container beside a config.yaml that exists. Raises UsageError where it has none."""
+    from mmectl.config.loading import EJECTED, load
     from mmectl.starting.container import ejected
     from mmectl.starting.writing import refuse_existing, write
 

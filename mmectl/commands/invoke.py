@@ -10,11 +10,10 @@ from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import Interrupted, InvokeError, MmectlError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event
@@ -34,6 +33,9 @@ from mmectl.invoke import (
     tally,
     traffic,
 )
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _ALL = "*"
 _PATTERN = re.compile(r"[*?]")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import PlatformError, UsageError
 from mmectl.commands import foreground as foreground_
 from mmectl.commands.common import CommandGroup, command
 from mmectl.console.output import Result, Table
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.local.logs.lines import Line, Place
 
 Streams = Mapping[str, Path]  # the logs to show: <variant>/<instance>, or platform

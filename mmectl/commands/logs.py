@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import MmectlError, ServiceError, UsageError
 from mmectl.commands.common import command
 from mmectl.console.output import Result
 from mmectl.traffic import metrics as spans
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.aws.cloudwatch import LogEvent, Logs
 
 LINES = 40

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import UsageError
 from mmectl.commands import candidates, metrics_by
 from mmectl.commands.common import command
@@ -17,6 +16,7 @@ from mmectl.traffic import metrics as core
 from mmectl.traffic.by_model import SORTS
 
 if TYPE_CHECKING:
+    from mmectl.app import App
     from mmectl.aws.cloudwatch import Ask
 
 SHORTEST = 60  # seconds of a period

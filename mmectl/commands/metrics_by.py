@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmectl.app import App
 from mmectl.base.errors import MmectlError
 from mmectl.console.output import Result, Table
 from mmectl.traffic import by_model as core
 from mmectl.traffic import course
 from mmectl.traffic import metrics as usual
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _RIGHT = frozenset(core.COLUMNS[1:])
 _SOURCE = "the containers' /metrics, scraped by the embedded platform"

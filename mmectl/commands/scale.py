@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import Interrupted
 from mmectl.base.text import counted
 from mmectl.commands.common import command
 from mmectl.console.output import Result
 from mmectl.deploy import scale as core
 from mmectl.spec import capacity
-from mmectl.spec.scaling import Target
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.spec.scaling import Target
 
 _MOST = 1_000_000
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import ServiceError
-from mmectl.base.prices import Cost
 from mmectl.base.text import age, counted
 from mmectl.commands import cost
 from mmectl.commands.common import command
 from mmectl.console.output import Result, Table, size
-from mmectl.registry.inventory import Model
-from mmectl.registry.names import Artifact
 from mmectl.spec.policy import progress
 from mmectl.spec.scaling import Target, is_ours, name_of, said
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.base.prices import Cost
+    from mmectl.registry.inventory import Model
+    from mmectl.registry.names import Artifact
 
 SHOWN = 20
 _COLUMNS = ("MODEL", "SIZE", "AGE", "LOADED", "MEMORY", "NOTE")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from mmectl.app import App
+from typing import TYPE_CHECKING
+
 from mmectl.commands import unserved
 from mmectl.commands.iam import names_of
-from mmectl.config.sections.endpoint import Endpoint
 from mmectl.config.specification import policy as configured
 from mmectl.doctor.values import ImageFacts, ModelSizes, Subject, Wanted
 from mmectl.images.platforms import platform_of
 from mmectl.planning.serving import serving_role
-from mmectl.spec.policy import Policy
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.config.sections.endpoint import Endpoint
+    from mmectl.spec.policy import Policy
 
 
 def subject_of(app: App, policy: Policy | None = None) -> Subject:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from mmectl.app import App
+from typing import TYPE_CHECKING
+
 from mmectl.base.errors import BuildError, MmectlError
 from mmectl.planning.serving import serving_image
-from mmectl.planning.step import Plan
-from mmectl.spec.desired import Desired
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.planning.step import Plan
+    from mmectl.spec.desired import Desired
 
 
 def desired(app: App) -> Desired:

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.artifacts import upload_many
 from mmectl.base.concurrency import at_once
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
@@ -26,12 +25,15 @@ from mmectl.frameworks import detect
 from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact, check_name, parse
-from mmectl.registry.served import Unserved
 from mmectl.registry.upload import check
 from mmectl.registry.upload_job import Upload, Uploaded
 from mmectl.registry.versions import Alias, version_of
 from mmectl.sources.origin import Prepared, Source, chosen, prepare
 from mmectl.sources.origin import parse as parse_source
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.registry.served import Unserved
 
 Failed = list[tuple[str, MmectlError]]
 _MUCH = 100_000  # bytes more that are told of

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import Interrupted, MmectlError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event
@@ -23,6 +22,9 @@ from mmectl.console.output import Result, Table, milliseconds
 from mmectl.invoke import Request, ask
 from mmectl.traffic.warm import ATTRIBUTE, Warmed, not_in_memory
 from mmectl.traffic.warm import warm as warmed_by
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _SHOWN = 20
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmectl.config.loading import Config
 from mmectl.sources import origin
+
+if TYPE_CHECKING:
+    from mmectl.config.loading import Config
 
 
 def known_sources(config: Config) -> tuple[origin.Source, ...]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmectl.base.errors import ConfigError
-from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
-from mmectl.config.sections.settings import Settings
 from mmectl.deploy.watching import Watched
 from mmectl.spec import alarms
 from mmectl.spec.capture import Capture, among_models
 from mmectl.spec.container import Container
 from mmectl.spec.desired import Spec
 from mmectl.spec.metrics import Measured
-from mmectl.spec.policy import Policy
 from mmectl.spec.tags import carried
 from mmectl.spec.variant import Variant
+
+if TYPE_CHECKING:
+    from mmectl.config.sections.endpoint import Endpoint, ProductionVariant
+    from mmectl.config.sections.settings import Settings
+    from mmectl.spec.policy import Policy
 
 
 def specification(settings: Settings, *, image: str, models: str, role: str) -> Spec:

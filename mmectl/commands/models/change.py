@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -14,6 +14,9 @@ from mmectl.commands.models.group import models, versioned
 from mmectl.console.output import Result
 from mmectl.registry.current_version import Changed, Switch
 from mmectl.registry.versions import version_of
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @command(

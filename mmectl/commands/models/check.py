@@ -10,11 +10,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.concurrency import until_interrupted
 from mmectl.base.errors import ArtifactError, Interrupted, MmectlError, ServiceError, UsageError
 from mmectl.base.text import counted
@@ -31,6 +30,9 @@ from mmectl.invoke import content_type_of
 from mmectl.registry import signatures
 from mmectl.sources.origin import Source, parse, prepare
 from mmectl.sources.tarball import folder_of
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 _LISTED = 50
 

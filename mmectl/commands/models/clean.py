@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -15,9 +15,12 @@ from mmectl.commands.models.listing import use
 from mmectl.commands.status import instances_of
 from mmectl.console.output import Result, Table, size
 from mmectl.registry import tombstones, versions
-from mmectl.registry.inventory import Model
-from mmectl.registry.names import Artifact
 from mmectl.registry.prune import breaks, pruned
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.registry.inventory import Model
+    from mmectl.registry.names import Artifact
 
 _UNKNOWN = (
     "AWS does not tell which versions are in memory: requests that name a removed one fail as soon "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import ArtifactError, UsageError
 from mmectl.base.text import counted
 from mmectl.base.values import Event
@@ -16,9 +16,12 @@ from mmectl.commands.common import command
 from mmectl.commands.models.group import models
 from mmectl.console.output import Result
 from mmectl.frameworks import conversion, detect
-from mmectl.frameworks.base import Conversion
 from mmectl.frameworks.conversion import Converted, Wanted
 from mmectl.frameworks.values import ModelError
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.frameworks.base import Conversion
 
 
 @command(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmectl.app import App
 from mmectl.base.text import counted
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -18,8 +17,11 @@ from mmectl.commands.status import instances_of
 from mmectl.console.output import Result, Table, size
 from mmectl.frameworks import detect
 from mmectl.registry import signatures
-from mmectl.registry.inventory import Model
-from mmectl.registry.names import Artifact
+
+if TYPE_CHECKING:
+    from mmectl.app import App
+    from mmectl.registry.inventory import Model
+    from mmectl.registry.names import Artifact
 
 SHOWN = 50
 # with more than this, digests are looked up only where they are asked for

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mmectl.app import App
 from mmectl.base.errors import Interrupted, UsageError
 from mmectl.commands import candidates
 from mmectl.commands.common import command
@@ -15,6 +15,9 @@ from mmectl.commands.models.group import models
 from mmectl.console.output import Result, size
 from mmectl.registry import copying, fetching
 from mmectl.registry.names import DIGEST, model_of
+
+if TYPE_CHECKING:
+    from mmectl.app import App
 
 
 @command(
