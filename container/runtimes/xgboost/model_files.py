@@ -167,6 +167,10 @@ def header(data: bytes | bytearray, name: str) -> Header:
             tuple(map(str, types)) if types else None,
             _categories(booster),
         )
+    except _CutShort:
+        what = "has names of categories that are cut: XGBoost counts letters outside ASCII wrongly"
+        fix = "train it with names in ASCII, or as OrdinalEncoder numbers them"
+        raise ModelError(what, name, fix) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"is no model of XGBoost's ({type(error).__name__}: {error})"
         raise ModelError(what, name, _NEW) from None
@@ -196,6 +200,10 @@ def _categories(booster: Mapping[str, Any]) -> dict[int, Sequence[Any]]:
     return {index: values for index, values in listed if values}
 
 
+class _CutShort(Exception):
+    """Names of categories end within a letter."""
+
+
 def _listed(column: Mapping[str, Any]) -> list[Any]:
     """Numbers as they are; texts lie one after the other in UTF-8, each up to the next offset.
 
@@ -205,12 +213,18 @@ def _listed(column: Mapping[str, Any]) -> list[Any]:
     if ends is None:
         return values
     held = bytes(value & 255 for value in values)
-    text = held.decode()
+    try:
+        text = held.decode()
+    except UnicodeDecodeError:
+        raise _CutShort from None
     total = ends[-1] if ends else 0
     if total not in (len(text), len(held)):
         raise ValueError(f"categories of {len(held)} bytes end at {total}")
     spans = [slice(*pair) for pair in zip(ends, ends[1:])]  # noqa: B905, RUF007 - Python 3.8
-    return [text[one] if total == len(text) else held[one].decode() for one in spans]
+    try:
+        return [text[one] if total == len(text) else held[one].decode() for one in spans]
+    except UnicodeDecodeError:
+        raise _CutShort from None
 
 
 def _three(numbers: Any, name: str) -> tuple[int, int, int]:

@@ -279,6 +279,20 @@ def test_blanks_are_part_of_a_text():
     assert [list(one) for one in found.columns.values()] == [["good day", "bad"]]
 
 
+@pytest.mark.parametrize(
+    ("body", "texts"),
+    [
+        (b'1, Ulm,3\n4,"a, b",6\n7,b ,9', [" Ulm", "a, b", "b "]),
+        (b'"a","b","c"\n1, Ulm,3', [" Ulm"]),
+        (b"1, Ulm,3\n", [" Ulm"]),
+        (b'1, "a, b", 3\n4, "c", 6', ["a, b", "c"]),
+        (b'1," a ",3', [" a "]),
+    ],
+)
+def test_blanks_are_of_a_text_but_before_a_quote(body, texts):
+    assert read(body, "text/csv", MIXED).columns["b"].tolist() == texts
+
+
 @pytest.mark.parametrize("body", [b"a, b , c\n1,2,3", b" c,b, a\n3,2,1", b"a, b ,c\n1,2,3"])
 def test_names_with_blanks_around_them_are_those_of_the_header(body):
     """As pandas reads `a, b , c`: the blanks are in the names that the model was trained with."""

@@ -163,6 +163,16 @@ def test_categories_are_read_in_the_order_of_their_codes(booster, size):
     assert found == {0: ["Köln", "Ulm"], 1: [10, 30]}
 
 
+@pytest.mark.parametrize("names", [("a", "größe"), ("größe", "a"), ("é", "a", "b")])
+def test_categories_that_xgboost_cut_within_a_letter_are_refused_with_the_cause(names):
+    """As XGBoost 3.2 writes them: as many bytes as there are letters."""
+    column = texts(*names)
+    column["values"] = column["values"][: column["offsets"][-1]]
+    with pytest.raises(ModelError, match="letters outside ASCII") as caught:
+        model_files.header(json.dumps(with_categories([column])).encode(), "m.json")
+    assert "ASCII" in caught.value.fix
+
+
 def test_categories_that_end_elsewhere_are_damaged():
     column = {"offsets": [0, 9], "values": [85, 108, 109]}
     with pytest.raises(ModelError, match="categories of 3 bytes end at 9"):

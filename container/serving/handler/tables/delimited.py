@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -130,8 +131,11 @@ def _plain(text: str, delimiter: str, features: Features, dialect: Dialect) -> _
 
 
 def _quoted(text: str, delimiter: str) -> _Lines:
+    # `1, "a, b"`: a quote after a blank opens a field; elsewhere blanks are of texts, as in pandas
+    opened = rf"(?:^|[\r\n{re.escape(delimiter)}]) +\""  # linear, but between blanks
+    blanks = delimiter == " " or re.search(opened, text) is not None
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=blanks
     )
     try:
         rows = [row for row in reader if row]
