@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runtimes.mxnet.model_files import Input
-from serving.handler import codecs, images, responses
+from serving.handler import answers, codecs, images, responses
 from serving.handler.codecs import JSON, NPY, PayloadError
 from serving.handler.tables.kinds import CSV
 from serving.handler.tables.writing import OFFERED
@@ -102,7 +102,7 @@ def test_kinds(kind: str | None, body: bytes) -> None:
      "text/*", "header=", "present"])).map("".join)
 ))  # fmt: skip
 def test_accept_headers(header: str | None) -> None:
-    choose = lambda: codecs.accepted(header)  # noqa: E731
+    choose = lambda: answers.accepted(header)  # noqa: E731
     chosen = check("accept", repr(header).encode(), choose, (PayloadError,))
     assert chosen is None or chosen.kind in OFFERED
 

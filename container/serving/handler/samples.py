@@ -13,7 +13,7 @@ from runtimes.base import TableModel
 from runtimes.tables import Features, Table
 from runtimes.values import Input
 
-from serving.handler import codecs, images
+from serving.handler import answers, codecs, images
 from serving.handler.tabular import Tabular
 from serving.workers.cpu import Budget
 
@@ -37,7 +37,7 @@ def rehearse(resize: images.Resize | None) -> None:
             feed = codecs.parse(body, kind, [INPUT], resize)
             for accepted in (codecs.JSON, codecs.NPY):
                 scores: Any = np.full((1, 5), 0.2, np.float32)
-                codecs.answer([scores], feed, accepted, [str(n) for n in range(5)])
+                answers.answer([scores], feed, accepted, [str(n) for n in range(5)])
 
 
 class _Table(TableModel):

@@ -13,7 +13,7 @@ from runtimes import apart
 from runtimes.base import TensorModel
 from runtimes.values import ANY, EngineError, Input, RequestError
 
-from serving.handler import codecs, images, samples
+from serving.handler import answers, codecs, images, samples
 from serving.handler.exchange import Exchange, within_room
 from serving.handler.tables import writing
 from serving.workers.cpu import Budget
@@ -61,7 +61,7 @@ class Tensors(Exchange):
         del context
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
         labels = self.model.labels
-        codecs.accepted(accept, default, labels)  # before anything is computed for nobody
+        answers.accepted(accept, default, labels)  # before anything is computed for nobody
         self.whole = self.whole or bool(self._seen[0])
         feed = self.parse(body, content_type)
         try:
@@ -70,7 +70,7 @@ class Tensors(Exchange):
             self.whole, self._seen[0] = True, 1
             feed = self.parse(body, content_type)
             outputs = self.predict(feed)
-        chosen = codecs.accepted(accept, default, labels, outputs)
+        chosen = answers.accepted(accept, default, labels, outputs)
         header = writing.has_header(chosen)
         return chosen.kind, self.answer(outputs, feed, chosen.kind, header=header)
 
@@ -125,7 +125,7 @@ class Tensors(Exchange):
     ) -> bytes:
         """Encode the outputs of a request as `kind`; raises PayloadError."""
         model = self.model
-        return codecs.answer(outputs, feed, kind, model.labels, model.likelihood, header=header)
+        return answers.answer(outputs, feed, kind, model.labels, model.likelihood, header=header)
 
     def _run(self, arrays: Mapping[str, Any]) -> list[Any]:
         return self.model.run(arrays, self._cpus.look())

@@ -1,4 +1,4 @@
-"""Requests to arrays, arrays to answers."""
+"""Requests to arrays (codecs.py), arrays to answers (answers.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from runtimes.values import ANY, Input, Likelihood, Pixels
-from serving.handler import codecs
+from serving.handler import answers, codecs
 from serving.handler.codecs import JSON, NPY, Feed, PayloadError
 
 ITEM = [[1, 2, 3], [4, 5, 6]]
@@ -260,7 +260,7 @@ def test_an_npy_header_that_declares_more_than_it_brings_allocates_nothing():
     ],
 )
 def test_accept(header, kind):
-    assert codecs.accepted(header).kind == kind
+    assert answers.accepted(header).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_accept(header, kind):
 )
 def test_accept_of_something_else_is_406(header):
     with pytest.raises(PayloadError) as caught:
-        codecs.accepted(header)
+        answers.accepted(header)
     assert caught.value.status == 406
 
 
@@ -282,7 +282,7 @@ def feed(items: int, *, batched: bool) -> Feed:
 def test_five_lines_for_probabilities():
     row = np.array([[0.1, 0.3, 0.2, 0.05, 0.05, 0.25, 0.05]], np.float32)
     meaning = Likelihood.PROBABILITY
-    lines = json.loads(codecs.answer([row], feed(1, batched=False), JSON, LABELS, meaning))
+    lines = json.loads(answers.answer([row], feed(1, batched=False), JSON, LABELS, meaning))
     assert lines == [
         "probability=0.300000, class=b",
         "probability=0.250000, class=f",
@@ -294,15 +294,15 @@ def test_five_lines_for_probabilities():
 
 def test_logits_go_through_softmax_for_labelled_answers_only():
     row = np.array([[0.0, np.log(3.0)]], np.float32)
-    lines = json.loads(codecs.answer([row], feed(1, batched=False), JSON, ("x", "y")))
+    lines = json.loads(answers.answer([row], feed(1, batched=False), JSON, ("x", "y")))
     assert lines == ["probability=0.750000, class=y", "probability=0.250000, class=x"]
-    plain = json.loads(codecs.answer([row], feed(1, batched=False), JSON, None))
+    plain = json.loads(answers.answer([row], feed(1, batched=False), JSON, None))
     assert plain == pytest.approx([0.0, 1.0986123])
 
 
 def labelled(row: list[float], meaning: Likelihood) -> list[float]:
     """The probabilities of the lines that a row is answered with, in the order of the labels."""
-    body = codecs.answer(
+    body = answers.answer(
         [np.array([row])], feed(1, batched=False), JSON, LABELS[: len(row)], meaning
     )
     lines = sorted(json.loads(body), key=lambda line: line[-1])
@@ -335,23 +335,23 @@ def test_scores_that_make_no_probabilities_are_refused(row):
 
 def test_a_batch_answers_with_the_batch_axis():
     rows = np.array([[1, 0], [0, 1]], np.float32)
-    assert json.loads(codecs.answer([rows], feed(2, batched=True), JSON, None)) == rows.tolist()
-    lines = json.loads(codecs.answer([rows], feed(2, batched=True), JSON, ("x", "y")))
+    assert json.loads(answers.answer([rows], feed(2, batched=True), JSON, None)) == rows.tolist()
+    lines = json.loads(answers.answer([rows], feed(2, batched=True), JSON, ("x", "y")))
     assert [item[0][-1] for item in lines] == ["x", "y"]
 
 
 def test_several_outputs_are_a_list():
     outputs = [np.array([[1.0]]), np.array([[2.0]])]
-    answer = json.loads(codecs.answer(outputs, feed(1, batched=False), JSON, None))
+    answer = json.loads(answers.answer(outputs, feed(1, batched=False), JSON, None))
     assert answer == [[1.0], [2.0]]
 
 
 def test_npy_holds_texts_and_one_output_alone():
-    texts = codecs.answer([np.array([["a", "bc"]], object)], feed(1, batched=True), NPY, None)
+    texts = answers.answer([np.array([["a", "bc"]], object)], feed(1, batched=True), NPY, None)
     assert np.load(io.BytesIO(texts)).tolist() == [["a", "bc"]]
     with pytest.raises(PayloadError, match=r"cannot answer 2 outputs as .*: accept .*/json, text"):
-        codecs.accepted(NPY, outputs=[np.ones((1, 2))] * 2)
-    assert codecs.accepted(NPY, labels=LABELS, outputs=[np.ones((1, 7))] * 2).kind == NPY
+        answers.accepted(NPY, outputs=[np.ones((1, 2))] * 2)
+    assert answers.accepted(NPY, labels=LABELS, outputs=[np.ones((1, 7))] * 2).kind == NPY
 
 
 CSV, LINES = "text/csv", "application/jsonlines"
@@ -378,29 +378,31 @@ CSV, LINES = "text/csv", "application/jsonlines"
 )
 def test_outputs_of_rows_are_rows_of_csv_and_lines(outputs, csv, lines):
     several = feed(len(np.atleast_1d(outputs[0])), batched=True)
-    assert codecs.accepted(CSV, outputs=outputs).kind == CSV
-    assert codecs.answer(outputs, several, CSV, None) == csv
+    assert answers.accepted(CSV, outputs=outputs).kind == CSV
+    assert answers.answer(outputs, several, CSV, None) == csv
     if lines is not None:
-        assert codecs.accepted("application/x-ndjson", outputs=outputs).kind == LINES
-        assert codecs.answer(outputs, several, LINES, None) == lines
+        assert answers.accepted("application/x-ndjson", outputs=outputs).kind == LINES
+        assert answers.answer(outputs, several, LINES, None) == lines
 
 
 def test_csv_has_numbers_for_a_header_and_no_answer_of_more_axes():
     flat, deep = np.ones((1, 2)), np.ones((1, 2, 3))
-    assert codecs.answer([flat], feed(1, batched=True), CSV, None, header=True) == b"0,1\n1.0,1.0\n"
-    none = codecs.answer([np.ones((0, 2))], feed(0, batched=True), CSV, None, header=True)
+    assert (
+        answers.answer([flat], feed(1, batched=True), CSV, None, header=True) == b"0,1\n1.0,1.0\n"
+    )
+    none = answers.answer([np.ones((0, 2))], feed(0, batched=True), CSV, None, header=True)
     assert none == b"0,1\n"
     both = f"{CSV}, {JSON};q=0.5"
-    chosen = [codecs.accepted(both, outputs=one).kind for one in ([flat], [deep], [flat, deep])]
+    chosen = [answers.accepted(both, outputs=one).kind for one in ([flat], [deep], [flat, deep])]
     assert chosen == [CSV, JSON, JSON]
-    assert codecs.accepted(both, labels=LABELS).kind == JSON
+    assert answers.accepted(both, labels=LABELS).kind == JSON
     for refused in ({"outputs": [deep]}, {"labels": LABELS}):
         with pytest.raises(PayloadError):
-            codecs.accepted(CSV, **refused)
-    assert codecs.accepted(LINES, outputs=[deep]).kind == LINES
+            answers.accepted(CSV, **refused)
+    assert answers.accepted(LINES, outputs=[deep]).kind == LINES
     for outputs in ([np.array(7.0)], [flat, np.ones((2, 2))]):
         with pytest.raises(PayloadError):
-            codecs.accepted(LINES, outputs=outputs)
+            answers.accepted(LINES, outputs=outputs)
 
 
 def test_nan_of_networks_is_referred_to_what_can_hold_it():
@@ -411,7 +413,7 @@ def test_nan_of_networks_is_referred_to_what_can_hold_it():
         ([flat, flat], ("a", "b"), f": accept {NPY} to see it"),
     ):  # fmt: skip
         with pytest.raises(PayloadError) as caught:
-            codecs.answer(outputs, feed(1, batched=True), JSON, labels)
+            answers.answer(outputs, feed(1, batched=True), JSON, labels)
         assert caught.value.message == f"the model answered NaN or infinity{way}"
 
 
@@ -426,13 +428,13 @@ def test_whole_numbers_that_came_beside_others_are_exact_or_refused():
 
 def test_npy_answer_is_the_output_itself():
     rows = np.array([[0.5, 0.5]], np.float32)
-    answer = codecs.answer([rows], feed(1, batched=True), NPY, ("x", "y"))
+    answer = answers.answer([rows], feed(1, batched=True), NPY, ("x", "y"))
     assert np.load(io.BytesIO(answer)).tolist() == [[0.5, 0.5]]
 
 
 def test_nan_of_the_model_is_said():
     with pytest.raises(PayloadError, match="NaN") as caught:
-        codecs.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
+        answers.answer([np.array([[np.nan]])], feed(1, batched=False), JSON, None)
     assert caught.value.status == 500
 
 
