@@ -18,6 +18,7 @@ PEAK = 3  # of a load, times the size of the file; measured 2.2
 MANY_ROWS = 256  # below, starting other threads takes longer than what they compute
 _ROW_BYTES = 64  # that CatBoost takes for a number of a row or an answer, at most
 _TYPES = {"raw": "RawFormulaVal", "probability": "Probability", "class": "Class"}
+_MOST_ASKED = 16  # categories of a column, each in some milliseconds
 _COUNTS = ("Poisson", "Tweedie")
 
 
@@ -34,6 +35,8 @@ class Model(base.TableModel):
         self._categorical, self._texts = list(header.categorical), list(header.texts)
         self._as_text = {*header.categorical, *header.texts}
         self._flags: dict[int, bool] = {}
+        self._whole: dict[int, bool] = {}
+        self._asked: dict[int, set[str]] = {}
         self.features = Features(
             count=header.features,
             names=header.names if header.named else None,
@@ -76,8 +79,12 @@ class Model(base.TableModel):
     def _text(self, value: Any, row: int, index: int) -> str:
         """A category as CatBoost knows it, which takes texts and whole numbers alone."""
         if isinstance(value, str):
-            flag = flags.WORDS.get(value.lower())
-            return flag if flag is not None and self._is_flag(index) else value
+            flag, number = flags.WORDS.get(value.lower()), flags.whole(value)
+            if flag is not None and self._is_flag(index):
+                return flag
+            if number is not None and self._is_whole(index, value):
+                return number
+            return value
         where = f"row {row + 1}, column {index + 1} ({self.features.key(index)!r})"
         if value is None:
             if self._missing is not None:
@@ -97,6 +104,22 @@ class Model(base.TableModel):
                 index, self.features.width or 0, self._as_text, self._model.get_borders(), self._raw
             )
         return self._flags[index]
+
+    def _is_whole(self, index: int, text: str) -> bool:
+        """Whether the categories of a column are whole numbers; some are asked for, not all."""
+        asked = self._asked.setdefault(index, set())
+        if index in self._whole:
+            return self._whole[index]
+        if index in self._categorical and text not in asked and len(asked) < _MOST_ASKED:
+            told = flags.are_whole(
+                index, text, self.features.width or 0, self._as_text, self._model.get_borders(),
+                self._raw,
+            )  # fmt: skip
+            if told is None:
+                asked.add(text)
+            else:
+                self._whole[index] = told
+        return self._whole.get(index, False)
 
     def _raw(self, rows: Any) -> Any:
         kind = _TYPES["raw"]

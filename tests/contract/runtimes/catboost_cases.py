@@ -119,6 +119,22 @@ def mixed(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
     yield "flags, JSON", place, ask.to_json(orient="records").encode(), "application/json", answer
     # pandas writes a flag as a word, which is a category of its own in a column of texts
     yield "flags as words", place, ask.to_csv(index=False).encode(), "text/csv", answer
+    # as pandas writes a column of whole numbers in which one is missing
+    pointed = ask.astype({"new": float}).to_csv(index=False).encode()
+    yield "flags with a point", place, pointed, "text/csv", answer
+    floors = regressor(frame[["floor", "size m"]], labels, cat_features=["floor"])
+    ask = frame[["floor", "size m"]][:ROWS]
+    body = ask.astype({"floor": float}).to_csv(index=False).encode()
+    place = written(folder, "floors", floors)
+    yield "numbers with a point", place, body, "text/csv", listed(floors.predict(ask))
+    written_so = ask.assign(floor=ask["floor"].map("{}.0".format))
+    of_texts = regressor(
+        frame[["floor", "size m"]].assign(floor=frame["floor"].map("{}.0".format)),
+        labels,
+        cat_features=["floor"],
+    )
+    place, answer = written(folder, "points", of_texts), listed(of_texts.predict(written_so))
+    yield "texts with a point", place, body, "text/csv", answer
     for name, values in (("True", "False"), ("true", "false")):
         frame["new"] = np.where(random.random(400) > 0.4, name, values)
         likes = labels + 3 * (frame["new"] == name)
