@@ -48,6 +48,7 @@ _BETTER = {
     "lightgbm": "model.booster_.save_model('model.txt')",
     "catboost": "model.save_model('model.cbm')",
 }
+_OF_LABELS = ("LabelEncoder", "LabelBinarizer", "MultiLabelBinarizer")
 _OTHERS = re.compile(rb"xgboost\.core.{1,4}?Booster", re.DOTALL)
 _MOST_SCHEMA = 256 << 20
 _NAMED = re.compile(rb'"__class__": "([^"\\]*)",\s*"__module__": "([^"\\]*)"')
@@ -130,6 +131,13 @@ def require_data(found: Header, name: str) -> None:
         more = len(found.code) - _LISTED
         what = f"names {listed}{f' and {more} more' if more > 0 else ''}, which may be any code"
         raise ModelError(what, name, _fix(found))
+
+
+def check_method(found: Header, name: str, method: str) -> None:
+    """Raise ModelError for what encodes labels, and answers no rows."""
+    if found.estimator in _OF_LABELS and method != "transform":
+        what = f"is a {found.estimator}, which encodes labels and has no method {method}"
+        raise ModelError(what, name, "upload the model that answers these labels")
 
 
 def _fix(found: Header) -> str:

@@ -54,6 +54,7 @@ class Sklearn(base.Framework):
             if path.name in bad:
                 return base.Look()
             found = model_files.header(path)
+            model_files.check_method(found, path.name, model_files.method(place.folder))
             if not (allow_code and model_files.kind_of(path) == model_files.PICKLE):
                 model_files.require_data(found, path.name)
         except ModelError as error:

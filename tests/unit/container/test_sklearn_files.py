@@ -281,6 +281,15 @@ def test_a_booster_in_a_pipeline_is_not_told_to_leave_the_other_steps(tmp_path, 
     assert f"with {package} in image.frameworks" in problem.fix
 
 
+def test_what_encodes_labels_is_no_model_of_rows(tmp_path):
+    made = b"\x80\x02csklearn.preprocessing._label\nLabelEncoder\n)\x81."
+    (tmp_path / "model.joblib").write_bytes(made)
+    (problem,) = look(tmp_path).problems
+    assert "is a LabelEncoder, which encodes labels and has no method predict" in problem.what
+    (tmp_path / "model.json").write_text('{"framework": "sklearn", "method": "transform"}')
+    assert not look(tmp_path).problems
+
+
 def test_xgboosts_pickles_are_not_ours(tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x0cxgboost.core\x94\x8c\x07Booster\x94.")
