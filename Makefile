@@ -48,9 +48,10 @@ spelling: setup
 pages: setup
 	$(VENV)/bin/python scripts/docs.py --check
 
-# the inner loop: no engines of models, and one of the fifty seeds of test_bad_day_story.py
+# the inner loop: no engines of models, no browser, and one of the fifty seeds of test_bad_day_story.py
+BROWSER := tests/functional/test_console_browser.py
 quick: setup
-	MMECTL_SEEDS="0 1" $(VENV)/bin/python -m pytest -q -n 2 tests/unit tests/functional
+	MMECTL_SEEDS="0 1" $(VENV)/bin/python -m pytest -q -n 2 --ignore=$(BROWSER) tests/unit tests/functional
 
 # what the tests of the inner loop run of mmectl/ and container/; shown, not a gate
 coverage: setup
