@@ -79,10 +79,11 @@ def classifiers() -> dict[str, Any]:
         "components": pipeline.make_pipeline(decomposition.PCA(3), logistic()),
         "bins": pipeline.make_pipeline(preprocessing.KBinsDiscretizer(3), logistic()),
         "scaled forest": pipeline.make_pipeline(
-            preprocessing.StandardScaler(), ensemble.RandomForestClassifier(4)
+            preprocessing.StandardScaler(), ensemble.RandomForestClassifier(4, random_state=0)
         ),
         "binned boosting": pipeline.make_pipeline(  # sparse rows
-            preprocessing.KBinsDiscretizer(3), ensemble.GradientBoostingClassifier(n_estimators=3)
+            preprocessing.KBinsDiscretizer(3),
+            ensemble.GradientBoostingClassifier(n_estimators=3, random_state=0),
         ),
     }
 
@@ -108,7 +109,7 @@ def regressors() -> dict[str, Any]:
             preprocessing.StandardScaler(),
             "passthrough",
             decomposition.PCA(4),
-            ensemble.GradientBoostingRegressor(n_estimators=5),
+            ensemble.GradientBoostingRegressor(n_estimators=5, random_state=0),
         ),
         "least squares": cross_decomposition.PLSRegression(2),
         "clusters": cluster.KMeans(3, random_state=0, n_init=1),
@@ -174,8 +175,10 @@ def exact(folder: Path, rows: Any) -> Made:
         "seconds": (pipeline.make_pipeline(preprocessing.StandardScaler(), ridge()),
                     np.c_[stamps, rows[:, 0]]),
         "seconds in trees": (
-            pipeline.make_pipeline(preprocessing.StandardScaler(), tree.DecisionTreeRegressor()),
-            np.c_[stamps, rows[:, 0]],
+            pipeline.make_pipeline(
+                preprocessing.StandardScaler(), tree.DecisionTreeRegressor(random_state=0)
+            ),
+            stamps[:, None],
         ),
     }  # fmt: skip
     for name, (model, known) in made.items():
