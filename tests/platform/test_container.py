@@ -220,7 +220,7 @@ BAD = [
     ("deep JSON", b"[" * 50_000, JSON, 400, "not JSON"),
     ("NaN", b"[NaN]", JSON, 400, "NaN is not a number of JSON"),
     ("ragged", b"[[1],[2,3]]", JSON, 400, "rectangular"),
-    ("words", b'["a"]', JSON, 400, "rectangular list of numbers"),
+    ("words", b'["a"]', JSON, 400, "'a', is not a picture in base64"),
     ("null", b"null", JSON, 400, "rectangular list of numbers"),
     ("wrong shape", b"[1,2]", JSON, 400, "send [3, 8, 8]"),
     ("wrong name", b'{"x":[1]}', JSON, 400, "the inputs are data, the body has x"),
