@@ -22,7 +22,8 @@ from mmectl.local.values import ACCOUNT
 def project(root: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     local, environment = surroundings_of("docker", request)
     models = {"digits": root / "examples" / "models" / "digits"}
-    with made(root, config_of(root, models, local), local, environment) as project:
+    config = config_of(root, models, local, "instance_count: 2")
+    with made(root, config, local, environment) as project:
         yield project
 
 
