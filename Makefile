@@ -51,7 +51,7 @@ pages: setup
 # the inner loop: no engines of models, no browser, and one of the fifty seeds of test_bad_day_story.py
 BROWSER := tests/functional/test_console_browser.py
 quick: setup
-	MMECTL_SEEDS="0 1" $(VENV)/bin/python -m pytest -q -n 2 --ignore=$(BROWSER) tests/unit tests/functional
+	MMECTL_SEEDS="0 1" $(VENV)/bin/python -m pytest -q -n 2 --deselect=$(BROWSER) tests/unit tests/functional
 
 # what the tests of the inner loop run of mmectl/ and container/; shown, not a gate
 coverage: setup
