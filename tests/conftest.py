@@ -16,7 +16,6 @@ from collecting import (  # the hooks of all tests
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_make_collect_report,
-    pytest_runtest_protocol,
     pytest_terminal_summary,
     pytest_xdist_make_scheduler,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_make_collect_report",
-    "pytest_runtest_protocol",
     "pytest_terminal_summary",
     "pytest_xdist_make_scheduler",
 ]
