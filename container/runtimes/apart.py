@@ -31,6 +31,14 @@ def independent(
     return not _alike(before, run(first), slice(None))
 
 
+def rows_of_zeros(rows: int | None, width: int, dtype: Any) -> Any:
+    """Make (rows, width) to try a model with; some rows where it takes any number of them."""
+    import numpy as np
+
+    # of two columns three: what turns rows into columns answers others then
+    return np.zeros((rows or (3 if width == 2 else 2), width), dtype)
+
+
 def _with_ones(arrays: Mapping[str, Any], item: int) -> dict[str, Any]:
     """A copy of the arrays with ones in an item."""
     made = {name: array.copy() for name, array in arrays.items()}

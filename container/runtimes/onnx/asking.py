@@ -66,14 +66,10 @@ class Tables(base.TableModel):
 
     def _zeros(self) -> Mapping[str, Any] | None:
         """Rows of zeros as the model is fed with; None where there are no such rows."""
-        import numpy as np
-
         width = self.features.width
         if width is None:
             return None
-        # what turns rows into columns answers others then
-        rows = self._rows or (3 if width == 2 else 2)
-        return {self._input: np.zeros((rows, width), self.features.dtype)}
+        return {self._input: apart.rows_of_zeros(self._rows, width, self.features.dtype)}
 
     def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
         """What the model is fed with, as many rows at once as it takes."""

@@ -82,17 +82,14 @@ class ONNX(base.Runtime):
 
         files = model_files.read(folder)
         network = Network(files, threads)
-        ways, missing = (network.run, network.release), _takes_missing(files)
-        if model_files.is_columns(files):
-            columns = asking.Columns(files, *ways, missing=missing)
-            if columns.tells_rows_apart():
-                return columns
-        elif model_files.is_rows(files):
-            tables = asking.Tables(files, *ways, missing=missing)
+        columns = model_files.is_columns(files)
+        if columns or model_files.is_rows(files):
+            kind, missing = asking.Columns if columns else asking.Tables, _takes_missing(files)
+            tables = kind(files, network.run, network.release, missing=missing)
             # outputs of unknown shapes may be of anything
             if model_files.says_rows(files) or tables.tells_rows_apart():
                 return tables
-        return asking.Tensors(files, *ways)
+        return asking.Tensors(files, network.run, network.release)
 
 
 def _takes_missing(files: ModelFiles) -> bool:

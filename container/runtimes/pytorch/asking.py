@@ -51,14 +51,10 @@ class Tables(base.TableModel):
 
         Of a fixed number of rows, which is filled up, whether that of one depends on no other.
         """
-        import numpy as np
-
         width = self.features.width
         if width is None or self._rows == 1:
             return True
-        # what turns rows into columns answers others then
-        rows = self._rows or (3 if width == 2 else 2)
-        zeros: Any = np.zeros((rows, width), self.features.dtype)
+        zeros = apart.rows_of_zeros(self._rows, width, self.features.dtype)
         try:
             self._asked(zeros, 1)
             run = lambda feed: self._asked(feed["x"], 1)  # noqa: E731

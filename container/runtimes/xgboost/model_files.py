@@ -213,15 +213,12 @@ def _listed(column: Mapping[str, Any]) -> list[Any]:
     if ends is None:
         return values
     held = bytes(value & 255 for value in values)
+    spans = [slice(*pair) for pair in zip(ends, ends[1:])]  # noqa: B905, RUF007 - Python 3.8
+    total = ends[-1] if ends else 0
     try:
         text = held.decode()
-    except UnicodeDecodeError:
-        raise _CutShort from None
-    total = ends[-1] if ends else 0
-    if total not in (len(text), len(held)):
-        raise ValueError(f"categories of {len(held)} bytes end at {total}")
-    spans = [slice(*pair) for pair in zip(ends, ends[1:])]  # noqa: B905, RUF007 - Python 3.8
-    try:
+        if total not in (len(text), len(held)):
+            raise ValueError(f"categories of {len(held)} bytes end at {total}")
         return [text[one] if total == len(text) else held[one].decode() for one in spans]
     except UnicodeDecodeError:
         raise _CutShort from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,6 +29,22 @@ class Exchange:
     ) -> tuple[str, bytes]:
         """Answer one request: content type and body; raises RequestError, MemoryError."""
         raise NotImplementedError
+
+
+class Once:
+    """What happened or not, to whichever of the processes that were forked since."""
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def __bool__(self) -> bool:
+        """Whether it has happened."""
+        return self._byte[0] == 1
+
+    def first(self) -> bool:
+        """Say that it happens; whether that is the first time."""
+        first, self._byte[0] = not self, 1
+        return first
 
 
 class Raw(Exchange):

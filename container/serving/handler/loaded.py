@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from contextlib import AbstractContextManager
@@ -12,23 +11,11 @@ from typing import Any
 from runtimes.base import Model, RawModel, Runtime, TableModel, TensorModel
 from runtimes.values import EngineError, ModelError
 
-from serving.handler.exchange import Exchange, Raw
+from serving.handler.exchange import Exchange, Once, Raw
 from serving.handler.tabular import Tabular
 from serving.handler.tensors import Tensors
 from serving.workers import large_pages, memory
 from serving.workers.cpu import Budget
-
-
-class Once:
-    """Says True the first time it is asked, in whichever of the processes forked since."""
-
-    def __init__(self) -> None:
-        self._asked = mmap.mmap(-1, 1)
-
-    def first(self) -> bool:
-        """Whether nobody has asked before."""
-        first, self._asked[0] = not self._asked[0], 1
-        return first
 
 
 class Loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from runtimes.base import TensorModel
 from runtimes.values import ANY, EngineError, Input, RequestError
 
 from serving.handler import answers, codecs, images, samples
-from serving.handler.exchange import Exchange, within_room
+from serving.handler.exchange import Exchange, Once, within_room
 from serving.handler.tables import writing
 from serving.workers.cpu import Budget
 
@@ -25,7 +24,7 @@ class Tensors(Exchange):
     def __init__(self, model: TensorModel, cpus: Budget, resize: images.Resize | None) -> None:
         self.model = model
         self.whole = self._tried = False
-        self._seen = mmap.mmap(-1, 1)  # of all processes forked since: they are to answer alike
+        self._listed = Once()  # a request showed it: all processes are to answer alike
         self._cpus = cpus
         self._resize = resize
 
@@ -62,12 +61,13 @@ class Tensors(Exchange):
         default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", codecs.JSON)
         labels = self.model.labels
         answers.accepted(accept, default, labels)  # before anything is computed for nobody
-        self.whole = self.whole or bool(self._seen[0])
+        self.whole = self.whole or bool(self._listed)
         feed = self.parse(body, content_type)
         try:
             outputs = self.predict(feed)
         except _NotApart:  # zeros did not show it, as with boxes that are found
-            self.whole, self._seen[0] = True, 1
+            self.whole = True
+            self._listed.first()
             feed = self.parse(body, content_type)
             outputs = self.predict(feed)
         chosen = answers.accepted(accept, default, labels, outputs)
