@@ -62,6 +62,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()  # boto3's sessions make one client at a time
         self._bucket: str | None = None
+        self._identity: Identity | None = None
         if self._session.region_name is None:
             raise ServiceError(
                 "no AWS region", hint="set aws.region or AWS_REGION", code="no_region"
@@ -112,10 +113,12 @@ class Aws:
         )
 
     def identity(self) -> Identity:
-        """Who we are, from STS."""
-        with translated("sts:GetCallerIdentity"):
-            answer = self.client("sts").get_caller_identity()
-        return Identity(answer["Account"], answer["Arn"], self.region)
+        """Who we are, from STS; it is asked once, since a session's credentials are one identity's."""
+        if self._identity is None:
+            with translated("sts:GetCallerIdentity"):
+                answer = self.client("sts").get_caller_identity()
+            self._identity = Identity(answer["Account"], answer["Arn"], self.region)
+        return self._identity
 
     def role(self, wanted: str | None) -> str:
         """The ARN of the execution role: given, of the SageMaker we run in, or found in IAM."""

@@ -56,7 +56,7 @@ def test_a_role_is_trusted_where_a_statement_allows_it(trust, trusted):
     assert trusts_sagemaker(role("a", trust=trust)) is trusted
 
 
-def test_identity_is_of_sts(aws, stub):
+def test_identity_is_of_sts_which_is_asked_once(aws, stub):
     stub("sts").add_response(
         "get_caller_identity",
         {"Account": "123456789012", "Arn": "arn:aws:sts::123456789012:x", "UserId": "A"},
@@ -64,6 +64,7 @@ def test_identity_is_of_sts(aws, stub):
     )
     found = aws.identity()
     assert (found.account, found.region) == ("123456789012", "eu-central-1")
+    assert aws.identity() is found
 
 
 def test_role_is_the_one_that_sagemaker_may_assume_over_all_pages(aws, stub):
