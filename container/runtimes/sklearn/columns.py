@@ -93,7 +93,7 @@ def first(model: Any) -> Any:
 def _inner(model: Any) -> Any:
     kind = type(model).__name__
     if kind == "Pipeline":
-        kept = [one for _, one in model.steps if one not in (None, "passthrough")]
+        kept = [one for _, one in model.steps if not _passes(one)]
         return kept[0] if kept else None
     for name in ("best_estimator_", "regressor_"):
         if _attribute(model, name) is not None:
@@ -103,6 +103,13 @@ def _inner(model: Any) -> Any:
     if _attribute(model, "_preprocessor") is not None:
         return model._preprocessor  # HistGradientBoosting with categories
     return _among(model)
+
+
+def _passes(step: Any) -> bool:
+    """Whether a step gives on what it gets."""
+    if type(step).__name__ == "FunctionTransformer":
+        return step.func is None
+    return step in (None, "passthrough")
 
 
 def _among(model: Any) -> Any:
@@ -174,7 +181,7 @@ def _encoder(part: Any) -> Any:
     """What of a pipeline knows its columns best: an encoder, else the first step."""
     if type(part).__name__ != "Pipeline":
         return part
-    steps = [one for _, one in part.steps if one not in (None, "passthrough")]
+    steps = [one for _, one in part.steps if not _passes(one)]
     found = [one for one in steps if isinstance(_attribute(one, "categories_"), list)]
     imputers = (
         all(type(one).__name__ == "SimpleImputer" for one in steps[: steps.index(found[0])])

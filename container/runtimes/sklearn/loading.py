@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import os
@@ -11,9 +12,9 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
-from runtimes.sklearn import known, model_files, pickles, plain_skops, sound
+from runtimes.sklearn import known, model_files, pickles, plain_skops, sound, stand_ins
 from runtimes.values import ModelError
 
 ALLOWED = ("true", "1")
@@ -100,7 +101,7 @@ def _by_skops(path: Path) -> Any:
     except UntrustedTypesFoundException:
         unknown = io.get_untrusted_types(file=path)
         names = tuple(sorted(set(unknown) - set(known.trusted())))
-        found = model_files.Header("", None, None, None, names)
+        found = dataclasses.replace(model_files.header(path), code=names)
         model_files.require_data(found, path.name)
         raise
 
@@ -124,10 +125,17 @@ class Known(pickles.Reader):
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickles.Reader.dispatch)
 
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._stand_ins = stand_ins.StandIns()
+
     def find_class(self, module: str, name: str) -> Any:
         """The class or function of a known name. Raises UnpicklingError."""
         if name == "NumpyArrayWrapper" and module.startswith("joblib."):
             return pickles.Wrapper
+        stands = self._stand_ins.of(module, name)
+        if stands is not None:
+            return stands
         if (module, name) in (("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")):
             return _reconstructed
         if (module, name) == known.PARTIAL:

@@ -14,7 +14,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 # relative: mmectl/frameworks/sklearn links here, and beside it to these
 from ..folders import describe, files, first_bytes, once  # noqa: TID252
 from ..values import ModelError  # noqa: TID252
-from . import known, pickles
+from . import known, pickles, stand_ins
 
 SKOPS, PICKLE = "skops", "pickle"
 SCHEMA = "schema.json"
@@ -48,6 +48,10 @@ _BETTER = {
     "lightgbm": "model.booster_.save_model('model.txt')",
     "catboost": "model.save_model('model.cbm')",
 }
+_JOBLIB = "joblib.dump(model, 'model.joblib')"
+_SEARCHES = (
+    "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV",
+)  # fmt: skip
 _OF_LABELS = ("LabelEncoder", "LabelBinarizer", "MultiLabelBinarizer")
 _OTHERS = re.compile(rb"xgboost\.core.{1,4}?Booster", re.DOTALL)
 _MOST_SCHEMA = 256 << 20
@@ -64,6 +68,7 @@ class Header:
     features: int | None
     names: tuple[str, ...] | None
     code: tuple[str, ...]
+    kind: str = PICKLE
 
 
 @once
@@ -147,7 +152,7 @@ def _fix(found: Header) -> str:
         return f"{_LAMBDA}; or, {_TRUST}"
     package = next((name for name in _BETTER if name in packages), None)
     if package is None:
-        return CODE
+        return _without_code(found, packages)
     trust = f"{_TRUST}, with {package} in image.frameworks beside sklearn"
     if found.code == ("lightgbm.basic.Booster",) and found.estimator == "Booster":
         return f"save it in its own format: model.save_model('model.txt'); or, {trust}"
@@ -157,6 +162,18 @@ def _fix(found: Header) -> str:
             f"nothing else of it: export all of it to ONNX; or, {trust}"
         )
     return f"save the {package} model in its own format: {_BETTER[package]}; or, {trust}"
+
+
+def _without_code(found: Header, packages: Collection[str]) -> str:
+    """How to save the model without such names; a file of skops is data, whatever is allowed."""
+    trust = f"or, {_TRUST}"
+    if found.kind == SKOPS:
+        trust = f"or save it as a pickle, which runs as code ({_JOBLIB}), and {_TRUST}"
+    if found.estimator in _SEARCHES:
+        return f"save what the search found: model = search.best_estimator_; {trust}"
+    if {"pandas", "pyarrow"} & set(packages):
+        return f"train it with columns as a list, list(frame.columns); {trust}"
+    return CODE if found.kind == PICKLE else f"take an estimator of scikit-learn's; {trust}"
 
 
 def _unknown(names: Any) -> tuple[str, ...]:
@@ -174,7 +191,7 @@ def _pickle(path: Path) -> Header:
         _version(made, first),
         count if isinstance(count, int) else None,
         _columns(first.get("feature_names_in_")),
-        _unknown(names),
+        _unknown(stand_ins.without(names)),
     )
 
 
@@ -218,6 +235,7 @@ def _skops(path: Path) -> Header:
         int(count) if count and count.isdecimal() else None,
         None,
         _unknown(name for name in names if name not in _SKOPS_OWN),
+        SKOPS,
     )
 
 

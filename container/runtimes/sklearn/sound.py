@@ -135,10 +135,13 @@ def _neighbours(model: Any) -> None:
 
 
 def _density(model: Any) -> None:
-    """The same; its rows are in the tree alone."""
+    """The same; its rows and their weights are in the tree alone."""
     tree = model.__dict__.get("tree_")
-    if tree is not None:
-        raise ValueError("its tree cannot be checked")
+    if tree is None:
+        return
+    rows, *_, metric, weights = tree.__getstate__()
+    more = {} if weights is None else {"sample_weight": weights}
+    model.tree_ = type(tree)(rows, model.leaf_size, metric=metric, **more)
 
 
 def _words(model: Any) -> None:

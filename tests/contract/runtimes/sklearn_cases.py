@@ -13,6 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn import (
     calibration,
     cluster,
@@ -154,6 +155,8 @@ def cases(folder: Path) -> Made:
         yield f"{name} {form} {method}", place, text_of(sent), "text/csv", answer.tolist()
     yield from exact(folder, rows)
     yield from by_name(folder)
+    yield from searches(folder)
+    yield from densities(folder, rows)
     yield from documents(folder)
     yield from objects(folder)
     yield from several(folder, rows, sent)
@@ -260,6 +263,42 @@ def together(folder: Path, frame: Any, labels: Any) -> Made:
         answer = model.fit(frame, labels).predict_proba(asked).tolist()
         place = saved(folder, name, "model.joblib", model, "predict_proba")
         yield name, place, asked.to_csv(index=False).encode(), "text/csv", answer
+
+
+def searches(folder: Path) -> Made:
+    """What was found by a score and by distributions, of columns that pandas listed."""
+    random = np.random.default_rng(8)
+    towns = random.choice(["Ulm", "Kiel"], 90)
+    frame = pd.DataFrame({"age": random.normal(size=90), "town": towns})
+    encode = compose.ColumnTransformer(
+        [
+            ("numbers", preprocessing.StandardScaler(), frame.select_dtypes("number").columns),
+            ("words", preprocessing.OneHotEncoder(), frame.columns.drop("age")),
+        ]
+    )
+    model = pipeline.make_pipeline(encode, ensemble.RandomForestRegressor(random_state=0))
+    drawn = {
+        "randomforestregressor__n_estimators": stats.randint(2, 5),
+        "randomforestregressor__max_features": stats.uniform(0.5, 0.4),
+    }
+    search = model_selection.RandomizedSearchCV(
+        model, drawn, n_iter=2, cv=2, scoring="neg_root_mean_squared_error", random_state=0
+    ).fit(frame, frame["age"] ** 2)
+    asked = frame.head(20)
+    for form in ("model.joblib", "model.pkl"):
+        place = saved(folder, "drawn", form, search)
+        body, answer = asked.to_csv(index=False).encode(), search.predict(asked).tolist()
+        yield f"drawn {form}", place, body, "text/csv", answer
+
+
+def densities(folder: Path, rows: Any) -> Made:
+    """How dense it is where a row lies; its rows are in a tree alone."""
+    model = neighbors.KernelDensity(bandwidth=0.5).fit(rows, sample_weight=np.arange(300) + 1.0)
+    asked = rows[:9].astype(np.float32)
+    for form in ("model.joblib", "model.skops"):
+        place = saved(folder, "density", form, model, "score_samples")
+        answer = model.score_samples(asked.astype(float)).tolist()
+        yield f"density {form}", place, text_of(asked), "text/csv", answer
 
 
 def documents(folder: Path) -> Made:

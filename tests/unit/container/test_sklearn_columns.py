@@ -38,6 +38,12 @@ def test_texts_are_taken_wherever_the_vectorizer_is(model):
     assert columns.of(model).documents
 
 
+def test_a_step_that_gives_on_what_it_gets_says_nothing_of_columns():
+    passing = kind("FunctionTransformer", func=None)
+    model = kind("Pipeline", steps=[("pass", passing), ("words", WORDS)])
+    assert columns.of(model).documents
+
+
 def test_a_union_of_texts_and_numbers_takes_no_texts_alone():
     mixed = kind("FeatureUnion", transformer_list=[("a", WORDS), ("b", kind("PCA"))])
     assert not columns.of(after(mixed)).documents

@@ -228,6 +228,28 @@ def test_an_unknown_class_in_a_skops_file_is_named(tmp_path):
     (tmp_path / "model.skops").write_bytes(skops(("mine.steps", "Cleaner")))
     (problem,) = look(tmp_path, allow_code=True).problems
     assert "mine.steps.Cleaner" in str(problem)
+    assert "joblib.dump" in problem.fix  # no leave makes code of a skops file
+    assert "skops" not in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        (("sklearn.model_selection._search", "RandomizedSearchCV"), "search.best_estimator_"),
+        (("pandas", "DataFrame"), "list(frame.columns)"),
+    ],
+)
+def test_what_holds_more_than_the_model_is_told_how_to_hold_less(tmp_path, name, how):
+    made = b"c%s\n%s\n(tR." % (name[0].encode(), name[1].encode())
+    (tmp_path / "model.pkl").write_bytes(written(("mine", "Part"))[:-2] + made)
+    (problem,) = look(tmp_path).problems
+    assert how in problem.fix
+
+
+def test_scores_that_a_search_was_made_by_are_no_code():
+    scores = [("sklearn.metrics._regression", "root_mean_squared_error"),
+              ("sklearn.metrics._classification", "brier_score_loss")]  # fmt: skip
+    assert known.unknown(scores) == []
 
 
 def test_several_files_need_one_called_model(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import pickle
 import struct
@@ -9,7 +10,7 @@ import types
 
 import numpy as np
 import pytest
-from runtimes.sklearn import pickles, sound
+from runtimes.sklearn import known, pickles, sound, stand_ins
 from runtimes.sklearn.loading import Known
 from runtimes.values import ModelError
 
@@ -96,6 +97,113 @@ def test_an_array_that_ends_early_is_no_array():
     wrapper.__dict__.update(state)
     with pytest.raises(EOFError):
         Known(io.BytesIO(b"\0" * 80)).take(wrapper)
+
+
+# What pandas 3 makes of Index(["a", "b"]), of Index([3, 5]) and of RangeIndex(2, 8, 3)
+INDEXES = {
+    "texts": (
+        "gASVcgEAAAAAAACMGHBhbmRhcy5jb3JlLmluZGV4ZXMuYmFzZZSMCl9uZXdfSW5kZXiUk5SMBnBhbmRhc5SMBUluZG"
+        "V4lJOUfZQojARkYXRhlIwTcGFuZGFzLl9saWJzLmFycmF5c5SMHF9fcHl4X3VucGlja2xlX05EQXJyYXlCYWNrZWSU"
+        "k5SMDXBhbmRhcy5hcnJheXOUjAtTdHJpbmdBcnJheZSTlEofBvEEToeUUpRoA4wLU3RyaW5nRHR5cGWUk5SMBnB5dG"
+        "hvbpRHf/gAAAAAAACGlFKUjBZudW1weS5fY29yZS5tdWx0aWFycmF5lIwMX3JlY29uc3RydWN0lJOUjAVudW1weZSM"
+        "B25kYXJyYXmUk5RLAIWUQwFilIeUUpQoSwFLAoWUaBiMBWR0eXBllJOUjAJPOJSJiIeUUpQoSwOMAXyUTk5OSv////"
+        "9K/////0s/dJRiiV2UKIwBYZSMAWKUZXSUYoaUYowEbmFtZZROdYaUUpQu",
+        ["a", "b"],
+    ),
+    "Arrow's texts": (
+        "gASVigEAAAAAAACMGHBhbmRhcy5jb3JlLmluZGV4ZXMuYmFzZZSMCl9uZXdfSW5kZXiUk5SMBnBhbmRhc5SMBUluZG"
+        "V4lJOUfZQojARkYXRhlIwNcGFuZGFzLmFycmF5c5SMEEFycm93U3RyaW5nQXJyYXmUk5QpgZR9lCiMCV9wYV9hcnJh"
+        "eZSMC3B5YXJyb3cubGlilIwOX3Jlc3RvcmVfYXJyYXmUk5QoaA6MDnR5cGVfZm9yX2FsaWFzlJOUjAxsYXJnZV9zdH"
+        "JpbmeUhZRSlEsCSwBLAF2UKE5oDowJcHlfYnVmZmVylJOUjAhidWlsdGluc5SMCWJ5dGVhcnJheZSTlEMYAAAAAAAA"
+        "AAABAAAAAAAAAAYAAAAAAAAAlIWUUpSFlFKUaBhoG0MGYUvDtmxulIWUUpSFlFKUZV2UTnSUhZRSlIwGX2R0eXBllG"
+        "gDjAtTdHJpbmdEdHlwZZSTlIwHcHlhcnJvd5RHf/gAAAAAAACGlFKUjAZfY2FjaGWUfZR1YowEbmFtZZROdYaUUpQu",
+        ["a", "Köln"],
+    ),
+    "objects": (
+        "gASV5gAAAAAAAACMGHBhbmRhcy5jb3JlLmluZGV4ZXMuYmFzZZSMCl9uZXdfSW5kZXiUk5SMBnBhbmRhc5SMBUluZG"
+        "V4lJOUfZQojARkYXRhlIwWbnVtcHkuX2NvcmUubXVsdGlhcnJheZSMDF9yZWNvbnN0cnVjdJSTlIwFbnVtcHmUjAdu"
+        "ZGFycmF5lJOUSwCFlEMBYpSHlFKUKEsBSwKFlGgLjAVkdHlwZZSTlIwCTziUiYiHlFKUKEsDjAF8lE5OTkr/////Sv"
+        "////9LP3SUYoldlCiMAWGUjAFilGV0lGKMBG5hbWWUTnWGlFKULg==",
+        ["a", "b"],
+    ),
+    "numbers": (
+        "gASV7QAAAAAAAACMGHBhbmRhcy5jb3JlLmluZGV4ZXMuYmFzZZSMCl9uZXdfSW5kZXiUk5SMBnBhbmRhc5SMBUluZG"
+        "V4lJOUfZQojARkYXRhlIwWbnVtcHkuX2NvcmUubXVsdGlhcnJheZSMDF9yZWNvbnN0cnVjdJSTlIwFbnVtcHmUjAdu"
+        "ZGFycmF5lJOUSwCFlEMBYpSHlFKUKEsBSwKFlGgLjAVkdHlwZZSTlIwCaTiUiYiHlFKUKEsDjAE8lE5OTkr/////Sv"
+        "////9LAHSUYolDEAMAAAAAAAAABQAAAAAAAACUdJRijARuYW1llE51hpRSlC4=",
+        [3, 5],
+    ),
+    "range": (
+        "gASVbwAAAAAAAACMGHBhbmRhcy5jb3JlLmluZGV4ZXMuYmFzZZSMCl9uZXdfSW5kZXiUk5SMBnBhbmRhc5SMClJhbm"
+        "dlSW5kZXiUk5R9lCiMBG5hbWWUTowFc3RhcnSUSwKMBHN0b3CUSwiMBHN0ZXCUSwN1hpRSlC4=",
+        [2, 5],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_an_index_of_pandas_is_the_array_that_it_holds(kind, tmp_path):
+    data, expected = INDEXES[kind]
+    found = read(base64.b64decode(data))
+    assert type(found) is np.ndarray
+    assert found.tolist() == expected
+    path = tmp_path / "model.pkl"
+    path.write_bytes(base64.b64decode(data))
+    assert known.unknown(stand_ins.without(pickles.survey(path)[1])) == []
+
+
+def test_an_index_too_long_to_be_columns_is_refused():
+    data = b"\x80\x02cpandas.core.indexes.base\n_new_Index\ncpandas\nRangeIndex\n("
+    pairs = text("start") + b"K\x00" + text("stop") + b"\x8a\x06" + (1 << 40).to_bytes(6, "little")
+    with pytest.raises(pickle.UnpicklingError, match="no list of names"):
+        read(data + pairs + text("step") + b"K\x01d\x86R.")
+
+
+FROZEN = b"\x80\x02cscipy.stats._distn_infrastructure\nrv_discrete_frozen\n)\x81"
+RANDINT = b"cscipy.stats._discrete_distns\nrandint_gen\n)\x81q\x01"
+METHOD = b"cbuiltins\ngetattr\nh\x01" + text("_ppf") + b"\x86R"
+VECTOR = b"cnumpy\nvectorize\n)\x81}" + text("pyfunc") + METHOD + b"sb"
+DRAWN = FROZEN + b"}(" + text("dist") + RANDINT + text("ppf") + VECTOR + b"ub."
+
+
+def test_a_distribution_that_a_search_drew_from_is_made_of_nothing(tmp_path):
+    assert type(read(DRAWN)) is stand_ins.Kept
+    path = tmp_path / "model.pkl"
+    path.write_bytes(DRAWN)
+    assert known.unknown(stand_ins.without(pickles.survey(path)[1])) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02" + VECTOR + b".",
+        b"\x80\x02cbuiltins\ngetattr\ncnumpy\nndarray\n" + text("dump") + b"\x86R.",
+        FROZEN + b"0cbuiltins\ngetattr\ncnumpy\nndarray\n" + text("dump") + b"\x86R.",
+    ],
+)
+def test_what_stands_beside_distributions_is_code_elsewhere(data):
+    with pytest.raises(pickle.UnpicklingError, match="which may be any code"):
+        read(data)
+
+
+def test_names_beside_no_distribution_stay_names_of_code():
+    names = {("numpy", "vectorize"), ("builtins", "getattr")}
+    assert stand_ins.without(names) == names
+
+
+def test_a_density_gets_a_tree_of_its_own_rows():
+    class KDTree:
+        def __init__(self, rows, leaf_size, *, metric, sample_weight=None) -> None:
+            self.made_of = rows, leaf_size, metric, sample_weight
+
+        def __getstate__(self):
+            return ("rows", "places that lead nowhere", 7, "metric", "weights")
+
+    density = type("KernelDensity", (types.SimpleNamespace,), {})(
+        tree_=KDTree("", 0, metric=""), leaf_size=3
+    )
+    sound.made_sound(density)
+    assert density.tree_.made_of == ("rows", 3, "metric", "weights")
 
 
 class Tree:

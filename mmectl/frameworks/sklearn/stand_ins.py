@@ -1,0 +1,1 @@
+../../../container/runtimes/sklearn/stand_ins.py
