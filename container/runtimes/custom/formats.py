@@ -195,8 +195,10 @@ def _listed(value: Any) -> Any:
 def _as_csv(prediction: Any) -> str:
     import numpy as np
 
+    if isinstance(prediction, Mapping):
+        raise RequestError(f"predict_fn gave a dict, which {CSV} cannot hold: ask for {JSON}", 406)
     stream = io.StringIO()
-    np.savetxt(stream, np.asarray(prediction), delimiter=",", fmt="%s")
+    np.savetxt(stream, np.atleast_1d(np.asarray(prediction)), delimiter=",", fmt="%s")
     return stream.getvalue()
 
 

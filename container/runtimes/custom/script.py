@@ -20,12 +20,14 @@ from types import ModuleType
 from typing import Any
 
 from runtimes import base
-from runtimes.custom import formats, model_files
+from runtimes.custom import estimators, formats, model_files
 from runtimes.values import EngineError, ModelError, RequestError
 
 log = logging.getLogger("handler")
 DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 _ATTRIBUTE = "Content-Type"
+# Packages that no index has, or none that fits today
+_OF_AWS = ("sagemaker_containers", "sagemaker_sklearn_container", "sagemaker_xgboost_container")
 
 
 def imported(path: Path) -> ModuleType:
@@ -76,6 +78,11 @@ def _cure(error: BaseException, path: Path) -> str:
     """What to do about an import that failed."""
     if not isinstance(error, ModuleNotFoundError):
         return ""
+    if (error.name or "").partition(".")[0] in _OF_AWS:
+        return (
+            ": AWS's images bring it, ours has sagemaker_inference: read and write with its decoder "
+            "and encoder, or leave input_fn and output_fn out"
+        )
     if path.parent.name == model_files.HANDLER:
         return f": add the package to {model_files.REQUIREMENTS} beside it, and build"
     listed = (path.parent / model_files.REQUIREMENTS).is_file()
@@ -123,10 +130,18 @@ def _classes(module: ModuleType) -> list[type]:
 
 
 def _service(module: ModuleType) -> Callable[[Any, Any], Any] | None:
-    """The `handle` of the only class with `initialize`; it is initialized by the first call."""
-    classes = _classes(module)
-    if len(classes) != 1:
+    """The `handle` of the only class with `initialize`; it is initialized by the first call.
+
+    A class that another one derives from is that one's. Raises ModelError for several.
+    """
+    found = _classes(module)
+    classes = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
+    if not classes:
         return None
+    if len(classes) > 1:
+        listed = ", ".join(one.__name__ for one in classes)
+        what = f"has several classes with initialize and handle: {listed}"
+        raise ModelError(what, "inference.py", "write a function handle(data, context)")
     service: Any = classes[0]()
 
     def handle(data: Any, context: Any) -> Any:
@@ -149,13 +164,15 @@ class Toolkit(base.RawModel):
         self._predict: Any
         self._output: Any
         self._input, self._predict, self._output = parts
-        if self._whole is None and self._predict is None:
-            raise ModelError("has neither predict_fn nor transform_fn", "inference.py")
         for one in (module.model_fn, self._whole, *parts):
             _require_plain(one)
         if hasattr(module, "pre_model_fn"):
             _called(module.pre_model_fn, context, str(folder))
         self._model = _called(module.model_fn, context, str(folder))
+        if self._whole is None and self._predict is None and not estimators.answers(self._model):
+            kind = type(self._model).__name__
+            what = f"has neither predict_fn nor transform_fn, and its {kind} has no predict"
+            raise ModelError(what, "inference.py", "write predict_fn(data, model)")
         if hasattr(module, "model_warmup_fn"):
             _called(module.model_warmup_fn, context, str(folder), self._model)
 
@@ -186,9 +203,14 @@ class Toolkit(base.RawModel):
             return _called(self._whole, context, self._model, sent, kind, accept)
         if self._input is None:
             data = formats.decoded(sent, kind)
+            if estimators.takes_rows(self._model):
+                data = estimators.rows(data, self._model)
         else:
             data = _called(self._input, context, sent, kind)
-        prediction = _called(self._predict, context, data, self._model)
+        if self._predict is None:
+            prediction = estimators.predicted(data, self._model)
+        else:
+            prediction = _called(self._predict, context, data, self._model)
         if self._output is None:
             kind, answer = formats.encoded(prediction, accept)
             return answer, kind

@@ -50,8 +50,6 @@ def _of_toolkit(names: set[str]) -> tuple[str, str] | None:
     parts = names & {"input_fn", "predict_fn", "output_fn"}
     if "transform_fn" in names and parts:
         return f"has transform_fn beside {', '.join(sorted(parts))}", "keep one of both"
-    if not names & {"transform_fn", "predict_fn"}:
-        return "has model_fn, but neither predict_fn nor transform_fn", "write one of both"
     return None
 
 

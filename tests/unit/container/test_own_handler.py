@@ -102,6 +102,65 @@ def test_defaults_are_the_toolkits(tmp_path, monkeypatch):
         assert caught.value.status == status
 
 
+ESTIMATOR = """
+class Estimator:
+    n_features_in_ = {width}
+
+    def predict(self, rows):
+        assert rows.ndim == 2, rows.shape
+        return rows.sum(1)
+
+"""
+
+
+@pytest.mark.parametrize("asks", ["", "def predict_fn(data, model): return model.predict(data)\n"])
+@pytest.mark.parametrize(
+    ("width", "body", "kind", "answer"),
+    [
+        (2, b"1,2", "text/csv", b"[3]"),
+        (2, b"1,2\n3,4", "text/csv", b"[3, 7]"),
+        (2, b"[1.5, 2]", "application/json", b"[3.5]"),
+        (1, b"1\n2\n3", "text/csv", b"[1, 2, 3]"),
+        (1, b"5", "text/csv", b"[5]"),
+    ],
+)
+def test_an_estimator_gets_rows_and_answers_without_predict_fn(
+    tmp_path, asks, width, body, kind, answer
+):
+    text = ESTIMATOR.format(width=width) + "def model_fn(d): return Estimator()\n" + asks
+    assert loaded(folder_of(tmp_path, text)).respond(body, kind, None, None)[1] == answer
+
+
+def test_an_estimator_among_others_gets_rows_and_texts_stay_as_they_are(tmp_path):
+    text = (
+        f"{ESTIMATOR.format(width=2)}"
+        "def model_fn(d): return {'model': Estimator(), 'name': 'a'}\n"
+        "def predict_fn(data, model): return list(data.shape)\n"
+    )
+    model = loaded(folder_of(tmp_path, text))
+    assert model.respond(b"1,2", "text/csv", None, None)[1] == b"[1, 2]"
+    assert model.respond(b'["a", "b"]', "application/json", None, None)[1] == b"[2]"
+    assert model.respond(b'{"a": 1}', "application/json", None, None)[1] == b"[]"
+
+
+def test_an_object_is_no_rows_for_a_model_that_is_asked_itself(tmp_path):
+    text = ESTIMATOR.format(width=2) + "def model_fn(d): return Estimator()\n"
+    with pytest.raises(RequestError, match="send rows") as caught:
+        loaded(folder_of(tmp_path, text)).respond(b'{"a": 1}', "application/json", None, None)
+    assert caught.value.status == 400
+
+
+def test_a_single_number_is_a_line_of_csv_and_a_dict_is_none(tmp_path):
+    text = "def model_fn(d): return None\ndef predict_fn(data, model): return {}\n"
+    one = loaded(folder_of(tmp_path, text.format("float(data)")))
+    assert one.respond(b"1.5", "text/csv", "text/csv", None)[1] == b"1.5\n"
+    (tmp_path / "other").mkdir()
+    other = loaded(folder_of(tmp_path / "other", text.format("{'a': 1}")))
+    with pytest.raises(RequestError, match="ask for application/json") as caught:
+        other.respond(b"1.5", "text/csv", "text/csv", None)
+    assert caught.value.status == 406
+
+
 # what numpy.genfromtxt(dtype=None) gives, which the toolkit (1.10.1) calls, wherever that is an
 # array of one type and not a record
 @pytest.mark.parametrize(
@@ -312,7 +371,11 @@ CLASS = (
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [(HANDLE, ("application/json", b'{"n": 3}')), (CLASS, ("text/plain", b"True"))],
+    [
+        (HANDLE, ("application/json", b'{"n": 3}')),
+        (CLASS, ("text/plain", b"True")),
+        (f"{CLASS}class Mine(Service):\n    pass\n", ("text/plain", b"True")),
+    ],
 )
 def test_multi_model_servers_shape(tmp_path, text, answer):
     assert loaded(folder_of(tmp_path, text)).respond(b"abc", None, None, None) == answer
@@ -325,7 +388,9 @@ def test_multi_model_servers_shape(tmp_path, text, answer):
         ("def other(): pass", ModelError, "neither model_fn nor handle"),
         ("raise SystemExit(3)", ModelError, "SystemExit"),
         ("def model_fn(d): 1 / 0\ndef predict_fn(a, b): pass", EngineError, "ZeroDivisionError"),
-        ("def model_fn(d): return 1", ModelError, "neither predict_fn nor transform_fn"),
+        ("def model_fn(d): return 1", ModelError, "neither predict_fn nor transform_fn, and its int"),
+        (CLASS + CLASS.replace("Service", "Other"), ModelError, "several classes .*Service, Other"),
+        ("import sagemaker_xgboost_container.encoder", ModelError, "ours has sagemaker_inference"),
     ],
 )
 def test_a_script_that_cannot_serve_fails_the_load(tmp_path, text, error, said):

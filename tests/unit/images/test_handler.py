@@ -40,6 +40,7 @@ def refused(folder: Path) -> str:
     [
         SCRIPT,
         "def model_fn(d): return 1\ndef transform_fn(m, b, c, a): return b\n",
+        "def model_fn(d): return Estimator()\n",  # whose predict answers
         "def handle(data, context): return data\n",
         "class S:\n  def initialize(self, c): pass\n  def handle(self, d, c): return d\n",
         "from base import Base\nclass S(Base):\n  def handle(self, d, c): return d\n",
@@ -66,7 +67,6 @@ def test_entry_points_of_both_shapes_are_seen(tmp_path, script):
         (b"def model_fn(:\n", "inference.py: is not a Python script in line 1"),
         (b"def handle(d, c): return '\xff'\n", "inference.py: is not a Python script"),
         (b"x\0y", "inference.py: is not a Python script"),
-        (b"def model_fn(d): return 1\n", "neither predict_fn nor transform_fn"),
         (SCRIPT.encode() + b"def transform_fn(): pass\n", "transform_fn beside predict_fn"),
         (b"class S:\n  def handle(self, d, c): return d\n", "has no entry point"),
     ],
