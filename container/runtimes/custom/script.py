@@ -80,8 +80,8 @@ def _cure(error: BaseException, path: Path) -> str:
         return ""
     if (error.name or "").partition(".")[0] in _OF_AWS:
         return (
-            ": AWS's images bring it, ours has sagemaker_inference: read and write with its decoder "
-            "and encoder, or leave input_fn and output_fn out"
+            ": AWS's images bring it, ours has sagemaker_inference: read and write with its "
+            "decoder and encoder, or leave input_fn and output_fn out"
         )
     if path.parent.name == model_files.HANDLER:
         return f": add the package to {model_files.REQUIREMENTS} beside it, and build"

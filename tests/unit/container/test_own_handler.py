@@ -388,7 +388,7 @@ def test_multi_model_servers_shape(tmp_path, text, answer):
         ("def other(): pass", ModelError, "neither model_fn nor handle"),
         ("raise SystemExit(3)", ModelError, "SystemExit"),
         ("def model_fn(d): 1 / 0\ndef predict_fn(a, b): pass", EngineError, "ZeroDivisionError"),
-        ("def model_fn(d): return 1", ModelError, "neither predict_fn nor transform_fn, and its int"),
+        ("def model_fn(d): return 1", ModelError, "nor transform_fn, and its int has"),
         (CLASS + CLASS.replace("Service", "Other"), ModelError, "several classes .*Service, Other"),
         ("import sagemaker_xgboost_container.encoder", ModelError, "ours has sagemaker_inference"),
     ],
