@@ -113,7 +113,7 @@ class Aws:
         )
 
     def identity(self) -> Identity:
-        """Who we are, from STS; it is asked once, since a session's credentials are one identity's."""
+        """Who we are, from STS, which is asked once."""
         if self._identity is None:
             with translated("sts:GetCallerIdentity"):
                 answer = self.client("sts").get_caller_identity()

@@ -20,6 +20,7 @@ from mmectl.base.errors import BuildError
 from mmectl.base.server_environment import server_environment
 from mmectl.images import asking
 from mmectl.images.asking import AskingError, Server, connected
+from mmectl.images.local_env import ARCHIVE
 from mmectl.images.trial import Trial
 
 __all__ = ["connected", "free_port", "run"]
@@ -62,11 +63,13 @@ def short_folder() -> str | None:
     return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST else "/tmp"  # noqa: S108
 
 
-# then what the server makes before any fork, for its own sake: whether that works is seen by trying
 _IMPORT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import model_handler
+"""
+# then what the server makes before any fork, for its own sake: whether that works is seen by trying
+_PRELOAD = """
 try:
     from runtimes import registry
     for one in registry.installed():
@@ -80,11 +83,13 @@ def _import(entrypoint: Sequence[str], variables: Mapping[str, str]) -> None:
     """Import the handler by itself: what a dying worker says does not always reach the log.
 
     And its frameworks, which a new environment has to read and compile first: on a busy machine
-    that takes longer than the server waits for its fork server.
+    that takes longer than the server waits for its fork server. Once one has served, its classes
+    are archived.
     """
     python, *_, script = entrypoint
+    new = not any(Path(variables.get(ARCHIVE, os.devnull)).glob("*.jsa"))
     done = subprocess.run(
-        [python, "-c", _IMPORT, str(Path(script).parent)],
+        [python, "-c", _IMPORT + _PRELOAD * new, str(Path(script).parent)],
         capture_output=True,
         text=True,
         check=False,

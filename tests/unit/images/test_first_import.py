@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmectl.base.errors import BuildError
+from mmectl.images.local_env import ARCHIVE
 from mmectl.images.local_smoke import _import
 
 REGISTRY = """
@@ -28,12 +29,18 @@ def context(folder: Path, handler: str) -> list[str]:
     return [sys.executable, str(folder / "entrypoint.py")]
 
 
-def test_frameworks_are_read_before_the_server_waits_for_them(tmp_path):
+@pytest.mark.parametrize("served", [False, True])
+def test_frameworks_are_read_before_the_first_server_waits_for_them(tmp_path, served):
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes/__init__.py").touch()
     (tmp_path / "runtimes/registry.py").write_text(REGISTRY)
-    _import(context(tmp_path, ""), {})  # one that fails is told of by the server
-    assert (tmp_path / "runtimes/preloaded").exists()
+    classes = tmp_path / "classes"
+    classes.mkdir()
+    if served:
+        (classes / "0123-4567.jsa").touch()
+    # one that fails is told of by the server
+    _import(context(tmp_path, ""), {ARCHIVE: str(classes)})
+    assert (tmp_path / "runtimes/preloaded").exists() is not served
 
 
 def test_a_container_of_ones_own_has_none(tmp_path):
