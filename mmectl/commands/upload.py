@@ -25,6 +25,7 @@ from mmectl.frameworks import detect
 from mmectl.registry import current_version
 from mmectl.registry.digest_cache import DigestCache
 from mmectl.registry.names import Artifact, check_name, parse
+from mmectl.registry.served import NotServed, to_type
 from mmectl.registry.upload import check
 from mmectl.registry.upload_job import Upload, Uploaded
 from mmectl.registry.versions import Alias, version_of
@@ -279,9 +280,13 @@ def _failure(failed: Failed, good: int) -> MmectlError:
     if len(failed) == 1 and not good:
         return first
     names = ", ".join(name for name, _ in failed)
+    hint = first.hint
+    if isinstance(first, NotServed):  # one image for all of them
+        others = [error.framework for _, error in failed if isinstance(error, NotServed)]
+        hint = to_type(others, first.served)
     return MmectlError(
         f"{len(failed)} of {counted(len(failed) + good, 'model')} not uploaded: {names}",
-        hint=first.hint,
+        hint=hint,
         code=first.code,
     )
 

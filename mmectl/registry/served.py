@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from mmectl.base.errors import ArtifactError
 from mmectl.base.text import counted
 from mmectl.frameworks import detect
 from mmectl.registry.names import Artifact
@@ -18,6 +19,14 @@ class Unserved:
 
     framework: str
     models: tuple[str, ...]
+
+
+class NotServed(ArtifactError):
+    """A model's `framework` is not among those that the image serves."""
+
+    def __init__(self, message: str, framework: str, served: Collection[str], code: str) -> None:
+        super().__init__(message, hint=to_type([framework], served), code=code)
+        self.framework, self.served = framework, served
 
 
 def unserved(artifacts: Iterable[Artifact], served: Collection[str]) -> tuple[Unserved, ...]:

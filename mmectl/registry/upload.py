@@ -24,7 +24,7 @@ from mmectl.frameworks.folders import DESCRIPTION, inside, left_behind
 from mmectl.frameworks.values import ModelError
 from mmectl.registry import next_version
 from mmectl.registry.digest_cache import DigestCache
-from mmectl.registry.served import to_type
+from mmectl.registry.served import NotServed
 from mmectl.registry.store import Store
 from mmectl.registry.upload_cache import UploadCache
 from mmectl.registry.upload_job import Job, Upload, Uploaded, interrupted
@@ -120,12 +120,13 @@ def _looked_at(request: Upload) -> Look:
 
 
 def _require_served(request: Upload, framework: str) -> None:
-    """Raise ArtifactError where the endpoint's image could not load the model."""
+    """Raise NotServed where the endpoint's image could not load the model."""
     served = request.served
     if served is not None and framework not in served:
-        raise ArtifactError(
+        raise NotServed(
             f"{request.name}: is a model of {framework}, the image serves {', '.join(served)}",
-            hint=to_type([framework], served),
+            framework,
+            served,
             code="not_served",
         )
 

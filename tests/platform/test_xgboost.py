@@ -90,3 +90,6 @@ def test_the_framework_is_shown_and_checked(project, root):
     refused = project.mmectl("upload", "shapes", "--from", str(shapes), code=1).stderr.decode()
     assert "is a model of mxnet, the image serves xgboost" in refused
     assert "image.frameworks: [mxnet, xgboost]" in refused
+    rent = root / "examples" / "lightgbm" / "rent"
+    both = project.mmectl("upload", str(shapes), str(rent), code=1).stderr.decode()
+    assert "image.frameworks: [lightgbm, mxnet, xgboost]" in both
