@@ -24,6 +24,8 @@ class Unserved:
 class NotServed(ArtifactError):
     """A model's `framework` is not among those that the image serves."""
 
+    code = "not_served"
+
     def __init__(self, message: str, framework: str, served: Collection[str], code: str) -> None:
         super().__init__(message, hint=to_type([framework], served), code=code)
         self.framework, self.served = framework, served
