@@ -47,14 +47,15 @@ class Pixels:
 
 
 ANY = -1  # the size of an axis that may be of any
+TEXT = "string"  # the type of an input of texts
 
 
 @dataclass(frozen=True)
 class Input:
     """One input of a model; `shape` has the batch axis first, unless it is not `batched`.
 
-    A size may be ANY. `dtype` is numpy's name of its type; None where the model says nothing of it.
-    `pixels` None: it takes no picture.
+    A size may be ANY. `dtype` is the name of its type in NumPy, or TEXT; None where nothing is said
+    of it. `pixels` None: it takes no picture.
     """
 
     name: str

@@ -6,18 +6,19 @@ row takes tables: what trees, pipelines and small networks are exported as.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Callable, List  # Python 3.8 has no others for aliases
 
 from runtimes import apart, base
 from runtimes.onnx import likelihood
 from runtimes.onnx.graph import Value
-from runtimes.onnx.model_files import TEXT, ModelFiles
+from runtimes.onnx.model_files import ModelFiles
 from runtimes.tables import Features, Table, may_be_rounded
-from runtimes.values import ANY, EngineError, Input, ModelError, Pixels, RequestError
+from runtimes.values import ANY, TEXT, EngineError, Input, Pixels, RequestError
 
 Run = Callable[[Mapping[str, Any]], List[Any]]
+_WIDTHS = (4, 1, 8, 16, 32, 64)  # of rows that may have any number of columns, tried in turn
 
 
 class Tables(base.TableModel):
@@ -31,6 +32,7 @@ class Tables(base.TableModel):
         self.name, self.refuses_values = files.path.stem, _refuses(files)
         self._input, self._run, self._release = one.name, run, release
         self._outputs = [value.name for value in files.outputs]
+        self._axes = [len(value.shape or (None,)) for value in files.outputs]
         self._rows = rows if isinstance(rows, int) else None
         count = columns if isinstance(columns, int) else None
         dtype = one.dtype or "float32"
@@ -52,24 +54,20 @@ class Tables(base.TableModel):
 
         Of a fixed number of rows, which is filled up, whether that of one depends on no other.
         """
-        zeros = None if self._rows == 1 else self._zeros()
-        if zeros is None:
-            return True
-        rows = len(next(iter(zeros.values())))
         run: Run = lambda feed: [_joined([one]) for one in self._run(feed)]  # noqa: E731
-        try:
-            made = run(zeros)
-            each = all(one.shape[:1] == (rows,) for one in made)
-            return each and (self._rows is None or apart.independent(run, zeros))
-        except (EngineError, ValueError):
-            return True
+        for feeds in () if self._rows == 1 else self._zeros():
+            try:
+                each = all(_each_of(run(feed), feed) for feed in feeds)
+            except (EngineError, ValueError):
+                continue
+            return each and (self._rows is None or apart.independent(run, feeds[0]))
+        return True
 
-    def _zeros(self) -> Mapping[str, Any] | None:
-        """Rows of zeros as the model is fed with; None where there are no such rows."""
-        width = self.features.width
-        if width is None:
-            return None
-        return {self._input: apart.rows_of_zeros(self._rows, width, self.features.dtype)}
+    def _zeros(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Rows of zeros as the model is fed with, of several widths where it may be any."""
+        width, dtype = self.features.width, self.features.dtype
+        for one in _WIDTHS if width is None else (width,):
+            yield [{self._input: rows} for rows in apart.rows_of_zeros(self._rows, one, dtype)]
 
     def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
         """What the model is fed with, as many rows at once as it takes."""
@@ -78,9 +76,12 @@ class Tables(base.TableModel):
 
     def _asked(self, feed: Mapping[str, Any]) -> list[Any]:
         try:
-            return self._run(feed)
+            outputs = self._run(feed)
         except ValueError as error:
             raise RequestError(f"the model does not take these rows: {error}") from None
+        if len(next(iter(feed.values()))) > 1:
+            return outputs
+        return [_with_axis(*one) for one in zip(outputs, self._axes)]  # noqa: B905 - Python 3.8
 
     def release(self) -> bool:
         """Keep of the weights what is in a file."""
@@ -102,17 +103,13 @@ class Columns(Tables):
             self.features = Features(
                 names=names, dtype="float64", categorical=texts, missing_allowed=missing
             )
-        elif isinstance(count[0], int):
+        else:
             self.features = Features(
                 count=count[0],
                 dtype="float64",
                 categorical=range(count[0]),
                 missing_allowed=False,
                 title=names[0],
-            )
-        else:
-            raise ModelError(
-                "does not say how many texts it takes", files.path.name, "export it so"
             )
 
     def _parts(self, table: Table) -> Sequence[Mapping[str, Any]]:
@@ -131,14 +128,25 @@ class Columns(Tables):
             return feeds
         return _filled(feeds[0], rows)
 
-    def _zeros(self) -> Mapping[str, Any] | None:
-        """Columns of zeros, where their number is fixed: else `predict` sees what comes out."""
-        import numpy as np
-
+    def _zeros(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Columns of zeros, where there are no texts: else `predict` sees what comes out."""
         values = self._inputs
-        if self._rows is None or any(value.dtype == TEXT for value in values):
-            return None
-        return {v.name: _of_shape(np.zeros((self._rows, 1), v.dtype), v) for v in values}
+        if not any(value.dtype == TEXT for value in values):
+            columns = [apart.rows_of_zeros(self._rows, 1, value.dtype) for value in values]
+            pairs = [zip(values, column) for column in zip(*columns)]  # noqa: B905 - Python 3.8
+            yield [{value.name: _of_shape(one, value) for value, one in pair} for pair in pairs]
+
+
+def _with_axis(answer: Any, axes: int) -> Any:
+    """The answer to one row, which has so many axes for more; Squeeze takes the first of them."""
+    squeezed = not isinstance(answer, list) and answer.ndim < axes and answer.shape[:1] != (1,)
+    return answer[None] if squeezed else answer
+
+
+def _each_of(outputs: Sequence[Any], feed: Mapping[str, Any]) -> bool:
+    """Whether each output has as many rows as what goes in."""
+    rows = len(next(iter(feed.values())))
+    return all(one.shape[:1] == (rows,) for one in outputs)
 
 
 def _refuses(files: ModelFiles) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 # relative: mmectl/frameworks/onnx links here, and beside it to these values
 from ..folders import describe, files, first_bytes, inside  # noqa: TID252
 from ..pictures import SYNSET, check_type, labels, pixels  # noqa: TID252
-from ..values import ModelError, Pixels  # noqa: TID252
+from ..values import TEXT, ModelError, Pixels  # noqa: TID252
 from . import graph
 from .graph import BITS, External, ModelProto, Size, Tensor, Value
 from .proto import ProtoError
@@ -32,7 +32,7 @@ OPTIONS = ("output", "image")
 TYPES = frozenset(name for name, bits in BITS.items() if bits >= 8) - {
     "complex64", "complex128", "bfloat16",
 }  # fmt: skip
-MAPS, TEXT = "sequence of maps", "string"
+MAPS = "sequence of maps"
 _EXPORT = "export it again"
 # where a tensor of an operator's attribute lies in another file its entry holds this
 _LOCATION = b"\x0a\x08location"
@@ -153,9 +153,8 @@ def check_values(model: ModelFiles) -> None:
         raise ModelError("has no output", name, _EXPORT)
     if not model.inputs:
         raise ModelError("has no input: there is nothing to ask", name, _EXPORT)
-    text = (TEXT,) if is_columns(model) else ()
     for value in model.inputs:
-        _check_input(value, (*TYPES, *text), name)
+        _check_input(value, name)
     for value in model.outputs:
         tensor = value.kind == "tensor" and value.dtype in (*TYPES, TEXT)
         if not tensor and value.kind != MAPS:
@@ -179,11 +178,11 @@ def _check_description(model: ModelFiles) -> None:
         check_type(model.pixels, model.inputs[0].dtype)
 
 
-def _check_input(value: Value, types: Collection[str], name: str) -> None:
-    if value.kind != "tensor" or value.dtype not in types:
+def _check_input(value: Value, name: str) -> None:
+    if value.kind != "tensor" or value.dtype not in (*TYPES, TEXT):
         raise ModelError(
             f"takes {_called(value)} as {value.name}, which a request cannot hold", name,
-            "export the model without it: numbers go in",
+            "export the model without it: numbers and texts go in",
         )  # fmt: skip
     if value.shape is None:
         what = f"does not say how many axes {value.name} has"
@@ -193,9 +192,9 @@ def _check_input(value: Value, types: Collection[str], name: str) -> None:
 
 
 def is_rows(model: ModelFiles) -> bool:
-    """Whether a model takes a table as one input: rows of floating-point numbers, or of texts."""
+    """Whether a model takes a table as one input: rows of floating-point numbers."""
     inputs = model.inputs
-    kinds = ("float32", "float64", TEXT)
+    kinds = ("float32", "float64")
     return len(inputs) == 1 and inputs[0].dtype in kinds and _is_table(model)
 
 
@@ -212,7 +211,9 @@ def is_columns(model: ModelFiles) -> bool:
     """
     inputs = model.inputs
     if len(inputs) == 1:
-        return inputs[0].dtype == TEXT and _is_table(model, (1, 2))
+        # of (rows, any) nobody knows how many columns they are
+        known = all(isinstance(size, int) for size in (inputs[0].shape or ())[1:])
+        return inputs[0].dtype == TEXT and known and _is_table(model, (1, 2))
     narrow = all((value.shape or (0, 0))[1:] in ((1,), ()) for value in inputs)
     return bool(inputs) and narrow and _is_table(model, (1, 2))
 
@@ -252,7 +253,9 @@ def _takes(inputs: Sequence[Value], pixels: Pixels) -> bool:
 def _called(value: Value) -> str:
     if value.kind == "unknown":
         return "what has no known type"
-    return f"a tensor of {value.dtype}" if value.kind == "tensor" else f"a {value.kind}"
+    if value.kind == "tensor":
+        return f"a tensor of {value.dtype}"
+    return f"an {value.kind}" if value.kind[0] in "aeiou" else f"a {value.kind}"
 
 
 def check_external(path: Path, places: Sequence[External]) -> None:

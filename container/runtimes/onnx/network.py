@@ -9,8 +9,8 @@ from typing import Any
 
 from runtimes.onnx import pointing, saved, sessions
 from runtimes.onnx.graph import Value
-from runtimes.onnx.model_files import TEXT, ModelFiles
-from runtimes.values import EngineError, ModelError
+from runtimes.onnx.model_files import ModelFiles
+from runtimes.values import TEXT, EngineError, ModelError
 
 # Up to this size a model may share a process, which forks: a session with threads of its own must
 # not be there then, and to wake another thread takes as long as such a model computes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from runtimes.values import ANY, Input, Pixels
+from runtimes.values import ANY, TEXT, Input, Pixels
 
 from serving.handler import encoded, images, npy, payloads
 from serving.handler.image_files import ImageError
@@ -72,7 +72,8 @@ def parse(
 
 def _takes_rows(inputs: Sequence[Input]) -> bool:
     """Whether a row of numbers, as formats of tables have it, is an item of the only input."""
-    return len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].batched
+    one = inputs[0]
+    return len(inputs) == 1 and len(one.shape) == 2 and one.batched and one.dtype != TEXT
 
 
 def _rows(body: bytes, content_type: str | None, one: Input) -> Feed:
@@ -134,7 +135,7 @@ def _item(body: bytes, one: Input, picture: _Picture, resize: images.Resize | No
 
 def _in_base64(value: Any, inputs: Sequence[Input], resize: images.Resize | None) -> Feed | None:
     """Items of the pictures that JSON holds as base64; None where it holds none."""
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].dtype == TEXT:
         return None
     found, picture = encoded.pictures(value, (inputs[0].name,)), _picture(inputs)
     if found is None:
@@ -183,7 +184,6 @@ def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) ->
         pictures = _in_base64(value, inputs, resize)
         if pictures is not None:
             return pictures
-        _refuse_text(value)  # NumPy would make room for the longest of them everywhere
     value = _by_input(value)
     if not isinstance(value, dict):
         if len(inputs) != 1:
@@ -191,7 +191,30 @@ def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) ->
             raise PayloadError(f"this model has several inputs: send an object with {names}")
         value = {inputs[0].name: value}
     _check_names(value, inputs)
-    return _feed({i.name: _array(value[i.name], i.name) for i in inputs}, inputs)
+    return _feed({i.name: _held(value[i.name], i, has_text=has_text) for i in inputs}, inputs)
+
+
+def _held(value: Any, one: Input, *, has_text: bool) -> Any:
+    """Make an array of what JSON says of an input."""
+    if one.dtype == TEXT:
+        return _texts(value, one.name)
+    if has_text:
+        _refuse_text(value)  # NumPy would make room for the longest of them everywhere
+    return _array(value, one.name)
+
+
+def _texts(value: Any, name: str) -> Any:
+    """An array of objects of texts in lists, whose lengths are the same."""
+    shape, items = [], [value]
+    while items and isinstance(items[0], list):
+        if not all(isinstance(one, list) and len(one) == len(items[0]) for one in items):
+            raise PayloadError(f"{name!r} is not rectangular: its lists differ in length")
+        shape.append(len(items[0]))
+        items = [inner for one in items for inner in one]
+    if not all(isinstance(one, str) for one in items):
+        raise PayloadError(f"{name!r} is not a rectangular list of texts")
+    array: Any = np.array([*items, None], object)[:-1]  # by itself NumPy would look into them
+    return array.reshape(shape)
 
 
 def _unwrapped(value: Any, inputs: Sequence[Input]) -> Any:
@@ -246,8 +269,9 @@ def _array(value: Any, name: str, make: Callable[..., Any] = np.array) -> Any:
 
 
 def _npy(body: bytes, inputs: Sequence[Input]) -> Feed:
-    if len(inputs) != 1:
-        raise PayloadError(f"this model has several inputs: send {JSON}", 415)
+    if len(inputs) != 1 or inputs[0].dtype == TEXT:
+        what = "takes texts" if len(inputs) == 1 else "has several inputs"
+        raise PayloadError(f"this model {what}: send {JSON}", 415)
     try:
         declared = npy.header(body)
         _check_shape(declared.shape, inputs[0])
@@ -318,6 +342,8 @@ def _items(arrays: dict[str, Any], inputs: Sequence[Input]) -> Feed:
 
 def _cast(array: Any, one: Input) -> Any:
     """Bring an array into the type of its input, which must be able to hold its numbers."""
+    if one.dtype == TEXT:
+        return array
     wanted = np.dtype(one.dtype or np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         ready = array.astype(wanted)

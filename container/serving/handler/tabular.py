@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -24,22 +25,28 @@ class Tabular(Exchange):
         self._cpus = cpus
 
     def warm_up(self) -> None:
-        """Answer a row of zeros, where the number of columns is known.
+        """Answer a row of zeros, or of ones, where the number of columns is known.
 
-        A model may refuse such a row: that is seen with the first request.
+        A model may refuse such a row: that is seen with the first request. What is divided by may
+        not be zero.
         """
         width = self.model.features.width
         if not width:
             return
-        row = ",".join(["0"] * width).encode()
         try:
+            self._answer_row("0", width)
+        except EngineError as error:
+            try:
+                self._answer_row("1", width)
+            except EngineError:
+                if not self.model.refuses_values:
+                    raise error from None
+
+    def _answer_row(self, number: str, width: int) -> None:
+        row = ",".join([number] * width).encode()
+        with contextlib.suppress(RequestError):
             for accept in ("text/csv", "application/json"):
                 self.respond(row, "text/csv", accept, None)
-        except RequestError:
-            pass
-        except EngineError:
-            if not self.model.refuses_values:
-                raise
 
     def respond(
         self, body: bytes, content_type: str | None, accept: str | None, context: Any

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from runtimes import apart
 from runtimes.base import TensorModel
-from runtimes.values import ANY, EngineError, Input, RequestError
+from runtimes.values import ANY, TEXT, EngineError, Input, RequestError
 
 from serving.handler import answers, codecs, images, samples
 from serving.handler.exchange import Exchange, Once, within_room
@@ -34,11 +34,8 @@ class Tensors(Exchange):
         Where an axis may be of any size, zeros of size 1 may be none that the model takes.
         """
         inputs = self.model.inputs
-        try:
-            outputs = self._run({i.name: _zeros(i) for i in inputs})
-        except (EngineError, RequestError):
-            if not self.model.refuses_values and not any(ANY in i.shape for i in inputs):
-                raise
+        outputs = self._first()
+        if outputs is None:
             return
         # items can be told apart where all that goes in and comes out has the batch axis
         size, told = self.model.batch or 1, self.model.apart
@@ -52,6 +49,21 @@ class Tensors(Exchange):
             self.answer(outputs, feed, codecs.JSON)
         except codecs.PayloadError:
             pass  # it takes no pictures, or answers zeros with NaN
+
+    def _first(self) -> list[Any] | None:
+        """Compute with zeros, or with ones: what is divided by, or a scale, may not be zero.
+
+        None where the model need not take either. Raises EngineError.
+        """
+        model, failed = self.model, ""
+        for number in (0, 1):
+            try:
+                return self._run({one.name: _all(number, one) for one in model.inputs})
+            except (EngineError, RequestError) as error:
+                failed = failed or str(error)
+        if model.refuses_values or any(ANY in one.shape for one in model.inputs):
+            return None
+        raise EngineError(f"it takes neither zeros nor ones: {failed}")
 
     def respond(
         self, body: bytes, content_type: str | None, accept: str | None, context: Any
@@ -80,24 +92,25 @@ class Tensors(Exchange):
         feed = within_room(lambda: codecs.parse(body, content_type, inputs, resize))
         size = self.model.batch or feed.items
         if feed.items != size and not self._tried and not self.whole:
-            self._try()
+            self._try(feed.arrays)
         if not self.whole:
             return feed
         if feed.items != size:
             raise codecs.PayloadError(
                 "the answer of this model is one for the whole batch: send "
-                f"{size} items, not {feed.items}"
+                f"{size} item{'s' * (size > 1)}, not {feed.items}"
             )
         return replace(feed, batched=True)  # the outputs are answered as they are
 
-    def _try(self) -> None:
+    def _try(self, came: Mapping[str, Any]) -> None:
         """See whether items depend on each other, once a batch is to be filled up or divided."""
-        if (self.model.batch or 1) > 1:
-            try:
-                zeros = {one.name: _zeros(one) for one in self.model.inputs}
-                self.whole = not apart.independent(self._run, zeros)
-            except (EngineError, RequestError):
-                pass  # it takes no zeros
+        size = self.model.batch or 1
+        if size > 1:
+            zeros = {one.name: _all(0, one) for one in self.model.inputs}
+            whole = {n: np.resize(array, (size, *array.shape[1:])) for n, array in came.items()}
+            self.whole = not apart.independent(self._run, zeros, whole)
+        if self.whole:
+            self._listed.first()  # all processes are to answer alike
         self._tried = True
 
     def predict(self, feed: codecs.Feed) -> list[Any]:
@@ -146,5 +159,9 @@ def _each_of(outputs: Sequence[Any], count: int) -> bool:
     return all(np.shape(one)[:1] == (count,) for one in outputs)
 
 
-def _zeros(one: Input) -> Any:
-    return np.zeros([1 if n == ANY else n for n in one.shape], one.dtype or np.float32)
+def _all(number: int, one: Input) -> Any:
+    """An array of one number for an input; axes of any size have the size 1."""
+    shape = [1 if n == ANY else n for n in one.shape]
+    if one.dtype == TEXT:
+        return np.full(shape, str(number), object)
+    return np.full(shape, number, one.dtype or np.float32)

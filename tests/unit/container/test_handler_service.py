@@ -13,9 +13,10 @@ import model_handler
 import numpy as np
 import pytest
 from runtimes import registry
-from runtimes.base import Runtime, TensorModel
+from runtimes.base import Runtime, TableModel, TensorModel
 from runtimes.mxnet.runtime import MXNet
-from runtimes.values import EngineError, Input, ModelError
+from runtimes.tables import Features
+from runtimes.values import ANY, EngineError, Input, ModelError, RequestError
 from serving.handler import codecs, loaded, responses
 from serving.handler.responses import respond
 from serving.handler.service import Service, ToldAlready
@@ -170,9 +171,11 @@ def test_an_answer_for_the_whole_batch_takes_exactly_that_batch(service, model):
 
 def test_a_large_batch_runs_in_parts_of_the_bound_size(service, model):
     body = json.dumps([[i, i, i] for i in range(5)]).encode()
-    (answer,) = service.handle([{"body": body}], Context(part("application/json")))
-    assert json.loads(answer) == [[2 * i] * 3 for i in range(5)]
-    assert model.model.runs == 3 + 3  # and whether items depend on each other
+    for runs in (3 + 18, 3):  # at first it is tried whether items depend on each other
+        before = model.model.runs
+        (answer,) = service.handle([{"body": body}], Context(part("application/json")))
+        assert json.loads(answer) == [[2 * i] * 3 for i in range(5)]
+        assert model.model.runs - before == runs
 
 
 def test_the_first_answer_says_that_it_was_cold(service, model):
@@ -404,7 +407,60 @@ def test_items_are_tried_once_and_not_for_whole_batches():
         before = len(runs)
         model.respond(json.dumps(body).encode(), codecs.JSON, None, None)
         took.append(len(runs) - before)
-    assert took == [1, 4, 1]
+    assert took == [1, 19, 1]
+
+
+@pytest.mark.parametrize("error", [EngineError("division by zero"), RequestError("scale is 0")])
+def test_a_model_that_takes_no_zeros_is_tried_with_ones(error):
+    def run(feed, threads):
+        if not feed["data"].all():
+            raise error
+        return [6 / feed["data"]]
+
+    answer = finder(run=run).respond(b"[[1, 2, 3]]", codecs.JSON, None, None)[1]
+    assert json.loads(answer) == [[6, 3, 2]]
+
+    def refuse(feed, threads):
+        raise error
+
+    with pytest.raises(EngineError, match=f"it takes neither zeros nor ones: {error}"):
+        finder(run=refuse)
+    assert finder(run=refuse, refuses_values=True)
+    assert finder(run=refuse, inputs=(Input("data", (1, ANY)),))
+
+
+class Ratio(TableModel):
+    """Divides a column by another."""
+
+    name = "ratio"
+    features = Features(count=2)
+
+    def predict(self, table, threads):
+        if not table.array[:, 1].all():
+            raise EngineError("division by zero")
+        return table.array[:, 0] / table.array[:, 1]
+
+
+def test_a_table_that_takes_no_zeros_is_tried_with_ones():
+    model = loaded.Loaded(Doubling(), Ratio(), 1)
+    model.exchange.warm_up()
+    assert model.respond(b"6,2", "text/csv", None, None)[1] == b"[3.0]"
+
+
+class Refusing(Ratio):
+    """Fails with all rows."""
+
+    def predict(self, table, threads):
+        raise EngineError("no such rows")
+
+
+def test_a_table_that_takes_neither_zeros_nor_ones_is_refused_unless_it_knows_others():
+    model = Refusing()
+    made = loaded.Loaded(Doubling(), model, 1)
+    with pytest.raises(EngineError, match="no such rows"):
+        made.exchange.warm_up()
+    model.refuses_values = True
+    made.exchange.warm_up()
 
 
 def test_a_model_of_chance_takes_batches_of_any_size():

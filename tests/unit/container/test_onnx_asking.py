@@ -34,7 +34,7 @@ def test_no_row_of_an_answer_is_left_out_that_was_not_filled_up():
     assert asked(tables(np.negative, rows=2), [1, 2], [3, 4], [5, 6]) == [
         [-1, -2], [-3, -4], [-5, -6]
     ]  # fmt: skip
-    for turned in (tables(np.transpose), tables(lambda x: x.repeat(2, 0)), tables(np.sum)):
+    for turned in (tables(np.transpose), tables(lambda x: x.repeat(2, 0))):
         with pytest.raises(EngineError, match="does not answer 1 rows one by one"):
             asked(turned, [1, 2])
 
@@ -73,8 +73,38 @@ def test_rows_of_columns_are_filled_up_where_they_are_independent(shape):
     assert columns(np.negative).tells_rows_apart()
     for answer in (lambda x: np.cumsum(x, 0), lambda x: np.cumsum(x[::-1], 0)[::-1]):
         assert not columns(answer).tells_rows_apart()
-    for untried in (columns(np.sum, "string"), columns(np.sum, rows="N"), columns(np.sum, rows=1)):
+    for untried in (columns(np.sum, "string"), columns(np.sum, rows=1)):
         assert untried.tells_rows_apart()
+    assert columns(np.negative, rows="N").tells_rows_apart()
+    assert not columns(np.sum, rows="N").tells_rows_apart()
+
+
+@pytest.mark.parametrize("numbers", [2, 3])
+def test_as_many_numbers_as_rows_may_be_chance(numbers):
+    assert not tables(lambda x: x.sum() * np.ones(numbers)).tells_rows_apart()
+
+
+def test_rows_of_any_number_of_columns_are_tried():
+    assert tables(np.negative, columns=None).tells_rows_apart()
+    assert not tables(lambda x: x[:1], columns=None).tells_rows_apart()
+
+    def eights(x):
+        if x.shape[1] % 8:
+            raise EngineError("heads of 8")
+        return x[:1]
+
+    assert not tables(eights, columns=None).tells_rows_apart()
+
+
+def test_the_axis_of_one_row_comes_back_where_a_model_squeezes():
+    of = files([("x", "float32", ("N", 2))])
+    for shape, answer in (((None,), [3]), ((None, None), [[1, 2]])):
+        of.proto.graph.outputs = [graph.Value("y", "tensor", "float32", shape)]
+        run = lambda feed: [np.squeeze(feed["x"].sum(1) if answer == [3] else feed["x"])]  # noqa: B023,E731
+        model = asking.Tables(of, run, lambda: False, missing=False)
+        assert model.tells_rows_apart()
+        assert asked(model, [1, 2]) == answer
+        assert asked(model, [1, 2], [1, 2]) == answer * 2
 
 
 def test_a_number_that_the_type_of_its_column_lacks_is_refused():

@@ -119,9 +119,10 @@ def test_weights_beside_it_are_files_of_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "outputs", "said"),
     [
-        ([made.value("x", "string", ("N", "T", 1))], [Y], "takes a tensor of string as x"),
+        ([made.value("x", "complex64", ("N", 1))], [Y], "takes a tensor of complex64 as x"),
         ([made.value("x", "bfloat16", ("N", 1))], [Y], "takes a tensor of bfloat16 as x"),
         ([made.value("x", "maps", None)], [Y], "takes a sequence of maps as x"),
+        ([written(1, b"x") + written(2, written(9, b""))], [Y], "takes an optional as x"),
         ([made.value("x", "float32", (0, 3))], [Y], "an axis of length 0"),
         ([made.value("x", "float32", None)], [Y], "does not say how many axes x has"),
         ([], [Y], "has no input"),
@@ -250,6 +251,22 @@ def columns_model(**kinds):
     inputs = [made.value(name, kind, ("N", 1)) for name, kind in kinds.items()]
     nodes = [made.node("Concat", list(kinds), ["y"], axis=1)]
     return made.model(nodes, inputs, [made.value("y", "float32", ("N", 2))])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns"),
+    [
+        ([("t", "string", ("N", 2))], True),
+        ([("t", "string", ("N",))], True),
+        ([("t", "string", ("N", "words"))], False),
+        ([("t", "string", ("N", "T", 1))], False),
+        ([("n", "float32", ("N", 3)), ("t", "string", ("N", 2))], False),
+    ],
+)
+def test_texts_are_columns_where_their_number_is_known_and_tensors_else(tmp_path, inputs, columns):
+    data = made.model([RELU], [made.value(*one) for one in inputs], [Y])
+    found = model_files.read(folder(tmp_path, data))
+    assert (model_files.is_columns(found), model_files.is_rows(found)) == (columns, False)
 
 
 def test_inputs_of_one_column_each_are_a_table(tmp_path):

@@ -44,6 +44,50 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
         assert feed.arrays["data"][-1].tolist() == ITEM
 
 
+TEXTS = (Input("n", (1, 2)), Input("t", (1, ANY), "string"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"n": [[1, 2], [3, 4]], "t": [["a", "bb"], ["", "ü"]]},
+        [{"n": [1, 2], "t": ["a", "bb"]}, {"n": [3, 4], "t": ["", "ü"]}],
+        {"inputs": {"n": [[1, 2], [3, 4]], "t": [["a", "bb"], ["", "ü"]]}},
+    ],
+    ids=["by name", "items", "wrapped"],
+)
+def test_texts_are_taken_beside_numbers(body):
+    feed = codecs.parse(json.dumps(body).encode(), JSON, TEXTS)
+    assert feed.items == 2
+    assert feed.arrays["t"].dtype == object
+    assert feed.arrays["t"].tolist() == [["a", "bb"], ["", "ü"]]
+    assert feed.arrays["n"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([["a"], ["b", "c"]], "'t' is not rectangular: its lists differ in length"),
+        ([["a"], "b"], "'t' is not rectangular: its lists differ in length"),
+        ([["a", 1]], "'t' is not a rectangular list of texts"),
+        ([["a", None]], "'t' is not a rectangular list of texts"),
+        ([[["a"]]], r"'t' has the shape \[1, 1, 1\]: send \[any\], or a batch of them"),
+    ],
+)
+def test_texts_that_are_none_are_refused(texts, message):
+    with pytest.raises(PayloadError, match=message):
+        codecs.parse(json.dumps({"n": [[1, 2]], "t": texts}).encode(), JSON, TEXTS)
+
+
+def test_texts_and_numbers_are_not_taken_for_each_other():
+    for body in ({"n": [["1", "2"]], "t": [["a"]]}, {"n": [[1, 2]], "t": [[1]]}):
+        with pytest.raises(PayloadError, match="rectangular list of"):
+            codecs.parse(json.dumps(body).encode(), JSON, TEXTS)
+    with pytest.raises(PayloadError, match="this model takes texts") as caught:
+        codecs.parse(npy(np.zeros((1, 2))), NPY, TEXTS[1:])
+    assert caught.value.status == 415
+
+
 @pytest.mark.parametrize(
     "wrapped",
     [
@@ -137,7 +181,7 @@ ANY_SIZE = (Input("x", (1, ANY, ANY, 3), "uint8", Pixels(last=True)),)
         ([TEXT, [1, 2]], PICTURE, "item 2 is not a picture in base64, but item 1 is a text"),
         ([TEXT, TEXT[:40]], PICTURE, "item 2: the image is damaged"),
         ([TEXT, "aaaa"], PICTURE, "item 2: not an image of a known format"),
-        ({"b64": TEXT, "key": 1}, PICTURE, "not a rectangular list of numbers"),
+        ({"b64": TEXT, "key": 1}, PICTURE, "the inputs are data, the body has b64, key"),
         ([[TEXT]], PICTURE, "not a rectangular list of numbers"),
         (TEXT, TABLE, "not a rectangular list of numbers"),
         ([colour(2, 3), colour(3, 2)], ANY_SIZE, "item 2 is a picture of another size"),

@@ -253,7 +253,16 @@ def test_objects_in_an_object_are_rows_where_they_have_the_models_columns(featur
 @pytest.mark.parametrize("title", ["x", "inputs", "instances"])
 def test_rows_may_be_called_as_the_model_calls_its_input_inside_of_what_wraps_them(title):
     features = Features(count=3, title=title)
+    items = [{title: row} for row in ROWS]  # as clients of TensorFlow Serving send them
     bodies = [{title: ROWS}, {"inputs": {title: ROWS}}, {"instances": {title: ROWS}}]
-    for body in bodies:
+    for body in (*bodies, items, {"instances": items}):
         table = read(json.dumps(body).encode(), JSON, features)
         assert table.array.tolist() == ROWS
+
+
+def test_rows_of_one_number_may_be_called_as_the_model_calls_its_input():
+    features = Features(count=1, title="x")
+    for body in ([{"x": 1}, {"x": 2}], [{"x": [1]}, {"x": [2]}], {"x": [1, 2]}):
+        assert read(json.dumps(body).encode(), JSON, features).array.tolist() == [[1], [2]]
+    with pytest.raises(PayloadError, match="'y' cannot be told apart"):
+        read(b'[{"y": 1}]', JSON, features)

@@ -103,12 +103,17 @@ def _are_columns(value: Mapping[str, Any], features: Features) -> bool:
 
 
 def _row(one: Any, number: int, features: Features) -> Any:
-    """Take the values out of a row as AWS's own algorithms have it: ``{"features": [1, 2]}``."""
+    """Take the values out of a row as AWS's own algorithms have it: ``{"features": [1, 2]}``.
+
+    Clients of TensorFlow Serving call the row as the model calls its input, which is the title.
+    """
     if not isinstance(one, dict):
         raise PayloadError(f"row {number + 1} is not an object, but row 1 is one")
     while isinstance(one, dict) and len(one) == 1 and not _are_columns(one, features):
         name, inner = next(iter(one.items()))
-        if name not in (*_ROW, "values") or not isinstance(inner, (list, dict)):
+        if name == features.title and features.width == 1 and not isinstance(inner, (list, dict)):
+            return [inner]
+        if name not in (*_ROW, "values", features.title) or not isinstance(inner, (list, dict)):
             break
         one = inner
     return one
