@@ -133,12 +133,15 @@ sklearn._loss._loss CyHalfTweedieLossIdentity CyHuberLoss CyPinballLoss
 sklearn._loss._loss __pyx_unpickle_CyAbsoluteError __pyx_unpickle_CyExponentialLoss
 sklearn._loss._loss __pyx_unpickle_CyHalfBinomialLoss __pyx_unpickle_CyHalfGammaLoss
 sklearn._loss._loss __pyx_unpickle_CyHalfMultinomialLoss __pyx_unpickle_CyHalfPoissonLoss
-sklearn._loss._loss __pyx_unpickle_CyHalfSquaredError
+sklearn._loss._loss __pyx_unpickle_CyHalfSquaredError __pyx_unpickle_CyHalfTweedieLoss
+sklearn._loss._loss __pyx_unpickle_CyHalfTweedieLossIdentity __pyx_unpickle_CyHuberLoss
+sklearn._loss._loss __pyx_unpickle_CyPinballLoss
 sklearn._loss.link HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit
 sklearn._loss.loss AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss
 sklearn._loss.loss HalfMultinomialLoss HalfPoissonLoss HalfSquaredError HalfTweedieLoss
 sklearn._loss.loss HalfTweedieLossIdentity HuberLoss PinballLoss
 sklearn.calibration _CalibratedClassifier _SigmoidCalibration _TemperatureScaling
+sklearn.cluster._birch _CFNode _CFSubcluster
 sklearn.cluster._bisect_k_means _BisectingTree
 sklearn.compose._column_transformer _RemainderColsList
 sklearn.cluster._kmeans _kmeans_single_lloyd _kmeans_single_elkan
@@ -178,7 +181,8 @@ sklearn.metrics.cluster._supervised adjusted_mutual_info_score adjusted_rand_sco
 sklearn.metrics.cluster._supervised completeness_score fowlkes_mallows_score homogeneity_score
 sklearn.metrics.cluster._supervised mutual_info_score normalized_mutual_info_score rand_score
 sklearn.metrics.cluster._supervised v_measure_score
-sklearn.metrics._scorer _CurveScorer _PassthroughScorer _PredictScorer _Scorer
+sklearn.metrics._scorer _CurveScorer _PassthroughScorer _Scorer
+sklearn.model_selection._classification_threshold _CurveScorer
 sklearn.multiclass _ConstantPredictor
 sklearn.neighbors._ball_tree BallTree BallTree64 newObj
 sklearn.neighbors._kd_tree KDTree KDTree64 newObj
@@ -190,6 +194,8 @@ sklearn.utils._bunch Bunch
 sklearn.utils._metadata_requests MetadataRequest MethodMetadataRequest
 sklearn.utils.validation check_array
 scipy.interpolate._bsplines BSpline
+scipy.sparse._csc csc_array csc_matrix
+scipy.sparse._csr csr_array csr_matrix
 scipy._lib.array_api_compat.numpy._aliases asarray
 """
 _OTHERS = """
@@ -276,7 +282,12 @@ PARTIAL, CHECK = ("functools", "partial"), ("sklearn.utils.validation", "check_a
 
 
 # The second is what scikit-learn up to 1.5 calls a module of its own in pickles of boosted trees
-_MOVED = {"__builtin__": "builtins", "_loss": "sklearn._loss._loss"}
+_MOVED = {
+    "__builtin__": "builtins",
+    "_loss": "sklearn._loss._loss",
+    "scipy.sparse.csc": "scipy.sparse._csc",
+    "scipy.sparse.csr": "scipy.sparse._csr",
+}
 
 
 def today(module: str) -> str:

@@ -34,11 +34,16 @@ def load(path: Path, *, code: bool) -> tuple[Any, list[str]]:
         warnings.simplefilter("always")
         try:
             made = _loaded(path, code)
-        except (ModelError, MemoryError):
+        except MemoryError:
             raise
+        except ModelError as error:
+            raise ModelError(error.what, error.file or path.name, error.fix) from None
         except Exception as error:  # noqa: BLE001 - a damaged file can raise anything
-            what = f"cannot be loaded ({type(error).__name__}: {str(error)[:300]})"
-            raise ModelError(f"{what}{_other(path)}", path.name, model_files.NEW) from None
+            said = next(iter(str(error).splitlines()), "")[:300]
+            what = f"cannot be loaded ({type(error).__name__}: {said})"
+            other = _other(path)
+            fix = "train it again with this image's scikit-learn" if other else model_files.NEW
+            raise ModelError(f"{what}{other}", path.name, fix) from None
     return made, _versions(told)
 
 

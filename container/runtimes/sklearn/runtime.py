@@ -33,7 +33,7 @@ class Model(base.TableModel):
 
         self.name, self._notes = name, notes
         found = self._columns = columns.of(estimator)
-        self._answer = _bound(estimator, method, name)
+        self._answer = _bound(estimator, method, name, notes)
         self._apart = method == "predict"
         self._both = precision.BothAtOnce.of(estimator, method)
         self._frame = _frames(name) if found.frame else None
@@ -171,13 +171,16 @@ def _frames(name: str) -> Callable[[Features, Table], Any]:
     return frame
 
 
-def _bound(estimator: Any, method: str, name: str) -> Callable[[Any], Any]:
+def _bound(estimator: Any, method: str, name: str, notes: Sequence[str]) -> Callable[[Any], Any]:
     found: Callable[[Any], Any] | None = getattr(estimator, method, None)
     if found is None:
         from runtimes.sklearn import model_files
 
         has = [one for one in model_files.METHODS if hasattr(estimator, one)]
         what = f"is a {type(estimator).__name__}, which has no method {method}"
+        if notes:  # what another version wrote may lack what its methods need
+            fix = "train it again with this image's scikit-learn"
+            raise ModelError("; ".join([what, *notes]), name, fix)
         if not has:
             raise ModelError(f"{what}: it answers nothing", name)
         fix = f'name another in model.json: {{"framework": "sklearn", "method": "{has[0]}"}}'

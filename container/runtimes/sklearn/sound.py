@@ -1,8 +1,9 @@
 """What compiled code reads of a model without looking: looked at here, for a file of anyone's.
 
 Trees are walked by index, support vectors counted by numbers kept apart, neighbours found in a tree
-of memory: a damaged or hostile file could end the process, or have it read what is not the
-model's. Raises ModelError where numbers lead nowhere.
+of memory, sparse rows read by lists of indices: a damaged or hostile file could end the process, or
+have it read what is not the model's. Raises ModelError where numbers lead nowhere, and for what
+this version of scikit-learn is known to read and to answer otherwise.
 """
 
 from __future__ import annotations
@@ -114,11 +115,12 @@ def _vectors(model: Any) -> None:
     """Libsvm's numbers."""
     vectors, coefficients = model.support_vectors_, model._dual_coef_
     classes = len(model._n_support)
-    if len(vectors) and vectors.shape[1] != model.n_features_in_:
+    count, width = vectors.shape  # it may be sparse, which has no len()
+    if count and width != model.n_features_in_:
         raise ValueError("its vectors have another number of columns")
-    if int(model._n_support.sum()) not in (len(vectors), 2 * len(vectors)):
+    if int(model._n_support.sum()) not in (count, 2 * count):
         raise ValueError("its vectors are not as many as it says")
-    if coefficients.shape[1] != len(vectors) or coefficients.shape[0] < max(classes - 1, 1):
+    if coefficients.shape[1] != count or coefficients.shape[0] < max(classes - 1, 1):
         raise ValueError("its coefficients do not match its vectors")
     if len(model._intercept_) < max(classes * (classes - 1) // 2, 1):
         raise ValueError("it lacks intercepts")
@@ -164,19 +166,45 @@ def _partial(made: Any) -> None:
         raise ModelError(f"{what}, which may be any code", "", model_files.CODE)
 
 
-def _one_against_rest(model: Any) -> None:
-    """Raise ModelError for a LogisticRegression of several classes that had a model for each.
+def _sparse(matrix: Any) -> None:
+    """Rows or columns of which the numbers that are not 0 are listed."""
+    matrix.check_format(full_check=True)
+    for flag in ("_has_sorted_indices", "_has_canonical_format"):
+        matrix.__dict__.pop(flag, None)  # SciPy believes it, and tells by itself where it lacks
 
-    scikit-learn 1.8 dropped `multi_class`: it reads such a file, and answers as if it had one model
-    for all of them.
+
+def _by_class(model: Any) -> None:
+    """Raise ModelError for a LogisticRegression that scikit-learn 1.8 reads and answers otherwise.
+
+    It dropped `multi_class`. Of several classes each had a model, and would have one for all; of
+    two, each had a score, and softmax is not the logistic function of one.
     """
     told = model.__dict__.get("multi_class")
-    if told is None or "multi_class" in model.get_params(deep=False) or len(model.classes_) < 3:
+    if told is None or "multi_class" in type(model)._get_param_names():
         return
-    if told == "ovr" or model.solver == "liblinear":
-        what = "has a LogisticRegression of multi_class='ovr', which this image's scikit-learn"
-        fix = "train it as OneVsRestClassifier(LogisticRegression())"
-        raise ModelError(f"{what} would answer otherwise", "", fix)
+    several = len(model.classes_) > 2
+    if several and (told == "ovr" or model.solver == "liblinear"):
+        raise _otherwise(
+            "a LogisticRegression of multi_class='ovr'", "OneVsRestClassifier(LogisticRegression())"
+        )
+    if not several and told == "multinomial":
+        raise _otherwise("a LogisticRegression of two classes and multi_class='multinomial'", "")
+
+
+def _boosted_by_probabilities(model: Any) -> None:
+    """Raise ModelError for an AdaBoostClassifier of SAMME.R, which scikit-learn 1.6 dropped.
+
+    It reads such a file, and counts the votes of its trees, of which all have the same weight.
+    """
+    if model.__dict__.get("algorithm") == "SAMME.R" and not hasattr(model, "_boost_real"):
+        raise _otherwise("an AdaBoostClassifier of algorithm='SAMME.R'", "")
+
+
+def _otherwise(what: str, as_what: str) -> ModelError:
+    fix = f"train it as {as_what}" if as_what else "train it again with this one"
+    return ModelError(
+        f"has {what}, which this image's scikit-learn would answer otherwise", "", fix
+    )
 
 
 _SVM = ("SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM")
@@ -197,10 +225,12 @@ _WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 # By class: the check, and the attribute that it has once it is fitted
 _CHECKS: dict[str, tuple[Callable[[Any], None], str]] = {
     "Tree": (_tree, ""),
-    "LogisticRegression": (_one_against_rest, "classes_"),
-    "LogisticRegressionCV": (_one_against_rest, "classes_"),
+    "AdaBoostClassifier": (_boosted_by_probabilities, ""),
+    "LogisticRegression": (_by_class, "classes_"),
+    "LogisticRegressionCV": (_by_class, "classes_"),
     "KernelDensity": (_density, ""),
     "partial": (_partial, ""),
+    **dict.fromkeys(("csc_array", "csc_matrix", "csr_array", "csr_matrix"), (_sparse, "")),
     **dict.fromkeys(_TREES, (_single_tree, "tree_")),
     **dict.fromkeys(_FORESTS, (_forest_width, "estimators_")),
     **dict.fromkeys(_BOOSTING, (_boosting, "_predictors")),

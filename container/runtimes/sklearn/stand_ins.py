@@ -2,7 +2,8 @@
 
 A ColumnTransformer keeps the Index of the columns that it was given, and a RandomizedSearchCV the
 distributions that it drew from. To make those, their own code would run, some of it out of the
-file. So an Index is read as the array that it holds, and a distribution as nothing at all.
+file. So an Index is read as the array that it holds, and a distribution as nothing at all. So is
+what searches of scikit-learn before 1.4 scored by, which later ones do not have.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ _PANDAS = frozenset(
     )
 )
 _OFFSETS = {"string": "<i4", "large_string": "<i8"}  # of Arrow's types of texts
+_SCORERS = frozenset(
+    ("sklearn.metrics._scorer", name)
+    for name in ("_passthrough_scorer", "_PredictScorer", "_ProbaScorer", "_ThresholdScorer")
+)
 _DRAWN = ("scipy.stats._continuous_distns", "scipy.stats._discrete_distns")
 _FROZEN = ("rv_frozen", "rv_continuous_frozen", "rv_discrete_frozen")
 # What distributions of whole numbers are made of besides; elsewhere these may be code
@@ -74,6 +79,8 @@ class StandIns:
         """What stands for that name; None where nothing does."""
         if (module, name) in _PANDAS:
             return _OF_PANDAS.get(name, Kept)
+        if (module, name) in _SCORERS:
+            return Kept
         if _is_distribution(module, name):
             self._drawn = True
             return Kept
@@ -88,7 +95,7 @@ def without(names: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     drawn = any(_is_distribution(*one) for one in found)
     return {
         one
-        for one in found - _PANDAS
+        for one in found - _PANDAS - _SCORERS
         if not _is_distribution(*one) and not (drawn and _is_beside(*one))
     }
 

@@ -309,6 +309,12 @@ def documents(folder: Path) -> Made:
     place = saved(folder, "documents", "model.pkl", model, "predict_proba")
     answer = model.predict_proba(asked).tolist()
     yield "documents", place, json.dumps(asked).encode(), "application/json", answer
+    for name, kind in (("vectors", svm.SVC()), ("near texts", neighbors.KNeighborsClassifier(2))):
+        one = pipeline.make_pipeline(TfidfVectorizer(), kind).fit(texts, [1, 0, 1, 0, 1, 0])
+        for form in ("model.joblib", "model.skops"):  # they keep sparse rows
+            place = saved(folder, name, form, one)
+            answer = one.predict(asked).tolist()
+            yield f"{name} {form}", place, json.dumps(asked).encode(), "application/json", answer
     letters = TfidfVectorizer(analyzer="char", ngram_range=(1, 2))
     union = pipeline.make_union(TfidfVectorizer(), letters)
     models = {

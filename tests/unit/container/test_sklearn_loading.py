@@ -248,18 +248,57 @@ def test_what_leads_nowhere_is_refused(part):
         ((), "auto", "lbfgs", 3, False),
         ((), "ovr", "lbfgs", 2, False),
         ((), None, "lbfgs", 3, False),
+        ((), "multinomial", "lbfgs", 2, True),
+        ((), "multinomial", "lbfgs", 3, False),
         (("multi_class",), "ovr", "lbfgs", 3, False),  # a scikit-learn that still has it
     ],
 )
 def test_one_model_for_each_class_is_refused_where_it_would_answer_otherwise(
     known, told, solver, classes, refused
 ):
-    kind = type(
-        "LogisticRegression", (types.SimpleNamespace,), {"get_params": lambda *_, **__: known}
-    )
+    kind = type("LogisticRegression", (types.SimpleNamespace,), {"_get_param_names": lambda: known})
     model = kind(multi_class=told, solver=solver, classes_=np.arange(classes))
     if not refused:
         assert sound.made_sound(model) is model
         return
-    with pytest.raises(ModelError, match="multi_class='ovr'"):
+    with pytest.raises(ModelError, match=r"multi_class='(ovr|multinomial)'"):
         sound.made_sound({"steps": [("one", model)]})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "has", "refused"),
+    [("SAMME.R", (), True), ("SAMME", (), False), ("SAMME.R", ("_boost_real",), False)],
+)
+def test_boosting_by_probabilities_is_refused_where_votes_would_be_counted(algorithm, has, refused):
+    kind = type("AdaBoostClassifier", (types.SimpleNamespace,), dict.fromkeys(has))
+    model = kind(algorithm=algorithm)
+    if not refused:
+        assert sound.made_sound(model) is model
+        return
+    with pytest.raises(ModelError, match=r"an AdaBoostClassifier of algorithm='SAMME\.R'"):
+        sound.made_sound(model)
+
+
+class Matrix:
+    """As a sparse matrix of SciPy's shows itself."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem, self._has_sorted_indices = problem, True
+
+    def check_format(self, *, full_check: bool) -> None:
+        if self.problem or not full_check:
+            raise ValueError(self.problem)
+
+
+def test_a_sparse_matrix_is_looked_at_and_believed_in_nothing():
+    kind = type("csr_matrix", (Matrix,), {})
+    assert not hasattr(sound.made_sound(kind()), "_has_sorted_indices")
+    with pytest.raises(ModelError, match=r"damaged csr_matrix .indices must be < 3"):
+        sound.made_sound({"_fit_X": kind("indices must be < 3")})
+
+
+def test_what_a_search_of_an_older_version_scored_by_is_nothing():
+    names = {("sklearn.metrics._scorer", "_ProbaScorer"), ("scipy.sparse.csr", "csr_matrix")}
+    assert known.unknown(stand_ins.without(names)) == []
+    data = b"\x80\x02csklearn.metrics._scorer\n_passthrough_scorer\n."
+    assert read(data) is stand_ins.Kept
