@@ -73,7 +73,8 @@ def look_at_tarball(
     if _is_nested(folder, wish):
         return _of_framework(Place(folder, name), packing.nested(folder).files, (), wish)
     root = inside(folder)
-    names = sorted(path.name for path in root.iterdir() if path.is_file())
+    paths = (path for path in root.iterdir() if path.is_file())
+    names = sorted(path.name for path in paths if not left_behind(path.name))
     return _of_framework(Place(root, name, folder), names, (), wish)
 
 

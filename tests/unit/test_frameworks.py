@@ -82,6 +82,17 @@ def test_the_hint_does_not_repeat_what_the_error_lists(tmp_path):
     assert "*.joblib" not in error.hint
 
 
+def test_what_systems_leave_in_a_tarball_is_told_of_once(trees):
+    (trees / "._any-name").write_bytes(b"of macOS")
+    (trees / "notes.md").write_text("of a colleague")
+    request, told = Upload("m", trees, tarball="m.tar.gz"), []
+    upload(Memory(), Location("bucket", ""), request, report=told.append)
+    assert [event.text for event in told if event.kind == "warning"] == [
+        "._any-name: is left out: nothing reads it",
+        "m.tar.gz: notes.md: is not a file of XGBoost's: nothing reads it",
+    ]
+
+
 def test_an_unknown_name_lists_those_that_are_known():
     assert "known are" in detect.unknown("xgbost")
     assert "did you mean xgboost?" in detect.unknown("xgbost")
