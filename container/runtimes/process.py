@@ -69,7 +69,9 @@ def alone(tasks: Path = TASKS, seconds: float = _END_SECONDS) -> bool:
 
 
 def reseed() -> None:
-    """Give this process random numbers of its own: NumPy's state is the same in every fork."""
-    numpy = sys.modules.get("numpy.random")
+    """Give this process random numbers of its own: NumPy and PyTorch draw the same in all forks."""
+    numpy, torch = sys.modules.get("numpy.random"), sys.modules.get("torch")
     if numpy is not None:
         numpy.seed()
+    if torch is not None:
+        torch.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)

@@ -112,6 +112,45 @@ def test_one_thread_runs_where_nobody_says_ci(image: Image) -> None:
     assert run(image, "-c", unset).split() == ["1", "True"]
 
 
+CHANCE = """
+import os
+from pathlib import Path
+import numpy as np
+import onnx_models as made
+from runtimes import process, registry
+from serving.handler import loaded
+
+folder = Path(os.environ["FOLDER"])
+like = made.node("RandomNormalLike", ["x"], ["r"])
+nodes = [like, made.node("Add", ["x", "r"], ["y"])]
+value = lambda name: made.value(name, "float32", ("N", 4))
+(folder / "model.onnx").write_bytes(made.model(nodes, [value("x")], [value("y")]))
+runtime = registry.of(folder)
+runtime.preload()
+
+def forked(action):
+    child = os.fork()
+    if not child:
+        process.reseed()
+        print(action().respond(b"[0, 0, 0, 0]", "application/json", None, None)[1].decode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+load = lambda: loaded.load(runtime, folder, 1)
+for _ in range(2):
+    forked(load)  # workers, of the process that preloaded
+model = load()
+for _ in range(2):
+    forked(lambda: model)  # replicas
+print(model.respond(b"[0, 0, 0, 0]", "application/json", None, None)[1].decode())
+"""
+
+
+def test_each_process_draws_random_numbers_of_its_own(image: Image, tmp_path: Path) -> None:
+    lines = run(image, "-u", "-c", CHANCE, FOLDER=str(tmp_path)).splitlines()
+    assert len(set(lines)) == len(lines) == 5
+
+
 @contextlib.contextmanager
 def running(image: Image, **more: Any) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="mme"))

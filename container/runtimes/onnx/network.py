@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtimes.onnx import pointing, saved, sessions
+from runtimes.onnx import chance, model_files, pointing, saved, sessions
 from runtimes.onnx.graph import Value
 from runtimes.onnx.model_files import ModelFiles
 from runtimes.values import TEXT, EngineError, ModelError
@@ -36,12 +38,22 @@ class Network:
         self.mapped = False
         self._maker: int | None = None
         self._may_save = size > saved.LEAST_BYTES
+        self._process = os.getpid()
         place = self._saved() if self._may_save else None
         self._session = self._open(place)
 
     def run(self, feed: Mapping[str, Any]) -> list[Any]:
         """Compute the outputs. Raises MemoryError, EngineError, ValueError."""
+        if self._process != os.getpid():
+            self._become_replica()
         return list(sessions.compute(self._session, self._names, feed))
+
+    def _become_replica(self) -> None:
+        """Draw other random numbers than the process that this one was forked from."""
+        self._process, path = os.getpid(), self._files.path
+        with contextlib.suppress(ModelError):  # the file is gone
+            if chance.of(model_files.open_proto(path, nodes=True).graph):
+                self._session = self._open(None)
 
     def release(self) -> bool:
         """Take the weights from a file from now on; whether one is being made meanwhile.

@@ -76,6 +76,8 @@ def open_session(model: bytes | Path, made: Any, name: str) -> Any:
 
 
 def _opened(source: bytes | str, made: Any) -> Any:
+    # random numbers begin where the process did that all others are forked from
+    library().set_seed(int.from_bytes(os.urandom(8), "little") >> 1)
     return library().InferenceSession(source, made, providers=["CPUExecutionProvider"])
 
 
