@@ -43,6 +43,7 @@ class Features:
     rows together. `blank`: what the framework wrote into its names for each blank, so that columns
     may be called as before.
     `objects`: each row is an object of any keys, and the table has one column, "0", of them.
+    `named`: rows may name columns that the model does not know by itself: those are objects, too.
     `sent`: numbers are wanted as they were sent, too, see Table.
     """
 
@@ -57,6 +58,7 @@ class Features:
     title: str | None = None
     blank: str | None = None
     objects: bool = False
+    named: bool = False
     sent: bool = False
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ MATRIX = np.array([[1.5, 0, -3e-5], [0, 250, 7]])
 NAMED = Features(names=["a", "b", "c"])
 FEATURES = [
     NAMED, Features(), Features(count=3, fewer_allowed=True), Features(categorical=None),
+    Features(named=True),
     Features(names=["a", "b", "c"], categorical=["b"], infinity_allowed=True),
     Features(count=3, dtype="int64", missing_allowed=False),
 ]  # fmt: skip

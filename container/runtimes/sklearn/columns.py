@@ -21,6 +21,7 @@ class Columns:
 
     `text` are indices of those that are no numbers; None: it cannot be told. `frame`: it wants them
     by name, as pandas has them. `documents`: each row is one text. `objects`: one of any keys.
+    `unknown`: what sees the columns is no part of scikit-learn's, and does not say what it takes.
     """
 
     count: int | None
@@ -29,6 +30,7 @@ class Columns:
     frame: bool = False
     documents: bool = False
     objects: bool = False
+    unknown: bool = False
 
 
 def of(model: Any) -> Columns:
@@ -58,7 +60,15 @@ def of(model: Any) -> Columns:
         names,
         None if text is None else tuple(sorted(text)),
         frame=names is not None and _selects(entry),
+        unknown=count is None and _is_foreign(entry),
     )
+
+
+def _is_foreign(entry: Any) -> bool:
+    """Whether what sees the columns is anybody's code, or some of it is."""
+    if type(entry).__name__ == "FeatureUnion":
+        return any(_is_foreign(first(one)) for _, one in entry.transformer_list)
+    return not type(entry).__module__.startswith(("sklearn.", "builtins"))
 
 
 def _takes_objects(entry: Any) -> bool:

@@ -6,7 +6,7 @@ import ctypes
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Model(base.TableModel):
         self._apart = method == "predict"
         self._both = precision.BothAtOnce.of(estimator, method)
         self._frame = _frames(name) if found.frame else None
+        self._of_objects = _of_objects() if found.unknown else None
         reading = precision.Reading.EXACT if found.frame or found.text else precision.of(estimator)
         self.features = Features(
             count=found.count,
@@ -46,6 +47,7 @@ class Model(base.TableModel):
             sent=reading is precision.Reading.BOTH,
             categorical=None if found.text is None else tuple(map(self._key, found.text)),
             objects=found.objects,
+            named=self._of_objects is not None,
         )
         self.outputs = _names(estimator, method)
         self._threads = _Threads()
@@ -128,6 +130,8 @@ class Model(base.TableModel):
             return self._frame(self.features, table)
         if table.columns is None:
             return table.array
+        if self._of_objects is not None and isinstance(table.columns["0"][0], dict):
+            return self._of_objects(table.columns["0"].tolist())
         import numpy as np
 
         made: Any = np.empty((table.rows, len(table.columns)), object)
@@ -171,6 +175,15 @@ def _frames(name: str) -> Callable[[Features, Table], Any]:
     return frame
 
 
+def _of_objects() -> Callable[[Any], Any] | None:
+    """What makes a frame of rows that name their columns; None where pandas is not there."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return lambda rows: pd.DataFrame(rows)
+
+
 def _bound(estimator: Any, method: str, name: str, notes: Sequence[str]) -> Callable[[Any], Any]:
     found: Callable[[Any], Any] | None = getattr(estimator, method, None)
     if found is None:
@@ -200,6 +213,8 @@ def _plain(answer: Any) -> Any:
     """An answer as an array; several outputs by name; a sparse matrix as a full one."""
     import numpy as np
 
+    if isinstance(answer, Mapping):
+        return {str(name): _plain(one) for name, one in answer.items()}
     if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
         return {f"output_{index}": one for index, one in enumerate(answer)}
     if hasattr(answer, "toarray"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,3 +73,33 @@ def test_an_error_of_a_file_of_another_version_names_both():
     model = Model("model.pkl", kind("SimpleImputer", transform=fails), "transform")
     with pytest.raises(EngineError, match=r"_fill_dtype'$"):
         model.predict(table, 1)
+
+
+def test_what_is_no_part_of_scikit_learn_may_have_its_columns_named(monkeypatch):
+    monkeypatch.setitem(
+        sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: ("frame", rows))
+    )
+    own = kind("Ratio")
+    assert columns.of(after(own)).unknown
+    assert columns.of(after(kind("FeatureUnion", transformer_list=[("a", own)]))).unknown
+    assert not columns.of(after(kind("Ratio", n_features_in_=2))).unknown
+    asked = []
+
+    def predict(rows):
+        asked.append(rows)
+        return np.zeros(1)
+
+    model = Model("model.pkl", kind("Own", predict=predict), "predict")
+    assert model.features.named
+    made: Any = np.empty(1, object)
+    made[0] = {"town": "Ulm", "age": 3}
+    model.predict(Table(1, columns={"0": made}), 1)
+    assert asked == [("frame", [{"town": "Ulm", "age": 3}])]
+
+
+def test_answers_by_name_are_those_of_each_name():
+    model = Model(
+        "model.pkl", kind("Own", predict=lambda rows: {"a": [1.5], "b": ["x"]}), "predict"
+    )
+    found = model.predict(Table(1, array=np.zeros((1, 2), np.float32)), 1)
+    assert {name: one.tolist() for name, one in found.items()} == {"a": [1.5], "b": ["x"]}

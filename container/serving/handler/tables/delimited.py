@@ -30,13 +30,7 @@ def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect
     says so. `label_size=1` says that the first column is a label: it is left out. For XGBoost it
     is that only where a row has one column more than the model, as its container ignores it.
     """
-    text = decoded(body, parameters.get("charset")).strip("\r\n")
-    if "\r" in text and '"' not in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    delimiter = _delimiter(text, parameters.get("delimiter"), features)
-    lines = _quoted(text, delimiter) if '"' in text else _plain(text, delimiter, features, dialect)
-    if not lines.rows:
-        raise PayloadError("the payload has no rows")
+    lines = _lines(body, parameters, features, dialect)
     label = _labels(parameters.get("label_size"), lines, features, dialect)
     told = headers.told(parameters.get("header"))
     if headers.found(lines.head, lines.rest(), features) if told is None else told:
@@ -47,6 +41,32 @@ def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect
     except PayloadError as error:
         hint = headers.missed(lines.head, features) if told is None else ""
         raise PayloadError(f"{error.message}{hint}", error.status) from None
+
+
+def named(body: bytes, parameters: Mapping[str, str]) -> tuple[list[str], list[Any]]:
+    """The names in the first row of CSV, and the fields of each of their columns.
+
+    Raises PayloadError.
+    """
+    features = Features(categorical=None)
+    lines = _lines(body, parameters, features, Dialect.OWN)
+    lines.check()
+    label = _labels(parameters.get("label_size"), lines, features, Dialect.OWN)
+    names = [name.strip() for name in lines.head]
+    return names[label:], lines.after_header().columns()[label:]
+
+
+def _lines(
+    body: bytes, parameters: Mapping[str, str], features: Features, dialect: Dialect
+) -> _Lines:
+    text = decoded(body, parameters.get("charset")).strip("\r\n")
+    if "\r" in text and '"' not in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    delimiter = _delimiter(text, parameters.get("delimiter"), features)
+    lines = _quoted(text, delimiter) if '"' in text else _plain(text, delimiter, features, dialect)
+    if not lines.rows:
+        raise PayloadError("the payload has no rows")
+    return lines
 
 
 class _Lines:

@@ -74,6 +74,10 @@ def read(
         raise PayloadError(
             f"content type {brief(kind)!r} is not supported: send {', '.join(_READERS)}", 415
         )
+    if features.named:
+        table = mappings.named(body, kind, parameters)
+        if table is not None:
+            return table
     return reader(body, parameters, features, dialect)
 
 
