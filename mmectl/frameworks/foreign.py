@@ -36,7 +36,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("*.mojo", "*.pojo"), "a model of H2O", _OWN.removeprefix("or ")),
     (("*.pdmodel", "*.pdiparams"), "a model of Paddle", f"{_ONNX}: paddle2onnx"),
     (
-        ("*.tar.gz", "*.tgz", "*.tar", "*.zip"),
+        ("*.tar.gz", "*.tgz", "*.tar", "*.zip", "*.mar"),
         "an archive in the model's folder",
         "unpack it: the folder holds the model's own files",
     ),

@@ -52,6 +52,7 @@ def test_a_pickle_is_known_by_its_content_whatever_it_is_called(tmp_path, name):
         ("model.onnx.bz2", "a compressed file", "bunzip2"),
         ("model.tar.gz", "an archive in the model's folder", "unpack it"),
         ("model.zip", "an archive in the model's folder", "unpack it"),
+        ("model.mar", "an archive in the model's folder", "unpack it"),
         ("llama.gguf", "a model of llama.cpp", "image.handler"),
         ("model.plan", "a model of TensorRT", "image.uri"),
         ("model.pmml", "a model in PMML", "image.handler"),
