@@ -118,7 +118,7 @@ def _anything(path: Path) -> Any:
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    return joblib.load(path)
+    return sound.made_of_code(joblib.load(path))
 
 
 class _UnknownNameError(pickle.UnpicklingError):

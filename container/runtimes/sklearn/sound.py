@@ -9,13 +9,14 @@ this version of scikit-learn is known to read and to answer otherwise.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from runtimes.sklearn import model_files
 from runtimes.values import ModelError
 
-_PLAIN = (str, bytes, bytearray, int, float, complex, type, type(None))
+_PLAIN = (str, bytes, bytearray, int, float, complex, type, type(None), types.ModuleType)
 
 
 def made_sound(model: Any) -> Any:
@@ -31,6 +32,19 @@ def made_sound(model: Any) -> Any:
                 check(part)
         except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
             raise ModelError(f"has a damaged {type(part).__name__} ({error})") from None
+        if "n_jobs" in getattr(part, "__dict__", {}):
+            part.n_jobs = None
+    return model
+
+
+def made_of_code(model: Any) -> Any:
+    """The same for a model that may be any code, of which nothing is checked but its answers."""
+    for part in parts(model):
+        if not type(part).__module__.startswith("sklearn."):
+            continue
+        check, fitted = _ANSWERS.get(type(part).__name__, (None, ""))
+        if check is not None and (not fitted or hasattr(part, fitted)):
+            check(part)
         if "n_jobs" in getattr(part, "__dict__", {}):
             part.n_jobs = None
     return model
@@ -223,11 +237,14 @@ _TREES = (
 _BOOSTING = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 _WORDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 # By class: the check, and the attribute that it has once it is fitted
-_CHECKS: dict[str, tuple[Callable[[Any], None], str]] = {
-    "Tree": (_tree, ""),
+_ANSWERS: dict[str, tuple[Callable[[Any], None], str]] = {
     "AdaBoostClassifier": (_boosted_by_probabilities, ""),
     "LogisticRegression": (_by_class, "classes_"),
     "LogisticRegressionCV": (_by_class, "classes_"),
+}
+_CHECKS = {
+    **_ANSWERS,
+    "Tree": (_tree, ""),
     "KernelDensity": (_density, ""),
     "partial": (_partial, ""),
     **dict.fromkeys(("csc_array", "csc_matrix", "csr_array", "csr_matrix"), (_sparse, "")),

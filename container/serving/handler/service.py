@@ -75,10 +75,11 @@ class Service:
         try:
             self.model = self.load(folder)
         except (MemoryError, ModelError, EngineError) as error:
-            self._tell("cannot load %s: %s", folder, str(error) or type(error).__name__)
+            told = _with_fix(error)
+            self._tell("cannot load %s: %s", folder, str(told) or type(told).__name__)
             if isinstance(error, MemoryError):
                 self._leave_soon()
-            raise
+            raise told from error.__cause__
 
     def load(self, folder: Path) -> Loaded:
         """Load a model; raises MemoryError, ModelError or EngineError."""
@@ -157,6 +158,13 @@ class Service:
         if self.model is None or not self.model.runtime.fork_after_load:
             return False
         return self.model.runtime.quiesce()
+
+
+def _with_fix(error: Exception) -> Exception:
+    """An error of a load as it is told: with what to do about it, as nothing else shows that."""
+    if not isinstance(error, ModelError) or not error.fix:
+        return error
+    return ModelError(f"{error.what}: {error.fix}", error.file, error.fix)
 
 
 def _within_room(model: Loaded, request: Mapping[str, Any], index: int, context: Any) -> bytes:

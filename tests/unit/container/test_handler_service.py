@@ -265,6 +265,13 @@ def test_a_failed_load_says_why(tmp_path, caplog):
     assert f"cannot load {tmp_path}: has no weights in the model folder" in caplog.text
 
 
+def test_a_failed_load_says_what_to_do(tmp_path, caplog):
+    error = ModelError("is an old one", "model.pkl", "train it again")
+    with pytest.raises(ModelError, match=r"^model\.pkl: is an old one: train it again$"):
+        failing(error).handle(None, loading(tmp_path))
+    assert f"cannot load {tmp_path}: model.pkl: is an old one: train it again" in caplog.text
+
+
 class Here(MXNet):
     """The container's runtime, as where its framework is installed."""
 

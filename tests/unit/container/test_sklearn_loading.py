@@ -279,6 +279,17 @@ def test_boosting_by_probabilities_is_refused_where_votes_would_be_counted(algor
         sound.made_sound(model)
 
 
+def test_what_would_answer_otherwise_is_refused_in_code_too_and_nothing_else():
+    forest = type("RandomForestClassifier", (types.SimpleNamespace,), {"__module__": "sklearn.a"})
+    own = type("AdaBoostClassifier", (types.SimpleNamespace,), {"__module__": "mine"})
+    boosted = type("AdaBoostClassifier", (own,), {"__module__": "sklearn.ensemble._weight"})
+    model = forest(n_jobs=-1, own=own(algorithm="SAMME.R", module=types, n_jobs=4))
+    assert sound.made_of_code(model).n_jobs is None
+    assert model.own.n_jobs == 4
+    with pytest.raises(ModelError, match="SAMME"):
+        sound.made_of_code({"steps": [("one", boosted(algorithm="SAMME.R"))]})
+
+
 class Matrix:
     """As a sparse matrix of SciPy's shows itself."""
 
