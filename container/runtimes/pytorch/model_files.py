@@ -214,12 +214,15 @@ def _script(archive: zipfile.ZipFile, members: Mapping[str, str]) -> Header:
         return Header(SCRIPT)
     made, _ = names.survey(_member(archive, traced))
     held = _arguments(made)
-    shapes = [names.tensor(one) for one in held or ()]
-    if not shapes or any(one is None or not one[0] or one[1] not in TYPES for one in shapes):
+    tensors = [names.tensor(one) for one in held or ()]
+    if not tensors or any(one is None or one[1] not in TYPES for one in tensors):
         return Header(SCRIPT)
-    given = [one for one in shapes if one is not None]
-    values = [Value("", (ANY, *sizes[1:]), dtype or "") for sizes, dtype in given]
-    return Header(SCRIPT, tuple(values))
+    given = [one for one in tensors if one is not None]
+    # states of a network begin with its layers: no axis is that of a batch then
+    any_first = len({sizes[0] for sizes, _ in given if sizes}) == 1
+    shapes = [(ANY, *sizes[1:]) if sizes and any_first else tuple(sizes) for sizes, _ in given]
+    kinds = [dtype or "" for _, dtype in given]
+    return Header(SCRIPT, tuple(map(Value, [""] * len(given), shapes, kinds)))
 
 
 def _arguments(made: Any) -> list[Any] | None:

@@ -23,7 +23,8 @@ class Tensors(Exchange):
 
     def __init__(self, model: TensorModel, cpus: Budget, resize: images.Resize | None) -> None:
         self.model = model
-        self.whole = self._tried = False
+        self.whole = model.apart is False or not _of_items(model.inputs, model.batch or 1)
+        self._tried = False
         self._listed = Once()  # a request showed it: all processes are to answer alike
         self._cpus = cpus
         self._resize = resize
@@ -37,12 +38,9 @@ class Tensors(Exchange):
         outputs = self._first()
         if outputs is None:
             return
-        # items can be told apart where all that goes in and comes out has the batch axis
-        size, told = self.model.batch or 1, self.model.apart
-        fed = all(i.shape[:1] == (size,) for i in inputs)
-        # of (3) they are the numbers of one item, and what they were filled up with would count
-        fed = fed and not (size > 1 and all(len(i.shape) == 1 for i in inputs))
-        self.whole = not (fed and _each_of(outputs, size)) if told is None else not told
+        # items can be told apart where all that comes out has the batch axis, too
+        if self.model.apart is None and not _each_of(outputs, self.model.batch or 1):
+            self.whole = True
         self.model.check(outputs)
         try:
             feed = codecs.parse(samples.PICTURE, "image/jpeg", inputs, self._resize)
@@ -157,6 +155,13 @@ class _NotApart(Exception):
 def _each_of(outputs: Sequence[Any], count: int) -> bool:
     """Whether each output begins with an axis of that size."""
     return all(np.shape(one)[:1] == (count,) for one in outputs)
+
+
+def _of_items(inputs: Sequence[Input], size: int) -> bool:
+    """Whether all that goes in has the batch axis."""
+    fed = all(one.batched and one.shape[:1] == (size,) for one in inputs)
+    # of (3) they are the numbers of one item, and what they were filled up with would count
+    return fed and not (size > 1 and all(len(one.shape) == 1 for one in inputs))
 
 
 def _all(number: int, one: Input) -> Any:

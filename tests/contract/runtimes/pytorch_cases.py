@@ -62,6 +62,18 @@ def pictures() -> nn.Module:
     )  # fmt: skip
 
 
+class Recurrent(nn.Module):
+    """Steps of time first, and a state of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5)
+
+    def forward(self, steps: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        answers: torch.Tensor = self.gru(steps, state)[0]
+        return answers
+
+
 def answer_of(module: nn.Module, *given: torch.Tensor) -> Any:
     torch.set_num_threads(1)
     with torch.inference_mode():
@@ -141,6 +153,12 @@ def of_tensors(folder: Path, random: np.random.Generator) -> Iterator[Any]:
         torch.jit.trace(module.eval(), given, check_trace=False).save(place / "model.pt")
         wanted = answer_of(torch.jit.load(place / "model.pt"), given)  # as attention was traced
         yield name, place, body, "application/json", wanted
+    steps, state = torch.randn(4, 2, 3), torch.randn(1, 2, 5)
+    place = place_of(folder, "states")
+    recurrent = Recurrent().eval()
+    torch.jit.trace(recurrent, (steps, state)).save(place / "model.pt")
+    body = json.dumps({"steps": steps.tolist(), "state": state.tolist()}).encode()
+    yield "states", place, body, "application/json", answer_of(recurrent, steps, state)
     array = random.normal(size=(2, 3, 40, 40)).astype(np.float32)
     module = pictures().eval()
     place = place_of(folder, "tried")

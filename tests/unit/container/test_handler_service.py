@@ -417,6 +417,19 @@ def test_items_are_tried_once_and_not_for_whole_batches():
     assert took == [1, 19, 1]
 
 
+def test_inputs_without_a_batch_axis_in_common_are_never_divided():
+    def run(feed, threads):
+        if len(feed["a"]) < 2:  # as zeros of size 1 are
+            raise EngineError("too short")
+        return [feed["a"].sum(0)[None] / feed["b"]]
+
+    shapes = (Input("a", (ANY, 2), batched=False), Input("b", (ANY, 2), batched=False))
+    model = finder(inputs=shapes, run=run, apart=False)
+    body = {"a": [[2, 4], [4, 8]], "b": [[1, 2]]}
+    answer = model.respond(json.dumps(body).encode(), codecs.JSON, None, None)[1]
+    assert json.loads(answer) == [[6, 6]]
+
+
 @pytest.mark.parametrize("error", [EngineError("division by zero"), RequestError("scale is 0")])
 def test_a_model_that_takes_no_zeros_is_tried_with_ones(error):
     def run(feed, threads):

@@ -23,13 +23,21 @@ from mmectl.frameworks.pytorch import export_worker, model_files, names
 from mmectl.frameworks.values import ANY, ModelError
 
 RAIN = Path(__file__).resolve().parents[3] / "examples/pytorch/rain"
-TRACED = (
-    b"\x80\x02ctorch.jit._pickle\nrestore_type_tag\n}(X\x07\x00\x00\x00forward]"
-    b"(ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
-    b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x08tQK\x00(K\x02K\x04t(K\x04K\x01t\x89"
-    b"ccollections\nOrderedDict\n)RtReuX\x04\x00\x00\x00Dict\x86R."
-)
 RAN = []
+
+
+def traced(*shapes: tuple[int, ...]) -> bytes:
+    """The file of what a module was traced with: tensors of these shapes."""
+    tensors = b""
+    for shape in shapes:
+        sizes = b"(" + b"".join(b"K" + bytes([size]) for size in shape) + b"t"
+        tensors += (
+            b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n"
+            b"FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x08tQK\x00"
+            + sizes + sizes + b"\x89ccollections\nOrderedDict\n)RtR"
+        )  # fmt: skip
+    begin = b"\x80\x02ctorch.jit._pickle\nrestore_type_tag\n}(X\x07\x00\x00\x00forward]("
+    return begin + tensors + b"euX\x04\x00\x00\x00Dict\x86R."
 
 
 class Gadget:
@@ -92,9 +100,23 @@ def test_formats_are_told_by_what_is_in_them(tmp_path):
 
 
 def test_a_trace_says_its_shapes_and_a_script_does_not(tmp_path):
-    traced = script(tmp_path / "model.pt", **{"traced_inputs.pkl": TRACED})
-    assert model_files.header(traced).inputs == (model_files.Value("", (ANY, 4), "float32"),)
+    path = script(tmp_path / "model.pt", **{"traced_inputs.pkl": traced((2, 4))})
+    assert model_files.header(path).inputs == (model_files.Value("", (ANY, 4), "float32"),)
     assert model_files.header(script(tmp_path / "other.pt")).inputs is None
+
+
+@pytest.mark.parametrize(
+    ("shapes", "found"),
+    [
+        (((2, 4), (2, 3, 1)), ((ANY, 4), (ANY, 3, 1))),
+        (((4, 2, 3), (1, 2, 5)), ((4, 2, 3), (1, 2, 5))),  # steps of time, and a state
+        (((2, 4), ()), ((ANY, 4), ())),
+        (((),), ((),)),
+    ],
+)
+def test_the_first_axis_of_a_trace_is_the_batchs_where_all_inputs_have_it(tmp_path, shapes, found):
+    path = script(tmp_path / "model.pt", **{"traced_inputs.pkl": traced(*shapes)})
+    assert tuple(one.shape for one in model_files.header(path).inputs or ()) == found
 
 
 def test_an_exported_program_says_its_inputs(tmp_path):
