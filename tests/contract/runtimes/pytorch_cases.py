@@ -62,7 +62,7 @@ def pictures() -> nn.Module:
     )  # fmt: skip
 
 
-class Recurrent(nn.Module):
+class Recurrent(nn.Module):  # type: ignore[misc]
     """Steps of time first, and a state of one layer."""
 
     def __init__(self) -> None:
