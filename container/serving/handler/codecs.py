@@ -21,10 +21,12 @@ from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
 from serving.handler.tables import columns, reading
+from serving.handler.tables.kinds import CSV
 from serving.handler.tables.values import Features, may_be_rounded
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
 _SNIFF = {"", "application/octet-stream", "binary/octet-stream", "application/x-image"}
+_IMAGES = ("image/jpeg", "image/png", "image/bmp", "image/gif", "image/webp")
 _WRAPPERS = ("instances", "inputs")
 
 
@@ -63,11 +65,15 @@ def parse(
         return _npy(body, inputs)
     if reading.is_rows(kind) and _takes_rows(inputs):
         return _rows(body, content_type, inputs[0])
-    raise PayloadError(
-        f"content type {brief(kind)!r} is not supported: send image/jpeg, image/png, image/bmp, "
-        f"image/gif, image/webp, {JSON} or {NPY}",
-        415,
-    )
+    what = f"content type {brief(kind)!r} is not supported: send {_offered(inputs)}"
+    raise PayloadError(what, 415)
+
+
+def _offered(inputs: Sequence[Input]) -> str:
+    """The content types that a model's requests may have."""
+    kinds = [*_IMAGES] if _picture(inputs) else []
+    kinds += [JSON] if len(inputs) > 1 or inputs[0].dtype == TEXT else [JSON, NPY]
+    return ", ".join([*kinds, CSV] if _takes_rows(inputs) else kinds)
 
 
 def _takes_rows(inputs: Sequence[Input]) -> bool:
@@ -289,6 +295,8 @@ def fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 
 def _sizes(shape: Sequence[int]) -> str:
     """Write a shape as people know it; "any" for a size that may be of any."""
+    if not shape:
+        return "one number"
     return f"[{', '.join('any' if n == ANY else str(n) for n in shape)}]"
 
 

@@ -44,6 +44,30 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
         assert feed.arrays["data"][-1].tolist() == ITEM
 
 
+@pytest.mark.parametrize(
+    ("inputs", "offered"),
+    [
+        (PICTURE, "send image/jpeg, image/png, image/bmp, image/gif, image/webp, application/json, "
+                  "application/x-npy"),
+        ((Input("x", (1, 3, 2)),), "send application/json, application/x-npy"),
+        ((Input("x", (1, 3)),), "send application/json, application/x-npy, text/csv"),
+        (PAIR, "send application/json"),
+        ((Input("x", (1, ANY), "string"),), "send application/json"),
+    ],
+)  # fmt: skip
+def test_what_is_offered_is_what_the_model_takes(inputs, offered):
+    for kind in ("text/html", "application/octet-stream"):
+        with pytest.raises(PayloadError) as caught:
+            codecs.parse(b"\1\2", kind, inputs)
+        assert caught.value.message.endswith(offered)
+        assert caught.value.status == 415
+
+
+def test_a_number_is_called_one():
+    with pytest.raises(PayloadError, match=r"'x' has the shape \[1\]: send one number"):
+        codecs.parse(b"[5]", JSON, (Input("x", (), batched=False),))
+
+
 TEXTS = (Input("n", (1, 2)), Input("t", (1, ANY), "string"))
 
 
