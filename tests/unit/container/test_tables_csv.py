@@ -324,3 +324,20 @@ def test_a_wide_row_of_values_is_not_read_for_names(names, monkeypatch):
     features = Features(count=784, names=names)
     assert not headers.found(["0"] * 784, iter(()), features)
     assert asked == ["0"]
+
+
+@pytest.mark.parametrize("categorical", [(), (0,)])
+def test_one_column_may_be_called_as_the_model_calls_its_input(categorical):
+    features = Features(count=1, title="7x", categorical=categorical)
+    for body, rows in ((b"7x\n1\n2\n", 2), (b" 7x \n1\n", 1), (b'"7x"\n1\n', 1)):
+        assert read(body, "text/csv", features).rows == rows
+    texts = Features(count=1, title="text", categorical=(0,))
+    for body, values in (
+        (b"text", ["text"]),
+        (b"Text\na", ["Text", "a"]),
+        (b"a\ntext", ["a", "text"]),
+    ):
+        table = read(body, "text/csv", texts)
+        assert table.columns is not None
+        assert table.columns["0"].tolist() == values
+    assert read(b"text\na", "text/csv; header=absent", texts).rows == 2
