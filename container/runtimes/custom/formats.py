@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtimes import media_types
 from runtimes.values import RequestError
 
 CSV, JSON, ANY = "text/csv", "application/json", "*/*"
@@ -29,14 +30,9 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotIm
 _ORDERS = {"csr": ("indices", "indptr"), "csc": ("indices", "indptr"), "coo": ("row", "col")}
 
 
-def kind_of(header: str | None) -> str:
-    """A content type in lower case, without its parameters."""
-    return (header or "").partition(";")[0].strip().lower()
-
-
 def decoded(body: str | bytes, content_type: str | None) -> Any:
     """An array of a request; no pickles. Raises RequestError 415, 400."""
-    kind = kind_of(content_type)
+    kind = media_types.media_type(content_type).kind
     readers = {JSON: _json, CSV: _csv, NPY: _npy, NPZ: _npz}
     if kind not in readers:
         raise RequestError(
@@ -161,28 +157,17 @@ def _dense(arrays: Mapping[str, Any]) -> Any:
 
 def encoded(prediction: Any, accept: str) -> tuple[str, Any]:
     """An answer in the most wanted type of an Accept header. Raises RequestError 406."""
-    for kind in _ranked(accept):
-        if kind in (JSON, ANY, "application/*"):
-            return JSON, json.dumps(prediction, default=_listed)
-        if kind in (CSV, "text/*"):
-            return CSV, _as_csv(prediction)
-        if kind == NPY:
-            return NPY, _as_npy(prediction)
+    refused = media_types.refused(accept)
+    offered = [kind for kind in _WRITERS if kind not in refused]
+    for one in media_types.ranked(accept):
+        for kind in offered:
+            if one.kind in (kind, ANY, f"{kind.partition('/')[0]}/*"):
+                return kind, _WRITERS[kind](prediction)
     raise RequestError(f"no {accept!r} can be answered: ask for {CSV}, {JSON}, {NPY}", 406)
 
 
-def _ranked(accept: str) -> list[str]:
-    """The types of an Accept header, the most wanted first."""
-
-    def weight(part: str) -> float:
-        found = [word for word in part.split(";")[1:] if word.strip().startswith("q=")]
-        try:
-            return float(found[0].partition("=")[2]) if found else 1.0
-        except ValueError:
-            return 0.0
-
-    parts = [part for part in accept.split(",") if weight(part) > 0]
-    return [kind_of(part) for part in sorted(parts, key=weight, reverse=True)]
+def _as_json(prediction: Any) -> str:
+    return json.dumps(prediction, default=_listed)
 
 
 def _listed(value: Any) -> Any:
@@ -208,3 +193,6 @@ def _as_npy(prediction: Any) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(prediction), allow_pickle=False)
     return buffer.getvalue()
+
+
+_WRITERS = {JSON: _as_json, CSV: _as_csv, NPY: _as_npy}

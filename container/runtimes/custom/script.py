@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runtimes import base
+from runtimes import base, media_types
 from runtimes.custom import estimators, formats, model_files
 from runtimes.values import EngineError, ModelError, RequestError
 
@@ -188,7 +188,7 @@ class Toolkit(base.RawModel):
         self, body: bytes, content_type: str | None, accept: str, context: Any
     ) -> tuple[str, bytes]:
         sent: str | bytes = body
-        if formats.kind_of(content_type) in formats.TEXT:
+        if media_types.media_type(content_type).kind in formats.TEXT:
             try:
                 sent = body.decode()
             except UnicodeDecodeError as error:

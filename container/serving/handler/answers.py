@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from runtimes import media_types
 from runtimes.values import Likelihood
 
-from serving.handler import payloads
 from serving.handler.codecs import Feed
 from serving.handler.payloads import JSON, NPY
 from serving.handler.tables import writing
@@ -23,7 +23,7 @@ def accepted(
     default: str | None = None,
     labels: Sequence[str] | None = None,
     outputs: Sequence[Any] | None = None,
-) -> payloads.MediaType:
+) -> media_types.MediaType:
     """Choose the answer's content type by the Accept header (RFC 9110, 12.5.1).
 
     By the `outputs`, too, once they are known. Raises PayloadError 406 when none of the types is

@@ -15,9 +15,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from runtimes import media_types
 from runtimes.values import EngineError
 
-from serving.handler import codecs, payloads
+from serving.handler import codecs
 from serving.handler.loaded import Loaded
 from serving.workers import memory
 
@@ -95,4 +96,4 @@ def body_of(request: Mapping[str, Any], headers: Mapping[str, Any]) -> tuple[byt
 
 
 def _kind(content_type: str | None) -> str:
-    return payloads.media_type(content_type).kind
+    return media_types.media_type(content_type).kind

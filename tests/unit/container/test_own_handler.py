@@ -250,6 +250,8 @@ def test_an_archive_that_swells_is_not_unpacked():
         ("text/html, application/json;q=0.9", "application/json"),
         ("image/x;q=0.1, text/*", "text/csv"),
         ("*/*;q=0.5", "application/json"),
+        ("application/json;q=0, */*;q=0.1", "text/csv"),
+        ("application/json;q=0.0, text/csv;q=0, application/*", "application/x-npy"),
     ],
 )
 def test_an_accept_header_may_have_several_types(accept, kind):

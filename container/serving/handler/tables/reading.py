@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from serving.handler import npy, payloads
+from runtimes import media_types
+
+from serving.handler import npy
 from serving.handler.payloads import PayloadError, brief
 from serving.handler.tables import (
     arrays,
@@ -63,7 +65,7 @@ def read(
     """
     if not body:
         raise PayloadError("the request has no body")
-    kind, parameters = payloads.media_type(content_type)
+    kind, parameters = media_types.media_type(content_type)
     kind = canonical(kind)
     if kind in _UNKNOWN:
         kind = _sniff(body, colon=not kind and dialect is Dialect.XGBOOST)

@@ -23,8 +23,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from runtimes import media_types
 
-from serving.handler import payloads
 from serving.handler.payloads import PayloadError, brief
 from serving.handler.tables import headers
 from serving.handler.tables.kinds import CSV, JSON, JSONLINES, NPY, canonical
@@ -42,19 +42,19 @@ def accepted(
     what: str = "",
     *,
     headed: bool = True,
-) -> payloads.MediaType:
+) -> media_types.MediaType:
     """Choose the answer's content type, with the parameters that it was asked for with.
 
     `default` is answered where the client takes anything. `offered` can hold the answer, `what`
     names that where not all can; `headed`: CSV can have a header. Raises PayloadError 406.
     """
     wanted = accept or _ANY
-    refused = [canonical(kind) for kind in payloads.refused(wanted)]
+    refused = [canonical(kind) for kind in media_types.refused(wanted)]
     left = [kind for kind in offered if kind not in refused]
-    usual = _canonical(payloads.media_type(default))
+    usual = _canonical(media_types.media_type(default))
     if usual.kind not in left or (has_header(usual) and not headed):
-        usual = payloads.MediaType(left[0] if left else "", {})
-    for one in payloads.ranked(wanted):
+        usual = media_types.MediaType(left[0] if left else "", {})
+    for one in media_types.ranked(wanted):
         found = _found(_canonical(one), usual, left)
         if has_header(found) and not headed:
             what = " one line without a header"
@@ -66,8 +66,8 @@ def accepted(
 
 
 def _found(
-    one: payloads.MediaType, usual: payloads.MediaType, offered: Sequence[str]
-) -> payloads.MediaType:
+    one: media_types.MediaType, usual: media_types.MediaType, offered: Sequence[str]
+) -> media_types.MediaType:
     """What is offered of a type or a range of them; the kind "" where that is nothing."""
     if one.kind in offered:
         return one
@@ -77,11 +77,11 @@ def _found(
     return one._replace(kind=kind if kind in offered else "")
 
 
-def _canonical(one: payloads.MediaType) -> payloads.MediaType:
+def _canonical(one: media_types.MediaType) -> media_types.MediaType:
     return one._replace(kind=canonical(one.kind))
 
 
-def has_header(one: payloads.MediaType) -> bool:
+def has_header(one: media_types.MediaType) -> bool:
     """Whether a CSV with its columns' names is asked for. Raises PayloadError for other words."""
     return one.kind == CSV and bool(headers.told(one.parameters.get("header")))
 
