@@ -39,7 +39,8 @@ class Features:
     a value is no number is one. `missing_allowed`: NaN may be a value; `infinity_allowed`, too.
     `fewer_allowed`: columns that lack at the end of a row, or in a row by name where another row
     has them, are missing; more is always an error. `absent` is what a sparse row does not list;
-    None: missing in the dialect of XGBoost, 0 elsewhere. `title` is what a JSON object may call all
+    None: missing in the dialect of XGBoost, 0 elsewhere. `indexing`: what indices of libsvm count
+    from, 0 or 1; None: nobody says. `title` is what a JSON object may call all
     rows together. `blank`: what the framework wrote into its names for each blank, so that columns
     may be called as before.
     `objects`: each row is an object of any keys, and the table has one column, "0", of them.
@@ -55,6 +56,7 @@ class Features:
     infinity_allowed: bool = False
     fewer_allowed: bool = False
     absent: float | None = None
+    indexing: int | None = None
     title: str | None = None
     blank: str | None = None
     objects: bool = False

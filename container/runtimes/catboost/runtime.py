@@ -93,7 +93,8 @@ class Model(base.TableModel):
                 f"{where}: the category is missing, which CatBoost does not know: send the text "
                 'that stood for it in training, or name that in model.json: "missing": "nan"'
             )
-        if value != int(value):  # of a flag CatBoost, too, makes 1 or 0
+        # of a flag CatBoost, too, makes 1 or 0
+        if isinstance(value, float) and not value.is_integer():
             raise RequestError(f"{where}: {value} is not a category: send it as text")
         return str(int(value))
 

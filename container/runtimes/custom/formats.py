@@ -64,7 +64,8 @@ def _csv(body: str | bytes) -> Any:
     """Whole numbers, numbers (an empty field is NaN), or texts alone; one row has one axis."""
     import numpy as np
 
-    lines = [line for line in _text(body).splitlines() if line.strip()]
+    # not splitlines(): a text may hold what else Unicode has to end a line
+    lines = [line for line in re.split("[\r\n]", _text(body)) if line.strip()]
     rows = [[field.strip().strip('"') for field in line.split(",")] for line in lines]
     if not rows:
         raise ValueError("it has no row")

@@ -28,7 +28,7 @@ from ..values import ModelError  # noqa: TID252
 from . import ubj
 
 UBJ, JSON, PICKLE, OLD = "UBJ", "JSON", "pickle", "old binary"
-OPTIONS = ("predict", "trees")  # keys of model.json
+OPTIONS = ("predict", "trees", "indexing_mode")  # keys of model.json
 RAW, PROBABILITY, CLASS = PREDICTIONS = ("raw", "probability", "class")
 ALL, BEST = TREES = ("all", "best")
 TWO, ONE_OF = "binary:logistic", "multi:softprob"
@@ -80,10 +80,14 @@ class Header:
 
 @dataclass(frozen=True)
 class Options:
-    """What model.json chooses; None: as the class answers that wrote the file."""
+    """What model.json chooses; None: as the class answers that wrote the file.
+
+    `indexing_mode`: what indices of libsvm count from, 0 or 1; None: each request says it.
+    """
 
     predict: str | None = None
     trees: str | None = None
+    indexing_mode: int | None = None
 
 
 def options(folder: Path) -> Options:
@@ -93,7 +97,10 @@ def options(folder: Path) -> Options:
     if trees is not None and trees not in TREES:
         what = f"has the unknown trees {trees!r}"
         raise ModelError(what, DESCRIPTION, f"write one of {', '.join(TREES)}")
-    return Options(prediction(said, PREDICTIONS), trees)
+    mode = said.get("indexing_mode")
+    if mode is not None and (isinstance(mode, bool) or mode not in (0, 1)):
+        raise ModelError(f"has the unknown indexing_mode {mode!r}", DESCRIPTION, "write 0 or 1")
+    return Options(prediction(said, PREDICTIONS), trees, None if mode is None else int(mode))
 
 
 def check_prediction(objective: str, chosen: Options) -> None:

@@ -46,6 +46,7 @@ class Model(base.TableModel):
             count=first.num_features(),
             names=first.feature_names,
             fewer_allowed=True,
+            indexing=chosen.indexing_mode,
             categorical=tuple(categories),
         )
         self._codes = {

@@ -117,6 +117,9 @@ def mixed(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
     numbers = ask.astype({"new": int}).to_csv(index=False).encode()
     yield "flags as numbers", place, numbers, "text/csv", answer
     yield "flags, JSON", place, ask.to_json(orient="records").encode(), "application/json", answer
+    message = "row 1, column 1 ('new'): inf is not a category: send it as text"
+    refused = {"status": 400, "message": message}
+    yield "no category", place, b"[[Infinity, 3]]", "application/json", refused
     # pandas writes a flag as a word, which is a category of its own in a column of texts
     yield "flags as words", place, ask.to_csv(index=False).encode(), "text/csv", answer
     # as pandas writes a column of whole numbers in which one is missing

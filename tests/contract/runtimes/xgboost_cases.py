@@ -50,6 +50,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
             yield f"{name} {form}", place, text.encode(), "text/csv", answer.tolist()
     yield from estimators(folder, rows, text.encode())
     yield from categories(folder)
+    yield from indices(folder, rows)
 
 
 def estimators(folder: Path, rows: Any, text: bytes) -> Iterator[tuple[str, Path, bytes, str, Any]]:
@@ -86,6 +87,28 @@ def estimators(folder: Path, rows: Any, text: bytes) -> Iterator[tuple[str, Path
             said = {"trees" if chosen == "all" else "predict": chosen} if chosen else {}
             (place / "model.json").write_text(json.dumps({"framework": "xgboost", **said}))
             yield place.name, place, text, "text/csv", answer.tolist()
+
+
+def indices(folder: Path, rows: Any) -> Iterator[tuple[str, Path, bytes, str, Any]]:
+    """A model as XGBoost makes it of a file of libsvm that counts from 1: with a column too many.
+
+    It counts from 0 itself, and never sees the first column.
+    """
+    sent = np.nan_to_num(rows)
+    seen = np.insert(sent, 0, np.nan, axis=1)
+    made = trained({}, sent[:, 0] + sent[:, 4], seen)
+    answer = made.predict(xgboost.DMatrix(seen, nthread=1)).tolist()
+    lines = (" ".join(f"{i}:{float(v)!r}" for i, v in enumerate(row, 1)) for row in sent)
+    body = "\n".join(lines).encode()
+    for name, said, kind in (
+        ("indices by the request", {}, "text/libsvm; indexing_mode=0"),
+        ("indices by the model", {"indexing_mode": 0}, "text/x-libsvm"),
+    ):
+        place = folder / name.replace(" ", "-")
+        place.mkdir()
+        made.save_model(place / "model.ubj")
+        (place / "model.json").write_text(json.dumps({"framework": "xgboost", **said}))
+        yield name, place, body, kind, answer
 
 
 def categories(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:

@@ -165,8 +165,9 @@ def test_a_single_number_is_a_line_of_csv_and_a_dict_is_none(tmp_path):
 # array of one type and not a record
 @pytest.mark.parametrize(
     "body",
-    ["1,2", "1,2\n3,4", "1.5,2\n3,4.0", "5", "a", "a,b\nc,d", "-1,+2", "1,2\n\n3,4\n", "1\n2\n3"],
-)
+    ["1,2", "1,2\n3,4", "1.5,2\n3,4.0", "5", "a", "a,b\nc,d", "-1,+2", "1,2\n\n3,4\n", "1\n2\n3",
+     "a\x85b\nc", "a\u2028b,c"],
+)  # fmt: skip
 def test_csv_is_read_as_the_toolkit_reads_it(body):
     own = np.genfromtxt(io.StringIO(body), dtype=None, delimiter=",", encoding="utf-8")
     made = formats.decoded(body, "text/csv; charset=utf-8")

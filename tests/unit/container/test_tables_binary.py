@@ -187,16 +187,42 @@ def test_no_content_type_is_libsvm_for_xgboost():
         (b"a 1:2", "row 1: 'a' is neither a label nor index:value"),
         (b"1:2 4:1", "row 1 has the index 4, the columns are 1 to 3"),
         (b"0:2 3:1", "row 1 has the index 3, the columns are 0 to 2"),
-        (b"1:2 1:3", "row 1 has the index 1 twice"),
+        (b"1:2 1:3 3:1", "row 1 has the index 1 twice"),
         (b"1:2 -1:3", "item 2: '-1:3'"), (b"1:2:3", "item 1: '1:2:3'"), (b"1:", "item 1: '1:'"),
         (b"1:2 " + b"9" * 30 + b":1", "is not index:value"), (b"1:1_0", "item 1: '1:1_0'"),
-        (b"1\n0\n", "no row has a feature"), (b"1:1e39", "beyond float32"),
+        (b"1\n0\n", "no row has a feature"), (b"0:1e39", "beyond float32"),
     ],
 )  # fmt: skip
 def test_libsvm_that_is_refused(body, words):
     with pytest.raises(PayloadError) as caught:
         read(body, "text/libsvm", THREE)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("features", [THREE, PADDED])
+def test_indices_that_may_count_from_0_or_from_1_are_refused(features):
+    """One row of a batch would be answered otherwise than alone."""
+    body = b"0:5 2:6\n1:7 2:8"
+    assert same(read(body, "text/libsvm", features), [[5, 0, 6], [0, 7, 8]])
+    for row, which in ((b"1:7 2:8", "1 to 2"), (b"2:8", "2")):
+        with pytest.raises(PayloadError, match=f"indices of {which} may count the 3 columns from"):
+            read(row, "text/libsvm", features)
+        with pytest.raises(PayloadError, match="text/libsvm; indexing_mode=0"):
+            read(row, None, features, Dialect.XGBOOST)
+
+
+def test_who_sends_libsvm_or_the_model_says_what_indices_count_from():
+    for mode, row in ((0, [0, 7, 8]), (1, [7, 8, 0])):
+        told = f"text/libsvm; indexing_mode={mode}"
+        assert same(read(b"1:7 2:8", told, THREE), [row])
+        given = Features(count=3, indexing=mode)
+        assert same(read(b"1:7 2:8", "text/libsvm", given), [row])
+        assert same(read(b"1:7 2:8", told, Features(count=3, indexing=1 - mode)), [row])
+    for mode, body in ((1, b"0:5"), (0, b"3:5")):
+        with pytest.raises(PayloadError, match="row 1 has the index"):
+            read(body, f"text/libsvm; indexing_mode={mode}", THREE)
+    with pytest.raises(PayloadError, match="indexing_mode=-1 is neither 0 nor 1"):
+        read(b"1:7", "text/libsvm; indexing_mode=-1", THREE)
 
 
 @pytest.mark.parametrize("index", [10**6, 2**40, 2**62])

@@ -49,6 +49,16 @@ def test_rows(value, kind):
     assert not table.single
 
 
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029"])
+def test_texts_of_json_lines_hold_what_ends_lines_elsewhere(mark):
+    rows = [{"a": 1, "b": f"x{mark}y", "c": 3}, {"a": 4, "b": mark, "c": 6}]
+    body = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    table = read(body, "application/jsonlines", MIXED)
+    assert table.columns["b"].tolist() == [f"x{mark}y", mark]
+    table = read(body, "application/jsonlines", Features(objects=True))
+    assert table.columns["0"].tolist() == rows
+
+
 @pytest.mark.parametrize(
     "value",
     [[1, 2, 3], {"a": 1, "b": 2, "c": 3}, {"instances": [1, 2, 3]}, {"features": [1, 2, 3]},

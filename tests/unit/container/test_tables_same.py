@@ -63,7 +63,8 @@ def test_text_and_arrays(matrix, dialect):
 @settings(deadline=None)
 def test_sparse_formats(matrix, label, first):
     features = Features(count=matrix.shape[1])
-    same(read(libsvm(matrix, first, label), "text/libsvm", features), matrix)
+    told = f"text/libsvm; indexing_mode={first}"
+    same(read(libsvm(matrix, first, label), told, features), matrix)
     for packed in (True, False):
         body = recordio(matrix, packed=packed)
         same(read(body, "application/x-recordio-protobuf", features), matrix)

@@ -130,6 +130,18 @@ def test_a_choice_that_there_is_not_is_refused(tmp_path, said):
     assert "one of" in caught.value.fix
 
 
+@pytest.mark.parametrize("mode", [0, 1, 2, -1, "0", True, 1.5])
+def test_what_indices_of_libsvm_count_from(tmp_path, mode):
+    said = {"framework": "xgboost", "indexing_mode": mode}
+    (tmp_path / "model.json").write_text(json.dumps(said))
+    if mode in (0, 1) and mode is not True:
+        assert model_files.options(tmp_path).indexing_mode == mode
+        return
+    with pytest.raises(ModelError, match="unknown indexing_mode") as caught:
+        model_files.options(tmp_path)
+    assert caught.value.fix == "write 0 or 1"
+
+
 def test_a_choice_that_the_objective_does_not_have_is_refused():
     chosen = model_files.Options("class")
     model_files.check_prediction("multi:softprob", chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,15 @@ def looks_like(body: bytes) -> bool:
     return _LINE.match(body[:256].split(b"\n")[0]) is not None
 
 
-def read(body: bytes, charset: str | None, features: Features, dialect: Dialect) -> Table:
-    """Read libsvm; indices are counted from 1, or from 0 where any row has the index 0.
+def read(body: bytes, parameters: Mapping[str, str], features: Features, dialect: Dialect) -> Table:
+    """Read libsvm; `indexing_mode`, or the features, say whether indices count from 0 or from 1.
 
     A row may begin with its label, which is left out, as are ``qid:`` and what follows ``#``. A
-    blank line between others is a row that lists nothing. Raises PayloadError.
+    blank line between others is a row that lists nothing. Raises PayloadError, also where nobody
+    says what indices count from and they fit both.
     """
-    text = decoded(body, charset).strip("\r\n")
+    told = _told(parameters.get("indexing_mode"), features)
+    text = decoded(body, parameters.get("charset")).strip("\r\n")
     text = _QUERY.sub("", _COMMENT.sub("", text)) if "#" in text or "qid:" in text else text
     lines = text.split("\n")
     if "_" in text or not text.isascii():
@@ -44,11 +46,35 @@ def read(body: bytes, charset: str | None, features: Features, dialect: Dialect)
     values = np.concatenate([block[1] for block in blocks])
     if not len(at):
         raise PayloadError("no row has a feature: write index:value for each")
-    first = int(at.min() > 0)
+    first = _first(int(at.min()), int(at.max()), features) if told is None else told
     at -= first
     rows: Any = np.repeat(np.arange(len(counts)), counts)
     shape = (len(counts), int(at.max()) + 1)
     return sparse.table(rows, at, values, shape, features, dialect, first=first)
+
+
+def _told(mode: str | None, features: Features) -> int | None:
+    """What the first column's index is, where the request or the model says it."""
+    if mode is None:
+        return features.indexing
+    if mode not in ("0", "1"):
+        raise PayloadError(f"indexing_mode={brief(mode)} is neither 0 nor 1")
+    return int(mode)
+
+
+def _first(lowest: int, highest: int, features: Features) -> int:
+    """What the first column's index is, by the indices that there are.
+
+    XGBoost itself counts from 0, so that a model that it trained with a file of indices from 1 has
+    a first column that nobody sends. AWS's container has read such requests in both ways.
+    """
+    if lowest and highest < (features.width or 0):
+        which = f"{lowest} to {highest}" if lowest < highest else str(lowest)
+        raise PayloadError(
+            f"indices of {which} may count the {features.width} columns from 0 or from 1: send "
+            "them as text/libsvm; indexing_mode=0, or as text/libsvm; indexing_mode=1"
+        )
+    return int(lowest > 0)
 
 
 def _tokens(lines: Sequence[str], counts: list[int]) -> Iterator[list[str]]:

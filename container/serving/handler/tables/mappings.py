@@ -11,7 +11,7 @@ from serving.handler import payloads
 from serving.handler.payloads import PayloadError, brief
 from serving.handler.tables import columns, delimited, headers
 from serving.handler.tables.kinds import CSV, JSON, JSONLINES
-from serving.handler.tables.text import decoded
+from serving.handler.tables.text import decoded, lines_of
 from serving.handler.tables.values import Table
 
 _FLAGS = {"True": True, "False": False, "true": True, "false": False}
@@ -111,7 +111,7 @@ def _plain(text: str) -> bool:
 
 
 def _lines(body: bytes) -> list[Any]:
-    return [_json(line.encode()) for line in decoded(body).splitlines() if line.strip()]
+    return [_json(line.encode()) for line in lines_of(decoded(body))]
 
 
 def _json(text: bytes) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from serving.handler import payloads
 from serving.handler.payloads import PayloadError, brief
 from serving.handler.tables import columns
-from serving.handler.tables.text import decoded
+from serving.handler.tables.text import decoded, lines_of
 from serving.handler.tables.values import NUMBER, Features, Table
 
 _WRAPPERS = ("instances", "inputs", "dataframe_split", "dataframe_records", "predictions", "data")
@@ -35,7 +35,7 @@ def read(body: bytes, features: Features) -> Table:
 
 def read_lines(body: bytes, features: Features) -> Table:
     """Read one JSON row a line. Raises PayloadError."""
-    lines = [line for line in decoded(body).splitlines() if line.strip()]
+    lines = lines_of(decoded(body))
     text = "[" + ",".join(lines) + "]"
     try:
         rows, has_text = payloads.load_json(text.encode(), float)

@@ -43,9 +43,7 @@ _READERS: Mapping[str, Callable[[bytes, Mapping[str, str], Features, Dialect], T
     JSONLINES: lambda body, _, features, __: objects.read_lines(body, features),
     NPY: lambda body, _, features, dialect: arrays.read_npy(body, features, dialect),
     NPZ: lambda body, _, features, dialect: arrays.read_npz(body, features, dialect),
-    LIBSVM: lambda body, told, features, dialect: libsvm.read(
-        body, told.get("charset"), features, dialect
-    ),
+    LIBSVM: libsvm.read,
     RECORDIO: lambda body, _, features, dialect: recordio.read(body, features, dialect),
     PARQUET: lambda body, _, features, __: columnar.read_parquet(body, features),
     ARROW: lambda body, _, features, __: columnar.read_arrow(body, features),

@@ -26,3 +26,8 @@ def decoded(body: bytes, charset: str | None = None) -> str:
     except UnicodeDecodeError as error:
         raise PayloadError(f"the body is not {charset or 'utf-8'}: {error.reason} at byte "
                            f"{error.start}") from None  # fmt: skip
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines that hold something; strings of JSON may hold what else Unicode has to end a line."""
+    return [line for line in text.replace("\r", "\n").split("\n") if line.strip()]
