@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtimes.mxnet.model_files import Input
+from runtimes.values import TEXT, Input
 from serving.handler import answers, codecs, images, responses
 from serving.handler.codecs import JSON, NPY, PayloadError
-from serving.handler.tables.kinds import CSV
+from serving.handler.tables.kinds import CSV, JSONLINES
 from serving.handler.tables.writing import OFFERED
 
 from fuzz.fuzzing import check, files, mutated, seeds
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged files
 PICTURE = (Input("data", (1, 3, 16, 16)),)
 TENSOR = (Input("data", (1, 2, 3)),)
 TWO = (Input("a", (2, 3)), Input("b", (2,)))
+TEXTS = (Input("a", (1, 3)), Input("b", (1, 3), TEXT))
 KINDS = {"images": ("image/jpeg", PICTURE), "npy": (NPY, TENSOR), "json": (JSON, TENSOR)}
 
 
@@ -34,6 +35,9 @@ def parsed(part: str, body: bytes, kind: str, inputs: tuple[Input, ...]) -> code
         for one in inputs:
             array = feed.arrays[one.name]
             assert array.shape == (feed.items, *one.shape[1:])
+            if one.dtype == TEXT:
+                assert all(isinstance(text, str) for text in array.ravel())
+                continue
             assert array.dtype == np.float32
             assert np.isfinite(array).all()
     return feed
@@ -84,9 +88,29 @@ values = st.recursive(
 )
 
 
-@given(value=values, inputs=st.sampled_from([TENSOR, TWO]))
+@given(value=values, inputs=st.sampled_from([TENSOR, TWO, TEXTS, TEXTS[1:]]))
 def test_json_values(value, inputs: tuple[Input, ...]) -> None:
     parsed("json", json.dumps(value).encode(), JSON, inputs)
+
+
+items = st.fixed_dictionaries({
+    "a": st.lists(scalars, min_size=3, max_size=3),
+    "b": st.lists(st.one_of(st.text(max_size=3), scalars), min_size=3, max_size=3),
+})  # fmt: skip
+
+
+@given(
+    lines=st.lists(st.one_of(items, values), max_size=3), end=st.sampled_from(["\n", "\r\n", "\r"])
+)
+def test_json_lines(lines, end: str) -> None:
+    body = end.join(map(json.dumps, lines)).encode()
+    for inputs in (TENSOR, TEXTS, PICTURE):
+        parsed("lines", body, JSONLINES, inputs)
+
+
+@given(body=mutated(seeds("json")))
+def test_json_lines_bytes(body: bytes) -> None:
+    parsed("lines", body, JSONLINES, TENSOR)
 
 
 @given(

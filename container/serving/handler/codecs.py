@@ -21,7 +21,7 @@ from serving.handler.payloads import NPY as NPY
 from serving.handler.payloads import PayloadError as PayloadError
 from serving.handler.payloads import brief
 from serving.handler.tables import columns, reading
-from serving.handler.tables.kinds import CSV
+from serving.handler.tables.kinds import CSV, JSONLINES, canonical
 from serving.handler.tables.values import Features, may_be_rounded
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
@@ -60,11 +60,13 @@ def parse(
     if kind == "image":
         return _image(body, inputs, resize)
     if kind == JSON:
-        return _json(body, inputs, resize)
+        return _held(*payloads.load_json(body), inputs, resize)
     if kind == NPY:
         return _npy(body, inputs)
     if reading.is_rows(kind) and _takes_rows(inputs):
         return _rows(body, content_type, inputs[0])
+    if canonical(kind) == JSONLINES and inputs[0].batched:
+        return _held(*_lines(body), inputs, resize)
     what = f"content type {brief(kind)!r} is not supported: send {_offered(inputs)}"
     raise PayloadError(what, 415)
 
@@ -73,6 +75,7 @@ def _offered(inputs: Sequence[Input]) -> str:
     """The content types that a model's requests may have."""
     kinds = [*_IMAGES] if _picture(inputs) else []
     kinds += [JSON] if len(inputs) > 1 or inputs[0].dtype == TEXT else [JSON, NPY]
+    kinds += [JSONLINES] if inputs[0].batched else []
     return ", ".join([*kinds, CSV] if _takes_rows(inputs) else kinds)
 
 
@@ -84,7 +87,8 @@ def _takes_rows(inputs: Sequence[Input]) -> bool:
 
 def _rows(body: bytes, content_type: str | None, one: Input) -> Feed:
     count = None if one.shape[1] == ANY else one.shape[1]
-    features = Features(count=count, dtype=one.dtype or "float32", missing_allowed=False)
+    dtype = one.dtype or "float32"
+    features = Features(count=count, dtype=dtype, missing_allowed=False, title=one.name)
     table = reading.read(body, content_type, features)
     return Feed({one.name: table.array}, table.rows, batched=True)
 
@@ -183,8 +187,27 @@ def _numbers(values: Any, pixels: Pixels) -> Any:
     return (scaled - np.float32(pixels.mean)) / np.float32(pixels.std)
 
 
-def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) -> Feed:
-    value, has_text = payloads.load_json(body)
+def _lines(body: bytes) -> tuple[list[Any], bool]:
+    """Read one item a line; the items, and whether there is any text in them."""
+    items, has_text = [], False
+    for number, line in enumerate(body.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            item, text = payloads.load_json(line)
+        except PayloadError as error:
+            raise PayloadError(f"line {number}: {error}") from None
+        items.append(item)
+        has_text = has_text or text
+    if not items:
+        raise PayloadError("the body has no items")
+    return items, has_text
+
+
+def _held(
+    value: Any, has_text: bool, inputs: Sequence[Input], resize: images.Resize | None
+) -> Feed:
+    """Take what JSON said."""
     value = _unwrapped(value, inputs)
     if has_text:
         pictures = _in_base64(value, inputs, resize)
@@ -197,10 +220,10 @@ def _json(body: bytes, inputs: Sequence[Input], resize: images.Resize | None) ->
             raise PayloadError(f"this model has several inputs: send an object with {names}")
         value = {inputs[0].name: value}
     _check_names(value, inputs)
-    return _feed({i.name: _held(value[i.name], i, has_text=has_text) for i in inputs}, inputs)
+    return _feed({i.name: _input(value[i.name], i, has_text=has_text) for i in inputs}, inputs)
 
 
-def _held(value: Any, one: Input, *, has_text: bool) -> Any:
+def _input(value: Any, one: Input, *, has_text: bool) -> Any:
     """Make an array of what JSON says of an input."""
     if one.dtype == TEXT:
         return _texts(value, one.name)

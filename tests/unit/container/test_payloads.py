@@ -48,11 +48,13 @@ def test_tensors_with_and_without_the_batch_axis(value, items, batched):
     ("inputs", "offered"),
     [
         (PICTURE, "send image/jpeg, image/png, image/bmp, image/gif, image/webp, application/json, "
-                  "application/x-npy"),
-        ((Input("x", (1, 3, 2)),), "send application/json, application/x-npy"),
-        ((Input("x", (1, 3)),), "send application/json, application/x-npy, text/csv"),
-        (PAIR, "send application/json"),
-        ((Input("x", (1, ANY), "string"),), "send application/json"),
+                  "application/x-npy, application/jsonlines"),
+        (TABLE, "send application/json, application/x-npy, application/jsonlines"),
+        ((Input("x", (1, 3)),),
+         "send application/json, application/x-npy, application/jsonlines, text/csv"),
+        ((Input("x", (2, 3), batched=False),), "send application/json, application/x-npy"),
+        (PAIR, "send application/json, application/jsonlines"),
+        ((Input("x", (1, ANY), "string"),), "send application/json, application/jsonlines"),
     ],
 )  # fmt: skip
 def test_what_is_offered_is_what_the_model_takes(inputs, offered):
@@ -61,6 +63,45 @@ def test_what_is_offered_is_what_the_model_takes(inputs, offered):
             codecs.parse(b"\1\2", kind, inputs)
         assert caught.value.message.endswith(offered)
         assert caught.value.status == 415
+
+
+def test_inputs_without_a_batch_axis_come_in_no_lines():
+    with pytest.raises(PayloadError) as caught:
+        codecs.parse(b"[[1, 2]]", "application/jsonlines", (Input("x", (1, 2), batched=False),))
+    assert caught.value.status == 415
+
+
+@pytest.mark.parametrize("kind", ["application/jsonlines", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    ("inputs", "body", "found"),
+    [
+        (TABLE, b"[[1, 2, 3], [4, 5, 6]]\n", {"data": [ITEM]}),
+        (TABLE, b'{"data": [[1, 2, 3], [4, 5, 6]]}\r\n\n' * 2, {"data": [ITEM] * 2}),
+        (PAIR, b'{"a": [1, 2], "b": [3]}\n{"a": [4, 5], "b": [6]}',
+         {"a": [[1, 2], [4, 5]], "b": [[3], [6]]}),
+        ((Input("ids", (1, 3), "int64"),), b'{"ids": [1, 2, 3]}\n{"ids": [4, 5, 6]}',
+         {"ids": [[1, 2, 3], [4, 5, 6]]}),
+    ],
+)  # fmt: skip
+def test_json_lines_hold_an_item_a_line(kind, inputs, body, found):
+    feed = codecs.parse(body, kind, inputs)
+    assert feed.batched
+    assert {name: array.tolist() for name, array in feed.arrays.items()} == found
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"a": [1, 2], "b": [3]}\n{"a": [4, 5]}', "item 2 has other inputs than item 1"),
+        (b'{"a": [1, 2], "b": [3]}\n\n{"a": [4', "line 3: the body is not JSON"),
+        (b'{"a": [1, 2], "b": [3]}\n{"a": [4], "b": [6]}', "'a' is not rectangular"),
+        (b"\n \n", "the body has no items"),
+    ],
+)
+def test_lines_that_are_no_items_are_refused(body, message):
+    with pytest.raises(PayloadError, match=message) as caught:
+        codecs.parse(body, "application/jsonlines", PAIR)
+    assert caught.value.status == 400
 
 
 def test_a_number_is_called_one():
