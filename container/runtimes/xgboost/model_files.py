@@ -31,7 +31,7 @@ UBJ, JSON, PICKLE, OLD = "UBJ", "JSON", "pickle", "old binary"
 OPTIONS = ("predict", "trees", "indexing_mode")  # keys of model.json
 RAW, PROBABILITY, CLASS = PREDICTIONS = ("raw", "probability", "class")
 ALL, BEST = TREES = ("all", "best")
-TWO, ONE_OF = "binary:logistic", "multi:softprob"
+TWO, ONE_OF, LOGIT = "binary:logistic", "multi:softprob", "binary:logitraw"
 CLASSIFIERS = (TWO, ONE_OF)  # whose answers are probabilities
 _SUMS = ("reg:squarederror", "reg:pseudohubererror")  # objectives that leave sums as they are
 _BEGINNINGS = {
@@ -48,7 +48,11 @@ _TAIL = 512
 _NEW = "save it again: booster.save_model('model.ubj')"
 _CONVERT = (
     "convert it once with the XGBoost that wrote it (3.0 reads all older files): "
-    "booster.load_model(file); booster.save_model('model.ubj')"
+    "booster.load_model(file); booster.save_model('model.json')"
+)
+_UNPICKLE = (
+    "convert it once with the XGBoost that wrote it: booster = pickle.load(file); "
+    "booster.save_model('model.json')"
 )
 
 
@@ -162,9 +166,11 @@ def header(data: bytes | bytearray, name: str) -> Header:
         learner = document["learner"]
         params, booster = learner["learner_model_param"], learner["gradient_booster"]
         names, types = learner.get("feature_names"), learner.get("feature_types")
+        version = _three(document["version"], name)
         _check_linear(booster, str(learner["objective"]["name"]), name)
+        _check_logit(version, learner, name)
         return Header(
-            _three(document["version"], name),
+            version,
             str(learner["objective"]["name"]),
             str(booster["name"]),
             int(params["num_feature"]),
@@ -195,6 +201,17 @@ def _check_linear(booster: Mapping[str, Any], objective: str, name: str) -> None
             "without an error: it lacks the number of its rounds",
             name,
             'train it again, or write "boosted_rounds": 1 beside the weights in its JSON',
+        )
+
+
+def _check_logit(version: tuple[int, int, int], learner: Mapping[str, Any], name: str) -> None:
+    """Raise ModelError for a base_score that was a probability: it is taken for the score now."""
+    if version < (1, 3, 0) and learner["objective"]["name"] == LOGIT:
+        raise ModelError(
+            f"is a model of before XGBoost 1.3 ({LOGIT}), which XGBoost 3 answers wrong without an "
+            "error: it takes base_score for the score, not for its probability",
+            name,
+            'train it again, or write the score as base_score into its JSON: "0" for "0.5"',
         )
 
 
@@ -243,7 +260,8 @@ def _document(data: bytes | bytearray, name: str) -> Any:
     kind = kind_of_bytes(bytes(data[:_TAIL]))
     try:
         if kind == PICKLE:
-            return ubj.read(unpickled(data, _Stand).handle)
+            handle = unpickled(data, _Stand).handle
+            return json.loads(handle) if _is_json(handle, name) else ubj.read(handle)
         if kind == JSON:
             return json.loads(data.decode("utf-8-sig"))
         return ubj.read(data)
@@ -253,6 +271,28 @@ def _document(data: bytes | bytearray, name: str) -> Any:
         raise ModelError(f"is damaged ({error})", name, _NEW) from None
     except pickle.UnpicklingError as error:
         raise ModelError(str(error), name, _NEW) from None
+
+
+def json_of(data: bytes | bytearray, name: str) -> bytes | None:
+    """The JSON of a Booster that XGBoost 1.3 to 1.5 pickled; None for a later one.
+
+    XGBoost 3 reads no such pickle, but the model in it. Raises ModelError for an earlier one.
+    """
+    try:
+        handle = unpickled(data, _Stand).handle
+        return json.dumps(json.loads(handle)["Model"]).encode() if _is_json(handle, name) else None
+    except pickle.UnpicklingError as error:
+        raise ModelError(str(error), name, _NEW) from None
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise ModelError(f"is damaged ({error})", name, _NEW) from None
+
+
+def _is_json(handle: bytes | bytearray, name: str) -> bool:
+    """Whether what a Booster was pickled with is JSON; raises ModelError where it is older."""
+    if handle.startswith((b"CONFIG-offset:", b"binf")):
+        what = "is a Booster that XGBoost before 1.3 pickled, which XGBoost 3 does not read"
+        raise ModelError(what, name, _UNPICKLE)
+    return handle.startswith(b'{"')
 
 
 class _Stand:

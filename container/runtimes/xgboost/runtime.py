@@ -137,7 +137,29 @@ def _rounds(booster: Any, trees: str | None) -> int:
     """
     best = booster.attr("best_iteration")
     wanted = trees == "best" or (trees is None and booster.attr("scikit_learn") is not None)
-    return int(best) + 1 if wanted and best is not None else 0
+    if not wanted or best is None:
+        return 0
+    rounds = int(best) + 1
+    if _trees_a_round(booster) > 1:
+        return rounds
+    # a forest in a file of XGBoost before 1.6: each of its trees is taken for a round
+    limit = booster.attr("best_ntree_limit")
+    return rounds * _trees_told(booster) if limit is None else int(limit)
+
+
+def _trees_told(booster: Any) -> int:
+    """How many trees an estimator says that a round has, which XGBoost before 1.6 wrote down."""
+    import json
+
+    told = json.loads(booster.attr("scikit_learn") or "{}").get("num_parallel_tree")
+    return int(told or 1)
+
+
+def _trees_a_round(booster: Any) -> int:
+    """How many trees a round has for each class, as the file says."""
+    found = _learner(booster)["gradient_booster"]
+    found = found.get("gbtree", found)  # dart's
+    return int(found.get("gbtree_model_param", {}).get("num_parallel_tree", 1))
 
 
 class XGBoost(base.Runtime):
@@ -206,7 +228,7 @@ class XGBoost(base.Runtime):
         boosters = [_loaded(path) for path in found]
         for path, booster in zip(found, boosters):  # noqa: B905 - Python 3.8
             model_files.check_prediction(_objective(booster), chosen)
-            if _kind(booster) == "gblinear":
+            if _kind(booster) == "gblinear" or _objective(booster) == model_files.LOGIT:
                 model_files.header(path.read_bytes(), path.name)  # says where it answers wrong
         if len({booster.num_features() for booster in boosters}) != 1:
             listed = ", ".join(path.name for path in found)
@@ -241,7 +263,10 @@ def _loaded(path: Path) -> Any:
     _check_version(model_files.version_of(data, path.name), xgboost.__version__, path.name)
     try:
         if model_files.kind_of(path) == model_files.PICKLE:
-            return model_files.unpickled(data, xgboost.Booster)
+            text = model_files.json_of(data, path.name)
+            if text is None:
+                return model_files.unpickled(data, xgboost.Booster)
+            data = bytearray(text)
         return xgboost.Booster(model_file=data)
     except xgboost.core.XGBoostError as error:
         raise _refused(error, path.name) from None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runtimes.values import ModelError
-from runtimes.xgboost import model_files, ubj
+from runtimes.xgboost import model_files, runtime, ubj
 
 LEARNER = {
     "attributes": {},
@@ -63,9 +63,10 @@ class Booster:
 Booster.__module__, Booster.__qualname__ = "xgboost.core", "Booster"
 
 
-def pickled(protocol: int) -> bytes:
+def pickled(protocol: int, handle: bytes | None = None) -> bytes:
     made = Booster()
-    made.handle = bytearray(encoded({"Config": {"a": "b"}, "Model": LINEAR}))
+    held = encoded({"Config": {"a": "b"}, "Model": LINEAR}) if handle is None else handle
+    made.handle = bytearray(held)
     modules = {name: types.ModuleType(name) for name in ("xgboost", "xgboost.core")}
     vars(modules["xgboost.core"])["Booster"] = Booster
     sys.modules.update(modules)
@@ -210,6 +211,79 @@ def test_a_linear_model_without_rounds_is_refused_where_it_would_answer_wrong(ro
     else:
         with pytest.raises(ModelError, match=r"of before XGBoost 1\.5 .* answers wrong"):
             model_files.header(data, "model.json")
+
+
+@pytest.mark.parametrize(
+    ("version", "objective", "refused"),
+    [
+        ([1, 2, 1], "binary:logitraw", True),
+        ([1, 3, 0], "binary:logitraw", False),
+        ([1, 2, 1], "reg:squarederror", False),
+    ],
+)
+def test_a_score_that_was_a_probability_is_refused(version, objective, refused):
+    learner = {**LEARNER, "objective": {"name": objective}}
+    text = json.dumps({"learner": learner, "version": version}).encode()
+    with pytest.raises(ModelError) if refused else contextlib.nullcontext() as caught:
+        model_files.header(text, "model.json")
+    if refused:
+        assert "before XGBoost 1.3 (binary:logitraw)" in str(caught.value)
+        assert "base_score" in caught.value.fix
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_booster_that_was_pickled_as_json_is_read(protocol):
+    handle = json.dumps({"Config": {"a": "b"}, "Model": LINEAR}).encode()
+    data = pickled(protocol, handle)
+    assert model_files.header(data, "b.pkl").version == (2, 1, 4)
+    text = model_files.json_of(data, "b.pkl")
+    assert text is not None
+    assert json.loads(text) == LINEAR
+    assert model_files.json_of(pickled(protocol), "b.pkl") is None
+
+
+def test_a_booster_that_was_pickled_before_is_told_how_to_convert_it():
+    data = pickled(4, b"CONFIG-offset:\x96\x1b\0\0binf")
+    for read in (model_files.header, model_files.json_of):
+        with pytest.raises(ModelError, match=r"before 1\.3 pickled") as caught:
+            read(data, "b.pkl")
+        assert "pickle.load(file)" in caught.value.fix
+    with pytest.raises(ModelError, match="is damaged"):
+        model_files.json_of(pickled(4, b'{"Config":'), "b.pkl")
+
+
+class Asked:
+    """What a Booster says of its rounds."""
+
+    def __init__(self, trees: int | None, **attributes: str) -> None:
+        self.trees, self.attributes = trees, attributes
+
+    def attr(self, name: str) -> str | None:
+        return self.attributes.get(name)
+
+    def save_config(self) -> str:
+        param = {} if self.trees is None else {"num_parallel_tree": str(self.trees)}
+        return json.dumps({"learner": {"gradient_booster": {"gbtree_model_param": param}}})
+
+
+TOLD = '{"num_parallel_tree": 3}'
+
+
+@pytest.mark.parametrize(
+    ("asked", "rounds"),
+    [
+        (Asked(1, scikit_learn="{}"), 0),
+        (Asked(1, best_iteration="4"), 0),
+        (Asked(1, best_iteration="4", scikit_learn="{}"), 5),
+        (Asked(3, best_iteration="4", scikit_learn="{}"), 5),
+        (Asked(3, best_iteration="4", best_ntree_limit="15", scikit_learn=TOLD), 5),  # of 1.7
+        (Asked(1, best_iteration="4", best_ntree_limit="15", scikit_learn=TOLD), 15),  # of 1.5
+        (Asked(1, best_iteration="4", scikit_learn=TOLD), 15),  # of 1.3
+        (Asked(None, best_iteration="4", scikit_learn='{"num_parallel_tree": null}'), 5),
+    ],
+)
+def test_all_trees_of_the_best_rounds_answer(asked, rounds):
+    assert runtime._rounds(asked, None) == rounds
 
 
 def test_the_old_binary_format_is_named_with_what_to_do(tmp_path):
