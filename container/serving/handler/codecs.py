@@ -247,10 +247,13 @@ def _texts(value: Any, name: str) -> Any:
 
 
 def _unwrapped(value: Any, inputs: Sequence[Input]) -> Any:
-    """Take the values out of what wraps them, where that is not an input of the model."""
+    """Take the values out of what wraps them, where that is not the input of the model.
+
+    An object of one member does not hold several inputs, whatever one of them is called.
+    """
     if not isinstance(value, dict):
         return value
-    names = {one.name for one in inputs}
+    names = [one.name for one in inputs] if len(inputs) == 1 else []
     return payloads.within(value, [one for one in _WRAPPERS if one not in names])
 
 

@@ -104,6 +104,17 @@ def test_lines_that_are_no_items_are_refused(body, message):
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize("name", ["inputs", "instances"])
+def test_one_of_several_inputs_may_be_called_as_what_wraps_them(name):
+    inputs = (Input(name, (1, 2)), Input("b", (1, 1)))
+    by_name = {name: [[1, 2]], "b": [[3]]}
+    for body in (by_name, {name: by_name}, {name: [{name: [1, 2], "b": [3]}]}):
+        feed = codecs.parse(json.dumps(body).encode(), JSON, inputs)
+        assert feed.arrays[name].tolist() == [[1, 2]]
+    with pytest.raises(PayloadError, match="several inputs"):
+        codecs.parse(json.dumps({name: [[1, 2]]}).encode(), JSON, inputs)
+
+
 def test_a_number_is_called_one():
     with pytest.raises(PayloadError, match=r"'x' has the shape \[1\]: send one number"):
         codecs.parse(b"[5]", JSON, (Input("x", (), batched=False),))
