@@ -105,7 +105,7 @@ class Table:
     (rows,): in Features.dtype, or of objects for a categorical column (str, int, float or bool as
     sent, in CSV always str; None where it is missing). `single`: one bare row was sent, which the
     own dialect answers without the batch axis. `sent` is `array` in float64 where the features want
-    that, and the client sent numbers without a type.
+    that, and the client sent numbers without a type. `untyped`: all came as text, as CSV has it.
     """
 
     rows: int
@@ -113,6 +113,7 @@ class Table:
     array: Any = None
     columns: Mapping[str, Any] | None = None
     sent: Any = None
+    untyped: bool = False
 
     def take(self, start: int, stop: int) -> Table:
         """Take some of the rows."""
@@ -123,4 +124,5 @@ class Table:
             None if self.array is None else self.array[start:stop],
             None if columns is None else {key: one[start:stop] for key, one in columns.items()},
             None if self.sent is None else self.sent[start:stop],
+            self.untyped,
         )

@@ -49,22 +49,26 @@ class Model(base.TableModel):
         width = self.features.width or 1
         _reserve(table.rows * (width + self._size) * _ROW_BYTES)
         many = threads if table.rows >= MANY_ROWS else 1
-        rows = table.array if table.columns is None else self._mixed(table.columns, table.rows)
+        rows = table.array if table.columns is None else self._mixed(table, table.columns)
         try:
             answers = self._model.predict(rows, prediction_type=self._kind, thread_count=many)
         except self._error as error:
             raise _translated(error) from None
         return answers[:, 0] if answers.ndim == 2 and answers.shape[1] == 1 else answers
 
-    def _mixed(self, columns: Mapping[str, Any], rows: int) -> Any:
+    def _mixed(self, table: Table, columns: Mapping[str, Any]) -> Any:
         """A pool of columns, of which some hold texts."""
         import numpy as np
 
-        made: Any = np.empty((rows, self.features.width or 0), object)
+        made: Any = np.empty((table.rows, self.features.width or 0), object)
         for index in range(made.shape[1]):
             values = columns[self.features.key(index)]
             if index in self._as_text:
-                values = [self._text(value, row, index) for row, value in enumerate(values)]
+                meant = self._meant if table.untyped else lambda text, _: text
+                values = [
+                    meant(value, index) if isinstance(value, str) else self._text(value, row, index)
+                    for row, value in enumerate(values)
+                ]
             made[:, index] = values
         return self._pooled(made)
 
@@ -76,15 +80,17 @@ class Model(base.TableModel):
             thread_count=1,
         )
 
+    def _meant(self, text: str, index: int) -> str:
+        """The category that a text without a type stands for: a flag or a whole number, too."""
+        flag, number = flags.WORDS.get(text.lower()), flags.whole(text)
+        if flag is not None and self._is_flag(index):
+            return flag
+        if number is not None and self._is_whole(index, text):
+            return number
+        return text
+
     def _text(self, value: Any, row: int, index: int) -> str:
         """A category as CatBoost knows it, which takes texts and whole numbers alone."""
-        if isinstance(value, str):
-            flag, number = flags.WORDS.get(value.lower()), flags.whole(value)
-            if flag is not None and self._is_flag(index):
-                return flag
-            if number is not None and self._is_whole(index, value):
-                return number
-            return value
         where = f"row {row + 1}, column {index + 1} ({self.features.key(index)!r})"
         if value is None:
             if self._missing is not None:

@@ -223,4 +223,6 @@ def _picked(which: Any, at: Sequence[int], names: Sequence[str] | None) -> list[
     ):
         return [index for index, wanted in zip(at, listed) if wanted]  # noqa: B905
     at_name = {name: index for index, name in enumerate(names or ())}
-    return [at_name[one] if isinstance(one, str) else int(at[int(one)]) for one in listed]
+    # scikit-learn before 1.0 kept no names: what it picked by one is not to be found
+    kept: list[Any] = [one for one in listed if not isinstance(one, str) or one in at_name]
+    return [at_name[one] if isinstance(one, str) else int(at[int(one)]) for one in kept]

@@ -130,6 +130,11 @@ def mixed(folder: Path) -> Iterator[tuple[str, Path, bytes, str, Any]]:
     body = ask.astype({"floor": float}).to_csv(index=False).encode()
     place = written(folder, "floors", floors)
     yield "numbers with a point", place, body, "text/csv", listed(floors.predict(ask))
+    # JSON says what is text: a category that training did not have
+    texts = ask.assign(floor=ask["floor"].map("{}.0".format))
+    sent = json.dumps(json.loads(texts.to_json(orient="records", double_precision=15))).encode()
+    exact = texts.assign(**{"size m": [one["size m"] for one in json.loads(sent)]})
+    yield "texts of JSON", place, sent, "application/json", listed(floors.predict(exact))
     written_so = ask.assign(floor=ask["floor"].map("{}.0".format))
     of_texts = regressor(
         frame[["floor", "size m"]].assign(floor=frame["floor"].map("{}.0".format)),

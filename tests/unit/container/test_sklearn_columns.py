@@ -103,3 +103,8 @@ def test_answers_by_name_are_those_of_each_name():
     )
     found = model.predict(Table(1, array=np.zeros((1, 2), np.float32)), 1)
     assert {name: one.tolist() for name, one in found.items()} == {"a": [1.5], "b": ["x"]}
+
+
+def test_a_column_that_was_picked_by_a_name_that_nobody_kept_is_passed_by():
+    picks = kind("ColumnTransformer", transformers_=[("words", kind("OneHotEncoder"), ["town"])])
+    assert columns.of(after(picks)).names is None

@@ -341,3 +341,13 @@ def test_one_column_may_be_called_as_the_model_calls_its_input(categorical):
         assert table.columns is not None
         assert table.columns["0"].tolist() == values
     assert read(b"text\na", "text/csv; header=absent", texts).rows == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "untyped"),
+    [(b"Ulm,3", "text/csv", True), (b'[["Ulm", 3]]', "application/json", False)],
+)
+def test_a_table_says_where_values_have_no_type(body, kind, untyped):
+    table = read(body, kind, Features(count=2, categorical=(0,)))
+    assert table.untyped is untyped
+    assert table.take(0, 1).untyped is untyped

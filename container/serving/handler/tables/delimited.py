@@ -7,6 +7,7 @@ strings of one block alone are in memory.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -190,10 +191,11 @@ def _table(
             if one_a_line and _is_one_row(array, features):
                 array = array.reshape(1, -1)
             return columns.numbers(array, features, names)
-    return columns.mixed(
+    table = columns.mixed(
         [[field or None for field in one] for one in lines.columns()[label:]],
         len(lines.rows), features, names,
     )  # fmt: skip
+    return dataclasses.replace(table, untyped=True)
 
 
 def _is_one_row(array: Any, features: Features) -> bool:
