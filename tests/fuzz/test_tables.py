@@ -122,6 +122,7 @@ SLOW = {
     "lists": (b"[" + b"[]," * MANY + b"[]]", "application/json", Features()),
     "blanks": (b" " * MANY + b"1" + b" " * MANY, "text/csv", Features()),
     "quotes": (b'"' * (2 * MANY), "text/csv", Features()),
+    "fields in quotes": (b', "' * MANY, "text/csv", Features()),
     "text": (b"a,1\n" * MANY, "text/csv", Features(count=2, categorical=(0,))),
     "categories": (b"\n".join([b",".join([b"a"] * 2000)] * 50), "text/csv",
                    Features(names=WIDE, categorical=WIDE)),

@@ -221,6 +221,22 @@ def test_a_parameter_may_be_quoted(told, between):
     assert same(read(f"1{between}2{between}3".encode(), f"text/csv; {told}", THREE), [[1, 2, 3]])
 
 
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ('x;y,"x,y"', ["x;y", "x,y"]),
+        ('p|q, "a, ""b"", c"', ["p|q", 'a, "b", c']),
+        ('"1,2";3', ["1,2", "3"]),
+        ('x;y,"one,\ntwo"', ["x;y", "one,\ntwo"]),
+        ('5" pipe;x', ['5" pipe', "x"]),
+    ],
+)
+def test_what_is_in_quotes_separates_nothing(body, rows):
+    two = Features(count=2, categorical=(0, 1))
+    found = read(body.encode(), "text/csv", two).columns
+    assert [found[key][0] for key in "01"] == rows
+
+
 def test_flags_in_a_column_of_numbers_are_one_and_zero():
     assert same(read(b"1,True,3\n1,False,3", "text/csv", THREE), [[1, 1, 3], [1, 0, 3]])
     assert same(read(b"a,b,c\n1,TRUE,\n1,0,false", "text/csv", NAMED), [[1, 1, NAN], [1, 0, 0]])

@@ -21,6 +21,8 @@ from serving.handler.tables.text import decoded
 from serving.handler.tables.values import NUMBER, Dialect, Features, Table
 
 _DELIMITERS = ",;\t| "
+# A field in quotes, or the begin of one with lines in it; a quote in a field is of its text
+_IN_QUOTES = re.compile(r'(?:^|(?<=[,;\t|])) *(?:"[^"]*(?:"|$))+')
 _BLOCK = 1 << 16  # fields that are strings at the same time
 
 
@@ -132,6 +134,7 @@ def _delimiter(text: str, told: str | None, features: Features) -> str:
             raise PayloadError(f"the delimiter {brief(told)!r} is not supported: use , ; | or tab")
         return told
     line = text[: text.find("\n")] if "\n" in text else text
+    line = _IN_QUOTES.sub("", line) if '"' in line else line
     between = _DELIMITERS.strip(" ") if features.has_text else _DELIMITERS  # texts have blanks
     there = [one for one in between if one in line]
     for one in there:
