@@ -32,6 +32,9 @@ from . import names
 SCRIPT, EXPORT, PICKLE = "TorchScript", "torch.export", "pickle"
 ENDINGS = (".pt", ".pth", ".pt2", ".ptl", ".ts")
 OPTIONS = ("inputs", "image")
+INTO_MODULE = (
+    "load the weights into their module and save that: torch.jit.script(module).save('model.pt')"
+)
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
 _ALLOWED = ("true", "1")
 # how PyTorch before 1.6 begins its files: a pickle of a number of its own
@@ -281,12 +284,12 @@ def _pickled(path: Path, archive: zipfile.ZipFile, members: Mapping[str, str]) -
     if all(names.is_of_tensors(one) for one in found):
         raise ModelError(
             "holds weights alone (a state_dict): nothing says how to compute with them", path.name,
-            "load them into their module and save that: torch.jit.script(module).save('model.pt')",
+            INTO_MODULE,
         )  # fmt: skip
     if label in ("dict", "list", "tuple", "collections.OrderedDict"):
         raise ModelError(
             f"is a {label} (a checkpoint), no module", path.name,
-            "load it into its module and save that: torch.jit.script(module).save('model.pt')",
+            INTO_MODULE,
         )  # fmt: skip
     return Header(PICKLE, module=label)
 

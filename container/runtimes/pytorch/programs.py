@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtimes.pytorch.model_files import EXPORT, SAVE, SCRIPT, Header
+from runtimes.pytorch.model_files import EXPORT, INTO_MODULE, SAVE, SCRIPT, Header
 from runtimes.values import EngineError, ModelError, ran_out_of_memory
 
 _LONGEST = 400
@@ -35,7 +35,8 @@ def load(path: Path, kind: str) -> Any:
     except Exception as error:  # noqa: BLE001 - a file can raise anything
         raise _refused(error, path) from None
     if not isinstance(module, torch.nn.Module):
-        raise ModelError(f"is a pickled {type(module).__name__}, no module", path.name, SAVE)
+        fix = INTO_MODULE if isinstance(module, Mapping) else SAVE  # in the format before 1.6
+        raise ModelError(f"is a pickled {type(module).__name__}, no module", path.name, fix)
     return module.eval()
 
 

@@ -17,6 +17,7 @@ from runtimes.values import ANY, EngineError, ModelError
 _SIZES = (224, 32, 28, 64, 16, 96, 128, 299, 256, 8, 384, 512)
 _LENGTHS = (16, 32, 64, 128, 256, 512, 100, 1)
 _WEIGHTS = 8
+TENSORS = "save a module whose forward takes tensors alone"
 FIX = 'say it in model.json: {"framework": "pytorch", "inputs": {"x": ["N", 3, 224, 224]}}'
 
 
@@ -30,9 +31,11 @@ def inputs(path: Path, header: Header, module: Any, program: Program) -> tuple[V
     if told is not None:
         listed = ", ".join(found or ())
         raise ModelError(f"takes {listed}, model.json names {len(told)}", path.name, FIX)
-    if not found or len(found) != 1:
-        what = "takes " + (", ".join(found) if found else "no tensor")
-        raise ModelError(f"{what}, of shapes that it does not say", path.name, FIX)
+    if not found:
+        raise ModelError("takes what is not a tensor, or nothing", path.name, TENSORS)
+    if len(found) != 1:
+        what = f"takes {', '.join(found)}, of shapes that it does not say"
+        raise ModelError(what, path.name, FIX)
     for value in _candidates(found[0], module):
         made = _taken(value, program)
         if made is not None:

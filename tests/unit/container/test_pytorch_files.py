@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import sys
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from runtimes.pytorch import asking, shapes
+from runtimes.pytorch import asking, programs, shapes
 from runtimes.pytorch import model_files as files
 from runtimes.pytorch.model_files import Value
 from runtimes.tables import Table
@@ -291,3 +293,30 @@ def test_one_row_may_be_answered_without_its_axis():
 )
 def test_whether_rows_are_answered_one_by_one_is_tried_with_more_than_one(answer, apart):
     assert table(Squeezed(answer)).tells_rows_apart() is apart
+
+
+NO_PROGRAM: Any = None  # it is not asked
+
+
+def test_a_module_that_takes_no_tensor_is_told_what_to_take(tmp_path):
+    class Module:
+        def forward(self):
+            return 1
+
+    with pytest.raises(Refusal, match="takes what is not a tensor, or nothing") as caught:
+        shapes.inputs(tmp_path / "m.pt", files.Header(files.PICKLE), Module(), NO_PROGRAM)
+    assert caught.value.fix == "save a module whose forward takes tensors alone"
+
+
+@pytest.mark.parametrize(
+    ("held", "fix"),
+    [({"weight": 1}, "load the weights into their module"), ([1], "save it with torch.jit.save")],
+)
+def test_what_an_old_pickle_holds_beside_modules_is_told(tmp_path, monkeypatch, held, fix):
+    torch = SimpleNamespace(
+        load=lambda *_, **__: held, nn=SimpleNamespace(Module=Gadget), __version__="2.13.0"
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with pytest.raises(Refusal, match=r"is a pickled (dict|list), no module") as caught:
+        programs.load(tmp_path / "m.pt", files.PICKLE)
+    assert caught.value.fix.startswith(fix)
