@@ -7,8 +7,8 @@ Where rows are steps of time, or a sum goes over all of them, that would answer 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable  # Python 3.8 has no other for aliases
 
 from runtimes.values import EngineError, RequestError
 
@@ -16,7 +16,7 @@ _NEAR, _NONE = 1e-3, 1e-6  # relative and absolute: what other items leave in la
 _TRIALS, _SECONDS = 4, 1.0  # one shows most that zeros do not, four nearly all
 _SMALL, _LARGE = -1.0, 1.5  # powers of ten: a step of a table, and where a threshold is, differ
 
-Run = Callable[[Mapping[str, Any]], Sequence[Any]]
+Run = Callable[[Any], Any]
 
 
 def independent(run: Run, zeros: Mapping[str, Any], came: Mapping[str, Any] | None = None) -> bool:

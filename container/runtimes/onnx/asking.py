@@ -17,7 +17,7 @@ from runtimes.onnx.model_files import ModelFiles
 from runtimes.tables import Features, Table, may_be_rounded
 from runtimes.values import ANY, TEXT, EngineError, Input, Pixels, RequestError
 
-Run = Callable[[Mapping[str, Any]], List[Any]]
+Run = Callable[[Any], List[Any]]
 _WIDTHS = (4, 1, 8, 16, 32, 64)  # of rows that may have any number of columns, tried in turn
 
 
