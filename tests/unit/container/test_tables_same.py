@@ -127,3 +127,14 @@ def test_parquet_and_arrow():
             read(bodies[1], kind, named)
         with pytest.raises(PayloadError, match="the body is not"):
             read(bodies[0][: len(bodies[0]) // 2], kind, named)
+
+
+@pytest.mark.parametrize("values", [[[1], [2]], [{"x": 1}, {"x": 2}]])
+def test_lists_and_structs_of_parquet_are_refused_by_name(values):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    from pyarrow import parquet
+
+    sink = arrow.BufferOutputStream()
+    parquet.write_table(arrow.table({"a": values, "b": [1.0, 2.0]}), sink)
+    with pytest.raises(PayloadError, match=r"the column 'a' is of type .*: send numbers or text"):
+        read(sink.getvalue().to_pybytes(), "parquet", Features(names=["a", "b"]))

@@ -27,6 +27,9 @@ def read_parquet(body: bytes, features: Features) -> Table:
     def read() -> Any:
         file = parquet.ParquetFile(arrow.BufferReader(body), memory_map=False)
         columns.bounded(file.metadata.num_rows, file.metadata.num_columns)
+        for one in file.schema_arrow:
+            if arrow.types.is_nested(one.type):  # not to be read as text, nor into memory
+                raise _no_values(one.name, one.type)
         text = [one.name for one in file.schema_arrow if not _is_number(arrow, one.type)]
         file = parquet.ParquetFile(arrow.BufferReader(body), read_dictionary=text)
         return file.read(use_threads=False)
@@ -91,7 +94,9 @@ def _table(table: Any, features: Features) -> Table:
 def _values(column: Any, name: str) -> list[Any]:
     values: list[Any] = column.to_pylist()
     if any(not isinstance(one, (bool, int, float, str, type(None))) for one in values):
-        raise PayloadError(
-            f"the column {brief(name)!r} is of type {column.type}: send numbers or text"
-        )
+        raise _no_values(name, column.type)
     return values
+
+
+def _no_values(name: str, kind: Any) -> PayloadError:
+    return PayloadError(f"the column {brief(name)!r} is of type {kind}: send numbers or text")
