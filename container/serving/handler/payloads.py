@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ PayloadError = RequestError  # what a client is told, also by runtimes
 JSON = "application/json"
 NPY = "application/x-npy"
 _PARAMETERS = ("parameters", "params")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHOWN = 40  # letters of a client's text in a message
 
 
@@ -33,6 +35,8 @@ def load_json(body: bytes, constant: Callable[[str], Any] | None = None) -> tupl
             parse_constant=constant or _refuse,
             object_pairs_hook=keys.unique,
         )
+        if _SURROGATE.search(body):  # half of a pair is no text, and frameworks fail with it
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"the body is not JSON: {error}") from None
     return value, body.count(b'"') != 2 * keys.count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from runtimes.categories import Categories
 from runtimes.values import RequestError
@@ -27,3 +29,10 @@ def test_flags_may_come_as_numbers():
     assert flag.codes([1, "0", True, "False", 0.0]) == [1, 0, 1, 0, 0]
     with pytest.raises(RequestError, match="2 is not a category"):
         flag.codes([2])
+
+
+def test_a_whole_number_beyond_float64_is_no_category():
+    size = Categories([10, 300], 0, "size")
+    assert math.isnan(size.codes([10**400])[0])
+    with pytest.raises(RequestError, match="was not there in training"):
+        Categories([10, 300], 0, "size", strict=True).codes([10**400])

@@ -49,6 +49,16 @@ def test_rows(value, kind):
     assert not table.single
 
 
+@pytest.mark.parametrize("kind", ["application/json", "application/jsonlines"])
+def test_half_of_a_pair_of_surrogates_is_no_text(kind):
+    for half in (r"\ud800", r"x\uDC00", r"\udc00\ud83d"):
+        for body in (rf'[1, "{half}", 3]', rf'{{"a": 1, "{half}": 2, "c": 3}}'):
+            with pytest.raises(PayloadError, match="surrogates not allowed"):
+                read(body.encode(), kind, MIXED)
+    table = read(rb'[1, "\ud83d\ude00", 3]', kind, MIXED)
+    assert table.columns["b"].tolist() == ["\N{GRINNING FACE}"]
+
+
 @pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029"])
 def test_texts_of_json_lines_hold_what_ends_lines_elsewhere(mark):
     rows = [{"a": 1, "b": f"x{mark}y", "c": 3}, {"a": 4, "b": mark, "c": 6}]
