@@ -22,7 +22,7 @@ from typing import Any
 # relative: mmectl/frameworks/sklearn links here, and beside it to these
 from ..folders import describe, files, first_bytes, once  # noqa: TID252
 from ..values import ModelError  # noqa: TID252
-from . import known, pickles, stand_ins
+from . import known, pickles, replaced_names
 
 SKOPS, PICKLE = "skops", "pickle"
 SCHEMA = "schema.json"
@@ -191,7 +191,7 @@ def _pickle(path: Path) -> Header:
         _version(made, first),
         count if isinstance(count, int) else None,
         _columns(first.get("feature_names_in_")),
-        _unknown(stand_ins.without(names)),
+        _unknown(replaced_names.without(names)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What pickles keep of pandas and SciPy and no answer needs, and what stands for it here; pure.
+"""What pickles keep of pandas and SciPy and no answer needs, and what stands for it here.
 
 A ColumnTransformer keeps the Index of the columns that it was given, and a RandomizedSearchCV the
 distributions that it drew from. To make those, their own code would run, some of it out of the
@@ -9,42 +9,12 @@ what searches of scikit-learn before 1.4 scored by, which later ones do not have
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-_INDEX = "pandas.core.indexes"
-_PANDAS = frozenset(
-    (
-        ("pandas", "Index"),
-        ("pandas", "RangeIndex"),
-        ("pandas", "StringDtype"),
-        ("pandas.arrays", "StringArray"),
-        (f"{_INDEX}.base", "Index"),
-        (f"{_INDEX}.base", "_new_Index"),
-        (f"{_INDEX}.numeric", "Int64Index"),
-        (f"{_INDEX}.range", "RangeIndex"),
-        ("pandas.core.arrays.string_", "StringArray"),
-        ("pandas.core.arrays.string_", "StringDtype"),
-        ("pandas.core.arrays.string_arrow", "ArrowStringArray"),
-        ("pandas.arrays", "ArrowStringArray"),
-        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
-        # where the texts are Arrow's
-        ("pyarrow.lib", "_restore_array"),
-        ("pyarrow.lib", "chunked_array"),
-        ("pyarrow.lib", "py_buffer"),
-        ("pyarrow.lib", "type_for_alias"),
-    )
-)
+from runtimes.sklearn import replaced_names
+
 _OFFSETS = {"string": "<i4", "large_string": "<i8"}  # of Arrow's types of texts
-_SCORERS = frozenset(
-    ("sklearn.metrics._scorer", name)
-    for name in ("_passthrough_scorer", "_PredictScorer", "_ProbaScorer", "_ThresholdScorer")
-)
-_DRAWN = ("scipy.stats._continuous_distns", "scipy.stats._discrete_distns")
-_FROZEN = ("rv_frozen", "rv_continuous_frozen", "rv_discrete_frozen")
-# What distributions of whole numbers are made of besides; elsewhere these may be code
-_BESIDES = ("getattr", "vectorize")
-_MODULES = ("builtins", "__builtin__", "numpy", "numpy.lib.function_base")
 _LONGEST = 1 << 20
 
 
@@ -77,37 +47,16 @@ class StandIns:
 
     def of(self, module: str, name: str) -> Any:
         """What stands for that name; None where nothing does."""
-        if (module, name) in _PANDAS:
+        if (module, name) in replaced_names.PANDAS:
             return _OF_PANDAS.get(name, Kept)
-        if (module, name) in _SCORERS:
+        if (module, name) in replaced_names.SCORERS:
             return Kept
-        if _is_distribution(module, name):
+        if replaced_names.is_distribution(module, name):
             self._drawn = True
             return Kept
-        if self._drawn and _is_beside(module, name):
+        if self._drawn and replaced_names.is_beside(module, name):
             return _attribute if name == "getattr" else Kept
         return None
-
-
-def without(names: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The names of a file that nothing stands for."""
-    found = set(names)
-    drawn = any(_is_distribution(*one) for one in found)
-    return {
-        one
-        for one in found - _PANDAS - _SCORERS
-        if not _is_distribution(*one) and not (drawn and _is_beside(*one))
-    }
-
-
-def _is_distribution(module: str, name: str) -> bool:
-    if module == "scipy.stats._distn_infrastructure":
-        return name in _FROZEN
-    return module in _DRAWN and name.endswith("_gen")
-
-
-def _is_beside(module: str, name: str) -> bool:
-    return module in _MODULES and name in _BESIDES
 
 
 def _attribute(holder: Any, _: str) -> Kept:

@@ -10,7 +10,7 @@ import types
 
 import numpy as np
 import pytest
-from runtimes.sklearn import known, pickles, sound, stand_ins
+from runtimes.sklearn import known, pickles, replaced_names, sound, stand_ins
 from runtimes.sklearn.loading import Known
 from runtimes.values import ModelError
 
@@ -149,7 +149,7 @@ def test_an_index_of_pandas_is_the_array_that_it_holds(kind, tmp_path):
     assert found.tolist() == expected
     path = tmp_path / "model.pkl"
     path.write_bytes(base64.b64decode(data))
-    assert known.unknown(stand_ins.without(pickles.survey(path)[1])) == []
+    assert known.unknown(replaced_names.without(pickles.survey(path)[1])) == []
 
 
 def test_an_index_too_long_to_be_columns_is_refused():
@@ -170,7 +170,7 @@ def test_a_distribution_that_a_search_drew_from_is_made_of_nothing(tmp_path):
     assert type(read(DRAWN)) is stand_ins.Kept
     path = tmp_path / "model.pkl"
     path.write_bytes(DRAWN)
-    assert known.unknown(stand_ins.without(pickles.survey(path)[1])) == []
+    assert known.unknown(replaced_names.without(pickles.survey(path)[1])) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_stands_beside_distributions_is_code_elsewhere(data):
 
 def test_names_beside_no_distribution_stay_names_of_code():
     names = {("numpy", "vectorize"), ("builtins", "getattr")}
-    assert stand_ins.without(names) == names
+    assert replaced_names.without(names) == names
 
 
 def test_a_density_gets_a_tree_of_its_own_rows():
@@ -310,6 +310,6 @@ def test_a_sparse_matrix_is_looked_at_and_believed_in_nothing():
 
 def test_what_a_search_of_an_older_version_scored_by_is_nothing():
     names = {("sklearn.metrics._scorer", "_ProbaScorer"), ("scipy.sparse.csr", "csr_matrix")}
-    assert known.unknown(stand_ins.without(names)) == []
+    assert known.unknown(replaced_names.without(names)) == []
     data = b"\x80\x02csklearn.metrics._scorer\n_passthrough_scorer\n."
     assert read(data) is stand_ins.Kept

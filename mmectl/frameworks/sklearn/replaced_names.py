@@ -1,0 +1,1 @@
+../../../container/runtimes/sklearn/replaced_names.py

@@ -1,1 +1,0 @@
-../../../container/runtimes/sklearn/stand_ins.py
