@@ -42,7 +42,7 @@ def load(path: Path, *, code: bool) -> tuple[Any, list[str]]:
             said = next(iter(str(error).splitlines()), "")[:300]
             what = f"cannot be loaded ({type(error).__name__}: {said})"
             other = _other(path)
-            fix = "train it again with this image's scikit-learn" if other else model_files.NEW
+            fix = model_files.AGAIN if other else model_files.NEW
             raise ModelError(f"{what}{other}", path.name, fix) from None
     return made, _versions(told)
 

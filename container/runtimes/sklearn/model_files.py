@@ -32,6 +32,7 @@ METHODS = (
 )  # fmt: skip
 OPTIONS = ("method",)
 ALLOW_CODE = "MMECTL_ALLOW_MODEL_CODE"
+AGAIN = "train it again with this image's scikit-learn"
 NEW = "save it with skops: skops.io.dump(model, 'model.skops')"
 _TRUST = (
     "where you trust whoever wrote it as yourself, upload it with --allow-code and set "

@@ -192,8 +192,7 @@ def _bound(estimator: Any, method: str, name: str, notes: Sequence[str]) -> Call
         has = [one for one in model_files.METHODS if hasattr(estimator, one)]
         what = f"is a {type(estimator).__name__}, which has no method {method}"
         if notes:  # what another version wrote may lack what its methods need
-            fix = "train it again with this image's scikit-learn"
-            raise ModelError("; ".join([what, *notes]), name, fix)
+            raise ModelError("; ".join([what, *notes]), name, model_files.AGAIN)
         if not has:
             raise ModelError(f"{what}: it answers nothing", name)
         fix = f'name another in model.json: {{"framework": "sklearn", "method": "{has[0]}"}}'
